@@ -1,0 +1,3 @@
+"""Entrenous: private pictures that stay between us. Six verbs: send, carry, trace, stop,
+respond, learn.
+"""

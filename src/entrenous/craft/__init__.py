@@ -1,0 +1,1 @@
+"""Skills without surroundings: bytes and arrays in, bytes and arrays out."""

@@ -1,0 +1,1 @@
+"""Decode and encode pictures; strip metadata; strangers' bytes are decoded in a jailed child."""

@@ -1,0 +1,1 @@
+"""The child process that decodes: its walls, its answers. ``jail.py`` starts it."""

@@ -1,0 +1,44 @@
+"""Judge a file's kind by its first bytes; its name says nothing (docs/spec/pictures.md, 1)."""
+
+from typing import Final
+
+from entrenous.model.picture import NotAPicture, PictureFormat
+
+_STARTS: Final = (
+    (b"\xff\xd8\xff", PictureFormat.JPEG),
+    (b"\x89PNG\r\n\x1a\n", PictureFormat.PNG),
+    (b"GIF87a", PictureFormat.GIF),
+    (b"GIF89a", PictureFormat.GIF),
+    (b"II*\0", PictureFormat.TIFF),
+    (b"MM\0*", PictureFormat.TIFF),
+    (b"BM", PictureFormat.BMP),
+)
+_AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
+_HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"})
+
+
+def kind_of(untrusted_data: bytes) -> PictureFormat:
+    """The format that the first bytes announce.
+
+    Raises:
+        NotAPicture: they announce none that we read.
+    """
+    for start, kind in _STARTS:
+        if untrusted_data.startswith(start):
+            return kind
+    if untrusted_data[:4] == b"RIFF" and untrusted_data[8:12] == b"WEBP":
+        return PictureFormat.WEBP
+    brands = _brands(untrusted_data)
+    if brands & _AVIF_BRANDS:
+        return PictureFormat.AVIF
+    if brands & _HEIC_BRANDS:
+        return PictureFormat.HEIC
+    raise NotAPicture
+
+
+def _brands(untrusted_data: bytes) -> frozenset[bytes]:
+    """Major and compatible brands of an ISO base media file (ISO/IEC 14496-12, 4.3)."""
+    if untrusted_data[4:8] != b"ftyp":
+        return frozenset()
+    box = untrusted_data[: min(int.from_bytes(untrusted_data[:4], "big"), 256)]
+    return frozenset({box[8:12]} | {box[at : at + 4] for at in range(16, len(box), 4)})

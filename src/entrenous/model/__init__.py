@@ -1,0 +1,1 @@
+"""The nouns: frozen dataclasses and the errors. Standard library only."""

@@ -1,0 +1,74 @@
+"""Five families of failure; a specific error lives beside the noun that it is about.
+
+An error is named as a person would say it, and its docstring *is* the message that person reads:
+what happened, why, what to do next. ``{fields}`` in it are filled from the keyword arguments that
+the error was raised with; these never hold a key, a passphrase, a file's content or a message.
+Each face maps the families to its own language in one table (exit status, HTTP status).
+"""
+
+import inspect
+from typing import ClassVar
+
+
+class EntrenousError(Exception):
+    """
+    Something went wrong.
+    """
+
+    family: ClassVar[str] = "bug"
+
+    def __init__(self, **facts: object) -> None:
+        super().__init__()
+        self.facts = facts
+
+    def __str__(self) -> str:
+        """The message a person reads."""
+        return inspect.cleandoc(type(self).__doc__ or type(self).__name__).format(**self.facts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Facts are keyword arguments, so the default pickling by position would lose them."""
+        return (_rebuild, (type(self), self.facts))
+
+
+def _rebuild(kind: type[EntrenousError], facts: dict[str, object]) -> EntrenousError:
+    return kind(**facts)
+
+
+class Refused(EntrenousError):
+    """
+    That was refused.
+    """
+
+    family = "refused"
+
+
+class NotFound(EntrenousError):
+    """
+    There is no such thing here.
+    """
+
+    family = "not-found"
+
+
+class Unproven(EntrenousError):
+    """
+    A signature, a hash or a token does not hold.
+    """
+
+    family = "unproven"
+
+
+class Unreachable(EntrenousError):
+    """
+    The network or a disk did not answer. Try again.
+    """
+
+    family = "unreachable"
+
+
+class Malformed(EntrenousError):
+    """
+    These bytes are not what they claim to be.
+    """
+
+    family = "malformed"

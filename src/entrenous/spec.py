@@ -1,0 +1,58 @@
+"""Every number that a document fixes and more than one module needs, with its source.
+
+A constant that only one algorithm knows stays in that algorithm's module.
+"""
+
+from typing import Final
+
+# --- pictures: docs/spec/pictures.md -----------------------------------------------------------
+PICTURE_PIXELS_MAX: Final = 120_000_000  # a decoded picture may take 360 MB, no more
+MARK_SIDE_PX_MIN: Final = 64  # below this no mark is heard (TRACE: thumbnails of 64 px fail)
+
+# --- trace: docs/spec/mark.md ------------------------------------------------------------------
+ALPHA: Final = 1e-6  # accepted chance of naming any innocent copy; docs/decisions/0002
+SEED_BYTES: Final = 32
+COPY_CONTEXT: Final = b"entrenous/1 mark copy"  # key stream of one copy's chips; spec/mark.md
+DITHER_CONTEXT: Final = b"entrenous/1 mark dither"  # key stream of a message's shared dither
+
+# --- stop: docs/spec/gate.md -------------------------------------------------------------------
+PDQ_RADIUS: Final = 31  # Meta's recommended match distance, in bits
+PDQ_QUALITY_MIN: Final = 50  # below, flat pictures match each other
+PDQ_BYTES: Final = 32
+PARTS_MAX: Final = 600  # hashes of windows that one claim may carry; a device sends at most 534
+HOLDER_TOKEN_BYTES: Final = 32
+CLAIM_ID_BYTES: Final = 16
+CLAIM_BYTES_MAX: Final = 64 * 1024  # a request with 534 window hashes has 37 kB
+UPLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
+
+# --- send: docs/spec/letter.md, content.md, relay.md ----------------------------------------------
+PROTOCOL_VERSION: Final = 1
+DAYS_TO_OPEN: Final = 30  # a message that nobody opens expires after this, unless said otherwise
+INVITE_USES: Final = 10  # first letters that one invite admits
+INVITE_DAYS: Final = 30
+KEY_ID_BYTES: Final = 8
+ONE_TIME_KEYS: Final = 50  # vodozemac keeps at most 50 per account, and so does a relay
+OWN_KEYS_PER_PEER: Final = 64  # unacknowledged X-Wing keys kept for one peer
+COUNTER_WINDOW: Final = 64  # how far letters of one pair may arrive out of order
+
+# --- the relay: docs/spec/relay.md -------------------------------------------------------------
+PROTOCOL_FLOOR: Final = 1  # the oldest protocol that a relay still speaks
+PROTOCOL_NEWEST: Final = 1
+TOKEN_BYTES: Final = 32
+LOCK_BYTES: Final = 32
+SHARE_BYTES: Final = 32  # content.md section 3
+ATTEMPT_BYTES: Final = 16
+SEALED_BYTES_MAX: Final = 128 * 1024
+CARD_BYTES_MAX: Final = 128 * 1024
+PREKEY_BYTES_MAX: Final = 4 * 1024
+BLOB_BYTES_MAX: Final = 256 * 1024 * 1024
+BLOBS_PER_ENVELOPE_MAX: Final = 64
+CLAIMS_PER_HOUR: Final = 20
+OPENS_MAX: Final = 1000
+PAGE_MAX: Final = 50  # envelopes in one answer
+
+# --- what the relay keeps: docs/spec/relay.md section 8, carry/expire.py -----------------------
+EXPIRY_DAYS_MAX: Final = 30
+TOMBSTONE_DAYS: Final = 30
+SPENT_KEY_DAYS: Final = 30
+LOOSE_BLOB_HOURS: Final = 24
