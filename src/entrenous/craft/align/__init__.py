@@ -1,0 +1,1 @@
+"""Lay a found picture over the sent one."""

@@ -1,0 +1,66 @@
+"""A first homography without features: for calm pictures, thumbnails and flat graphics."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+
+from entrenous.craft.align.features import Pixels, resized
+from entrenous.craft.align.geometry import Homography, Size, mirroring, resizing
+
+_ASPECT_TOLERANCE: Final = 0.02
+_SIDE_PX: Final = 320
+_STEPS: Final = 25
+_PATCH_PX_MIN: Final = 24
+
+
+def without_features(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
+    """Everything worth a try; most of it is wrong, which the misfit will tell."""
+    blind = _searched(found_grey, sent_grey)
+    whole = _whole_frame(_size(sent_grey), _size(found_grey))
+    return whole if blind is None else [*whole, blind]
+
+
+def _whole_frame(sent: Size, found: Size) -> list[Homography]:
+    """The sent picture resized, as it is and mirrored, when the proportions allow it."""
+    if abs(sent[0] * found[1] / (sent[1] * found[0]) - 1.0) > _ASPECT_TOLERANCE:
+        return []
+    plain = resizing(sent, found)
+    return [plain, mirroring(found) @ plain]
+
+
+def _searched(found_grey: Pixels, sent_grey: Pixels) -> Homography | None:
+    """Slide the found picture over the sent one at 25 scales; the best correlation wins.
+
+    Finds an upright crop of any place, from a fifth of the side to all of it.
+    """
+    sent = resized(sent_grey, _SIDE_PX)
+    best, best_like = None, -1.0
+    fit = min(sent.shape[1] / found_grey.shape[1], sent.shape[0] / found_grey.shape[0])
+    for share in np.geomspace(1.0, 0.2, _STEPS):
+        patch = _sized(found_grey, fit * share)
+        if min(patch.shape) < _PATCH_PX_MIN or float(patch.std()) < 1.0:
+            continue
+        _, like, _, place = cv2.minMaxLoc(cv2.matchTemplate(sent, patch, cv2.TM_CCOEFF_NORMED))
+        if like > best_like:
+            best, best_like = _placed(patch, place, found_grey, sent, sent_grey), like
+    return best
+
+
+def _placed(
+    patch: Pixels, place: Sequence[int], found: Pixels, small: Pixels, sent: Pixels
+) -> Homography:
+    to_small = resizing(_size(sent), _size(small))
+    shift = np.array([[1.0, 0.0, -place[0]], [0.0, 1.0, -place[1]], [0.0, 0.0, 1.0]])
+    return np.asarray(resizing(_size(patch), _size(found)) @ shift @ to_small, np.float64)
+
+
+def _sized(grey: Pixels, factor: float) -> Pixels:
+    size = (max(1, round(grey.shape[1] * factor)), max(1, round(grey.shape[0] * factor)))
+    how = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(grey, size, interpolation=how), np.uint8)
+
+
+def _size(grey: Pixels) -> Size:
+    return grey.shape[1], grey.shape[0]

@@ -1,0 +1,30 @@
+"""Luma and chroma in floating point, and pictures at the size at which a mark is made."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.craft.mark.code import Shape
+
+Plane = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+
+def shrink(pixels_rgb: Pixels, shape: Shape) -> Pixels:
+    """Area average to (rows, columns); the same array when it has that size already."""
+    if pixels_rgb.shape[:2] == shape:
+        return pixels_rgb
+    small = cv2.resize(pixels_rgb, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
+
+
+def luma(pixels_rgb: Pixels) -> Plane:
+    """Luma (ITU-R BT.601, as in JPEG) in grey levels, 0 to 255, not rounded. Shape (H, W)."""
+    return np.asarray(cv2.cvtColor(pixels_rgb.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
+
+
+def chroma(pixels_rgb: Pixels, of_luma: Plane) -> tuple[Plane, Plane]:
+    """Red and blue minus luma, in grey levels: Cr and Cb up to their scale."""
+    red = pixels_rgb[:, :, 0].astype(np.float32) - of_luma
+    blue = pixels_rgb[:, :, 2].astype(np.float32) - of_luma
+    return red, blue

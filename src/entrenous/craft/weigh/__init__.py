@@ -1,0 +1,1 @@
+"""From scores to a Verdict, with a bound on false accusation."""

@@ -1,0 +1,91 @@
+"""What a trace found: how the leak lies on the sent picture, and which copies fit.
+
+A verdict speaks of copies, never of people's deeds (the rule of the ENFSI guideline for evaluative
+reporting: state the findings given the propositions, not the propositions). "Nobody" is a verdict,
+not an error, and clears nobody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from entrenous.model.errors import NotFound
+from entrenous.model.ids import MessageName, RecipientId
+
+
+class Finding(StrEnum):
+    """What the scores allow us to say."""
+
+    ONE = "one"  # exactly one copy explains the leak
+    SEVERAL = "several"  # more than one does: merged copies, or one person with two devices
+    NOBODY = "nobody"  # no copy stands out; this does *not* clear anybody
+
+
+@dataclass(frozen=True, slots=True)
+class Warp:
+    """How a found picture lies on the sent one.
+
+    ``homography`` maps homogeneous pixel-centre coordinates of the sent picture to those of the
+    found one, row by row, 9 numbers. ``kept`` is the share of the sent picture's area that is
+    still visible, in [0, 1]; ``turned_deg`` is the turn of the found picture, counter-clockwise,
+    in (-180, 180]; ``mirrored`` is true when it was flipped left to right; ``scale`` is found
+    pixels per sent pixel.
+    """
+
+    homography: tuple[float, ...]
+    kept: float
+    turned_deg: float
+    mirrored: bool
+    scale: float
+
+    def __post_init__(self) -> None:
+        if len(self.homography) != 9:
+            raise ValueError("a homography has 9 numbers")
+        if not 0.0 <= self.kept <= 1.0:
+            raise ValueError("kept is a share of the area, between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An answer to "whose copy is this?".
+
+    ``named`` runs from most to least likely and is empty when ``finding`` is ``NOBODY``.
+    ``chance`` maps every compared recipient to the probability, in [0, 1], that the best of as
+    many innocent copies as were compared would score as high: small means that this copy stands
+    out. ``score`` is in standard deviations of an innocent copy's score.
+    """
+
+    finding: Finding
+    named: tuple[RecipientId, ...]
+    chance: Mapping[RecipientId, float]
+    score: Mapping[RecipientId, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A verdict about one found file, kept so that a case can be opened from it.
+
+    ``message`` and ``warp`` are None when the file resembles no picture that was sent from here.
+    """
+
+    number: int
+    at: datetime
+    leak_sha256: bytes
+    verdict: Verdict
+    message: MessageName | None = None
+    warp: Warp | None = None
+
+
+class NoSuchTrace(NotFound):
+    """
+    There is no trace number {number} on this device. Trace the picture again with:
+    entrenous trace FILE
+    """
+
+
+class NothingToWeigh(NotFound):
+    """
+    There is nobody to compare this picture with: it was not sent from this device, or its record
+    was deleted. See what was sent with: entrenous sent
+    """
