@@ -1,0 +1,1 @@
+"""Keys, sessions, sealing, signing, hashing: the only importer of cryptographic libraries."""

@@ -1,0 +1,95 @@
+"""Blobs: age v1 files, sealed to a key that exists for one copy only (docs/spec/content.md 3).
+
+The key *is* the private half of an age identity, so whoever has it can open the file with the
+public ``age`` program as well.
+"""
+
+import re
+from typing import Final
+
+import pyrage
+
+from entrenous.craft.crypto.hashing import same, sha256
+from entrenous.model.letter import BlobChanged, BlobRef, DoesNotOpen
+from entrenous.model.secret import Secret
+
+_ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+_HEADER: Final = re.compile(
+    rb"age-encryption\.org/v1\n"
+    rb"(?:-> [!-~]+(?: [!-~]+)*\n(?:[A-Za-z0-9+/]{64}\n)*[A-Za-z0-9+/]{0,63}\n)+"
+    rb"--- "
+)
+_PREFIX: Final = "age-secret-key-"
+
+
+def identity_of(key: Secret) -> Secret:
+    """The age identity, ``AGE-SECRET-KEY-1...`` in ASCII, whose X25519 private key is ``key``.
+
+    This is bech32 (BIP 173) in upper case, as the age specification has it.
+
+    Raises:
+        ValueError: ``key`` has not 32 bytes.
+    """
+    if len(key) != 32:
+        raise ValueError("an X25519 key has 32 bytes")
+    groups = _fives(key.reveal())
+    letters = "".join(_ALPHABET[group] for group in groups + _checksum(_PREFIX, groups))
+    return Secret(f"{_PREFIX}1{letters}".upper().encode())
+
+
+def encrypt_blob(key: Secret, padded: bytes) -> bytes:
+    """An age v1 file whose only recipient is the public half of ``key``."""
+    return pyrage.encrypt(padded, [_identity(key).to_public()])  # type: ignore[no-any-return]
+
+
+def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
+    """What :func:`encrypt_blob` encrypted; all of it or nothing.
+
+    Stricter than pyrage, which also reads armored files, and stanzas whose last line is missing.
+
+    Raises:
+        DoesNotOpen: another key, or bytes that were changed, cut short or lengthened.
+    """
+    if not _HEADER.match(untrusted_data):
+        raise DoesNotOpen
+    try:
+        return pyrage.decrypt(untrusted_data, [_identity(key)])  # type: ignore[no-any-return]
+    except pyrage.DecryptError:
+        raise DoesNotOpen from None
+
+
+def check_blob(expected: BlobRef, untrusted_data: bytes) -> None:
+    """Return only if these are the bytes that the letter named.
+
+    Raises:
+        BlobChanged: another size or hash.
+    """
+    if len(untrusted_data) != expected.size or not same(sha256(untrusted_data), expected.sha256):
+        raise BlobChanged
+
+
+def _identity(key: Secret) -> pyrage.x25519.Identity:
+    return pyrage.x25519.Identity.from_str(identity_of(key).reveal().decode())
+
+
+def _fives(data: bytes) -> list[int]:
+    """Groups of 5 bits, the last filled with zeros."""
+    bits = "".join(f"{byte:08b}" for byte in data)
+    return [int(bits[at : at + 5].ljust(5, "0"), 2) for at in range(0, len(bits), 5)]
+
+
+def _checksum(prefix: str, groups: list[int]) -> list[int]:
+    spread = [ord(char) >> 5 for char in prefix] + [0] + [ord(char) & 31 for char in prefix]
+    rest = _polymod([*spread, *groups, 0, 0, 0, 0, 0, 0]) ^ 1
+    return [rest >> 5 * (5 - at) & 31 for at in range(6)]
+
+
+def _polymod(groups: list[int]) -> int:
+    rest = 1
+    for group in groups:
+        top = rest >> 25
+        rest = (rest & 0x1FFFFFF) << 5 ^ group
+        for at, factor in enumerate(_GENERATOR):
+            rest ^= factor if top >> at & 1 else 0
+    return rest

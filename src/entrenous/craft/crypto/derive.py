@@ -1,0 +1,48 @@
+"""Keys and key streams from secrets, each under a context string of its own."""
+
+from typing import Final
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.model.ids import EnvelopeId, MessageId
+from entrenous.model.secret import Secret
+
+_CONTENT: Final = b"entrenous/1 content\x00"
+_NONCE: Final = bytes(16)  # every stream has a key of its own, so one nonce serves all
+
+
+def derive(secret: Secret, context: bytes, size: int = 32, *, salt: bytes = b"") -> Secret:
+    """HKDF-SHA256 (RFC 5869): ``size`` bytes, at most 8,160, that ``context`` alone may use."""
+    kdf = HKDF(algorithm=SHA256(), length=size, salt=salt or None, info=context)
+    return Secret(kdf.derive(secret.reveal()))
+
+
+def stream(seed: Secret, context: bytes, size: int) -> bytes:
+    """``size`` bytes of ChaCha20 key stream under a key derived from ``seed`` for ``context``.
+
+    A longer stream begins with the shorter one. Up to 256 GiB, after which ChaCha20's 32-bit block
+    counter (RFC 8439) would turn over.
+    """
+    key = derive(seed, b"entrenous/1 stream\x00" + context).reveal()
+    cipher = Cipher(algorithms.ChaCha20(key, _NONCE), mode=None)
+    return cipher.encryptor().update(bytes(size))
+
+
+def content_key(
+    secret: Secret, share: Secret, message: MessageId, envelope: EnvelopeId, manifest: bytes
+) -> Secret:
+    """The key of one copy's content, from both of its halves (docs/spec/content.md section 3).
+
+    ``secret`` and ``share`` have 32 bytes each; ``manifest`` is what craft/wire/letter.py calls
+    ``write_manifest``.
+
+    Raises:
+        ValueError: a half has another length; joined, two pairs of halves could look alike.
+    """
+    if len(secret) != 32 or len(share) != 32:
+        raise ValueError("both halves of a content key have 32 bytes")
+    both = Secret(secret.reveal() + share.reveal())
+    return derive(both, _CONTENT + sha256(manifest), salt=message + envelope)

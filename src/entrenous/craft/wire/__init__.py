@@ -1,0 +1,1 @@
+"""Bytes to nouns and back, strictly: one file per format, every parser a fuzz target."""

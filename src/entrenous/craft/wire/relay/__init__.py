@@ -1,0 +1,1 @@
+"""The JSON of the relay's interface (docs/spec/relay.md)."""

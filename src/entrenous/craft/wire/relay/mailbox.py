@@ -1,0 +1,126 @@
+"""Mailboxes, prekeys, send tokens, the relay itself (docs/spec/relay.md sections 1 to 3)."""
+
+from typing import Final
+
+from entrenous.craft.wire.b64u import b64u, unb64u
+from entrenous.craft.wire.relay.strict import (
+    Count,
+    Seconds,
+    Strict,
+    from_json,
+    made,
+    maybe_b64u,
+    maybe_bytes,
+    maybe_moment,
+    maybe_seconds,
+    to_json,
+)
+from entrenous.model.envelope import NotUnderstood, PrekeyBundle, Prekeys, Protocol, SendToken
+from entrenous.model.ids import DeviceId
+from entrenous.spec import LOCK_BYTES
+
+STATUS_SCHEMA: Final = "entrenous/relay-status/1"
+
+
+class _Owner(Strict, frozen=True):
+    owner_lock: str
+
+
+class _Prekeys(Strict, frozen=True):
+    one_time: list[str]
+    fallback: str | None
+    xwing: str | None
+
+
+class _KeyCount(Strict, frozen=True):
+    one_time: Count
+
+
+class _Bundle(Strict, frozen=True):
+    one_time: str | None
+    fallback: str
+    xwing: str
+
+
+class _Token(Strict, frozen=True):
+    uses: Count | None
+    expires_at: Seconds | None
+
+
+class _Versions(Strict, frozen=True):
+    floor: Count
+    newest: Count
+
+
+class _Status(Strict, frozen=True):
+    schema: str
+    protocol: _Versions
+
+
+def write_owner_lock(lock: bytes) -> bytes:
+    """The body that makes a mailbox."""
+    return to_json(_Owner(b64u(lock)))
+
+
+def read_owner_lock(untrusted_body: bytes) -> bytes:
+    """The lock of a new mailbox, 32 bytes."""
+    return unb64u(from_json(_Owner, untrusted_body).owner_lock, LOCK_BYTES)
+
+
+def write_prekeys(prekeys: Prekeys) -> bytes:
+    """The body that publishes prekeys."""
+    one_time = [b64u(signed) for signed in prekeys.one_time]
+    return to_json(_Prekeys(one_time, maybe_b64u(prekeys.fallback), maybe_b64u(prekeys.xwing)))
+
+
+def read_prekeys(untrusted_body: bytes) -> Prekeys:
+    """Prekeys, each still opaque."""
+    read = from_json(_Prekeys, untrusted_body)
+    one_time = tuple(unb64u(signed) for signed in read.one_time)
+    return Prekeys(one_time, maybe_bytes(read.fallback), maybe_bytes(read.xwing))
+
+
+def write_key_count(count: int) -> bytes:
+    """How many one-time keys are held."""
+    return to_json(_KeyCount(count))
+
+
+def read_key_count(untrusted_body: bytes) -> int:
+    """How many one-time keys are held."""
+    return from_json(_KeyCount, untrusted_body).one_time
+
+
+def write_bundle(bundle: PrekeyBundle) -> bytes:
+    """The answer to a claim."""
+    return to_json(_Bundle(maybe_b64u(bundle.one_time), b64u(bundle.fallback), b64u(bundle.xwing)))
+
+
+def read_bundle(untrusted_body: bytes, device: DeviceId) -> PrekeyBundle:
+    """What a claim for ``device`` was answered with, still opaque."""
+    read = from_json(_Bundle, untrusted_body)
+    one_time = maybe_bytes(read.one_time)
+    return PrekeyBundle(device, one_time, unb64u(read.fallback), unb64u(read.xwing))
+
+
+def write_send_token(token: SendToken) -> bytes:
+    """The terms of a send token."""
+    return to_json(_Token(token.uses, maybe_seconds(token.expires_at)))
+
+
+def read_send_token(untrusted_body: bytes, lock: bytes) -> SendToken:
+    """The terms of the send token of ``lock``."""
+    read = from_json(_Token, untrusted_body)
+    return made(SendToken, lock, read.uses, maybe_moment(read.expires_at))
+
+
+def write_status(protocol: Protocol) -> bytes:
+    """What a relay says about itself."""
+    return to_json(_Status(STATUS_SCHEMA, _Versions(protocol.floor, protocol.newest)))
+
+
+def read_status(untrusted_body: bytes) -> Protocol:
+    """What a relay says about itself."""
+    read = from_json(_Status, untrusted_body)
+    if read.schema != STATUS_SCHEMA:
+        raise NotUnderstood
+    return Protocol(read.protocol.floor, read.protocol.newest)

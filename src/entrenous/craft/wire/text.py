@@ -1,0 +1,51 @@
+"""Text that strangers chose: names, addresses, media types."""
+
+import re
+import unicodedata
+from typing import Final
+
+from entrenous.craft.wire.cbor import BadCbor, as_text
+
+NAME_CHARS_MAX: Final = 64
+URL_CHARS_MAX: Final = 256
+_JOINERS: Final = "\u200c\u200d"  # Persian, Hindi and many emoji need them
+_URL: Final = re.compile(r"https?://[A-Za-z0-9\[][!-~]*", re.ASCII)
+_MEDIA_TYPE: Final = re.compile(r"({0})/({0})".format(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"))
+
+
+def is_name(text: str) -> bool:
+    """Whether this may be a name: 1 to 64 characters, none that controls, turns or hides others.
+
+    Refused are control, format (but for joiners), private, surrogate and unassigned characters,
+    line and paragraph separators, and space at either end.
+    """
+    return 0 < len(text) <= NAME_CHARS_MAX and text == text.strip() and all(map(_is_seen, text))
+
+
+def as_name(value: object) -> str:
+    """A name that :func:`is_name` accepts."""
+    text = as_text(value, NAME_CHARS_MAX)
+    if not is_name(text):
+        raise BadCbor
+    return text
+
+
+def as_url(value: object) -> str:
+    """A relay's address: http or https, visible ASCII, no user, query or fragment."""
+    text = as_text(value, URL_CHARS_MAX)
+    if not _URL.fullmatch(text) or any(char in text for char in '@?#\\"<>'):
+        raise BadCbor
+    return text
+
+
+def as_media_type(value: object) -> str:
+    """A media type without parameters, as RFC 6838 section 4.2 writes them."""
+    text = as_text(value, 255)
+    if not _MEDIA_TYPE.fullmatch(text):
+        raise BadCbor
+    return text
+
+
+def _is_seen(char: str) -> bool:
+    kind = unicodedata.category(char)
+    return char in _JOINERS or not (kind.startswith("C") or kind in ("Zl", "Zp"))

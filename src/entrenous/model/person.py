@@ -1,0 +1,123 @@
+"""Who: people, their devices, and the keys that we trust for them (docs/spec/identity.md)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from entrenous.model.errors import Malformed, NotFound, Refused, Unproven
+from entrenous.model.ids import DeviceId, MailboxId, PersonId
+from entrenous.model.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKey:
+    """A person's public master keys; both must verify (32 bytes Ed25519, 1,952 bytes ML-DSA-65)."""
+
+    ed25519: bytes
+    mldsa65: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceKey:
+    """One device's public keys, certified by its owner's master key.
+
+    ``certificate`` holds the exact bytes that were signed, ``signature`` both signatures over them
+    (Ed25519, then ML-DSA-65).
+    """
+
+    device: DeviceId
+    ed25519: bytes
+    curve25519: bytes
+    created_at: datetime
+    certificate: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person as she presents herself: keys, devices, and where her relay is.
+
+    Everything but ``name`` is proven by the master keys; the name is only what she calls herself.
+    ``epoch`` counts versions of her device list.
+    """
+
+    id: PersonId
+    name: str
+    master: MasterKey
+    relay_url: str
+    mailbox: MailboxId
+    epoch: int
+    devices: tuple[DeviceKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Somebody this device knows.
+
+    ``name`` is how *we* call them; ``send_token`` lets us put a letter into their mailbox;
+    ``verified`` is true when their keys came with an invite or were compared.
+    """
+
+    name: str
+    person: Person
+    send_token: Secret
+    verified: bool
+    since: datetime
+    last_wrote_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """What an invite link carries: where to write, a capability to write, and whose keys to
+    expect.
+    """
+
+    name: str
+    relay_url: str
+    mailbox: MailboxId
+    person: PersonId
+    token: Secret
+
+
+class UnknownPerson(NotFound):
+    """
+    You have nobody called {name} here. People you can write to: {known}. Add somebody with the link
+    they send you: entrenous person add LINK --as NAME
+    """
+
+
+class NotTheirKeys(Unproven):
+    """
+    The keys that the relay shows for this invite are not the ones the invite names, so nobody was
+    added. Somebody may be standing in between, or the link is damaged. Ask for a new link over a
+    channel you trust.
+    """
+
+
+class BadSignature(Unproven):
+    """A signature on this {what} does not hold, so it was not accepted. It was changed on the way,
+    or it is not from whom it claims to be.
+    """
+
+
+class NameTaken(Refused):
+    """
+    You already call somebody {name}. Choose another name: entrenous person add LINK --as NAME
+    """
+
+
+class BadInvite(Malformed):
+    """This invite link is damaged or incomplete. Copy the whole link again, from "entrenous:" to
+    its last letter, or ask for a new one.
+    """
+
+
+class BadName(Refused):
+    """
+    A name has 1 to 64 characters that can be seen, and no spaces at its ends. Choose another one.
+    """
+
+
+class ThatIsYou(Refused):
+    """This is your own invite link. Give it to the people who may write to you; to add somebody,
+    ask for their link.
+    """

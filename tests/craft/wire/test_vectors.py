@@ -1,0 +1,43 @@
+"""The kit of tests/vectors/wire: what others must read as we do."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.craft.wire.body import read_body, write_body
+from entrenous.craft.wire.card import read_card, read_certificate, write_card, write_certificate
+from entrenous.craft.wire.content import read_content, write_content
+from entrenous.craft.wire.invite import read_invite, write_invite
+from entrenous.craft.wire.letter import read_header, write_header
+from entrenous.craft.wire.prekey import read_prekey, write_prekey
+from entrenous.model.errors import Malformed
+
+FILES = sorted((Path(__file__).parents[2] / "vectors" / "wire").glob("*.txt"))
+FORMATS: dict[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
+    "body": (read_body, write_body),
+    "card": (read_card, lambda card: write_card(card.statement, card.signature)),
+    "certificate": (read_certificate, write_certificate),
+    "content": (read_content, write_content),
+    "header": (read_header, write_header),
+    "invite": (lambda link: read_invite(link.decode()), lambda one: write_invite(one).encode()),
+    "prekey": (read_prekey, lambda key: write_prekey(key.statement, key.signature)),
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_vector(path: Path) -> None:
+    facts = dict(line.split(": ", 1) for line in path.read_text().splitlines())
+    read, write = FORMATS[facts["what"]]
+    untrusted = bytes.fromhex(facts["bytes"])
+    if facts["expect"] == "success":
+        assert write(read(untrusted)) == untrusted
+    else:
+        with pytest.raises(Malformed):
+            read(untrusted)
+
+
+def test_every_format_has_both_kinds() -> None:
+    seen = {(path.stem.split("_")[0], "expect: success" in path.read_text()) for path in FILES}
+    assert seen == {(name, good) for name in FORMATS for good in (True, False)}
