@@ -1,0 +1,1 @@
+"""The platform's banks and reviews: SQLite by SQLAlchemy Core, memory, and the index."""

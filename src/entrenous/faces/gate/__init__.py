@@ -1,0 +1,1 @@
+"""The platform's HTTP: the upload gate."""

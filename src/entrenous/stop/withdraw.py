@@ -1,0 +1,37 @@
+"""Take a claim back: the holder's token is enough, and it acts at once."""
+
+import hmac
+from dataclasses import replace
+
+from entrenous.model.bank import Claim, ClaimEvent, NotTheHolder, Protection
+from entrenous.model.ids import ClaimId
+from entrenous.model.secret import Secret
+from entrenous.ports import BankClient, Platform
+from entrenous.stop.protect import holder_hash
+
+
+def unprotect(protection: Protection, gate: BankClient) -> Protection:
+    """Withdraw, from the device that registered the picture.
+
+    Raises:
+        NoSuchClaim, NotTheHolder: the gate does not know this claim, or this token.
+        GateUnreachable, GateBusy, GateRefused, BadAnswer: nothing is withdrawn yet; try again.
+    """
+    status = gate.withdraw(protection.claim, protection.token)
+    return replace(protection, state=status.state)
+
+
+def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
+    """The platform's side: the claim matches nothing any more, its hashes are deleted.
+
+    Withdrawing again changes nothing, so that a device may repeat a request without an answer.
+
+    Raises:
+        NoSuchClaim: there is none of that name.
+        NotTheHolder: the token is not the one that it was registered with.
+    """
+    held = platform.bank.claim(claim)
+    known = held.holder_sha256 or b""
+    if not hmac.compare_digest(known, holder_hash(token)):
+        raise NotTheHolder(claim=claim)
+    return platform.bank.move(claim, ClaimEvent.WITHDRAW)

@@ -1,0 +1,95 @@
+"""Registering and withdrawing over HTTP, by the device's own client."""
+
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.adapters.bank_client import HttpBankClient
+from entrenous.adapters.system import SystemDice
+from entrenous.model.bank import (
+    ClaimRequest,
+    ClaimState,
+    GateBusy,
+    NoSuchClaim,
+    NotTheHolder,
+    Protection,
+)
+from entrenous.model.fingerprint import Fingerprint, TooFlat
+from entrenous.model.ids import ClaimId
+from entrenous.model.secret import Secret
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.withdraw import unprotect
+from tests.faces.gate.conftest import WoundClock
+from tests.stop.room import jpeg, picture
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+REQUEST = ClaimRequest(Fingerprint("pdq", b"\x55" * 32, 90), (), bytes(32))
+
+
+def protect(pixels: Any, gate: HttpBankClient) -> Protection:
+    return protect_picture(
+        picture(pixels), adult=True, parts=True, gate=gate, dice=SystemDice(), clock=WoundClock()
+    )
+
+
+def decision(web: httpx.Client, data: bytes) -> str:
+    answer = web.post("/v1/uploads", files={"file": ("x", data)}, headers=OPERATOR)
+    return str(answer.json()["decision"])
+
+
+def test_register_ask_and_withdraw(
+    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+) -> None:
+    protection = protect(hers, device_gate)
+    assert device_gate.status(protection.claim).state is ClaimState.WAITING
+    assert decision(web, jpeg(hers)) == "hold"
+    assert unprotect(protection, device_gate).state is ClaimState.WITHDRAWN
+    assert device_gate.status(protection.claim).state is ClaimState.WITHDRAWN
+    assert decision(web, jpeg(hers)) == "let through"
+    unprotect(protection, device_gate)
+
+
+def test_the_wrong_token_and_the_wrong_claim(device_gate: HttpBankClient, hers: Any) -> None:
+    protection = protect(hers, device_gate)
+    with pytest.raises(NotTheHolder):
+        unprotect(replace(protection, token=Secret(bytes(32))), device_gate)
+    for ask in (
+        lambda: device_gate.status(ClaimId("0" * 32)),
+        lambda: device_gate.withdraw(ClaimId("0" * 32), protection.token),
+    ):
+        with pytest.raises(NoSuchClaim):
+            ask()
+    assert device_gate.status(protection.claim).state is ClaimState.WAITING
+
+
+def test_the_gate_itself_refuses_what_is_flat(device_gate: HttpBankClient) -> None:
+    with pytest.raises(TooFlat, match="quality 49"):
+        device_gate.register(replace(REQUEST, whole=Fingerprint("pdq", bytes(32), 49)))
+
+
+def test_so_many_claims_an_hour(device_gate: HttpBankClient, clock: WoundClock) -> None:
+    for _ in range(4):
+        device_gate.register(REQUEST)
+    with pytest.raises(GateBusy):
+        device_gate.register(REQUEST)
+    clock.wind(hours=1)
+    device_gate.register(REQUEST)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"schema":"entrenous/claim-request/1"}', b"\xff", b"[" * 60_000]
+)
+def test_a_broken_request(web: httpx.Client, body: bytes) -> None:
+    answer = web.post("/v1/claims", content=body)
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:entrenous:problem:bad-claim")
+
+
+def test_a_request_that_is_too_large(web: httpx.Client) -> None:
+    assert web.post("/v1/claims", content=bytes(70_000)).status_code == 413
+
+
+def test_withdrawing_without_a_token(web: httpx.Client) -> None:
+    for header in ({}, {"Authorization": "Bearer %%%"}):
+        assert web.delete(f"/v1/claims/{'0' * 32}", headers=header).status_code in (401, 404)

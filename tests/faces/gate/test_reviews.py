@@ -1,0 +1,81 @@
+"""The operator's side over HTTP."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.adapters.bank_client import HttpBankClient
+from entrenous.adapters.system import SystemDice
+from entrenous.stop.protect import protect_picture
+from tests.stop.room import WoundClock, jpeg, picture
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+UPLOADER = {"Authorization": "Bearer uploader-token"}
+
+
+@pytest.fixture
+def case(web: httpx.Client, device_gate: HttpBankClient, hers: Any) -> str:
+    protect_picture(
+        picture(hers),
+        adult=True,
+        parts=False,
+        gate=device_gate,
+        dice=SystemDice(),
+        clock=WoundClock(),
+    )
+    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
+    return str(answer.json()["case"])
+
+
+def test_look_and_confirm(web: httpx.Client, case: str, hers: Any) -> None:
+    listed = web.get("/v1/reviews", headers=OPERATOR).json()
+    assert (listed["waiting"], listed["next"]["case"]) == (1, case)
+    shown = web.get(listed["next"]["upload"], headers=OPERATOR)
+    assert shown.content == jpeg(hers)
+    assert shown.headers["content-disposition"] == "attachment"
+    assert shown.headers["content-type"] == "application/octet-stream"
+    done = web.post(f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR)
+    assert done.json()["state"] == "confirmed"
+    assert web.get("/v1/reviews", headers=OPERATOR).json()["next"] is None
+    assert web.get(f"/v1/reviews/{case}/upload", headers=OPERATOR).status_code == 404
+    again = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
+    assert again.json()["decision"] == "refuse"
+
+
+def test_decided_once(web: httpx.Client, case: str) -> None:
+    release = {"decision": "release"}
+    first = web.post(f"/v1/reviews/{case}", json=release, headers=OPERATOR)
+    second = web.post(f"/v1/reviews/{case}", json=release, headers=OPERATOR)
+    assert (first.status_code, second.status_code) == (200, 409)
+    assert second.json()["type"] == "urn:entrenous:problem:already-decided"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"decision":"perhaps"}', b'{"decision":1}'])
+def test_a_decision_is_one_of_two(web: httpx.Client, case: str, body: bytes) -> None:
+    answer = web.post(f"/v1/reviews/{case}", content=body, headers=OPERATOR)
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:entrenous:problem:bad-verdict")
+
+
+def test_only_the_operator_reviews(web: httpx.Client, case: str) -> None:
+    for header in ({}, UPLOADER):
+        assert web.get("/v1/reviews", headers=header).status_code == 401
+        assert web.get(f"/v1/reviews/{case}/upload", headers=header).status_code == 401
+        assert web.post(f"/v1/reviews/{case}", headers=header).status_code == 401
+
+
+def test_status(web: httpx.Client, case: str) -> None:
+    assert case
+    assert web.get("/v1/status").json() == {
+        "schema": "entrenous/gate-status/1",
+        "state": "serving",
+    }
+    counts = web.get("/v1/status", headers=OPERATOR).json()
+    assert (counts["claims"], counts["hashes"], counts["reviews"]) == (1, 1, 1)
+
+
+def test_what_is_not_there_is_a_problem_document(web: httpx.Client) -> None:
+    answer = web.get("/v1/nothing")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert web.get("/v1/reviews/nothing", headers=OPERATOR).status_code == 405

@@ -1,0 +1,79 @@
+"""IndexStore: follows the bank at once, and misses nothing, in the smallest banks too."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.bank.following_index import FollowingIndex
+from entrenous.adapters.bank.memory_bank import MemoryBankStore
+from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.model.bank import Bank, Claim, ClaimEvent, ClaimState, Registration
+from entrenous.model.ids import BankName, ClaimId
+from entrenous.ports import BankStore
+
+PEOPLE = BankName("people")
+AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+ONE, TWO = b"\x0f" * 32, b"\xf0" * 32
+NEAR_ONE = b"\x0e" + b"\x0f" * 31
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def bank(request: pytest.FixtureRequest, tmp_path: Path) -> BankStore:
+    make: dict[str, Callable[[], BankStore]] = {
+        "memory": MemoryBankStore,
+        "sqlite": lambda: SqlBankStore(open_engine(tmp_path / "gate.sqlite")),
+    }
+    store = make[request.param]()
+    store.set_bank(Bank(PEOPLE))
+    return store
+
+
+def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...] = ()) -> None:
+    claim = Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, "pdq", 90, AT)
+    bank.register(Registration(claim, whole, parts))
+
+
+def claims_near(bank: BankStore, index: FollowingIndex, bits: bytes) -> list[str]:
+    near = index.near([bits], part=False)
+    return sorted(claim.id for _, claim in bank.claims_on({one.entry for one in near}))
+
+
+def test_what_is_registered_after_it_was_opened_is_found(bank: BankStore) -> None:
+    index = FollowingIndex(bank)
+    assert index.near([ONE], part=False) == []
+    register(bank, "a", ONE)
+    (found,) = index.near([TWO, NEAR_ONE], part=False)
+    assert (found.query, found.distance) == (1, 1)
+
+
+def test_whole_pictures_and_parts_are_apart(bank: BankStore) -> None:
+    index = FollowingIndex(bank)
+    register(bank, "a", ONE, parts=(TWO,))
+    assert len(index.near([ONE], part=False)) == 1
+    assert index.near([ONE], part=True) == []
+    assert len(index.near([TWO], part=True)) == 1
+
+
+@pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
+def test_small_banks_of_one_picture_match_also_after_a_restart(
+    bank: BankStore, copies: int
+) -> None:
+    names = [f"claim-{number:02}" for number in range(copies)]
+    for name in names:
+        register(bank, name, ONE)
+    assert claims_near(bank, FollowingIndex(bank), ONE) == names
+
+
+def test_withdrawn_and_registered_again(bank: BankStore) -> None:
+    index = FollowingIndex(bank)
+    register(bank, "a", ONE)
+    assert claims_near(bank, index, ONE) == ["a"]
+    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    assert claims_near(bank, index, ONE) == []
+    register(bank, "b", ONE)
+    register(bank, "c", TWO)
+    assert claims_near(bank, index, ONE) == ["b"]
+    assert claims_near(bank, index, TWO) == ["c"]

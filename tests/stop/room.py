@@ -1,0 +1,128 @@
+"""A platform in memory with a clock that one winds and loaded dice, and photographs as uploads."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import cv2
+import numpy as np
+
+from entrenous.adapters.bank.following_index import FollowingIndex
+from entrenous.adapters.bank.memory_bank import MemoryBankStore
+from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
+from entrenous.craft.media.picture import read_picture
+from entrenous.craft.wire.claim import read_claim, read_request, write_claim, write_request
+from entrenous.model.bank import ClaimRequest, ClaimStatus, Protection
+from entrenous.model.ids import ClaimId
+from entrenous.model.picture import Picture
+from entrenous.model.secret import Secret
+from entrenous.ports import Platform
+from entrenous.stop.banks import prepare_banks
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.register import register_claim
+from entrenous.stop.withdraw import withdraw_claim
+
+
+@dataclass
+class WoundClock:
+    moment: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def wind(self, **by: float) -> None:
+        self.moment += timedelta(**by)
+
+
+@dataclass
+class LoadedDice:
+    seed: str
+    thrown: int = 0
+
+    def token(self, size: int) -> bytes:
+        self.thrown += 1
+        return hashlib.shake_256(f"{self.seed} {self.thrown}".encode()).digest(size)
+
+
+@dataclass
+class NearGate:
+    """A BankClient whose gate is in the same process; what it says goes over the wire format."""
+
+    platform: Platform
+    url: str = "http://127.0.0.1:7802"
+    sent: list[bytes] = field(default_factory=list)
+
+    def register(self, request: ClaimRequest) -> ClaimStatus:
+        self.sent.append(write_request(request))
+        claim = register_claim(read_request(self.sent[-1]), self.platform)
+        return _over_the_wire(ClaimStatus(claim.id, claim.kind, claim.state))
+
+    def status(self, claim: ClaimId) -> ClaimStatus:
+        held = self.platform.bank.claim(claim)
+        return _over_the_wire(ClaimStatus(held.id, held.kind, held.state))
+
+    def withdraw(self, claim: ClaimId, token: Secret) -> ClaimStatus:
+        held = withdraw_claim(claim, token, self.platform)
+        return _over_the_wire(ClaimStatus(held.id, held.kind, held.state))
+
+
+def _over_the_wire(status: ClaimStatus) -> ClaimStatus:
+    return read_claim(write_claim(status))
+
+
+@dataclass
+class Room:
+    """A person's side and a platform's side."""
+
+    clock: WoundClock = field(default_factory=WoundClock)
+    dice: LoadedDice = field(default_factory=lambda: LoadedDice("ana"))
+    platform: Platform = field(init=False)
+    gate: NearGate = field(init=False)
+
+    def __post_init__(self) -> None:
+        bank = MemoryBankStore()
+        prepare_banks(bank)
+        self.platform = Platform(
+            clock=self.clock,
+            dice=LoadedDice("platform"),
+            bank=bank,
+            index=FollowingIndex(bank),
+            reviews=MemoryReviewQueue(),
+            read_picture=read_picture,
+        )
+        self.gate = NearGate(self.platform)
+
+    def protect(self, pixels: Any, *, parts: bool = True, adult: bool = True) -> Protection:
+        return protect_picture(
+            picture(pixels),
+            adult=adult,
+            parts=parts,
+            gate=self.gate,
+            dice=self.dice,
+            clock=self.clock,
+        )
+
+
+def picture(pixels: Any) -> Picture:
+    return read_picture(png(pixels))
+
+
+def png(pixels: Any) -> bytes:
+    _, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
+    return data.tobytes()
+
+
+def jpeg(pixels: Any, quality: int = 50) -> bytes:
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]), parameters)
+    return data.tobytes()
+
+
+def screenshot_crop(pixels: Any) -> bytes:
+    """About 70 % of the area, off the middle, made smaller, JPEG quality 50."""
+    height, width, _ = pixels.shape
+    rows, columns = int(0.837 * height), int(0.837 * width)
+    cut = pixels[height // 11 : height // 11 + rows, width // 13 : width // 13 + columns]
+    small = cv2.resize(cut, (int(columns * 0.8), int(rows * 0.8)), interpolation=cv2.INTER_AREA)
+    return jpeg(small)

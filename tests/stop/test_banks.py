@@ -1,0 +1,50 @@
+"""Lists of hashes from elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.model.bank import PEOPLE, RELEASED, Bank, Outcome
+from entrenous.model.ids import BankName
+from entrenous.stop.banks import import_hashes, prepare_banks
+from entrenous.stop.gate import judge_upload
+from tests.stop.room import Room, jpeg, picture
+
+NEEDLES = Path(__file__).parents[3] / "shared/judges/pdq/reg-test-input/needles.txt"
+LISTED = BankName("listed")
+
+
+def test_a_list_is_taken_in_and_bad_lines_are_reported(room: Room, hers: Any) -> None:
+    good = fingerprint(picture(hers)).hex
+    text = f"hash,note\n\n# a comment\n{good},one\nnonsense\n{good.upper()}\n{good}0\n"
+    imported = import_hashes(text, LISTED, room.platform)
+    assert imported.accepted == 2
+    assert [line for line, _ in imported.refused] == [5, 7]
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+
+
+def test_a_list_that_the_platform_stands_behind_refuses(room: Room, hers: Any) -> None:
+    good = fingerprint(picture(hers)).hex
+    import_hashes(good, LISTED, room.platform, confirmed=True)
+    decision = judge_upload(jpeg(hers), room.platform)
+    assert decision.outcome is Outcome.REFUSE
+    assert decision.matches[0].bank == LISTED
+
+
+@pytest.mark.skipif(not NEEDLES.is_file(), reason="shared/judges/pdq is not here")
+def test_metas_needles(room: Room) -> None:
+    needles = NEEDLES.read_text().split()
+    imported = import_hashes("\n".join(needles), LISTED, room.platform)
+    assert (imported.accepted, imported.refused) == (len(needles), ())
+    found = room.platform.index.near([bytes.fromhex(one) for one in needles], part=False)
+    assert {near.query for near in found if near.distance == 0} == set(range(len(needles)))
+
+
+def test_preparing_banks_leaves_policies_alone(room: Room) -> None:
+    strict = Bank(PEOPLE, radius=20)
+    room.platform.bank.set_bank(strict)
+    prepare_banks(room.platform.bank)
+    assert room.platform.bank.bank(PEOPLE) == strict
+    assert room.platform.bank.bank(RELEASED).on_confirmed is Outcome.LET_THROUGH

@@ -1,0 +1,86 @@
+"""A person's word: confirming makes the machine strict, releasing makes it ask no more."""
+
+from typing import Any
+
+import pytest
+
+from entrenous.model.bank import AlreadyDecided, ClaimState, NoSuchReview, Outcome
+from entrenous.stop.gate import judge_upload
+from entrenous.stop.review import confirm, next_review, release
+from entrenous.stop.withdraw import unprotect
+from tests.stop.room import Room, jpeg, screenshot_crop
+
+
+def test_reviews_come_in_the_order_of_arrival(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in (40, 50)]
+    for case in cases:
+        review = next_review(room.platform)
+        assert review is not None
+        assert review.case == case
+        assert room.platform.reviews.upload(case)
+        confirm(case, room.platform)
+    assert next_review(room.platform) is None
+
+
+def test_confirming_refuses_the_next_one_also_as_a_cut_out(room: Room, hers: Any) -> None:
+    protection = room.protect(hers)
+    confirm(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
+    assert room.platform.bank.claim(protection.claim).state is ClaimState.CONFIRMED
+    assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+    unprotect(protection, room.gate)
+    assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.LET_THROUGH
+
+
+def test_a_released_picture_is_not_asked_about_again(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    release(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    decision = judge_upload(jpeg(hers, 70), room.platform)
+    assert decision.outcome is Outcome.LET_THROUGH
+    assert room.platform.reviews.waiting() == 0
+
+
+def test_a_new_claim_after_a_release_is_asked_about(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    release(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    room.clock.wind(minutes=1)
+    room.protect(hers)
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+
+
+def test_three_disputes_suspend_a_claim(room: Room, hers: Any) -> None:
+    claim = room.protect(hers).claim
+    cases = [judge_upload(jpeg(hers), room.platform).case for _ in range(3)]
+    for case in cases:
+        assert room.platform.bank.claim(claim).state is ClaimState.WAITING
+        release(case, room.platform)
+    assert room.platform.bank.claim(claim).state is ClaimState.SUSPENDED
+
+
+def test_released_cut_outs_are_no_dispute(room: Room, hers: Any) -> None:
+    claim = room.protect(hers).claim
+    release(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
+    assert room.platform.bank.claim(claim).disputes == 0
+    assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+
+
+def test_a_decision_is_made_once_and_the_upload_forgotten(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    case = judge_upload(jpeg(hers), room.platform).case
+    release(case, room.platform)
+    with pytest.raises(AlreadyDecided):
+        confirm(case, room.platform)
+    with pytest.raises(NoSuchReview):
+        room.platform.reviews.upload(case)
+    assert room.platform.reviews.review(case).bits is None
+
+
+def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(room: Room, hers: Any) -> None:
+    protection = room.protect(hers)
+    case = judge_upload(jpeg(hers), room.platform).case
+    unprotect(protection, room.gate)
+    confirm(case, room.platform)
+    assert room.platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
+    assert room.platform.bank.counts().hashes == 0

@@ -1,0 +1,52 @@
+"""The holder's token withdraws at once; another one does not."""
+
+from typing import Any
+
+import pytest
+
+from entrenous.model.bank import ClaimState, NoSuchClaim, NotTheHolder, Outcome
+from entrenous.model.ids import ClaimId
+from entrenous.model.secret import Secret
+from entrenous.stop.gate import judge_upload
+from entrenous.stop.withdraw import unprotect, withdraw_claim
+from tests.stop.room import Room, jpeg
+
+
+def test_the_next_upload_passes_and_nothing_is_left(room: Room, hers: Any) -> None:
+    protection = room.protect(hers)
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+    assert unprotect(protection, room.gate).state is ClaimState.WITHDRAWN
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+    assert room.platform.bank.counts().hashes == 0
+
+
+def test_withdrawing_again_changes_nothing(room: Room, hers: Any) -> None:
+    protection = unprotect(room.protect(hers), room.gate)
+    assert unprotect(protection, room.gate) == protection
+
+
+def test_one_persons_withdrawal_leaves_the_others_claim(room: Room, hers: Any) -> None:
+    first, second = room.protect(hers), room.protect(hers)
+    unprotect(first, room.gate)
+    (match,) = judge_upload(jpeg(hers), room.platform).matches
+    assert match.claim == second.claim
+
+
+def test_registering_again_after_withdrawing_counts(room: Room, hers: Any) -> None:
+    unprotect(room.protect(hers), room.gate)
+    again = room.protect(hers)
+    (match,) = judge_upload(jpeg(hers), room.platform).matches
+    assert match.claim == again.claim
+
+
+def test_somebody_elses_token_is_refused(room: Room, hers: Any) -> None:
+    protection = room.protect(hers)
+    for wrong in (Secret(b""), Secret(bytes(32)), Secret(protection.token.reveal()[:31])):
+        with pytest.raises(NotTheHolder):
+            withdraw_claim(protection.claim, wrong, room.platform)
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+
+
+def test_an_unknown_claim(room: Room) -> None:
+    with pytest.raises(NoSuchClaim):
+        withdraw_claim(ClaimId("0" * 32), Secret(bytes(32)), room.platform)
