@@ -19,6 +19,7 @@ DITHER_CONTEXT: Final = b"entrenous/1 mark dither"  # key stream of a message's 
 PDQ_RADIUS: Final = 31  # Meta's recommended match distance, in bits
 PDQ_QUALITY_MIN: Final = 50  # below, flat pictures match each other
 PDQ_BYTES: Final = 32
+PART_QUALITY_MIN: Final = 20  # of a window: a part is at most held, so less detail will do
 PARTS_MAX: Final = 600  # hashes of windows that one claim may carry; a device sends at most 534
 HOLDER_TOKEN_BYTES: Final = 32
 CLAIM_ID_BYTES: Final = 16

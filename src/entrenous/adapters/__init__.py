@@ -1,0 +1,1 @@
+"""The world: SQLite, SQLCipher, files, HTTP, RFC 3161, clock, memory."""

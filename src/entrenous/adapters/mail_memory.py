@@ -1,0 +1,93 @@
+"""The relay's rows in memory: for the village and for tests, and the plainest form of the port.
+
+Work runs to its end without a pause, so it is alone; what it did is undone if it raises.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+from entrenous.model.held import HELD, HeldLetter
+from entrenous.model.ids import MailboxId
+from entrenous.ports import MailDesk, MailView
+
+Row = TypeVar("Row")
+Answer = TypeVar("Answer")
+
+
+class MemoryMail:
+    """A :class:`entrenous.ports.MailStore` that forgets everything with its process."""
+
+    def __init__(self) -> None:
+        self._desk = _Desk()
+
+    async def together(self, work: Callable[[MailDesk], Answer]) -> Answer:
+        """Run ``work``; if it raises, all it did is undone."""
+        self._desk.undo.clear()
+        try:
+            return work(self._desk)
+        except BaseException:
+            self._desk.roll_back()
+            raise
+
+    async def look(self, work: Callable[[MailView], Answer]) -> Answer:
+        """Run ``work``, which reads only."""
+        return work(self._desk)
+
+    async def scrub(self) -> None:
+        """Nothing lies on a medium."""
+
+
+class _Desk:
+    def __init__(self) -> None:
+        self._rows: dict[type, dict[tuple[object, ...], Any]] = {kind: {} for kind in HELD}
+        self.undo: list[tuple[type, tuple[object, ...], Any]] = []
+
+    def get(self, kind: type[Row], *key: object) -> Row | None:
+        return cast("Row | None", self._rows[kind].get(key))
+
+    def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
+        rows = self._rows[kind]
+        found = [rows[key] for key in sorted(rows, key=tuple) if _matches(rows[key], fields)]
+        return found[:limit]
+
+    def count(self, kind: type[object], **fields: object) -> int:
+        return sum(_matches(row, fields) for row in self._rows[kind].values())
+
+    def letters(self, mailbox: MailboxId, after: int, at: datetime, limit: int) -> list[HeldLetter]:
+        every = self.find(HeldLetter, mailbox=mailbox)
+        waiting = [one for one in every if one.sequence > after and one.expires_at > at]
+        return sorted(waiting, key=lambda one: one.sequence)[:limit]
+
+    def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
+        rows: list[Any] = [row for row in self.find(kind) if _is_due(row, at)]
+        return sorted(rows, key=lambda row: row.due_at)[:limit]
+
+    def put(self, row: object) -> None:
+        kind = type(row)
+        self._replace(kind, tuple(getattr(row, name) for name in HELD[kind]), row)
+
+    def drop(self, kind: type[object], *key: object) -> None:
+        self._replace(kind, key, None)
+
+    def roll_back(self) -> None:
+        while self.undo:
+            self._set(*self.undo.pop())
+
+    def _replace(self, kind: type, key: tuple[object, ...], row: object) -> None:
+        self.undo.append((kind, key, self._rows[kind].get(key)))
+        self._set(kind, key, row)
+
+    def _set(self, kind: type, key: tuple[object, ...], row: object) -> None:
+        if row is None:
+            self._rows[kind].pop(key, None)
+        else:
+            self._rows[kind][key] = row
+
+
+def _matches(row: object, fields: dict[str, object]) -> bool:
+    return all(getattr(row, name) == wanted for name, wanted in fields.items())
+
+
+def _is_due(row: Any, at: datetime) -> bool:
+    return row.due_at is not None and row.due_at <= at

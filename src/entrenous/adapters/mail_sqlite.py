@@ -1,0 +1,88 @@
+"""The relay's rows in SQLite: a writer that commits in groups, and a reader beside it."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import sqlalchemy as sql
+
+from entrenous.adapters.group_commit import GroupCommit
+from entrenous.adapters.mail_tables import VERSION, Tables
+from entrenous.model.held import NewerDatabase
+from entrenous.ports import MailDesk, MailView
+
+Answer = TypeVar("Answer")
+
+_PAGE_BYTES: Final = 4096
+_BUSY_MS: Final = 10_000
+
+
+class SqliteMail:
+    """A :class:`entrenous.ports.MailStore` on one SQLite file; :func:`open_mail` makes it."""
+
+    def __init__(self, writer: GroupCommit, reader: GroupCommit) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def together(self, work: Callable[[MailDesk], Answer]) -> Answer:
+        """Run ``work`` in a transaction that is durable when this returns."""
+        return await self._writer.submit(work)
+
+    async def look(self, work: Callable[[MailView], Answer]) -> Answer:
+        """Run ``work`` on what is durable now."""
+        return await self._reader.submit(work)
+
+    async def scrub(self) -> None:
+        """Empty the write-ahead log; freed pages are zeroed by ``secure_delete`` as they go."""
+        await self._writer.submit_alone("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Finish what was asked for, then close the file."""
+        self._reader.close()
+        self._writer.close()
+
+
+def open_mail(path: Path, *, bytes_max: int | None = None) -> SqliteMail:
+    """Open the database file, or make it, readable by its owner alone.
+
+    Args:
+        path: the file; its folder is made if need be.
+        bytes_max: how large the file may grow; beyond, DiskFull.
+
+    Raises:
+        NewerDatabase: a newer version of Entrenous wrote it.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    tables = _prepare(path)
+    reading = _connect(path, bytes_max)
+    reading.execute("PRAGMA query_only=ON")
+    writer = GroupCommit(_connect(path, bytes_max), tables, "BEGIN IMMEDIATE")
+    return SqliteMail(writer, GroupCommit(reading, tables, "BEGIN"))
+
+
+def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA secure_delete=ON")
+    if bytes_max is not None:
+        connection.execute(f"PRAGMA max_page_count={bytes_max // _PAGE_BYTES}")
+    return connection
+
+
+def _prepare(path: Path) -> Tables:
+    """See to it that the schema is there."""
+    engine = sql.create_engine("sqlite://", creator=lambda: _connect(path), poolclass=sql.NullPool)
+    tables = Tables(engine.dialect)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if connection.exec_driver_sql("PRAGMA user_version").scalar_one() > VERSION:
+            raise NewerDatabase
+        tables.metadata.create_all(connection)
+        connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+        connection.exec_driver_sql("COMMIT")
+    return tables

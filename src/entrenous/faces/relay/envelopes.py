@@ -1,0 +1,73 @@
+"""Envelopes and shares: post, hand over, open, finish, take back (relay.md sections 5 to 7)."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from entrenous.carry.accept import accept
+from entrenous.carry.hand_over import acknowledge, waiting
+from entrenous.carry.release import finish, open_share
+from entrenous.carry.withdraw import look_after, withdraw
+from entrenous.craft.wire.relay.envelope import (
+    read_attempt,
+    read_envelope,
+    write_look,
+    write_share,
+    write_waiting,
+)
+from entrenous.faces.relay.asking import body_of, envelope_of, mailbox_of, number, token_of
+from entrenous.faces.relay.mailboxes import JSON, SMALL_BODY
+from entrenous.ports import Relay
+from entrenous.spec import PAGE_MAX, SEALED_BYTES_MAX
+
+_ENVELOPE_BODY: Final = 2 * SEALED_BYTES_MAX  # b64u takes a third more, the other members 4 KiB
+_SEQUENCE_MAX: Final = 2**53 - 1
+
+
+async def post_envelope(request: Request, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}/envelopes/{envelope}``"""
+    body = await body_of(request, _ENVELOPE_BODY)
+    envelope = read_envelope(body, envelope_of(request), mailbox_of(request))
+    new = await accept(envelope, token_of(request), relay)
+    return Response(status_code=201 if new else 200)
+
+
+async def list_envelopes(request: Request, relay: Relay) -> Response:
+    """``GET /v1/mailboxes/{mailbox}/envelopes``"""
+    after = number(request.query_params.get("after", "0"), _SEQUENCE_MAX)
+    limit = number(request.query_params.get("limit", str(PAGE_MAX)), _SEQUENCE_MAX)
+    page = await waiting(mailbox_of(request), token_of(request), after, limit, relay)
+    return Response(write_waiting(page), media_type=JSON)
+
+
+async def acknowledge_envelope(request: Request, relay: Relay) -> Response:
+    """``DELETE /v1/mailboxes/{mailbox}/envelopes/{envelope}``"""
+    await acknowledge(mailbox_of(request), token_of(request), envelope_of(request), relay)
+    return Response(status_code=204)
+
+
+async def release_share(request: Request, relay: Relay) -> Response:
+    """``POST /v1/shares/{envelope}/open``"""
+    attempt = read_attempt(await body_of(request, SMALL_BODY))
+    share = await open_share(envelope_of(request), token_of(request), attempt, relay)
+    return Response(write_share(share), media_type=JSON)
+
+
+async def finish_share(request: Request, relay: Relay) -> Response:
+    """``POST /v1/shares/{envelope}/finish``"""
+    attempt = read_attempt(await body_of(request, SMALL_BODY))
+    await finish(envelope_of(request), token_of(request), attempt, relay)
+    return Response(status_code=204)
+
+
+async def withdraw_envelope(request: Request, relay: Relay) -> Response:
+    """``POST /v1/envelopes/{envelope}/withdraw``"""
+    status = await withdraw(envelope_of(request), token_of(request), relay)
+    return Response(write_look(status), media_type=JSON)
+
+
+async def show_state(request: Request, relay: Relay) -> Response:
+    """``GET /v1/envelopes/{envelope}/state``"""
+    status = await look_after(envelope_of(request), token_of(request), relay)
+    return Response(write_look(status), media_type=JSON)

@@ -1,0 +1,92 @@
+"""Mailboxes, their cards, prekeys and send tokens (docs/spec/relay.md sections 1 to 3)."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from entrenous.carry.mailbox import card_of, create_mailbox, put_card
+from entrenous.carry.prekeys import add_prekeys, claim_prekeys, count_prekeys
+from entrenous.carry.tokens import register_token, withdraw_token
+from entrenous.craft.wire.relay.mailbox import (
+    read_owner_lock,
+    read_prekeys,
+    read_send_token,
+    write_bundle,
+    write_key_count,
+    write_status,
+)
+from entrenous.faces.relay.asking import body_of, device_of, lock_in, mailbox_of, token_of
+from entrenous.model.envelope import Protocol
+from entrenous.ports import Relay
+from entrenous.spec import (
+    CARD_BYTES_MAX,
+    ONE_TIME_KEYS,
+    PREKEY_BYTES_MAX,
+    PROTOCOL_FLOOR,
+    PROTOCOL_NEWEST,
+)
+
+SMALL_BODY: Final = 4096
+JSON: Final = "application/json"
+_PREKEYS_BODY: Final = (ONE_TIME_KEYS * 2 + 2) * PREKEY_BYTES_MAX * 4 // 3 + SMALL_BODY
+
+
+async def look_at_status(_: Request, __: Relay) -> Response:
+    """``GET /v1/status``"""
+    return Response(write_status(Protocol(PROTOCOL_FLOOR, PROTOCOL_NEWEST)), media_type=JSON)
+
+
+async def make_mailbox(request: Request, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}``"""
+    lock = read_owner_lock(await body_of(request, SMALL_BODY))
+    new = await create_mailbox(mailbox_of(request), lock, relay)
+    return Response(status_code=201 if new else 200)
+
+
+async def publish_card(request: Request, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}/card``"""
+    card = await body_of(request, CARD_BYTES_MAX)
+    await put_card(mailbox_of(request), token_of(request), card, relay)
+    return Response(status_code=204)
+
+
+async def show_card(request: Request, relay: Relay) -> Response:
+    """``GET /v1/mailboxes/{mailbox}/card``"""
+    card = await card_of(mailbox_of(request), token_of(request), relay)
+    return Response(card, media_type="application/cbor")
+
+
+async def publish_prekeys(request: Request, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}/prekeys/{device}``"""
+    prekeys = read_prekeys(await body_of(request, _PREKEYS_BODY))
+    mailbox, device = mailbox_of(request), device_of(request)
+    count = await add_prekeys(mailbox, token_of(request), device, prekeys, relay)
+    return Response(write_key_count(count), media_type=JSON)
+
+
+async def tell_prekeys(request: Request, relay: Relay) -> Response:
+    """``GET /v1/mailboxes/{mailbox}/prekeys/{device}``"""
+    mailbox, device = mailbox_of(request), device_of(request)
+    count = await count_prekeys(mailbox, token_of(request), device, relay)
+    return Response(write_key_count(count), media_type=JSON)
+
+
+async def hand_out_prekeys(request: Request, relay: Relay) -> Response:
+    """``POST /v1/mailboxes/{mailbox}/prekeys/{device}/claim``"""
+    mailbox, device = mailbox_of(request), device_of(request)
+    bundle = await claim_prekeys(mailbox, token_of(request), device, relay)
+    return Response(write_bundle(bundle), media_type=JSON)
+
+
+async def grant_token(request: Request, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}/tokens/{lock}``"""
+    granted = read_send_token(await body_of(request, SMALL_BODY), lock_in(request))
+    new = await register_token(mailbox_of(request), token_of(request), granted, relay)
+    return Response(status_code=201 if new else 200)
+
+
+async def revoke_token(request: Request, relay: Relay) -> Response:
+    """``DELETE /v1/mailboxes/{mailbox}/tokens/{lock}``"""
+    await withdraw_token(mailbox_of(request), token_of(request), lock_in(request), relay)
+    return Response(status_code=204)

@@ -1,0 +1,295 @@
+"""What the relay sees: sizes, times, locks and sealed bytes (docs/spec/relay.md)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from entrenous.model.errors import Malformed, NotFound, Refused, Unproven, Unreachable
+from entrenous.model.ids import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.model.secret import Secret
+from entrenous.spec import BLOBS_PER_ENVELOPE_MAX, LOCK_BYTES, OPENS_MAX, SHARE_BYTES
+
+
+class EnvelopeState(StrEnum):
+    """Where an envelope is in its life; carry/states.py holds the table."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    OPENED = "opened"
+    TAKEN_BACK = "taken back"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class ShareDeposit:
+    """The relay's half of a content key; ``opens`` is how often it may be given out (None: any)."""
+
+    value: Secret
+    open_lock: bytes
+    opens: int | None
+
+    def __post_init__(self) -> None:
+        _sized(value=(len(self.value), SHARE_BYTES), open_lock=(len(self.open_lock), LOCK_BYTES))
+        if self.opens is not None and not 1 <= self.opens <= OPENS_MAX:
+            raise ValueError(f"a share is given out 1 to {OPENS_MAX} times, or any number of times")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One sealed letter on its way into one mailbox."""
+
+    id: EnvelopeId
+    mailbox: MailboxId
+    sealed: bytes
+    expires_at: datetime
+    withdraw_lock: bytes
+    share: ShareDeposit | None = None
+    blobs: tuple[BlobId, ...] = ()
+
+    def __post_init__(self) -> None:
+        _sized(id=(len(self.id), ID_BYTES), mailbox=(len(self.mailbox), ID_BYTES))
+        _sized(withdraw_lock=(len(self.withdraw_lock), LOCK_BYTES))
+        _aware(self.expires_at)
+        if not self.sealed or len(set(self.blobs)) != len(self.blobs):
+            raise ValueError("an envelope holds sealed bytes and names each blob once")
+        if len(self.blobs) > BLOBS_PER_ENVELOPE_MAX:
+            raise ValueError(f"an envelope names {BLOBS_PER_ENVELOPE_MAX} blobs at most")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An envelope as it is handed over; ``sequence`` orders those of one mailbox."""
+
+    id: EnvelopeId
+    sequence: int
+    sealed: bytes
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BlobDeposit:
+    """What is said about a blob when it is brought; the bytes follow as a stream."""
+
+    id: BlobId
+    mailbox: MailboxId
+    size: int
+    sha256: bytes
+    fetch_lock: bytes
+    withdraw_lock: bytes
+    expires_at: datetime
+
+    def __post_init__(self) -> None:
+        _sized(id=(len(self.id), ID_BYTES), mailbox=(len(self.mailbox), ID_BYTES))
+        _sized(fetch_lock=(len(self.fetch_lock), LOCK_BYTES), sha256=(len(self.sha256), 32))
+        _sized(withdraw_lock=(len(self.withdraw_lock), LOCK_BYTES))
+        _aware(self.expires_at)
+        if self.size < 1:
+            raise ValueError("a blob has at least one byte")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeStatus:
+    """The sender's look at one of her envelopes."""
+
+    state: EnvelopeState
+    opened: int
+    delivered_at: datetime | None = None
+    opened_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prekeys:
+    """Signed prekeys of one device, each opaque to the relay (docs/spec/identity.md section 4)."""
+
+    one_time: tuple[bytes, ...]
+    fallback: bytes | None
+    xwing: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class PrekeyBundle:
+    """What one claim gives out: ``one_time`` is None when none was left."""
+
+    device: DeviceId
+    one_time: bytes | None
+    fallback: bytes
+    xwing: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendToken:
+    """A capability to put envelopes into one mailbox, as its owner registers it."""
+
+    lock: bytes
+    uses: int | None
+    expires_at: datetime | None
+
+    def __post_init__(self) -> None:
+        _sized(lock=(len(self.lock), LOCK_BYTES))
+        if self.uses is not None and self.uses < 1:
+            raise ValueError("a token admits at least one envelope")
+        if self.expires_at is not None:
+            _aware(self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """The protocol versions that a relay speaks."""
+
+    floor: int
+    newest: int
+
+
+def _sized(**fields: tuple[int, int]) -> None:
+    for name, (length, wanted) in fields.items():
+        if length != wanted:
+            raise ValueError(f"{name} has {wanted} bytes")
+
+
+def _aware(when: datetime) -> None:
+    if when.tzinfo is None:
+        raise ValueError("a time is aware, in UTC")
+
+
+class NoSuchMailbox(NotFound):
+    """
+    This relay has no such mailbox, or this token does not open it. Ask the person for a new
+    invite.
+    """
+
+
+class NoSuchEnvelope(NotFound):
+    """The relay holds no such message any more."""
+
+
+class NoSuchBlob(NotFound):
+    """The relay does not hold this file any more."""
+
+
+class NoPrekeys(NotFound):
+    """
+    That device has left no keys at its relay yet, so nothing can be sealed for it. Ask the
+    person to open Entrenous there once: entrenous inbox
+    """
+
+
+class WrongToken(Unproven):
+    """
+    The relay did not accept this device's token. If you set up this device anew, ask the
+    person for a new invite.
+    """
+
+
+class IdInUse(Refused):
+    """
+    The relay already holds something else under this number, so nothing was stored. Send
+    again.
+    """
+
+
+class TakenBack(Refused):
+    """
+    The person who sent this took it back before it was opened. It cannot be opened any more,
+    by anybody. That happens: it may have been meant for someone else, or they changed their
+    mind.
+    """
+
+
+class Expired(Refused):
+    """
+    This message was meant to be opened until {when}. That time has passed and its key is
+    gone. If you still need it, ask the person to send it again.
+    """
+
+
+class UsedUp(Refused):
+    """
+    This message could be opened a limited number of times, and that has happened. Its key is
+    gone. Ask the person to send it again if you did not see it.
+    """
+
+
+class TooLarge(Refused):
+    """
+    This is larger than the relay takes ({limit_bytes} bytes at most). Send a smaller version:
+    --size 2000
+    """
+
+
+class TooMany(Refused):
+    """
+    The relay is asked too often right now. Try again in {retry_after_s} seconds; nothing was
+    lost.
+    """
+
+
+class RelayUnreachable(Unreachable):
+    """
+    The relay at {host} does not answer. What you were sending is kept safe on this device and
+    goes out with the next command once the relay is back, or now with: entrenous send
+    --resume
+    """
+
+
+class DiskFull(Unreachable):
+    """
+    The disk is full, so nothing was stored and nothing was lost. Free some space and try
+    again.
+    """
+
+
+class RelayFull(DiskFull):
+    """
+    The relay's disk is full, so it stored nothing. What you were sending is kept safe on this
+    device and goes out once the people who run the relay have made room.
+    """
+
+
+class DiskFailed(Unreachable):
+    """
+    The disk reported an error, so nothing was stored and nothing was lost. Try again later;
+    if it happens again, the disk needs to be looked at.
+    """
+
+
+class NotARelay(RelayUnreachable):
+    """
+    Something answers at {host}, but it is not an Entrenous relay. Check the address, and
+    whether this network wants you to sign in first. What you were sending is kept safe on
+    this device.
+    """
+
+
+class NotEncrypted(Refused):
+    """
+    The relay's address {url} begins with http://, so everybody on the way could watch. Use
+    its https:// address. Plain http is only for a relay on this very machine.
+    """
+
+
+class TooFarAhead(Refused):
+    """
+    A relay keeps a message for {limit_days} days at most, so nothing was stored. Choose an
+    earlier time: --expires {limit_days}d
+    """
+
+
+class NotUnderstood(Malformed):
+    """
+    The relay and this device do not understand each other, so nothing was stored. One of them
+    is damaged or newer than the other. Update Entrenous: pip install --upgrade entrenous
+    """
+
+
+class DamagedBlob(Malformed):
+    """
+    A file was damaged on its way to the relay, so the relay did not store it. Send again; the
+    file on this device is unharmed.
+    """
+
+
+class ProtocolTooOld(Refused):
+    """
+    This relay speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Update it:
+    pip install --upgrade entrenous. Nothing was sent in the old way.
+    """

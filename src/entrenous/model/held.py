@@ -1,0 +1,172 @@
+"""What a relay holds, row by row (docs/spec/relay.md section 8); carry/expire.py says how long.
+
+Content lies in rows of its own (:class:`HeldLetter`, :class:`HeldShare`, :class:`HeldBlob`), so
+that forgetting it is dropping a row, and what is left, :class:`HeldEnvelope`, names no mailbox. A
+row that has a ``due_at`` is looked at again by then; None means never. Times are whole seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.errors import Refused
+from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.model.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class HeldMailbox:
+    """A mailbox; ``last_sequence`` is what its newest envelope was given."""
+
+    mailbox: MailboxId
+    owner_lock: bytes
+    last_sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCard:
+    """The card that a mailbox shows to holders of its send tokens; opaque."""
+
+    mailbox: MailboxId
+    card: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HeldToken:
+    """A send token: how often it may be and was used, and its claims in the hour since then."""
+
+    mailbox: MailboxId
+    lock: bytes
+    uses: int | None
+    used: int
+    claims: int
+    claims_since: datetime
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """A one-time key that nobody has claimed yet; ``digest`` is its SHA-256."""
+
+    mailbox: MailboxId
+    device: DeviceId
+    digest: bytes
+    signed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SpentKey:
+    """That a one-time key was handed out, so that publishing it again does not bring it back."""
+
+    mailbox: MailboxId
+    device: DeviceId
+    digest: bytes
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LastingKeys:
+    """The keys of a device that may be handed out again and again."""
+
+    mailbox: MailboxId
+    device: DeviceId
+    fallback: bytes | None
+    xwing: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEnvelope:
+    """Where an envelope is; all that is left of it once ``closed_at`` is set (a tombstone).
+
+    ``digest`` is of everything that was posted, so that a repeat is known as one.
+    """
+
+    envelope: EnvelopeId
+    digest: bytes
+    withdraw_lock: bytes
+    open_lock: bytes | None
+    state: EnvelopeState
+    opened: int
+    expires_at: datetime
+    delivered_at: datetime | None
+    opened_at: datetime | None
+    closed_at: datetime | None
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLetter:
+    """Sealed bytes that the owner of the mailbox has not got yet."""
+
+    envelope: EnvelopeId
+    mailbox: MailboxId
+    sequence: int
+    sealed: bytes
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HeldShare:
+    """A share that may still be given out."""
+
+    envelope: EnvelopeId
+    value: Secret
+    opens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAttempt:
+    """One attempt that was given a share; ``finished`` once its device has the content on disk."""
+
+    envelope: EnvelopeId
+    attempt: bytes
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBlob:
+    """A blob; its bytes lie in the BlobStore as ``name``; ``envelope`` is the one that names it."""
+
+    blob: BlobId
+    name: str
+    mailbox: MailboxId
+    size: int
+    sha256: bytes
+    fetch_lock: bytes
+    withdraw_lock: bytes
+    envelope: EnvelopeId | None
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A name in the BlobStore that no blob owns (any more, or not yet); to be removed when due."""
+
+    name: str
+    due_at: datetime
+
+
+#: Every kind of row with the fields that identify one, in order.
+HELD: Final[Mapping[type, tuple[str, ...]]] = {
+    HeldMailbox: ("mailbox",),
+    HeldCard: ("mailbox",),
+    HeldToken: ("mailbox", "lock"),
+    HeldKey: ("mailbox", "device", "digest"),
+    SpentKey: ("mailbox", "device", "digest"),
+    LastingKeys: ("mailbox", "device"),
+    HeldEnvelope: ("envelope",),
+    HeldLetter: ("envelope",),
+    HeldShare: ("envelope",),
+    HeldAttempt: ("envelope", "attempt"),
+    HeldBlob: ("blob",),
+    Leftover: ("name",),
+}
+
+
+class NewerDatabase(Refused):
+    """
+    The relay's database was written by a newer Entrenous, so it was not touched. Update
+    Entrenous: pip install --upgrade entrenous
+    """

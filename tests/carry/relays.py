@@ -1,0 +1,126 @@
+"""Relays and their customers for tests: a clock one winds, dice that count, a real server."""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from starlette.applications import Starlette
+
+from entrenous.adapters.blobs_files import FileBlobs
+from entrenous.adapters.blobs_memory import MemoryBlobs
+from entrenous.adapters.http_server import listening, server_for, url_of
+from entrenous.adapters.mail_memory import MemoryMail
+from entrenous.adapters.mail_sqlite import open_mail
+from entrenous.craft.crypto.hashing import lock_of, sha256
+from entrenous.model.envelope import BlobDeposit, Envelope, SendToken, ShareDeposit
+from entrenous.model.ids import BlobId, EnvelopeId, MailboxId
+from entrenous.model.secret import Secret
+from entrenous.ports import Relay
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+@dataclass
+class WoundClock:
+    moment: datetime = NOON
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def wind(self, **by: float) -> None:
+        self.moment += timedelta(**by)
+
+
+@dataclass
+class CountingDice:
+    thrown: int = 0
+
+    def token(self, size: int) -> bytes:
+        self.thrown += 1
+        return hashlib.shake_256(f"dice {self.thrown}".encode()).digest(size)
+
+
+@dataclass
+class Post:
+    """Ana's mailbox, Ben's token for it, and one copy on its way with all its tokens."""
+
+    until: datetime = NOON + timedelta(days=7)
+    dice: CountingDice = field(default_factory=CountingDice)
+    sealed: bytes = b"sealed letter " * 20
+
+    def __post_init__(self) -> None:
+        throw = self.dice.token
+        self.mailbox = MailboxId(throw(16))
+        self.owner, self.token, self.other = (Secret(throw(32)) for _ in range(3))
+        self.fetch, self.open, self.withdraw = (Secret(throw(32)) for _ in range(3))
+        self.blob = throw(5000)
+        self.blob_id, self.id = BlobId(throw(16)), EnvelopeId(throw(16))
+        self.share = Secret(throw(32))
+
+    def attempt(self) -> bytes:
+        return self.dice.token(16)
+
+    def granted(self, uses: int | None = None, until: datetime | None = None) -> SendToken:
+        return SendToken(lock_of(self.token), uses, until)
+
+    def deposit(self) -> BlobDeposit:
+        locks = (lock_of(self.fetch), lock_of(self.withdraw))
+        size, digest = len(self.blob), sha256(self.blob)
+        return BlobDeposit(self.blob_id, self.mailbox, size, digest, *locks, self.until)
+
+    def envelope(self, opens: int | None = None, *, blobs: bool = True) -> Envelope:
+        share = ShareDeposit(self.share, lock_of(self.open), opens)
+        named = (self.blob_id,) if blobs else ()
+        lock = lock_of(self.withdraw)
+        return Envelope(self.id, self.mailbox, self.sealed, self.until, lock, share, named)
+
+    def letter(self) -> Envelope:
+        """Another envelope to the same mailbox, without a share."""
+        lock, new = lock_of(self.withdraw), EnvelopeId(self.dice.token(16))
+        return Envelope(new, self.mailbox, self.sealed, self.until, lock)
+
+
+def memory_relay(clock: WoundClock | None = None) -> Relay:
+    return Relay(MemoryMail(), MemoryBlobs(), clock or WoundClock(), CountingDice())
+
+
+@contextmanager
+def disk_relay(folder: Path, clock: WoundClock, bytes_max: int | None = None) -> Iterator[Relay]:
+    mail = open_mail(folder / "mail.db", bytes_max=bytes_max)
+    try:
+        yield Relay(mail, FileBlobs(folder / "blobs"), clock, CountingDice())
+    finally:
+        mail.close()
+
+
+@contextmanager
+def served(app: Starlette) -> Iterator[str]:
+    """The app behind a real server on loopback; its URL."""
+    server, ready = server_for(app), threading.Event()
+    with listening("127.0.0.1", 0) as taken:
+
+        async def run() -> None:
+            serving = asyncio.create_task(server.serve(sockets=[taken]))
+            while not server.started and not serving.done():  # noqa: ASYNC110 -- a flag is all it has
+                await asyncio.sleep(0.005)
+            ready.set()
+            await serving
+
+        thread = threading.Thread(target=lambda: asyncio.run(run()))
+        thread.start()
+        try:
+            assert ready.wait(10)
+            yield url_of(taken)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+async def stream(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]

@@ -1,0 +1,314 @@
+"""What is kept and for how long, down to the bytes on the medium."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.adapters.blobs_memory import MemoryBlobs
+from entrenous.adapters.courier_memory import at_once
+from entrenous.carry.accept import accept
+from entrenous.carry.expire import expire
+from entrenous.carry.hand_over import acknowledge, waiting
+from entrenous.carry.hold import bring_blob
+from entrenous.carry.mailbox import create_mailbox
+from entrenous.carry.prekeys import add_prekeys, claim_prekeys
+from entrenous.carry.release import finish, open_share
+from entrenous.carry.tokens import register_token
+from entrenous.carry.withdraw import look_after, withdraw
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.model.envelope import EnvelopeState, Expired, Prekeys
+from entrenous.model.held import (
+    HELD,
+    HeldAttempt,
+    HeldBlob,
+    HeldEnvelope,
+    HeldLetter,
+    HeldMailbox,
+    HeldShare,
+    HeldToken,
+    LastingKeys,
+    Leftover,
+    SpentKey,
+)
+from entrenous.model.ids import DeviceId, EnvelopeId
+from entrenous.model.secret import Secret
+from entrenous.ports import Relay
+from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, memory_relay, stream
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+CONTENT = (HeldLetter, HeldShare, HeldBlob, HeldAttempt, Leftover)
+DEVICE = DeviceId(b"D" * 16)
+
+
+async def arrive(relay: Relay, post: Post, opens: int | None = None) -> None:
+    await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+    await register_token(post.mailbox, post.owner, post.granted(), relay)
+    await bring_blob(post.deposit(), post.token, stream(post.blob), relay)
+    await accept(post.envelope(opens), post.token, relay)
+
+
+def count(relay: Relay, *kinds: type) -> int:
+    return at_once(relay.mail.look(lambda view: sum(view.count(kind) for kind in kinds)))
+
+
+def blobs_in(relay: Relay) -> int:
+    assert isinstance(relay.blobs, MemoryBlobs)
+    return len(relay.blobs)
+
+
+@pytest.fixture
+def clock() -> WoundClock:
+    return WoundClock()
+
+
+@pytest.fixture
+def relay(clock: WoundClock) -> Relay:
+    return memory_relay(clock)
+
+
+def by_use(relay: Relay, post: Post) -> Coroutine[Any, Any, None]:
+    async def use() -> None:
+        attempt = post.attempt()
+        await acknowledge(post.mailbox, post.owner, post.id, relay)
+        await open_share(post.id, post.open, attempt, relay)
+        await finish(post.id, post.open, attempt, relay)
+
+    return use()
+
+
+def by_withdrawal(relay: Relay, post: Post) -> Coroutine[Any, Any, None]:
+    async def use() -> None:
+        await withdraw(post.id, post.withdraw, relay)
+
+    return use()
+
+
+def by_time(relay: Relay, _: Post) -> Coroutine[Any, Any, None]:
+    relay.clock.wind(days=7)  # type: ignore[attr-defined]
+    return expire(relay)
+
+
+ENDINGS = [by_use, by_withdrawal, by_time]
+Ending = Callable[[Relay, Post], Coroutine[Any, Any, None]]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_content_goes_when_it_ends_and_the_tombstone_a_month_later(
+    relay: Relay, clock: WoundClock, ending: Ending
+) -> None:
+    post = Post()
+    at_once(arrive(relay, post, opens=1))
+    assert (count(relay, HeldLetter, HeldShare, HeldBlob), blobs_in(relay)) == (3, 1)
+    at_once(ending(relay, post))
+    assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
+    clock.wind(days=30, seconds=-1)
+    at_once(expire(relay))
+    assert count(relay, HeldEnvelope) == 1
+    clock.wind(seconds=1)
+    at_once(expire(relay))
+    assert count(relay, *HELD) == count(relay, HeldMailbox, HeldToken) == 2
+
+
+def test_taking_back_again_does_not_keep_the_tombstone_longer(
+    relay: Relay, clock: WoundClock
+) -> None:
+    post = Post()
+    at_once(arrive(relay, post))
+    at_once(withdraw(post.id, post.withdraw, relay))
+    clock.wind(days=20)
+    at_once(withdraw(post.id, post.withdraw, relay))
+    clock.wind(days=10)
+    at_once(expire(relay))
+    assert count(relay, HeldEnvelope) == 0
+
+
+def test_asking_for_what_is_due_forgets_it(relay: Relay, clock: WoundClock) -> None:
+    """No sweep has run: whoever asks is refused, and the content is gone."""
+    post = Post()
+    at_once(arrive(relay, post))
+    clock.wind(days=7)
+    assert at_once(waiting(post.mailbox, post.owner, 0, 50, relay)) == []
+    with pytest.raises(Expired):
+        at_once(open_share(post.id, post.open, post.attempt(), relay))
+    assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
+    status = at_once(look_after(post.id, post.withdraw, relay))
+    assert status.state is EnvelopeState.EXPIRED
+
+
+def test_an_opening_that_never_finished_ends_with_its_time(relay: Relay, clock: WoundClock) -> None:
+    post = Post()
+    at_once(arrive(relay, post, opens=1))
+    at_once(open_share(post.id, post.open, post.attempt(), relay))
+    clock.wind(days=6)
+    at_once(expire(relay))
+    assert blobs_in(relay) == 1
+    clock.wind(days=1)
+    at_once(expire(relay))
+    assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
+
+
+def test_a_blob_that_nobody_names_goes_after_a_day(relay: Relay, clock: WoundClock) -> None:
+    post = Post()
+    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
+    at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+    clock.wind(hours=24, seconds=-1)
+    at_once(expire(relay))
+    assert blobs_in(relay) == 1
+    clock.wind(seconds=1)
+    at_once(expire(relay))
+    assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
+    assert at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+
+
+def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClock) -> None:
+    """The name was written down before its first byte, so the bytes are found without a listing."""
+    post = Post()
+    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
+
+    class Crash(BaseException):
+        pass
+
+    async def keep_then_crash(name: str, chunks: Any) -> None:
+        await MemoryBlobs.keep(relay.blobs, name, chunks)
+        relay.mail.together = None  # type: ignore[method-assign, assignment]
+        raise Crash
+
+    together = relay.mail.together
+    relay.blobs.keep = keep_then_crash  # type: ignore[method-assign]
+    with pytest.raises(TypeError):
+        at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+    relay.mail.together = together  # type: ignore[method-assign]
+    assert (count(relay, Leftover), blobs_in(relay)) == (1, 1)
+    clock.wind(days=1)
+    at_once(expire(relay))
+    assert (count(relay, Leftover), blobs_in(relay)) == (0, 0)
+
+
+def test_tokens_and_spent_keys_go_in_their_time(relay: Relay, clock: WoundClock) -> None:
+    post = Post()
+    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    until = clock.now() + timedelta(days=10)
+    at_once(register_token(post.mailbox, post.owner, post.granted(None, until), relay))
+    keys = Prekeys((b"one",), b"fallback", b"xwing")
+    at_once(add_prekeys(post.mailbox, post.owner, DEVICE, keys, relay))
+    at_once(claim_prekeys(post.mailbox, post.token, DEVICE, relay))
+    assert count(relay, HeldToken, SpentKey) == 2
+    clock.wind(days=10)
+    at_once(expire(relay))
+    assert count(relay, HeldToken, SpentKey) == 1
+    clock.wind(days=20)
+    at_once(expire(relay))
+    assert count(relay, *HELD) == count(relay, HeldMailbox, LastingKeys) == 2
+
+
+def test_a_long_queue_is_swept_whole(relay: Relay, clock: WoundClock) -> None:
+    post = Post()
+    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
+    for _ in range(250):
+        at_once(accept(post.letter(), post.token, relay))
+    clock.wind(days=7)
+    at_once(expire(relay))
+    assert (count(relay, HeldLetter), count(relay, HeldEnvelope)) == (0, 250)
+
+
+# --- at the byte level --------------------------------------------------------------------------
+
+
+class Crowd:
+    """Many copies through one relay on disk, with a secret planted in every part of each."""
+
+    def __init__(self, relay: Relay) -> None:
+        self.relay = relay
+        self.dice = CountingDice()
+        self.posts = [self.post(n) for n in range(60)]
+
+    def post(self, number: int) -> Post:
+        sealed = self.dice.token(300 + number * 97)
+        return Post(dice=self.dice, sealed=sealed)
+
+    async def arrive(self) -> None:
+        await asyncio.gather(*(arrive(self.relay, post, opens=1) for post in self.posts))
+
+    async def live(self) -> None:
+        """A third is delivered and used, a third taken back, the rest is left to expire."""
+        for number, post in enumerate(self.posts):
+            if number % 3 == 0:
+                await by_use(self.relay, post)
+            if number % 3 == 1:
+                await withdraw(post.id, post.withdraw, self.relay)
+
+    def secrets(self) -> list[bytes]:
+        """Sixteen bytes out of every part of what was carried."""
+        whole = [
+            part
+            for post in self.posts
+            for part in (post.sealed[:16], post.sealed[-16:], post.share.reveal()[:16])
+        ]
+        return [*whole, *(post.blob[2000:2016] for post in self.posts)]
+
+
+def found_in(folder: Path, planted: list[bytes]) -> int:
+    files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    return sum(any(secret in file for file in files) for secret in planted)
+
+
+def test_nothing_remains_on_the_medium(tmp_path: Path) -> None:
+    clock = WoundClock()
+    with disk_relay(tmp_path, clock) as relay:
+        crowd = Crowd(relay)
+        planted = crowd.secrets()
+        asyncio.run(crowd.arrive())
+        assert found_in(tmp_path, planted) == len(planted)
+        asyncio.run(crowd.live())
+        asyncio.run(expire(relay))
+        ended = [one for n, post in enumerate(crowd.posts) if n % 3 < 2 for one in parts_of(post)]
+        assert found_in(tmp_path, ended) == 0
+        clock.wind(days=7)
+        asyncio.run(expire(relay))
+        assert found_in(tmp_path, planted) == 0
+        ids = [post.id for post in crowd.posts]
+        assert found_in(tmp_path, ids) == len(ids)
+        clock.wind(days=30)
+        asyncio.run(expire(relay))
+        assert found_in(tmp_path, ids) == 0
+
+
+def parts_of(post: Post) -> list[bytes]:
+    return [post.sealed[:16], post.sealed[-16:], post.share.reveal()[:16], post.blob[2000:2016]]
+
+
+def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        post = Post()
+        asyncio.run(arrive(relay, post))
+        asyncio.run(open_share(post.id, post.open, post.attempt(), relay))
+        tokens: list[Secret] = [post.owner, post.token, post.fetch, post.open, post.withdraw]
+        assert found_in(tmp_path, [token.reveal() for token in tokens]) == 0
+        assert found_in(tmp_path, [lock_of(token) for token in tokens]) == len(tokens)
+
+
+def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
+    """Small rows share pages: the gaps that half of them leave must be empty."""
+    dice = CountingDice()
+    shares = [HeldShare(EnvelopeId(dice.token(16)), Secret(dice.token(32)), 1) for _ in range(3000)]
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        mail = relay.mail
+        for start in range(0, 3000, 100):
+            some = shares[start : start + 100]
+            asyncio.run(mail.together(lambda desk, some=some: [desk.put(one) for one in some]))
+        gone, stay = shares[::2], shares[1::2]
+        asyncio.run(
+            mail.together(lambda desk: [desk.drop(HeldShare, one.envelope) for one in gone])
+        )
+        asyncio.run(mail.scrub())
+        assert found_in(tmp_path, [one.value.reveal() for one in stay]) == len(stay)
+        assert found_in(tmp_path, [one.value.reveal() for one in gone]) == 0

@@ -1,0 +1,126 @@
+"""One envelope through any life that people, devices and time can give it, in any order."""
+
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from entrenous.adapters.courier_memory import at_once
+from entrenous.carry.accept import accept
+from entrenous.carry.expire import expire
+from entrenous.carry.hand_over import acknowledge, waiting
+from entrenous.carry.release import finish, open_share
+from entrenous.carry.withdraw import look_after, withdraw
+from entrenous.model.envelope import EnvelopeState, Expired, NoSuchEnvelope, TakenBack, UsedUp
+from entrenous.model.held import HeldShare
+from tests.carry.relays import NOON, Post, WoundClock, memory_relay
+from tests.carry.test_expire import arrive, blobs_in, count
+
+DEVICES = st.sampled_from([bytes([n]) * 16 for n in range(3)])
+HOUR = timedelta(hours=1)
+
+
+class Life(RuleBasedStateMachine):
+    """What the relay does, beside the shortest account of what it promises."""
+
+    @initialize(opens=st.none() | st.integers(1, 3))
+    def post(self, opens: int | None) -> None:
+        self.clock = WoundClock()
+        self.relay = memory_relay(self.clock)
+        self.one = Post(until=NOON + 2 * HOUR)
+        self.opens = opens
+        self.given: set[bytes] = set()
+        self.finished: set[bytes] = set()
+        self.taken_back = self.delivered = self.expired_unseen = False
+        at_once(arrive(self.relay, self.one, opens))
+
+    def is_late(self) -> bool:
+        return self.clock.now() >= self.one.until
+
+    def is_used_up(self) -> bool:
+        return self.opens is not None and len(self.given & self.finished) >= self.opens
+
+    @rule(device=DEVICES)
+    def open(self, device: bytes) -> None:
+        may = not (self.taken_back or self.is_late() or self.is_used_up()) and (
+            device in self.given or self.opens is None or len(self.given) < self.opens
+        )
+        ask = partial(open_share, self.one.id, self.one.open, device, self.relay)
+        if may:
+            assert at_once(ask()) == self.one.share
+            self.given.add(device)
+            return
+        expected = self.taken_back and not self.expired_unseen
+        with pytest.raises(TakenBack if expected else (TakenBack, Expired, UsedUp)):
+            at_once(ask())
+
+    @rule(device=DEVICES)
+    def finish(self, device: bytes) -> None:
+        at_once(finish(self.one.id, self.one.open, device, self.relay))
+        if not (self.taken_back or self.is_late()):
+            self.finished |= {device} & self.given
+
+    @rule()
+    def take_back(self) -> None:
+        self.expired_unseen |= self.is_late() and not self.taken_back and not self.is_used_up()
+        status = at_once(withdraw(self.one.id, self.one.withdraw, self.relay))
+        assert status.opened == len(self.given)
+        self.taken_back = True
+
+    @rule()
+    def acknowledge(self) -> None:
+        at_once(acknowledge(self.one.mailbox, self.one.owner, self.one.id, self.relay))
+        self.delivered = True
+
+    @rule()
+    def repeat(self) -> None:
+        assert not at_once(accept(self.one.envelope(self.opens), self.one.token, self.relay))
+
+    @rule(minutes=st.integers(5, 60))
+    def wait(self, minutes: int) -> None:
+        self.clock.wind(minutes=minutes)
+
+    @rule()
+    def sweep(self) -> None:
+        at_once(expire(self.relay))
+        if self.taken_back or self.is_late() or self.is_used_up():
+            assert (count(self.relay, HeldShare), blobs_in(self.relay)) == (0, 0)
+
+    @invariant()
+    def it_waits_only_while_it_should(self) -> None:
+        page = at_once(waiting(self.one.mailbox, self.one.owner, 0, 50, self.relay))
+        gone = self.delivered or self.taken_back or self.is_late() or self.is_used_up()
+        assert len(page) == (not gone)
+
+    @invariant()
+    def what_was_taken_back_holds_nothing(self) -> None:
+        if self.taken_back:
+            assert (count(self.relay, HeldShare), blobs_in(self.relay)) == (0, 0)
+
+    @invariant()
+    def its_sender_is_told_the_truth(self) -> None:
+        status = at_once(look_after(self.one.id, self.one.withdraw, self.relay))
+        assert status.opened == len(self.given)
+        assert self.opens is None or status.opened <= self.opens
+        ends = (EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED)
+        assert (status.state in ends) == (
+            self.taken_back or (self.is_late() and not self.is_used_up())
+        )
+
+
+Life.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestLife = Life.TestCase
+
+
+def test_a_life_ends_without_a_trace() -> None:
+    life = Life()
+    life.post(opens=1)
+    life.clock.wind(days=40)
+    at_once(expire(life.relay))
+    life.clock.wind(days=30)
+    at_once(expire(life.relay))
+    with pytest.raises(NoSuchEnvelope):
+        at_once(look_after(life.one.id, life.one.withdraw, life.relay))

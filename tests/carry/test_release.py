@@ -1,0 +1,61 @@
+"""A share is given out as often as it may be, whoever races for it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.courier_memory import at_once
+from entrenous.carry.release import open_share
+from entrenous.carry.withdraw import look_after, withdraw
+from entrenous.model.envelope import TakenBack, UsedUp
+from entrenous.model.secret import Secret
+from entrenous.ports import Relay
+from entrenous.spec import OPENS_MAX
+from tests.carry.relays import Post, WoundClock, disk_relay, memory_relay
+from tests.carry.test_expire import arrive
+
+
+async def race(relay: Relay, post: Post, racers: int) -> list[object]:
+    asked = [open_share(post.id, post.open, n.to_bytes(16), relay) for n in range(racers)]
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
+@pytest.mark.usefixtures("socket_enabled")
+@pytest.mark.parametrize("opens", [1, 3])
+def test_of_a_hundred_racers_as_many_as_may_get_it(tmp_path: Path, opens: int) -> None:
+    post = Post()
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        asyncio.run(arrive(relay, post, opens))
+        outcomes = asyncio.run(race(relay, post, 100))
+    assert sum(isinstance(one, Secret) for one in outcomes) == opens
+    assert sum(isinstance(one, UsedUp) for one in outcomes) == 100 - opens
+
+
+@pytest.mark.usefixtures("socket_enabled")
+def test_a_withdrawal_amid_the_race_is_told_how_many_got_it(tmp_path: Path) -> None:
+    post = Post()
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        asyncio.run(arrive(relay, post))
+
+        async def all_at_once() -> tuple[list[object], list[object], int]:
+            one, status, two = await asyncio.gather(
+                race(relay, post, 40),
+                withdraw(post.id, post.withdraw, relay),
+                race(relay, post, 80),
+            )
+            return one, two, status.opened
+
+        one, two, opened = asyncio.run(all_at_once())
+    assert all(isinstance(outcome, Secret | TakenBack) for outcome in one + two)
+    given = {n for row in (one, two) for n, got in enumerate(row) if isinstance(got, Secret)}
+    assert len(given) == opened
+    assert any(isinstance(outcome, TakenBack) for outcome in two)
+
+
+def test_beyond_the_thousandth_attempt_it_opens_and_is_not_counted() -> None:
+    relay, post = memory_relay(), Post()
+    at_once(arrive(relay, post))
+    for n in range(OPENS_MAX + 3):
+        assert at_once(open_share(post.id, post.open, n.to_bytes(16), relay)) == post.share
+    assert at_once(look_after(post.id, post.withdraw, relay)).opened == OPENS_MAX

@@ -1,0 +1,138 @@
+"""Every body of the relay's interface: it comes back, and nothing else is taken for it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.craft.wire.relay import envelope, mailbox
+from entrenous.model.envelope import (
+    Envelope,
+    EnvelopeState,
+    EnvelopeStatus,
+    NotUnderstood,
+    PrekeyBundle,
+    Prekeys,
+    Protocol,
+    SendToken,
+    ShareDeposit,
+    Waiting,
+)
+from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.model.secret import Secret
+
+ID, BOX, DEVICE, LOCK = EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), DeviceId(b"D" * 16), b"L" * 32
+
+sixteen, thirty_two = st.binary(min_size=16, max_size=16), st.binary(min_size=32, max_size=32)
+signed = st.binary(max_size=60)
+moments = st.integers(0, 10**10).map(lambda s: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(0, s))
+maybe: Callable[[Any], Any] = lambda of: st.none() | of  # noqa: E731
+opens = maybe(st.integers(1, 1000))
+shares = st.builds(ShareDeposit, thirty_two.map(Secret), thirty_two, opens)
+blobs = st.lists(sixteen.map(BlobId), max_size=5, unique=True).map(tuple)
+sealed = st.binary(min_size=1, max_size=300)
+
+BODIES: dict[str, tuple[Any, Any, Any]] = {
+    "owner": (thirty_two, mailbox.write_owner_lock, mailbox.read_owner_lock),
+    "prekeys": (
+        st.builds(Prekeys, st.lists(signed, max_size=4).map(tuple), maybe(signed), maybe(signed)),
+        mailbox.write_prekeys,
+        mailbox.read_prekeys,
+    ),
+    "count": (st.integers(0, 2**53 - 1), mailbox.write_key_count, mailbox.read_key_count),
+    "bundle": (
+        st.builds(PrekeyBundle, st.just(DEVICE), maybe(signed), signed, signed),
+        mailbox.write_bundle,
+        partial(mailbox.read_bundle, device=DEVICE),
+    ),
+    "token": (
+        st.builds(SendToken, st.just(LOCK), maybe(st.integers(1, 9**9)), maybe(moments)),
+        mailbox.write_send_token,
+        partial(mailbox.read_send_token, lock=LOCK),
+    ),
+    "status": (
+        st.builds(Protocol, st.integers(0, 99), st.integers(0, 99)),
+        mailbox.write_status,
+        mailbox.read_status,
+    ),
+    "envelope": (
+        st.builds(
+            Envelope, *map(st.just, (ID, BOX)), sealed, moments, thirty_two, maybe(shares), blobs
+        ),
+        envelope.write_envelope,
+        partial(envelope.read_envelope, envelope=ID, mailbox=BOX),
+    ),
+    "page": (
+        st.lists(st.builds(Waiting, sixteen, st.integers(0, 2**53 - 1), sealed, moments)),
+        envelope.write_waiting,
+        envelope.read_waiting,
+    ),
+    "attempt": (sixteen, envelope.write_attempt, envelope.read_attempt),
+    "share": (thirty_two.map(Secret), envelope.write_share, envelope.read_share),
+    "look": (
+        st.builds(
+            EnvelopeStatus,
+            *(st.sampled_from(EnvelopeState), st.integers(0, 9), maybe(moments), maybe(moments)),
+        ),
+        envelope.write_look,
+        envelope.read_look,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+@given(data=st.data())
+def test_a_body_comes_back(name: str, data: st.DataObject) -> None:
+    nouns, write, read = BODIES[name]
+    noun = data.draw(nouns)
+    assert read(write(noun)) == noun
+
+
+@pytest.mark.parametrize("name", BODIES)
+@given(untrusted_body=st.binary(max_size=80))
+def test_noise_is_not_understood(name: str, untrusted_body: bytes) -> None:
+    with pytest.raises(NotUnderstood):
+        BODIES[name][2](untrusted_body)
+
+
+@pytest.mark.parametrize("name", BODIES)
+@given(data=st.data())
+def test_a_body_with_one_thing_changed_is_itself_or_not_understood(
+    name: str, data: st.DataObject
+) -> None:
+    nouns, write, read = BODIES[name]
+    body = bytearray(write(data.draw(nouns)))
+    body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        noun = read(bytes(body))
+    except NotUnderstood:
+        return
+    assert read(write(noun)) == noun
+
+
+@pytest.mark.parametrize("name", BODIES)
+@given(data=st.data())
+def test_one_member_more_or_less_is_not_understood(name: str, data: st.DataObject) -> None:
+    nouns, write, read = BODIES[name]
+    members = msgspec.json.decode(write(data.draw(nouns)))
+    with pytest.raises(NotUnderstood):
+        read(msgspec.json.encode({**members, "more": 1}))
+    members.pop(data.draw(st.sampled_from(sorted(members))))
+    with pytest.raises(NotUnderstood):
+        read(msgspec.json.encode(members))
+
+
+@pytest.mark.parametrize("opens", [0, 1001, -1, 1.5, "1", True])
+def test_a_share_opens_a_sensible_number_of_times(opens: object) -> None:
+    deposit = ShareDeposit(Secret(bytes(32)), bytes(32), 1)
+    noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    whole = Envelope(ID, BOX, b"x", noon, bytes(32), deposit)
+    members = msgspec.json.decode(envelope.write_envelope(whole))
+    members["share"]["opens"] = opens
+    with pytest.raises(NotUnderstood):
+        envelope.read_envelope(msgspec.json.encode(members), ID, BOX)

@@ -1,0 +1,288 @@
+"""The relay's HTTP as strangers may use it: statuses, problems, ranges, limits, silence."""
+
+import logging
+
+import httpx
+import msgspec
+import pytest
+
+from entrenous.adapters.courier_http import HttpCourier
+from entrenous.adapters.courier_memory import at_once, memory_courier
+from entrenous.craft.wire.b64u import b64u
+from entrenous.craft.wire.relay.envelope import write_envelope
+from entrenous.faces.relay.app import relay_app
+from entrenous.ports import Relay
+from tests.carry.relays import Post, WoundClock, memory_relay
+
+URL = "https://relay.test"
+
+
+@pytest.fixture
+def relay() -> Relay:
+    return memory_relay(WoundClock())
+
+
+@pytest.fixture
+def courier(relay: Relay) -> HttpCourier:
+    return memory_courier({URL: relay_app(relay)})
+
+
+@pytest.fixture
+def web(courier: HttpCourier) -> httpx.Client:
+    return courier._client
+
+
+@pytest.fixture
+def post(courier: HttpCourier) -> Post:
+    post = Post()
+    courier.create_mailbox(URL, post.mailbox, post.owner)
+    courier.register_token(URL, post.mailbox, post.owner, post.granted())
+    courier.bring_blob(URL, post.token, post.deposit(), post.blob)
+    courier.post(URL, post.token, post.envelope(1))
+    return post
+
+
+def bearer(token: object) -> dict[str, str]:
+    return {"Authorization": f"Bearer {b64u(token.reveal())}"}  # type: ignore[attr-defined]
+
+
+def test_first_times_are_201_and_repeats_200(web: httpx.Client, post: Post) -> None:
+    letter = post.letter()
+    url = f"{URL}/v1/mailboxes/{b64u(post.mailbox)}/envelopes/{b64u(letter.id)}"
+    body = write_envelope(letter)
+    codes = [web.put(url, content=body, headers=bearer(post.token)).status_code for _ in range(3)]
+    assert codes == [201, 200, 200]
+
+
+def test_a_problem_names_itself_and_tells_no_more(web: httpx.Client, post: Post) -> None:
+    url = f"{URL}/v1/shares/{b64u(post.id)}/open"
+    answer = web.post(url, json={"attempt": b64u(post.attempt())}, headers=bearer(post.withdraw))
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["www-authenticate"] == "Bearer"
+    told = answer.json()
+    assert told["type"] == "urn:entrenous:unproven:wrong-token"
+    assert set(told) == {"type", "title", "status", "detail", "facts"}
+    assert (told["title"], told["status"], told["facts"]) == ("Wrong token", 401, {})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {},
+        {"Authorization": "Basic YTpi"},
+        {"Authorization": "Bearer !"},
+        bearer(Post().other),
+    ],
+)
+def test_without_the_token_it_is_401(web: httpx.Client, post: Post, header: dict[str, str]) -> None:
+    url = f"{URL}/v1/envelopes/{b64u(post.id)}/state"
+    assert web.get(url, headers=header).status_code == 401
+
+
+def test_looking_never_opens(web: httpx.Client, courier: HttpCourier, post: Post) -> None:
+    """A preview bot, a HEAD, a GET of everything with every token: the counter stays at zero."""
+    for token in (post.open, post.fetch, post.owner):
+        for path in (f"shares/{b64u(post.id)}/open", f"blobs/{b64u(post.blob_id)}"):
+            web.get(f"{URL}/v1/{path}", headers=bearer(token))
+            web.head(f"{URL}/v1/{path}", headers=bearer(token))
+    assert web.get(f"{URL}/v1/shares/{b64u(post.id)}/open").status_code == 405
+    assert courier.state(URL, post.id, post.withdraw).opened == 0
+    assert courier.blob(URL, post.blob_id, post.fetch) == post.blob
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "part"),
+    [
+        ("bytes=0-0", 206, (0, 1)),
+        ("bytes=10-19", 206, (10, 20)),
+        ("bytes=4000-", 206, (4000, 5000)),
+        ("bytes=-10", 206, (4990, 5000)),
+        ("bytes=-9999", 206, (0, 5000)),
+        ("bytes=4999-99999", 206, (4999, 5000)),
+        ("bytes=0-1,5-6", 200, (0, 5000)),
+        ("bytes=9-3", 200, (0, 5000)),
+        ("bytes=-", 200, (0, 5000)),
+        ("lines=1-2", 200, (0, 5000)),
+        ("bytes=5000-", 416, (0, 0)),
+        ("bytes=-0", 416, (0, 0)),
+    ],
+)
+def test_ranges(
+    web: httpx.Client, post: Post, asked: str, code: int, part: tuple[int, int]
+) -> None:
+    url, (start, stop) = f"{URL}/v1/blobs/{b64u(post.blob_id)}", part
+    answer = web.get(url, headers={**bearer(post.fetch), "Range": asked})
+    assert (answer.status_code, answer.content) == (code, post.blob[start:stop])
+    assert answer.headers["accept-ranges"] == "bytes"
+    said = {206: f"bytes {start}-{stop - 1}/5000", 416: "bytes */5000"}
+    assert answer.headers.get("content-range") == said.get(code)
+
+
+def test_a_range_of_another_version_is_the_whole(web: httpx.Client, post: Post) -> None:
+    url, header = (
+        f"{URL}/v1/blobs/{b64u(post.blob_id)}",
+        {**bearer(post.fetch), "Range": "bytes=0-9"},
+    )
+    tag = web.get(url, headers=header).headers["etag"]
+    assert web.get(url, headers={**header, "If-Range": tag}).status_code == 206
+    assert web.get(url, headers={**header, "If-Range": '"other"'}).content == post.blob
+
+
+def test_head_tells_the_length_and_reads_nothing(web: httpx.Client, post: Post) -> None:
+    answer = web.head(f"{URL}/v1/blobs/{b64u(post.blob_id)}", headers=bearer(post.fetch))
+    assert (answer.status_code, answer.headers["content-length"], answer.content) == (
+        200,
+        "5000",
+        b"",
+    )
+
+
+def test_a_body_is_read_no_further_than_its_limit(relay: Relay) -> None:
+    """An endless body is refused after a few pieces; nothing waits for its end."""
+    pieces = 0
+
+    async def receive() -> dict[str, object]:
+        nonlocal pieces
+        pieces += 1
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+
+    sent: list[dict[str, object]] = []
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "PUT",
+        "path": f"/v1/mailboxes/{b64u(bytes(16))}",
+        "headers": [],
+        "query_string": b"",
+        "root_path": "",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+    }
+    at_once(relay_app(relay)(scope, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 413
+    assert pieces == 5
+
+
+BODIES = [
+    b"",
+    b"null",
+    b"[]",
+    b"{",
+    b"{}",
+    b'{"owner_lock":1}',
+    b'{"owner_lock":"AA"}',
+    b'{"owner_lock":"' + b"A" * 43 + b'","more":1}',
+    b'{"owner_lock":"' + b"A" * 42 + b'B"}',
+    b'{"owner_lock":"' + b"A" * 43 + b'="}',
+    b'{"owner_lock":"' + b"!" * 43 + b'"}',
+    b"\xff\xfe",
+    b"[" * 3000,
+]
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_what_is_not_in_the_interface_is_400(web: httpx.Client, body: bytes) -> None:
+    answer = web.put(f"{URL}/v1/mailboxes/{b64u(bytes(16))}", content=body)
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:entrenous:malformed:not-understood"
+
+
+@pytest.mark.parametrize(
+    "path", ["AA", b64u(bytes(15)), b64u(bytes(17)), "A" * 21 + "B", "é", "A" * 22 + "="]
+)
+def test_an_id_has_one_spelling(web: httpx.Client, path: str) -> None:
+    body = msgspec.json.encode({"owner_lock": b64u(bytes(32))})
+    assert web.put(f"{URL}/v1/mailboxes/{path}", content=body).status_code == 400
+
+
+@pytest.mark.parametrize("query", ["after=-1", "after=x", "after=1e3", "limit=²", f"after={2**70}"])
+def test_a_query_is_a_number(web: httpx.Client, post: Post, query: str) -> None:
+    url = f"{URL}/v1/mailboxes/{b64u(post.mailbox)}/envelopes?{query}"
+    assert web.get(url, headers=bearer(post.owner)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["entrenous-fetch-lock", "entrenous-sha256", "entrenous-expires-at", "content-length"],
+)
+def test_a_blob_says_all_it_must(web: httpx.Client, post: Post, missing: str) -> None:
+    headers = {
+        **bearer(post.token),
+        "entrenous-fetch-lock": b64u(bytes(32)),
+        "content-length": "1",
+        "entrenous-withdraw-lock": b64u(bytes(32)),
+        "entrenous-sha256": b64u(bytes(32)),
+        "entrenous-expires-at": "1795000000",
+    }
+    del headers[missing]
+    url = f"{URL}/v1/mailboxes/{b64u(post.mailbox)}/blobs/{b64u(bytes(16))}"
+    request = web.build_request("PUT", url, content=iter([b"x"]), headers=headers)
+    request.headers.pop("transfer-encoding", None)
+    assert web.send(request).status_code == 400
+
+
+def test_a_blob_beyond_the_limit_is_413_before_its_first_byte(
+    web: httpx.Client, post: Post
+) -> None:
+    url = f"{URL}/v1/mailboxes/{b64u(post.mailbox)}/blobs/{b64u(bytes(16))}"
+    said = {
+        "entrenous-fetch-lock": b64u(bytes(32)),
+        "entrenous-withdraw-lock": b64u(bytes(32)),
+        "entrenous-sha256": b64u(bytes(32)),
+        "entrenous-expires-at": "1795000000",
+        "content-length": str(256 * 1024 * 1024 + 1),
+    }
+    answer = web.put(url, content=b"", headers={**bearer(post.token), **said})
+    assert answer.status_code == 413
+    assert answer.json()["facts"] == {"limit_bytes": 256 * 1024 * 1024}
+
+
+@pytest.mark.parametrize(("spoken", "code"), [("1", 200), ("0", 409), ("2", 409), ("x", 409)])
+def test_another_protocol_is_turned_away(web: httpx.Client, spoken: str, code: int) -> None:
+    answer = web.get(f"{URL}/v1/status", headers={"Entrenous-Protocol": spoken})
+    assert answer.status_code == code
+    assert answer.headers["entrenous-protocol"] == "1"
+
+
+def test_other_addresses_are_404_and_problems_too(web: httpx.Client) -> None:
+    for path in ("/", "/v1", "/v2/status", "/v1/mailboxes/"):
+        answer = web.get(URL + path)
+        assert answer.status_code == 404
+        assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404}
+
+
+def test_logs_hold_an_event_a_status_and_a_size(
+    courier: HttpCourier, post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "entrenous")
+    courier.waiting(URL, post.mailbox, post.owner, 0)
+    courier.open_share(URL, post.id, post.open, post.attempt())
+    courier.withdraw(URL, post.id, post.withdraw)
+    assert [record.getMessage().split()[:2] for record in caplog.records] == [
+        ["list_envelopes", "200"],
+        ["release_share", "200"],
+        ["withdraw_envelope", "200"],
+    ]
+    known = [post.mailbox, post.id, post.blob_id]
+    tokens = [one.reveal() for one in (post.owner, post.open, post.withdraw)]
+    for value in known + tokens:
+        assert b64u(value) not in caplog.text
+        assert value.hex() not in caplog.text
+
+
+def test_a_bug_is_500_and_logged_without_values(
+    relay: Relay, web: httpx.Client, post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down(_: object) -> None:
+        raise RuntimeError("secret value 4711")
+
+    relay.mail.look = break_down  # type: ignore[method-assign, assignment]
+    answer = web.get(f"{URL}/v1/blobs/{b64u(post.blob_id)}", headers=bearer(post.fetch))
+    assert answer.status_code == 500
+    assert answer.json()["type"] == "urn:entrenous:bug:entrenous-error"
+    assert "4711" not in answer.text + caplog.text
+    assert "bug in get_blob: RuntimeError at" in caplog.text
+    assert "break_down" in caplog.text

@@ -1,0 +1,391 @@
+"""One suite for every MailStore, and one machine that sets SQLite against memory."""
+
+import asyncio
+import sqlite3
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from entrenous.adapters.mail_memory import MemoryMail
+from entrenous.adapters.mail_sqlite import SqliteMail, open_mail
+from entrenous.model.envelope import DiskFull, EnvelopeState, IdInUse
+from entrenous.model.held import (
+    HELD,
+    HeldAttempt,
+    HeldBlob,
+    HeldCard,
+    HeldEnvelope,
+    HeldKey,
+    HeldLetter,
+    HeldMailbox,
+    HeldShare,
+    HeldToken,
+    LastingKeys,
+    Leftover,
+    NewerDatabase,
+    SpentKey,
+)
+from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.model.secret import Secret
+from entrenous.ports import MailDesk, MailStore, MailView
+from tests.carry.relays import NOON
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+BOX = MailboxId(b"M" * 16)
+ENVELOPE = EnvelopeId(b"E" * 16)
+DEVICE = DeviceId(b"D" * 16)
+LETTER = HeldLetter(ENVELOPE, BOX, 1, b"sealed", NOON)
+EVERY_KIND = [
+    HeldMailbox(BOX, b"lock", 7),
+    HeldCard(BOX, b"card"),
+    HeldToken(BOX, b"lock", None, 1, 2, NOON, None),
+    HeldToken(BOX, b"lock", 10, 1, 2, NOON, NOON),
+    HeldKey(BOX, DEVICE, b"digest", b"signed"),
+    SpentKey(BOX, DEVICE, b"digest", NOON),
+    LastingKeys(BOX, DEVICE, None, b"xwing"),
+    HeldEnvelope(
+        *(ENVELOPE, b"digest", b"lock", None, EnvelopeState.TAKEN_BACK, 3, NOON),
+        *(NOON, None, NOON, NOON),
+    ),
+    LETTER,
+    HeldShare(ENVELOPE, Secret(b"share"), None),
+    HeldAttempt(ENVELOPE, b"attempt", finished=True),
+    HeldBlob(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", None, NOON),
+    Leftover("name", NOON),
+]
+
+
+@dataclass
+class Bench:
+    """A store, and a loop to run it in."""
+
+    store: MailStore
+    run: Callable[[Awaitable[Any]], Any]
+
+    def do(self, work: Callable[[MailDesk], Any]) -> Any:
+        return self.run(self.store.together(work))
+
+    def see(self, work: Callable[[MailView], Any]) -> Any:
+        return self.run(self.store.look(work))
+
+    def put(self, *rows: object) -> None:
+        self.do(lambda desk: [desk.put(row) for row in rows])
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    with asyncio.Runner() as runner:  # an event loop wakes itself through a pair of sockets
+        if request.param == "memory":
+            yield Bench(MemoryMail(), runner.run)
+            return
+        store = open_mail(tmp_path / "mail.db")
+        yield Bench(store, runner.run)
+        store.close()
+
+
+@pytest.mark.parametrize("row", EVERY_KIND, ids=lambda row: type(row).__name__)
+def test_a_row_comes_back_as_it_was(bench: Bench, row: object) -> None:
+    kind: type = type(row)
+    key = tuple(getattr(row, name) for name in HELD[kind])
+    assert bench.see(lambda view: view.get(kind, *key)) is None
+    bench.put(row, row)
+    assert bench.see(lambda view: view.get(kind, *key)) == row
+    assert bench.see(lambda view: view.find(kind)) == [row]
+    bench.do(lambda desk: desk.drop(kind, *key))
+    assert bench.see(lambda view: view.count(kind)) == 0
+    bench.do(lambda desk: desk.drop(kind, *key))
+
+
+def test_every_kind_is_tried() -> None:
+    assert {type(row) for row in EVERY_KIND} == set(HELD)
+
+
+def test_a_refusal_undoes_everything_it_did(bench: Bench) -> None:
+    bench.put(LETTER)
+
+    def refuse(desk: MailDesk) -> None:
+        desk.put(replace(LETTER, sealed=b"other"))
+        desk.put(HeldCard(BOX, b"card"))
+        desk.drop(HeldLetter, ENVELOPE)
+        raise IdInUse
+
+    with pytest.raises(IdInUse):
+        bench.do(refuse)
+    assert bench.see(lambda view: (view.find(HeldLetter), view.count(HeldCard))) == ([LETTER], 0)
+
+
+def test_work_sees_what_it_did(bench: Bench) -> None:
+    def work(desk: MailDesk) -> tuple[object, object]:
+        desk.put(LETTER)
+        before = desk.get(HeldLetter, ENVELOPE)
+        desk.drop(HeldLetter, ENVELOPE)
+        return before, desk.get(HeldLetter, ENVELOPE)
+
+    assert bench.do(work) == (LETTER, None)
+
+
+def test_letters_run_by_sequence_and_end_with_their_time(bench: Bench) -> None:
+    letters = [
+        HeldLetter(EnvelopeId(bytes([255 - n]) * 16), BOX, n, b"x", NOON + timedelta(days=n))
+        for n in range(1, 6)
+    ]
+    elsewhere = replace(LETTER, mailbox=MailboxId(b"N" * 16))
+    bench.put(elsewhere, *reversed(letters))
+    found = bench.see(lambda view: view.letters(BOX, 2, NOON + timedelta(days=3), 2))
+    assert found == letters[3:5]
+    assert bench.see(lambda view: view.letters(BOX, 0, NOON, 2)) == letters[:2]
+
+
+def test_what_is_due_comes_longest_due_first(bench: Bench) -> None:
+    rows = [Leftover(str(n), NOON + timedelta(hours=(n * 7) % 5)) for n in range(5)]
+    never = HeldToken(BOX, b"lock", None, 0, 0, NOON, None)
+    bench.put(never, *rows)
+    found = bench.see(lambda view: view.due(Leftover, NOON + timedelta(hours=3), 3))
+    assert found == sorted(rows, key=lambda row: row.due_at)[:3]
+    assert bench.see(lambda view: view.due(HeldToken, NOON + timedelta(days=999), 9)) == []
+
+
+def test_many_at_once_are_each_alone(bench: Bench) -> None:
+    """A counter that is read and written by 300 tasks; every third of them is refused."""
+    bench.put(HeldMailbox(BOX, b"lock", 0))
+
+    def count(desk: MailDesk, *, refused: bool) -> None:
+        held = desk.get(HeldMailbox, BOX)
+        assert held is not None
+        desk.put(replace(held, last_sequence=held.last_sequence + 1))
+        if refused:
+            raise IdInUse
+
+    async def crowd() -> list[object]:
+        return await asyncio.gather(
+            *(
+                bench.store.together(lambda desk, refused=n % 3 == 0: count(desk, refused=refused))
+                for n in range(300)
+            ),
+            return_exceptions=True,
+        )
+
+    outcomes = bench.run(crowd())
+    assert sum(isinstance(outcome, IdInUse) for outcome in outcomes) == 100
+    held = bench.see(lambda view: view.get(HeldMailbox, BOX))
+    assert held.last_sequence == 200
+
+
+def test_a_look_sees_what_was_answered_before(bench: Bench) -> None:
+    async def write_then_look(n: int) -> bool:
+        await bench.store.together(lambda desk: desk.put(HeldCard(BOX, b"%d" % n)))
+        seen = await bench.store.look(lambda view: view.get(HeldCard, BOX))
+        return seen == HeldCard(BOX, b"%d" % n)
+
+    for n in range(20):
+        assert bench.run(write_then_look(n))
+
+
+# --- what only SQLite has -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+def test_rows_survive_and_only_their_owner_reads_them(
+    tmp_path: Path, runner: asyncio.Runner
+) -> None:
+    path = tmp_path / "relay" / "mail.db"
+    store = open_mail(path)
+    runner.run(store.together(lambda desk: desk.put(LETTER)))
+    assert {file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == {0}
+    store.close()
+    again = open_mail(path)
+    assert runner.run(again.look(lambda view: view.find(HeldLetter))) == [LETTER]
+    again.close()
+
+
+def test_every_answer_waits_for_the_disk(tmp_path: Path) -> None:
+    store = open_mail(tmp_path / "mail.db")
+    found = {
+        name: store._writer._connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("journal_mode", "synchronous", "secure_delete")
+    }
+    store.close()
+    assert found == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
+
+
+def test_a_reader_cannot_write(tmp_path: Path, runner: asyncio.Runner) -> None:
+    store = open_mail(tmp_path / "mail.db")
+    with pytest.raises(Exception, match=r".*"):
+        runner.run(store.look(lambda view: view.put(LETTER)))  # type: ignore[attr-defined]
+    assert runner.run(store.look(lambda view: view.count(HeldLetter))) == 0
+    store.close()
+
+
+def test_a_full_disk_refuses_what_is_large_and_takes_what_is_small(
+    tmp_path: Path, runner: asyncio.Runner
+) -> None:
+    """One group: the large letters fail, the acknowledgement beside them succeeds."""
+    store = open_mail(tmp_path / "mail.db", bytes_max=600_000)
+    runner.run(store.together(lambda desk: desk.put(LETTER)))
+
+    async def group() -> list[object]:
+        large = [
+            replace(LETTER, envelope=EnvelopeId(bytes([n]) * 16), sealed=bytes(200_000))
+            for n in range(6)
+        ]
+        puts = [store.together(lambda desk, row=row: desk.put(row)) for row in large]
+        drop = store.together(lambda desk: desk.drop(HeldLetter, ENVELOPE))
+        return await asyncio.gather(*puts, drop, return_exceptions=True)
+
+    *large, small = runner.run(group())
+    assert small is None
+    assert sum(isinstance(outcome, DiskFull) for outcome in large) >= 4
+    kept = runner.run(store.look(lambda view: view.count(HeldLetter)))
+    assert kept == sum(outcome is None for outcome in large) > 0
+    store.close()
+
+
+def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mail.db"
+    newer = sqlite3.connect(path)
+    newer.execute("PRAGMA user_version=99")
+    with pytest.raises(NewerDatabase):
+        open_mail(path)
+    assert newer.execute("PRAGMA user_version").fetchone() == (99,)
+    assert newer.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+    newer.close()
+
+
+# --- SQLite against memory ----------------------------------------------------------------------
+
+few = st.sampled_from
+ids = few([bytes([n]) * 16 for n in (0, 1, 127, 255)])
+moments = st.integers(0, 6).map(lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n))
+maybe = lambda of: st.none() | of  # noqa: E731
+rows = st.one_of(
+    st.builds(HeldMailbox, ids, ids, st.integers(0, 2**53)),
+    st.builds(HeldLetter, ids, ids, st.integers(0, 9), st.binary(max_size=9000), moments),
+    st.builds(HeldShare, ids, st.binary(max_size=40).map(Secret), maybe(st.integers(1, 9))),
+    st.builds(HeldAttempt, ids, ids, st.booleans()),
+    st.builds(Leftover, few(["a", "b", "é", "Z"]), moments),
+    st.builds(
+        HeldToken, ids, ids, maybe(st.integers(1, 9)), few([0]), few([0]), moments, maybe(moments)
+    ),
+    st.builds(
+        HeldBlob,
+        ids,
+        few(["n", "m"]),
+        ids,
+        st.integers(1, 9),
+        *([st.binary(max_size=4)] * 3),
+        maybe(ids),
+        moments,
+    ),
+    st.builds(
+        HeldEnvelope,
+        ids,
+        ids,
+        ids,
+        maybe(ids),
+        st.sampled_from(EnvelopeState),
+        st.integers(0, 9),
+        moments,
+        maybe(moments),
+        maybe(moments),
+        maybe(moments),
+        moments,
+    ),
+)
+
+
+class _Undo(Exception):
+    """Raised by work that is to be undone."""
+
+
+class SqliteAgainstMemory(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.sqlite: SqliteMail = open_mail(Path(self.folder.name) / "mail.db")
+        self.memory = MemoryMail()
+        self.runner = asyncio.Runner()
+
+    def both(self, work: Callable[[MailDesk], Any]) -> None:
+        answers = [self.outcome(store, work) for store in (self.sqlite, self.memory)]
+        assert answers[0] == answers[1]
+
+    def outcome(self, store: MailStore, work: Callable[[MailDesk], Any]) -> Any:
+        try:
+            return self.runner.run(store.together(work))
+        except _Undo:
+            return "undone"
+
+    @rule(changes=st.lists(st.tuples(st.booleans(), rows), max_size=6), undone=st.booleans())
+    def change(self, changes: list[tuple[bool, Any]], *, undone: bool) -> None:
+        def work(desk: MailDesk) -> None:
+            for put, row in changes:
+                kind: type = type(row)
+                if put:
+                    desk.put(row)
+                else:
+                    desk.drop(kind, *(getattr(row, name) for name in HELD[kind]))
+            if undone:
+                raise _Undo
+
+        self.both(work)
+
+    @rule(
+        kind=few([HeldBlob, HeldEnvelope, HeldToken, Leftover]), at=moments, limit=st.integers(1, 4)
+    )
+    def due(self, kind: type, at: datetime, limit: int) -> None:
+        self.both(lambda desk: desk.due(kind, at, limit))
+
+    @rule(mailbox=ids, after=st.integers(0, 9), at=moments, limit=st.integers(1, 3))
+    def letters(self, mailbox: bytes, after: int, at: datetime, limit: int) -> None:
+        self.both(
+            lambda desk: sorted(
+                (one.sequence, one.envelope)
+                for one in desk.letters(MailboxId(mailbox), after, at, 99)
+            )
+        )
+        self.both(lambda desk: len(desk.letters(MailboxId(mailbox), after, at, limit)))
+
+    @rule(envelope=ids, finished=st.booleans(), limit=maybe(st.integers(1, 2)))
+    def find(self, envelope: bytes, limit: int | None, *, finished: bool) -> None:
+        self.both(lambda desk: desk.find(HeldBlob, limit=limit, envelope=envelope))
+        self.both(lambda desk: desk.count(HeldAttempt, envelope=envelope, finished=finished))
+
+    @rule()
+    def scrub(self) -> None:
+        self.runner.run(self.sqlite.scrub())
+
+    @invariant()
+    def agree(self) -> None:
+        self.both(lambda desk: [desk.find(kind) for kind in HELD])
+
+    def teardown(self) -> None:
+        self.sqlite.close()
+        self.runner.close()
+        self.folder.cleanup()
+
+
+SqliteAgainstMemory.TestCase.settings = settings(
+    max_examples=25,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+class TestSqliteAgainstMemory(SqliteAgainstMemory.TestCase):
+    """Whatever is done to both, both say the same."""
