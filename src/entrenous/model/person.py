@@ -99,6 +99,13 @@ class BadSignature(Unproven):
     """
 
 
+class OldCard(Unproven):
+    """
+    The relay shows an older or another card for this person than the one you have, so nothing was
+    changed. Somebody may be standing in between. Try again later, or ask the person for a new link.
+    """
+
+
 class NameTaken(Refused):
     """
     You already call somebody {name}. Choose another name: entrenous person add LINK --as NAME

@@ -1,0 +1,1 @@
+"""LEARN: the check-up; each finding closes a leak path."""

@@ -1,0 +1,97 @@
+"""The check-up: what this machine can see by itself, as leak paths that are open or closed.
+
+No grade and no score: each finding names the path that a picture could leak along, and at most
+five of them come with a next step, because a list of everything is a list nobody follows. Nothing
+is kept. What cannot be seen is said to be unseen, never to be fine.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from zxcvbn import zxcvbn
+
+from entrenous.model.advice import Advice, MachineFacts, Path
+from entrenous.model.secret import Secret
+from entrenous.ports import Machine
+
+STEPS_MAX: Final = 5
+GUESSES_LOG10_MIN: Final = 10.0  # zxcvbn's "very unguessable"; Wheeler 2016, USENIX Security 25
+_ZXCVBN_LENGTH_MAX: Final = 72  # what it looks at; a longer passphrase is judged by its beginning
+_NAMES_SHOWN: Final = 3
+
+
+def check_up(machine: Machine, passphrase: Secret | None = None) -> list[Advice]:
+    """Look at the passphrase, the vault's permissions and the disk; open paths come first.
+
+    Args:
+        machine: what may be seen of this computer.
+        passphrase: as just typed, UTF-8; looked at and forgotten. None: not looked at.
+    """
+    facts = machine.look()
+    found = [_passphrase(passphrase), _permissions(facts), _disk(facts)]
+    return _few_steps(sorted(found, key=lambda advice: _FIRST.index(advice.path)))
+
+
+def guesses_log10(passphrase: Secret) -> float:
+    """How many guesses a clever guesser needs for it, as a power of ten (zxcvbn)."""
+    words = passphrase.reveal().decode(errors="replace")[:_ZXCVBN_LENGTH_MAX]
+    return float(zxcvbn(words)["guesses_log10"]) if words else 0.0
+
+
+_FIRST: Final = (Path.OPEN, Path.UNKNOWN, Path.CLOSED)
+
+
+def _passphrase(passphrase: Secret | None) -> Advice:
+    say = _finding("passphrase", "somebody who gets hold of the vault guesses its passphrase")
+    step = "Choose four or five words that have nothing to do with each other or with you."
+    if passphrase is None:
+        return say(Path.UNKNOWN, "The passphrase was not looked at.", None)
+    power = guesses_log10(passphrase)
+    found = f"A clever guesser would need about 10 to the power of {power:.0f} tries."
+    if power < GUESSES_LOG10_MIN:
+        return say(Path.OPEN, found, step)
+    return say(Path.CLOSED, found, None)
+
+
+def _permissions(facts: MachineFacts) -> Advice:
+    say = _finding("vault files", "another account on this computer reads the vault's files")
+    loose = facts.open_to_others
+    if loose is None:
+        step = f"Look at who may open this folder: {facts.home}"
+        return say(Path.UNKNOWN, "Who may read the vault's files cannot be seen here.", step)
+    if loose:
+        more = f" and {len(loose) - _NAMES_SHOWN} more" if len(loose) > _NAMES_SHOWN else ""
+        names = ", ".join(loose[:_NAMES_SHOWN]) + more
+        return say(
+            Path.OPEN, f"Others may open: {names}.", f'Close them: chmod -R go-rwx "{facts.home}"'
+        )
+    return say(Path.CLOSED, "Only your own account may read the vault's files.", None)
+
+
+def _disk(facts: MachineFacts) -> Advice:
+    say = _finding("disk encryption", "somebody who has the disk reads what programs left on it")
+    if facts.disk_encrypted is None:
+        step = f"Look in the settings of {facts.system} whether the disk is encrypted."
+        return say(Path.UNKNOWN, "Whether the disk is encrypted cannot be seen from here.", step)
+    if facts.disk_encrypted:
+        return say(Path.CLOSED, "The disk that the vault is on is encrypted.", None)
+    return say(
+        Path.OPEN,
+        "No encryption was seen on the disk that the vault is on.",
+        "Plan a day to turn on disk encryption; it often means installing the system anew.",
+    )
+
+
+def _finding(check: str, closes: str) -> Callable[[Path, str, str | None], Advice]:
+    return lambda path, found, step: Advice(check, path, closes, found, step)
+
+
+def _few_steps(advice: list[Advice]) -> list[Advice]:
+    """Keep the first few next steps; what was found stays said."""
+    left = STEPS_MAX
+    kept = []
+    for one in advice:
+        left -= one.next_step is not None
+        kept.append(one if left >= 0 else replace(one, next_step=None))
+    return kept

@@ -1,0 +1,44 @@
+"""Lessons: five minutes each, read from learn/lessons/; each ends in one setting changed."""
+
+import tomllib
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+import msgspec
+
+from entrenous.model.advice import BadLesson, Lesson, NoSuchLesson
+
+
+class _Row(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    title: str
+    closes: str
+    text: str
+
+
+def lesson_names() -> tuple[str, ...]:
+    """The names of the lessons that came with this release, in order."""
+    return tuple(sorted(_name(file) for file in _shelf().iterdir() if file.name.endswith(".toml")))
+
+
+def lesson(name: str) -> Lesson:
+    """One lesson by its name; raises NoSuchLesson."""
+    if name not in lesson_names():
+        raise NoSuchLesson(name=name)
+    return read_lesson(name, _shelf().joinpath(f"{name}.toml").read_bytes())
+
+
+def read_lesson(name: str, data: bytes) -> Lesson:
+    """A lesson from its TOML; raises BadLesson."""
+    try:
+        row = msgspec.convert(tomllib.loads(data.decode()), _Row)
+    except (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        raise BadLesson(name=name) from None
+    return Lesson(row.title, row.text.strip(), row.closes)
+
+
+def _shelf() -> Traversable:
+    return resources.files("entrenous.learn").joinpath("lessons")
+
+
+def _name(file: Traversable) -> str:
+    return file.name.removesuffix(".toml")

@@ -1,0 +1,48 @@
+"""What can go wrong with the device's encrypted store."""
+
+from entrenous.model.errors import NotFound, Refused
+
+
+class WrongPassphrase(Refused):
+    """
+    That passphrase does not open this device's vault. Nothing was changed. Try again, and mind Caps
+    Lock and the keyboard's language.
+    """
+
+
+class NoVaultHere(NotFound):
+    """
+    There is no Entrenous device in {home} yet. Make one: entrenous setup --name YOU --relay URL
+    """
+
+
+class VaultExists(Refused):
+    """
+    There is already a device in {home}, and it was left as it is. For another one, choose another
+    folder: ENTRENOUS_HOME=DIR entrenous setup
+    """
+
+
+class VaultBusy(Refused):
+    """
+    Another Entrenous command is using this device's vault. Wait for it to end, then try again.
+    """
+
+
+class WeakPassphrase(Refused):
+    """A passphrase needs at least {least} characters; four or five unrelated words are easy to
+    remember and hard to guess.
+    """
+
+
+class NoPassphrase(Refused):
+    """
+    A passphrase is needed and there is no terminal to ask for it. Give it by --passphrase-fd N, or,
+    in scripts, by ENTRENOUS_PASSPHRASE.
+    """
+
+
+class PassphrasesDiffer(Refused):
+    """
+    The two passphrases are not the same, so nothing was set up. Try again.
+    """

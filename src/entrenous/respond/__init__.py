@@ -1,0 +1,1 @@
+"""RESPOND: open a case, preserve evidence, choose a route, draft a notice, count the deadlines."""

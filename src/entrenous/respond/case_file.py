@@ -1,0 +1,89 @@
+"""Where case files lie: in the device's vault, each change bound to a link of its custody chain."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.wire.record import pack, unpack
+from entrenous.model.case import Case, CaseClosed, CaseState, NoSuchCase, NothingThere, Step
+from entrenous.model.evidence import CustodyAct, Evidence
+from entrenous.model.record import BadRecord
+from entrenous.ports import Device
+from entrenous.respond.custody import CASES, add_link, last_link, link
+
+OWNER: Final = "the owner of this device"
+_LOOKS: Final = frozenset({CustodyAct.READ, CustodyAct.EXPORTED})
+
+
+def cases(device: Device) -> tuple[Case, ...]:
+    """Every case on this device, the newest first."""
+    found = (unpack(Case, record) for _, record in device.vault.items(CASES))
+    return tuple(sorted(found, key=lambda case: case.opened_at, reverse=True))
+
+
+def case_called(name: str, device: Device) -> Case:
+    """The case of that name.
+
+    Raises:
+        NoSuchCase: there is none.
+        BadRecord: its record is damaged, or is another case's.
+    """
+    record = device.vault.get(CASES, name)
+    if record is None:
+        raise NoSuchCase(name=name)
+    case = unpack(Case, record)
+    if case.name != name:  # everything else is looked up by the name in the record
+        raise BadRecord(kind=Case.__name__)
+    return case
+
+
+def put_away(
+    case: Case,
+    device: Device,
+    act: CustodyAct,
+    purpose: str,
+    item: Evidence | None = None,
+) -> Case:
+    """Store a case file and the link that says why, both or neither; returns it as stored.
+
+    ``purpose`` is also the new step on the case's ladder, unless the act only looked at an item.
+    Call it inside the vault's ``together`` that also loaded the case.
+    """
+    now = device.clock.now()
+    last = last_link(case, device)
+    steps = case.steps if act in _LOOKS else (*case.steps, Step(now, purpose))
+    stored = replace(case, steps=steps, links=case.links + 1)
+    record = pack(stored)
+    after = sha256(record)
+    with device.vault.together():
+        device.vault.put(CASES, case.name, record)
+        add_link(case.name, link(last, now, (OWNER, act, purpose), after, item), device)
+    return stored
+
+
+def change(name: str, device: Device, edit: Callable[[Case], Case], step: str) -> Case:
+    """Load an open case, edit it, store it; ``step`` goes onto its ladder.
+
+    Raises:
+        NoSuchCase, CaseClosed: as their messages say.
+    """
+    with device.vault.together():
+        edited = edit(open_case_called(name, device))
+        return put_away(edited, device, CustodyAct.CHANGED, step)
+
+
+def open_case_called(name: str, device: Device) -> Case:
+    """The case of that name, if it is open; raises NoSuchCase, CaseClosed."""
+    case = case_called(name, device)
+    if case.state is CaseState.CLOSED:
+        raise CaseClosed(name=name)
+    return case
+
+
+def item_of(case: Case, number: int) -> Evidence:
+    """One item of evidence; raises NothingThere."""
+    for item in case.evidence:
+        if item.number == number:
+            return item
+    raise NothingThere(name=case.name, what="item", number=number)

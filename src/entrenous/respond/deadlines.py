@@ -1,0 +1,156 @@
+"""Which clock runs for whom, and until when. Clocks belong to platforms, never to the person.
+
+A route's rule is clauses separated by ";", each an ISO 8601 duration and what is due by then, or
+only words. Durations are counted from receipt; the day it was sent stands in for receipt until
+receipt is known. ``P1M`` is a calendar month: the same clock time on the same day of the next
+month, or on its last day when it has no such day. Weekends and public holidays are not taken out,
+so a date that falls on one may move: docs/spec/case.md section 5.
+"""
+
+import calendar
+import re
+from datetime import datetime, timedelta
+from typing import Final
+
+from entrenous.model.case import Case, Deadline, DeadlineState, Notice, NoticeState
+from entrenous.model.route import ClockStart, RouteKind
+
+_CLAUSE: Final = re.compile(r"P(?:(?P<months>\d+)M|(?P<days>\d+)D|T(?P<hours>\d+)H)(?![0-9A-Z])")
+_CONFIRMS: Final = re.compile(r"\bconfirm")
+_ANSWERS: Final = re.compile(r"\b(answer|decision|status|notify)\b")
+_URGENT: Final = (
+    DeadlineState.RUNNING,
+    DeadlineState.MISSED,
+    DeadlineState.NOT_STARTED,
+    DeadlineState.MET,
+    DeadlineState.NO_FIXED_TIME,
+)
+_ANSWERED_BY_KIND: Final = frozenset({RouteKind.DATA, RouteKind.ESCALATION})
+
+
+def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
+    """Every clock of every notice, the most urgent first; those without a date come last.
+
+    Args:
+        case: its notices carry the law as it stood when each was drafted.
+        now: aware, UTC.
+    """
+    clocks = [
+        _clock(notice, clause.strip(), now)
+        for notice in case.notices
+        if notice.state is not NoticeState.WITHDRAWN
+        for clause in notice.route.deadline_rule.split(";")
+    ]
+    return tuple(sorted(clocks, key=_urgency))
+
+
+def due(started_at: datetime, clause: str) -> datetime | None:
+    """When a clause falls due; None when it names no duration.
+
+    >>> due(datetime(2026, 1, 31, 9), "P1M").isoformat()
+    '2026-02-28T09:00:00'
+    """
+    found = _CLAUSE.match(clause)
+    if found is None:
+        return None
+    if found["months"]:
+        return _months_later(started_at, int(found["months"]))
+    return started_at + timedelta(days=int(found["days"] or 0), hours=int(found["hours"] or 0))
+
+
+def span(clause: str) -> str:
+    """A clause's duration in words, or "" when it names none.
+
+    >>> span("PT48H confirm receipt")
+    '48 hours'
+    """
+    found = _CLAUSE.match(clause)
+    if found is None:
+        return ""
+    unit, number = next((unit, int(n)) for unit, n in found.groupdict().items() if n)
+    if unit == "months":
+        return "one calendar month" if number == 1 else f"{number} calendar months"
+    return f"{number} {unit if number != 1 else unit.removesuffix('s')}"
+
+
+def in_words(deadline: Deadline) -> str:
+    """One clock as a sentence, with its law."""
+    ground = f"({deadline.law}, {deadline.provision})"
+    until = f"{deadline.due_at:%A %d %B %Y, %H:%M} UTC" if deadline.due_at else ""
+    said = {
+        DeadlineState.NOT_STARTED: deadline.starts,
+        DeadlineState.RUNNING: f"they have until {until}",
+        DeadlineState.MET: f"done in time; they had until {until}",
+        DeadlineState.MISSED: f"their time ran out on {until}",
+        DeadlineState.NO_FIXED_TIME: f"the law sets no date here, but says: {deadline.rule}",
+    }
+    return f"{said[deadline.state]} {ground}"
+
+
+def _clock(notice: Notice, clause: str, now: datetime) -> Deadline:
+    began = _began(notice, clause)
+    due_at = due(began, clause) if began else None
+    return Deadline(
+        notice=notice.number,
+        law=notice.route.law,
+        provision=notice.route.provision,
+        rule=clause,
+        starts=_starts(notice, clause),
+        state=_state(notice, clause, due_at, now),
+        source=notice.route.source,
+        read_on=notice.route.read_on,
+        started_at=began if due_at else None,
+        due_at=due_at,
+    )
+
+
+def _began(notice: Notice, clause: str) -> datetime | None:
+    """Receipt, or sending while receipt is not known; None while somebody else's act is awaited."""
+    if notice.route.clock is not ClockStart.RECEIPT:
+        return None
+    if _CONFIRMS.search(
+        clause
+    ):  # the confirmation is what is awaited: it cannot start its own clock
+        return notice.sent_at
+    return notice.received_at or notice.sent_at
+
+
+def _starts(notice: Notice, clause: str) -> str:
+    since = notice.route.deadline_from or "receipt"
+    if not span(clause):
+        return ""
+    if notice.route.clock is ClockStart.RECEIPT:
+        return f"starts when you send it: {span(clause)} after {since}"
+    return f"does not start with what you send: {span(clause)} after {since}"
+
+
+def _state(notice: Notice, clause: str, due_at: datetime | None, now: datetime) -> DeadlineState:
+    if not span(clause):
+        return DeadlineState.NO_FIXED_TIME
+    if due_at is None:
+        return DeadlineState.NOT_STARTED
+    done_at = _done_at(notice, clause)
+    if done_at is not None and done_at <= due_at:
+        return DeadlineState.MET
+    return DeadlineState.RUNNING if now <= due_at and done_at is None else DeadlineState.MISSED
+
+
+def _done_at(notice: Notice, clause: str) -> datetime | None:
+    """When what the clause asks for was done: a receipt, an answer, or the removal itself."""
+    if _CONFIRMS.search(clause):
+        return notice.received_at or notice.answered_at
+    answers = notice.route.kind in _ANSWERED_BY_KIND or _ANSWERS.search(clause)
+    if answers or notice.state is NoticeState.REMOVED:
+        return notice.answered_at
+    return None
+
+
+def _months_later(moment: datetime, months: int) -> datetime:
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, last))
+
+
+def _urgency(deadline: Deadline) -> tuple[int, float, int]:
+    due_at = deadline.due_at.timestamp() if deadline.due_at else 0.0
+    return (_URGENT.index(deadline.state), due_at, deadline.notice)

@@ -1,0 +1,150 @@
+"""Prove that evidence is what it was: manifests, stamps, and looking again.
+
+A stamp proves that these bytes existed by then, never that what they show is true; the level of
+each item says what it proves (docs/spec/case.md section 3). What is stamped is a manifest of salted
+hashes, so neither the authority nor a reader of the manifest learns what the evidence is.
+"""
+
+from dataclasses import replace
+
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.wire.evidence import read_manifest, write_manifest
+from entrenous.model.case import Case
+from entrenous.model.evidence import (
+    BadManifest,
+    Custody,
+    CustodyAct,
+    Evidence,
+    EvidenceChanged,
+    EvidenceManifest,
+    ManifestItem,
+    NothingToStamp,
+    Stamp,
+    StampDoesNotHold,
+)
+from entrenous.model.ids import CaseName
+from entrenous.model.secret import Secret
+from entrenous.ports import Device, StampChecker, TimestampAuthority
+from entrenous.respond.case_file import case_called, item_of, open_case_called, put_away
+from entrenous.respond.custody import verify_chain
+
+
+def commitment(salt: Secret, data: bytes) -> bytes:
+    """SHA-256 over the salt (32 bytes), then the item's bytes: binds without revealing."""
+    return sha256(salt.reveal() + data)
+
+
+def stamp_evidence(name: str, authority: TimestampAuthority, device: Device) -> Case:
+    """Have everything that a case holds stamped, and keep the stamp.
+
+    Raises:
+        NothingToStamp: the case holds no evidence.
+        AuthorityUnreachable, StampRefused: no stamp came; nothing was changed.
+        StampDoesNotHold: what came is not a stamp over this manifest; it was not kept.
+        ChainBroken, EvidenceChanged: what would be stamped is not what was stored.
+    """
+    case = open_case_called(name, device)
+    if not case.evidence:
+        raise NothingToStamp(name=name)
+    manifest = write_manifest(manifest_of(case, device))
+    stamp = authority.stamp(manifest)  # may take seconds: outside of any transaction
+    with device.vault.together():
+        fresh = open_case_called(name, device)
+        stamped = replace(fresh, stamps=(*fresh.stamps, stamp))
+        step = f"stamped by {stamp.authority_url}"
+        return put_away(stamped, device, CustodyAct.STAMPED, step)
+
+
+def manifest_of(case: Case, device: Device) -> EvidenceManifest:
+    """A manifest of everything a case holds now, after checking it all.
+
+    Raises:
+        ChainBroken, EvidenceChanged: as their messages say.
+    """
+    links = verify_chain(case.name, device)
+    items = tuple(
+        ManifestItem(
+            item.number,
+            item.level,
+            item.added_at,
+            commitment(item.salt, _unchanged(case, item, device)),
+        )
+        for item in case.evidence
+    )
+    return EvidenceManifest(device.clock.now(), links[-1].hash, items)
+
+
+def read_evidence(
+    name: str,
+    number: int,
+    purpose: str,
+    device: Device,
+    act: CustodyAct = CustodyAct.READ,
+) -> bytes:
+    """The bytes of one item; that they were read, and what for, goes into the custody chain.
+
+    Raises:
+        NoSuchCase, NothingThere, EvidenceChanged: as their messages say.
+    """
+    with device.vault.together():
+        case = case_called(name, device)
+        item = item_of(case, number)
+        data = _unchanged(case, item, device)
+        put_away(case, device, act, purpose, item)
+        return data
+
+
+def verify_case(name: str, device: Device, checker: StampChecker | None = None) -> Case:
+    """Look at everything again: the chain, every item, every manifest, and every stamp's token.
+
+    Without a ``checker`` the tokens are not proven, and nobody may say that the stamps hold.
+
+    Raises:
+        ChainBroken, EvidenceChanged, StampDoesNotHold: says what no longer holds.
+    """
+    links = verify_chain(CaseName(name), device)
+    case = case_called(name, device)
+    for item in case.evidence:
+        _unchanged(case, item, device)
+    for stamp in case.stamps:
+        _verify_stamp(case, stamp, links, device)
+        if checker is not None:
+            checker.check(stamp, stamp.manifest)
+    return case
+
+
+def level_in_words(item: Evidence, case: Case) -> str:
+    """What one item proves, and since when it provably exists; shown beside every item."""
+    stamped_at = [stamp.at for stamp in case.stamps if item.number in _numbers(stamp)]
+    since = (
+        f"; stamped {min(stamped_at):%Y-%m-%d %H:%M:%S} UTC" if stamped_at else "; not stamped yet"
+    )
+    return f"{item.level.value}, {item.level.proves}{since}"
+
+
+def _numbers(stamp: Stamp) -> set[int]:
+    return {item.number for item in read_manifest(stamp.manifest).items}
+
+
+def _unchanged(case: Case, item: Evidence, device: Device) -> bytes:
+    data = device.vault.kept(item.blob)
+    if sha256(data) != item.sha256:
+        raise EvidenceChanged(name=case.name, number=item.number)
+    return data
+
+
+def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: Device) -> None:
+    """The manifest speaks of this case: its chain, and the items as they are now."""
+    try:
+        manifest = read_manifest(stamp.manifest)
+    except BadManifest:
+        raise StampDoesNotHold(why="its manifest cannot be read") from None
+    if manifest.custody_head not in {one.hash for one in links}:
+        raise StampDoesNotHold(why="its manifest belongs to another chain of custody")
+    here = {item.number: item for item in case.evidence}
+    for line in manifest.items:
+        item = here.get(line.number)
+        if item is None:
+            raise StampDoesNotHold(why="its manifest speaks of an item that is not here")
+        if line.commitment != commitment(item.salt, device.vault.kept(item.blob)):
+            raise EvidenceChanged(name=case.name, number=item.number)

@@ -1,0 +1,159 @@
+"""Draft a notice: every element that the law wants, worded or marked as still missing.
+
+A draft never holds the picture, never says who passed it on, and is never sent from here: the
+person reads it, fills in the gaps, and sends it herself. Statutory words stay as the law has them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Final
+
+from entrenous.model.case import Case, Element, Notice, NoticeState, Reach, Sighting
+from entrenous.model.route import ClockStart, Reaches, Route, RouteKind, Wording
+from entrenous.ports import Device
+from entrenous.respond.case_file import change, open_case_called
+from entrenous.respond.deadlines import span
+from entrenous.respond.routes import day_of_event, route_called
+
+NO_PLACE: Final = "[where it can be seen: the web address of the page]"
+NOT_SENT: Final = "You have not sent it yet."
+_ASKS: Final[Mapping[RouteKind, str]] = {
+    RouteKind.COPYRIGHT: "Please remove the material or disable access to it.",
+    RouteKind.PLATFORM: "Please remove it, and every other copy of it that you can find.",
+    RouteKind.DATA: "Please erase it, stop processing it, and tell me what you have done.",
+    RouteKind.SEARCH: "Please stop showing it in results.",
+}
+_ASK: Final = "Please act on this, and tell me what you have done."
+_PREVIEW: Final = """\
+{sent}
+{gaps}
+It holds no picture and names nobody who passed it on; it is stronger and safer that way.
+
+----
+{letter}
+----
+{leave_out}{cautions}Ground: {ground}.
+What comes after: {escalation}.
+"""
+
+
+def write_notice(name: str, route_id: str, device: Device) -> Notice:
+    """Draft a notice along the route a person picked, and put it into the case.
+
+    Raises:
+        NoSuchCase, CaseClosed: as their messages say.
+        UnknownRoute: no such route reaches this case on the day of the event.
+    """
+    case = open_case_called(name, device)
+    route = route_called(route_id, case, day_of_event(case))
+    now = device.clock.now()
+
+    def with_draft(fresh: Case) -> Case:
+        return replace(fresh, notices=(*fresh.notices, draft_notice(fresh, route, now)))
+
+    return change(name, device, with_draft, f"drafted a notice: {route.law}").notices[-1]
+
+
+def draft_notice(case: Case, route: Route, now: datetime) -> Notice:
+    """A notice for one route, from what the case knows; pure.
+
+    Args:
+        case: its sightings say where the copy is; nothing else of it is used.
+        route: the law as in force on the day of the event; kept inside the notice.
+        now: aware, UTC.
+    """
+    elements = _elements(case, route)
+    return Notice(
+        number=len(case.notices) + 1,
+        route=route,
+        drafted_at=now,
+        elements=elements,
+        letter=_letter(route, elements),
+    )
+
+
+def preview(notice: Notice, today: date) -> str:
+    """What the person reads before anything is sent: what is missing, the letter, its ground."""
+    route = notice.route
+    return _PREVIEW.format(
+        sent=_sent(notice),
+        gaps=_gaps(notice),
+        letter=notice.letter,
+        leave_out=_lines("Not needed", route.leave_out),
+        cautions=_lines("Know first", (*route.cautions(today), *filter(None, [route.caution]))),
+        ground=route.cited(),
+        escalation=route.escalation,
+    )
+
+
+def _elements(case: Case, route: Route) -> tuple[Element, ...]:
+    places = _places(case, route)
+    wordings = route.wordings or tuple(Wording(gap=f"[{need}]") for need in route.elements)
+    return tuple(
+        _element(need, wording, places)
+        for need, wording in zip(route.elements, wordings, strict=True)
+    )
+
+
+def _element(need: str, wording: Wording, places: str) -> Element:
+    gaps = tuple(filter(None, [wording.gap]))
+    if "{places}" in wording.says and not places:
+        gaps = (*gaps, NO_PLACE)
+    says = wording.says.replace("{places}", places or NO_PLACE)
+    return Element(need, "\n".join(filter(None, [says, wording.gap])), gaps)
+
+
+def _places(case: Case, route: Route) -> str:
+    seen = [
+        sighting
+        for sighting in case.sightings
+        if sighting.reach is Reach.PUBLIC or route.covers_private_sharing is not Reaches.NO
+    ]
+    return "\n".join(f"- {_place(sighting)}" for sighting in seen)
+
+
+def _place(sighting: Sighting) -> str:
+    handle = f", shown at the account {sighting.handle}" if sighting.handle else ""
+    kind = " (in a chat)" if sighting.reach is Reach.PRIVATE else ""
+    return f"{sighting.where}{kind}{handle}, seen {sighting.first_seen_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _letter(route: Route, elements: tuple[Element, ...]) -> str:
+    body = [
+        f"{number}. {element.required}:\n{element.text}"
+        for number, element in enumerate(elements, start=1)
+    ]
+    return "\n\n".join(
+        [
+            f"To: {route.addressee}",
+            f"Notice under {route.law}, {route.provision}",
+            *body,
+            _ASKS.get(route.kind, _ASK),
+            *_by_when(route),
+        ]
+    )
+
+
+def _by_when(route: Route) -> list[str]:
+    time = span(route.deadline_rule)
+    if not time or route.clock is not ClockStart.RECEIPT:
+        return []
+    return [f"Time that the law gives: {time} after {route.deadline_from or 'receipt'}."]
+
+
+def _sent(notice: Notice) -> str:
+    if notice.sent_at is None:
+        ended = notice.state is NoticeState.WITHDRAWN
+        return "You withdrew this draft; it was not sent." if ended else NOT_SENT
+    return f"You sent it on {notice.sent_at:%Y-%m-%d %H:%M} UTC."
+
+
+def _gaps(notice: Notice) -> str:
+    if not notice.missing:
+        return "Nothing is missing. Read it once more: it speaks in your name."
+    return "Still missing, for you to fill in: " + " ".join(notice.missing)
+
+
+def _lines(title: str, texts: tuple[str, ...]) -> str:
+    return f"{title}: {'; '.join(text.rstrip('.') for text in texts)}.\n" if texts else ""

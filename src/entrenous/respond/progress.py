@@ -1,0 +1,129 @@
+"""What has happened to a notice and to a case: two tables, and the verbs that look up in them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from entrenous.model.case import (
+    Case,
+    CaseEvent,
+    CaseState,
+    NothingThere,
+    Notice,
+    NoticeEvent,
+    NoticeState,
+    NotNow,
+    TimesDoNotFit,
+)
+from entrenous.model.evidence import CustodyAct
+from entrenous.ports import Device
+from entrenous.respond.case_file import case_called, change, put_away
+from entrenous.respond.custody import CASES, forget_chain
+
+NOTICE_TABLE: Final[Mapping[tuple[NoticeState, NoticeEvent], NoticeState]] = {
+    (NoticeState.DRAFTED, NoticeEvent.SEND): NoticeState.SENT,
+    (NoticeState.DRAFTED, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
+    (NoticeState.SENT, NoticeEvent.RECEIPT): NoticeState.RECEIVED,
+    (NoticeState.SENT, NoticeEvent.ASK): NoticeState.ASKED,
+    (NoticeState.SENT, NoticeEvent.REMOVAL): NoticeState.REMOVED,
+    (NoticeState.SENT, NoticeEvent.REFUSAL): NoticeState.REFUSED,
+    (NoticeState.SENT, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
+    (NoticeState.RECEIVED, NoticeEvent.ASK): NoticeState.ASKED,
+    (NoticeState.RECEIVED, NoticeEvent.REMOVAL): NoticeState.REMOVED,
+    (NoticeState.RECEIVED, NoticeEvent.REFUSAL): NoticeState.REFUSED,
+    (NoticeState.RECEIVED, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
+    (NoticeState.ASKED, NoticeEvent.SUPPLY): NoticeState.RECEIVED,
+    (NoticeState.ASKED, NoticeEvent.REMOVAL): NoticeState.REMOVED,
+    (NoticeState.ASKED, NoticeEvent.REFUSAL): NoticeState.REFUSED,
+    (NoticeState.ASKED, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
+    (NoticeState.REFUSED, NoticeEvent.REMOVAL): NoticeState.REMOVED,
+}
+CASE_TABLE: Final[Mapping[tuple[CaseState, CaseEvent], CaseState]] = {
+    (CaseState.OPEN, CaseEvent.CLOSE): CaseState.CLOSED,
+    (CaseState.CLOSED, CaseEvent.REOPEN): CaseState.OPEN,
+}
+_FIELD: Final[Mapping[NoticeEvent, str]] = {
+    NoticeEvent.SEND: "sent_at",
+    NoticeEvent.RECEIPT: "received_at",
+    NoticeEvent.REMOVAL: "answered_at",
+    NoticeEvent.REFUSAL: "answered_at",
+}
+
+
+def mark_sent(name: str, number: int, at: datetime, device: Device) -> Case:
+    """Note that the person sent a notice; the addressee's clock starts. As :func:`note`."""
+    return note(name, number, NoticeEvent.SEND, at, device)
+
+
+def note(name: str, number: int, event: NoticeEvent, at: datetime, device: Device) -> Case:
+    """Note what happened to a notice, and when (aware UTC).
+
+    Raises:
+        NothingThere: the case has no such notice.
+        NotNow: the event does not fit the notice's state.
+        TimesDoNotFit: ``at`` lies in the future, or before what it follows.
+    """
+    now = device.clock.now()
+
+    def noted(case: Case) -> Case:
+        notice = _notice(case, number)
+        _refuse_odd_time(notice, event, at, now)
+        after = _after(notice, event, at, case)
+        return replace(
+            case, notices=tuple(after if n.number == number else n for n in case.notices)
+        )
+
+    return change(name, device, noted, f"notice {number}: {event.value}")
+
+
+def close_case(name: str, device: Device) -> Case:
+    """Close a case: nothing is deleted, and nothing can be added; raises NoSuchCase, NotNow."""
+    return _turn(name, CaseEvent.CLOSE, device)
+
+
+def reopen_case(name: str, device: Device) -> Case:
+    """Open a closed case again; raises NoSuchCase, NotNow."""
+    return _turn(name, CaseEvent.REOPEN, device)
+
+
+def erase_case(name: str, device: Device) -> None:
+    """Forget a case for good: its file, its chain and everything it kept; raises NoSuchCase."""
+    with device.vault.together():
+        case = case_called(name, device)
+        forget_chain(case.name, device)
+        device.vault.drop(CASES, case.name)
+    for item in case.evidence:
+        device.vault.forget(item.blob)
+
+
+def _turn(name: str, event: CaseEvent, device: Device) -> Case:
+    with device.vault.together():
+        case = case_called(name, device)
+        state = CASE_TABLE.get((case.state, event))
+        if state is None:
+            raise NotNow(what="case", state=case.state.value, event=event.value, name=name)
+        turned = replace(case, state=state)
+        return put_away(turned, device, CustodyAct.CHANGED, event.value)
+
+
+def _notice(case: Case, number: int) -> Notice:
+    for notice in case.notices:
+        if notice.number == number:
+            return notice
+    raise NothingThere(name=case.name, what="notice", number=number)
+
+
+def _after(notice: Notice, event: NoticeEvent, at: datetime, case: Case) -> Notice:
+    state = NOTICE_TABLE.get((notice.state, event))
+    if state is None:
+        raise NotNow(what="notice", state=notice.state.value, event=event.value, name=case.name)
+    stamped = {_FIELD[event]: at} if event in _FIELD else {}
+    return replace(notice, state=state, **stamped)  # type: ignore[arg-type]
+
+
+def _refuse_odd_time(notice: Notice, event: NoticeEvent, at: datetime, now: datetime) -> None:
+    if at > now:
+        raise TimesDoNotFit(what=event.value, when="in the future")
+    if notice.sent_at is not None and at < notice.sent_at:
+        raise TimesDoNotFit(what=event.value, when="earlier than sending")

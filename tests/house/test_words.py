@@ -1,0 +1,139 @@
+"""Every word that a person may read keeps the tone of docs/words.md."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "entrenous"
+SPEAKING = ("faces", "model", "respond", "learn", "send", "stop", "trace", "carry")
+FORBIDDEN = {
+    "should have": r"\bshould(?:n't| not)? have\b",
+    "careless": r"\bcareless",
+    "why did you": r"\bwhy (?:did|didn't) you\b",
+    "revenge porn": r"\brevenge[ -]?porn\b(?! helpline)",
+    "culprit": r"\bculprit",
+    "suspect": r"\bsuspect(?:s|ed)?\b",
+    "perpetrator": r"\bperpetrator",
+    "guilty": r"\bguilt(?:y)?\b",
+    "your fault": r"\b(?:your|her|his|their) (?:own )?fault\b",
+    "shame": r"\bshame",
+    "stupid": r"\b(?:stupid|foolish|naive)\b",
+    "an exclamation mark": r"[\w.)][!](?=[\s\"')]|$)",
+    "an alarm": r"\b(?:hurry|act now|last chance|before it is too late)\b",
+}
+
+
+def faults(text: str) -> list[str]:
+    """Names of everything in ``text`` that docs/words.md forbids."""
+    flat = " ".join(text.split())
+    return [name for name, pattern in FORBIDDEN.items() if re.search(pattern, flat, re.IGNORECASE)]
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Where, and what, a person may read: strings, errors, help, tables, lessons, templates."""
+    for folder in SPEAKING:
+        for file in sorted((SOURCE / folder).rglob("*.py")):
+            yield from _strings(file, docstrings=folder == "faces")
+    for file in sorted(SOURCE.rglob("*.toml")):
+        yield from ((_where(file), text) for text in _values(tomllib.loads(file.read_text())))
+    for suffix in ("html", "j2", "txt", "js"):
+        for file in sorted(SOURCE.rglob(f"*.{suffix}")):
+            if "vendor" not in file.parts and ".min." not in file.name:
+                yield (
+                    _where(file),
+                    re.sub(r"<!--.*?-->|<!doctype", "", file.read_text(), flags=re.DOTALL),
+                )
+
+
+def _where(file: Path, line: int = 0) -> str:
+    return f"{file.relative_to(ROOT)}:{line}"
+
+
+def _strings(file: Path, *, docstrings: bool) -> Iterator[tuple[str, str]]:
+    tree = ast.parse(file.read_text())
+    silent = set() if docstrings else set(_docstrings(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in silent:
+            yield _where(file, node.lineno), node.value
+
+
+def _docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
+    """Docstrings that only programmers read: all but those of errors, which people read."""
+    for node in ast.walk(tree):
+        speaks = isinstance(node, ast.ClassDef) and _is_error(node)
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        if not isinstance(node, documented) or speaks or not node.body:
+            continue
+        first = node.body[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            yield first.value
+
+
+def _is_error(node: ast.ClassDef) -> bool:
+    families = {"EntrenousError", "Refused", "NotFound", "Unproven", "Unreachable", "Malformed"}
+    return any(isinstance(base, ast.Name) and base.id in families for base in node.bases)
+
+
+def _values(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _values(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _values(part)
+
+
+def test_every_word_that_a_person_may_read_is_kind() -> None:
+    found = [f"{where}: {', '.join(bad)}" for where, text in texts() if (bad := faults(text))]
+    assert found == []
+
+
+def test_the_words_looked_at_are_really_those_that_people_read() -> None:
+    read = {where.split(":")[0] for where, _ in texts()}
+    expected = {"model/person.py", "respond/notice.py", "respond/laws.toml", "learn/check_up.py"}
+    assert {f"src/entrenous/{name}" for name in expected} <= read
+    everything = "\n".join(text for _, text in texts())
+    for known in ("You have nobody called {name} here.", "You have not sent it yet.", "PT48H"):
+        assert known in everything
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You should have checked",
+        "you shouldn't have sent it",
+        "Why did you send\n it?",
+        "a case of revenge porn",
+        "the culprit is Ben",
+        "Ben is suspected",
+        "Sent!",
+        'He said "no!" again',
+        "It was your own fault",
+        "Act now",
+    ],
+)
+def test_unkind_words_are_found(text: str) -> None:
+    assert faults(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Revenge Porn Helpline (SWGfL)",
+        "https://revengepornhelpline.org.uk",
+        "a != b",
+        "![a picture](a.png)",
+        "{name!r}",
+        "an unsuspecting reader",
+        "The one copy that fits is Caro's.",
+    ],
+)
+def test_fair_words_pass(text: str) -> None:
+    assert faults(text) == []

@@ -1,0 +1,18 @@
+import shutil
+
+import pytest
+
+from entrenous.adapters.rfc3161 import HttpTimestampAuthority
+from tests.respond.room import Room, stamp_authority
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> HttpTimestampAuthority:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: apt install openssl")
+    return stamp_authority(tmp_path_factory.mktemp("tsa"))

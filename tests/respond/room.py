@@ -1,0 +1,95 @@
+"""A device in memory for the tests of RESPOND: a clock one winds, dice one loads."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import httpx
+
+from entrenous.adapters.ledger import VaultLedger
+from entrenous.adapters.local_tsa import LocalAuthority
+from entrenous.adapters.rfc3161 import REPLY, HttpTimestampAuthority
+from entrenous.adapters.vault_memory import MemoryVault
+from entrenous.model.case import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
+from entrenous.model.picture import Picture
+from entrenous.model.route import Place
+from entrenous.ports import Courier, Device
+from entrenous.respond.open_case import open_case
+
+START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+PAGE = "https://pictures.example/p/123"
+
+
+@dataclass
+class Watch:
+    moment: datetime = START
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def wind(self, **by: float) -> None:
+        self.moment += timedelta(**by)
+
+
+@dataclass
+class Loaded:
+    thrown: int = 0
+
+    def token(self, size: int) -> bytes:
+        self.thrown += 1
+        return hashlib.shake_256(f"respond {self.thrown}".encode()).digest(size)
+
+
+def _no_pictures(_: bytes) -> Picture:
+    raise AssertionError("RESPOND never opens a picture")
+
+
+@dataclass
+class Room:
+    """A device whose parts the test can reach."""
+
+    clock: Watch = field(default_factory=Watch)
+    vault: MemoryVault = field(default_factory=MemoryVault)
+    device: Device = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.device = Device(
+            clock=self.clock,
+            dice=Loaded(),
+            vault=self.vault,
+            ledger=VaultLedger(self.vault),
+            courier=cast("Courier", None),  # touching it would fail: RESPOND sends nothing
+            read_picture=_no_pictures,
+        )
+
+    def opens(self, situation: Situation | None = None) -> Case:
+        return open_case(None, situation or lived_in("US"), AgeAnswer.ADULTS, self.device)
+
+
+def lived_in(*places: str, taken_by: TakenBy = TakenBy.ME, intimate: bool = True) -> Situation:
+    return Situation(tuple(map(Place, places)), intimate=intimate, taken_by=taken_by)
+
+
+def seen(where: str = PAGE, reach: Reach = Reach.PUBLIC, at: datetime = START) -> Sighting:
+    return Sighting(where, reach, at)
+
+
+class _Direct(httpx.BaseTransport):
+    """Hands a query to openssl without a socket in between."""
+
+    def __init__(self, authority: LocalAuthority) -> None:
+        self._authority = authority
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        reply = self._authority.answer(request.read())
+        return httpx.Response(200, content=reply, headers={"Content-Type": REPLY})
+
+
+def stamp_authority(folder: Path) -> HttpTimestampAuthority:
+    """Real openssl, real verification, no network."""
+    local = LocalAuthority(folder)
+    local.prepare()
+    client = httpx.Client(transport=_Direct(local))
+    return HttpTimestampAuthority("http://stamps.test", local.ca.read_bytes(), client)

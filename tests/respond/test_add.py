@@ -1,0 +1,101 @@
+"""Adding: sightings, statements and files; what is kept is kept exactly, sealed, and counted."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+import entrenous.respond.add as add_module
+from entrenous.model.case import CaseClosed, NothingThere, TimesDoNotFit
+from entrenous.model.evidence import CustodyAct, Level, TooLargeToKeep
+from entrenous.respond.add import add_file, add_sighting, add_statement
+from entrenous.respond.case_file import case_called
+from entrenous.respond.custody import verify_chain
+from entrenous.respond.progress import close_case
+from tests.respond.room import START, Room, seen
+
+
+def test_sightings_are_numbered_and_tidied_to_one_line(room: Room) -> None:
+    case = room.opens()
+    add_sighting(case.name, replace(seen("  a\nchat  "), number=77), room.device)
+    twice = add_sighting(case.name, seen(), room.device)
+    assert [(s.number, s.where) for s in twice.sightings] == [(1, "a chat"), (2, seen().where)]
+
+
+def test_nothing_was_seen_in_the_future(room: Room) -> None:
+    case = room.opens()
+    with pytest.raises(TimesDoNotFit, match="in the future"):
+        add_sighting(case.name, seen(at=START + timedelta(seconds=1)), room.device)
+
+
+def test_a_sighting_needs_a_place() -> None:
+    with pytest.raises(ValueError, match="place"):
+        seen("  ")
+
+
+def test_a_file_is_kept_exactly_with_its_level_and_hash(room: Room) -> None:
+    case = room.opens()
+    kept = add_file(case.name, b"\x00screenshot", "the\npost", room.device).evidence[0]
+    assert (kept.level, kept.what, kept.size_bytes) == (Level.A1, "the post", 11)
+    assert room.vault.kept(kept.blob) == b"\x00screenshot"
+    link = verify_chain(case.name, room.device)[-1]
+    assert (link.act, link.item, link.item_sha256) == (CustodyAct.STORED, 1, kept.sha256)
+
+
+def test_a_statement_is_the_lowest_level(room: Room) -> None:
+    case = room.opens()
+    kept = add_statement(case.name, "I saw it on Monday", room.device).evidence[0]
+    assert kept.level is Level.A0
+
+
+def test_two_items_never_share_a_salt(room: Room) -> None:
+    case = room.opens()
+    add_file(case.name, b"same", "one", room.device)
+    items = add_file(case.name, b"same", "two", room.device).evidence
+    assert items[0].sha256 == items[1].sha256
+    assert items[0].salt.reveal() != items[1].salt.reveal()
+
+
+def test_an_item_belongs_to_a_sighting_that_exists(room: Room) -> None:
+    case = room.opens()
+    with pytest.raises(NothingThere):
+        add_file(case.name, b"x", "one", room.device, sighting=1)
+    assert room.vault._files == {}
+    add_sighting(case.name, seen(), room.device)
+    assert add_file(case.name, b"x", "one", room.device, sighting=1).evidence[0].sighting == 1
+
+
+def test_what_is_too_large_is_refused_before_anything_is_kept(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = room.opens()
+    monkeypatch.setattr(add_module, "ITEM_BYTES_MAX", 10)
+    with pytest.raises(TooLargeToKeep):
+        add_file(case.name, b"x" * 11, "one", room.device)
+    assert room.vault._files == {}
+
+
+def test_a_closed_case_takes_nothing(room: Room) -> None:
+    case = room.opens()
+    close_case(case.name, room.device)
+    with pytest.raises(CaseClosed):
+        add_sighting(case.name, seen(), room.device)
+    with pytest.raises(CaseClosed):
+        add_file(case.name, b"x", "one", room.device)
+    assert room.vault._files == {}
+
+
+def test_when_the_vault_fails_the_sealed_file_goes_too(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = room.opens()
+
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(room.vault, "put", full)
+    with pytest.raises(OSError, match="disk full"):
+        add_file(case.name, b"x", "one", room.device)
+    monkeypatch.undo()
+    assert room.vault._files == {}
+    assert case_called(case.name, room.device) == case

@@ -1,0 +1,179 @@
+"""A case's life in any order: after every step its chain holds, and any changed byte shows."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from entrenous.adapters.rfc3161 import HttpTimestampAuthority
+from entrenous.model.case import (
+    Case,
+    CaseState,
+    DeadlineState,
+    NoticeEvent,
+    NoticeState,
+    NotNow,
+    Reach,
+)
+from entrenous.model.evidence import ChainBroken, CustodyAct, EvidenceChanged
+from entrenous.model.record import BadRecord
+from entrenous.model.route import UnknownRoute
+from entrenous.respond.add import add_file, add_sighting, add_statement
+from entrenous.respond.case_file import case_called
+from entrenous.respond.custody import CASES, LINKS, verify_chain
+from entrenous.respond.deadlines import deadlines
+from entrenous.respond.evidence import read_evidence, stamp_evidence, verify_case
+from entrenous.respond.next_step import next_step
+from entrenous.respond.notice import write_notice
+from entrenous.respond.progress import NOTICE_TABLE, close_case, note, reopen_case
+from tests.respond.room import Room, lived_in, seen
+
+pytestmark = pytest.mark.real  # openssl runs, and nothing is sent anywhere
+STAMPS_MAX = 2  # each starts openssl once
+
+
+class CaseLife(RuleBasedStateMachine):
+    authority: HttpTimestampAuthority
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = Room()
+        self.links = 0
+
+    @initialize(places=st.sampled_from([("US",), ("GB",), ("DE", "US"), ("IN",)]))
+    def opens(self, places: tuple[str, ...]) -> None:
+        self.name = self.room.opens(lived_in(*places)).name
+        self.links = 1
+
+    @property
+    def case(self) -> Case:
+        return case_called(self.name, self.room.device)
+
+    def is_open(self) -> bool:
+        return self.case.state is CaseState.OPEN
+
+    @rule(hours=st.floats(0.01, 100))
+    def time_passes(self, hours: float) -> None:
+        self.room.clock.wind(hours=hours)
+
+    @precondition(is_open)
+    @rule(where=st.text(min_size=1).filter(str.strip), reach=st.sampled_from(Reach))
+    def sees(self, where: str, reach: Reach) -> None:
+        spotted = replace(seen(reach=reach, at=self.room.clock.now()), where=where)
+        add_sighting(self.name, spotted, self.room.device)
+        self.links += 1
+
+    @precondition(is_open)
+    @rule(data=st.binary(max_size=64), said=st.booleans())
+    def keeps(self, data: bytes, *, said: bool) -> None:
+        if said:
+            add_statement(self.name, data.hex(), self.room.device)
+        else:
+            add_file(self.name, data, "a file", self.room.device)
+        self.links += 1
+
+    @precondition(lambda self: self.case.evidence)
+    @rule(pick=st.integers(0, 99), act=st.sampled_from([CustodyAct.READ, CustodyAct.EXPORTED]))
+    def reads(self, pick: int, act: CustodyAct) -> None:
+        item = self.case.evidence[pick % len(self.case.evidence)]
+        read_evidence(self.name, item.number, "to look", self.room.device, act)
+        self.links += 1
+
+    @precondition(
+        lambda self: self.is_open() and self.case.evidence and len(self.case.stamps) < STAMPS_MAX
+    )
+    @rule()
+    def stamps(self) -> None:
+        stamp_evidence(self.name, self.authority, self.room.device)
+        self.links += 1
+
+    @precondition(is_open)
+    @rule(
+        route=st.sampled_from(["search-google", "hash-stopncii", "eu-gdpr-17", "us-tida-removal"])
+    )
+    def drafts(self, route: str) -> None:
+        try:
+            write_notice(self.name, route, self.room.device)
+        except UnknownRoute:
+            return
+        self.links += 1
+
+    @precondition(lambda self: self.is_open() and self.case.notices)
+    @rule(pick=st.integers(0, 99), event=st.sampled_from(NoticeEvent))
+    def hears(self, pick: int, event: NoticeEvent) -> None:
+        notice = self.case.notices[pick % len(self.case.notices)]
+        allowed = (notice.state, event) in NOTICE_TABLE
+        try:
+            note(self.name, notice.number, event, self.room.clock.now(), self.room.device)
+        except NotNow:
+            assert not allowed
+            return
+        assert allowed
+        self.links += 1
+
+    @rule()
+    def turns(self) -> None:
+        (close_case if self.is_open() else reopen_case)(self.name, self.room.device)
+        self.links += 1
+
+    @rule(data=st.data())
+    def somebody_changes_a_byte(self, data: st.DataObject) -> None:
+        drawers, files = self.room.vault._drawers, self.room.vault._files
+        stored = [(drawers[drawer], key) for drawer in (CASES, LINKS) for key in drawers[drawer]]
+        stored += [(files, blob) for blob in files if files[blob]]  # type: ignore[misc]
+        shelf, key = stored[data.draw(st.integers(0, len(stored) - 1))]
+        whole = shelf[key]
+        at = data.draw(st.integers(0, 2**20)) % len(whole)  # a token's length varies: ECDSA, DER
+        bit = 1 << data.draw(st.integers(0, 7))
+        shelf[key] = whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
+        with pytest.raises((ChainBroken, EvidenceChanged, BadRecord)):
+            verify_case(self.name, self.room.device)
+        shelf[key] = whole
+
+    @invariant()
+    def everything_holds(self) -> None:
+        if self.links:
+            case = verify_case(self.name, self.room.device)
+            assert len(verify_chain(self.name, self.room.device)) == self.links == case.links
+
+    @invariant()
+    def clocks_run_only_for_what_was_sent(self) -> None:
+        if self.links:
+            now = self.room.clock.now()
+            sent = {notice.number for notice in self.case.notices if notice.sent_at}
+            ticking = {DeadlineState.RUNNING, DeadlineState.MET, DeadlineState.MISSED}
+            for clock in deadlines(self.case, now):
+                assert clock.state not in ticking or clock.notice in sent
+            assert next_step(self.case, now)
+
+    def teardown(self) -> None:
+        if self.links:
+            verify_case(self.name, self.room.device, self.authority)
+            assert all(
+                notice.state is NoticeState.DRAFTED
+                or notice.sent_at
+                or notice.state is NoticeState.WITHDRAWN
+                for notice in self.case.notices
+            )
+
+
+def test_a_case_lives_any_life(authority: HttpTimestampAuthority) -> None:
+    CaseLife.authority = authority
+    run_state_machine_as_test(
+        CaseLife,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )

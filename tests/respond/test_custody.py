@@ -1,0 +1,151 @@
+"""The chain: every act is in it, and a link changed, lost, added or moved shows."""
+
+from dataclasses import fields, replace
+from datetime import timedelta
+
+import pytest
+
+from entrenous.craft.wire.record import pack, unpack
+from entrenous.model.case import Case, NoSuchCase
+from entrenous.model.evidence import ChainBroken, Custody, CustodyAct
+from entrenous.model.ids import CaseName
+from entrenous.model.record import BadRecord
+from entrenous.respond.add import add_file, add_sighting
+from entrenous.respond.case_file import OWNER
+from entrenous.respond.custody import CASES, LINKS, chain, link_hash, verify_chain
+from entrenous.respond.evidence import read_evidence, verify_case
+from tests.respond.room import Room, seen
+
+
+@pytest.fixture
+def name(room: Room) -> CaseName:
+    """A case with four links: opened, seen, stored, read."""
+    case = room.opens()
+    room.clock.wind(minutes=1)
+    add_sighting(case.name, seen(), room.device)
+    add_file(case.name, b"bytes", "a screenshot", room.device)
+    read_evidence(case.name, 1, "to look at it", room.device)
+    return case.name
+
+
+def keys(room: Room) -> list[str]:
+    return [key for key, _ in room.vault.items(LINKS)]
+
+
+def test_every_act_is_in_the_chain_with_actor_and_purpose(room: Room, name: CaseName) -> None:
+    links = verify_chain(name, room.device)
+    assert [one.act for one in links] == [
+        CustodyAct.OPENED,
+        CustodyAct.CHANGED,
+        CustodyAct.STORED,
+        CustodyAct.READ,
+    ]
+    assert {one.actor for one in links} == {OWNER}
+    assert links[-1].purpose == "to look at it"
+    assert links == chain(name, room.device)
+
+
+def test_reading_is_in_the_chain_and_not_on_the_ladder(room: Room, name: CaseName) -> None:
+    record = room.vault.get(CASES, name)
+    assert record is not None
+    assert [step.what for step in unpack(Case, record).steps] == [
+        "opened without a trace",
+        "noted where a copy was seen",
+        "kept item 1: a screenshot",
+    ]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_link_that_was_dropped_is_noticed(number: int, room: Room, name: CaseName) -> None:
+    room.vault.drop(LINKS, keys(room)[number])
+    with pytest.raises(ChainBroken):
+        verify_chain(name, room.device)
+
+
+def test_two_links_that_changed_places_are_noticed(room: Room, name: CaseName) -> None:
+    one, two = keys(room)[1:3]
+    first, second = room.vault.get(LINKS, one), room.vault.get(LINKS, two)
+    assert first is not None
+    assert second is not None
+    room.vault.put(LINKS, one, second)
+    room.vault.put(LINKS, two, first)
+    with pytest.raises(ChainBroken, match="entry 1"):
+        verify_chain(name, room.device)
+
+
+def test_a_link_that_was_added_is_noticed(room: Room, name: CaseName) -> None:
+    last = chain(name, room.device)[-1]
+    more = replace(last, number=4, previous=last.hash, before=last.after)
+    room.vault.put(LINKS, f"{name}/{4:010d}", pack(replace(more, hash=link_hash(more))))
+    with pytest.raises(ChainBroken, match="counts other entries"):
+        verify_chain(name, room.device)
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Custody)])
+def test_every_field_of_a_link_is_under_its_hash(field: str, room: Room, name: CaseName) -> None:
+    one = chain(name, room.device)[2]
+    value = getattr(one, field)
+    changed: object
+    if isinstance(value, bytes):
+        changed = bytes(32)
+    elif isinstance(value, int):
+        changed = value + 1
+    elif isinstance(value, CustodyAct):
+        changed = CustodyAct.EXPORTED
+    elif isinstance(value, str):
+        changed = value + "."
+    else:
+        changed = value + timedelta(microseconds=1)
+    spoilt = replace(one, **{field: changed})  # type: ignore[arg-type]
+    room.vault.put(LINKS, keys(room)[2], pack(spoilt))
+    with pytest.raises(ChainBroken, match="entry 2"):
+        verify_chain(name, room.device)
+
+
+def test_a_link_rewritten_with_a_fitting_hash_breaks_at_its_neighbour(
+    room: Room, name: CaseName
+) -> None:
+    one = replace(chain(name, room.device)[1], purpose="another purpose")
+    room.vault.put(LINKS, keys(room)[1], pack(replace(one, hash=link_hash(one))))
+    with pytest.raises(ChainBroken, match="entry 2"):
+        verify_chain(name, room.device)
+
+
+def test_a_case_file_changed_past_its_chain_is_noticed(room: Room, name: CaseName) -> None:
+    record = room.vault.get(CASES, name)
+    assert record is not None
+    room.vault.put(CASES, name, pack(replace(unpack(Case, record), sightings=())))
+    with pytest.raises(ChainBroken, match="changed after it"):
+        verify_chain(name, room.device)
+
+
+def test_a_case_that_lost_its_last_link_takes_no_more(room: Room, name: CaseName) -> None:
+    room.vault.drop(LINKS, keys(room)[-1])
+    with pytest.raises(ChainBroken, match="missing"):
+        add_sighting(name, seen(), room.device)
+
+
+def test_a_case_file_under_another_name_is_not_taken_for_that_case(
+    room: Room, name: CaseName
+) -> None:
+    record = room.vault.get(CASES, name)
+    assert record is not None
+    room.vault.put(CASES, name, pack(replace(unpack(Case, record), name=CaseName("case-2-x-y"))))
+    with pytest.raises(BadRecord):
+        add_sighting(name, seen(), room.device)
+    with pytest.raises(ChainBroken, match="changed after it"):
+        verify_case(name, room.device)
+
+
+def test_there_is_no_chain_without_a_case(room: Room) -> None:
+    with pytest.raises(NoSuchCase):
+        verify_chain(CaseName("case-9-no-one"), room.device)
+
+
+def test_chains_of_cases_with_like_names_stay_apart(room: Room) -> None:
+    first = room.opens()
+    record = room.vault.get(CASES, first.name)
+    assert record is not None
+    for _ in range(3):
+        room.opens()
+    assert len(verify_chain(first.name, room.device)) == 1

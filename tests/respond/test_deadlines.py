@@ -1,0 +1,189 @@
+"""Clocks: hours, days and calendar months; they start when a notice is sent, and not before."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.model.case import Case, Deadline, DeadlineState, Notice, NoticeState
+from entrenous.model.ids import CaseName
+from entrenous.model.route import Route
+from entrenous.respond.deadlines import deadlines, due, in_words, span
+from entrenous.respond.notice import draft_notice
+from entrenous.respond.tables import shipped_routes
+from tests.respond.room import START, lived_in, seen
+
+ROUTES = {route.id: route for route in shipped_routes()}
+CASE = Case(CaseName("case-1-calm-otter"), START, lived_in("US"), sightings=(seen(),))
+HOUR = timedelta(hours=1)
+moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
+
+
+def notice(id_: str, **facts: object) -> Notice:
+    route: Route = ROUTES[id_]  # type: ignore[index]
+    return replace(draft_notice(CASE, route, START), **facts)  # type: ignore[arg-type]
+
+
+def clocks(*notices: Notice, now: datetime = START) -> tuple[Deadline, ...]:
+    numbered = tuple(replace(n, number=i + 1) for i, n in enumerate(notices))
+    return deadlines(replace(CASE, notices=numbered), now)
+
+
+def sent(id_: str, at: datetime = START, **facts: object) -> Notice:
+    return notice(id_, **{"state": NoticeState.SENT, "sent_at": at, **facts})
+
+
+def test_before_sending_it_says_when_the_clock_will_start() -> None:
+    (clock,) = clocks(notice("us-tida-removal"))
+    assert (clock.state, clock.due_at) == (DeadlineState.NOT_STARTED, None)
+    assert clock.starts == (
+        "starts when you send it: 48 hours after receipt of the valid removal request"
+    )
+    assert "TAKE IT DOWN Act" in clock.law
+    assert "223a" in clock.provision
+    assert (clock.source[:8], clock.read_on.isoformat()) == ("https://", "2026-11-25")
+
+
+@pytest.mark.parametrize(
+    ("id_", "hours"), [("us-tida-removal", 48), ("uk-osa-20a", 48), ("in-it-3-2-b", 2)]
+)
+def test_hours_are_counted_from_sending_and_then_from_receipt(id_: str, hours: int) -> None:
+    (clock,) = clocks(sent(id_))
+    assert (clock.state, clock.due_at) == (DeadlineState.RUNNING, START + hours * HOUR)
+    later = sent(id_, received_at=START + HOUR, state=NoticeState.RECEIVED)
+    assert clocks(later)[0].due_at == START + (hours + 1) * HOUR
+
+
+@pytest.mark.parametrize(
+    ("after", "state"),
+    [(48 * HOUR, DeadlineState.RUNNING), (48 * HOUR + timedelta(seconds=1), DeadlineState.MISSED)],
+)
+def test_the_last_second_still_counts(after: timedelta, state: DeadlineState) -> None:
+    (clock,) = clocks(sent("us-tida-removal"), now=START + after)
+    assert clock.state is state
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-01-31", "2026-02-28"),
+        ("2028-01-31", "2028-02-29"),
+        ("2026-02-28", "2026-03-28"),
+        ("2026-12-15", "2027-01-15"),
+        ("2026-03-31", "2026-04-30"),
+        ("2026-07-31", "2026-08-31"),
+    ],
+)
+def test_a_month_is_a_calendar_month(start: str, end: str) -> None:
+    began = datetime.fromisoformat(f"{start}T09:30:00+00:00")
+    (clock,) = clocks(sent("eu-gdpr-17", began), now=began)
+    assert clock.due_at == datetime.fromisoformat(f"{end}T09:30:00+00:00")
+
+
+@given(moments, st.integers(0, 60))
+def test_months_never_fall_short_of_28_days_each_nor_skip_a_month(
+    began: datetime, months: int
+) -> None:
+    until = due(began, f"P{months}M")
+    assert until is not None
+    assert (until.year * 12 + until.month) - (began.year * 12 + began.month) == months
+    assert until - began >= timedelta(days=28 * months)
+    assert until.day in (began.day, 28, 29, 30)
+    assert until.timetz() == began.timetz()
+
+
+@given(moments, st.integers(0, 999), st.integers(0, 999))
+def test_days_and_hours_add_up(began: datetime, days: int, hours: int) -> None:
+    assert due(began, f"P{days}D answer") == began + timedelta(days=days)
+    assert due(began, f"PT{hours}H, at once") == began + timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["none", "undue-delay", "authority", "expeditiously", "timely", "P", "PT", "P1Y", "P1MX"],
+)
+def test_words_are_no_duration(words: str) -> None:
+    assert due(START, words) is None
+    assert span(words) == ""
+
+
+def test_a_law_without_a_date_says_so_in_its_own_words() -> None:
+    (clock,) = clocks(sent("eu-dsa-16"))
+    assert (clock.state, clock.due_at) == (DeadlineState.NO_FIXED_TIME, None)
+    assert "undue-delay" in in_words(clock)
+
+
+def test_a_rule_of_several_clauses_has_several_clocks() -> None:
+    found = clocks(sent("us-ca-22671"))
+    assert [clock.due_at for clock in found] == [
+        START + 48 * HOUR,
+        START + timedelta(days=7),
+        START + timedelta(days=30),
+        None,
+    ]
+
+
+def test_a_confirmation_stops_only_the_clock_for_confirming() -> None:
+    confirmed = sent("us-ca-22671", received_at=START + HOUR, state=NoticeState.RECEIVED)
+    states = {clock.rule[:5]: clock.state for clock in clocks(confirmed)}
+    assert states["PT48H"] is DeadlineState.MET
+    assert states["P7D s"] is DeadlineState.RUNNING
+
+
+def test_a_confirmation_that_comes_late_does_not_start_its_own_clock() -> None:
+    late = sent("us-ca-22671", received_at=START + 50 * HOUR, state=NoticeState.RECEIVED)
+    confirm = next(c for c in clocks(late, now=START + 51 * HOUR) if c.rule.startswith("PT48H"))
+    assert confirm.state is DeadlineState.MISSED
+
+
+def test_a_clock_that_an_authority_starts_is_not_started_by_sending() -> None:
+    (clock,) = clocks(sent("au-osa-77"), now=START + 100 * HOUR)
+    assert clock.state is DeadlineState.NOT_STARTED
+    assert "NOT the victim's complaint" in clock.starts
+    assert clock.starts.startswith("does not start with what you send")
+
+
+@pytest.mark.parametrize(
+    ("state", "after", "expected"),
+    [
+        (NoticeState.REMOVED, 10 * HOUR, DeadlineState.MET),
+        (NoticeState.REMOVED, 49 * HOUR, DeadlineState.MISSED),
+        (NoticeState.REFUSED, 10 * HOUR, DeadlineState.MISSED),
+    ],
+)
+def test_only_removal_in_time_meets_a_duty_to_remove(
+    state: NoticeState, after: timedelta, expected: DeadlineState
+) -> None:
+    answered = sent("us-tida-removal", state=state, answered_at=START + after)
+    assert clocks(answered, now=START + 60 * HOUR)[0].state is expected
+
+
+def test_any_answer_in_time_meets_a_duty_to_answer() -> None:
+    refused = sent("eu-gdpr-17", state=NoticeState.REFUSED, answered_at=START + HOUR)
+    assert clocks(refused)[0].state is DeadlineState.MET
+
+
+def test_a_withdrawn_notice_has_no_clock() -> None:
+    assert clocks(notice("us-tida-removal", state=NoticeState.WITHDRAWN)) == ()
+
+
+def test_the_most_urgent_clock_comes_first() -> None:
+    found = clocks(
+        notice("us-dmca-512c"),
+        sent("eu-gdpr-17"),
+        notice("us-tida-removal"),
+        sent("us-tida-removal", START - 100 * HOUR),
+        sent("uk-osa-20a"),
+    )
+    assert [clock.notice for clock in found] == [5, 2, 4, 3, 1]
+
+
+def test_every_state_is_said_with_its_law() -> None:
+    running = clocks(sent("uk-osa-20a"))[0]
+    assert in_words(running).startswith(
+        "they have until Friday 27 November 2026, 12:00 UTC (Online"
+    )
+    missed = clocks(sent("uk-osa-20a"), now=START + 60 * HOUR)[0]
+    assert "ran out on Friday 27 November 2026" in in_words(missed)

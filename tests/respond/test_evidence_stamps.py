@@ -1,0 +1,154 @@
+"""Stamps: over salted hashes, proven before they are kept, and proven again at every look."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.adapters.rfc3161 import HttpTimestampAuthority
+from entrenous.craft.wire.evidence import read_manifest
+from entrenous.model.case import Case, NothingThere
+from entrenous.model.evidence import (
+    AuthorityUnreachable,
+    CustodyAct,
+    EvidenceChanged,
+    NothingToStamp,
+    Stamp,
+    StampDoesNotHold,
+)
+from entrenous.respond.add import add_file, add_statement
+from entrenous.respond.case_file import case_called, put_away
+from entrenous.respond.custody import verify_chain
+from entrenous.respond.evidence import (
+    commitment,
+    level_in_words,
+    manifest_of,
+    read_evidence,
+    stamp_evidence,
+    verify_case,
+)
+from tests.respond.room import Room
+
+pytestmark = pytest.mark.real  # openssl runs, and nothing is sent anywhere
+
+
+@pytest.fixture
+def case(room: Room) -> Case:
+    opened = room.opens()
+    add_file(opened.name, b"a screenshot's bytes", "a screenshot", room.device)
+    return add_statement(opened.name, "seen on Monday", room.device)
+
+
+def test_a_stamp_is_kept_and_holds(
+    room: Room, case: Case, authority: HttpTimestampAuthority
+) -> None:
+    stamped = stamp_evidence(case.name, authority, room.device)
+    assert len(stamped.stamps) == 1
+    assert verify_case(case.name, room.device, authority) == stamped
+    assert verify_chain(case.name, room.device)[-1].act is CustodyAct.STAMPED
+
+
+def test_the_manifest_tells_nothing_of_the_evidence_and_names_the_chain(
+    room: Room, case: Case, authority: HttpTimestampAuthority
+) -> None:
+    head = verify_chain(case.name, room.device)[-1].hash
+    data = stamp_evidence(case.name, authority, room.device).stamps[0].manifest
+    for item in case.evidence:
+        assert item.sha256.hex() not in data.decode()
+        assert item.what not in data.decode()
+        assert item.salt.reveal().hex() not in data.decode()
+    manifest = read_manifest(data)
+    assert manifest.custody_head == head
+    assert manifest.items[0].commitment == commitment(
+        case.evidence[0].salt, b"a screenshot's bytes"
+    )
+
+
+def test_the_same_bytes_are_committed_to_differently_each_time(room: Room, case: Case) -> None:
+    again = add_file(case.name, b"a screenshot's bytes", "again", room.device)
+    lines = manifest_of(again, room.device).items
+    assert len({line.commitment for line in lines}) == 3
+
+
+def test_levels_say_what_is_proven_and_since_when(
+    room: Room, case: Case, authority: HttpTimestampAuthority
+) -> None:
+    assert level_in_words(case.evidence[0], case).endswith("not stamped yet")
+    stamped = stamp_evidence(case.name, authority, room.device)
+    later = add_statement(case.name, "and on Tuesday", room.device)
+    said = level_in_words(stamped.evidence[0], later)
+    assert said.startswith("A1, the person's own screenshot or file: unchanged since")
+    assert f"{stamped.stamps[0].at:%Y-%m-%d %H:%M:%S}" in said
+    assert level_in_words(later.evidence[2], later).endswith("not stamped yet")
+
+
+def test_a_changed_item_is_refused_everywhere(
+    room: Room, case: Case, authority: HttpTimestampAuthority
+) -> None:
+    stamp_evidence(case.name, authority, room.device)
+    room.vault._files[case.evidence[0].blob] = b"A screenshot's bytes"
+    with pytest.raises(EvidenceChanged, match="Item 1"):
+        verify_case(case.name, room.device)
+    with pytest.raises(EvidenceChanged):
+        stamp_evidence(case.name, authority, room.device)
+    with pytest.raises(EvidenceChanged):
+        read_evidence(case.name, 1, "look", room.device)
+
+
+def test_a_stamp_over_another_manifest_is_noticed(
+    room: Room, case: Case, authority: HttpTimestampAuthority
+) -> None:
+    stamped = stamp_evidence(case.name, authority, room.device)
+    other = Room()
+    elsewhere = add_file(other.opens().name, b"other", "other", other.device)
+    foreign = stamp_evidence(elsewhere.name, authority, other.device).stamps[0]
+    swap_stamp(room, stamped, foreign)
+    with pytest.raises(StampDoesNotHold, match="another chain"):
+        verify_case(case.name, room.device)
+
+
+def test_a_stamp_whose_token_is_of_another_manifest_is_noticed(
+    room: Room, case: Case, authority: HttpTimestampAuthority
+) -> None:
+    stamp_evidence(case.name, authority, room.device)
+    stamped = stamp_evidence(case.name, authority, room.device)
+    first, second = stamped.stamps
+    swap_stamp(room, replace(stamped, stamps=(second,)), replace(first, manifest=second.manifest))
+    verify_case(case.name, room.device)  # without an authority the token is not looked at
+    with pytest.raises(StampDoesNotHold, match="other bytes"):
+        verify_case(case.name, room.device, authority)
+
+
+def swap_stamp(room: Room, case: Case, stamp: Stamp) -> None:
+    """What somebody with the whole vault could do: a new stamp under a fitting chain."""
+    forged = replace(case_called(case.name, room.device), stamps=(stamp,))
+    put_away(forged, room.device, CustodyAct.CHANGED, "swapped")
+
+
+def test_without_evidence_there_is_nothing_to_stamp(
+    room: Room, authority: HttpTimestampAuthority
+) -> None:
+    with pytest.raises(NothingToStamp):
+        stamp_evidence(room.opens().name, authority, room.device)
+
+
+class _Silent:
+    def stamp(self, manifest: bytes) -> Stamp:  # noqa: ARG002 -- the port's shape
+        raise AuthorityUnreachable(url="http://stamps.test")
+
+    def check(self, stamp: Stamp, manifest: bytes) -> None:
+        raise NotImplementedError
+
+
+def test_a_silent_authority_changes_nothing(room: Room, case: Case) -> None:
+    with pytest.raises(AuthorityUnreachable, match="safe without a stamp"):
+        stamp_evidence(case.name, _Silent(), room.device)
+    assert case_called(case.name, room.device) == case
+
+
+def test_reading_gives_the_bytes_and_writes_it_down(room: Room, case: Case) -> None:
+    data = read_evidence(case.name, 1, "for the court", room.device, CustodyAct.EXPORTED)
+    assert data == b"a screenshot's bytes"
+    link = verify_chain(case.name, room.device)[-1]
+    assert (link.act, link.purpose, link.item) == (CustodyAct.EXPORTED, "for the court", 1)
+    with pytest.raises(NothingThere, match="no item number 9"):
+        read_evidence(case.name, 9, "look", room.device)

@@ -1,0 +1,149 @@
+"""What happens to notices and cases: only what the tables allow, at times that fit."""
+
+from datetime import timedelta
+from itertools import product
+
+import pytest
+
+from entrenous.model.case import (
+    Case,
+    CaseEvent,
+    CaseState,
+    DeadlineState,
+    NoSuchCase,
+    NothingThere,
+    NoticeEvent,
+    NoticeState,
+    NotNow,
+    TimesDoNotFit,
+)
+from entrenous.respond.add import add_file, add_sighting
+from entrenous.respond.case_file import case_called
+from entrenous.respond.custody import CASES, LINKS, verify_chain
+from entrenous.respond.deadlines import deadlines
+from entrenous.respond.next_step import next_step
+from entrenous.respond.notice import write_notice
+from entrenous.respond.progress import (
+    CASE_TABLE,
+    NOTICE_TABLE,
+    close_case,
+    erase_case,
+    mark_sent,
+    note,
+    reopen_case,
+)
+from tests.respond.room import START, Room, seen
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def case(room: Room) -> Case:
+    opened = room.opens()
+    add_sighting(opened.name, seen(), room.device)
+    write_notice(opened.name, "us-tida-removal", room.device)
+    return case_called(opened.name, room.device)
+
+
+def test_the_way_of_a_notice(room: Room, case: Case) -> None:
+    mark_sent(case.name, 1, START, room.device)
+    room.clock.wind(hours=1)
+    note(case.name, 1, NoticeEvent.RECEIPT, START + HOUR, room.device)
+    room.clock.wind(hours=1)
+    done = note(case.name, 1, NoticeEvent.REMOVAL, START + 2 * HOUR, room.device).notices[0]
+    assert done.state is NoticeState.REMOVED
+    assert (done.sent_at, done.received_at, done.answered_at) == (
+        START,
+        START + HOUR,
+        START + 2 * HOUR,
+    )
+    assert len(verify_chain(case.name, room.device)) == 6
+
+
+def test_marking_it_sent_starts_the_clock(room: Room, case: Case) -> None:
+    assert deadlines(case, START)[0].state is DeadlineState.NOT_STARTED
+    (clock,) = deadlines(mark_sent(case.name, 1, START, room.device), START)
+    assert (clock.state, clock.due_at) == (DeadlineState.RUNNING, START + 48 * HOUR)
+
+
+def test_what_the_tables_do_not_have_is_refused(room: Room, case: Case) -> None:
+    for state, event in product(NoticeState, NoticeEvent):
+        if state is NoticeState.DRAFTED and (state, event) not in NOTICE_TABLE:
+            with pytest.raises(NotNow, match="drafted"):
+                note(case.name, 1, event, START, room.device)
+    assert case_called(case.name, room.device) == case
+
+
+def test_every_state_of_a_notice_can_be_reached_and_none_leads_back_to_a_draft() -> None:
+    assert {*NOTICE_TABLE.values(), NoticeState.DRAFTED} == set(NoticeState)
+    assert NoticeState.DRAFTED not in NOTICE_TABLE.values()
+    assert {event for _, event in NOTICE_TABLE} == set(NoticeEvent)
+    assert set(CASE_TABLE) == {
+        (CaseState.OPEN, CaseEvent.CLOSE),
+        (CaseState.CLOSED, CaseEvent.REOPEN),
+    }
+
+
+def test_times_that_do_not_fit_are_refused(room: Room, case: Case) -> None:
+    with pytest.raises(TimesDoNotFit, match="future"):
+        mark_sent(case.name, 1, START + HOUR, room.device)
+    mark_sent(case.name, 1, START, room.device)
+    with pytest.raises(TimesDoNotFit, match="earlier than sending"):
+        note(case.name, 1, NoticeEvent.REMOVAL, START - HOUR, room.device)
+
+
+def test_a_notice_that_is_not_there_is_not_found(room: Room, case: Case) -> None:
+    with pytest.raises(NothingThere, match="no notice number 2"):
+        mark_sent(case.name, 2, START, room.device)
+
+
+def test_closing_opening_again_and_what_does_not_fit(room: Room, case: Case) -> None:
+    assert close_case(case.name, room.device).state is CaseState.CLOSED
+    with pytest.raises(NotNow, match="closed"):
+        close_case(case.name, room.device)
+    assert reopen_case(case.name, room.device).state is CaseState.OPEN
+    with pytest.raises(NotNow, match="open"):
+        reopen_case(case.name, room.device)
+
+
+def test_erasing_leaves_nothing_of_a_case_and_everything_of_the_others(
+    room: Room, case: Case
+) -> None:
+    other = room.opens()
+    add_file(other.name, b"theirs", "a file", room.device)
+    add_file(case.name, b"hers", "a file", room.device)
+    erase_case(case.name, room.device)
+    with pytest.raises(NoSuchCase):
+        case_called(case.name, room.device)
+    assert [key for key, _ in room.vault.items(CASES)] == [other.name]
+    assert all(key.startswith(other.name) for key, _ in room.vault.items(LINKS))
+    assert list(room.vault._files.values()) == [b"theirs"]
+    verify_chain(other.name, room.device)
+
+
+def test_one_next_step_at_a_time(room: Room) -> None:
+    case = room.opens()
+    said = [next_step(case, START)]
+    said.append(next_step(add_sighting(case.name, seen(), room.device), START))
+    said.append(next_step(add_file(case.name, b"x", "a file", room.device), START))
+    write_notice(case.name, "us-tida-removal", room.device)
+    said.append(next_step(case_called(case.name, room.device), START))
+    sent = mark_sent(case.name, 1, START, room.device)
+    said.append(next_step(sent, START))
+    said.append(next_step(sent, START + 49 * HOUR))
+    room.clock.wind(hours=50)
+    late = note(case.name, 1, NoticeEvent.REMOVAL, START + 50 * HOUR, room.device)
+    said.append(next_step(late, START + 50 * HOUR))
+    said.append(next_step(close_case(case.name, room.device), START))
+    begins = (
+        "Add where you saw it",
+        "Keep a screenshot",
+        "Have the evidence stamped",
+        "You have not sent notice 1 yet",
+        "Nothing to do now: they have until Friday 27 November",
+        "Next you could go to: FTC",
+        "They removed it",
+        "This case is closed",
+    )
+    for words, begin in zip(said, begins, strict=True):
+        assert words.startswith(begin)

@@ -1,0 +1,195 @@
+"""The route chooser: right law on the right day, honest labels, nothing unverified first."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.model.case import Case, Reach, Situation, TakenBy
+from entrenous.model.ids import CaseName
+from entrenous.model.route import Choice, Place, Reaches, RouteId, RouteKind, UnknownRoute
+from entrenous.respond.routes import day_of_event, route_called, routes_for
+from entrenous.respond.tables import shipped_routes
+from tests.respond.room import START, lived_in, seen
+
+TODAY = START.date()
+ROUTES = shipped_routes()
+
+
+def a_case(situation: Situation, *reach: Reach) -> Case:
+    sightings = tuple(replace(seen(reach=r), number=n + 1) for n, r in enumerate(reach))
+    return Case(CaseName("case-1-calm-otter"), START, situation, sightings=sightings)
+
+
+def ids(choice: Choice) -> list[RouteId]:
+    return [ranked.route.id for ranked in choice.ranked]
+
+
+def choose(case: Case, on: date = TODAY, today: date = TODAY) -> Choice:
+    return routes_for(case, on, today, ROUTES)
+
+
+def test_copyright_comes_first_when_she_took_it_and_says_why_in_one_sentence() -> None:
+    choice = choose(a_case(lived_in("US"), Reach.PUBLIC))
+    assert choice.first is not None
+    assert choice.first.route.kind is RouteKind.COPYRIGHT
+    assert ids(choice)[1] == "us-tida-removal"
+    assert "25 such notices" in choice.why
+    assert "arXiv:2409.12138" in choice.why
+    assert choice.why.rstrip(".").count(". ") == choice.why.count("U.S.C. ") == 1
+
+
+def test_the_price_of_copyright_is_said_beside_it() -> None:
+    choice = choose(a_case(lived_in("US"), Reach.PUBLIC))
+    assert choice.first is not None
+    assert any("name and address may reach the abuser" in note for note in choice.first.notes)
+
+
+def test_a_name_that_must_stay_hidden_puts_copyright_behind() -> None:
+    hidden = replace(lived_in("US"), name_must_stay_hidden=True)
+    choice = choose(a_case(hidden, Reach.PUBLIC))
+    assert ids(choice)[0] == "us-tida-removal"
+    dmca = next(r for r in choice.ranked if r.route.kind is RouteKind.COPYRIGHT)
+    assert "your name may reach the uploader, which you want to avoid" in dmca.notes
+
+
+def test_who_did_not_take_it_is_not_offered_copyright() -> None:
+    other = lived_in("US", taken_by=TakenBy.SOMEBODY_ELSE)
+    assert "us-dmca-512c" not in ids(choose(a_case(other, Reach.PUBLIC)))
+    unsaid = lived_in("US", taken_by=TakenBy.UNSAID)
+    choice = choose(a_case(unsaid, Reach.PUBLIC))
+    assert ids(choice)[0] == "us-tida-removal"
+    assert "us-dmca-512c" in ids(choice)
+
+
+def test_a_german_with_a_platform_in_america_sees_both_laws() -> None:
+    found = ids(choose(a_case(lived_in("DE", "US", taken_by=TakenBy.SOMEBODY_ELSE), Reach.PUBLIC)))
+    assert found.index(RouteId("us-tida-removal")) < found.index(RouteId("eu-dsa-16"))
+    assert "eu-gdpr-17" in found
+    assert not [id_ for id_ in found if id_.startswith(("uk-", "in-", "us-ca-"))]
+
+
+@pytest.mark.parametrize(
+    ("on", "id_", "hours"),
+    [
+        (date(2026, 2, 19), "in-it-3-2-b-until-2026-02-19", 24),
+        (date(2026, 2, 20), "in-it-3-2-b", 2),
+    ],
+)
+def test_india_went_from_24_hours_to_2_overnight(on: date, id_: str, hours: int) -> None:
+    route = route_called("in-it-3-2-b", a_case(lived_in("IN"), Reach.PUBLIC), on, ROUTES)
+    assert (route.id, route.deadline_hours) == (id_, hours)
+
+
+@pytest.mark.parametrize(("on", "there"), [(date(2026, 6, 28), False), (date(2026, 6, 29), True)])
+def test_the_uks_48_hours_begin_on_their_day(on: date, *, there: bool) -> None:
+    found = ids(choose(a_case(lived_in("GB"), Reach.PUBLIC), on))
+    assert ("uk-osa-20a" in found) is there
+
+
+def test_a_directive_that_is_not_yet_law_is_not_offered() -> None:
+    case = a_case(lived_in("FR"), Reach.PUBLIC)
+    assert "eu-2024-1385" not in ids(choose(case))
+    assert "eu-2024-1385" in ids(choose(case, date(2027, 6, 14)))
+
+
+def test_a_copy_that_is_only_in_a_chat_gets_only_routes_that_may_reach_chats() -> None:
+    choice = choose(a_case(lived_in("US", "GB", "DE"), Reach.PRIVATE))
+    reaches = {ranked.route.covers_private_sharing for ranked in choice.ranked}
+    assert reaches == {Reaches.YES, Reaches.UNCLEAR}
+    unclear = [r for r in choice.ranked if r.route.covers_private_sharing is Reaches.UNCLEAR]
+    assert all(
+        "it is unclear whether this reaches a copy inside a chat" in r.notes for r in unclear
+    )
+
+
+def test_a_copy_in_both_is_told_what_does_not_reach_the_chat() -> None:
+    choice = choose(a_case(lived_in("US"), Reach.PRIVATE, Reach.PUBLIC))
+    dmca = next(r for r in choice.ranked if r.route.id == "us-dmca-512c")
+    assert "this does not reach the copy inside a chat" in dmca.notes
+
+
+def test_a_picture_that_is_not_intimate_gets_no_intimate_only_route() -> None:
+    choice = choose(a_case(lived_in("US", "DE", intimate=False), Reach.PUBLIC))
+    assert choice.ranked
+    assert not [r for r in choice.ranked if r.route.intimate_only]
+
+
+def test_an_unsaid_answer_rules_nothing_out_and_is_pointed_at() -> None:
+    unsaid = replace(lived_in("GB"), intimate=None)
+    choice = choose(a_case(unsaid, Reach.PUBLIC))
+    report = next(r for r in choice.ranked if r.route.id == "uk-osa-20a")
+    assert "only for an intimate picture; you have not said whether this one is" in report.notes
+
+
+def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
+    real = lived_in("US-CA")
+    assert "us-ca-22671" not in ids(choose(a_case(real, Reach.PUBLIC)))
+    assert "us-ca-22671" in ids(choose(a_case(replace(real, altered=True), Reach.PUBLIC)))
+
+
+def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
+    choice = choose(a_case(lived_in("CA"), Reach.PRIVATE))
+    assert choice.first is None
+    assert ids(choice) == ["ca-cc-162-1"]
+    assert "check with a help line" in choice.others[0].notes
+    assert choice.why.startswith("A help line comes first")
+
+
+def test_where_nothing_reaches_a_help_line_comes_first() -> None:
+    choice = choose(a_case(lived_in("BR"), Reach.PRIVATE))
+    assert (choice.first, choice.others) == (None, ())
+    assert "help line" in choice.why
+
+
+@pytest.mark.parametrize(("days", "said"), [(180, False), (181, True)])
+def test_a_fact_read_over_180_days_ago_says_so(days: int, *, said: bool) -> None:
+    today = date.fromordinal(date(2026, 11, 25).toordinal() + days)
+    choice = choose(a_case(lived_in("US"), Reach.PUBLIC), TODAY, today)
+    stale = [any("180 days" in note for note in ranked.notes) for ranked in choice.ranked]
+    assert set(stale) == {said}
+
+
+def test_the_day_of_the_event_is_that_of_the_first_sighting() -> None:
+    early = datetime(2026, 2, 1, 23, 0, tzinfo=UTC)
+    case = a_case(lived_in("IN"), Reach.PUBLIC)
+    case = replace(case, sightings=(*case.sightings, seen(at=early)))
+    assert day_of_event(case) == date(2026, 2, 1)
+    assert day_of_event(replace(case, sightings=())) == START.date()
+
+
+def test_a_route_that_does_not_reach_the_case_is_not_found() -> None:
+    with pytest.raises(UnknownRoute, match="uk-osa-20a"):
+        route_called("uk-osa-20a", a_case(lived_in("US"), Reach.PUBLIC), TODAY, ROUTES)
+
+
+PLACES = ("US", "US-CA", "GB", "GB-SCT", "DE", "NO", "AU", "IN", "CA", "CA-BC", "KR", "BR", "EU")
+situations = st.builds(
+    Situation,
+    places=st.lists(st.sampled_from(PLACES), max_size=3).map(
+        lambda codes: tuple(map(Place, codes))
+    ),
+    intimate=st.sampled_from([None, True, False]),
+    altered=st.sampled_from([None, True, False]),
+    taken_by=st.sampled_from(TakenBy),
+    name_must_stay_hidden=st.booleans(),
+)
+
+
+@given(situations, st.lists(st.sampled_from(Reach), max_size=3), st.dates(date(2020, 1, 1)))
+def test_promises_of_the_chooser(situation: Situation, reach: list[Reach], on: date) -> None:
+    choice = choose(a_case(situation, *reach), on, on)
+    routes = [ranked.route for ranked in choice.ranked]
+    assert len({route.family for route in routes}) == len(routes)  # one version of each
+    assert all(route.in_force(on) and not route.for_children for route in routes)
+    assert choice.first is None or choice.first.route.verified
+    flags = [route.verified for route in routes]
+    assert flags == sorted(flags, reverse=True)
+    unsure = [r for r in choice.ranked if not r.route.verified]
+    assert all("check with a help line" in ranked.notes for ranked in unsure)
+    if situation.intimate is False:
+        assert not any(route.intimate_only for route in routes)
+    if set(reach) == {Reach.PRIVATE}:
+        assert not any(route.covers_private_sharing is Reaches.NO for route in routes)
