@@ -1,0 +1,43 @@
+"""``python -m entrenous`` and the ``entrenous`` command: the place where faces are put together.
+
+Each face stands alone; so the command line, which can start a relay or a gate, is handed their
+applications from here. They are imported only when one is started.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from entrenous.faces.cli.main import run
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from entrenous.model.secret import Secret
+    from entrenous.ports import Platform, Relay
+
+
+def main() -> None:
+    """Run the command line and leave with its exit status (ARCHITECTURE section 8)."""
+    # Before NumPy is loaded: matrices here are small, and threads cost them more than they gain.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    sys.exit(run(sys.argv[1:], {"relay": _relay_app, "gate": _gate_app}))
+
+
+def _relay_app(relay: Relay) -> Starlette:
+    from entrenous.faces.relay.app import relay_app
+
+    return relay_app(relay)
+
+
+def _gate_app(platform: Platform, operator: Secret) -> Starlette:
+    from entrenous.faces.gate.access import GateAccess
+    from entrenous.faces.gate.app import gate_app
+
+    return gate_app(platform, GateAccess(operator))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The device's vault on disk: a SQLCipher database and a folder of sealed files.
+
+The database key is derived outside (craft/crypto/vault_key.py) and given raw, so SQLCipher's own
+PBKDF2 is not run. One process at a time holds the vault: the ratchets in it must never run twice
+from the same state.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import sqlcipher3
+
+from entrenous.adapters.private_file import write_private
+from entrenous.craft.crypto.sealed_file import seal_file, unseal_file
+from entrenous.model.envelope import DiskFull, NoSuchBlob
+from entrenous.model.ids import ID_BYTES, BlobId
+from entrenous.model.record import BadRecord
+from entrenous.model.secret import Secret
+from entrenous.model.vault import VaultBusy, WrongPassphrase
+
+_SETTINGS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA temp_store = MEMORY",
+)
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS record (
+  drawer TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (drawer, key)
+) WITHOUT ROWID
+"""
+_FILES_KEY: Final = ("self", "files-key")
+
+
+class SqlcipherVault:
+    """The ``Vault`` port on SQLCipher; see ports.py for what each method promises."""
+
+    def __init__(self, folder: Path, key: Secret, *, wait_s: float = 10.0) -> None:
+        """Open, or make, the vault in ``folder``.
+
+        Raises:
+            WrongPassphrase: ``key`` is not this vault's.
+            VaultBusy: another process kept it for longer than ``wait_s``.
+        """
+        self._folder = folder
+        self._depth = 0
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / "files").mkdir(mode=0o700, exist_ok=True)
+        self._lock = _hold(folder / "lock", wait_s)
+        try:
+            self._database = _connect(folder / "vault.db", key)
+            self._files_key = self._key_of_files()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def close(self) -> None:
+        """Give the vault free for another process."""
+        self._database.close()
+        os.close(self._lock)
+
+    def get(self, drawer: str, key: str) -> bytes | None:
+        """The record, or None."""
+        row = self._run("SELECT value FROM record WHERE drawer = ? AND key = ?", drawer, key)
+        found = row.fetchone()
+        return None if found is None else bytes(found[0])
+
+    def put(self, drawer: str, key: str, record: bytes) -> None:
+        """Store or replace a record."""
+        self._run("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", drawer, key, record)
+
+    def drop(self, drawer: str, key: str) -> None:
+        """Forget a record; it need not exist."""
+        self._run("DELETE FROM record WHERE drawer = ? AND key = ?", drawer, key)
+
+    def items(self, drawer: str) -> Iterator[tuple[str, bytes]]:
+        """Every record of a drawer, sorted by key."""
+        rows = self._run("SELECT key, value FROM record WHERE drawer = ? ORDER BY key", drawer)
+        return iter([(str(key), bytes(value)) for key, value in rows.fetchall()])
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """All changes inside, or none of them; nested uses join the outer one."""
+        if self._depth == 0:
+            self._run("BEGIN IMMEDIATE")
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self._end("ROLLBACK")
+            raise
+        self._end("COMMIT")
+
+    def keep(self, data: bytes) -> BlobId:
+        """Seal a large thing to disk under a random name; durable when it returns."""
+        blob = BlobId(secrets.token_bytes(ID_BYTES))
+        place = self._place(blob)
+        with _full_disk_named():
+            write_private(place, seal_file(self._files_key, data, blob))
+        return blob
+
+    def kept(self, blob: BlobId) -> bytes:
+        """What was kept; raises NoSuchBlob."""
+        try:
+            sealed = self._place(blob).read_bytes()
+        except FileNotFoundError:
+            raise NoSuchBlob from None
+        return unseal_file(self._files_key, sealed, blob)
+
+    def forget(self, blob: BlobId) -> None:
+        """Remove it; it need not exist."""
+        self._place(blob).unlink(missing_ok=True)
+
+    def _place(self, blob: BlobId) -> Path:
+        return self._folder / "files" / blob.hex()
+
+    def _run(self, statement: str, *values: object) -> Any:
+        with _full_disk_named():
+            try:
+                return self._database.execute(statement, values)
+            except sqlcipher3.DatabaseError as why:
+                if "malformed" in str(why) or "not a database" in str(why):
+                    raise BadRecord(kind="page of the vault") from None
+                raise
+
+    def _end(self, word: str) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._database.in_transaction:
+            try:
+                self._run(word)
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    def _key_of_files(self) -> Secret:
+        stored = self.get(*_FILES_KEY)
+        if stored is None:
+            stored = secrets.token_bytes(32)
+            self.put(*_FILES_KEY, stored)
+        return Secret(stored)
+
+
+def _connect(path: Path, key: Secret) -> Any:
+    new = not path.exists()
+    database = sqlcipher3.connect(str(path), isolation_level=None)
+    if new:
+        path.chmod(0o600)
+    database.execute("PRAGMA cipher_log_level = NONE")  # what goes wrong is said in our own words
+    database.execute(f"PRAGMA key = \"x'{key.reveal().hex()}'\"")
+    try:
+        for statement in (*_SETTINGS, _TABLE):
+            database.execute(statement)
+    except sqlcipher3.DatabaseError as why:
+        database.close()
+        if "not a database" in str(why):
+            raise WrongPassphrase from None
+        raise
+    return database
+
+
+def _hold(path: Path, wait_s: float) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                os.close(handle)
+                raise VaultBusy from None
+            time.sleep(0.05)
+        else:
+            return handle
+
+
+@contextlib.contextmanager
+def _full_disk_named() -> Iterator[None]:
+    try:
+        yield
+    except sqlcipher3.OperationalError as why:
+        if "full" in str(why):
+            raise DiskFull from None
+        raise
+    except OSError as why:
+        if why.errno in (28, 122):  # ENOSPC, EDQUOT
+            raise DiskFull from None
+        raise

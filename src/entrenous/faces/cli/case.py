@@ -1,0 +1,217 @@
+"""``entrenous case ...``: a person's file about one leak."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrenous.faces.cli.case_words import case_json, tell_case
+from entrenous.faces.cli.device import device_of
+from entrenous.faces.cli.output import put_json, read_file, say
+from entrenous.model.case import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
+from entrenous.model.verdict import NoSuchTrace, Trace
+from entrenous.ports import Device
+from entrenous.respond.add import add_file, add_sighting, add_statement
+from entrenous.respond.case_file import case_called, cases
+from entrenous.respond.notice import preview, write_notice
+from entrenous.respond.open_case import BEFORE_CAPTURE, open_case
+from entrenous.respond.places import place as read_place
+from entrenous.respond.progress import close_case, erase_case, mark_sent, reopen_case
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    case = typer.Typer(
+        help="A file about one leak: what was seen, kept, asked.", no_args_is_help=True
+    )
+    case.command("open")(open_)
+    case.command("list")(list_cases)
+    case.command("show")(show)
+    case.command("add")(add)
+    case.command("notice")(notice)
+    case.command("close")(close)
+    case.command("erase")(erase)
+    app.add_typer(case, name="case")
+
+
+def open_(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="A closed case to open again.")] = None,
+    from_trace: Annotated[int | None, typer.Option(help="Number of a trace.")] = None,
+    place: Annotated[
+        list[str] | None, typer.Option(help="Where you live, where the platform is: GB, US-CA.")
+    ] = None,
+    adults: Annotated[
+        bool, typer.Option("--adults", help="Everybody in the picture was 18 or older.")
+    ] = False,
+    under_18: Annotated[
+        bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
+    ] = False,
+    intimate: Annotated[
+        bool | None, typer.Option("--intimate/--not-intimate", help="What kind of picture it is.")
+    ] = None,
+    taken_by_me: Annotated[
+        bool, typer.Option("--taken-by-me", help="You took the picture.")
+    ] = False,
+    hide_my_name: Annotated[
+        bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Open a case, from a trace or from nothing but what you saw."""
+    situation = Situation(
+        places=tuple(read_place(typed) for typed in place or ()),
+        intimate=intimate,
+        taken_by=TakenBy.ME if taken_by_me else TakenBy.UNSAID,
+        name_must_stay_hidden=hide_my_name,
+    )
+    with device_of(context) as device:
+        if name is not None:
+            case = reopen_case(name, device)
+        else:
+            trace = None if from_trace is None else _trace(from_trace, device)
+            case = open_case(trace, situation, _age(adults=adults, under_18=under_18), device)
+        _answer(case, device, as_json=as_json)
+    if not as_json:
+        say()
+        for advice in BEFORE_CAPTURE:
+            say(f"  {advice}")
+
+
+def list_cases(context: typer.Context, as_json: Json = False) -> None:
+    """Every case, newest first."""
+    with device_of(context) as device:
+        known = cases(device)
+        if as_json:
+            shown = [case_json(case, device) for case in known]
+            put_json({"schema": "entrenous/cases/1", "cases": shown})
+            return
+    for case in known:
+        say(f"{case.name}  {case.state}, opened on {case.opened_at:%d %B %Y}")
+    if not known:
+        say("No cases. Open one with: entrenous case open")
+
+
+def show(context: typer.Context, name: str, as_json: Json = False) -> None:
+    """A case: what was found, where it was seen, what is kept, which clock runs, one next step."""
+    with device_of(context) as device:
+        _answer(case_called(name, device), device, as_json=as_json)
+
+
+def add(
+    context: typer.Context,
+    name: str,
+    file: Annotated[Path | None, typer.Argument(help="A screenshot or file to keep.")] = None,
+    what: Annotated[str, typer.Option(help="What the file shows, in a line.")] = "a file",
+    url: Annotated[str | None, typer.Option(help="Address of a page where you saw it.")] = None,
+    chat: Annotated[str | None, typer.Option(help="The chat where you saw it, in words.")] = None,
+    handle: Annotated[str, typer.Option(help="The account it was shown at.")] = "",
+    seen_at: Annotated[
+        datetime | None, typer.Option(help="When you first saw it, in UTC; now if left out.")
+    ] = None,
+    statement: Annotated[str | None, typer.Option(help="What you want to note.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Add where you saw it, a file you keep, or a statement. The address is not opened."""
+    if file is None and not (url or chat or statement):
+        raise typer.BadParameter("give a file, --url, --chat or --statement")
+    data = None if file is None else read_file(file)
+    with device_of(context) as device, device.vault.together():
+        moment = seen_at.replace(tzinfo=UTC) if seen_at else device.clock.now()
+        for where, reach in ((url, Reach.PUBLIC), (chat, Reach.PRIVATE)):
+            if where:
+                add_sighting(name, Sighting(where, reach, moment, handle), device)
+        if statement:
+            add_statement(name, statement, device)
+        if data is not None:
+            add_file(name, data, what, device)
+        _answer(case_called(name, device), device, as_json=as_json)
+
+
+def notice(
+    context: typer.Context,
+    name: str,
+    route: Annotated[str | None, typer.Option(help="A route of: entrenous law routes")] = None,
+    sent: Annotated[
+        int | None, typer.Option(help="Note that you sent this notice, by its number.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draft a notice along a route, or note that you sent one. Nothing is sent from here."""
+    if (route is None) == (sent is None):
+        raise typer.BadParameter("give either --route ID or --sent NUMBER")
+    with device_of(context) as device:
+        now = device.clock.now()
+        if sent is not None:
+            _answer(mark_sent(name, sent, now, device), device, as_json=as_json)
+            return
+        drafted = write_notice(name, str(route), device)
+        if as_json:
+            put_json(
+                {
+                    "schema": "entrenous/notice/1",
+                    "case": name,
+                    "notice": drafted.number,
+                    "route": drafted.route.id,
+                    "law": drafted.route.law,
+                    "provision": drafted.route.provision,
+                    "source": drafted.route.source,
+                    "read_on": drafted.route.read_on.isoformat(),
+                    "letter": drafted.letter,
+                    "missing": list(drafted.missing),
+                    "sent": False,
+                }
+            )
+            return
+        say(preview(drafted, now.date()))
+
+
+def close(context: typer.Context, name: str) -> None:
+    """Close a case; it can be opened again."""
+    with device_of(context) as device:
+        closed = close_case(name, device)
+    say(f"{closed.name} is closed. Open it again with: entrenous case open {closed.name}")
+
+
+def erase(
+    context: typer.Context,
+    name: str,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase a case and everything kept in it from this device, for good."""
+    if not yes:
+        typer.confirm(f"Erase {name} and all that is kept in it, for good?", abort=True)
+    with device_of(context) as device:
+        erase_case(name, device)
+    say(f"{name} is erased from this device.")
+
+
+def _answer(case: Case, device: Device, *, as_json: bool) -> None:
+    if as_json:
+        put_json({"schema": "entrenous/case/1", **case_json(case, device)})
+    else:
+        tell_case(case, device)
+
+
+def _trace(number: int, device: Device) -> Trace:
+    for trace in device.ledger.traces():
+        if trace.number == number:
+            return trace
+    raise NoSuchTrace(number=number)
+
+
+def _age(*, adults: bool, under_18: bool) -> AgeAnswer:
+    if under_18:
+        return AgeAnswer.CHILD
+    if adults:
+        return AgeAnswer.ADULTS
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("say --adults or --under-18: was everybody in it 18 or older?")
+    question = "Was everybody in the picture 18 or older when it was taken? (yes, no, unsure)"
+    answer = typer.prompt(question).strip().casefold()
+    known = {"yes": AgeAnswer.ADULTS, "y": AgeAnswer.ADULTS, "no": AgeAnswer.CHILD}
+    return known.get(answer, AgeAnswer.UNSURE)

@@ -1,0 +1,70 @@
+"""How a case is shown: one JSON object for scripts, a calm ladder for people."""
+
+from entrenous.faces.cli.output import say, when
+from entrenous.model.case import Case, Deadline
+from entrenous.ports import Device
+from entrenous.respond.deadlines import deadlines, in_words
+from entrenous.respond.evidence import level_in_words
+from entrenous.respond.next_step import next_step
+
+
+def case_json(case: Case, device: Device) -> dict[str, object]:
+    """A case without its secrets: no hash of an item, no key, no content."""
+    now = device.clock.now()
+    return {
+        "case": case.name,
+        "state": case.state.value,
+        "opened_at": when(case.opened_at),
+        "trace": None if case.trace is None else case.trace.number,
+        "named": [] if case.trace is None else list(case.trace.verdict.named),
+        "sightings": [
+            {"number": seen.number, "where": seen.where, "first_seen_at": when(seen.first_seen_at)}
+            for seen in case.sightings
+        ],
+        "evidence": [
+            {"number": item.number, "what": item.what, "level": item.level.value}
+            for item in case.evidence
+        ],
+        "stamps": [
+            {"at": when(stamp.at), "authority": stamp.authority_url} for stamp in case.stamps
+        ],
+        "notices": [
+            {"number": one.number, "route": one.route.id, "state": one.state.value}
+            for one in case.notices
+        ],
+        "deadlines": [_deadline(clock) for clock in deadlines(case, now)],
+        "next": next_step(case, now),
+    }
+
+
+def tell_case(case: Case, device: Device) -> None:
+    """The ladder: what was found, where it was seen, what is kept, which clock runs, what is
+    next.
+    """
+    now = device.clock.now()
+    say(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
+    if case.trace is not None and case.trace.verdict.named:
+        say(f"  The leak fits the copy of {', '.join(case.trace.verdict.named)}; it says no more.")
+    for seen in case.sightings:
+        say(f"  Seen: {seen.where}, {seen.first_seen_at:%d %B %Y, %H:%M} UTC")
+    for item in case.evidence:
+        say(f"  Kept: {item.what} ({level_in_words(item, case)})")
+    for one in case.notices:
+        say(f"  Notice {one.number}: {one.route.law}, {one.state}")
+    for clock in deadlines(case, now):
+        say(f"  Clock: {in_words(clock)}")
+    say(f"next: {next_step(case, now)}")
+
+
+def _deadline(clock: Deadline) -> dict[str, object]:
+    return {
+        "notice": clock.notice,
+        "law": clock.law,
+        "provision": clock.provision,
+        "rule": clock.rule,
+        "state": clock.state.value,
+        "due_at": None if clock.due_at is None else when(clock.due_at),
+        "in_words": in_words(clock),
+        "source": clock.source,
+        "read_on": clock.read_on.isoformat(),
+    }

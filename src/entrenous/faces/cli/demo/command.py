@@ -1,0 +1,142 @@
+"""``entrenous demo`` itself: run the steps, say each in a line, leave a summary and a page."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.faces.cli.demo import ending, steps
+from entrenous.faces.cli.demo.page import write_page
+from entrenous.faces.cli.demo.photo import main_photo
+from entrenous.faces.cli.demo.stage import Stage
+from entrenous.faces.cli.demo.story import Outcome, Story
+from entrenous.faces.cli.exits import NO, YES
+from entrenous.faces.cli.output import hint, say
+from entrenous.model.demo import NotOurs
+from entrenous.model.errors import EntrenousError
+
+MARKER: Final = "summary.json"
+STEPS: Final[tuple[tuple[str, Callable[[Story], Outcome]], ...]] = (
+    ("carry", steps.start_servers),
+    ("setup", steps.set_up_people),
+    ("send", steps.send_photo),
+    ("stop", steps.register_photo),
+    ("leak", steps.leak_a_copy),
+    ("trace", ending.trace_leak),
+    ("recall", ending.take_back),
+    ("respond", ending.open_case),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One step that was run."""
+
+    step: int
+    name: str
+    outcome: Outcome
+    ok: bool
+    seconds: float
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    photo: Annotated[Path | None, typer.Option(help="Your own photo instead of NASA's.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the result; emptied first.")] = Path(
+        "demo-out"
+    ),
+) -> None:
+    """One photo sent, leaked, stopped, traced, and a case opened: all on this machine."""
+    data = main_photo(photo)
+    _empty(out)
+    sent = out / f"photo{_suffix(data)}"
+    sent.write_bytes(data)
+    say("Entrenous: one private photo, on this machine only. Nothing leaves it.")
+    say()
+    with Stage(out / "world") as stage:
+        people = (stage.actor("ana"), stage.actor("ben"), stage.actor("caro"))
+        story = Story(stage, out, sent, *people)
+        told = _tell(story)
+        ok = len(told) == len(STEPS) and all(one.ok for one in told)
+        if ok:
+            told.append(_timed(9, "summary", write_page, story))
+            ok = told[-1].ok
+    _summarise(out, told, ok=ok)
+    raise typer.Exit(YES if ok else NO)
+
+
+def _tell(story: Story) -> list[Told]:
+    told = []
+    for number, (name, step) in enumerate(STEPS, 1):
+        told.append(_timed(number, name, step, story))
+        if not told[-1].ok:
+            break
+    return told
+
+
+def _timed(number: int, name: str, step: Callable[[Story], Outcome], story: Story) -> Told:
+    began = time.monotonic()
+    try:
+        outcome, ok = step(story), True
+    except EntrenousError as error:
+        outcome, ok = Outcome(str(error)), False
+    seconds = round(time.monotonic() - began, 2)
+    say(f"{number}  {outcome.words}  ({seconds:.1f} s)")
+    return Told(number, name, outcome, ok, seconds)
+
+
+def _summarise(out: Path, told: list[Told], *, ok: bool) -> None:
+    summary = {
+        "schema": "entrenous/demo/1",
+        "ok": ok,
+        "seconds": round(sum(one.seconds for one in told), 2),
+        "steps": [
+            {
+                "step": one.step,
+                "name": one.name,
+                "ok": one.ok,
+                "seconds": one.seconds,
+                "outcome": one.outcome.words,
+                **one.outcome.facts,
+            }
+            for one in told
+        ],
+    }
+    text = json.dumps(summary, indent=2, ensure_ascii=False)
+    (out / MARKER).write_text(text + "\n", encoding="utf-8")
+    say()
+    if ok:
+        say("Everything was as it should be.")
+        say(f"Look at it: {out / 'index.html'}    Figures: {out / MARKER}")
+    else:
+        hint("The demonstration stopped early; the line above says where and why.")
+
+
+def _empty(out: Path) -> None:
+    """Empty the folder of an earlier demonstration; anything else is left alone.
+
+    Raises:
+        NotOurs: the folder holds something that no demonstration left.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / MARKER).exists():
+        known = {"photo", "world"}
+        if not {place.stem for place in out.iterdir()} & known:
+            raise NotOurs(path=out)
+    with suppress(FileNotFoundError):
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+
+
+def _suffix(data: bytes) -> str:
+    kinds = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp", b"GI": ".gif", b"BM": ".bmp"}
+    return kinds.get(data[:2], ".heic" if data[4:8] == b"ftyp" else ".picture")

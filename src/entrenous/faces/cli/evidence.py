@@ -1,0 +1,69 @@
+"""``entrenous evidence ...``: trusted time, and looking again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrenous.faces.cli.device import device_of
+from entrenous.faces.cli.output import put_json, read_file, say, when
+from entrenous.respond.evidence import stamp_evidence, verify_case
+from entrenous.wiring.outside import kept_authorities, timestamp_authority
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    evidence = typer.Typer(help="Evidence: trusted time, and checks.", no_args_is_help=True)
+    evidence.command("stamp")(stamp)
+    evidence.command("verify")(verify)
+    app.add_typer(evidence, name="evidence")
+
+
+def stamp(
+    context: typer.Context,
+    name: str,
+    authority: Annotated[str, typer.Option(help="Address of an RFC 3161 stamp authority.")],
+    ca: Annotated[Path, typer.Option(help="Certificates that you trust for it, PEM.")],
+    as_json: Json = False,
+) -> None:
+    """Have a case's evidence stamped; the authority sees one hash, never the evidence."""
+    trusted = read_file(ca)
+    with device_of(context) as device, timestamp_authority(authority, trusted) as stamper:
+        case = stamp_evidence(name, stamper, device)
+    newest = case.stamps[-1]
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/stamp/1",
+                "case": case.name,
+                "at": when(newest.at),
+                "authority": newest.authority_url,
+                "items": len(case.evidence),
+            }
+        )
+        return
+    say(f"Stamped at {newest.at:%d %B %Y, %H:%M:%S} UTC by {newest.authority_url}.")
+    say("This proves that the evidence existed by then, not that what it shows is true.")
+
+
+def verify(context: typer.Context, name: str, as_json: Json = False) -> None:
+    """Check a case again: its custody chain, every item, every stamp."""
+    with device_of(context) as device:
+        case = verify_case(name, device, kept_authorities())
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/evidence-check/1",
+                "case": case.name,
+                "items": len(case.evidence),
+                "stamps": len(case.stamps),
+                "links": case.links,
+            }
+        )
+        return
+    say(
+        f"{case.name}: {case.links} custody entries, {len(case.evidence)} items and "
+        f"{len(case.stamps)} stamps hold."
+    )

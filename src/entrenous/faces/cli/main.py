@@ -1,0 +1,145 @@
+"""The ``entrenous`` command: finds the asked-for command, runs it, turns failures into exit
+statuses.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, runtime_checkable
+
+import typer
+
+from entrenous.faces.cli.exits import BUG, INTERRUPTED, USAGE, YES, exit_of
+from entrenous.faces.cli.output import hint, in_one_go
+from entrenous.model.errors import EntrenousError
+from entrenous.settings import Settings, read_settings
+
+# Which module knows which command. Only the asked-for module is imported, so that a quick command
+# does not wait for OpenCV or a web server.
+MODULES: Final = {
+    "setup": "setup",
+    "invite": "people",
+    "person": "people",
+    "send": "send",
+    "inbox": "inbox",
+    "open": "inbox",
+    "recall": "recall",
+    "sent": "recall",
+    "mark": "mark",
+    "trace": "trace",
+    "fingerprint": "fingerprint",
+    "protect": "protect",
+    "unprotect": "protect",
+    "case": "case",
+    "evidence": "evidence",
+    "law": "law",
+    "check-up": "check_up",
+    "learn": "check_up",
+    "relay": "relay",
+    "gate": "gate",
+    "demo": "demo",
+}
+_HELP: Final = "Private pictures that stay between us: send, carry, trace, stop, respond, learn."
+_EVERY_OPTION: Final = {"auto_envvar_prefix": "ENTRENOUS", "help_option_names": ["-h", "--help"]}
+
+
+Apps = Mapping[str, Callable[..., Any]]
+
+
+@runtime_checkable
+class _Usage(Protocol):
+    """What Typer raises for a wrong command line; newer ones carry their own Click, so by its
+    looks.
+    """
+
+    exit_code: int
+
+    def show(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What every command is given: settings, where the passphrase comes from, and the applications
+    of the other faces, by name, for the commands that serve them.
+    """
+
+    settings: Settings
+    passphrase_fd: int | None
+    apps: Apps
+
+
+def run(arguments: list[str], apps: Apps) -> int:
+    """Run one command; the exit status is the one of ARCHITECTURE section 8."""
+    try:
+        return _run(arguments, apps)
+    except EntrenousError as error:
+        hint(in_one_go(str(error)))
+        return exit_of(error)
+    except (KeyboardInterrupt, typer.Abort):
+        hint("Stopped. Nothing is half done.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return YES
+    except Exception as bug:
+        if isinstance(bug, _Usage):
+            bug.show()
+            return USAGE
+        if os.environ.get("ENTRENOUS_DEBUG"):
+            raise
+        hint(
+            f"This is a fault in Entrenous ({type(bug).__name__}), not something you did. "
+            "Please report it; ENTRENOUS_DEBUG=1 shows where it happened."
+        )
+        return BUG
+
+
+def _run(arguments: list[str], apps: Apps) -> int:
+    descriptor, rest = _take_passphrase_fd(arguments)
+    session = Session(read_settings(), descriptor, apps)
+    command = typer.main.get_command(_app(rest))
+    answer: Any = command.main(rest, prog_name="entrenous", standalone_mode=False, obj=session)
+    return answer if isinstance(answer, int) else YES
+
+
+def _app(arguments: list[str]) -> typer.Typer:
+    app = typer.Typer(
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings=_EVERY_OPTION,
+        rich_markup_mode=None,
+    )
+    app.callback()(_options)
+    asked = next((word for word in arguments if word in MODULES), None)
+    wanted = {MODULES[asked]} if asked is not None else dict.fromkeys(MODULES.values())
+    for name in wanted:
+        importlib.import_module(f"entrenous.faces.cli.{name}").join(app)
+    return app
+
+
+def _options(
+    passphrase_fd: int | None = typer.Option(
+        None, "--passphrase-fd", help="Read the passphrase from this file descriptor."
+    ),
+) -> None:
+    """Private pictures that stay between us: send, carry, trace, stop, respond, learn."""
+    del passphrase_fd  # taken out of the arguments before the parser sees them; here for --help
+
+
+def _take_passphrase_fd(arguments: list[str]) -> tuple[int | None, list[str]]:
+    """Find ``--passphrase-fd N`` wherever it stands, before or after the command."""
+    rest = list(arguments)
+    for place, word in enumerate(rest):
+        name, equals, value = word.partition("=")
+        if name != "--passphrase-fd":
+            continue
+        number = value if equals else "".join(rest[place + 1 : place + 2])
+        if not number.isdigit():
+            raise typer.BadParameter("--passphrase-fd needs the number of a file descriptor")
+        del rest[place : place + (1 if equals else 2)]
+        return int(number), rest
+    return None, rest

@@ -1,0 +1,106 @@
+"""How commands speak: one JSON object for scripts, plain sentences for people."""
+
+import errno
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from entrenous.adapters.private_file import write_private
+from entrenous.model.envelope import DiskFull
+from entrenous.model.picture import NoSuchFile, UnreadableFile
+
+
+def console(*, error: bool = False) -> Console:
+    """Where people read. Colour only on a terminal and without NO_COLOR; nothing is interpreted."""
+    return Console(stderr=error, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def say(text: str = "") -> None:
+    """One line to standard output."""
+    console().print(text)
+
+
+def hint(text: str) -> None:
+    """One line to standard error: for people, out of the way of scripts."""
+    console(error=True).print(text)
+
+
+def in_one_go(text: str) -> str:
+    """A message without the line ends of the source file that it stands in; the terminal wraps
+    it.
+    """
+    return "\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
+def put_json(answer: Mapping[str, object]) -> None:
+    """The one JSON object that ``--json`` promises."""
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def bar(label: str, total: int) -> Iterator["Steps"]:
+    """A progress bar on standard error, only where somebody watches."""
+    shown = console(error=True)
+    with Progress(
+        TextColumn("  {task.description:<9}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        console=shown,
+        transient=False,
+        disable=not shown.is_terminal,
+    ) as progress:
+        yield Steps(progress, label, total)
+
+
+class Steps:
+    """Counts the steps of one long task."""
+
+    def __init__(self, progress: Progress, label: str, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task(label, total=total)
+
+    def done(self) -> None:
+        """One more is done."""
+        self._progress.advance(self._task)
+
+
+def when(moment: datetime) -> str:
+    """A moment as scripts read it: RFC 3339 in UTC."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        NoSuchFile: there is nothing at ``path``.
+        UnreadableFile: it is a folder, or may not be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise NoSuchFile(path=path) from None
+    except OSError:
+        raise UnreadableFile(path=path) from None
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file all at once, readable by its owner only; its folder is made if missing.
+
+    Raises:
+        DiskFull: there was no room; nothing was written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write_private(path, data)
+    except OSError as why:
+        if why.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFull from None
+        raise

@@ -1,0 +1,53 @@
+"""Where the passphrase comes from: a file descriptor, the environment, or the terminal."""
+
+import getpass
+import os
+import sys
+import unicodedata
+
+from entrenous.model.secret import Secret
+from entrenous.model.vault import NoPassphrase, PassphrasesDiffer
+
+
+def ask_passphrase(descriptor: int | None) -> Secret:
+    """The passphrase of an existing vault.
+
+    Raises:
+        NoPassphrase: none was given and there is no terminal to ask on.
+    """
+    given = _given(descriptor)
+    return given if given is not None else _secret(_typed("Passphrase: "))
+
+
+def new_passphrase(descriptor: int | None) -> Secret:
+    """A passphrase for a new vault; typed twice on a terminal.
+
+    Raises:
+        NoPassphrase, PassphrasesDiffer.
+    """
+    given = _given(descriptor)
+    if given is not None:
+        return given
+    first = _typed("Choose a passphrase: ")
+    if _typed("Once more: ") != first:
+        raise PassphrasesDiffer
+    return _secret(first)
+
+
+def _given(descriptor: int | None) -> Secret | None:
+    if descriptor is not None:
+        with os.fdopen(os.dup(descriptor), "rb") as pipe:
+            return _secret(pipe.readline().rstrip(b"\r\n").decode(errors="surrogateescape"))
+    written = os.environ.get("ENTRENOUS_PASSPHRASE")
+    return None if written is None else _secret(written)
+
+
+def _typed(prompt: str) -> str:
+    if not sys.stdin.isatty():
+        raise NoPassphrase
+    return getpass.getpass(prompt)
+
+
+def _secret(words: str) -> Secret:
+    """One form for what looks the same: keyboards differ in how they write an accent (NFC)."""
+    return Secret(unicodedata.normalize("NFC", words).encode(errors="surrogateescape"))

@@ -1,0 +1,107 @@
+"""``entrenous invite`` and ``entrenous person ...``."""
+
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from entrenous.faces.cli.device import device_of
+from entrenous.faces.cli.output import put_json, say
+from entrenous.model.errors import Unreachable
+from entrenous.model.person import Contact
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.invite import add_person, make_invite
+from entrenous.send.people import contacts, forget_contact, verify_contact
+from entrenous.send.safety import safety_number
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("invite")(invite)
+    people = typer.Typer(help="The people you write to.", no_args_is_help=True)
+    people.command("add")(add)
+    people.command("list")(list_people)
+    people.command("verify")(verify)
+    people.command("forget")(forget)
+    app.add_typer(people, name="person")
+
+
+def invite(context: typer.Context, as_json: Json = False) -> None:
+    """Make a link with which somebody can add you, and be sure that it is you."""
+    with device_of(context) as device:
+        link = make_invite(device)
+    if as_json:
+        put_json({"schema": "entrenous/invite/1", "link": link})
+        return
+    say(link)
+    say()
+    say("Give this link to people who may write to you, over a channel you trust.")
+    say("They add you with: entrenous person add LINK --as NAME")
+
+
+def add(
+    context: typer.Context,
+    link: str,
+    name: Annotated[str, typer.Option("--as", help="What you call this person.")],
+    as_json: Json = False,
+) -> None:
+    """Add somebody by the invite link they gave you; what an invite adds is verified."""
+    with device_of(context) as device:
+        contact = add_person(link, name, device)
+    if as_json:
+        put_json({"schema": "entrenous/person/1", **_shown(contact)})
+        return
+    say(f"{contact.name} is added, and the keys are the ones the invite names.")
+    say(f"next: entrenous send PHOTO --to {contact.name}")
+
+
+def list_people(context: typer.Context, as_json: Json = False) -> None:
+    """Everybody you can write to."""
+    with device_of(context) as device:
+        with suppress(Unreachable):
+            fetch_messages(device)
+        known = contacts(device)
+    if as_json:
+        put_json({"schema": "entrenous/people/1", "people": [_shown(contact) for contact in known]})
+        return
+    for contact in known:
+        say(f"{contact.name}  ({_keys(contact)})")
+    if not known:
+        say("Nobody yet. Make a link for people to add you: entrenous invite")
+
+
+def verify(
+    context: typer.Context,
+    name: str,
+    same: Annotated[
+        bool, typer.Option("--same", help="The number is the same on both devices.")
+    ] = False,
+) -> None:
+    """Show the safety number to compare with somebody; --same notes that it agreed."""
+    with device_of(context) as device:
+        number = safety_number(name, device)
+        if same:
+            verify_contact(name, device)
+    say(number)
+    if same:
+        say(f"Noted: {name}'s keys are compared.")
+    else:
+        say(f"Compare it with the number on {name}'s device, side by side or by voice.")
+        say(f"If it is the same: entrenous person verify {name} --same")
+
+
+def forget(context: typer.Context, name: str) -> None:
+    """Forget somebody: their keys, and your way to write to them."""
+    with device_of(context) as device:
+        forget_contact(name, device)
+    say(f"{name} is forgotten on this device.")
+
+
+def _shown(contact: Contact) -> dict[str, object]:
+    return {"name": contact.name, "verified": contact.verified}
+
+
+def _keys(contact: Contact) -> str:
+    return "keys compared" if contact.verified else "keys not compared yet"

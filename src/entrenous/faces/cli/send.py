@@ -1,0 +1,97 @@
+"""``entrenous send``."""
+
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrenous.faces.cli.device import device_of
+from entrenous.faces.cli.output import bar, hint, put_json, read_file, say
+from entrenous.model.errors import Unreachable
+from entrenous.model.ids import RecipientId
+from entrenous.model.message import Draft, Policy
+from entrenous.ports import Device
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.guard import warn_about
+from entrenous.send.outbox import flush
+from entrenous.send.people import contact_named
+from entrenous.send.send import send_message
+from entrenous.spec import DAYS_TO_OPEN
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command("send")(send)
+
+
+def send(
+    context: typer.Context,
+    files: Annotated[list[Path] | None, typer.Argument(help="Pictures to send.")] = None,
+    to: Annotated[list[str] | None, typer.Option(help="A person; may be repeated.")] = None,
+    confirm: Annotated[
+        list[str] | None, typer.Option(help="The name that the guard asks for, typed.")
+    ] = None,
+    caption: Annotated[str | None, typer.Option(help="A line that goes with it.")] = None,
+    size: Annotated[int | None, typer.Option(min=64, help="Longest side in pixels.")] = None,
+    days: Annotated[
+        int, typer.Option(min=1, max=30, help="Until when it can be opened.")
+    ] = DAYS_TO_OPEN,
+    once: Annotated[bool, typer.Option("--once", help="The key is given out once.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Only send what still waits here.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Send pictures, a marked and sealed copy to each person; metadata stays behind.
+
+    Until a copy is opened, taking it back and its expiry hold by cryptography; afterwards by the
+    recipient's program, and anybody can photograph a screen.
+    """
+    with device_of(context) as device:
+        if resume:
+            _resume(device, as_json=as_json)
+            return
+        if not files or not to:
+            raise typer.BadParameter("give at least one picture and one --to NAME")
+        data = tuple(read_file(path) for path in files)
+        with suppress(Unreachable):  # our relay's silence is no reason not to seal
+            fetch_messages(device)
+        names = tuple(RecipientId(contact_named(name, device).name) for name in dict.fromkeys(to))
+        policy = Policy(device.clock.now() + timedelta(days=days), 1 if once else None)
+        draft = Draft(data, names, policy, caption, size, frozenset(confirm or ()))
+        draft = _ask(draft, device)
+        with bar("Sealing", len(names)) as steps:
+            sent = send_message(draft, device, steps.done)
+    if as_json:
+        copies = [{"to": name, "devices": count} for name, count in sent.devices.items()]
+        put_json({"schema": "entrenous/send/1", "message": sent.name, "copies": copies})
+        return
+    people = "1 person" if len(names) == 1 else f"{len(names)} people"
+    say(f"sent {sent.name} to {people}; take it back with: entrenous recall {sent.name}")
+
+
+def _resume(device: Device, *, as_json: bool) -> None:
+    left = flush(device)
+    if as_json:
+        put_json({"schema": "entrenous/resume/1", "left": left})
+    else:
+        say("1 waiting letter went out." if left == 1 else f"{left} waiting letters went out.")
+
+
+def _ask(draft: Draft, device: Device) -> Draft:
+    """On a terminal, put the guard's doubts to the person and let her type the names."""
+    doubts = [d for d in warn_about(draft, device) if str(d.who) not in draft.confirmed]
+    if not doubts or not sys.stdin.isatty():
+        return draft
+    typed = set(draft.confirmed)
+    for doubt in doubts:
+        hint(f"  {doubt.why}.")
+        answer = typer.prompt(f"  Type {doubt.who} to send it to {doubt.who}", default="", err=True)
+        if answer.strip() == doubt.who:
+            typed.add(answer.strip())
+    return Draft(
+        draft.files, draft.to, draft.policy, draft.caption, draft.size_px, frozenset(typed)
+    )

@@ -1,0 +1,51 @@
+"""The drawers of the vault that sending uses, and how nouns go in and come out."""
+
+from collections.abc import Iterator
+from typing import Final, TypeVar
+
+from entrenous.craft.wire.record import pack, unpack
+from entrenous.ports import Vault
+
+Noun = TypeVar("Noun")
+
+SELF: Final = "self"
+CONTACT: Final = "contact"  # by person
+INVITE: Final = "invite"  # by lock
+CHORE: Final = "chore"  # by lock: tokens to register before the next letter leaves
+PEER: Final = "peer"  # by person and device: a device id alone could be claimed by another
+OWN_KEY: Final = "own-key"  # by X-Wing key id
+OUTBOX: Final = "outbox"  # by order
+UNDELIVERABLE: Final = "undeliverable"  # by envelope
+SEALED: Final = "sealed"  # by envelope
+INBOX: Final = "inbox"  # by sender and message: a message id alone could be claimed by another
+SEEN: Final = "seen"  # by envelope
+SEEN_MESSAGE: Final = "seen-message"  # by sender and message
+GREET: Final = "greet"  # by person: who used our invite and has not been answered yet
+FINISH: Final = "finish"  # as INBOX: what was opened, and the relay does not know it is on disk
+ASIDE: Final = "aside"  # by envelope: letters that could not be opened
+
+
+def peer_key(person: bytes, device: bytes) -> str:
+    """The key of one person's device in the drawer of peers."""
+    return f"{person.hex()} {device.hex()}"
+
+
+def inbox_key(sender: bytes, message: bytes) -> str:
+    """The key of one sender's message in the drawers of the inbox."""
+    return f"{sender.hex()} {message.hex()}"
+
+
+def take(kind: type[Noun], drawer: str, key: str, vault: Vault) -> Noun | None:
+    """The noun under this key, or None."""
+    record = vault.get(drawer, key)
+    return None if record is None else unpack(kind, record)
+
+
+def take_all(kind: type[Noun], drawer: str, vault: Vault) -> Iterator[Noun]:
+    """Every noun of a drawer, sorted by key."""
+    return (unpack(kind, record) for _, record in vault.items(drawer))
+
+
+def lay(noun: object, drawer: str, key: str, vault: Vault) -> None:
+    """Store or replace a noun."""
+    vault.put(drawer, key, pack(noun))

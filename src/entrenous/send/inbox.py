@@ -1,0 +1,60 @@
+"""The inbox: what was received, and how a message there comes to its end."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from entrenous.model.ids import MessageName
+from entrenous.model.message import InboxState, Received, UnknownMessage
+from entrenous.ports import Device
+from entrenous.send.drawers import INBOX, inbox_key, lay, take_all
+
+ENDED: Final = (InboxState.TAKEN_BACK, InboxState.EXPIRED, InboxState.USED_UP)
+
+
+def received_messages(device: Device) -> tuple[Received, ...]:
+    """Everything that was received, oldest first; what has expired meanwhile is ended first."""
+    for received in take_all(Received, INBOX, device.vault):
+        if received.state not in ENDED and _is_over(received, device.clock.now()):
+            settle(received, InboxState.EXPIRED, device)
+    return tuple(
+        sorted(take_all(Received, INBOX, device.vault), key=lambda received: received.sent_at)
+    )
+
+
+def find_received(name: str, device: Device) -> Received:
+    """The received message of that name.
+
+    Raises:
+        UnknownMessage: there is none.
+    """
+    for received in received_messages(device):
+        if received.name == name:
+            return received
+    raise UnknownMessage(name=name)
+
+
+def settle(received: Received, state: InboxState, device: Device) -> None:
+    """Store a message in a new state; one that has ended loses its keys and its files."""
+    settled = replace(received, state=state)
+    if state in ENDED:
+        settled = replace(settled, manifest=None, attempt=None, kept=None)
+        if received.kept is not None:
+            # First, so that a crash in between leaves a record without a file and never a file
+            # that nobody knows of.
+            device.vault.forget(received.kept)
+    lay(settled, INBOX, inbox_key(received.sender, received.id), device.vault)
+
+
+def inbox_names(device: Device) -> frozenset[MessageName]:
+    """The names that are taken by received messages."""
+    return frozenset(received.name for received in take_all(Received, INBOX, device.vault))
+
+
+def when_in_words(moment: datetime | None) -> str:
+    """A moment for a sentence."""
+    return "an earlier day" if moment is None else moment.strftime("%d %B %Y, %H:%M UTC")
+
+
+def _is_over(received: Received, now: datetime) -> bool:
+    return received.expires_at is not None and received.expires_at <= now

@@ -1,0 +1,145 @@
+"""Invites: make a link, add the person whose link it is, greet and be greeted."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+
+from entrenous.craft.crypto.hashing import lock_of, same
+from entrenous.craft.crypto.statements import verify_card
+from entrenous.craft.wire.card import read_card
+from entrenous.craft.wire.invite import read_invite, write_invite
+from entrenous.craft.wire.text import is_name
+from entrenous.model.envelope import NoPrekeys, SendToken, TooMany
+from entrenous.model.errors import EntrenousError, Unreachable
+from entrenous.model.letter import Hello
+from entrenous.model.person import (
+    BadName,
+    BadSignature,
+    Contact,
+    Invite,
+    NotTheirKeys,
+    Person,
+    ThatIsYou,
+)
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.drawers import CHORE, CONTACT, GREET, INVITE, lay, take
+from entrenous.send.letters import addressees, plain_outer, write_letter
+from entrenous.send.moment import this_second
+from entrenous.send.outbox import flush
+from entrenous.send.people import contact_of, free_name, keep_contact, newest_card
+from entrenous.send.self import who_am_i
+from entrenous.send.sessions import have_session
+from entrenous.spec import INVITE_DAYS, INVITE_USES
+
+
+def make_invite(device: Device) -> str:
+    """A link with which somebody can write to us, and be sure of our keys (docs/spec/identity.md
+    5).
+
+    Raises:
+        OfflineDevice, RelayUnreachable.
+    """
+    me = who_am_i(device)
+    token = Secret(device.dice.token(32))
+    expires_at = this_second(device) + timedelta(days=INVITE_DAYS)
+    registered = SendToken(lock_of(token), INVITE_USES, expires_at)
+    device.courier.register_token(me.home.relay_url, me.home.mailbox, me.home.owner, registered)
+    lay(registered, INVITE, registered.lock.hex(), device.vault)
+    return write_invite(Invite(me.name, me.home.relay_url, me.home.mailbox, me.person.id, token))
+
+
+def add_person(link: str, name: str, device: Device) -> Contact:
+    """Add the person whose link this is, and tell her how to write back.
+
+    Raises:
+        BadInvite, BadName, NameTaken, ThatIsYou, NotTheirKeys, OldCard, BadSignature, WrongToken,
+        RelayUnreachable.
+    """
+    invite = read_invite(link.strip())
+    if not is_name(name):
+        raise BadName
+    if same(invite.person, who_am_i(device).person.id):
+        raise ThatIsYou
+    person = _person_of(invite, device)
+    contact = Contact(name, person, invite.token, verified=True, since=this_second(device))
+    known = contact_of(person.id, device)
+    newest_card(person, known)
+    if known is not None:
+        contact = replace(known, name=name, person=person, verified=True)
+    with device.vault.together():
+        keep_contact(contact, device)
+        greet(contact, lock_of(invite.token), device)
+    flush(device)
+    return contact
+
+
+def greet(contact: Contact, invite_lock: bytes | None, device: Device) -> None:
+    """Lay a hello for each of the contact's devices into the outbox, with a token of their own."""
+    me = who_am_i(device)
+    token = Secret(device.dice.token(32))
+    chore = SendToken(lock_of(token), None, None)
+    lay(chore, CHORE, chore.lock.hex(), device.vault)
+    for to in addressees(contact):
+        have_session(to, device)
+        hello = Hello(me.card, token, invite_lock)
+        write_letter(hello, to, plain_outer(device), device)
+
+
+def be_greeted(hello: Hello, person: Person, device: Device) -> Contact:
+    """Take in somebody's hello: her newest card, and the token with which we may write to her.
+
+    She is not verified by this: the name is only what she calls herself.
+
+    Raises:
+        OldCard.
+    """
+    known = contact_of(person.id, device)
+    if known is None:
+        name = free_name(person.name, device)
+        contact = Contact(name, person, hello.send_token, verified=False, since=this_second(device))
+    else:
+        newest = newest_card(person, known)
+        contact = replace(known, person=newest, send_token=hello.send_token)
+    keep_contact(contact, device)
+    return contact
+
+
+def answer_greetings(device: Device) -> None:
+    """Greet those who used an invite of ours. Whose relay can't be had now is greeted next time.
+
+    Not in the transaction that takes their hello in: where they say that their relay is must not
+    decide whether the letters behind it arrive.
+    """
+    for person, _ in list(device.vault.items(GREET)):
+        with suppress(Unreachable, TooMany, NoPrekeys):
+            _answer(person, device)
+
+
+def _answer(person: str, device: Device) -> None:
+    contact = take(Contact, CONTACT, person, device.vault)
+    try:
+        with device.vault.together():
+            if contact is not None:
+                greet(contact, None, device)
+            device.vault.drop(GREET, person)
+    except (Unreachable, TooMany, NoPrekeys):
+        raise
+    except EntrenousError:
+        device.vault.drop(GREET, person)  # their keys or their address will never do
+
+
+def invited_by(lock: bytes, device: Device) -> bool:
+    """Whether this is the lock of an invite that we made."""
+    return device.vault.get(INVITE, lock.hex()) is not None
+
+
+def _person_of(invite: Invite, device: Device) -> Person:
+    untrusted_card = device.courier.card(invite.relay_url, invite.mailbox, invite.token)
+    try:
+        person = verify_card(read_card(untrusted_card))
+    except BadSignature:
+        raise NotTheirKeys from None
+    if not same(person.id, invite.person):
+        raise NotTheirKeys
+    return person

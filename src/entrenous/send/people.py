@@ -1,0 +1,99 @@
+"""The people this device knows."""
+
+import unicodedata
+from dataclasses import replace
+
+from entrenous.model.peer import Peer
+from entrenous.model.person import Contact, NameTaken, OldCard, Person, UnknownPerson
+from entrenous.ports import Device
+from entrenous.send.drawers import CONTACT, OWN_KEY, PEER, lay, peer_key, take, take_all
+
+
+def contacts(device: Device) -> tuple[Contact, ...]:
+    """Everybody, by name."""
+    found = take_all(Contact, CONTACT, device.vault)
+    return tuple(sorted(found, key=lambda contact: contact.name))
+
+
+def as_seen(name: str) -> str:
+    """One form for names that look the same: case, ways to write an accent, invisible joiners."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return unicodedata.normalize("NFKC", plain).translate({0x200C: None, 0x200D: None})
+
+
+def contact_named(name: str, device: Device) -> Contact:
+    """The person we call ``name``, whatever its case.
+
+    Raises:
+        UnknownPerson: we call nobody so.
+    """
+    known = contacts(device)
+    for contact in known:
+        if as_seen(contact.name) == as_seen(name):
+            return contact
+    raise UnknownPerson(name=name, known=", ".join(c.name for c in known) or "nobody yet")
+
+
+def contact_of(person: bytes, device: Device) -> Contact | None:
+    """The contact with this person id, if we know them."""
+    return next((c for c in contacts(device) if c.person.id == person), None)
+
+
+def keep_contact(contact: Contact, device: Device) -> None:
+    """Store a new or changed contact.
+
+    Raises:
+        NameTaken: somebody else is already called so.
+    """
+    for other in contacts(device):
+        same_name = as_seen(other.name) == as_seen(contact.name)
+        if same_name and other.person.id != contact.person.id:
+            raise NameTaken(name=contact.name)
+    lay(contact, CONTACT, contact.person.id.hex(), device.vault)
+
+
+def free_name(wanted: str, device: Device) -> str:
+    """``wanted``, or the first of "wanted 2", "wanted 3" that nobody has."""
+    taken = {as_seen(contact.name) for contact in contacts(device)}
+    name, number = wanted, 2
+    while as_seen(name) in taken:
+        name, number = f"{wanted} {number}", number + 1
+    return name
+
+
+def newest_card(shown: Person, known: Contact | None) -> Person:
+    """The person as a card shows her, unless we have seen a newer one (identity.md section 3).
+
+    Raises:
+        OldCard: an older card, or another one of the same epoch.
+    """
+    if known is not None:
+        other = shown.epoch == known.person.epoch and shown != known.person
+        if other or shown.epoch < known.person.epoch:
+            raise OldCard
+    return shown
+
+
+def verify_contact(name: str, device: Device) -> Contact:
+    """Note that a person's safety number was compared and agreed."""
+    contact = replace(contact_named(name, device), verified=True)
+    keep_contact(contact, device)
+    return contact
+
+
+def forget_contact(name: str, device: Device) -> None:
+    """Forget a person: their keys, sessions and our right to write to them."""
+    contact = contact_named(name, device)
+    with device.vault.together():
+        device.vault.drop(CONTACT, contact.person.id.hex())
+        for key in contact.person.devices:
+            _forget_session(peer_key(contact.person.id, key.device), device)
+
+
+def _forget_session(whose: str, device: Device) -> None:
+    """Counters stay: should we meet again, the other device refuses numbers that it has seen."""
+    peer = take(Peer, PEER, whose, device.vault)
+    if peer is not None:
+        for key_id in peer.mine:
+            device.vault.drop(OWN_KEY, key_id.hex())
+        lay(replace(peer, sessions=(), mine=(), prekey=None), PEER, whose, device.vault)

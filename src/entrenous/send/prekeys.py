@@ -1,0 +1,86 @@
+"""This device's own prekeys at its relay: make them, top them up, replace them in time."""
+
+from datetime import timedelta
+from typing import Final
+
+from entrenous.craft.crypto.device import add_one_time_keys, replace_fallback_key
+from entrenous.craft.crypto.statements import sign_prekey
+from entrenous.craft.crypto.xwing import PRIVATE_BYTES, new_key, public_key
+from entrenous.craft.wire.prekey import write_prekey, write_prekey_statement
+from entrenous.model.card import Prekey, PrekeyKind
+from entrenous.model.envelope import Prekeys
+from entrenous.model.letter import XWingKey
+from entrenous.model.peer import OwnKey
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.drawers import OWN_KEY, SELF, lay, take, take_all
+from entrenous.send.self import Me, account_of, keep_account, who_am_i
+from entrenous.spec import KEY_ID_BYTES, ONE_TIME_KEYS
+
+_LOW: Final = ONE_TIME_KEYS // 2
+_REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 4
+_DELETE_AFTER: Final = timedelta(days=14)
+_UNPUBLISHED: Final = "prekeys"
+
+
+def publish_prekeys(device: Device) -> None:
+    """Bring a full set of one-time keys, a fallback key and an X-Wing key to the relay.
+
+    The private halves are on disk before the public ones leave. A set that the relay did not take
+    is brought again rather than a new one: an account keeps the private halves of two fallback keys
+    only, and one of them must be the one that the relay hands out.
+    """
+    me = who_am_i(device)
+    prekeys = take(Prekeys, SELF, _UNPUBLISHED, device.vault) or _new_set(me, device)
+    device.courier.publish_prekeys(
+        me.home.relay_url, me.home.mailbox, me.home.owner, me.key.device, prekeys
+    )
+    device.vault.drop(SELF, _UNPUBLISHED)
+
+
+def _new_set(me: Me, device: Device) -> Prekeys:
+    with device.vault.together():
+        account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
+        account, fallback_id, fallback = replace_fallback_key(account)
+        keep_account(account, device)
+        xwing = make_own_key(None, me, device)
+        signed = tuple(
+            _signed(PrekeyKind.ONE_TIME, key_id, public, me, account)
+            for key_id, public in one_time.items()
+        )
+        prekeys = Prekeys(
+            one_time=signed,
+            fallback=_signed(PrekeyKind.FALLBACK, fallback_id, fallback, me, account),
+            xwing=_signed(PrekeyKind.XWING, xwing.id, xwing.public, me, account),
+        )
+        lay(prekeys, SELF, _UNPUBLISHED, device.vault)
+    return prekeys
+
+
+def look_after_prekeys(device: Device) -> None:
+    """Top up when few one-time keys are left, or when the X-Wing prekey has done its days."""
+    me = who_am_i(device)
+    home = me.home
+    held = device.courier.prekey_count(home.relay_url, home.mailbox, home.owner, me.key.device)
+    now = device.clock.now()
+    public = [key for key in take_all(OwnKey, OWN_KEY, device.vault) if key.peer is None]
+    fresh = [key for key in public if now - key.made_at < _REPLACE_AFTER]
+    if held < _LOW or not fresh:
+        publish_prekeys(device)
+    for key in public:
+        if now - key.made_at >= _DELETE_AFTER:
+            device.vault.drop(OWN_KEY, key.id.hex())
+
+
+def make_own_key(peer: str | None, me: Me, device: Device) -> XWingKey:
+    """A new X-Wing key pair of ours, stored; made for one ``peer``, or public (None)."""
+    private = new_key(device.dice.token(PRIVATE_BYTES))
+    key_id = device.dice.token(KEY_ID_BYTES)
+    own = OwnKey(key_id, private, me.person.epoch, device.clock.now(), peer)
+    lay(own, OWN_KEY, key_id.hex(), device.vault)
+    return XWingKey(key_id, public_key(private))
+
+
+def _signed(kind: PrekeyKind, key_id: bytes, public: bytes, me: Me, account: Secret) -> bytes:
+    statement = write_prekey_statement(Prekey(kind, key_id, me.key.device, me.person.epoch, public))
+    return write_prekey(statement, sign_prekey(account, statement))

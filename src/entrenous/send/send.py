@@ -1,0 +1,161 @@
+"""Send a message: the whole of it, from the guard to the relay's acknowledgement.
+
+Everything that can fail without the network is done first. Then, in one transaction, the ledger,
+the letters and the outbox are written; from there on nothing is lost, whatever happens to this
+process, the network or the relay.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.model.errors import Unreachable
+from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
+from entrenous.model.letter import ContentFile
+from entrenous.model.message import Copy, Draft, Message, SealedCopy
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.copies import Original, new_seed, prepare_original, remember, write_copy
+from entrenous.send.drawers import SEALED, lay, take_all
+from entrenous.send.guard import insist
+from entrenous.send.letters import Addressee, addressees, write_letter
+from entrenous.send.moment import this_second
+from entrenous.send.naming import new_name
+from entrenous.send.outbox import flush
+from entrenous.send.people import contact_named
+from entrenous.send.seal_content import Sealed, Sending, seal_content
+from entrenous.send.sessions import have_session
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message that the relays have on disk: its name, and how many devices of whom it went to."""
+
+    name: MessageName
+    devices: Mapping[RecipientId, int]
+
+
+def send_message(
+    draft: Draft, device: Device, on_copy: Callable[[], None] = lambda: None
+) -> Posted:
+    """Send a draft; returns once every relay has every copy on disk.
+
+    ``on_copy`` is called after each copy was sealed.
+
+    Raises:
+        GuardSaysStop, ConfirmsNobody, UnknownPerson, NotAPicture, CutShort, TooManyPixels,
+        TooSmallToMark, OfflineDevice; RelayUnreachable when the message waits in the outbox.
+    """
+    insist(draft, device)
+    to = tuple(one for name in draft.to for one in addressees(contact_named(name, device)))
+    originals = tuple(prepare_original(data, draft.size_px, device) for data in draft.files)
+    for one in to:
+        have_session(one, device)
+    sending = _sending(draft, to, device)
+    made = []
+    for one in to:
+        made.append(_make(one, sending, originals, draft.caption, device))
+        on_copy()
+    _commit(sending, originals, made, draft, device)
+    _post_now(sending, device)
+    devices: dict[RecipientId, int] = {}
+    for one in to:
+        name = RecipientId(one.contact.name)
+        devices[name] = devices.get(name, 0) + 1
+    return Posted(sending.name, devices)
+
+
+def _post_now(sending: Sending, device: Device) -> None:
+    """Post; that a relay is silent for which something else waits is no news about this message."""
+    try:
+        flush(device)
+    except Unreachable:
+        every = take_all(SealedCopy, SEALED, device.vault)
+        if not all(copy.acknowledged for copy in every if copy.message == sending.message):
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """One device's copies, sealed; ``seeds`` and ``hashes`` run as the draft's files do."""
+
+    to: Addressee
+    sealed: Sealed
+    seeds: tuple[Secret, ...]
+    hashes: tuple[bytes, ...]
+
+
+def _sending(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Sending:
+    return Sending(
+        message=MessageId(device.dice.token(ID_BYTES)),
+        name=new_name(device),
+        sent_at=this_second(device),
+        policy=replace(draft.policy, expires_at=draft.policy.expires_at.replace(microsecond=0)),
+        audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),
+    )
+
+
+def _make(
+    to: Addressee,
+    sending: Sending,
+    originals: tuple[Original, ...],
+    caption: str | None,
+    device: Device,
+) -> _Made:
+    seeds = tuple(new_seed(device) for _ in originals)
+    copies = [write_copy(original, seed) for original, seed in zip(originals, seeds, strict=True)]
+    files = tuple(
+        ContentFile(original.picture.encoding.format.written.media_type, copy)
+        for original, copy in zip(originals, copies, strict=True)
+    )
+    sealed = seal_content(files, caption, to, sending, device)
+    return _Made(to, sealed, seeds, tuple(sha256(copy) for copy in copies))
+
+
+def _commit(
+    sending: Sending,
+    originals: tuple[Original, ...],
+    made: list[_Made],
+    draft: Draft,
+    device: Device,
+) -> None:
+    kept = [device.vault.keep(original.source) for original in originals]
+    pictures = tuple(
+        remember(original, kept[place], tuple(_copy(one, place) for one in made))
+        for place, original in enumerate(originals)
+    )
+    message = Message(
+        id=sending.message,
+        name=sending.name,
+        sent_at=sending.sent_at,
+        pictures=pictures,
+        caption=draft.caption,
+        expires_at=draft.policy.expires_at,
+    )
+    with device.vault.together():
+        device.ledger.record(message)
+        for one in made:
+            write_letter(one.sealed.manifest, one.to, one.sealed.outer, device)
+            lay(_remembered(one, sending), SEALED, one.sealed.outer.envelope.hex(), device.vault)
+
+
+def _copy(made: _Made, place: int) -> Copy:
+    return Copy(
+        to=RecipientId(made.to.contact.name),
+        seed=made.seeds[place],
+        sha256=made.hashes[place],
+        person=made.to.contact.person.id,
+        device=made.to.key.device,
+    )
+
+
+def _remembered(made: _Made, sending: Sending) -> SealedCopy:
+    return SealedCopy(
+        message=sending.message,
+        to=RecipientId(made.to.contact.name),
+        person=made.to.contact.person.id,
+        device=made.to.key.device,
+        relay_url=made.to.contact.person.relay_url,
+        envelope=made.sealed.outer.envelope,
+        withdraw_token=made.sealed.outer.withdraw_token,
+    )

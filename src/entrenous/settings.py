@@ -1,0 +1,29 @@
+"""What can be set: one frozen dataclass, from ENTRENOUS_ variables."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of one device.
+
+    ``home`` is the folder of its vault; ``patience_s`` how long a command waits for a relay that
+    does not answer before it gives up (what it was sending stays in the outbox).
+    """
+
+    home: Path
+    patience_s: float = 20.0
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from ENTRENOUS_HOME and ENTRENOUS_PATIENCE; the rest are defaults."""
+    home = environment.get("ENTRENOUS_HOME")
+    return Settings(
+        home=Path(home) if home else platformdirs.user_data_path("entrenous", appauthor=False),
+        patience_s=float(environment.get("ENTRENOUS_PATIENCE", "20")),
+    )

@@ -1,0 +1,1 @@
+"""TRACE: whose copy is this?"""

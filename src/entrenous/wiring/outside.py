@@ -1,0 +1,36 @@
+"""What a device may ask outside of its relay: stamp authorities, platforms, this machine."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+
+from entrenous.adapters.bank_client import HttpBankClient
+from entrenous.adapters.machine import LocalMachine
+from entrenous.adapters.rfc3161 import HttpTimestampAuthority, KeptAuthorities
+from entrenous.ports import BankClient, Machine, StampChecker, TimestampAuthority
+
+
+@contextmanager
+def timestamp_authority(url: str, authorities: bytes) -> Iterator[TimestampAuthority]:
+    """A stamp authority over HTTP; ``authorities`` are the certificates trusted for it, PEM."""
+    with httpx.Client(timeout=30, trust_env=False) as client:
+        yield HttpTimestampAuthority(url, authorities, client)
+
+
+def kept_authorities() -> StampChecker:
+    """Checks stamps against the certificates that were kept with them, without a network."""
+    return KeptAuthorities()
+
+
+@contextmanager
+def bank_client(url: str) -> Iterator[BankClient]:
+    """A platform's gate as this device sees it."""
+    with closing(HttpBankClient(url)) as client:
+        yield client
+
+
+def local_machine(home: Path) -> Machine:
+    """What the check-up may see of this computer."""
+    return LocalMachine(home)

@@ -1,0 +1,18 @@
+"""Open a relay: its database, its blobs. It has no way to a key."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from entrenous.adapters.blobs_files import FileBlobs
+from entrenous.adapters.mail_sqlite import open_mail
+from entrenous.adapters.system import SystemClock, SystemDice
+from entrenous.ports import Relay
+
+
+@contextmanager
+def open_relay(folder: Path) -> Iterator[Relay]:
+    """The relay whose database and blobs are in ``folder``, made if they are missing."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with closing(open_mail(folder / "mail.db")) as mail:
+        yield Relay(mail, FileBlobs(folder / "blobs"), SystemClock(), SystemDice())

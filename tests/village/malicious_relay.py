@@ -1,0 +1,69 @@
+"""A relay that somebody sits on: an honest courier whose answers are tampered with, call by call.
+
+A trick is a function that is given the honest call and its arguments, and answers in its place; it
+stays until it is taken away, and then the relay is honest again.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from entrenous.ports import Courier
+
+Honest = Callable[..., Any]
+Trick = Callable[..., Any]
+
+
+class MaliciousCourier:
+    """A :class:`entrenous.ports.Courier` that passes everything on but what a trick takes over."""
+
+    def __init__(self, honest: Courier) -> None:
+        self._honest = honest
+        self._tricks: dict[str, Trick] = {}
+        self.calls: Counter[str] = Counter()
+
+    @contextmanager
+    def playing(self, **tricks: Trick) -> Iterator[None]:
+        """Play these tricks, by the names of the calls that they take over, for a while."""
+        before, self._tricks = self._tricks, {**self._tricks, **tricks}
+        try:
+            yield
+        finally:
+            self._tricks = before
+
+    def __getattr__(self, call: str) -> Honest:
+        honest: Honest = getattr(self._honest, call)
+
+        def answer(*arguments: Any) -> Any:
+            self.calls[call] += 1
+            trick = self._tricks.get(call)
+            return honest(*arguments) if trick is None else trick(honest, *arguments)
+
+        return answer
+
+
+def failing(error: Exception, *, times: int | None = None) -> Trick:
+    """A trick that fails, always or a number of times, and passes on what comes after."""
+    left = [times]
+
+    def trick(honest: Honest, *arguments: Any) -> Any:
+        if left[0] == 0:
+            return honest(*arguments)
+        if left[0] is not None:
+            left[0] -= 1
+        raise error
+
+    return trick
+
+
+def changed(change: Callable[[Any], Any]) -> Trick:
+    """A trick that answers what the relay would, changed."""
+    return lambda honest, *arguments: change(honest(*arguments))
+
+
+def flipped(data: bytes, place: int = -1) -> bytes:
+    """The same bytes with one bit turned."""
+    changed = bytearray(data)
+    changed[place] ^= 1
+    return bytes(changed)

@@ -1,0 +1,158 @@
+"""A message's life in the village: sent, opened, taken back, expired, used up."""
+
+from datetime import timedelta
+
+import pytest
+
+from entrenous.model.envelope import EnvelopeState, Expired, TakenBack, UsedUp
+from entrenous.model.ids import RecipientId
+from entrenous.model.message import Draft, GuardSaysStop, InboxState, Policy, UnknownMessage
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.open import open_message
+from entrenous.send.recall import recall_message
+from entrenous.send.send import send_message
+from entrenous.send.status import sent_messages
+from tests.village.world import Village, Villager, photo
+
+
+@pytest.fixture
+def village() -> Village:
+    village = Village()
+    ana, ben = village.settles("ana"), village.settles("ben")
+    ana.adds(ben)
+    return village
+
+
+def arrived(who: Villager) -> str:
+    """The name of the newest message that reached somebody."""
+    fetch_messages(who.device)
+    return received_messages(who.device)[-1].name
+
+
+def state_at_sender(who: Villager) -> EnvelopeState:
+    return sent_messages(who.device)[-1].copies[0].state
+
+
+def test_a_photo_arrives_as_its_recipients_own_copy(village: Village) -> None:
+    ana, ben = village.people["ana"], village.people["ben"]
+    original = photo()
+    posted = ana.sends(original, ben)
+    content = open_message(arrived(ben), ben.device)
+    assert posted.devices == {"ben": 1}
+    assert [file.media_type for file in content.files] == ["image/jpeg"]
+    assert content.files[0].data != original
+    assert state_at_sender(ana) is EnvelopeState.OPENED
+
+
+def test_two_people_get_different_copies(village: Village) -> None:
+    ana, ben, caro = village.people["ana"], village.people["ben"], village.settles("caro")
+    ana.adds(caro)
+    ana.sends(photo(), ben, caro)
+    copies = [open_message(arrived(who), who.device).files[0].data for who in (ben, caro)]
+    assert copies[0] != copies[1]
+
+
+def test_both_sides_can_write_once_one_has_added_the_other(village: Village) -> None:
+    ana, ben = village.people["ana"], village.people["ben"]
+    ben.sends(photo("chelsea"), ana)
+    assert open_message(arrived(ana), ana.device).files
+
+
+def test_a_message_opens_again_without_the_relay(village: Village) -> None:
+    ana, ben = village.people["ana"], village.people["ben"]
+    ana.sends(photo(), ben)
+    name = arrived(ben)
+    first = open_message(name, ben.device)
+    village.clock.wind(days=1)
+    assert open_message(name, ben.device) == first
+
+
+def test_taken_back_before_it_is_opened_it_never_opens(village: Village) -> None:
+    ana, ben = village.people["ana"], village.people["ben"]
+    posted = ana.sends(photo(), ben)
+    name = arrived(ben)
+    recalls = recall_message(posted.name, ana.device)
+    assert [recall.opened for recall in recalls] == [False]
+    for _ in range(2):
+        with pytest.raises(TakenBack):
+            open_message(name, ben.device)
+    received = received_messages(ben.device)[-1]
+    assert received.state is InboxState.TAKEN_BACK
+    assert received.manifest is None
+    assert state_at_sender(ana) is EnvelopeState.TAKEN_BACK
+
+
+def test_a_recall_that_comes_first_is_obeyed(village: Village) -> None:
+    ana, ben = village.people["ana"], village.people["ben"]
+    posted = ana.sends(photo(), ben)
+    fetch_messages(ben.device)
+    recall_message(posted.name, ana.device)
+    fetch_messages(ben.device)
+    assert received_messages(ben.device)[-1].state is InboxState.TAKEN_BACK
+
+
+def test_taken_back_after_opening_the_recipients_device_forgets_it(village: Village) -> None:
+    ana, ben = village.people["ana"], village.people["ben"]
+    posted = ana.sends(photo(), ben)
+    name = arrived(ben)
+    open_message(name, ben.device)
+    kept = received_messages(ben.device)[-1].kept
+    recalls = recall_message(posted.name, ana.device)
+    assert [recall.opened for recall in recalls] == [True]
+    fetch_messages(ben.device)
+    with pytest.raises(TakenBack):
+        open_message(name, ben.device)
+    assert kept is not None
+    assert kept not in ben.vault._files
+
+
+def test_nobody_else_can_take_a_message_back(village: Village) -> None:
+    ana, ben, caro = village.people["ana"], village.people["ben"], village.settles("caro")
+    caro.adds(ben)
+    posted = ana.sends(photo(), ben)
+    with pytest.raises(UnknownMessage):
+        recall_message(posted.name, caro.device)
+    assert open_message(arrived(ben), ben.device).files
+
+
+def test_what_is_not_opened_in_time_expires(village: Village) -> None:
+    ana, ben = village.people["ana"], village.people["ben"]
+    ana.sends(photo(), ben, days=2)
+    name = arrived(ben)
+    village.clock.wind(days=3)
+    with pytest.raises(Expired):
+        open_message(name, ben.device)
+    assert received_messages(ben.device)[-1].manifest is None
+
+
+def test_view_once_hands_its_key_out_once(village: Village) -> None:
+    ana, ben = village.people["ana"], village.people["ben"]
+    ana.sends(photo(), ben, opens=1)
+    name = arrived(ben)
+    before = received_messages(ben.device)[-1]
+    open_message(name, ben.device)
+    # A device that was restored from a copy of its disk has forgotten that it opened it.
+    from entrenous.send.inbox import settle
+
+    settle(before, InboxState.WAITING, ben.device)
+    with pytest.raises(UsedUp):
+        open_message(name, ben.device)
+
+
+def test_the_guard_stops_a_first_message_until_the_name_is_typed(village: Village) -> None:
+    ana = village.people["ana"]
+    policy = Policy(ana.device.clock.now() + timedelta(days=1))
+    draft = Draft((photo(),), (RecipientId("ben"),), policy)
+    with pytest.raises(GuardSaysStop) as stopped:
+        send_message(draft, ana.device)
+    assert "--confirm ben" in str(stopped.value)
+    assert list(ana.device.ledger.messages()) == []
+
+
+def test_a_later_message_to_the_same_person_is_not_asked_about(village: Village) -> None:
+    ana, ben = village.people["ana"], village.people["ben"]
+    ana.sends(photo(), ben)
+    policy = Policy(ana.device.clock.now() + timedelta(days=1))
+    draft = Draft((photo("chelsea"),), (RecipientId("ben"),), policy)
+    assert send_message(draft, ana.device).devices == {"ben": 1}

@@ -1,0 +1,116 @@
+"""A village in memory: people, their relay, a clock that one winds and dice that are loaded.
+
+Everything in it is the real thing but the disk and the network: the same verbs, the same
+cryptography, the same relay rules.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from PIL import Image
+
+from entrenous.adapters.ledger import VaultLedger
+from entrenous.adapters.vault_memory import MemoryVault
+from entrenous.craft.media.picture import read_picture
+from entrenous.model.ids import RecipientId
+from entrenous.model.message import Draft, Policy
+from entrenous.ports import Courier, Device, Relay
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.invite import add_person, make_invite
+from entrenous.send.send import Posted, send_message
+from entrenous.send.setup import set_up
+from tests.village.relay import village_relay
+
+RELAY = "http://127.0.0.1:7001"
+
+
+@dataclass
+class WoundClock:
+    """Stands still until somebody winds it."""
+
+    moment: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def wind(self, **by: float) -> None:
+        self.moment += timedelta(**by)
+
+
+@dataclass
+class LoadedDice:
+    """A different, but always the same, sequence for each seed."""
+
+    seed: str
+    thrown: int = 0
+
+    def token(self, size: int) -> bytes:
+        self.thrown += 1
+        return hashlib.shake_256(f"{self.seed} {self.thrown}".encode()).digest(size)
+
+
+@dataclass
+class Villager:
+    """One person with one device."""
+
+    name: str
+    device: Device
+    vault: MemoryVault
+
+    def adds(self, other: "Villager") -> None:
+        """Add another person by her invite; both have then heard of each other."""
+        add_person(make_invite(other.device), other.name, self.device)
+        fetch_messages(other.device)
+        fetch_messages(self.device)
+
+    def sends(
+        self, photo: bytes, *to: "Villager", opens: int | None = None, days: int = 7
+    ) -> Posted:
+        """Send one photo, with the guard's questions answered."""
+        names = tuple(RecipientId(one.name) for one in to)
+        policy = Policy(self.device.clock.now() + timedelta(days=days), opens)
+        draft = Draft((photo,), names, policy, confirmed=frozenset(str(name) for name in names))
+        return send_message(draft, self.device)
+
+
+@dataclass
+class Village:
+    """Everybody, and what they share."""
+
+    clock: WoundClock = field(default_factory=WoundClock)
+    people: dict[str, Villager] = field(default_factory=dict)
+    relay: Relay = field(init=False)
+    courier: Courier = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.relay, self.courier = village_relay(RELAY, self.clock, LoadedDice("relay"))
+
+    def settles(self, name: str, courier: Courier | None = None) -> Villager:
+        """Somebody sets up a device; ``courier`` may be one that misbehaves."""
+        vault = MemoryVault()
+        device = Device(
+            clock=self.clock,
+            dice=LoadedDice(name),
+            vault=vault,
+            ledger=VaultLedger(vault),
+            courier=courier or self.courier,
+            read_picture=read_picture,
+        )
+        set_up(name, RELAY, device)
+        self.people[name] = Villager(name, device, vault)
+        return self.people[name]
+
+
+def photo(name: str = "astronaut", width_px: int = 400) -> bytes:
+    """A small real photograph from scikit-image, as a JPEG file."""
+    import skimage.data
+
+    pixels = np.asarray(getattr(skimage.data, name)())
+    picture = Image.fromarray(pixels).convert("RGB")
+    height_px = round(picture.height * width_px / picture.width)
+    file = io.BytesIO()
+    picture.resize((width_px, height_px), Image.Resampling.LANCZOS).save(file, "JPEG", quality=90)
+    return file.getvalue()
