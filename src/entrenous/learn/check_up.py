@@ -79,7 +79,8 @@ def _disk(facts: MachineFacts) -> Advice:
     return say(
         Path.OPEN,
         "No encryption was seen on the disk that the vault is on.",
-        "Plan a day to turn on disk encryption; it often means installing the system anew.",
+        "This is not urgent. When you have a quiet day, turn on disk encryption; on some systems"
+        " that means installing anew.",
     )
 
 

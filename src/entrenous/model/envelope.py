@@ -189,9 +189,8 @@ class IdInUse(Refused):
 
 class TakenBack(Refused):
     """
-    The person who sent this took it back before it was opened. It cannot be opened any more,
-    by anybody. That happens: it may have been meant for someone else, or they changed their
-    mind.
+    The person who sent this took it back, so it cannot be opened here any more. That happens:
+    it may have been meant for someone else, or they changed their mind.
     """
 
 
@@ -225,9 +224,8 @@ class TooMany(Refused):
 
 class RelayUnreachable(Unreachable):
     """
-    The relay at {host} does not answer. What you were sending is kept safe on this device and
-    goes out with the next command once the relay is back, or now with: entrenous send
-    --resume
+    The relay at {host} does not answer. Nothing was lost. Check your connection and the
+    relay's address, and try again.
     """
 
 
@@ -240,8 +238,8 @@ class DiskFull(Unreachable):
 
 class RelayFull(DiskFull):
     """
-    The relay's disk is full, so it stored nothing. What you were sending is kept safe on this
-    device and goes out once the people who run the relay have made room.
+    The relay's disk is full, so it stored nothing. Nothing was lost. Try again later, or tell
+    the people who run the relay.
     """
 
 
@@ -254,9 +252,8 @@ class DiskFailed(Unreachable):
 
 class NotARelay(RelayUnreachable):
     """
-    Something answers at {host}, but it is not an Entrenous relay. Check the address, and
-    whether this network wants you to sign in first. What you were sending is kept safe on
-    this device.
+    Something answers at {host}, but it is not an Entrenous relay. Nothing was lost. Check the
+    address, and whether this network wants you to sign in first.
     """
 
 
@@ -269,8 +266,8 @@ class NotEncrypted(Refused):
 
 class TooFarAhead(Refused):
     """
-    A relay keeps a message for {limit_days} days at most, so nothing was stored. Choose an
-    earlier time: --expires {limit_days}d
+    A relay keeps a message for {limit_days} days at most, so nothing was stored. Choose fewer:
+    --days {limit_days}
     """
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from entrenous.model.errors import Refused
 from entrenous.model.ids import DeviceId, MailboxId
 from entrenous.model.person import Person
 from entrenous.model.secret import Secret
@@ -32,3 +33,10 @@ class Identity:
     person: Person | None = None
     card: bytes | None = None
     master: Secret | None = None
+
+
+class BadRelayAddress(Refused):
+    """
+    This is not a relay's address, so nothing was set up. It looks like https://relay.example,
+    without a user, a question mark or anything after a #. Ask whoever runs the relay for it.
+    """

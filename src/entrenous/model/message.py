@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from entrenous.model.envelope import EnvelopeState
-from entrenous.model.errors import NotFound, Refused
+from entrenous.model.errors import NotFound, Refused, Unreachable
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import (
     BlobId,
@@ -155,19 +155,22 @@ class Received:
 
 class UnknownMessage(NotFound):
     """
-    There is no message {name} here. See what there is: entrenous inbox, or entrenous sent.
-    """
-
-
-class SomebodyElsesCopy(NotFound):
-    """This copy is sealed for another device, so it cannot be opened on this one. Open it on the
-    device it was sent to, or ask the sender to send it to you as well.
+    There is no message {name} on this device. See what there is: entrenous inbox, or entrenous
+    sent. A copy that was sent to somebody else opens on their device alone; ask the sender for one
+    of your own.
     """
 
 
 class GuardSaysStop(Refused):
     """Please look again before this goes out: {reasons}. Nothing was sent. If that is who you
     mean, type the name: {names}
+    """
+
+
+class WaitsInOutbox(Unreachable):
+    """
+    {name} is sealed and kept safe on this device, but it has not left yet. {why} It goes out with
+    the next command, or now with: entrenous send --resume
     """
 
 
@@ -185,7 +188,8 @@ class NothingToTakeBack(NotFound):
 
 
 class OfflineDevice(Refused):
-    """This device was set up without a relay (setup --offline), so it can mark and trace but not
-    send or receive. Set up one with a relay in another folder: ENTRENOUS_HOME=DIR entrenous setup
-    --relay URL
+    """
+    This device was set up without a relay (setup --offline), so it can mark and trace but not send
+    or receive. Set up one with a relay in another folder:
+    ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
     """

@@ -119,6 +119,13 @@ class UnreadableFile(Refused):
     """
 
 
+class UnwritableFolder(Refused):
+    """
+    Nothing could be written in {path}: it cannot be made, or its permissions do not allow it.
+    Choose a folder of your own: --out DIR
+    """
+
+
 class NotAPicture(Malformed):
     """
     This file is not a picture that Entrenous can read. It reads JPEG, PNG, WebP, HEIC, AVIF, GIF,

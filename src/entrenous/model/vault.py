@@ -12,14 +12,15 @@ class WrongPassphrase(Refused):
 
 class NoVaultHere(NotFound):
     """
-    There is no Entrenous device in {home} yet. Make one: entrenous setup --name YOU --relay URL
+    There is no Entrenous device in {home} yet. Make one: entrenous setup --name YOU --relay URL,
+    or without a relay: entrenous setup --name YOU --offline
     """
 
 
 class VaultExists(Refused):
     """
     There is already a device in {home}, and it was left as it is. For another one, choose another
-    folder: ENTRENOUS_HOME=DIR entrenous setup
+    folder: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
     """
 
 

@@ -21,6 +21,7 @@ INBOX: Final = "inbox"  # by sender and message: a message id alone could be cla
 SEEN: Final = "seen"  # by envelope
 SEEN_MESSAGE: Final = "seen-message"  # by sender and message
 GREET: Final = "greet"  # by person: who used our invite and has not been answered yet
+RECALLED: Final = "recalled"  # as INBOX: taken back before it came
 FINISH: Final = "finish"  # as INBOX: what was opened, and the relay does not know it is on disk
 ASIDE: Final = "aside"  # by envelope: letters that could not be opened
 

@@ -12,7 +12,8 @@ from entrenous.model.letter import Hello, Manifest, NotBound
 from entrenous.model.message import InboxState, Received
 from entrenous.model.person import Contact
 from entrenous.ports import Device
-from entrenous.send.drawers import ASIDE, GREET, INBOX, SEEN, inbox_key, lay
+from entrenous.send.drawers import ASIDE, GREET, RECALLED, SEEN, inbox_key
+from entrenous.send.inbox import settle
 from entrenous.send.invite import answer_greetings, be_greeted, invited_by
 from entrenous.send.naming import free_message_name
 from entrenous.send.obey import obey
@@ -126,5 +127,7 @@ def _received(manifest: Manifest, letter: Letter, waiting: Waiting, me: Me, devi
         state=InboxState.WAITING,
         manifest=manifest,
     )
-    lay(received, INBOX, inbox_key(sender.person.id, message), device.vault)
+    key = inbox_key(sender.person.id, message)
+    taken_back = device.vault.get(RECALLED, key) is not None
+    settle(received, InboxState.TAKEN_BACK if taken_back else InboxState.WAITING, device)
     keep_contact(replace(sender, last_wrote_at=manifest.sent_at), device)

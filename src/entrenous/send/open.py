@@ -10,7 +10,7 @@ from entrenous.model.envelope import Expired, NoSuchBlob, NoSuchEnvelope, TakenB
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import ID_BYTES
 from entrenous.model.letter import BadContent, Content, Manifest
-from entrenous.model.message import InboxState, Received, SomebodyElsesCopy
+from entrenous.model.message import InboxState, Received, UnknownMessage
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.drawers import FINISH, INBOX, inbox_key, take
@@ -66,7 +66,7 @@ def _with_attempt(received: Received, device: Device) -> Received:
 def _unlock(received: Received, device: Device) -> bytes:
     manifest = received.manifest
     if manifest is None or received.attempt is None:
-        raise SomebodyElsesCopy
+        raise UnknownMessage(name=received.name)
     blobs = _fetch(received, manifest, device)
     share = device.courier.open_share(
         manifest.relay_url, received.envelope, manifest.open_token, received.attempt

@@ -12,7 +12,7 @@ from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.errors import Unreachable
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.letter import ContentFile
-from entrenous.model.message import Copy, Draft, Message, SealedCopy
+from entrenous.model.message import Copy, Draft, Message, SealedCopy, WaitsInOutbox
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.copies import Original, new_seed, prepare_original, remember, write_copy
@@ -44,7 +44,7 @@ def send_message(
 
     Raises:
         GuardSaysStop, ConfirmsNobody, UnknownPerson, NotAPicture, CutShort, TooManyPixels,
-        TooSmallToMark, OfflineDevice; RelayUnreachable when the message waits in the outbox.
+        TooSmallToMark, OfflineDevice; WaitsInOutbox when it is sealed and a relay is away.
     """
     insist(draft, device)
     to = tuple(one for name in draft.to for one in addressees(contact_named(name, device)))
@@ -69,10 +69,10 @@ def _post_now(sending: Sending, device: Device) -> None:
     """Post; that a relay is silent for which something else waits is no news about this message."""
     try:
         flush(device)
-    except Unreachable:
+    except Unreachable as why:
         every = take_all(SealedCopy, SEALED, device.vault)
         if not all(copy.acknowledged for copy in every if copy.message == sending.message):
-            raise
+            raise WaitsInOutbox(name=sending.name, why=why) from None
 
 
 @dataclass(frozen=True, slots=True)

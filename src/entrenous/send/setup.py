@@ -10,9 +10,10 @@ from entrenous.craft.wire.card import (
     write_card_statement,
     write_certificate,
 )
-from entrenous.craft.wire.text import is_name
+from entrenous.craft.wire.cbor import BadCbor
+from entrenous.craft.wire.text import as_url, is_name
 from entrenous.model.card import Certificate
-from entrenous.model.identity import Home, Identity
+from entrenous.model.identity import BadRelayAddress, Home, Identity
 from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId
 from entrenous.model.person import BadName, DeviceKey, MasterKey, Person
 from entrenous.model.secret import Secret
@@ -26,7 +27,7 @@ def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
     """Give an empty vault its owner; without a relay it can mark and trace, and needs no keys.
 
     Raises:
-        BadName, RelayUnreachable, ProtocolTooOld.
+        BadName, BadRelayAddress, NotEncrypted, RelayUnreachable, ProtocolTooOld.
     """
     if not is_name(name):
         raise BadName
@@ -34,7 +35,14 @@ def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
         identity = Identity(name, _new_device_id(device), this_second(device))
         keep_identity(identity, device)
         return identity
-    return _with_relay(name, relay_url.rstrip("/"), device)
+    return _with_relay(name, _address(relay_url), device)
+
+
+def _address(relay_url: str) -> str:
+    try:
+        return as_url(relay_url.rstrip("/"))
+    except BadCbor:
+        raise BadRelayAddress from None
 
 
 def _with_relay(name: str, relay_url: str, device: Device) -> Identity:

@@ -41,9 +41,12 @@ def join(app: typer.Typer) -> None:
 def open_(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="A closed case to open again.")] = None,
-    from_trace: Annotated[int | None, typer.Option(help="Number of a trace.")] = None,
+    from_trace: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Number of a trace.")
+    ] = None,
     place: Annotated[
-        list[str] | None, typer.Option(help="Where you live, where the platform is: GB, US-CA.")
+        list[str] | None,
+        typer.Option(metavar="PLACE", help="Where you live, where the platform is: GB, US-CA."),
     ] = None,
     adults: Annotated[
         bool, typer.Option("--adults", help="Everybody in the picture was 18 or older.")
@@ -106,14 +109,22 @@ def add(
     context: typer.Context,
     name: str,
     file: Annotated[Path | None, typer.Argument(help="A screenshot or file to keep.")] = None,
-    what: Annotated[str, typer.Option(help="What the file shows, in a line.")] = "a file",
-    url: Annotated[str | None, typer.Option(help="Address of a page where you saw it.")] = None,
-    chat: Annotated[str | None, typer.Option(help="The chat where you saw it, in words.")] = None,
-    handle: Annotated[str, typer.Option(help="The account it was shown at.")] = "",
+    what: Annotated[
+        str, typer.Option(metavar="TEXT", help="What the file shows, in a line.")
+    ] = "a file",
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of a page where you saw it.")
+    ] = None,
+    chat: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The chat where you saw it, in words.")
+    ] = None,
+    handle: Annotated[str, typer.Option(metavar="NAME", help="The account it was shown at.")] = "",
     seen_at: Annotated[
         datetime | None, typer.Option(help="When you first saw it, in UTC; now if left out.")
     ] = None,
-    statement: Annotated[str | None, typer.Option(help="What you want to note.")] = None,
+    statement: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What you want to note.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Add where you saw it, a file you keep, or a statement. The address is not opened."""
@@ -135,9 +146,12 @@ def add(
 def notice(
     context: typer.Context,
     name: str,
-    route: Annotated[str | None, typer.Option(help="A route of: entrenous law routes")] = None,
+    route: Annotated[
+        str | None, typer.Option(metavar="ID", help="A route of: entrenous law routes")
+    ] = None,
     sent: Annotated[
-        int | None, typer.Option(help="Note that you sent this notice, by its number.")
+        int | None,
+        typer.Option(metavar="NUMBER", help="Note that you sent this notice, by its number."),
     ] = None,
     as_json: Json = False,
 ) -> None:

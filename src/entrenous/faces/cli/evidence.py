@@ -24,8 +24,12 @@ def join(app: typer.Typer) -> None:
 def stamp(
     context: typer.Context,
     name: str,
-    authority: Annotated[str, typer.Option(help="Address of an RFC 3161 stamp authority.")],
-    ca: Annotated[Path, typer.Option(help="Certificates that you trust for it, PEM.")],
+    authority: Annotated[
+        str, typer.Option(metavar="URL", help="Address of an RFC 3161 stamp authority.")
+    ],
+    ca: Annotated[
+        Path, typer.Option(metavar="FILE", help="Certificates that you trust for it, PEM.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Have a case's evidence stamped; the authority sees one hash, never the evidence."""

@@ -27,10 +27,10 @@ def join(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
-    data: Annotated[Path, typer.Option(help="Folder for the database.")],
-    listen: Annotated[str, typer.Option(help="Host and port; port 0 takes a free one.")] = (
-        "127.0.0.1:7802"
-    ),
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")],
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Host and port; port 0 takes a free one.")
+    ] = ("127.0.0.1:7802"),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
 ) -> None:
     """Run a gate: uploads that fit a registered fingerprint are held or refused."""
@@ -49,8 +49,10 @@ def run(
 
 def import_list(
     file: Annotated[Path, typer.Argument(help="One hash a line, 64 hexadecimal digits.")],
-    bank: Annotated[str, typer.Option(help="Name of the bank; made if it is missing.")],
-    data: Annotated[Path, typer.Option(help="Folder for the database.")],
+    bank: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the bank; made if it is missing.")
+    ],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")],
     confirmed: Annotated[
         bool, typer.Option("--confirmed", help="You stand behind the list: fits are refused.")
     ] = False,

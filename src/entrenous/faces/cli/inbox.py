@@ -33,8 +33,7 @@ def inbox(
         try:
             fetch_messages(device)
         except Unreachable as error:
-            hint(in_one_go(str(error)))
-            hint("What was fetched before:")
+            hint(f"{in_one_go(str(error))} So nothing new was fetched; this came before:")
         received = received_messages(device)
     if as_json:
         shown = [_shown(message) for message in received]
@@ -49,7 +48,9 @@ def inbox(
 def open_(
     context: typer.Context,
     message: str,
-    out: Annotated[Path, typer.Option(help="Folder to write the pictures to.")] = Path(),
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder to write the pictures to.")
+    ] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Open a message and write its pictures to a folder.

@@ -19,9 +19,13 @@ def join(app: typer.Typer) -> None:
 def mark(
     context: typer.Context,
     photo: Path,
-    to: Annotated[list[str], typer.Option(help="Who gets a copy; any label; may be repeated.")],
-    out: Annotated[Path, typer.Option(help="Folder to write the copies to.")],
-    size: Annotated[int | None, typer.Option(min=64, help="Longest side in pixels.")] = None,
+    to: Annotated[
+        list[str], typer.Option(metavar="NAME", help="Who gets a copy; any label; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write the copies to.")],
+    size: Annotated[
+        int | None, typer.Option(min=64, metavar="PIXELS", help="Longest side in pixels.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Make one marked copy per person, to send by any other channel.

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from entrenous.adapters.private_file import write_private
 from entrenous.model.envelope import DiskFull
-from entrenous.model.picture import NoSuchFile, UnreadableFile
+from entrenous.model.picture import NoSuchFile, UnreadableFile, UnwritableFolder
 
 
 def console(*, error: bool = False) -> Console:
@@ -96,11 +96,12 @@ def write_new(path: Path, data: bytes) -> None:
 
     Raises:
         DiskFull: there was no room; nothing was written.
+        UnwritableFolder: the folder cannot be made or written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_private(path, data)
     except OSError as why:
         if why.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskFull from None
-        raise
+        raise UnwritableFolder(path=path.parent) from None

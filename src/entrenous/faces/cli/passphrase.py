@@ -36,8 +36,11 @@ def new_passphrase(descriptor: int | None) -> Secret:
 
 def _given(descriptor: int | None) -> Secret | None:
     if descriptor is not None:
-        with os.fdopen(os.dup(descriptor), "rb") as pipe:
-            return _secret(pipe.readline().rstrip(b"\r\n").decode(errors="surrogateescape"))
+        try:
+            with os.fdopen(os.dup(descriptor), "rb") as pipe:
+                return _secret(pipe.readline().rstrip(b"\r\n").decode(errors="surrogateescape"))
+        except (OSError, OverflowError):
+            raise NoPassphrase from None  # nothing can be read from that number
     written = os.environ.get("ENTRENOUS_PASSPHRASE")
     return None if written is None else _secret(written)
 

@@ -44,7 +44,7 @@ def invite(context: typer.Context, as_json: Json = False) -> None:
 def add(
     context: typer.Context,
     link: str,
-    name: Annotated[str, typer.Option("--as", help="What you call this person.")],
+    name: Annotated[str, typer.Option("--as", metavar="NAME", help="What you call this person.")],
     as_json: Json = False,
 ) -> None:
     """Add somebody by the invite link they gave you; what an invite adds is verified."""

@@ -8,7 +8,7 @@ import typer
 
 from entrenous.craft.wire.record import pack, unpack
 from entrenous.faces.cli.device import device_of
-from entrenous.faces.cli.output import put_json, read_file, say
+from entrenous.faces.cli.output import hint, put_json, read_file, say
 from entrenous.model.bank import NoSuchClaim, Protection
 from entrenous.model.ids import ClaimId
 from entrenous.ports import Device
@@ -35,7 +35,9 @@ def join(app: typer.Typer) -> None:
 def protect(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(help="The picture; it stays here.")] = None,
-    gate: Annotated[str | None, typer.Option(help="Address of the platform's gate.")] = None,
+    gate: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of the platform's gate.")
+    ] = None,
     under_18: Annotated[
         bool, typer.Option("--under-18", help="Somebody in it was under 18: who helps then.")
     ] = False,
@@ -55,8 +57,7 @@ def protect(
     if file is None or gate is None:
         raise typer.BadParameter("give a picture and --gate URL")
     data = read_file(file)
-    if not as_json:
-        say(BETRAYS)
+    hint(BETRAYS)
     adult = not under_18 and _adults()
     with device_of(context) as device, bank_client(gate) as client:
         protection = protect_picture(

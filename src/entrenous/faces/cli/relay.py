@@ -22,10 +22,12 @@ def join(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
-    data: Annotated[Path, typer.Option(help="Folder for the database and the blobs.")],
-    listen: Annotated[str, typer.Option(help="Host and port; port 0 takes a free one.")] = (
-        "127.0.0.1:7801"
-    ),
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the database and the blobs.")
+    ],
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Host and port; port 0 takes a free one.")
+    ] = ("127.0.0.1:7801"),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
 ) -> None:
     """Run a relay: it carries sealed messages and can never read one."""

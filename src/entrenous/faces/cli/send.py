@@ -30,14 +30,21 @@ def join(app: typer.Typer) -> None:
 def send(
     context: typer.Context,
     files: Annotated[list[Path] | None, typer.Argument(help="Pictures to send.")] = None,
-    to: Annotated[list[str] | None, typer.Option(help="A person; may be repeated.")] = None,
-    confirm: Annotated[
-        list[str] | None, typer.Option(help="The name that the guard asks for, typed.")
+    to: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A person; may be repeated.")
     ] = None,
-    caption: Annotated[str | None, typer.Option(help="A line that goes with it.")] = None,
-    size: Annotated[int | None, typer.Option(min=64, help="Longest side in pixels.")] = None,
+    confirm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The name that the guard asks for, typed."),
+    ] = None,
+    caption: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="A line that goes with it.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=64, metavar="PIXELS", help="Longest side in pixels.")
+    ] = None,
     days: Annotated[
-        int, typer.Option(min=1, max=30, help="Until when it can be opened.")
+        int, typer.Option(min=1, max=30, metavar="DAYS", help="Until when it can be opened.")
     ] = DAYS_TO_OPEN,
     once: Annotated[bool, typer.Option("--once", help="The key is given out once.")] = False,
     resume: Annotated[

@@ -16,8 +16,10 @@ def join(app: typer.Typer) -> None:
 
 def setup(
     context: typer.Context,
-    name: Annotated[str, typer.Option(help="What people shall see as your name.")],
-    relay: Annotated[str | None, typer.Option(help="Address of your relay, https://...")] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help="What people shall see as your name.")],
+    relay: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of your relay, https://...")
+    ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="No relay: this device only marks and traces.")
     ] = False,

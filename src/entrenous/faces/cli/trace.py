@@ -14,7 +14,8 @@ from entrenous.trace.words import how_it_lies, odds
 
 NOT_SAID = "This says whose copy got out, not who passed it on."
 NOBODY = (
-    "No copy stands out. This does not clear anybody: the picture may be too small or too changed."
+    "No copy stands out. This does not clear anybody: the picture may be too small or too changed, "
+    "or it may be your own original, which carries no mark."
 )
 
 

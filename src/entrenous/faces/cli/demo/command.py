@@ -51,10 +51,12 @@ def join(app: typer.Typer) -> None:
 
 
 def demo(
-    photo: Annotated[Path | None, typer.Option(help="Your own photo instead of NASA's.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the result; emptied first.")] = Path(
-        "demo-out"
-    ),
+    photo: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your own photo instead of NASA's.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the result; emptied first.")
+    ] = Path("demo-out"),
 ) -> None:
     """One photo sent, leaked, stopped, traced, and a case opened: all on this machine."""
     data = main_photo(photo)

@@ -1,0 +1,65 @@
+"""The import contracts hold, and would be noticed if they did not."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.real
+
+HOUSE = Path(__file__).parents[2]
+BLIND = "The relay carries messages and can never read one"
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Check the contracts of the package that lies in ``folder/src``."""
+    program = shutil.which("lint-imports", path=str(Path(sys.executable).parent))
+    assert program is not None, "lint-imports is missing: it is in locks/dev.txt"
+    return subprocess.run(
+        (program, "--no-logo", "--no-cache"),
+        cwd=folder,
+        env={"PYTHONPATH": str(folder / "src"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The package and its contracts, to plant something in."""
+    leave = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(HOUSE / "src", tmp_path / "src", ignore=leave)
+    shutil.copy(HOUSE / ".importlinter", tmp_path)
+    return tmp_path
+
+
+def planted(copy: Path, module: str, line: str) -> str:
+    """What is said once ``line`` stands in a module; it must be a refusal."""
+    place = copy / "src" / "entrenous" / module
+    place.write_text(place.read_text() + f"\n{line}\n")
+    done = lint(copy)
+    assert done.returncode == 1, done.stdout
+    broken = [line.rsplit(" ", 1)[0] for line in done.stdout.splitlines() if "BROKEN" in line]
+    return "; ".join(broken)
+
+
+def test_the_contracts_hold() -> None:
+    done = lint(HOUSE)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+def test_a_relay_that_could_decode_a_picture_is_caught(copy: Path) -> None:
+    assert lint(copy).returncode == 0  # the copy is sound before anything is planted
+    broken = planted(copy, "carry/hold.py", "import entrenous.craft.media.picture")
+    assert BLIND in broken
+
+
+def test_a_relay_that_could_open_a_letter_through_others_is_caught(copy: Path) -> None:
+    broken = planted(
+        copy, "craft/crypto/hashing.py", "import entrenous.craft.crypto.seal  # noqa: F401"
+    )
+    assert BLIND in broken

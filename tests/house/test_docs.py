@@ -1,0 +1,224 @@
+"""The documents tell the truth about the program: commands, options, links, sections, tests."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import entrenous.model
+from entrenous.faces.cli.main import MODULES
+from entrenous.model.errors import EntrenousError
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "entrenous"
+PAGES = sorted(
+    page
+    for pattern in ("*.md", "docs/**/*.md", "changes/*.md", "tests/vectors/*.md")
+    for page in ROOT.glob(pattern)
+)
+EXPLAINED = [page for page in PAGES if "spec" not in page.parts and "changes" not in page.parts]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
+FIELD = re.compile(r"\{[^}]*\}")
+TEST = re.compile(r"\btests/[\w/.-]+?\.(?:py|txt)(?:::\w+)?\b")
+SPEC = re.compile(r"\b(?:docs/)?spec/(\w+)\.md(?:,? section (\d+))?")
+CITED = re.compile(r"\b([a-z]+)\.md,? sections? (\d+)")
+DECISION = re.compile(r"docs/decisions/(\d{4})")
+
+
+@cache
+def program() -> Any:
+    """The whole command line, as Typer's parser sees it."""
+    app = typer.Typer(rich_markup_mode=None)
+    app.callback()(lambda: None)
+    for module in dict.fromkeys(MODULES.values()):
+        importlib.import_module(f"entrenous.faces.cli.{module}").join(app)
+    return typer.main.get_command(app)
+
+
+def commands() -> dict[str, Any]:
+    """Every command by the words that call it, as in "case add"."""
+    return dict(_below(program(), ()))
+
+
+def _below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _below(command, (*words, name))
+        else:
+            yield " ".join((*words, name)), command
+
+
+def options() -> set[str]:
+    """Every option of every command, and those of the program itself."""
+    every = [command for _, command in _below(program(), ())]
+    known = {"--help", "--passphrase-fd"}
+    return known.union(*(each.opts + each.secondary_opts for one in every for each in one.params))
+
+
+def wrong_with(words: list[str]) -> str:
+    """Why the parser would not take these words after ``entrenous``; empty when it would."""
+    if words[0] in {"-h", "--help"}:
+        return ""
+    command, rest = program(), list(words)
+    while hasattr(command, "commands"):
+        if not rest:
+            return ""  # a group by itself, as in "`entrenous case`"
+        if rest[0] not in command.commands:
+            return f"there is no command {rest[0]!r}"
+        command = command.commands[rest.pop(0)]
+    if rest == ["-h"]:
+        return ""
+    try:
+        context = command.context_class(command, info_name="entrenous")
+        _, left, _ = command.make_parser(context).parse_args(rest)
+    except Exception as error:  # noqa: BLE001 - newer Typers carry their own kinds of error
+        return str(error)
+    return f"{left} is one word too many" if left else ""
+
+
+def told() -> Iterator[tuple[str, str]]:
+    """Where, and which command, a document or an error tells a person to type."""
+    for page in PAGES:
+        text = page.read_text()
+        for block in re.findall(r"```(?:console)?\n(.*?)```", text, re.DOTALL):
+            for line in block.splitlines():
+                typed = line.removeprefix("$ ")
+                if typed.startswith("entrenous "):
+                    yield page.name, typed.removeprefix("entrenous ")
+        for span in re.findall(r"`(?:ENTRENOUS_\w+=\S+ )?entrenous ([^`]+)`", text):
+            yield page.name, span
+    for error in errors():
+        words = FIELD.sub("X", " ".join(inspect.cleandoc(error.__doc__ or "").split()))
+        for line in re.findall(r"\bentrenous ([^.,;:)]+)", words):
+            yield error.__name__, line.split(" or ")[0]
+
+
+def errors() -> list[type[EntrenousError]]:
+    """Every error that has words of its own."""
+    for module in pkgutil.walk_packages(entrenous.model.__path__, "entrenous.model."):
+        importlib.import_module(module.name)
+    found = [EntrenousError]
+    for error in found:
+        found.extend(error.__subclasses__())
+    return [error for error in found if error.__module__.startswith("entrenous.")]
+
+
+@pytest.mark.parametrize("words", commands())
+def test_every_command_is_explained(words: str) -> None:
+    pages = "\n".join(page.read_text() for page in EXPLAINED)
+    assert re.search(rf"entrenous {words}(?![\w-])", pages), "in no document"
+
+
+def test_what_people_are_told_to_type_can_be_typed() -> None:
+    every = sorted(told())
+    wrong = [f"{where}: entrenous {typed}: {why}" for where, typed in every if (why := _why(typed))]
+    assert wrong == []
+    assert {"README.md", "start.md", "UnknownPerson", "NoVaultHere"} <= {
+        where for where, _ in every
+    }
+
+
+def _why(typed: str) -> str:
+    return wrong_with(shlex.split(typed.replace("...", "")))
+
+
+@pytest.mark.parametrize(
+    "typed", ["teleport", "case fly", "trace a b", "send a --too b", "mark a --out", "learn a b"]
+)
+def test_what_cannot_be_typed_is_found(typed: str) -> None:
+    assert wrong_with(typed.split())
+
+
+def test_every_setting_is_explained() -> None:
+    code = "\n".join(file.read_text() for file in SOURCE.rglob("*.py"))
+    settings = set(re.findall(r"[\"\'](ENTRENOUS_[A-Z]+)[\"\']", code))
+    pages = "\n".join(page.read_text() for page in EXPLAINED)
+    assert {"ENTRENOUS_HOME", "ENTRENOUS_PATIENCE"} <= settings
+    assert {name for name in settings if f"`{name}`" not in pages} == set()
+
+
+def test_every_option_that_an_error_names_exists() -> None:
+    named = {
+        (error.__name__, option)
+        for error in errors()
+        for option in OPTION.findall(error.__doc__ or "")
+        if option != "--upgrade"  # pip's
+    }
+    assert {option for _, option in named} >= {"--as", "--relay"}
+    assert {one for one in named if one[1] not in options()} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        if target.startswith(("https://", "http://", "mailto:")):
+            continue
+        file, _, heading = target.partition("#")
+        place = (page.parent / file).resolve() if file else page
+        assert place.exists(), target
+        assert place.is_relative_to(ROOT), target
+        assert not heading or heading in _anchors(place), target
+
+
+def _anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tests_that_a_document_names_exist(page: Path) -> None:
+    for named in TEST.findall(page.read_text()):
+        file, _, function = named.partition("::")
+        assert (ROOT / file).is_file(), named
+        assert not function or function in _functions(file), named
+
+
+@cache
+def _functions(file: str) -> set[str]:
+    tree = ast.parse((ROOT / file).read_text())
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)} | {
+        node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)
+    }
+
+
+def citing() -> list[Path]:
+    ours = [*SOURCE.rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *PAGES]
+    return [file for file in ours if file != Path(__file__)]
+
+
+def test_cited_pages_sections_and_decisions_exist() -> None:
+    specs = {page.stem: page.read_text() for page in (ROOT / "docs" / "spec").glob("*.md")}
+    missing, found = [], 0
+    for file in citing():
+        text = " ".join(file.read_text().split())
+        for page, section in [*SPEC.findall(text), *_of_specs(text, specs)]:
+            found += 1
+            if not _holds(specs.get(page), section):
+                missing.append(f"{file.name}: {page}.md section {section}")
+        missing.extend(
+            f"{file.name}: decision {number}"
+            for number in DECISION.findall(text)
+            if not list((ROOT / "docs" / "decisions").glob(f"{number}-*.md"))
+        )
+    assert missing == []
+    assert found > 100
+
+
+def _of_specs(text: str, specs: dict[str, str]) -> list[tuple[str, str]]:
+    return [(page, section) for page, section in CITED.findall(text) if page in specs]
+
+
+def _holds(page: str | None, section: str) -> bool:
+    if page is None:
+        return False
+    return not section or re.search(rf"^## {section}\.", page, re.MULTILINE) is not None

@@ -1,0 +1,137 @@
+"""A relay is killed hard in the middle of things: what it acknowledged is there, and all arrives."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.real.stage import Server, Shell, wait_until
+from tests.village.world import photo
+
+pytestmark = pytest.mark.real
+
+TO = ("--to", "ben", "--confirm", "ben", "--once", "--json")
+
+
+@pytest.fixture(scope="module")
+def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("killed") / "relay", ("relay", "run"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def people(relay: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, Shell, Path]:
+    """Ana, who knows Ben; and a photograph."""
+    folder = tmp_path_factory.mktemp("people")
+    ana, ben = (Shell(name, folder / name) for name in ("ana", "ben"))
+    for one in (ana, ben):
+        one.does("setup", "--name", one.name, "--relay", relay.url)
+    ana.adds(ben)
+    picture = folder / "picture.jpg"
+    picture.write_bytes(photo(width_px=160))
+    return ana, ben, picture
+
+
+def files(relay: Server) -> int:
+    return sum(place.is_file() for place in (relay.folder / "blobs").rglob("*"))
+
+
+def log_size(relay: Server) -> int:
+    return (relay.folder / "mail.db-wal").stat().st_size
+
+
+def a_file_lies_there(relay: Server) -> Callable[[], bool]:
+    before = files(relay)
+    return lambda: files(relay) > before
+
+
+def something_was_written(relay: Server) -> Callable[[], bool]:
+    before = log_size(relay)
+    return lambda: log_size(relay) > before
+
+
+def restarted(relay: Server, away_s: float = 0.3) -> None:
+    relay.stop(signal.SIGKILL)
+    time.sleep(away_s)
+    relay.start()
+
+
+def test_what_was_being_sent_arrives_once_whenever_the_relay_dies(
+    relay: Server, people: tuple[Shell, Shell, Path]
+) -> None:
+    ana, ben, picture = people
+    sent = []
+    moments: list[Callable[[Server], Callable[[], bool]]] = [
+        a_file_lies_there,
+        something_was_written,
+        something_was_written,
+        a_file_lies_there,
+    ]
+    for moment in moments:
+        happened = moment(relay)
+        sending = ana.begins("send", str(picture), *TO)
+        assert wait_until(happened, 20)
+        restarted(relay)
+        done = ana.ends(sending)
+        assert done.status == 0, done.err.decode()  # it waited, and went on by itself
+        sent.append(done.answer["message"])
+    arrive_once(sent, ana, ben)
+
+
+def test_what_was_given_up_is_sent_later_and_opened_once(
+    relay: Server, people: tuple[Shell, Shell, Path], tmp_path: Path
+) -> None:
+    ana, ben, picture = people
+    before = set(ben.inbox())
+    relay.stop(signal.SIGKILL)
+    gave_up = ana.does("send", str(picture), *TO, status=6, patience_s=0.2)
+    assert gave_up.out == b""
+    assert b"--resume" in gave_up.err
+    still_away = ana.does("send", "--resume", "--json", status=6, patience_s=0.2)
+    assert still_away.out == b""
+    relay.start()
+    assert ana.does("send", "--resume", "--json").answer["left"] == 1
+    (name,) = set(ben.inbox()) - before
+    arrive_once([name], ana, ben)
+    ana.does("send", "--resume", "--json")
+    assert set(ben.inbox()) == before | {name}
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_relay_that_dies_while_somebody_opens_loses_neither_key_nor_count(
+    relay: Server, people: tuple[Shell, Shell, Path], tmp_path: Path
+) -> None:
+    ana, ben, picture = people
+    name = ana.does("send", str(picture), *TO).answer["message"]
+    happened = something_was_written(relay)
+    opening = ben.begins("open", name, "--out", str(tmp_path), "--json")
+    assert wait_until(happened, 20)
+    restarted(relay)
+    done = ben.ends(opening)
+    assert done.status == 0, done.err.decode()
+    assert [Path(place).stat().st_size > 1000 for place in done.answer["files"]] == [True]
+    assert states(ana)[name] == "opened"
+
+
+def arrive_once(names: list[str], ana: Shell, ben: Shell) -> None:
+    inbox = ben.inbox()
+    assert len(set(names)) == len(names)
+    assert {inbox[name] for name in names} == {"waiting"}
+    # The first and the last prove that the ratchet went through all of them.
+    for name in {names[0], names[-1]}:
+        out = ben.home.parent / "received"
+        (file,) = ben.does("open", name, "--out", str(out), "--json").answer["files"]
+        assert Path(file).read_bytes().startswith(b"\xff\xd8")
+    opened = {name for name, state in ben.inbox().items() if state == "opened"}
+    assert {names[0], names[-1]} <= opened
+    seen = states(ana)
+    assert {seen[name] for name in names} <= {"opened", "delivered"}
+
+
+def states(who: Shell) -> dict[str, str]:
+    messages = who.does("sent", "--json").answer["messages"]
+    return {one["message"]: copy["state"] for one in messages for copy in one["copies"]}

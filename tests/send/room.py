@@ -1,0 +1,84 @@
+"""People at several relays that can fall silent, and couriers that can be tampered with."""
+
+from dataclasses import dataclass, field
+
+from entrenous.adapters.courier_memory import App, memory_courier
+from entrenous.adapters.ledger import VaultLedger
+from entrenous.adapters.vault_memory import MemoryVault
+from entrenous.craft.media.picture import read_picture
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.ids import PersonId
+from entrenous.model.letter import Content
+from entrenous.ports import Device
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.open import open_message
+from entrenous.send.self import who_am_i
+from entrenous.send.setup import set_up
+from tests.village.malicious_relay import MaliciousCourier
+from tests.village.relay import village_relay
+from tests.village.world import LoadedDice, Villager, WoundClock, photo
+
+HERE = "http://127.0.0.1:7001"
+THERE = "http://127.0.0.1:7002"
+SMALL = photo(width_px=160)
+
+
+@dataclass
+class Person(Villager):
+    """A villager whose courier can be tampered with."""
+
+    courier: MaliciousCourier
+
+    @property
+    def id(self) -> PersonId:
+        return who_am_i(self.device).person.id
+
+    def opens_newest(self) -> Content:
+        fetch_messages(self.device)
+        return open_message(received_messages(self.device)[-1].name, self.device)
+
+    def received(self) -> int:
+        """How many messages have come."""
+        fetch_messages(self.device)
+        return len(received_messages(self.device))
+
+
+@dataclass
+class Room:
+    """Two relays, and whoever settled at one of them."""
+
+    clock: WoundClock = field(default_factory=WoundClock)
+    people: dict[str, Person] = field(default_factory=dict)
+    apps: dict[str, App] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._away: dict[str, App] = {}
+        for url in (HERE, THERE):
+            relay, _ = village_relay(url, self.clock, LoadedDice(url))
+            self.apps[url] = relay_app(relay)
+        self.honest = memory_courier(self.apps)
+
+    def __getitem__(self, name: str) -> Person:
+        return self.people[name]
+
+    def settles(self, name: str, url: str = HERE) -> Person:
+        vault, courier = MemoryVault(), MaliciousCourier(self.honest)
+        ledger = VaultLedger(vault)
+        device = Device(
+            self.clock,
+            LoadedDice(f"{name} {len(self.people)}"),
+            vault,
+            ledger,
+            courier,
+            read_picture,
+        )
+        set_up(name, url, device)
+        self.people[name] = Person(name, device, vault, courier)
+        return self.people[name]
+
+    def silence(self, url: str) -> None:
+        self._away[url] = self.apps.pop(url)
+
+    def back(self, url: str) -> None:
+        self.apps[url] = self._away.pop(url)

@@ -1,0 +1,100 @@
+"""Marked copies: one preparation, a different and clean file for each recipient."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.fingerprint.distance import distance
+from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.craft.media.picture import read_picture
+from entrenous.model.errors import Malformed
+from entrenous.model.ids import BlobId, RecipientId
+from entrenous.model.message import Copy
+from entrenous.model.picture import NotAPicture, TooSmallToMark
+from entrenous.model.secret import Secret
+from entrenous.send.copies import new_seed, prepare_original, remember, write_copy
+from entrenous.send.send import send_message
+from tests.send.room import SMALL, Room
+from tests.send.test_guard import draft
+
+
+def samples(data: bytes) -> np.ndarray:
+    return np.asarray(read_picture(data)).astype(int)
+
+
+def test_copies_differ_from_each_other_and_resemble_the_original(room: Room) -> None:
+    device = room["ana"].device
+    original = prepare_original(SMALL, None, device)
+    one, other = (write_copy(original, new_seed(device)) for _ in range(2))
+    assert one != other
+    for copy in (one, other):
+        assert 0 < np.abs(samples(copy) - samples(SMALL)).mean() < 4
+        near = distance(fingerprint(read_picture(copy)), fingerprint(original.picture))
+        assert near <= 31
+        assert copy != SMALL
+
+
+def test_the_same_seed_gives_the_same_copy_so_that_it_can_be_made_again(room: Room) -> None:
+    device = room["ana"].device
+    original = prepare_original(SMALL, None, device)
+    seed = new_seed(device)
+    assert write_copy(original, seed) == write_copy(original, Secret(seed.reveal()))
+
+
+def test_a_copy_has_the_format_and_the_size_that_were_asked_for(room: Room) -> None:
+    device = room["ana"].device
+    file = io.BytesIO()
+    Image.open(io.BytesIO(SMALL)).save(file, "PNG")
+    original = prepare_original(file.getvalue(), 100, device)
+    with Image.open(io.BytesIO(write_copy(original, new_seed(device)))) as copy:
+        assert (copy.format, max(copy.size)) == ("PNG", 100)
+    kept = remember(original, BlobId(bytes(16)), ())
+    assert (kept.size_px, kept.dither) == (100, original.dither)
+    assert kept.fingerprint == fingerprint(original.picture)
+
+
+def test_what_is_remembered_is_what_was_sent(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    (file,) = ben.opens_newest().files
+    (picture,) = next(ana.device.ledger.messages()).pictures
+    assert ana.device.vault.kept(picture.original) == SMALL
+    (copy,) = picture.copies
+    assert copy == Copy(RecipientId("ben"), copy.seed, sha256(file.data), ben.id, copy.device)
+
+
+def test_two_pictures_of_a_message_keep_their_order(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    file = io.BytesIO()
+    Image.open(io.BytesIO(SMALL)).transpose(Image.Transpose.ROTATE_90).save(file, "PNG")
+    both = replace(draft(ana, "ben", confirmed=("ben",)), files=(SMALL, file.getvalue()))
+    send_message(both, ana.device)
+    assert [one.media_type for one in ben.opens_newest().files] == ["image/jpeg", "image/png"]
+
+
+@pytest.mark.parametrize(
+    ("data", "error"), [(b"", NotAPicture), (b"GIF89a", Malformed), (SMALL[:500], Malformed)]
+)
+def test_what_is_no_picture_sends_nothing(
+    friends: Room, data: bytes, error: type[Exception]
+) -> None:
+    ana = friends["ana"]
+    before = {drawer: dict(records) for drawer, records in ana.vault._drawers.items()}
+    with pytest.raises(error):
+        send_message(
+            replace(draft(ana, "ben", confirmed=("ben",)), files=(SMALL, data)), ana.device
+        )
+    assert before == ana.vault._drawers
+    assert ana.vault._files == {}
+
+
+def test_a_picture_too_small_to_carry_a_mark_is_not_sent(friends: Room) -> None:
+    ana = friends["ana"]
+    small = replace(draft(ana, "ben", confirmed=("ben",)), size_px=40)
+    with pytest.raises(TooSmallToMark, match="64 pixels"):
+        send_message(small, ana.device)
+    assert list(ana.device.ledger.messages()) == []

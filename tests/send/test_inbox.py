@@ -1,0 +1,166 @@
+"""The inbox: what came, and how a message there ends: keys and files gone, for good."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.model.envelope import (
+    Expired,
+    NoSuchBlob,
+    NoSuchEnvelope,
+    RelayUnreachable,
+    TakenBack,
+    UsedUp,
+)
+from entrenous.model.letter import RecallNote
+from entrenous.model.message import InboxState, Received, UnknownMessage
+from entrenous.send.drawers import FINISH
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import ENDED, find_received, received_messages, settle, when_in_words
+from entrenous.send.obey import obey
+from entrenous.send.open import open_message
+from entrenous.send.recall import recall_message
+from entrenous.send.status import sent_messages
+from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.village.malicious_relay import failing
+
+
+@pytest.fixture
+def ben(friends: Room) -> Person:
+    """With one message from Ana that he has opened."""
+    friends["ana"].sends(SMALL, friends["ben"], days=2)
+    friends["ben"].opens_newest()
+    return friends["ben"]
+
+
+def newest(who: Person) -> Received:
+    return received_messages(who.device)[-1]
+
+
+@pytest.mark.parametrize("state", ENDED)
+def test_what_has_ended_has_no_keys_and_no_files(ben: Person, state: InboxState) -> None:
+    opened = newest(ben)
+    assert opened.kept in ben.vault._files
+    settle(opened, state, ben.device)
+    ended = newest(ben)
+    assert (ended.state, ended.manifest, ended.attempt, ended.kept) == (state, None, None, None)
+    assert opened.kept not in ben.vault._files
+    for drawer in ben.vault._drawers.values():
+        for record in drawer.values():
+            assert opened.manifest.secret.reveal() not in record  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        (InboxState.TAKEN_BACK, TakenBack),
+        (InboxState.EXPIRED, Expired),
+        (InboxState.USED_UP, UsedUp),
+    ],
+)
+def test_what_has_ended_never_opens_whatever_the_relay_says(
+    ben: Person, state: InboxState, error: type[Exception]
+) -> None:
+    settle(newest(ben), state, ben.device)
+    before = ben.courier.calls.copy()
+    with pytest.raises(error):
+        open_message(newest(ben).name, ben.device)
+    assert ben.courier.calls == before
+
+
+def test_an_opened_message_ends_when_its_time_has_come_also_without_a_relay(
+    friends: Room, ben: Person
+) -> None:
+    opened, name = newest(ben), newest(ben).name
+    friends.silence(HERE)
+    friends.clock.wind(days=1, hours=23)
+    assert open_message(name, ben.device).files
+    friends.clock.wind(hours=1)
+    with pytest.raises(Expired, match="27 November 2026"):
+        open_message(name, ben.device)
+    assert opened.kept not in ben.vault._files
+    assert newest(ben).state is InboxState.EXPIRED
+
+
+def test_messages_are_listed_oldest_first_and_found_by_name(friends: Room, ben: Person) -> None:
+    friends.clock.wind(hours=1)
+    second = friends["ana"].sends(SMALL, ben).name
+    fetch_messages(ben.device)
+    assert [one.sent_at for one in received_messages(ben.device)] == sorted(
+        one.sent_at for one in received_messages(ben.device)
+    )
+    assert find_received(second, ben.device) == newest(ben)
+    for nobody in ("", second.upper(), "1-no-such"):
+        with pytest.raises(UnknownMessage):
+            find_received(nobody, ben.device)
+
+
+def test_a_recall_by_somebody_who_did_not_send_it_changes_nothing(
+    friends: Room, ben: Person
+) -> None:
+    """Caro's program sends a note about Ana's message."""
+    caro = friends.settles("caro")
+    caro.adds(ben)
+    opened = newest(ben)
+    obey(RecallNote(opened.id), caro.id, ben.device)
+    assert newest(ben) == opened
+    obey(RecallNote(opened.id), opened.sender, ben.device)
+    assert newest(ben).state is InboxState.TAKEN_BACK
+
+
+def test_nobody_can_take_the_place_of_anothers_message(friends: Room, ben: Person) -> None:
+    """Two senders may use one message id; a co-recipient knows it and may be faster."""
+    first = newest(ben)
+    other = replace(first, sender=friends["ben"].id, name="9-quiet-heron")
+    settle(other, InboxState.WAITING, ben.device)
+    assert {one.name for one in received_messages(ben.device)} == {first.name, "9-quiet-heron"}
+
+
+def test_the_relay_lets_go_as_soon_as_it_answers_again(friends: Room) -> None:
+    """A relay that fell silent after giving the share out is told of it later."""
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben, opens=1)
+    with ben.courier.playing(finish=failing(RelayUnreachable(host="x"))):
+        assert ben.opens_newest().files
+    manifest = newest(ben).manifest
+    assert manifest is not None
+    token, blob = manifest.fetch_token, manifest.blobs[0].id
+    assert ben.device.courier.blob(HERE, blob, token)
+    fetch_messages(ben.device)
+    assert list(ben.device.vault.items(FINISH)) == []
+    with pytest.raises(NoSuchBlob):
+        ben.device.courier.blob(HERE, blob, token)
+
+
+def test_a_message_that_the_relay_has_lost_is_over(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    with (
+        ben.courier.playing(open_share=failing(NoSuchEnvelope())),
+        pytest.raises(Expired),
+    ):
+        ben.opens_newest()
+    assert newest(ben).state is InboxState.EXPIRED
+
+
+def test_recall_reaches_every_relay_that_answers(room: Room) -> None:
+    ana, ben, caro = room["ana"], room["ben"], room.settles("caro", THERE)
+    for other in (ben, caro):
+        ana.adds(other)
+    posted = ana.sends(SMALL, caro, ben)
+    for one in (ben, caro):
+        fetch_messages(one.device)
+    room.silence(THERE)
+    with pytest.raises(RelayUnreachable):
+        recall_message(posted.name, ana.device)
+    with pytest.raises(TakenBack):
+        ben.opens_newest()
+    room.back(THERE)
+    recall_message(posted.name, ana.device)
+    with pytest.raises(TakenBack):
+        caro.opens_newest()
+    assert {copy.state.value for copy in sent_messages(ana.device)[0].copies} == {"taken back"}
+
+
+def test_when_in_words() -> None:
+    assert when_in_words(None) == "an earlier day"

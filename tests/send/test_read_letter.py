@@ -1,0 +1,260 @@
+"""Every binding of a letter, swapped one at a time by somebody who holds the sender's own keys.
+
+The letters are sealed as the sender's program would, but for one wrong field, so nothing but the
+check of that field can refuse them. Afterwards the honest letter opens: a refusal moves nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.crypto.seal import seal_letter
+from entrenous.craft.wire.letter import write_body, write_header, write_info, write_sealed
+from entrenous.model.envelope import Waiting
+from entrenous.model.errors import Malformed, Unproven
+from entrenous.model.ids import EnvelopeId, MessageId
+from entrenous.model.letter import Address, Body, Header, Hello, NotBound, RecallNote
+from entrenous.model.peer import Peer
+from entrenous.model.secret import Secret
+from entrenous.send.drawers import PEER, peer_key, take
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letters import _address, _header, addressees, plain_outer
+from entrenous.send.people import contact_named, forget_contact, keep_contact
+from entrenous.send.prekeys import make_own_key
+from entrenous.send.read_letter import Letter, _check_new, read_letter
+from entrenous.send.self import who_am_i
+from entrenous.send.sessions import have_session
+from tests.send.room import SMALL, Person, Room
+
+Change = Callable[[Any], Any]
+
+
+def same(noun: Any) -> Any:
+    return noun
+
+
+@dataclass
+class Forge:
+    """Writes letters from one person to another, with what is asked for changed."""
+
+    sender: Person
+    reader: Person
+
+    def __post_init__(self) -> None:
+        device = self.sender.device
+        self.me = who_am_i(device)
+        (self.to,) = addressees(contact_named(self.reader.name, device))
+        have_session(self.to, device)
+        whose = peer_key(self.reader.id, self.to.key.device)
+        peer = take(Peer, PEER, whose, device.vault)
+        assert peer is not None
+        self.peer = peer
+        self.next_key = make_own_key(whose, self.me, device)
+
+    def letter(
+        self,
+        header: Change = same,
+        address: Change = same,
+        body: Body | None = None,
+        sent_body: Body | None = None,
+    ) -> Waiting:
+        """A letter whose header and address are changed before it is sealed around them."""
+        outer = plain_outer(self.sender.device)
+        encoded = write_body(body or RecallNote(MessageId(bytes(16))))
+        named = _header(encoded, self.peer, self.to, outer, self.me, self.next_key)
+        info = write_info(address(_address(self.peer, self.to, self.me)))
+        inside = encoded if sent_body is None else write_body(sent_body)
+        around, _ = seal_letter(
+            self.peer.sessions[0],
+            self.peer.seal_to.public,
+            info,
+            write_header(header(named)),
+            inside,
+        )
+        sealed = write_sealed(self.peer.seal_to.id, around)
+        return Waiting(outer.envelope, 1, sealed, outer.expires_at)
+
+    def read(self, waiting: Waiting) -> Letter:
+        """As fetching does it: all of its effect, or none."""
+        device = self.reader.device
+        with device.vault.together():
+            return read_letter(waiting, who_am_i(device), device)
+
+    def is_refused(self, waiting: Waiting, as_: type[Exception] = NotBound) -> None:
+        before = {name: dict(drawer) for name, drawer in self.reader.vault._drawers.items()}
+        with pytest.raises(as_):
+            self.read(waiting)
+        assert before == self.reader.vault._drawers
+
+
+@pytest.fixture(params=["first letter", "later letter"])
+def forge(request: pytest.FixtureRequest, friends: Room) -> Forge:
+    """Caro's first letter to Ben, after he knows her; or one of a long acquaintance."""
+    caro, ben = friends.settles("caro"), friends["ben"]
+    caro.adds(ben)
+    if request.param == "later letter":
+        caro.sends(SMALL, ben)
+        assert ben.received() == 1
+        ben.sends(SMALL, caro)
+        assert caro.received() == 1
+        return Forge(caro, ben)
+    # A session that begins anew, as when Caro's device lost hers; Ben still knows her card.
+    contact = contact_named("ben", caro.device)
+    forget_contact("ben", caro.device)
+    keep_contact(contact, caro.device)
+    return Forge(caro, ben)
+
+
+def test_the_honest_letter_opens_once(forge: Forge) -> None:
+    honest = forge.letter()
+    letter = forge.read(honest)
+    assert letter.person.id == forge.sender.id
+    assert letter.body == RecallNote(MessageId(bytes(16)))
+    forge.is_refused(honest)
+
+
+FIELDS: dict[str, Change] = {
+    "from person": lambda h: replace(h, from_person=bytes(32)),
+    "from device": lambda h: replace(h, from_device=bytes(16)),
+    "to person": lambda h: replace(h, to_person=h.from_person),
+    "to device": lambda h: replace(h, to_device=h.from_device),
+    "to epoch": lambda h: replace(h, to_epoch=h.to_epoch + 1),
+    "counter that was used": lambda h: replace(h, counter=h.counter - 1),
+    "next key that is none": lambda h: replace(
+        h, next_key=replace(h.next_key, public=b"\xff" * 1216)
+    ),
+    "curve25519": lambda h: replace(h, curve25519=bytes(31) + b"\x01"),
+    "envelope": lambda h: replace(h, envelope=EnvelopeId(bytes(16))),
+    "body": lambda h: replace(h, body_sha256=sha256(b"another")),
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_header_with_one_wrong_field_is_refused(forge: Forge, field: str) -> None:
+    forge.is_refused(forge.letter(header=FIELDS[field]))
+    forge.read(forge.letter())
+
+
+ADDRESSES: dict[str, Change] = {
+    "to person": lambda a: replace(a, to_person=bytes(32)),
+    "to device": lambda a: replace(a, to_device=bytes(16)),
+    "key": lambda a: replace(a, key=bytes(8)),
+    "epoch": lambda a: replace(a, epoch=a.epoch + 1),
+    "from": lambda a: replace(
+        a,
+        from_person=None if a.from_person else bytes(32),
+        from_device=None if a.from_device else bytes(16),
+    ),
+    "from device": lambda a: replace(
+        a, from_person=a.from_person or bytes(32), from_device=bytes(16)
+    ),
+}
+
+
+@pytest.mark.parametrize("field", ADDRESSES)
+def test_an_outside_with_one_wrong_field_is_refused(forge: Forge, field: str) -> None:
+    def wrong(address: Address) -> Address:
+        return ADDRESSES[field](address)  # type: ignore[no-any-return]
+
+    forge.is_refused(forge.letter(address=wrong))
+    forge.read(forge.letter())
+
+
+def test_another_body_than_the_header_names_is_refused(forge: Forge) -> None:
+    forge.is_refused(forge.letter(sent_body=RecallNote(MessageId(b"\x01" * 16))))
+    forge.read(forge.letter())
+
+
+def test_a_message_id_that_came_before_is_refused(forge: Forge) -> None:
+    first = forge.letter()
+    message = forge.read(first)
+    again = Forge(forge.sender, forge.reader)
+    assert again.peer.sent == forge.peer.sent
+    again.is_refused(
+        again.letter(
+            header=lambda h: replace(h, message=message.header.message, counter=h.counter + 1)
+        )
+    )
+
+
+def test_a_letter_written_under_an_older_card_is_refused(forge: Forge) -> None:
+    reader = forge.reader.device
+    contact = contact_named(forge.sender.name, reader)
+    keep_contact(replace(contact, person=replace(contact.person, epoch=2)), reader)
+    forge.is_refused(forge.letter())
+    forge.read(forge.letter(header=lambda h: replace(h, from_epoch=2)))
+
+
+def test_a_hello_must_carry_the_card_of_the_device_that_wrote_it(
+    forge: Forge, friends: Room
+) -> None:
+    others = who_am_i(friends["ana"].device).card
+    forge.is_refused(forge.letter(body=Hello(others, Secret(bytes(32)), None)))
+    own = forge.me.card
+    forge.is_refused(
+        forge.letter(body=Hello(own[:-1] + bytes([own[-1] ^ 1]), Secret(bytes(32)), None)),
+        as_=Unproven,
+    )
+    forge.is_refused(forge.letter(body=Hello(b"\xa0", Secret(bytes(32)), None)), as_=Malformed)
+    forge.read(forge.letter(body=Hello(own, Secret(bytes(32)), None)))
+
+
+def test_a_counter_may_be_skipped_and_come_late_but_not_too_late(forge: Forge) -> None:
+    def numbered(number: int) -> Waiting:
+        return forge.letter(header=lambda h: replace(h, counter=number))
+
+    start = forge.peer.sent
+    forge.read(numbered(start + 70))
+    fresh = Forge(forge.sender, forge.reader)
+    # The same session state again would be the same Olm message; so look at the window alone.
+    header = Header(*[None] * 13)  # type: ignore[arg-type]
+    whose = peer_key(forge.sender.id, who_am_i(forge.sender.device).key.device)
+    peer = take(Peer, PEER, whose, forge.reader.device.vault)
+    for number, new in ((start + 71, True), (start + 70, False), (start + 7, True)):
+        candidate = replace(
+            header,
+            counter=number,
+            from_person=fresh.sender.id,
+            message=MessageId(number.to_bytes(16, "big")),
+        )
+        if new:
+            _check_new(candidate, peer, forge.reader.device)
+        else:
+            with pytest.raises(NotBound):
+                _check_new(candidate, peer, forge.reader.device)
+    with pytest.raises(NotBound):
+        _check_new(replace(candidate, counter=start + 6), peer, forge.reader.device)
+
+
+@pytest.mark.parametrize("place", [0, 1, 8, 9, 500, 1128, 1129, 2000, -1])
+def test_a_letter_with_a_bit_turned_is_refused(forge: Forge, place: int) -> None:
+    honest = forge.letter()
+    turned = bytearray(honest.sealed)
+    turned[place] ^= 1
+    forge.is_refused(replace(honest, sealed=bytes(turned)), as_=(NotBound, Malformed))  # type: ignore[arg-type]
+    forge.read(honest)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 9, 1000, -1])
+def test_a_letter_that_was_cut_is_refused(forge: Forge, cut: int) -> None:
+    honest = forge.letter()
+    forge.is_refused(replace(honest, sealed=honest.sealed[:cut]), as_=Malformed)
+    forge.read(honest)
+
+
+def test_an_older_card_is_not_taken_from_a_hello(forge: Forge) -> None:
+    reader = forge.reader.device
+    contact = contact_named(forge.sender.name, reader)
+    newer = replace(contact, person=replace(contact.person, epoch=2))
+    keep_contact(newer, reader)
+    old = forge.letter(
+        body=Hello(forge.me.card, Secret(b"m" * 32), None),
+        header=lambda h: replace(h, from_epoch=2),
+    )
+    trick = {"waiting": lambda _honest, *a: [old] if a[-1] == 0 else []}
+    with forge.reader.courier.playing(**trick, acknowledge=lambda *_: None):
+        fetch_messages(reader)
+    assert contact_named(forge.sender.name, reader) == newer

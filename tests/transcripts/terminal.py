@@ -1,0 +1,147 @@
+"""Run sessions that are written down as text, and hold what is printed against what is written.
+
+A session is lines: ``$ `` begins a command, what follows is what it prints, ``[exit 4]`` its status
+and its end. Without one the status is 0 and the end is the next command. What a program draws anew
+each time is compared by the few rules of :class:`Reader`; everything else must be the same, letter
+by letter.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+NAME = re.compile(r"\b[1-9][0-9]*-[a-z]+-[a-z]+\b")  # a message's name, like 7-lunar-otter
+MOMENT = re.compile(r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z")
+PER_CENT = re.compile(r"\b([0-9]+) %")
+EXIT = re.compile(r"\[exit ([0-9]+)\]")
+LATITUDE_PER_CENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command as it is typed, the lines that it prints, and its exit status."""
+
+    typed: str
+    prints: tuple[str, ...]
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What a command really did."""
+
+    status: int
+    out: str
+    err: str
+
+
+def steps_of(lines: Iterable[str]) -> list[Step]:
+    """The commands of a session, in order."""
+    steps: list[Step] = []
+    ended = False
+    for line in lines:
+        if line.startswith("$ "):
+            steps.append(Step(line[2:], (), 0))
+        elif found := EXIT.fullmatch(line):
+            steps[-1] = Step(steps[-1].typed, steps[-1].prints, int(found[1]))
+            ended = True
+            continue
+        elif not ended:
+            steps[-1] = Step(steps[-1].typed, (*steps[-1].prints, line), steps[-1].status)
+        elif line:
+            raise ValueError(f"nothing is printed after the end of a command: {line}")
+        ended = ended and not line.startswith("$ ")
+    return steps
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """A terminal in a folder of its own, with a device's home and its passphrase."""
+
+    folder: Path
+    home: Path
+    passphrase: str = "seven small otters swim"
+
+    def types(self, line: str) -> Printed:
+        """Run ``[NAME=value ...] entrenous ...`` as a process, nobody at the keyboard."""
+        words = shlex.split(line)
+        settings: dict[str, str] = {}
+        while "=" in words[0]:
+            name, _, value = words.pop(0).partition("=")
+            settings[name] = value
+        if words[0] != "entrenous":
+            raise ValueError(f"only entrenous is run here, not {words[0]}")
+        done = subprocess.run(
+            [sys.executable, "-m", "entrenous", *words[1:]],
+            cwd=self.folder,
+            env={**self._surroundings(), **settings},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        return Printed(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def _surroundings(self) -> dict[str, str]:
+        ours = {name: text for name, text in os.environ.items() if "ENTRENOUS" not in name}
+        return {
+            **ours,
+            "ENTRENOUS_HOME": str(self.home),
+            "ENTRENOUS_PASSPHRASE": self.passphrase,
+            "COLUMNS": "100",
+            "NO_COLOR": "1",
+        }
+
+
+@dataclass(slots=True)
+class Reader:
+    """Remembers what the written words that vary stand for: the first time binds, later ones check.
+
+    A message's name, and a word in ``words``, stands for another one throughout the session. A
+    percentage may be off by ``LATITUDE_PER_CENT``, and one moment stands for any other. Nothing
+    else may differ.
+    """
+
+    words: dict[str, str] = field(default_factory=dict)
+
+    def says(self, written: str) -> str:
+        """A written line with everything that was bound so far in its place."""
+        bound = re.compile("|".join(map(re.escape, sorted(self.words, key=len, reverse=True))))
+        return bound.sub(lambda found: self.words[found[0]], written) if self.words else written
+
+    def differs(self, written: str, printed: str) -> str:
+        """Why a printed line is not the written one; empty when it is."""
+        for theirs, ours in zip(NAME.findall(written), NAME.findall(printed), strict=False):
+            if theirs not in self.words and ours not in self.words.values():
+                self.words[theirs] = ours
+        wanted = self.says(written)
+        if _without_figures(wanted) == _without_figures(printed) and _close(wanted, printed):
+            return ""
+        return f"written: {wanted}\nprinted: {printed}"
+
+    def differences(self, written: Iterable[str], printed: str) -> str:
+        """Why a whole output is not the written one; empty when it is."""
+        theirs, ours = list(written), printed.splitlines()
+        if len(theirs) != len(ours):
+            return f"{len(theirs)} lines are written, {len(ours)} were printed:\n{printed}"
+        pairs = zip(theirs, ours, strict=True)
+        return "\n".join(why for one, other in pairs if (why := self.differs(one, other)))
+
+
+def remembered(words: Mapping[str, str]) -> Reader:
+    """A reader who knows some words beforehand: folders and addresses."""
+    return Reader(dict(words))
+
+
+def _without_figures(line: str) -> str:
+    return PER_CENT.sub("N %", MOMENT.sub("then", line))
+
+
+def _close(wanted: str, printed: str) -> bool:
+    pairs = zip(PER_CENT.findall(wanted), PER_CENT.findall(printed), strict=True)
+    return all(abs(int(one) - int(other)) <= LATITUDE_PER_CENT for one, other in pairs)

@@ -1,0 +1,85 @@
+"""The README's terminal session, typed for real: what it shows is what the program prints."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from skimage import data
+
+from tests.transcripts.terminal import Reader, Terminal, remembered, steps_of
+
+ROOT = Path(__file__).parents[2]
+HOME = "/home/ana/.local/share/entrenous"  # as the README writes it
+
+
+def session() -> list[str]:
+    """The lines of the README's one console block."""
+    blocks = (ROOT / "README.md").read_text().split("```console\n")[1:]
+    assert len(blocks) == 1
+    return blocks[0].split("\n```")[0].splitlines()
+
+
+def photo(path: Path) -> None:
+    Image.fromarray(data.astronaut()).save(path, quality=95)
+
+
+def leak(copy: Path, path: Path) -> None:
+    """Somebody crops a copy to 71 % of its area, makes it smaller and saves it again."""
+    with Image.open(copy) as picture:
+        width, height = picture.size
+        cut = picture.crop((40, 30, 40 + int(0.84 * width), 30 + int(0.84 * height)))
+    cut.resize((400, 400)).save(path, quality=50)
+
+
+@pytest.mark.real
+def test_the_readme_tells_the_truth(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, tmp_path / "home")
+    reader = remembered({HOME: str(terminal.home)})
+    steps = steps_of(session())
+    photo(tmp_path / "beach.jpg")
+    for step in steps:
+        if "leaked.jpg" in step.typed:
+            leak(next(tmp_path.glob("copies/*-2.jpg")), tmp_path / "leaked.jpg")
+        printed = terminal.types(reader.says(step.typed))
+        assert printed.err == ""
+        assert reader.differences(step.prints, printed.out) == "", step.typed
+        assert printed.status == step.status, step.typed
+    assert {step.typed.split()[1] for step in steps} == {"setup", "mark", "trace"}
+
+
+@pytest.mark.parametrize(
+    ("written", "printed"),
+    [
+        ("message 7-lunar-otter; if one gets out", "message 3-calm-heron; if one got out"),
+        ("copies/7-lunar-otter-1.jpg  is for ben", "copies/3-calm-heron-1.jpg  is for caro"),
+        ("copies/7-lunar-otter-1.jpg  is for ben", "copies/photo-1.jpg  is for ben"),
+        ("your photo 7-lunar-otter, cropped to 71 %", "your photo 3-calm-heron, cropped to 40 %"),
+        ("your photo 7-lunar-otter, the whole of it", "your photo 3-calm-heron, cropped to 99 %"),
+        ("next: entrenous case open --from-trace 1", "next: entrenous case open --from-trace 2"),
+    ],
+)
+def test_a_readme_that_no_longer_tells_the_truth_is_caught(written: str, printed: str) -> None:
+    assert Reader().differs(written, printed) != ""
+
+
+def test_a_name_stands_for_one_other_name_all_along() -> None:
+    reader = Reader()
+    assert reader.differs("message 7-lunar-otter", "message 3-calm-heron") == ""
+    assert reader.differs("your photo 7-lunar-otter", "your photo 3-calm-heron") == ""
+    assert reader.differs("your photo 7-lunar-otter", "your photo 4-deep-fjord") != ""
+    assert reader.differs("your photo 8-happy-lark", "your photo 3-calm-heron") != ""
+
+
+def test_a_line_more_or_less_is_caught() -> None:
+    assert Reader().differences(("one", "two"), "one\n") != ""
+    assert Reader().differences(("one",), "one\ntwo\n") != ""
+    assert Reader().differences(("one", "two"), "one\ntwo\n") == ""
+
+
+def test_the_picture_in_the_readme_is_there_and_light() -> None:
+    shown = (ROOT / "docs" / "pictures" / "demo.png").read_bytes()
+    assert len(shown) < 300_000
+    with Image.open(io.BytesIO(shown)) as picture:
+        assert picture.format == "PNG"
+        assert picture.width >= 600

@@ -1,0 +1,178 @@
+"""Failures as a person meets them: each file of this folder is one scenario, typed for real.
+
+A file says what is there (``given:``, see GIVENS), then what is typed, what is printed and with
+which exit status it ends. What fails speaks on standard error alone; an answer, "nobody" among
+them, on standard output alone.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from skimage import data
+
+from tests.transcripts.terminal import Terminal, remembered, steps_of
+
+pytestmark = pytest.mark.real
+
+FOLDER = Path(__file__).parent
+FILES = sorted(FOLDER.glob("*.txt"))
+RELAY = "127.0.0.1:7801"  # as the transcripts write it
+HOME = "/home/ana/.local/share/entrenous"
+BOMB_SIDE_PX = 50_000
+
+
+@dataclass(slots=True)
+class World:
+    """A folder with a terminal in it, and a relay if there is one.
+
+    ``seeds`` is a folder of worlds that were made once; each scenario gets copies of its own.
+    """
+
+    terminal: Terminal
+    seeds: Path
+    relay: subprocess.Popen[bytes] | None = None
+    words: dict[str, str] = field(default_factory=dict)
+
+    def put(self, name: str, content: bytes) -> None:
+        (self.terminal.folder / name).write_bytes(content)
+
+    def done(self, line: str) -> str:
+        printed = self.terminal.types(line)
+        assert printed.status == 0, printed.err
+        return printed.out
+
+    def grow(self, seed: str, make: Callable[["World"], None]) -> None:
+        """Make a world in its folder the first time, and copy what is in it from then on."""
+        place = self.seeds / seed
+        if not place.exists():
+            place.mkdir()
+            made = World(Terminal(place, place / "ana"), self.seeds)
+            try:
+                make(made)
+            finally:
+                made.stop_relay()
+        shutil.copytree(place, self.terminal.folder, dirs_exist_ok=True)
+
+    def start_relay(self) -> str:
+        """Start it where it was before, if it was; its address."""
+        known = self.terminal.folder / "relay.url"
+        host = known.read_text().removeprefix("http://") if known.exists() else "127.0.0.1:0"
+        command = [sys.executable, "-m", "entrenous", "relay", "run", "--json"]
+        where = ["--data", str(self.terminal.folder / "relay"), "--listen", host]
+        self.relay = subprocess.Popen([*command, *where], stdout=subprocess.PIPE)
+        assert self.relay.stdout is not None
+        url = str(json.loads(self.relay.stdout.readline())["url"])
+        known.write_text(url)
+        return url
+
+    def stop_relay(self) -> None:
+        if self.relay is not None:
+            self.relay.terminate()
+            self.relay.communicate(timeout=20)
+            self.relay = None
+
+
+def jpeg(name: str) -> bytes:
+    file = BytesIO()
+    Image.fromarray(getattr(data, name)()).save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
+def bomb() -> bytes:
+    """A whole PNG of 50,000 x 50,000 black pixels in a few hundred kilobytes."""
+    packer = zlib.compressobj(1)
+    row = bytes(1 + BOMB_SIDE_PX // 8) * 1000
+    packed = b"".join(packer.compress(row) for _ in range(BOMB_SIDE_PX // 1000)) + packer.flush()
+    side = BOMB_SIDE_PX.to_bytes(4, "big")
+    chunks = ((b"IHDR", side + side + bytes([1, 0, 0, 0, 0])), (b"IDAT", packed), (b"IEND", b""))
+    body = (
+        len(held).to_bytes(4, "big") + kind + held + zlib.crc32(kind + held).to_bytes(4, "big")
+        for kind, held in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
+
+
+def offline_ana(world: World) -> None:
+    world.done("entrenous setup --offline --name ana")
+
+
+def ana_and_ben(world: World) -> None:
+    url = world.start_relay()
+    world.done(f"entrenous setup --name ana --relay {url}")
+    world.done(f"ENTRENOUS_HOME=ben entrenous setup --name ben --relay {url}")
+    link = json.loads(world.done("ENTRENOUS_HOME=ben entrenous invite --json"))["link"]
+    world.done(f"entrenous person add {link} --as ben")
+
+
+def without_relay(world: World) -> None:
+    world.grow("two people", ana_and_ben)
+    url = (world.terminal.folder / "relay.url").read_text()
+    world.words[RELAY] = url.removeprefix("http://")
+
+
+def with_relay(world: World) -> None:
+    without_relay(world)
+    world.start_relay()
+
+
+GIVENS: dict[str, Callable[[World], object]] = {
+    "ana's device, set up offline": lambda w: w.grow("offline", offline_ana),
+    "ana and ben at one relay; ana has added ben": with_relay,
+    "ana and ben at one relay, which has stopped; ana has added ben": without_relay,
+    "beach.jpg, a photo": lambda w: w.put("beach.jpg", jpeg("astronaut")),
+    "copies of beach.jpg, marked for ben and caro": lambda w: w.done(
+        "entrenous mark beach.jpg --to ben --to caro --out copies"
+    ),
+    "other.jpg, another photo": lambda w: w.put("other.jpg", jpeg("coffee")),
+    "letter.jpg, which is no picture": lambda w: w.put("letter.jpg", b"Dear Caro,\n"),
+    "cut.jpg, half of a photo": lambda w: w.put("cut.jpg", jpeg("chelsea")[:12_000]),
+    "bomb.png, 50,000 x 50,000 pixels": lambda w: w.put("bomb.png", bomb()),
+}
+
+
+@pytest.fixture(scope="session")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("seeds")
+
+
+@pytest.fixture
+def world(tmp_path: Path, seeds: Path) -> Iterator[World]:
+    world = World(Terminal(tmp_path, tmp_path / "ana"), seeds)
+    world.words[HOME] = str(world.terminal.home)
+    yield world
+    world.stop_relay()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_transcript(file: Path, world: World) -> None:
+    head, _, session = file.read_text().partition("\n\n")
+    for line in head.splitlines():
+        if line.startswith("given: "):
+            GIVENS[line.removeprefix("given: ")](world)
+    reader = remembered(world.words)
+    steps = steps_of(session.splitlines())
+    assert steps
+    for step in steps:
+        printed = world.terminal.types(reader.says(step.typed))
+        assert printed.status == step.status, printed
+        spoke, silent = (printed.out, printed.err)[:: 1 if step.status in {0, 1} else -1]
+        assert silent == "", step.typed
+        assert reader.differences(step.prints, spoke) == "", step.typed
+
+
+def test_every_family_of_failure_has_a_transcript() -> None:
+    statuses = {
+        step.status
+        for file in FILES
+        for step in steps_of(file.read_text().partition("\n\n")[2].splitlines())
+    }
+    assert {1, 2, 3, 4, 6, 7} <= statuses

@@ -1,0 +1,91 @@
+"""A device that dies at a chosen moment: before a change of its vault, before or after a call."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from entrenous.adapters.ledger import VaultLedger
+from entrenous.ports import Device
+
+CHANGES: Final = ("put", "drop", "keep", "forget")
+
+
+class Crash(BaseException):
+    """The process ends here; no handler of the program's may catch it."""
+
+
+@dataclass
+class Fuse:
+    """Burns down by one at each moment, and the process dies with it."""
+
+    left: int
+
+    def burn(self) -> None:
+        if self.left == 0:
+            raise Crash
+        self.left -= 1
+
+
+class DyingVault:
+    """A vault whose process may die before any change, and before and after a transaction."""
+
+    def __init__(self, vault: Any, fuse: Fuse) -> None:
+        self._vault = vault
+        self._fuse = fuse
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        with self._vault.together():
+            yield
+            self._fuse.burn()  # at the very end, not committed yet
+        self._fuse.burn()
+
+    def __getattr__(self, call: str) -> Callable[..., Any]:
+        real: Callable[..., Any] = getattr(self._vault, call)
+        if call not in CHANGES:
+            return real
+
+        def change(*arguments: Any) -> Any:
+            self._fuse.burn()
+            return real(*arguments)
+
+        return change
+
+
+class DyingCourier:
+    """A courier whose process may die before a request leaves, and before its answer is heard."""
+
+    def __init__(self, courier: Any, fuse: Fuse) -> None:
+        self._courier = courier
+        self._fuse = fuse
+
+    def __getattr__(self, call: str) -> Callable[..., Any]:
+        def request(*arguments: Any) -> Any:
+            self._fuse.burn()
+            answer = getattr(self._courier, call)(*arguments)
+            self._fuse.burn()
+            return answer
+
+        return request
+
+
+def dying(device: Device, moments: int) -> Device:
+    """The same device, which dies after so many moments."""
+    fuse = Fuse(moments)
+    vault = DyingVault(device.vault, fuse)
+    return replace(
+        device,
+        vault=vault,
+        ledger=VaultLedger(vault),
+        courier=DyingCourier(device.courier, fuse),
+    )
+
+
+def survived(work: Callable[[Device], object], device: Device, moments: int) -> bool:
+    """Run the work on a device that dies after so many moments; False if it did."""
+    try:
+        work(dying(device, moments))
+    except Crash:
+        return False
+    return True

@@ -1,0 +1,247 @@
+"""The device dies at every moment of every verb, one after the other, and goes on with its vault.
+
+All of a verb's crashes happen to the same people, in a row, so that what one of them leaves behind
+is there at the next.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+
+import pytest
+
+from entrenous.model.envelope import EnvelopeState, TakenBack, UsedUp
+from entrenous.model.ids import RecipientId
+from entrenous.model.message import Draft, InboxState, Policy, Received
+from entrenous.ports import Device
+from entrenous.send.drawers import ASIDE, CHORE, FINISH, GREET, OUTBOX
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import find_received, received_messages
+from entrenous.send.invite import add_person, make_invite
+from entrenous.send.open import open_message
+from entrenous.send.people import contact_named, contacts
+from entrenous.send.recall import recall_message
+from entrenous.send.send import send_message
+from entrenous.send.status import sent_messages
+from tests.send.room import SMALL, Person, Room
+from tests.village.crashes import survived
+
+
+@pytest.fixture
+def ana(friends: Room) -> Person:
+    return friends["ana"]
+
+
+@pytest.fixture
+def ben(friends: Room) -> Person:
+    return friends["ben"]
+
+
+@pytest.fixture
+def friends() -> Room:
+    room = Room()
+    room.settles("ana").adds(room.settles("ben"))
+    return room
+
+
+def until_it_survives(work: Callable[[int], bool]) -> int:
+    """Run work with one moment more each time, until it does not die; how often it died."""
+    return next(moments for moments in count() if work(moments))
+
+
+def nothing_is_left_over(*people: Person) -> bool:
+    """No letter was unreadable, and nothing waits to be done."""
+    drawers = (ASIDE, OUTBOX, CHORE, GREET, FINISH)
+    return not any(list(one.device.vault.items(name)) for one in people for name in drawers)
+
+
+def draft(*, opens: int | None = None, after: Device) -> Draft:
+    policy = Policy(after.clock.now() + timedelta(days=7), opens)
+    name = RecipientId("ben")
+    return Draft((SMALL,), (name,), policy, confirmed=frozenset([name]))
+
+
+def called(name: str, who: Person) -> Received:
+    return find_received(name, who.device)
+
+
+def names(who: Person) -> list[str]:
+    fetch_messages(who.device)
+    return [one.name for one in received_messages(who.device)]
+
+
+def both_still_write(ana: Person, ben: Person) -> bool:
+    """A ratchet that had run twice from one state would make one of these unreadable."""
+    before = len(names(ana)), len(names(ben))
+    ana.sends(SMALL, ben)
+    ben.sends(SMALL, ana)
+    after = len(names(ana)), len(names(ben))
+    return after == (before[0] + 1, before[1] + 1) and nothing_is_left_over(ana, ben)
+
+
+def test_sending(ana: Person, ben: Person) -> None:
+    def once(moments: int) -> bool:
+        known = {message.name for message in ana.device.ledger.messages()}
+        had = set(names(ben))
+        lived = survived(
+            lambda device: send_message(draft(after=device), device), ana.device, moments
+        )
+        recorded = {message.name for message in ana.device.ledger.messages()} - known
+        fetch_messages(ana.device)  # what waits goes out with the next command
+        came = set(names(ben)) - had
+        assert came == recorded, f"after {moments} moments"
+        assert len(came) <= 1
+        for name in came:
+            assert open_message(name, ben.device).files
+        assert nothing_is_left_over(ana, ben)
+        return lived
+
+    assert until_it_survives(once) > 15
+    assert both_still_write(ana, ben)
+    for sent in sent_messages(ana.device):
+        assert all(copy.acknowledged for copy in sent.copies)
+
+
+def test_fetching(ana: Person, ben: Person) -> None:
+    def once(moments: int) -> bool:
+        had = set(names(ben))
+        sent = {ana.sends(SMALL, ben).name for _ in range(2)}
+        lived = survived(fetch_messages, ben.device, moments)
+        assert set(names(ben)) - had == sent, f"after {moments} moments"
+        for name in sent:
+            assert open_message(name, ben.device).files
+        assert nothing_is_left_over(ana, ben)
+        return lived
+
+    assert until_it_survives(once) > 15
+    assert both_still_write(ana, ben)
+
+
+def test_opening_what_may_be_opened_once(ana: Person, ben: Person) -> None:
+    def once(moments: int) -> bool:
+        name = ana.sends(SMALL, ben, opens=1).name
+        fetch_messages(ben.device)
+        before = called(name, ben)
+        lived = survived(lambda device: open_message(name, device), ben.device, moments)
+        assert open_message(name, ben.device).files, f"after {moments} moments"
+        fetch_messages(ben.device)
+        copy = next(
+            copy
+            for sent in sent_messages(ana.device)
+            for copy in sent.copies
+            if sent.message.name == name
+        )
+        status = ana.device.courier.state(copy.relay_url, copy.envelope, copy.withdraw_token)
+        assert (status.state, status.opened) == (EnvelopeState.OPENED, 1)
+        assert before.manifest is not None
+        for attempt in (bytes(16), called(name, ben).attempt or bytes(16)):
+            with pytest.raises(UsedUp):
+                ben.device.courier.open_share(
+                    copy.relay_url, copy.envelope, before.manifest.open_token, attempt
+                )
+        assert nothing_is_left_over(ana, ben)
+        return lived
+
+    assert until_it_survives(once) > 8
+    assert both_still_write(ana, ben)
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["unopened", "opened"])
+def test_taking_back(ana: Person, ben: Person, *, opened: bool) -> None:
+    def once(moments: int) -> bool:
+        name = ana.sends(SMALL, ben).name
+        fetch_messages(ben.device)
+        if opened:
+            open_message(name, ben.device)
+        kept = called(name, ben).kept
+        lived = survived(lambda device: recall_message(name, device), ana.device, moments)
+        fetch_messages(ana.device)
+        if any(
+            copy.state is EnvelopeState.TAKEN_BACK
+            for sent in sent_messages(ana.device)
+            for copy in sent.copies
+            if sent.message.name == name
+        ):
+            # That much was done; the note, if one is due, went out with the next command.
+            fetch_messages(ben.device)
+            assert refused(name, ben) or opened, f"after {moments} moments"
+        recall_message(name, ana.device)
+        fetch_messages(ben.device)
+        assert refused(name, ben), f"after {moments} moments"
+        assert called(name, ben).state is InboxState.TAKEN_BACK
+        assert kept not in ben.vault._files
+        assert nothing_is_left_over(ana, ben)
+        return lived
+
+    assert until_it_survives(once) > 10
+    assert both_still_write(ana, ben)
+
+
+def refused(name: str, who: Person) -> bool:
+    try:
+        open_message(name, who.device)
+    except TakenBack:
+        return True
+    return False
+
+
+def test_obeying(ana: Person, ben: Person) -> None:
+    """Ben's device dies while it takes in that a message was taken back."""
+
+    def once(moments: int) -> bool:
+        name = ana.sends(SMALL, ben).name
+        fetch_messages(ben.device)
+        open_message(name, ben.device)
+        kept = called(name, ben).kept
+        recall_message(name, ana.device)
+        lived = survived(fetch_messages, ben.device, moments)
+        fetch_messages(ben.device)
+        assert refused(name, ben), f"after {moments} moments"
+        assert kept not in ben.vault._files
+        assert nothing_is_left_over(ana, ben)
+        return lived
+
+    assert until_it_survives(once) > 8
+    assert both_still_write(ana, ben)
+
+
+def test_adding_somebody(friends: Room, ana: Person, ben: Person) -> None:
+    def once(moments: int) -> bool:
+        dan = friends.settles(f"dan {moments}")
+        link = make_invite(dan.device)
+        lived = survived(lambda device: add_person(link, dan.name, device), ana.device, moments)
+        known = [contact.name for contact in contacts(ana.device)]
+        add_person(link, dan.name, ana.device)
+        assert contact_named(dan.name, ana.device).verified
+        assert known.count(dan.name) <= 1
+        for one in (ana, dan, ana, dan):
+            fetch_messages(one.device)
+        ana.sends(SMALL, dan)
+        dan.sends(SMALL, ana)
+        assert dan.opens_newest().files, f"after {moments} moments"
+        assert ana.opens_newest().files, f"after {moments} moments"
+        assert nothing_is_left_over(ana, dan)
+        return lived
+
+    assert until_it_survives(once) > 15
+    assert both_still_write(ana, ben)
+
+
+def test_being_added(friends: Room, ana: Person, ben: Person) -> None:
+    """Ben's device dies while it takes in a guest and greets her back."""
+
+    def once(moments: int) -> bool:
+        dan = friends.settles(f"dan {moments}")
+        add_person(make_invite(ben.device), "ben", dan.device)
+        lived = survived(fetch_messages, ben.device, moments)
+        for one in (ben, dan, ben, dan):
+            fetch_messages(one.device)
+        dan.sends(SMALL, ben)
+        ben.sends(SMALL, dan)
+        assert ben.opens_newest().files, f"after {moments} moments"
+        assert dan.opens_newest().files, f"after {moments} moments"
+        assert nothing_is_left_over(ben, dan)
+        return lived
+
+    assert until_it_survives(once) > 15
+    assert both_still_write(ana, ben)

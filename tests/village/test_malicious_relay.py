@@ -1,0 +1,492 @@
+"""A relay that lies, loses and swaps: nothing opens that must not, nothing honest is lost.
+
+Each test lets the relay misbehave for a while and then be honest again: what honest people sent
+must be there then.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.model.card import BadPrekey
+from entrenous.model.envelope import (
+    EnvelopeState,
+    EnvelopeStatus,
+    NoSuchBlob,
+    NotUnderstood,
+    RelayUnreachable,
+    SendToken,
+    TakenBack,
+    TooMany,
+    Waiting,
+    WrongToken,
+)
+from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import EnvelopeId
+from entrenous.model.letter import BlobChanged, Content, DoesNotOpen
+from entrenous.model.message import InboxState
+from entrenous.model.person import BadSignature
+from entrenous.model.secret import Secret
+from entrenous.send.drawers import ASIDE
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.invite import add_person, make_invite
+from entrenous.send.open import open_message
+from entrenous.send.people import contact_named, contacts
+from entrenous.send.recall import recall_message
+from entrenous.send.self import who_am_i
+from entrenous.send.status import sent_messages
+from tests.send.room import SMALL, Person, Room
+from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
+
+
+@pytest.fixture
+def room() -> Room:
+    """Ana knows Ben and Caro, and they her."""
+    room = Room()
+    ana = room.settles("ana")
+    for name in ("ben", "caro"):
+        ana.adds(room.settles(name))
+    return room
+
+
+@pytest.fixture
+def ana(room: Room) -> Person:
+    return room["ana"]
+
+
+@pytest.fixture
+def ben(room: Room) -> Person:
+    return room["ben"]
+
+
+def opened(who: Person) -> list[Content]:
+    """Everything that opens for somebody, oldest first."""
+    fetch_messages(who.device)
+    return [open_message(one.name, who.device) for one in received_messages(who.device)]
+
+
+def aside(who: Person) -> int:
+    return len(list(who.device.vault.items(ASIDE)))
+
+
+def pages(change: Callable[[list[Waiting]], list[Waiting]]) -> Trick:
+    return changed(change)
+
+
+# --- letters on their way -----------------------------------------------------------------------
+
+
+def test_letters_that_are_held_back_arrive_later(ana: Person, ben: Person) -> None:
+    for _ in range(3):
+        ana.sends(SMALL, ben)
+    for kept in (slice(0), slice(1)):
+        with ben.courier.playing(waiting=pages(lambda page, kept=kept: page[kept])):
+            fetch_messages(ben.device)
+    assert len(opened(ben)) == 3
+
+
+def test_a_letter_that_is_left_out_arrives_when_it_is_shown(ana: Person, ben: Person) -> None:
+    """The relay hides the first of three, and takes its absence for no answer."""
+    for _ in range(3):
+        ana.sends(SMALL, ben)
+    with ben.courier.playing(waiting=pages(lambda page: page[1:])):
+        assert ben.received() == 2
+    assert len(opened(ben)) == 3
+
+
+def test_letters_in_another_order_all_arrive(ana: Person, ben: Person) -> None:
+    for _ in range(5):
+        ana.sends(SMALL, ben)
+    with ben.courier.playing(waiting=pages(lambda page: page[::-1])):
+        assert ben.received() == 5
+    assert (len(opened(ben)), aside(ben)) == (5, 0)
+
+
+def test_both_write_at_once_and_all_of_it_arrives_in_any_order(ana: Person, ben: Person) -> None:
+    for _ in range(2):
+        for one, other in ((ana, ben), (ben, ana)):
+            for _ in range(2):
+                one.sends(SMALL, other)
+        for one in (ana, ben):
+            with one.courier.playing(waiting=pages(lambda page: page[::-1])):
+                fetch_messages(one.device)
+    assert (len(opened(ana)), len(opened(ben))) == (4, 4)
+    assert (aside(ana), aside(ben)) == (0, 0)
+
+
+def test_letters_that_are_shown_again_and_again_count_once(ana: Person, ben: Person) -> None:
+    ana.sends(SMALL, ben)
+    ana.sends(SMALL, ben)
+    with ben.courier.playing(
+        waiting=pages(lambda page: [*page, *page]), acknowledge=lambda *_: None
+    ):
+        for _ in range(2):
+            assert ben.received() == 2
+    assert (len(opened(ben)), aside(ben)) == (2, 0)
+
+
+def test_a_relay_that_never_ends_its_list_does_not_hold_a_device_for_ever(
+    ana: Person, ben: Person
+) -> None:
+    ana.sends(SMALL, ben)
+    with ben.courier.playing(
+        waiting=lambda honest, *a: honest(*a[:-1], 0), acknowledge=lambda *_: None
+    ):
+        assert ben.received() == 1
+    ana.sends(SMALL, ben)
+    assert len(opened(ben)) == 2
+
+
+def test_an_old_letter_under_a_new_number_is_not_taken_in_again(ana: Person, ben: Person) -> None:
+    ana.sends(SMALL, ben)
+    seen: list[Waiting] = []
+
+    def noted(page: list[Waiting]) -> list[Waiting]:
+        seen.extend(page)
+        return page
+
+    with ben.courier.playing(waiting=pages(noted)):
+        fetch_messages(ben.device)
+    replayed = [replace(one, id=EnvelopeId(bytes(15) + b"\x01"), sequence=99) for one in seen]
+    ana.sends(SMALL, ben)
+    with ben.courier.playing(waiting=pages(lambda page: [*replayed, *page] if page else [])):
+        fetch_messages(ben.device)
+    assert (len(opened(ben)), aside(ben)) == (2, 1)
+
+
+def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
+    room: Room, ana: Person, ben: Person
+) -> None:
+    caro = room["caro"]
+    caro.adds(ben)
+    before = aside(ben)
+    ana.sends(SMALL, ben)
+    caro.sends(SMALL, ben)
+
+    def swapped(page: list[Waiting]) -> list[Waiting]:
+        letters = [one.sealed for one in page][::-1]
+        return [replace(one, sealed=sealed) for one, sealed in zip(page, letters, strict=True)]
+
+    with ben.courier.playing(waiting=pages(swapped), acknowledge=lambda *_: None):
+        assert ben.received() == 0
+    assert aside(ben) == before + 2
+    ana.sends(SMALL, ben)
+    caro.sends(SMALL, ben)
+    assert len(opened(ben)) == 2
+
+
+def test_a_letter_for_somebody_else_opens_nothing(room: Room, ana: Person, ben: Person) -> None:
+    ana.sends(SMALL, room["caro"])
+    home = who_am_i(room["caro"].device).home
+    (for_caro,) = room.honest.waiting(home.relay_url, home.mailbox, home.owner, 0)
+    with ben.courier.playing(
+        waiting=lambda _honest, *a: [for_caro] if a[-1] == 0 else [], acknowledge=lambda *_: None
+    ):
+        assert ben.received() == 0
+    assert aside(ben) == 1
+    assert len(opened(room["caro"])) == 1
+
+
+@pytest.mark.parametrize("place", [0, 4, 200, 1500, -1])
+def test_a_letter_with_a_bit_turned_stops_none_behind_it(
+    ana: Person, ben: Person, place: int
+) -> None:
+    for _ in range(3):
+        ana.sends(SMALL, ben)
+
+    def first_turned(page: list[Waiting]) -> list[Waiting]:
+        return [replace(page[0], sealed=flipped(page[0].sealed, place)), *page[1:]] if page else []
+
+    with ben.courier.playing(waiting=pages(first_turned)):
+        assert ben.received() == 2
+    assert (len(opened(ben)), aside(ben)) == (2, 1)
+    ana.sends(SMALL, ben)
+    assert len(opened(ben)) == 3
+
+
+@pytest.mark.parametrize("junk", [b"", b"\x01", b"\x00" * 3000, b"\x01" + b"k" * 3184])
+def test_junk_in_the_mailbox_stops_nothing(ana: Person, ben: Person, junk: bytes) -> None:
+    ana.sends(SMALL, ben)
+
+    def with_junk(page: list[Waiting]) -> list[Waiting]:
+        return [replace(page[0], id=EnvelopeId(b"j" * 16), sealed=junk), *page] if page else []
+
+    with ben.courier.playing(waiting=pages(with_junk)):
+        assert ben.received() == 1
+    assert len(opened(ben)) == 1
+
+
+@pytest.mark.parametrize("call", ["post", "bring_blob"])
+def test_what_was_taken_but_not_acknowledged_arrives_once(
+    ana: Person, ben: Person, call: str
+) -> None:
+    def mute(honest: Honest, *arguments: Any) -> None:
+        honest(*arguments)
+        raise RelayUnreachable(host="x")
+
+    with ana.courier.playing(**{call: mute}), pytest.raises(RelayUnreachable):
+        ana.sends(SMALL, ben)
+    fetch_messages(ana.device)
+    assert (len(opened(ben)), aside(ben)) == (1, 0)
+
+
+def test_a_letter_that_a_newer_key_has_overtaken_is_lost_as_the_specification_says(
+    ana: Person, ben: Person
+) -> None:
+    """docs/spec/letter.md section 5: a letter sealed to one key deletes the older ones."""
+    ana.sends(SMALL, ben)
+    with ben.courier.playing(waiting=pages(lambda _: [])):
+        ben.sends(SMALL, ana)  # his next key
+    fetch_messages(ana.device)
+    ana.sends(SMALL, ben)
+    with ben.courier.playing(waiting=pages(lambda page: page[::-1])):
+        assert ben.received() == 1
+    assert aside(ben) == 1
+    ana.sends(SMALL, ben)
+    assert len(opened(ben)) == 2
+
+
+def test_what_was_acknowledged_and_thrown_away_is_the_relays_to_lose(
+    ana: Person, ben: Person
+) -> None:
+    """Nobody can undo that; but what follows arrives, and its sender sees what became of it."""
+    with ana.courier.playing(post=lambda *_: None):
+        ana.sends(SMALL, ben)
+    ana.sends(SMALL, ben)
+    assert len(opened(ben)) == 1
+    lost, _ = sorted(sent_messages(ana.device), key=lambda sent: sent.copies[0].state.value)
+    assert lost.copies[0].state is EnvelopeState.EXPIRED  # "the relay holds no such message"
+
+
+def test_an_acknowledgement_that_is_not_heard_changes_nothing(ana: Person, ben: Person) -> None:
+    ana.sends(SMALL, ben)
+    with (
+        ben.courier.playing(acknowledge=failing(RelayUnreachable(host="x"))),
+        pytest.raises(RelayUnreachable),
+    ):
+        fetch_messages(ben.device)
+    assert (len(opened(ben)), aside(ben)) == (1, 0)
+
+
+# --- keys ---------------------------------------------------------------------------------------
+
+
+def bundle_of(honest: Honest, victim: Person, url: str) -> Any:
+    """What the relay would hand out for another device, whose owner it need not ask."""
+    me = who_am_i(victim.device)
+    token = Secret(b"t" * 32)
+    granted = SendToken(lock_of(token), None, None)
+    victim.device.courier.register_token(url, me.home.mailbox, me.home.owner, granted)
+    return honest(url, me.home.mailbox, token, me.key.device)
+
+
+SWAPS: dict[str, Callable[[Any, Any], Any]] = {
+    "all of another's": lambda _hers, other: other,
+    "another's X-Wing key": lambda hers, other: replace(hers, xwing=other.xwing),
+    "another's one-time key": lambda hers, other: replace(hers, one_time=other.one_time),
+    "another's fallback key": lambda hers, other: replace(
+        hers, one_time=None, fallback=other.fallback
+    ),
+    "a one-time key for the X-Wing key": lambda hers, _: replace(hers, xwing=hers.one_time),
+    "the fallback key as one-time key": lambda hers, _: replace(hers, one_time=hers.fallback),
+    "a bit of the X-Wing key": lambda hers, _: replace(hers, xwing=flipped(hers.xwing, 100)),
+    "a bit of its signature": lambda hers, _: replace(hers, xwing=flipped(hers.xwing)),
+    "a bit of the one-time key": lambda hers, _: replace(hers, one_time=flipped(hers.one_time, 40)),
+    "nothing": lambda hers, _: replace(hers, one_time=b"", xwing=b""),
+}
+
+
+@pytest.mark.parametrize("swap", SWAPS)
+def test_keys_that_are_not_of_that_device_are_not_sealed_to(room: Room, swap: str) -> None:
+    ben, dan, mallory = room["ben"], room.settles("dan"), room["caro"]
+
+    def swapped(honest: Honest, url: str, *arguments: Any) -> Any:
+        return SWAPS[swap](honest(url, *arguments), bundle_of(honest, mallory, url))
+
+    link = make_invite(ben.device)
+    with (
+        dan.courier.playing(claim_prekeys=swapped),
+        pytest.raises((BadSignature, BadPrekey)),
+    ):
+        add_person(link, "ben", dan.device)
+    assert contacts(dan.device) == ()
+    assert dan.courier.calls["post"] == 0
+    add_person(link, "ben", dan.device)
+    fetch_messages(ben.device)
+    fetch_messages(dan.device)
+    dan.sends(SMALL, ben)
+    assert len(opened(ben)) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [NotUnderstood(), TooMany(retry_after_s=60), WrongToken(), RelayUnreachable(host="x")]
+)
+def test_nobody_is_half_added_by_a_relay_that_refuses(room: Room, error: EntrenousError) -> None:
+    ben, dan = room["ben"], room.settles("dan")
+    link = make_invite(ben.device)
+    for call in ("card", "claim_prekeys"):
+        with dan.courier.playing(**{call: failing(error)}), pytest.raises(type(error)):
+            add_person(link, "ben", dan.device)
+        assert contacts(dan.device) == ()
+    add_person(link, "ben", dan.device)
+
+
+# --- content ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", ["same", "cut", "longer", "none"])
+def test_other_bytes_than_were_sent_open_nothing(ana: Person, ben: Person, size: str) -> None:
+    ana.sends(SMALL, ben, opens=1)
+    changes = {
+        "same": lambda blob: flipped(blob, 3000),
+        "cut": lambda blob: blob[:-1],
+        "longer": lambda blob: blob + b"\0",
+        "none": lambda _: b"",
+    }
+    with ben.courier.playing(blob=changed(changes[size])), pytest.raises(BlobChanged):
+        opened(ben)
+    assert ben.courier.calls["open_share"] == 0  # nothing was used up
+    assert len(opened(ben)) == 1
+
+
+def test_the_files_of_two_messages_that_were_swapped_open_neither(ana: Person, ben: Person) -> None:
+    ana.sends(SMALL, ben)
+    ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    one, two = (message.manifest for message in received_messages(ben.device))
+    assert one is not None
+    assert two is not None
+
+    def swapped(honest: Honest, url: str, blob: bytes, _token: Secret) -> bytes:
+        other = two if blob == one.blobs[0].id else one
+        return honest(url, other.blobs[0].id, other.fetch_token)  # type: ignore[no-any-return]
+
+    for message in received_messages(ben.device):
+        with ben.courier.playing(blob=swapped), pytest.raises(BlobChanged):
+            open_message(message.name, ben.device)
+    assert len(opened(ben)) == 2
+
+
+def test_a_wrong_half_of_the_key_opens_nothing_and_uses_nothing_up(
+    ana: Person, ben: Person
+) -> None:
+    ana.sends(SMALL, ben, opens=1)
+    for wrong in (Secret(bytes(32)), Secret(b"\xff" * 32)):
+        with (
+            ben.courier.playing(open_share=changed(lambda _, wrong=wrong: wrong)),
+            pytest.raises(DoesNotOpen),
+        ):
+            opened(ben)
+    assert received_messages(ben.device)[0].state is InboxState.WAITING
+    assert len(opened(ben)) == 1
+    assert sent_messages(ana.device)[0].copies[0].state is EnvelopeState.OPENED
+
+
+def test_a_file_that_is_kept_back_is_there_later(ana: Person, ben: Person) -> None:
+    ana.sends(SMALL, ben, opens=1)
+    with ben.courier.playing(blob=failing(NoSuchBlob())), pytest.raises(NoSuchBlob):
+        opened(ben)
+    assert len(opened(ben)) == 1
+
+
+@pytest.mark.parametrize("call", ["blob", "open_share", "finish"])
+def test_an_opening_that_breaks_off_anywhere_counts_once(
+    ana: Person, ben: Person, call: str
+) -> None:
+    ana.sends(SMALL, ben, opens=1)
+    fetch_messages(ben.device)
+    name = received_messages(ben.device)[0].name
+
+    def cut_off(honest: Honest, *arguments: Any) -> None:
+        honest(*arguments)
+        raise RelayUnreachable(host="x")
+
+    with ben.courier.playing(**{call: cut_off}):
+        if call == "finish":
+            assert open_message(name, ben.device).files
+        else:
+            with pytest.raises(RelayUnreachable):
+                open_message(name, ben.device)
+    assert open_message(name, ben.device).files
+    copy = sent_messages(ana.device)[0].copies[0]
+    assert ana.device.courier.state(copy.relay_url, copy.envelope, copy.withdraw_token).opened == 1
+
+
+# --- lies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lie", list(EnvelopeState))
+def test_a_lie_about_a_state_does_not_keep_a_message_from_being_taken_back(
+    ana: Person, ben: Person, lie: EnvelopeState
+) -> None:
+    posted = ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    with ana.courier.playing(state=lambda *_: EnvelopeStatus(lie, opened=0)):
+        sent_messages(ana.device)
+    recall_message(posted.name, ana.device)
+    with pytest.raises(TakenBack):
+        opened(ben)
+
+
+def test_a_relay_that_only_says_that_it_took_something_back_is_undone_by_the_program(
+    ana: Person, ben: Person
+) -> None:
+    """It kept share and files; the note to the recipient's device makes it forget its half."""
+    posted = ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    said = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
+    with ana.courier.playing(withdraw=lambda *_: said):
+        recall_message(posted.name, ana.device)
+    with pytest.raises(TakenBack):
+        opened(ben)
+    assert received_messages(ben.device)[0].manifest is None
+
+
+def test_a_relay_that_holds_the_note_back_cannot_undo_what_it_took_back(
+    ana: Person, ben: Person
+) -> None:
+    posted = ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    recall_message(posted.name, ana.device)
+    with ben.courier.playing(waiting=pages(lambda _: [])), pytest.raises(TakenBack):
+        opened(ben)
+
+
+def test_a_relay_that_shows_the_note_first_and_the_message_later_undoes_nothing(
+    ana: Person, ben: Person
+) -> None:
+    """It only says that it deleted letter, share and files."""
+    posted = ana.sends(SMALL, ben)
+    said = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
+    with ana.courier.playing(withdraw=lambda *_: said):
+        recall_message(posted.name, ana.device)
+    with ben.courier.playing(waiting=pages(lambda page: page[::-1])):
+        fetch_messages(ben.device)
+    (received,) = received_messages(ben.device)
+    assert (received.state, received.manifest) == (InboxState.TAKEN_BACK, None)
+    with pytest.raises(TakenBack):
+        open_message(received.name, ben.device)
+
+
+def test_a_relay_cannot_say_who_somebody_is(room: Room, ana: Person) -> None:
+    """After all of this the keys that everybody trusts are the ones that they began with."""
+    for name in ("ben", "caro"):
+        assert contact_named(name, ana.device).person == who_am_i(room[name].device).person
+
+
+@pytest.mark.parametrize("count", [0, 10**9])
+def test_a_lie_about_prekeys_costs_no_letter(
+    room: Room, ana: Person, ben: Person, count: int
+) -> None:
+    with ben.courier.playing(prekey_count=lambda *_: count):
+        for _ in range(3):
+            fetch_messages(ben.device)
+    dan = room.settles("dan")
+    dan.adds(ben)
+    for one in (ana, dan):
+        one.sends(SMALL, ben)
+    assert (len(opened(ben)), aside(ben)) == (2, 0)
