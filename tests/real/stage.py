@@ -75,10 +75,17 @@ class Shell:
     passphrase: str = field(default_factory=lambda: "words " + secrets.token_hex(12))
     errors: list[bytes] = field(default_factory=list)
 
+    @property
+    def temporary(self) -> Path:
+        """Where her programs would leave temporary files."""
+        return self.home.with_suffix(".tmp")
+
     def begins(self, *arguments: str, patience_s: float = 20) -> subprocess.Popen[bytes]:
         """Start a command and do not wait for it."""
+        self.temporary.mkdir(exist_ok=True)
         environment = {
             **os.environ,
+            "TMPDIR": str(self.temporary),
             "ENTRENOUS_HOME": str(self.home),
             "ENTRENOUS_PASSPHRASE": self.passphrase,
             "ENTRENOUS_PATIENCE": str(patience_s),
@@ -113,6 +120,13 @@ class Shell:
         """State by message."""
         messages = self.does("inbox", "--json").answer["messages"]
         return {str(one["message"]): str(one["state"]) for one in messages}
+
+
+def all_bytes(*places: Path) -> bytes:
+    """Every name and every byte in and below these folders and files."""
+    below = [file for place in places for file in (place, *sorted(place.rglob("*")))]
+    names = "\n".join(str(file.name) for file in below).encode()
+    return names + b"\0".join(file.read_bytes() for file in below if file.is_file())
 
 
 def wait_until(happened: Callable[[], bool], seconds: float) -> bool:

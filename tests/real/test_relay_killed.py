@@ -1,4 +1,4 @@
-"""A relay is killed hard in the middle of things: what it acknowledged is there, and all arrives."""
+"""A relay is killed hard in the middle of things: nothing it acknowledged is lost, all arrives."""
 
 import signal
 import time
@@ -12,6 +12,7 @@ from tests.village.world import photo
 
 pytestmark = pytest.mark.real
 
+JPEG = b"\xff\xd8"
 TO = ("--to", "ben", "--confirm", "ben", "--once", "--json")
 
 
@@ -68,7 +69,6 @@ def test_what_was_being_sent_arrives_once_whenever_the_relay_dies(
     moments: list[Callable[[Server], Callable[[], bool]]] = [
         a_file_lies_there,
         something_was_written,
-        something_was_written,
         a_file_lies_there,
     ]
     for moment in moments:
@@ -91,15 +91,11 @@ def test_what_was_given_up_is_sent_later_and_opened_once(
     gave_up = ana.does("send", str(picture), *TO, status=6, patience_s=0.2)
     assert gave_up.out == b""
     assert b"--resume" in gave_up.err
-    still_away = ana.does("send", "--resume", "--json", status=6, patience_s=0.2)
-    assert still_away.out == b""
     relay.start()
     assert ana.does("send", "--resume", "--json").answer["left"] == 1
     (name,) = set(ben.inbox()) - before
-    arrive_once([name], ana, ben)
-    ana.does("send", "--resume", "--json")
-    assert set(ben.inbox()) == before | {name}
-    assert not list(tmp_path.iterdir())
+    (file,) = ben.does("open", name, "--out", str(tmp_path), "--json").answer["files"]
+    assert Path(file).read_bytes().startswith(JPEG)
 
 
 def test_a_relay_that_dies_while_somebody_opens_loses_neither_key_nor_count(
@@ -121,15 +117,12 @@ def arrive_once(names: list[str], ana: Shell, ben: Shell) -> None:
     inbox = ben.inbox()
     assert len(set(names)) == len(names)
     assert {inbox[name] for name in names} == {"waiting"}
-    # The first and the last prove that the ratchet went through all of them.
-    for name in {names[0], names[-1]}:
+    for name in names:
         out = ben.home.parent / "received"
         (file,) = ben.does("open", name, "--out", str(out), "--json").answer["files"]
-        assert Path(file).read_bytes().startswith(b"\xff\xd8")
-    opened = {name for name, state in ben.inbox().items() if state == "opened"}
-    assert {names[0], names[-1]} <= opened
+        assert Path(file).read_bytes().startswith(JPEG)
     seen = states(ana)
-    assert {seen[name] for name in names} <= {"opened", "delivered"}
+    assert {seen[name] for name in names} == {"opened"}
 
 
 def states(who: Shell) -> dict[str, str]:

@@ -35,7 +35,7 @@ class LocalMachine:
         self._root = root
 
     def look(self) -> MachineFacts:
-        """How things are now; see ports.py."""
+        """How things are now; see ports/."""
         system = platform.system()
         return MachineFacts(
             system=system or "this computer",

@@ -41,7 +41,7 @@ class HttpTimestampAuthority:
         self._client = client
 
     def stamp(self, manifest: bytes) -> Stamp:
-        """A proven stamp over the manifest's SHA-256; see ports.py."""
+        """A proven stamp over the manifest's SHA-256; see ports/."""
         request = (
             TimestampRequestBuilder().data(manifest).hash_algorithm(HashAlgorithm.SHA256).build()
         )
@@ -51,7 +51,7 @@ class HttpTimestampAuthority:
         return Stamp(manifest, untrusted_token, at, self._url, self._authorities)
 
     def check(self, stamp: Stamp, manifest: bytes) -> None:
-        """Prove a kept stamp again, against the authorities trusted *now*; see ports.py."""
+        """Prove a kept stamp again, against the authorities trusted *now*; see ports/."""
         _check(stamp, manifest, self._authorities)
 
     def _ask(self, query: bytes) -> bytes:
@@ -88,7 +88,7 @@ class KeptAuthorities:
     """The ``StampChecker`` port: each stamp against the authorities trusted when it was made."""
 
     def check(self, stamp: Stamp, manifest: bytes) -> None:
-        """Prove a kept stamp again, by what was kept with it; see ports.py."""
+        """Prove a kept stamp again, by what was kept with it; see ports/."""
         _check(stamp, manifest, stamp.authorities)
 
 

@@ -10,7 +10,7 @@ from entrenous.model.ids import ID_BYTES, BlobId
 
 
 class MemoryVault:
-    """The ``Vault`` port in dictionaries; see ports.py for what each method promises."""
+    """The ``Vault`` port in dictionaries; see ports/ for what each method promises."""
 
     def __init__(self) -> None:
         self._drawers: dict[str, dict[str, bytes]] = {}

@@ -39,7 +39,7 @@ _FILES_KEY: Final = ("self", "files-key")
 
 
 class SqlcipherVault:
-    """The ``Vault`` port on SQLCipher; see ports.py for what each method promises."""
+    """The ``Vault`` port on SQLCipher; see ports/ for what each method promises."""
 
     def __init__(self, folder: Path, key: Secret, *, wait_s: float = 10.0) -> None:
         """Open, or make, the vault in ``folder``.

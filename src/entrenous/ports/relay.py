@@ -1,0 +1,106 @@
+"""What carrying messages needs, and the room that holds it."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from entrenous.model.held import HeldLetter
+from entrenous.model.ids import MailboxId
+from entrenous.ports.world import Clock, Dice
+
+Row = TypeVar("Row")
+Answer = TypeVar("Answer")
+
+
+class MailView(Protocol):
+    """The relay's rows (model/held.py) as one moment sees them."""
+
+    def get(self, kind: type[Row], *key: object) -> Row | None:
+        """The row of that kind whose identifying fields are ``key``, or None."""
+        ...
+
+    def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
+        """Rows whose named fields equal these (never None), ordered by their identifying fields."""
+        ...
+
+    def count(self, kind: type[object], **fields: object) -> int:
+        """How many rows have named fields that equal these."""
+        ...
+
+    def letters(self, mailbox: MailboxId, after: int, at: datetime, limit: int) -> list[HeldLetter]:
+        """Letters of a mailbox with a sequence above ``after`` that expire later than ``at``."""
+        ...
+
+    def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
+        """Rows whose ``due_at`` has come by ``at``, the longest due first."""
+        ...
+
+
+class MailDesk(MailView, Protocol):
+    """The relay's rows inside one transaction."""
+
+    def put(self, row: object) -> None:
+        """Store a row, or replace the one with the same identifying fields."""
+        ...
+
+    def drop(self, kind: type[object], *key: object) -> None:
+        """Forget a row; it need not exist."""
+        ...
+
+
+class MailStore(Protocol):
+    """The relay's database.
+
+    Work is a plain function, so that a rule is written once and runs on every store. It may run
+    more than once, and its reads and writes are serializable against all other work: it decides
+    from what it is given only, and keeps nothing outside.
+    """
+
+    async def together(self, work: Callable[[MailDesk], Answer]) -> Answer:
+        """Run ``work`` in one transaction, which is durable when this returns.
+
+        Raises:
+            DiskFull, DiskFailed: nothing was stored.
+            Exception: what ``work`` raised; then all it did is undone.
+        """
+        ...
+
+    async def look(self, work: Callable[[MailView], Answer]) -> Answer:
+        """Run ``work`` on one moment of everything that was durable when this was called."""
+        ...
+
+    async def scrub(self) -> None:
+        """See to it that no byte of a dropped row can be read from the medium any more."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Large sealed things under names that the relay chooses anew for each upload."""
+
+    async def keep(self, name: str, chunks: AsyncIterator[bytes]) -> None:
+        """Store a stream under a fresh name; durable when it returns, nothing if it raises.
+
+        Raises:
+            DiskFull, DiskFailed: nothing was stored.
+            Exception: what ``chunks`` raised; then nothing was stored.
+        """
+        ...
+
+    async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` up to ``stop``; raises NoSuchBlob before the first of them."""
+        ...
+
+    async def drop(self, name: str) -> None:
+        """Remove it, and what an interrupted upload left under its name; it need not exist."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """All that carrying a message may touch."""
+
+    mail: MailStore
+    blobs: BlobStore
+    clock: Clock
+    dice: Dice

@@ -1,0 +1,115 @@
+"""One evening of real traffic: three photographs full of metadata, sent, opened, taken back, kept.
+
+Every word in it is one that could not be anywhere by chance.
+"""
+
+import io
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import skimage.data
+from PIL import Image
+
+from tests.craft.media.test_nothing_left import (
+    MARKER,
+    exif_with_everything,
+    profile_with_words,
+)
+from tests.real.stage import Server, Shell
+
+ANA, BEN = "Anastasia Quillfeather", "Benedict Ossington"
+CAPTION = "the lighthouse keeper sends his regards"
+TRAILER = MARKER * 50
+KINDS = ("jpg", "png", "webp")
+
+
+@dataclass(frozen=True)
+class Evening:
+    """What happened, and where to look for it."""
+
+    relay: Server
+    gate: Server
+    ana: Shell
+    ben: Shell
+    originals: dict[str, Path]
+    copies: dict[str, Path]
+    messages: tuple[str, ...]
+    link: str
+
+
+@contextmanager
+def evening(folder: Path) -> Iterator[Evening]:
+    relay = Server(folder / "relay", ("relay", "run"))
+    gate = Server(folder / "gate", ("gate", "run"))
+    relay.start()
+    gate.start()
+    try:
+        yield _told(folder, relay, gate)
+    finally:
+        relay.stop()
+        gate.stop()
+
+
+def _told(folder: Path, relay: Server, gate: Server) -> Evening:
+    ana, ben = Shell(ANA, folder / "ana"), Shell(BEN, folder / "ben")
+    for one in (ana, ben):
+        one.does("setup", "--name", one.name, "--relay", relay.url)
+    link = str(ben.does("invite", "--json").answer["link"])
+    ana.does("person", "add", link, "--as", BEN, "--json")
+    originals = {kind: _planted(kind, folder) for kind in KINDS}
+    to = ("--to", BEN, "--confirm", BEN, "--caption", CAPTION, "--json")
+    opened = ana.does("send", *map(str, originals.values()), *to).answer["message"]
+    ben.inbox()
+    out = ben.does("open", opened, "--out", str(folder / "out"), "--json").answer["files"]
+    taken_back, waits = (
+        ana.does("send", str(originals["jpg"]), *to).answer["message"] for _ in range(2)
+    )
+    ana.does("recall", taken_back, "--json")
+    ana.does("protect", str(originals["jpg"]), "--gate", gate.url, "--json")
+    return Evening(
+        relay,
+        gate,
+        ana,
+        ben,
+        originals,
+        {Path(place).suffix[1:]: Path(place) for place in out},
+        (opened, taken_back, waits),
+        link,
+    )
+
+
+def _planted(kind: str, folder: Path) -> Path:
+    """A photograph with everything in it that exiftool, if there is one, can put there."""
+    path = folder / f"quillfeather-at-the-lighthouse.{kind}"
+    photo = Image.fromarray(skimage.data.astronaut()[0:240, 100:420])
+    options: dict[str, Any] = {"comment": MARKER} if kind == "jpg" else {}
+    file = io.BytesIO()
+    photo.save(
+        file,
+        {"jpg": "JPEG"}.get(kind, kind.upper()),
+        exif=exif_with_everything(),
+        icc_profile=profile_with_words(),
+        **options,
+    )
+    path.write_bytes(file.getvalue())
+    _plant_more(path, photo)
+    path.write_bytes(path.read_bytes() + TRAILER)
+    return path
+
+
+def _plant_more(path: Path, photo: Image.Image) -> None:
+    exiftool = shutil.which("exiftool")
+    if exiftool is None:
+        return
+    thumbnail = path.with_name("thumbnail.jpg")
+    photo.resize((80, 60)).save(thumbnail, "JPEG", comment=MARKER)
+    changes = ["-XMP-dc:Creator=SPYGLASS", f"-ThumbnailImage<={thumbnail}"]
+    if path.suffix == ".jpg":
+        changes += ["-IPTC:By-line=SPYGLASS", "-IPTC:Caption-Abstract=SPYGLASS"]
+    command = (exiftool, "-q", "-q", "-m", "-overwrite_original", *changes, str(path))
+    subprocess.run(command, check=True)

@@ -1,0 +1,162 @@
+"""After real traffic, nothing that a server holds or writes can be read, nor opens anything."""
+
+import base64
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import pytest
+
+from entrenous.adapters.ledger import VaultLedger
+from entrenous.adapters.vault_home import unlock_vault
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.craft.wire.invite import read_invite
+from entrenous.craft.wire.record import unpack
+from entrenous.model.bank import Protection
+from entrenous.model.envelope import SendToken
+from entrenous.model.identity import Identity
+from entrenous.model.message import Received, SealedCopy
+from entrenous.model.peer import OwnKey, Peer
+from entrenous.model.person import Contact
+from entrenous.model.secret import Secret
+from entrenous.ports import Vault
+from entrenous.send.drawers import (
+    CONTACT,
+    INBOX,
+    INVITE,
+    OWN_KEY,
+    PEER,
+    SEALED,
+    SELF,
+    take_all,
+)
+from entrenous.send.self import ACCOUNT, IDENTITY
+from tests.craft.media.test_nothing_left import MARKER, spellings
+from tests.real.evening import ANA, BEN, CAPTION, Evening
+from tests.real.stage import Shell, all_bytes
+
+pytestmark = pytest.mark.real
+
+WINDOW = 24  # bytes of a picture that are nowhere by chance
+DRAWERS: dict[str, type] = {
+    CONTACT: Contact,
+    INBOX: Received,
+    INVITE: SendToken,
+    OWN_KEY: OwnKey,
+    PEER: Peer,
+    SEALED: SealedCopy,
+    "protection": Protection,
+}
+
+
+def secrets_in(noun: Any) -> Iterator[bytes]:
+    """Every secret in a noun, however deep."""
+    if isinstance(noun, Secret):
+        yield noun.reveal()
+    elif is_dataclass(noun):
+        for field in fields(noun):
+            yield from secrets_in(getattr(noun, field.name))
+    elif isinstance(noun, tuple | frozenset):
+        for part in noun:
+            yield from secrets_in(part)
+
+
+def secrets_of(vault: Vault) -> Iterator[bytes]:
+    """Everything in a vault that opens or signs something."""
+    for drawer, kind in DRAWERS.items():
+        for noun in take_all(kind, drawer, vault):
+            yield from secrets_in(noun)
+    for message in VaultLedger(vault).messages():
+        yield from secrets_in(message)
+    identity = unpack(Identity, vault.get(SELF, IDENTITY) or b"")
+    assert identity.master is not None
+    yield from (identity.master.reveal()[:32], identity.master.reveal()[32:])
+    yield from secrets_in(identity)
+    yield from (vault.get(SELF, ACCOUNT) or b"", vault.get(SELF, "files-key") or b"")
+
+
+def unlocked(who: Shell) -> set[bytes]:
+    with closing(unlock_vault(who.home, Secret(who.passphrase.encode()))) as vault:
+        return set(secrets_of(vault))
+
+
+@pytest.fixture(scope="module")
+def keys(told: Evening) -> set[bytes]:
+    """All keys and tokens that Ana and Ben have."""
+    found = unlocked(told.ana) | unlocked(told.ben) | {read_invite(told.link).token.reveal()}
+    assert len(found) > 40
+    assert all(len(key) >= 16 for key in found)
+    return found
+
+
+def written(key: bytes) -> list[bytes]:
+    """A key as bytes, in hexadecimal, in base 64 of both alphabets."""
+    plain = base64.b64encode(key).rstrip(b"=")
+    return [key, key.hex().encode(), plain, plain.replace(b"+", b"-").replace(b"/", b"_")]
+
+
+def words(told: Evening) -> list[bytes]:
+    """What people wrote, and what their files are called."""
+    said = [ANA, BEN, CAPTION, "quillfeather-at-the-lighthouse", "Example Camera"]
+    said += [told.ana.passphrase, told.ben.passphrase, *told.messages]
+    return [*(word.encode() for word in said), *spellings(MARKER)]
+
+
+def pieces(told: Evening) -> list[bytes]:
+    """Pieces from all over the originals and the copies."""
+    files = [*told.originals.values(), *told.copies.values()]
+    data = [file.read_bytes() for file in files]
+    heads = [b"JFIF\0", b"Exif\0\0", b"\x89PNG\r\n\x1a\n", b"WEBPVP8", b"http://ns.adobe.com"]
+    return [
+        *heads,
+        *(one[at : at + WINDOW] for one in data for at in range(600, len(one) - WINDOW, 997)),
+    ]
+
+
+def found(needles: list[bytes], *hay: bytes) -> list[bytes]:
+    return [needle for needle in needles if any(needle in one for one in hay)]
+
+
+def test_the_relay_holds_nothing_that_can_be_read(told: Evening, keys: set[bytes]) -> None:
+    held = all_bytes(told.relay.folder)
+    assert b"age-encryption.org/v1" in held  # the file that still waits is really looked at
+    with closing(unlock_vault(told.ana.home, Secret(told.ana.passphrase.encode()))) as vault:
+        (sealed, *_) = take_all(SealedCopy, SEALED, vault)
+    assert lock_of(sealed.withdraw_token) in held  # and so is its database
+    assert found(words(told), held) == []
+    assert found(pieces(told), held) == []
+    assert found([form for key in keys for form in written(key)], held) == []
+
+
+def test_the_gate_holds_nothing_but_fingerprints(told: Evening, keys: set[bytes]) -> None:
+    held = all_bytes(told.gate.folder)
+    assert b"SQLite format 3" in held
+    assert found(words(told), held) == []
+    assert found(pieces(told), held) == []
+    assert found([form for key in keys for form in written(key)], held) == []
+
+
+def test_what_the_servers_write_down_says_nothing(told: Evening, keys: set[bytes]) -> None:
+    logs = told.relay.log.read_bytes() + told.gate.log.read_bytes()
+    needles = [*words(told), *(form for key in keys for form in written(key)), b"Bearer"]
+    assert found(needles, logs) == []
+    assert b"Traceback" not in logs
+
+
+def test_commands_leave_no_secret_on_the_terminal_and_no_temporary_file(
+    told: Evening, keys: set[bytes]
+) -> None:
+    for who in (told.ana, told.ben):
+        said = b"".join(who.errors)
+        secret = [who.passphrase.encode(), CAPTION.encode(), *spellings(MARKER)]
+        assert found([*secret, *(form for key in keys for form in written(key))], said) == []
+        assert list(who.temporary.iterdir()) == []
+
+
+def test_a_stolen_disk_says_nothing_without_the_passphrase(told: Evening, keys: set[bytes]) -> None:
+    for who in (told.ana, told.ben):
+        held = all_bytes(who.home)
+        assert found(words(told), held) == []
+        assert found(pieces(told), held) == []
+        assert found([form for key in keys for form in written(key)], held) == []
