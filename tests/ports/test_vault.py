@@ -81,13 +81,17 @@ def test_a_drawers_records_come_sorted_by_key_as_they_were_when_asked(vault: Vau
 
 
 def test_together_is_all_or_nothing(vault: Vault) -> None:
+    def fails() -> None:
+        with vault.together():
+            vault.put("drawer", "kept", b"after")
+            vault.put("drawer", "new", b"")
+            vault.drop("drawer", "kept")
+            assert vault.get("drawer", "kept") is None
+            raise Planned
+
     vault.put("drawer", "kept", b"before")
-    with pytest.raises(Planned), vault.together():
-        vault.put("drawer", "kept", b"after")
-        vault.put("drawer", "new", b"")
-        vault.drop("drawer", "kept")
-        assert vault.get("drawer", "kept") is None
-        raise Planned
+    with pytest.raises(Planned):
+        fails()
     assert list(vault.items("drawer")) == [("kept", b"before")]
     with vault.together():
         vault.put("drawer", "new", b"")
@@ -96,18 +100,24 @@ def test_together_is_all_or_nothing(vault: Vault) -> None:
 
 
 def test_nested_uses_join_the_outer_one(vault: Vault) -> None:
-    with pytest.raises(Planned), vault.together():
+    def outer_fails() -> None:
         with vault.together():
-            vault.put("drawer", "inner", b"")
-        assert vault.get("drawer", "inner") == b""
-        raise Planned
-    assert list(vault.items("drawer")) == []
-    with pytest.raises(Planned), vault.together():
-        vault.put("drawer", "outer", b"")
-        with vault.together():
-            vault.put("drawer", "inner", b"")
+            with vault.together():
+                vault.put("drawer", "inner", b"")
+            assert vault.get("drawer", "inner") == b""
             raise Planned
-    assert list(vault.items("drawer")) == []
+
+    def inner_fails() -> None:
+        with vault.together():
+            vault.put("drawer", "outer", b"")
+            with vault.together():
+                vault.put("drawer", "inner", b"")
+                raise Planned
+
+    for fails in (outer_fails, inner_fails):
+        with pytest.raises(Planned):
+            fails()
+        assert list(vault.items("drawer")) == []
 
 
 def test_whether_a_failure_inside_counts_is_for_the_outer_one_to_say(vault: Vault) -> None:
@@ -270,14 +280,19 @@ def test_a_full_disk_stores_nothing_by_halves(opened: Callable[[], SqlcipherVaul
     vault.put("drawer", "before", b"")
     pages = vault._run("PRAGMA page_count").fetchone()[0]
     vault._run(f"PRAGMA max_page_count = {pages + 4}")
+    large = {"small": b"", "large": bytes(1_000_000)}
     with pytest.raises(DiskFull), vault.together():
-        vault.put("drawer", "small", b"")
-        vault.put("drawer", "large", bytes(1_000_000))
+        put_all(vault, large)
     assert list(vault.items("drawer")) == [("before", b"")]
     with vault.together():
         vault.put("drawer", "after", b"")
     vault = opened()
     assert [key for key, _ in vault.items("drawer")] == ["after", "before"]
+
+
+def put_all(vault: Vault, records: dict[str, bytes]) -> None:
+    for key, record in records.items():
+        vault.put("drawer", key, record)
 
 
 KEYS = st.sampled_from(["a", "b", "ä"])

@@ -103,6 +103,14 @@ def words(told: Evening) -> list[bytes]:
     return [*(word.encode() for word in said), *spellings(MARKER)]
 
 
+def who_they_are(who: Shell) -> list[bytes]:
+    """A person's id and public master keys: no secrets, but not the relay's business either."""
+    with closing(unlock_vault(who.home, Secret(who.passphrase.encode()))) as vault:
+        person = unpack(Identity, vault.get(SELF, IDENTITY) or b"").person
+    assert person is not None
+    return [person.id, person.master.ed25519, person.master.mldsa65[:32]]
+
+
 def pieces(told: Evening) -> list[bytes]:
     """Pieces from all over the originals and the copies."""
     files = [*told.originals.values(), *told.copies.values()]
@@ -125,6 +133,7 @@ def test_the_relay_holds_nothing_that_can_be_read(told: Evening, keys: set[bytes
         (sealed, *_) = take_all(SealedCopy, SEALED, vault)
     assert lock_of(sealed.withdraw_token) in held  # and so is its database
     assert found(words(told), held) == []
+    assert found([*who_they_are(told.ana), *who_they_are(told.ben)], held) == []
     assert found(pieces(told), held) == []
     assert found([form for key in keys for form in written(key)], held) == []
 

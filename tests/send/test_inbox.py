@@ -1,6 +1,7 @@
 """The inbox: what came, and how a message there ends: keys and files gone, for good."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,9 @@ from entrenous.model.envelope import (
     TakenBack,
     UsedUp,
 )
-from entrenous.model.letter import RecallNote
+from entrenous.model.letter import BadContent, Manifest, RecallNote
 from entrenous.model.message import InboxState, Received, UnknownMessage
+from entrenous.send import seal_content
 from entrenous.send.drawers import FINISH
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import ENDED, find_received, received_messages, settle, when_in_words
@@ -160,6 +162,37 @@ def test_recall_reaches_every_relay_that_answers(room: Room) -> None:
     with pytest.raises(TakenBack):
         caro.opens_newest()
     assert {copy.state.value for copy in sent_messages(ana.device)[0].copies} == {"taken back"}
+
+
+@pytest.mark.parametrize("elsewhere", [THERE, "https://tracker.example"])
+def test_a_message_whose_files_lie_elsewhere_is_not_taken_in(
+    friends: Room, monkeypatch: pytest.MonkeyPatch, elsewhere: str
+) -> None:
+    """A sender who names a server of his own would learn where and when it is opened."""
+    ana, ben = friends["ana"], friends["ben"]
+    real = seal_content._manifest
+
+    def lured(*arguments: Any) -> Manifest:
+        return replace(real(*arguments), relay_url=elsewhere)
+
+    monkeypatch.setattr(seal_content, "_manifest", lured)
+    ana.sends(SMALL, ben)
+    assert ben.received() == 0
+    monkeypatch.undo()
+    ana.sends(SMALL, ben)
+    assert ben.received() == 1
+
+
+def test_a_message_in_several_files_is_refused_by_name(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    received = newest(ben)
+    assert received.manifest is not None
+    twice = replace(received.manifest, blobs=received.manifest.blobs * 2)
+    settle(replace(received, manifest=twice), InboxState.WAITING, ben.device)
+    with pytest.raises(BadContent):
+        open_message(received.name, ben.device)
 
 
 def test_when_in_words() -> None:

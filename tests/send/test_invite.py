@@ -1,6 +1,7 @@
 """Invites: whoever is added by one is who the link names, or nobody is added."""
 
 import base64
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -41,14 +42,23 @@ from entrenous.send.invite import add_person, greet, make_invite
 from entrenous.send.people import contact_named, contacts, forget_contact
 from entrenous.send.self import IDENTITY, who_am_i
 from entrenous.send.setup import set_up
+from entrenous.send.shown_card import seen_card, shown_card
 from tests.send.room import HERE, SMALL, THERE, Person, Room
-from tests.village.malicious_relay import Honest, changed, failing, flipped
+from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 def link_of(data: bytes) -> str:
     return "entrenous:1:" + base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def showing(of: Person, change: Callable[[bytes], bytes]) -> Trick:
+    """A relay that has an invite too, and so can open her card and seal another in its place."""
+    mailbox = who_am_i(of.device).home.mailbox
+    return changed(
+        lambda shown: shown_card(change(seen_card(shown, of.id, mailbox)), of.id, mailbox)
+    )
 
 
 def nobody_was_added(who: Person) -> bool:
@@ -124,7 +134,7 @@ def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
     """Somebody who stands in between shows their own, perfectly valid card."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
     hers = who_am_i(mallory.device).card
-    with ana.courier.playing(card=changed(lambda _: hers)), pytest.raises(NotTheirKeys):
+    with ana.courier.playing(card=showing(ben, lambda _: hers)), pytest.raises(NotTheirKeys):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
     assert ana.courier.calls["claim_prekeys"] == 0
@@ -133,13 +143,23 @@ def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
 @pytest.mark.parametrize("place", [0, 2, 30, 200, 2500, -4000, -3000, -1])
 def test_a_card_with_a_bit_turned_is_refused(room: Room, place: int) -> None:
     ana, ben = room["ana"], room["ben"]
-    spoiled = changed(lambda card: flipped(card, place))
-    with (
-        ana.courier.playing(card=spoiled),
-        pytest.raises((BadCard, NotTheirKeys)),
-    ):
-        add_person(make_invite(ben.device), "ben", ana.device)
+    inside = showing(ben, lambda card: flipped(card, place))
+    outside = changed(lambda shown: flipped(shown, place))
+    for spoiled in (inside, outside):
+        with (
+            ana.courier.playing(card=spoiled),
+            pytest.raises((BadCard, NotTheirKeys)),
+        ):
+            add_person(make_invite(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
+
+
+def test_what_lies_at_the_relay_says_neither_who_nor_what_keys(room: Room) -> None:
+    ben = room["ben"]
+    me = who_am_i(ben.device)
+    shown = room.honest.card(HERE, me.home.mailbox, me.home.owner)
+    for telling in (b"ben", me.person.master.ed25519, me.person.master.mldsa65[:32], me.person.id):
+        assert telling not in shown
 
 
 def test_a_card_that_is_hers_but_for_one_signature_is_refused(room: Room) -> None:
@@ -150,7 +170,7 @@ def test_a_card_that_is_hers_but_for_one_signature_is_refused(room: Room) -> Non
         signature[half] = bytes(len(signature[half]))
         forged = write_card(card.statement, bytes(signature))
         with (
-            ana.courier.playing(card=changed(lambda _, forged=forged: forged)),
+            ana.courier.playing(card=showing(ben, lambda _, forged=forged: forged)),
             pytest.raises(NotTheirKeys),
         ):
             add_person(make_invite(ben.device), "ben", ana.device)
@@ -265,10 +285,10 @@ def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(frien
     ana, ben = friends["ana"], friends["ben"]
     old = who_am_i(ben.device).card
     new = issue_card(ben, 2, name="Benjamin")
-    with ana.courier.playing(card=changed(lambda _: new)):
+    with ana.courier.playing(card=showing(ben, lambda _: new)):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.epoch == 2
-    with ana.courier.playing(card=changed(lambda _: old)), pytest.raises(OldCard):
+    with ana.courier.playing(card=showing(ben, lambda _: old)), pytest.raises(OldCard):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.name == "Benjamin"
 
@@ -276,7 +296,7 @@ def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(frien
 def test_another_card_of_the_same_epoch_is_refused(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     other = issue_card(ben, 1, mailbox=who_am_i(ana.device).home.mailbox)
-    with ana.courier.playing(card=changed(lambda _: other)), pytest.raises(OldCard):
+    with ana.courier.playing(card=showing(ben, lambda _: other)), pytest.raises(OldCard):
         add_person(make_invite(ben.device), "ben", ana.device)
 
 

@@ -30,6 +30,7 @@ from entrenous.send.outbox import flush
 from entrenous.send.people import contact_of, free_name, keep_contact, newest_card
 from entrenous.send.self import who_am_i
 from entrenous.send.sessions import have_session
+from entrenous.send.shown_card import seen_card
 from entrenous.spec import INVITE_DAYS, INVITE_USES
 
 
@@ -135,7 +136,8 @@ def invited_by(lock: bytes, device: Device) -> bool:
 
 
 def _person_of(invite: Invite, device: Device) -> Person:
-    untrusted_card = device.courier.card(invite.relay_url, invite.mailbox, invite.token)
+    untrusted_shown = device.courier.card(invite.relay_url, invite.mailbox, invite.token)
+    untrusted_card = seen_card(untrusted_shown, invite.person, invite.mailbox)
     try:
         person = verify_card(read_card(untrusted_card))
     except BadSignature:

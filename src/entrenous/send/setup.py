@@ -21,6 +21,7 @@ from entrenous.ports import Device
 from entrenous.send.moment import this_second
 from entrenous.send.prekeys import publish_prekeys
 from entrenous.send.self import keep_account, keep_identity
+from entrenous.send.shown_card import shown_card
 
 
 def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
@@ -58,7 +59,8 @@ def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
         keep_account(account, device)
         keep_identity(identity, device)
     device.courier.create_mailbox(relay_url, home.mailbox, home.owner)
-    device.courier.publish_card(relay_url, home.mailbox, home.owner, card)
+    shown = shown_card(card, person.id, home.mailbox)
+    device.courier.publish_card(relay_url, home.mailbox, home.owner, shown)
     publish_prekeys(device)
     return identity
 
