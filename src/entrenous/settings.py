@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+from entrenous.model.setting import BadSetting
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -25,5 +27,15 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     home = environment.get("ENTRENOUS_HOME")
     return Settings(
         home=Path(home) if home else platformdirs.user_data_path("entrenous", appauthor=False),
-        patience_s=float(environment.get("ENTRENOUS_PATIENCE", "20")),
+        patience_s=_seconds(environment.get("ENTRENOUS_PATIENCE", "20")),
     )
+
+
+def _seconds(written: str) -> float:
+    try:
+        seconds = float(written)
+    except ValueError:
+        raise BadSetting(name="ENTRENOUS_PATIENCE", wanted="a number of seconds") from None
+    if not 0 <= seconds < float("inf"):
+        raise BadSetting(name="ENTRENOUS_PATIENCE", wanted="a number of seconds")
+    return seconds

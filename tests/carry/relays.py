@@ -11,11 +11,11 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from entrenous.adapters.blobs_files import FileBlobs
-from entrenous.adapters.blobs_memory import MemoryBlobs
+from entrenous.adapters.blobs.files import FileBlobs
+from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.http_server import listening, server_for, url_of
-from entrenous.adapters.mail_memory import MemoryMail
-from entrenous.adapters.mail_sqlite import open_mail
+from entrenous.adapters.mail.memory import MemoryMail
+from entrenous.adapters.mail.sqlite import open_mail
 from entrenous.craft.crypto.hashing import lock_of, sha256
 from entrenous.model.envelope import BlobDeposit, Envelope, SendToken, ShareDeposit
 from entrenous.model.ids import BlobId, EnvelopeId, MailboxId

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from entrenous.adapters.blobs_memory import MemoryBlobs
-from entrenous.adapters.courier_memory import at_once
+from entrenous.adapters.blobs.memory import MemoryBlobs
+from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.accept import accept
 from entrenous.carry.expire import expire
 from entrenous.carry.hand_over import acknowledge, waiting

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from entrenous.adapters.courier_memory import at_once
+from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.accept import accept
 from entrenous.carry.expire import expire
 from entrenous.carry.hand_over import acknowledge, waiting

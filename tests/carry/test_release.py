@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.courier_memory import at_once
+from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.release import open_share
 from entrenous.carry.withdraw import look_after, withdraw
 from entrenous.model.envelope import TakenBack, UsedUp

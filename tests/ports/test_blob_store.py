@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.blobs_files import FileBlobs
-from entrenous.adapters.blobs_memory import MemoryBlobs
+from entrenous.adapters.blobs.files import FileBlobs
+from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.model.envelope import DamagedBlob, DiskFull, NoSuchBlob
 from entrenous.ports import BlobStore
 from tests.carry.relays import CountingDice, stream

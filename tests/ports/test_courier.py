@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.courier_http import HttpCourier, new_client
-from entrenous.adapters.courier_memory import memory_courier
+from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.courier.memory import memory_courier
 from entrenous.craft.crypto.hashing import lock_of, sha256
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.envelope import (

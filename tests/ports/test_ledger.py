@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.ledger import VaultLedger
-from entrenous.adapters.vault_memory import MemoryVault
-from entrenous.adapters.vault_sqlcipher import SqlcipherVault
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import BlobId, MessageId, MessageName, RecipientId
 from entrenous.model.message import Copy, Message, SentPicture, UnknownMessage

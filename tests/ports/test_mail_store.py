@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from entrenous.adapters.mail_memory import MemoryMail
-from entrenous.adapters.mail_sqlite import SqliteMail, open_mail
+from entrenous.adapters.mail.memory import MemoryMail
+from entrenous.adapters.mail.sqlite import SqliteMail, open_mail
 from entrenous.model.envelope import DiskFull, EnvelopeState, IdInUse
 from entrenous.model.held import (
     HELD,

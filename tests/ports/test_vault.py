@@ -18,8 +18,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from entrenous.adapters.vault_memory import MemoryVault
-from entrenous.adapters.vault_sqlcipher import SqlcipherVault
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.model.envelope import DiskFull, NoSuchBlob
 from entrenous.model.ids import BlobId
 from entrenous.model.letter import DoesNotOpen
@@ -386,3 +386,17 @@ def test_disk_and_memory_are_alike_whatever_is_done() -> None:
         suppress_health_check=[HealthCheck.too_slow],
     )
     run_state_machine_as_test(Alike, settings=few)
+
+
+def test_a_file_whose_record_was_never_committed_goes_when_the_vault_opens(tmp_path: Path) -> None:
+    key = Secret(bytes(32))
+    vault = SqlcipherVault(tmp_path, key)
+    stays = vault.keep(b"its record was committed")
+    with contextlib.suppress(RuntimeError), vault.together():
+        lost = vault.keep(b"its record was not")
+        raise RuntimeError("the process died here")
+    vault.close()
+    assert (tmp_path / "files" / lost.hex()).exists()
+    with contextlib.closing(SqlcipherVault(tmp_path, key)) as again:
+        assert again.kept(stays) == b"its record was committed"
+    assert [place.name for place in (tmp_path / "files").iterdir()] == [stays.hex()]

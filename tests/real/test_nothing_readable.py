@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from entrenous.adapters.ledger import VaultLedger
-from entrenous.adapters.vault_home import unlock_vault
+from entrenous.adapters.vault.home import unlock_vault
+from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.invite import read_invite
 from entrenous.craft.wire.record import unpack

@@ -8,10 +8,10 @@ from typing import cast
 
 import httpx
 
-from entrenous.adapters.ledger import VaultLedger
 from entrenous.adapters.local_tsa import LocalAuthority
 from entrenous.adapters.rfc3161 import REPLY, HttpTimestampAuthority
-from entrenous.adapters.vault_memory import MemoryVault
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.model.case import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
 from entrenous.model.picture import Picture
 from entrenous.model.route import Place

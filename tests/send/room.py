@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from entrenous.adapters.courier_memory import App, memory_courier
-from entrenous.adapters.ledger import VaultLedger
-from entrenous.adapters.vault_memory import MemoryVault
+from entrenous.adapters.courier.memory import App, memory_courier
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.ids import PersonId

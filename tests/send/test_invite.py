@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrenous.adapters.vault_memory import MemoryVault
+from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.crypto.device import identity_key, new_account, signing_key
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.crypto.statements import sign_card, sign_certificate

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.adapters.vault_memory import MemoryVault
+from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.model.message import OfflineDevice
 from entrenous.model.person import UnknownPerson
 from entrenous.send.people import contacts

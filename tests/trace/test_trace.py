@@ -8,8 +8,8 @@ import pytest
 import skimage.data
 from PIL import Image, ImageOps
 
-from entrenous.adapters.ledger import VaultLedger
-from entrenous.adapters.vault_memory import MemoryVault
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.ids import RecipientId
 from entrenous.model.verdict import Finding, NothingToWeigh

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from entrenous.adapters.ledger import VaultLedger
+from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.ports import Device
 
 CHANGES: Final = ("put", "drop", "keep", "forget")

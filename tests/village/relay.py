@@ -1,8 +1,8 @@
 """The village's relay: the real rules and the real HTTP, with stores and a network in memory."""
 
-from entrenous.adapters.blobs_memory import MemoryBlobs
-from entrenous.adapters.courier_memory import memory_courier
-from entrenous.adapters.mail_memory import MemoryMail
+from entrenous.adapters.blobs.memory import MemoryBlobs
+from entrenous.adapters.courier.memory import memory_courier
+from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.faces.relay.app import relay_app
 from entrenous.ports import Clock, Courier, Dice, Relay
 

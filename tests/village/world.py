@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from PIL import Image
 
-from entrenous.adapters.ledger import VaultLedger
-from entrenous.adapters.vault_memory import MemoryVault
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import Draft, Policy

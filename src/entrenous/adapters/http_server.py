@@ -11,6 +11,8 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
+from entrenous.model.setting import AddressTaken
+
 _BACKLOG: Final = 2048
 _GRACE_S: Final = 10  # what is on its way at a stop may take this long to finish
 
@@ -25,7 +27,7 @@ def serve(app: Starlette, host: str, port: int, announce: Callable[[str], None])
         announce: called once with the URL, when requests are answered.
 
     Raises:
-        OSError: the address can't be had.
+        AddressTaken: the address can't be had.
     """
     with listening(host, port) as taken, _calm_stop():
         asyncio.run(_serve(server_for(app), taken, announce))
@@ -39,7 +41,10 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     # without it every answer with a body waits 40 ms for an acknowledgement.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind((host, port))
+        try:
+            taken.bind((host, port))
+        except OSError:
+            raise AddressTaken(listen=f"{host}:{port}") from None
         taken.listen(_BACKLOG)
         yield taken
 

@@ -30,6 +30,7 @@ from entrenous.send.outbox import flush
 from entrenous.send.people import contact_of, free_name, keep_contact, newest_card
 from entrenous.send.self import who_am_i
 from entrenous.send.sessions import have_session
+from entrenous.send.setup import finish_set_up
 from entrenous.send.shown_card import seen_card
 from entrenous.spec import INVITE_DAYS, INVITE_USES
 
@@ -41,6 +42,7 @@ def make_invite(device: Device) -> str:
     Raises:
         OfflineDevice, RelayUnreachable.
     """
+    finish_set_up(device)
     me = who_am_i(device)
     token = Secret(device.dice.token(32))
     expires_at = this_second(device) + timedelta(days=INVITE_DAYS)

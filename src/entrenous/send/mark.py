@@ -39,11 +39,12 @@ def mark_copies(
         data = write_copy(original, seed)
         copies.append(Copy(recipient, seed, sha256(data)))
         yield name, MarkedFile(recipient, data, suffix)
-    kept = device.vault.keep(untrusted_data)
-    message = Message(
-        id=MessageId(device.dice.token(ID_BYTES)),
-        name=name,
-        sent_at=device.clock.now(),
-        pictures=(remember(original, kept, tuple(copies)),),
-    )
-    device.ledger.record(message)
+    with device.vault.together():
+        kept = device.vault.keep(untrusted_data)
+        message = Message(
+            id=MessageId(device.dice.token(ID_BYTES)),
+            name=name,
+            sent_at=device.clock.now(),
+            pictures=(remember(original, kept, tuple(copies)),),
+        )
+        device.ledger.record(message)

@@ -107,8 +107,8 @@ def _key(received: Received, manifest: Manifest, share: Secret) -> Secret:
 
 def _take_in(received: Received, padded: bytes, device: Device) -> Content:
     content = read_content(padded)
-    kept = device.vault.keep(padded)
     with device.vault.together():
+        kept = device.vault.keep(padded)
         settle(replace(received, kept=kept), InboxState.OPENED, device)
         device.vault.put(FINISH, inbox_key(received.sender, received.id), b"")
     finish_openings(device)

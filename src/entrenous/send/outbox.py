@@ -1,6 +1,7 @@
 """The outbox: what was sealed leaves in order, and stays here until the relay has it on disk."""
 
 from dataclasses import replace
+from typing import Final
 
 from entrenous.model.envelope import (
     DamagedBlob,
@@ -15,6 +16,10 @@ from entrenous.model.outbox import Posting
 from entrenous.ports import Device
 from entrenous.send.drawers import CHORE, OUTBOX, SEALED, UNDELIVERABLE, lay, take, take_all
 from entrenous.send.self import who_am_i
+from entrenous.send.setup import finish_set_up
+
+# After these a posting goes on waiting: the relay is away, busy or newer, or the way damaged it.
+NOT_NOW: Final = (Unreachable, TooMany, ProtocolTooOld, NotUnderstood, DamagedBlob)
 
 
 def put_out(posting: Posting, device: Device) -> None:
@@ -38,6 +43,7 @@ def flush(device: Device) -> int:
     Raises:
         RelayUnreachable, or the first refusal, once everything else was tried.
     """
+    finish_set_up(device)
     problems, left = _do_chores(device), 0
     held_up = set[str]()  # relays, and mailboxes, to which nothing may leave now
     for posting in list(take_all(Posting, OUTBOX, device.vault)):
@@ -62,11 +68,11 @@ def flush(device: Device) -> int:
 
 def _after(error: EntrenousError, posting: Posting, device: Device) -> set[str]:
     """What this failure holds up; a refusal holds up nothing, but its posting is put aside."""
-    if isinstance(error, (Unreachable, TooMany, ProtocolTooOld)):
-        return {posting.relay_url}
-    if not isinstance(error, (NotUnderstood, DamagedBlob)):  # those may be the way's fault
+    if not isinstance(error, NOT_NOW):
         _put_aside(posting, device)
-    return set()
+        return set()
+    on_the_way = isinstance(error, (NotUnderstood, DamagedBlob))
+    return set() if on_the_way else {posting.relay_url}
 
 
 def drop_postings(envelope: bytes, device: Device) -> None:

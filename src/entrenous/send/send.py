@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from entrenous.craft.crypto.hashing import sha256
-from entrenous.model.errors import Unreachable
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.letter import ContentFile
 from entrenous.model.message import Copy, Draft, Message, SealedCopy, WaitsInOutbox
@@ -21,7 +20,7 @@ from entrenous.send.guard import insist
 from entrenous.send.letters import Addressee, addressees, write_letter
 from entrenous.send.moment import this_second
 from entrenous.send.naming import new_name
-from entrenous.send.outbox import flush
+from entrenous.send.outbox import NOT_NOW, flush
 from entrenous.send.people import contact_named
 from entrenous.send.seal_content import Sealed, Sending, seal_content
 from entrenous.send.sessions import have_session
@@ -52,11 +51,12 @@ def send_message(
     for one in to:
         have_session(one, device)
     sending = _sending(draft, to, device)
-    made = []
-    for one in to:
-        made.append(_make(one, sending, originals, draft.caption, device))
-        on_copy()
-    _commit(sending, originals, made, draft, device)
+    with device.vault.together():
+        made = []
+        for one in to:
+            made.append(_make(one, sending, originals, draft.caption, device))
+            on_copy()
+        _commit(sending, originals, made, draft, device)
     _post_now(sending, device)
     devices: dict[RecipientId, int] = {}
     for one in to:
@@ -69,7 +69,7 @@ def _post_now(sending: Sending, device: Device) -> None:
     """Post; that a relay is silent for which something else waits is no news about this message."""
     try:
         flush(device)
-    except Unreachable as why:
+    except NOT_NOW as why:
         every = take_all(SealedCopy, SEALED, device.vault)
         if not all(copy.acknowledged for copy in every if copy.message == sending.message):
             raise WaitsInOutbox(name=sending.name, why=why) from None
@@ -132,11 +132,10 @@ def _commit(
         caption=draft.caption,
         expires_at=draft.policy.expires_at,
     )
-    with device.vault.together():
-        device.ledger.record(message)
-        for one in made:
-            write_letter(one.sealed.manifest, one.to, one.sealed.outer, device)
-            lay(_remembered(one, sending), SEALED, one.sealed.outer.envelope.hex(), device.vault)
+    device.ledger.record(message)
+    for one in made:
+        write_letter(one.sealed.manifest, one.to, one.sealed.outer, device)
+        lay(_remembered(one, sending), SEALED, one.sealed.outer.envelope.hex(), device.vault)
 
 
 def _copy(made: _Made, place: int) -> Copy:

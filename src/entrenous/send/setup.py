@@ -18,10 +18,13 @@ from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId
 from entrenous.model.person import BadName, DeviceKey, MasterKey, Person
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
+from entrenous.send.drawers import SELF
 from entrenous.send.moment import this_second
 from entrenous.send.prekeys import publish_prekeys
-from entrenous.send.self import keep_account, keep_identity
+from entrenous.send.self import keep_account, keep_identity, who_am_i
 from entrenous.send.shown_card import shown_card
+
+_UNFINISHED = "set-up-unfinished"
 
 
 def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
@@ -58,11 +61,27 @@ def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
     with device.vault.together():
         keep_account(account, device)
         keep_identity(identity, device)
-    device.courier.create_mailbox(relay_url, home.mailbox, home.owner)
-    shown = shown_card(card, person.id, home.mailbox)
-    device.courier.publish_card(relay_url, home.mailbox, home.owner, shown)
-    publish_prekeys(device)
+        device.vault.put(SELF, _UNFINISHED, b"")
+    finish_set_up(device)
     return identity
+
+
+def finish_set_up(device: Device) -> None:
+    """Make the mailbox and publish what others need, unless that was done; may be repeated.
+
+    A set-up that was killed in between is finished by the next command.
+
+    Raises:
+        NotEncrypted, RelayUnreachable, ProtocolTooOld.
+    """
+    if device.vault.get(SELF, _UNFINISHED) is None:
+        return
+    me = who_am_i(device)
+    device.courier.create_mailbox(me.home.relay_url, me.home.mailbox, me.home.owner)
+    shown = shown_card(me.card, me.person.id, me.home.mailbox)
+    device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    publish_prekeys(device)
+    device.vault.drop(SELF, _UNFINISHED)
 
 
 def _certified(master: Secret, account: Secret, device: Device) -> DeviceKey:

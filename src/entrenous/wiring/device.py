@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from entrenous.adapters.courier_http import HttpCourier, new_client
-from entrenous.adapters.ledger import VaultLedger
+from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.adapters.vault_home import create_vault, discard_vault, has_vault, unlock_vault
-from entrenous.adapters.vault_sqlcipher import SqlcipherVault
+from entrenous.adapters.vault.home import create_vault, discard_vault, has_vault, unlock_vault
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.media.jail import decode_untrusted
 from entrenous.model.secret import Secret
 from entrenous.model.vault import NoVaultHere, VaultExists

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from entrenous.adapters.bank_client import HttpBankClient
+from entrenous.adapters.bank.client import HttpBankClient
 from entrenous.adapters.machine import LocalMachine
 from entrenous.adapters.rfc3161 import HttpTimestampAuthority, KeptAuthorities
 from entrenous.ports import BankClient, Machine, StampChecker, TimestampAuthority

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from entrenous.adapters.blobs_files import FileBlobs
-from entrenous.adapters.mail_sqlite import open_mail
+from entrenous.adapters.blobs.files import FileBlobs
+from entrenous.adapters.mail.sqlite import open_mail
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.ports import Relay
 

@@ -22,6 +22,7 @@ from entrenous.model.errors import (
 )
 from entrenous.model.secret import Secret
 from entrenous.model.vault import NoPassphrase
+from tests.village.world import photo as small_photo
 
 WORDS = "four or five unrelated words"
 Command = Callable[..., int]
@@ -317,3 +318,25 @@ def test_an_interruption_has_its_own_status(
     assert command("setup", "--name", "ana", "--offline") == INTERRUPTED
     assert capsys.readouterr().out == ""
     assert not (home / "vault.json").exists()
+
+
+@pytest.mark.parametrize("patience", ["soon", "", "-1", "inf", "nan"])
+def test_a_setting_that_is_none_is_named(
+    home: Path, patience: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_PATIENCE", patience)
+    assert command("setup", "--name", "ana", "--offline") == 3
+    assert "ENTRENOUS_PATIENCE" in capsys.readouterr().err
+    assert not home.exists()
+
+
+@pytest.mark.usefixtures("device")
+def test_a_folder_that_cannot_be_written_to_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "beach.jpg"
+    photo.write_bytes(small_photo(width_px=160))
+    in_the_way = tmp_path / "a-file"
+    in_the_way.write_text("not a folder")
+    assert command("mark", str(photo), "--to", "ben", "--out", str(in_the_way / "copies")) == 3
+    assert "Nothing could be written" in capsys.readouterr().err

@@ -11,11 +11,11 @@ import pytest
 import skimage.data
 from starlette.applications import Starlette
 
+from entrenous.adapters.bank.client import HttpBankClient
 from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.following_index import FollowingIndex
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
-from entrenous.adapters.bank_client import HttpBankClient
 from entrenous.adapters.system import SystemDice
 from entrenous.craft.media.picture import read_picture
 from entrenous.faces.gate.access import GateAccess

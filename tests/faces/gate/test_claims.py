@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from entrenous.adapters.bank_client import HttpBankClient
+from entrenous.adapters.bank.client import HttpBankClient
 from entrenous.adapters.system import SystemDice
 from entrenous.model.bank import (
     ClaimRequest,

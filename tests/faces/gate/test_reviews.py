@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from entrenous.adapters.bank_client import HttpBankClient
+from entrenous.adapters.bank.client import HttpBankClient
 from entrenous.adapters.system import SystemDice
 from entrenous.stop.protect import protect_picture
 from tests.stop.room import WoundClock, jpeg, picture

@@ -7,7 +7,7 @@ import anyio
 import httpx
 import pytest
 
-from entrenous.adapters.bank_client import HttpBankClient
+from entrenous.adapters.bank.client import HttpBankClient
 from entrenous.adapters.system import SystemDice
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app

@@ -6,8 +6,8 @@ import httpx
 import msgspec
 import pytest
 
-from entrenous.adapters.courier_http import HttpCourier
-from entrenous.adapters.courier_memory import at_once, memory_courier
+from entrenous.adapters.courier.http import HttpCourier
+from entrenous.adapters.courier.memory import at_once, memory_courier
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay.envelope import write_envelope
 from entrenous.faces.relay.app import relay_app

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from entrenous.adapters.courier_http import HttpCourier, new_client
+from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.envelope import (
     DiskFull,
@@ -33,9 +33,9 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 RUN = """
 import sys
 from pathlib import Path
-from entrenous.adapters.blobs_files import FileBlobs
+from entrenous.adapters.blobs.files import FileBlobs
 from entrenous.adapters.http_server import serve
-from entrenous.adapters.mail_sqlite import open_mail
+from entrenous.adapters.mail.sqlite import open_mail
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.faces.relay.app import relay_app
 from entrenous.ports import Relay

@@ -1,15 +1,13 @@
 """The device's vault on disk: a SQLCipher database and a folder of sealed files.
 
 The database key is derived outside (craft/crypto/vault_key.py) and given raw, so SQLCipher's own
-PBKDF2 is not run. One process at a time holds the vault: the ratchets in it must never run twice
-from the same state.
+PBKDF2 is not run. Each file has a row, written in the transaction that it was kept in; a file
+without one was left by a crash before its record was committed, and goes when the vault opens.
 """
 
 import contextlib
-import fcntl
 import os
 import secrets
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -17,32 +15,37 @@ from typing import Any, Final
 import sqlcipher3
 
 from entrenous.adapters.private_file import write_private
+from entrenous.adapters.vault.hold import hold
 from entrenous.craft.crypto.sealed_file import seal_file, unseal_file
 from entrenous.model.envelope import DiskFull, NoSuchBlob
 from entrenous.model.ids import ID_BYTES, BlobId
 from entrenous.model.record import BadRecord
 from entrenous.model.secret import Secret
-from entrenous.model.vault import VaultBusy, WrongPassphrase
+from entrenous.model.vault import WrongPassphrase
 
+WAIT_S: Final = 10.0  # as long as another command may take
 _SETTINGS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = MEMORY",
 )
-_TABLE: Final = """
+_RECORDS: Final = """
 CREATE TABLE IF NOT EXISTS record (
   drawer TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (drawer, key)
 ) WITHOUT ROWID
 """
+_FILES: Final = "CREATE TABLE IF NOT EXISTS file (name TEXT PRIMARY KEY) WITHOUT ROWID"
 _FILES_KEY: Final = ("self", "files-key")
 
 
 class SqlcipherVault:
     """The ``Vault`` port on SQLCipher; see ports/ for what each method promises."""
 
-    def __init__(self, folder: Path, key: Secret, *, wait_s: float = 10.0) -> None:
-        """Open, or make, the vault in ``folder``.
+    def __init__(
+        self, folder: Path, key: Secret, *, wait_s: float = WAIT_S, held: int | None = None
+    ) -> None:
+        """Open, or make, the vault in ``folder``; ``held`` is its lock when the caller has it.
 
         Raises:
             WrongPassphrase: ``key`` is not this vault's.
@@ -50,12 +53,12 @@ class SqlcipherVault:
         """
         self._folder = folder
         self._depth = 0
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / "files").mkdir(mode=0o700, exist_ok=True)
-        self._lock = _hold(folder / "lock", wait_s)
+        self._lock = hold(folder, wait_s) if held is None else held
         try:
+            (folder / "files").mkdir(mode=0o700, exist_ok=True)
             self._database = _connect(folder / "vault.db", key)
             self._files_key = self._key_of_files()
+            self._sweep()
         except BaseException:
             os.close(self._lock)
             raise
@@ -103,6 +106,7 @@ class SqlcipherVault:
         place = self._place(blob)
         with _full_disk_named():
             write_private(place, seal_file(self._files_key, data, blob))
+        self._run("INSERT INTO file VALUES (?)", place.name)
         return blob
 
     def kept(self, blob: BlobId) -> bytes:
@@ -116,6 +120,13 @@ class SqlcipherVault:
     def forget(self, blob: BlobId) -> None:
         """Remove it; it need not exist."""
         self._place(blob).unlink(missing_ok=True)
+        self._run("DELETE FROM file WHERE name = ?", self._place(blob).name)
+
+    def _sweep(self) -> None:
+        known = {str(name) for (name,) in self._run("SELECT name FROM file").fetchall()}
+        for place in (self._folder / "files").iterdir():
+            if place.name not in known:
+                place.unlink()
 
     def _place(self, blob: BlobId) -> Path:
         return self._folder / "files" / blob.hex()
@@ -155,7 +166,7 @@ def _connect(path: Path, key: Secret) -> Any:
     database.execute("PRAGMA cipher_log_level = NONE")  # what goes wrong is said in our own words
     database.execute(f"PRAGMA key = \"x'{key.reveal().hex()}'\"")
     try:
-        for statement in (*_SETTINGS, _TABLE):
+        for statement in (*_SETTINGS, _RECORDS, _FILES):
             database.execute(statement)
     except sqlcipher3.DatabaseError as why:
         database.close()
@@ -163,21 +174,6 @@ def _connect(path: Path, key: Secret) -> Any:
             raise WrongPassphrase from None
         raise
     return database
-
-
-def _hold(path: Path, wait_s: float) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    until = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until:
-                os.close(handle)
-                raise VaultBusy from None
-            time.sleep(0.05)
-        else:
-            return handle
 
 
 @contextlib.contextmanager

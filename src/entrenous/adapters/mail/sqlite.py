@@ -1,5 +1,6 @@
 """The relay's rows in SQLite: a writer that commits in groups, and a reader beside it."""
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
@@ -8,8 +9,8 @@ from typing import Final, TypeVar
 
 import sqlalchemy as sql
 
-from entrenous.adapters.group_commit import GroupCommit
-from entrenous.adapters.mail_tables import VERSION, Tables
+from entrenous.adapters.mail.group_commit import GroupCommit
+from entrenous.adapters.mail.tables import VERSION, Tables
 from entrenous.model.held import NewerDatabase
 from entrenous.ports import MailDesk, MailView
 
@@ -17,6 +18,9 @@ Answer = TypeVar("Answer")
 
 _PAGE_BYTES: Final = 4096
 _BUSY_MS: Final = 10_000
+
+_SCRUBS: Final = 5
+_SCRUB_PAUSE_S: Final = 0.2
 
 
 class SqliteMail:
@@ -35,8 +39,16 @@ class SqliteMail:
         return await self._reader.submit(work)
 
     async def scrub(self) -> None:
-        """Empty the write-ahead log; freed pages are zeroed by ``secure_delete`` as they go."""
-        await self._writer.submit_alone("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Empty the write-ahead log; freed pages are zeroed by ``secure_delete`` as they go.
+
+        A reader that is just looking keeps the log from being emptied, so it is tried again; the
+        next sweep does what this one could not.
+        """
+        for _ in range(_SCRUBS):
+            ((busy, _, _),) = await self._writer.submit_alone("PRAGMA wal_checkpoint(TRUNCATE)")
+            if not busy:
+                return
+            await asyncio.sleep(_SCRUB_PAUSE_S)
 
     def close(self) -> None:
         """Finish what was asked for, then close the file."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from entrenous.adapters.courier_http import HttpCourier
-from entrenous.adapters.patience import Patience
+from entrenous.adapters.courier.http import HttpCourier
+from entrenous.adapters.courier.patience import Patience
 from entrenous.model.envelope import RelayUnreachable
 from entrenous.model.ids import EnvelopeId
 from entrenous.model.secret import Secret

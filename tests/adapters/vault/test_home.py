@@ -2,18 +2,19 @@
 
 import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.vault_home import (
+from entrenous.adapters.vault.home import (
     SCHEMA,
     create_vault,
     discard_vault,
     has_vault,
     unlock_vault,
 )
-from entrenous.adapters.vault_sqlcipher import SqlcipherVault
+from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.crypto.vault_key import Cost, vault_key
 from entrenous.craft.wire.record import pack
 from entrenous.model.record import BadRecord
@@ -192,3 +193,18 @@ def test_what_was_discarded_leaves_no_key_and_no_vault(home: Path) -> None:
         assert not has_vault(home)
         assert {place.name for place in home.iterdir()} <= {"lock", "files"}
     create_vault(home, WORDS).close()
+
+
+def test_of_two_set_ups_at_once_one_wins_and_stays_whole(tmp_path: Path) -> None:
+    def begin(words: Secret) -> str:
+        try:
+            create_vault(tmp_path, words).close()
+        except VaultExists:
+            return "refused"
+        return "made"
+
+    both = [Secret(b"the first passphrase"), Secret(b"the second passphrase")]
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(begin, both))
+    assert sorted(ended) == ["made", "refused"]
+    unlock_vault(tmp_path, both[ended.index("made")]).close()

@@ -6,14 +6,17 @@ are written before the vault is made, and the head last: a folder without a head
 device.
 """
 
+import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from entrenous.adapters.private_file import write_private
-from entrenous.adapters.vault_sqlcipher import SqlcipherVault
+from entrenous.adapters.vault.hold import hold
+from entrenous.adapters.vault.sqlcipher import WAIT_S, SqlcipherVault
 from entrenous.craft.crypto.vault_key import DEVICE_SECRET_BYTES, SALT_BYTES, Cost, vault_key
 from entrenous.model.record import BadRecord
 from entrenous.model.secret import Secret
@@ -42,17 +45,30 @@ def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
     Raises:
         VaultExists, WeakPassphrase, VaultBusy, DiskFull.
     """
-    if has_vault(home):
-        raise VaultExists(home=home)
     if len(passphrase.reveal().decode(errors="replace")) < PASSPHRASE_LEAST:
         raise WeakPassphrase(least=PASSPHRASE_LEAST)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = hold(home, WAIT_S)  # two set-ups at once must not write over each other's keys
+    try:
+        _refuse_existing(home)
+        return _make(home, passphrase, held)
+    except BaseException:
+        with suppress(OSError):  # a vault that failed to open has closed it
+            os.close(held)
+        raise
+
+
+def _refuse_existing(home: Path) -> None:
+    if has_vault(home):
+        raise VaultExists(home=home)
+
+
+def _make(home: Path, passphrase: Secret, held: int) -> SqlcipherVault:
     cost = Cost()
     head = _Head(SCHEMA, secrets.token_bytes(SALT_BYTES), cost.memory_kib, cost.passes, cost.lanes)
     write_private(home / "device.key", secrets.token_bytes(DEVICE_SECRET_BYTES))
     for left_over in home.glob("vault.db*"):  # of a set-up that was interrupted before its head
         left_over.unlink()
-    vault = SqlcipherVault(home, _key(home, head, passphrase))
+    vault = SqlcipherVault(home, _key(home, head, passphrase), held=held)
     write_private(home / "vault.json", msgspec.json.encode(head))
     return vault
 

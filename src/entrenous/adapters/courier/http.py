@@ -8,8 +8,8 @@ from typing import Final
 
 import httpx
 
-from entrenous.adapters.courier_request import Ask, ask
-from entrenous.adapters.patience import Patience
+from entrenous.adapters.courier.patience import Patience
+from entrenous.adapters.courier.request import Ask, ask
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay import envelope as about_envelopes

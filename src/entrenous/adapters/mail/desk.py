@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
 
-from entrenous.adapters.mail_codec import codecs, read, write
-from entrenous.adapters.mail_tables import Statement, Tables
+from entrenous.adapters.mail.codec import codecs, read, write
+from entrenous.adapters.mail.tables import Statement, Tables
 from entrenous.model.held import HELD, HeldLetter
 from entrenous.model.ids import MailboxId
 

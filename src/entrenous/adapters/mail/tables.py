@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sql
 from sqlalchemy.dialects.sqlite import insert
 
-from entrenous.adapters.mail_codec import codecs, is_optional
+from entrenous.adapters.mail.codec import codecs, is_optional
 from entrenous.model.held import HELD, HeldBlob, HeldCard, HeldKey, HeldLetter, LastingKeys
 
 VERSION: Final = 1  # of the schema; a newer one is refused, an older one is migrated

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from entrenous.adapters.bank_client import HttpBankClient
+from entrenous.adapters.bank.client import HttpBankClient
 from entrenous.model.bank import (
     BadAnswer,
     GateBusy,

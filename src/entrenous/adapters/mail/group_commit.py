@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from entrenous.adapters.mail_desk import SqlDesk
-from entrenous.adapters.mail_tables import Tables
+from entrenous.adapters.mail.desk import SqlDesk
+from entrenous.adapters.mail.tables import Tables
 from entrenous.model.envelope import DiskFailed, DiskFull
 
 Answer = TypeVar("Answer")
@@ -43,9 +43,11 @@ class GroupCommit:
         answer: Answer = await self._queue(_Job(work, alone=False))
         return answer
 
-    async def submit_alone(self, pragma: str) -> None:
-        """Run one statement between transactions."""
-        await self._queue(_Job(lambda _: self._cursor.execute(pragma).fetchall(), alone=True))
+    async def submit_alone(self, pragma: str) -> list[Any]:
+        """Run one statement between transactions; its rows."""
+        job = _Job(lambda _: self._cursor.execute(pragma).fetchall(), alone=True)
+        rows: list[Any] = await self._queue(job)
+        return rows
 
     def close(self) -> None:
         """Do what is queued, then close the connection."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import httpx
 
-from entrenous.adapters.patience import Patience
+from entrenous.adapters.courier.patience import Patience
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.problem import MEDIA_TYPE, read_problem
 from entrenous.model.envelope import (

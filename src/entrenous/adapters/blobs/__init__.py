@@ -1,0 +1,1 @@
+"""The relay's blobs: ``BlobStore`` in files, and in memory."""

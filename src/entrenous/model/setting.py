@@ -1,0 +1,16 @@
+"""What can be wrong with how Entrenous is set up on this machine."""
+
+from entrenous.model.errors import Refused, Unreachable
+
+
+class BadSetting(Refused):
+    """
+    The setting {name} should be {wanted}. Nothing was done. Correct it, or leave it out.
+    """
+
+
+class AddressTaken(Unreachable):
+    """
+    Nothing can be served at {listen}: another program uses this address, or this account may not.
+    Choose another one: --listen 127.0.0.1:0 takes a free port.
+    """

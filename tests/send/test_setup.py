@@ -1,0 +1,60 @@
+"""Setting up a device: whole, or finished by the next command."""
+
+import pytest
+
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.craft.media.picture import read_picture
+from entrenous.model.identity import BadRelayAddress
+from entrenous.model.person import BadName
+from entrenous.ports import Device
+from entrenous.send.invite import make_invite
+from entrenous.send.self import who_am_i
+from entrenous.send.setup import finish_set_up, set_up
+from tests.send.room import HERE, Room
+from tests.village.malicious_relay import MaliciousCourier
+from tests.village.world import LoadedDice, Villager
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def killed(*_: object) -> None:
+    raise Killed
+
+
+def newcomer(room: Room) -> tuple[Device, MaliciousCourier]:
+    vault, courier = MemoryVault(), MaliciousCourier(room.honest)
+    dice = LoadedDice("caro")
+    return Device(room.clock, dice, vault, VaultLedger(vault), courier, read_picture), courier
+
+
+@pytest.mark.parametrize("call", ["create_mailbox", "publish_card", "publish_prekeys"])
+def test_a_set_up_that_was_killed_is_finished_by_the_next_command(room: Room, call: str) -> None:
+    device, courier = newcomer(room)
+    with courier.playing(**{call: killed}), pytest.raises(Killed):
+        set_up("caro", HERE, device)
+    make_invite(device)
+    caro = Villager("caro", device, device.vault)  # type: ignore[arg-type]
+    room["ana"].adds(caro)
+    assert who_am_i(device).name == "caro"
+
+
+def test_it_is_finished_once(room: Room) -> None:
+    device, courier = newcomer(room)
+    set_up("caro", HERE, device)
+    with courier.playing(create_mailbox=killed, publish_card=killed, publish_prekeys=killed):
+        finish_set_up(device)
+
+
+@pytest.mark.parametrize("name", ["", " ana", "ana\n", "x" * 65])
+def test_a_name_that_cannot_be_shown_is_refused(room: Room, name: str) -> None:
+    with pytest.raises(BadName):
+        set_up(name, HERE, newcomer(room)[0])
+
+
+@pytest.mark.parametrize("url", ["relay.example", "ftp://relay.example", "https://a@b", ""])
+def test_an_address_that_is_none_is_refused(room: Room, url: str) -> None:
+    with pytest.raises(BadRelayAddress):
+        set_up("caro", url, newcomer(room)[0])
