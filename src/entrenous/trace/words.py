@@ -6,6 +6,7 @@ from entrenous.model.verdict import Warp
 
 _STRAIGHT_DEG = 0.5
 _WHOLE = 0.985
+_SMALL = 1e-30
 
 
 def how_it_lies(warp: Warp) -> str:
@@ -29,8 +30,15 @@ def odds(chance: float) -> str:
 
 
 def in_digits(chance: float) -> str:
-    """A chance for a table: two digits, and no more than the mind can use."""
-    return f"{chance:.2g}" if chance >= 1e-30 else "below 1e-30"
+    """A chance for a table: two digits, rounded up, and no more than the mind can use."""
+    return f"{rounded_up(chance, 2):g}" if chance >= _SMALL else f"below {_SMALL:g}"
+
+
+def rounded_up(chance: float, digits: int) -> float:
+    """A chance with so many digits, never smaller than it is, and at most 1."""
+    step = 10.0 ** (math.floor(math.log10(chance)) - digits + 1)
+    near = float(f"{math.ceil(chance / step) * step:.{digits - 1}e}")
+    return min(1.0, near if near >= chance else float(f"{near + step:.{digits - 1}e}"))
 
 
 def _count(power: int) -> str:

@@ -69,7 +69,7 @@ names = st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" "), max
     is_name
 )
 urls = st.text(string.ascii_letters + string.digits + ".:/-_~%", max_size=200).map(
-    lambda rest: "https://r" + rest
+    lambda rest: "https://r.example/" + rest
 )
 media_types = st.sampled_from(["image/jpeg", "image/png", "image/webp", "application/vnd.x+json"])
 certificates = st.builds(Certificate, hashes, ids, hashes, hashes, times)

@@ -14,6 +14,7 @@ from entrenous.model.envelope import (
     NoSuchMailbox,
     NotARelay,
     RelayUnreachable,
+    TooLarge,
     TooMany,
     UsedUp,
 )
@@ -75,3 +76,10 @@ def test_their_words_are_not_shown() -> None:
 def test_any_bytes_are_an_error_or_none(untrusted_body: bytes) -> None:
     error = read_problem(untrusted_body, KNOWN)
     assert error is None or str(error)
+
+
+@pytest.mark.parametrize("facts", ['{"self":1}', '{"__class__":1}', '{"limit_bytes":1,"more":2}'])
+def test_facts_that_no_error_has_never_break_the_reader(facts: str) -> None:
+    body = f'{{"type":"{urn_of(TooLarge)}","title":"x","status":413,"facts":{facts}}}'
+    error = read_problem(body.encode(), [TooLarge])
+    assert error is None or isinstance(error, TooLarge)

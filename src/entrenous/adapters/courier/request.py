@@ -86,6 +86,8 @@ def ask(client: httpx.Client, url: str, what: Ask, patience: Patience) -> bytes:
         answer, untrusted_body = patience(host, exchange)
     except httpx.HTTPError:
         raise RelayUnreachable(host=host) from None
+    except (httpx.InvalidURL, UnicodeError):  # no name that could be looked up
+        raise NotARelay(host=host) from None
     if answer.is_success and SPOKEN in answer.headers:
         return untrusted_body
     raise _error(answer, untrusted_body, host)

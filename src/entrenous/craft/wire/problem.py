@@ -49,7 +49,7 @@ def read_problem(
         kind = {urn_of(kind): kind for kind in known}[problem.type]
         error = kind(**problem.facts)
         str(error)
-    except (msgspec.MsgspecError, RecursionError, ValueError, LookupError):
+    except (msgspec.MsgspecError, RecursionError, ValueError, LookupError, TypeError):
         return None
     return error
 

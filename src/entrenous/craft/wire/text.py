@@ -9,7 +9,15 @@ from entrenous.craft.wire.cbor import BadCbor, as_text
 NAME_CHARS_MAX: Final = 64
 URL_CHARS_MAX: Final = 256
 _JOINERS: Final = "\u200c\u200d"  # Persian, Hindi and many emoji need them
-_URL: Final = re.compile(r"https?://[A-Za-z0-9\[][!-~]*", re.ASCII)
+# A host name is labels of RFC 1123 section 2.1: what is none would break the look-up of a name.
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_URL: Final = re.compile(
+    rf"https?://(?P<host>{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]{{2,45}}\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?:/[!-~]*)?",
+    re.ASCII,
+)
+_HOST_CHARS_MAX: Final = 253
+_PORT_MAX: Final = 65_535
 _MEDIA_TYPE: Final = re.compile(r"({0})/({0})".format(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"))
 
 
@@ -31,9 +39,12 @@ def as_name(value: object) -> str:
 
 
 def as_url(value: object) -> str:
-    """A relay's address: http or https, visible ASCII, no user, query or fragment."""
+    """A relay's address: http or https, a host that can be one, no user, query or fragment."""
     text = as_text(value, URL_CHARS_MAX)
-    if not _URL.fullmatch(text) or any(char in text for char in '@?#\\"<>'):
+    parts = _URL.fullmatch(text)
+    if parts is None or any(char in text for char in '@?#\\"<>'):
+        raise BadCbor
+    if len(parts["host"]) > _HOST_CHARS_MAX or int(parts["port"] or 0) > _PORT_MAX:
         raise BadCbor
     return text
 

@@ -10,7 +10,7 @@ from entrenous.faces.cli.exits import NO, YES
 from entrenous.faces.cli.output import put_json, read_file, say
 from entrenous.model.verdict import Finding, Trace, Warp
 from entrenous.trace.trace import trace_picture
-from entrenous.trace.words import how_it_lies, odds
+from entrenous.trace.words import how_it_lies, odds, rounded_up
 
 NOT_SAID = "This says whose copy got out, not who passed it on."
 NOBODY = (
@@ -51,7 +51,7 @@ def _shown(found: Trace) -> dict[str, object]:
         "message": found.message,
         "finding": verdict.finding.value,
         "named": list(verdict.named),
-        "chance": {who: float(f"{chance:.3g}") for who, chance in verdict.chance.items()},
+        "chance": {who: rounded_up(chance, 3) for who, chance in verdict.chance.items()},
         "score": {who: round(score, 2) for who, score in verdict.score.items()},
         "warp": None if found.warp is None else _warp(found.warp),
     }
