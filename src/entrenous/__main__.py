@@ -15,8 +15,8 @@ from entrenous.faces.cli.main import run
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from entrenous.model.secret import Secret
     from entrenous.ports import Platform, Relay
+    from entrenous.wiring.platform import GateTokens
 
 
 def main() -> None:
@@ -32,11 +32,11 @@ def _relay_app(relay: Relay) -> Starlette:
     return relay_app(relay)
 
 
-def _gate_app(platform: Platform, operator: Secret) -> Starlette:
+def _gate_app(platform: Platform, tokens: GateTokens) -> Starlette:
     from entrenous.faces.gate.access import GateAccess
     from entrenous.faces.gate.app import gate_app
 
-    return gate_app(platform, GateAccess(operator))
+    return gate_app(platform, GateAccess(tokens.operator, tokens.uploader))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.bank.memory_bank import MemoryBankStore
 from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.model.bank import (
     AlreadyDecided,
+    Bank,
+    BankUnreachable,
     Decision,
     NoSuchReview,
     Outcome,
@@ -19,7 +22,7 @@ from entrenous.model.bank import (
 )
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import BankName, ClaimId
-from entrenous.ports import ReviewQueue
+from entrenous.ports import BankStore, ReviewQueue
 
 AT = datetime(2026, 11, 25, 12, 0, 0, 7, tzinfo=UTC)
 MATCHES = (
@@ -31,10 +34,14 @@ MATCHES = (
 @pytest.fixture(params=["memory", "sqlite"])
 def queue(request: pytest.FixtureRequest, tmp_path: Path) -> ReviewQueue:
     make: dict[str, Callable[[], ReviewQueue]] = {
-        "memory": MemoryReviewQueue,
+        "memory": lambda: MemoryReviewQueue(MemoryBankStore()),
         "sqlite": lambda: SqlReviewQueue(open_engine(tmp_path / "gate.sqlite")),
     }
     return make[request.param]()
+
+
+def nothing_else(_review: Review, _bank: BankStore) -> None:
+    """A decision that means nothing for the bank."""
 
 
 def held(case: str) -> Review:
@@ -48,15 +55,15 @@ def test_first_come_first_reviewed(queue: ReviewQueue) -> None:
     assert queue.waiting() == 2
     assert queue.next() == held("b")
     assert queue.upload("b") == b"b"
-    assert queue.close("b", ReviewState.RELEASED) == held("b")
+    assert queue.close("b", ReviewState.RELEASED, nothing_else) == held("b")
     assert queue.next() == held("a")
-    queue.close("a", ReviewState.CONFIRMED)
+    queue.close("a", ReviewState.CONFIRMED, nothing_else)
     assert (queue.next(), queue.waiting()) == (None, 0)
 
 
 def test_a_decided_upload_is_forgotten_and_decided_once(queue: ReviewQueue) -> None:
     queue.record(held("a"), b"bytes of the upload")
-    queue.close("a", ReviewState.CONFIRMED)
+    queue.close("a", ReviewState.CONFIRMED, nothing_else)
     closed = queue.review("a")
     assert (closed.state, closed.bits, closed.decision) == (
         ReviewState.CONFIRMED,
@@ -66,7 +73,7 @@ def test_a_decided_upload_is_forgotten_and_decided_once(queue: ReviewQueue) -> N
     with pytest.raises(NoSuchReview):
         queue.upload("a")
     with pytest.raises(AlreadyDecided, match="confirmed"):
-        queue.close("a", ReviewState.RELEASED)
+        queue.close("a", ReviewState.RELEASED, nothing_else)
     assert queue.review("a").state is ReviewState.CONFIRMED
 
 
@@ -76,13 +83,34 @@ def test_sqlite_a_decided_upload_is_not_left_in_the_file(tmp_path: Path) -> None
     upload = bytes(range(256)) * 200
     queue.record(held("a"), upload)
     assert any(upload[:256] in file.read_bytes() for file in tmp_path.iterdir())
-    queue.close("a", ReviewState.RELEASED)
+    queue.close("a", ReviewState.RELEASED, nothing_else)
     assert not any(upload[:256] in file.read_bytes() for file in tmp_path.iterdir())
     engine.dispose()
 
 
+def test_a_decision_and_what_it_means_for_the_bank_are_one(queue: ReviewQueue) -> None:
+    """A database that is busy in between leaves the upload waiting and the bank as it was."""
+    queue.record(held("a"), b"bytes of the upload")
+    name = BankName("made on the way")
+
+    def breaks(_review: Review, bank: BankStore) -> None:
+        bank.set_bank(Bank(name))
+        raise BankUnreachable(why="busy")
+
+    with pytest.raises(BankUnreachable):
+        queue.close("a", ReviewState.CONFIRMED, breaks)
+    assert queue.review("a") == held("a")
+    assert queue.upload("a") == b"bytes of the upload"
+    seen: list[Bank] = []
+    queue.close("a", ReviewState.RELEASED, lambda _review, bank: seen.extend(bank.banks()))
+    assert name not in {bank.name for bank in seen}
+
+
 def test_what_is_not_there(queue: ReviewQueue) -> None:
-    for ask in (queue.review, queue.upload, lambda case: queue.close(case, ReviewState.RELEASED)):
+    def close(case: str) -> Review:
+        return queue.close(case, ReviewState.RELEASED, nothing_else)
+
+    for ask in (queue.review, queue.upload, close):
         with pytest.raises(NoSuchReview):
             ask("x")
     assert queue.next() is None

@@ -13,12 +13,12 @@ from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.invite import read_invite
 from entrenous.craft.wire.record import unpack
-from entrenous.model.bank import Protection
 from entrenous.model.envelope import SendToken
 from entrenous.model.identity import Identity
 from entrenous.model.message import Received, SealedCopy
 from entrenous.model.peer import OwnKey, Peer
 from entrenous.model.person import Contact
+from entrenous.model.protection import Protection
 from entrenous.model.secret import Secret
 from entrenous.ports import Vault
 from entrenous.send.drawers import (

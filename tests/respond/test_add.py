@@ -10,8 +10,8 @@ from entrenous.model.case import CaseClosed, NothingThere, TimesDoNotFit
 from entrenous.model.evidence import CustodyAct, Level, TooLargeToKeep
 from entrenous.respond.add import add_file, add_sighting, add_statement
 from entrenous.respond.case_file import case_called
-from entrenous.respond.custody import verify_chain
 from entrenous.respond.progress import close_case
+from entrenous.respond.verify_chain import verify_chain
 from tests.respond.room import START, Room, seen
 
 

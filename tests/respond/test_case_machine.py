@@ -28,13 +28,14 @@ from entrenous.model.evidence import ChainBroken, CustodyAct, EvidenceChanged
 from entrenous.model.record import BadRecord
 from entrenous.model.route import UnknownRoute
 from entrenous.respond.add import add_file, add_sighting, add_statement
-from entrenous.respond.case_file import case_called
-from entrenous.respond.custody import CASES, LINKS, verify_chain
+from entrenous.respond.case_file import CASES, case_called
+from entrenous.respond.custody import LINKS
 from entrenous.respond.deadlines import deadlines
 from entrenous.respond.evidence import read_evidence, stamp_evidence, verify_case
 from entrenous.respond.next_step import next_step
 from entrenous.respond.notice import write_notice
 from entrenous.respond.progress import NOTICE_TABLE, close_case, note, reopen_case
+from entrenous.respond.verify_chain import verify_chain
 from tests.respond.room import Room, lived_in, seen
 
 pytestmark = pytest.mark.real  # openssl runs, and nothing is sent anywhere

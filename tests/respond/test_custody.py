@@ -11,9 +11,10 @@ from entrenous.model.evidence import ChainBroken, Custody, CustodyAct
 from entrenous.model.ids import CaseName
 from entrenous.model.record import BadRecord
 from entrenous.respond.add import add_file, add_sighting
-from entrenous.respond.case_file import OWNER
-from entrenous.respond.custody import CASES, LINKS, chain, link_hash, verify_chain
+from entrenous.respond.case_file import CASES, OWNER
+from entrenous.respond.custody import LINKS, chain, link_hash
 from entrenous.respond.evidence import read_evidence, verify_case
+from entrenous.respond.verify_chain import verify_chain
 from tests.respond.room import Room, seen
 
 

@@ -17,7 +17,6 @@ from entrenous.model.evidence import (
 )
 from entrenous.respond.add import add_file, add_statement
 from entrenous.respond.case_file import case_called, put_away
-from entrenous.respond.custody import verify_chain
 from entrenous.respond.evidence import (
     commitment,
     level_in_words,
@@ -26,6 +25,7 @@ from entrenous.respond.evidence import (
     stamp_evidence,
     verify_case,
 )
+from entrenous.respond.verify_chain import verify_chain
 from tests.respond.room import Room
 
 pytestmark = pytest.mark.real  # openssl runs, and nothing is sent anywhere

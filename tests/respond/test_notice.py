@@ -5,7 +5,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from entrenous.model.case import AgeAnswer, Case, CaseClosed, NoSuchCase, NoticeState, Reach
+from entrenous.model.case import (
+    AgeAnswer,
+    Case,
+    CaseClosed,
+    NoSuchCase,
+    NoticeEvent,
+    NoticeState,
+    Reach,
+)
 from entrenous.model.ids import CaseName, RecipientId
 from entrenous.model.route import Reaches, UnknownRoute
 from entrenous.model.verdict import Finding, Trace, Verdict
@@ -13,7 +21,7 @@ from entrenous.respond.add import add_file, add_sighting
 from entrenous.respond.case_file import case_called
 from entrenous.respond.notice import NO_PLACE, draft_notice, preview, write_notice
 from entrenous.respond.open_case import open_case
-from entrenous.respond.progress import close_case, mark_sent
+from entrenous.respond.progress import close_case, note
 from entrenous.respond.tables import shipped_routes
 from tests.respond.room import PAGE, START, Room, lived_in, seen
 
@@ -115,7 +123,7 @@ def test_writing_keeps_the_law_of_the_day_in_the_case() -> None:
 def test_after_sending_the_preview_says_when() -> None:
     room, case = traced_room()
     write_notice(case.name, "us-tida-removal", room.device)
-    sent = mark_sent(case.name, 1, START, room.device).notices[0]
+    sent = note(case.name, 1, NoticeEvent.SEND, START, room.device).notices[0]
     assert "You sent it on 2026-11-25 12:00 UTC." in preview(sent, TODAY)
 
 

@@ -7,10 +7,10 @@ from entrenous.model.errors import Refused
 from entrenous.model.ids import RecipientId
 from entrenous.model.verdict import Finding, Trace, Verdict
 from entrenous.respond.case_file import case_called, cases
-from entrenous.respond.custody import verify_chain
 from entrenous.respond.help_lines import hand_over, help_lines, shown
 from entrenous.respond.open_case import BEFORE_CAPTURE, open_case
 from entrenous.respond.places import place
+from entrenous.respond.verify_chain import verify_chain
 from tests.respond.room import START, Room, lived_in
 
 

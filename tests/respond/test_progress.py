@@ -18,8 +18,8 @@ from entrenous.model.case import (
     TimesDoNotFit,
 )
 from entrenous.respond.add import add_file, add_sighting
-from entrenous.respond.case_file import case_called
-from entrenous.respond.custody import CASES, LINKS, verify_chain
+from entrenous.respond.case_file import CASES, case_called
+from entrenous.respond.custody import LINKS
 from entrenous.respond.deadlines import deadlines
 from entrenous.respond.next_step import next_step
 from entrenous.respond.notice import write_notice
@@ -28,10 +28,10 @@ from entrenous.respond.progress import (
     NOTICE_TABLE,
     close_case,
     erase_case,
-    mark_sent,
     note,
     reopen_case,
 )
+from entrenous.respond.verify_chain import verify_chain
 from tests.respond.room import START, Room, seen
 
 HOUR = timedelta(hours=1)
@@ -46,7 +46,7 @@ def case(room: Room) -> Case:
 
 
 def test_the_way_of_a_notice(room: Room, case: Case) -> None:
-    mark_sent(case.name, 1, START, room.device)
+    note(case.name, 1, NoticeEvent.SEND, START, room.device)
     room.clock.wind(hours=1)
     note(case.name, 1, NoticeEvent.RECEIPT, START + HOUR, room.device)
     room.clock.wind(hours=1)
@@ -62,7 +62,7 @@ def test_the_way_of_a_notice(room: Room, case: Case) -> None:
 
 def test_marking_it_sent_starts_the_clock(room: Room, case: Case) -> None:
     assert deadlines(case, START)[0].state is DeadlineState.NOT_STARTED
-    (clock,) = deadlines(mark_sent(case.name, 1, START, room.device), START)
+    (clock,) = deadlines(note(case.name, 1, NoticeEvent.SEND, START, room.device), START)
     assert (clock.state, clock.due_at) == (DeadlineState.RUNNING, START + 48 * HOUR)
 
 
@@ -86,15 +86,15 @@ def test_every_state_of_a_notice_can_be_reached_and_none_leads_back_to_a_draft()
 
 def test_times_that_do_not_fit_are_refused(room: Room, case: Case) -> None:
     with pytest.raises(TimesDoNotFit, match="future"):
-        mark_sent(case.name, 1, START + HOUR, room.device)
-    mark_sent(case.name, 1, START, room.device)
+        note(case.name, 1, NoticeEvent.SEND, START + HOUR, room.device)
+    note(case.name, 1, NoticeEvent.SEND, START, room.device)
     with pytest.raises(TimesDoNotFit, match="earlier than sending"):
         note(case.name, 1, NoticeEvent.REMOVAL, START - HOUR, room.device)
 
 
 def test_a_notice_that_is_not_there_is_not_found(room: Room, case: Case) -> None:
     with pytest.raises(NothingThere, match="no notice number 2"):
-        mark_sent(case.name, 2, START, room.device)
+        note(case.name, 2, NoticeEvent.SEND, START, room.device)
 
 
 def test_closing_opening_again_and_what_does_not_fit(room: Room, case: Case) -> None:
@@ -128,7 +128,7 @@ def test_one_next_step_at_a_time(room: Room) -> None:
     said.append(next_step(add_file(case.name, b"x", "a file", room.device), START))
     write_notice(case.name, "us-tida-removal", room.device)
     said.append(next_step(case_called(case.name, room.device), START))
-    sent = mark_sent(case.name, 1, START, room.device)
+    sent = note(case.name, 1, NoticeEvent.SEND, START, room.device)
     said.append(next_step(sent, START))
     said.append(next_step(sent, START + 49 * HOUR))
     room.clock.wind(hours=50)

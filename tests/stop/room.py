@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -11,13 +11,17 @@ import numpy as np
 from entrenous.adapters.bank.following_index import FollowingIndex
 from entrenous.adapters.bank.memory_bank import MemoryBankStore
 from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
+from entrenous.adapters.system import SystemDice
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.craft.wire.claim import read_claim, read_request, write_claim, write_request
-from entrenous.model.bank import ClaimRequest, ClaimStatus, Protection
+from entrenous.model.bank import ClaimRequest, ClaimStatus
 from entrenous.model.ids import ClaimId
 from entrenous.model.picture import Picture
+from entrenous.model.protection import Protection
 from entrenous.model.secret import Secret
-from entrenous.ports import Platform
+from entrenous.ports import Courier, Device, Platform
 from entrenous.stop.banks import prepare_banks
 from entrenous.stop.protect import protect_picture
 from entrenous.stop.register import register_claim
@@ -76,19 +80,20 @@ class Room:
     """A person's side and a platform's side."""
 
     clock: WoundClock = field(default_factory=WoundClock)
-    dice: LoadedDice = field(default_factory=lambda: LoadedDice("ana"))
+    bank: MemoryBankStore = field(default_factory=MemoryBankStore)
+    device: Device = field(init=False)
     platform: Platform = field(init=False)
     gate: NearGate = field(init=False)
 
     def __post_init__(self) -> None:
-        bank = MemoryBankStore()
-        prepare_banks(bank)
+        self.device = a_device(self.clock)
+        prepare_banks(self.bank)
         self.platform = Platform(
             clock=self.clock,
             dice=LoadedDice("platform"),
-            bank=bank,
-            index=FollowingIndex(bank),
-            reviews=MemoryReviewQueue(),
+            bank=self.bank,
+            index=FollowingIndex(self.bank),
+            reviews=MemoryReviewQueue(self.bank),
             read_picture=read_picture,
         )
         self.gate = NearGate(self.platform)
@@ -99,9 +104,21 @@ class Room:
             adult=adult,
             parts=parts,
             gate=self.gate,
-            dice=self.dice,
-            clock=self.clock,
+            device=self.device,
         )
+
+
+def a_device(clock: WoundClock | None = None) -> Device:
+    """A person's device in memory, which has no relay and needs none here."""
+    vault = MemoryVault()
+    return Device(
+        clock=clock or WoundClock(),
+        dice=SystemDice(),
+        vault=vault,
+        ledger=VaultLedger(vault),
+        courier=cast("Courier", None),
+        read_picture=read_picture,
+    )
 
 
 def picture(pixels: Any) -> Picture:

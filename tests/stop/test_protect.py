@@ -2,15 +2,30 @@
 
 import hashlib
 import json
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.model.bank import ClaimState, TooYoung
+from entrenous.craft.wire.claim import write_request
+from entrenous.model.bank import (
+    BadAnswer,
+    ClaimEvent,
+    ClaimRequest,
+    ClaimState,
+    ClaimStatus,
+    GateRefused,
+    GateUnreachable,
+)
 from entrenous.model.fingerprint import TooFlat
-from tests.stop.room import Room, picture
+from entrenous.model.ids import ClaimId
+from entrenous.model.protection import NoSuchProtection, TooYoung, Unanswered
+from entrenous.stop.holder import holder_hash
+from entrenous.stop.protections import ask_again, protection_called, protections
+from entrenous.stop.withdraw import unprotect
+from tests.stop.room import NearGate, Room, picture
 
 
 def test_what_leaves_is_fingerprints_and_the_hash_of_a_token(room: Room, hers: Any) -> None:
@@ -48,3 +63,102 @@ def test_a_flat_picture_is_refused_before_anything_is_sent(room: Room) -> None:
     with pytest.raises(TooFlat, match="quality 0 of 100"):
         room.protect(fog)
     assert room.gate.sent == []
+
+
+@dataclass
+class LostAnswers(NearGate):
+    """A gate that hears every request and whose answers do not arrive while ``lost``."""
+
+    lost: bool = True
+
+    def register(self, request: ClaimRequest) -> ClaimStatus:
+        status = super().register(request)
+        if self.lost:
+            raise GateUnreachable(url=self.url)
+        return status
+
+
+def test_a_claim_whose_answer_was_lost_can_be_withdrawn(room: Room, hers: Any) -> None:
+    room.gate = LostAnswers(room.platform)
+    with pytest.raises(Unanswered) as told:
+        room.protect(hers)
+    (asked,) = protections(room.device)
+    assert asked.state is None
+    assert f"entrenous unprotect {asked.claim}" in str(told.value)
+    assert room.platform.bank.claim(asked.claim).state is ClaimState.WAITING
+    unprotect(asked, room.gate, room.device)
+    assert room.platform.bank.claim(asked.claim).state is ClaimState.WITHDRAWN
+    assert protections(room.device)[0].state is ClaimState.WITHDRAWN
+
+
+def test_it_is_written_down_before_the_platform_is_asked(room: Room, hers: Any) -> None:
+    """Also when the device stops in between: nothing of ours runs after this."""
+
+    class Stops(NearGate):
+        def register(self, request: ClaimRequest) -> ClaimStatus:
+            super().register(request)
+            raise KeyboardInterrupt
+
+    room.gate = Stops(room.platform)
+    with pytest.raises(KeyboardInterrupt):
+        room.protect(hers)
+    (asked,) = protections(room.device)
+    assert room.platform.bank.claim(asked.claim).holder_sha256 == holder_hash(asked.token)
+
+
+def test_asking_again_after_a_lost_answer_is_one_claim(room: Room, hers: Any) -> None:
+    room.gate = gate = LostAnswers(room.platform)
+    with pytest.raises(Unanswered):
+        room.protect(hers)
+    gate.lost = False
+    protection = room.protect(hers)
+    assert protections(room.device) == (protection,)
+    assert protection.state is ClaimState.WAITING
+    assert room.platform.bank.counts().claims == 1
+    assert room.protect(hers).claim != protection.claim  # answered by now: this is a new wish
+
+
+def test_one_that_never_arrived_is_withdrawn_too(room: Room, hers: Any) -> None:
+    class Away(NearGate):
+        def register(self, request: ClaimRequest) -> ClaimStatus:
+            self.sent.append(write_request(request))
+            raise GateUnreachable(url=self.url)
+
+    room.gate = Away(room.platform)
+    with pytest.raises(Unanswered):
+        room.protect(hers)
+    (asked,) = protections(room.device)
+    assert unprotect(asked, room.gate, room.device).state is ClaimState.WITHDRAWN
+
+
+def test_what_the_platform_refused_is_not_kept(room: Room, hers: Any) -> None:
+    class Refuses(NearGate):
+        def register(self, request: ClaimRequest) -> ClaimStatus:
+            self.sent.append(write_request(request))
+            raise GateRefused(url=self.url, detail="no")
+
+    room.gate = Refuses(room.platform)
+    with pytest.raises(GateRefused):
+        room.protect(hers)
+    assert protections(room.device) == ()
+
+
+def test_a_gate_that_names_another_claim_is_not_believed(room: Room, hers: Any) -> None:
+    class Odd(NearGate):
+        def register(self, request: ClaimRequest) -> ClaimStatus:
+            return replace(super().register(request), claim=ClaimId("0" * 32))
+
+    room.gate = Odd(room.platform)
+    with pytest.raises(BadAnswer):
+        room.protect(hers)
+    (asked,) = protections(room.device)
+    assert asked.state is None
+
+
+def test_a_platform_is_asked_how_a_claim_stands(room: Room, hers: Any) -> None:
+    protection = room.protect(hers)
+    room.platform.bank.move(protection.claim, ClaimEvent.CONFIRM)
+    assert ask_again(protection, room.gate, room.device).state is ClaimState.CONFIRMED
+    assert protection_called(protection.claim, room.device).state is ClaimState.CONFIRMED
+    with pytest.raises(NoSuchProtection):
+        protection_called("nothing", room.device)

@@ -1,10 +1,23 @@
 """A person's word: confirming makes the machine strict, releasing makes it ask no more."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from entrenous.model.bank import AlreadyDecided, ClaimState, NoSuchReview, Outcome
+from entrenous.adapters.bank.memory_bank import MemoryBankStore
+from entrenous.model.bank import (
+    AlreadyDecided,
+    BankUnreachable,
+    ClaimState,
+    NoSuchReview,
+    Outcome,
+    Registration,
+    Review,
+)
+from entrenous.model.ids import ClaimId
+from entrenous.ports import Platform
 from entrenous.stop.gate import judge_upload
 from entrenous.stop.review import confirm, next_review, release
 from entrenous.stop.withdraw import unprotect
@@ -29,7 +42,7 @@ def test_confirming_refuses_the_next_one_also_as_a_cut_out(room: Room, hers: Any
     assert room.platform.bank.claim(protection.claim).state is ClaimState.CONFIRMED
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.REFUSE
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
-    unprotect(protection, room.gate)
+    unprotect(protection, room.gate, room.device)
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.LET_THROUGH
 
 
@@ -80,7 +93,45 @@ def test_a_decision_is_made_once_and_the_upload_forgotten(room: Room, hers: Any)
 def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform).case
-    unprotect(protection, room.gate)
+    unprotect(protection, room.gate, room.device)
     confirm(case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
     assert room.platform.bank.counts().hashes == 0
+
+
+@dataclass
+class BusyBank(MemoryBankStore):
+    """A store that does not answer while ``busy``."""
+
+    busy: bool = False
+
+    def extend(self, claim: ClaimId, *whole: bytes) -> None:
+        self._refuse_while_busy()
+        super().extend(claim, *whole)
+
+    def register(self, *registrations: Registration) -> None:
+        self._refuse_while_busy()
+        super().register(*registrations)
+
+    def _refuse_while_busy(self) -> None:
+        if self.busy:
+            raise BankUnreachable(why="database is locked")
+
+
+@pytest.mark.parametrize("decide", [confirm, release])
+def test_a_busy_database_leaves_the_upload_to_be_decided(
+    hers: Any, decide: Callable[[str, Platform], Review]
+) -> None:
+    bank = BusyBank()
+    room = Room(bank=bank)
+    claim = room.protect(hers).claim
+    case = judge_upload(jpeg(hers), room.platform).case
+    before = room.platform.bank.claim(claim)
+    bank.busy = True
+    with pytest.raises(BankUnreachable):
+        decide(case, room.platform)
+    assert room.platform.bank.claim(claim) == before
+    bank.busy = False
+    decide(case, room.platform)
+    assert room.platform.bank.claim(claim) != before
+    assert room.platform.bank.claim(claim).disputes <= 1

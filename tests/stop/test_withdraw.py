@@ -15,25 +15,25 @@ from tests.stop.room import Room, jpeg
 def test_the_next_upload_passes_and_nothing_is_left(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
-    assert unprotect(protection, room.gate).state is ClaimState.WITHDRAWN
+    assert unprotect(protection, room.gate, room.device).state is ClaimState.WITHDRAWN
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
     assert room.platform.bank.counts().hashes == 0
 
 
 def test_withdrawing_again_changes_nothing(room: Room, hers: Any) -> None:
-    protection = unprotect(room.protect(hers), room.gate)
-    assert unprotect(protection, room.gate) == protection
+    protection = unprotect(room.protect(hers), room.gate, room.device)
+    assert unprotect(protection, room.gate, room.device) == protection
 
 
 def test_one_persons_withdrawal_leaves_the_others_claim(room: Room, hers: Any) -> None:
     first, second = room.protect(hers), room.protect(hers)
-    unprotect(first, room.gate)
+    unprotect(first, room.gate, room.device)
     (match,) = judge_upload(jpeg(hers), room.platform).matches
     assert match.claim == second.claim
 
 
 def test_registering_again_after_withdrawing_counts(room: Room, hers: Any) -> None:
-    unprotect(room.protect(hers), room.gate)
+    unprotect(room.protect(hers), room.gate, room.device)
     again = room.protect(hers)
     (match,) = judge_upload(jpeg(hers), room.platform).matches
     assert match.claim == again.claim

@@ -43,7 +43,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             taken.bind((host, port))
-        except OSError:
+        except (OSError, UnicodeError, OverflowError):  # taken, not ours, or no address at all
             raise AddressTaken(listen=f"{host}:{port}") from None
         taken.listen(_BACKLOG)
         yield taken

@@ -1,15 +1,18 @@
 """A random token that is made once and kept in a file of its owner's."""
 
-import base64
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
-from entrenous.adapters.private_file import write_private
+from entrenous.adapters.private_file import add_private
+from entrenous.craft.wire.b64u import b64u
 from entrenous.model.secret import Secret
+from entrenous.spec import TOKEN_BYTES
 
 
 def kept_token(place: Path) -> Secret:
     """The token in the file at ``place`` (base64url text, 256 bits), which is made if missing."""
     if not place.exists():
-        write_private(place, base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"="))
+        with suppress(FileExistsError):  # another process was quicker; its token is the one
+            add_private(place, b64u(secrets.token_bytes(TOKEN_BYTES)).encode())
     return Secret(place.read_bytes().strip())

@@ -1,25 +1,31 @@
 """Files that only their owner can read, whole on disk or not there at all."""
 
+import errno
 import os
+import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+
+_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def write_private(place: Path, data: bytes) -> None:
     """Write ``data`` to ``place``, mode 0600; when this returns it is durable.
 
-    A crash leaves the old file or the new one, never half of it.
+    A crash leaves the old file or the new one, never half of it. A link at ``place`` is replaced,
+    not followed.
     """
-    fresh = place.with_name(f".{place.name}.new")
-    try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(place)
-        sync_folder(place.parent)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+    _write(place, data, lambda fresh: fresh.replace(place))
+
+
+def add_private(place: Path, data: bytes) -> None:
+    """Write ``data`` as a new file at ``place``, mode 0600; when this returns it is durable.
+
+    Raises:
+        FileExistsError: something is there, a link that leads nowhere included; it stays.
+    """
+    _write(place, data, lambda fresh: _add(fresh, place))
 
 
 def sync_folder(folder: Path) -> None:
@@ -29,3 +35,34 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _write(place: Path, data: bytes, publish: Callable[[Path], object]) -> None:
+    """First under a name that nobody can guess and occupy, also in a folder that others share."""
+    fresh = place.with_name(f".entrenous-{secrets.token_hex(16)}")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        publish(fresh)
+        sync_folder(place.parent)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _add(fresh: Path, place: Path) -> None:
+    """Give it its name only if nothing has that name: a second link does so in one step."""
+    try:
+        os.link(fresh, place)
+    except OSError as why:
+        if why.errno not in _NO_LINKS:
+            raise
+        _add_without_links(fresh, place)
+
+
+def _add_without_links(fresh: Path, place: Path) -> None:
+    """On a memory card without second links: take the name first, then put the file there."""
+    os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    fresh.replace(place)

@@ -13,7 +13,6 @@ from typing import Final
 from entrenous.model.errors import Malformed, NotFound, Refused, Unproven, Unreachable
 from entrenous.model.fingerprint import Fingerprint, Match
 from entrenous.model.ids import BankName, ClaimId
-from entrenous.model.secret import Secret
 from entrenous.spec import PARTS_MAX, PDQ_BYTES, PDQ_RADIUS
 
 PEOPLE: Final = BankName("people")  # what people register themselves
@@ -187,31 +186,11 @@ class ClaimStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Protection:
-    """What a device keeps of a picture it registered; only ``token`` can withdraw the claim."""
-
-    claim: ClaimId
-    kind: str
-    state: ClaimState
-    gate_url: str
-    token: Secret
-    made_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Imported:
     """What became of a list of hashes: lines by number, with the reason they were refused."""
 
     accepted: int
     refused: tuple[tuple[int, str], ...]
-
-
-class TooYoung(Refused):
-    """
-    Pictures of somebody under 18 are not registered here, because there is a service that does more
-    for you: NCMEC's Take It Down. It is free, works without your name and also without sending the
-    picture: https://takeitdown.ncmec.org
-    """
 
 
 class BadClaim(Malformed):
@@ -264,13 +243,19 @@ class GateBusy(Unreachable):
 
 class GateUnreachable(Unreachable):
     """
-    The platform at {url} does not answer. Check the address and your connection; nothing was
-    changed.
+    The platform at {url} does not answer. Check the address and your connection, then try again.
     """
 
 
 class GateRefused(Refused):
     """The platform at {url} did not accept this: {detail}"""
+
+
+class NotAGate(Refused):
+    """
+    {url} is not the address of a platform, so nothing was sent. It looks like
+    https://gate.example. Check the spelling.
+    """
 
 
 class NotPrivate(Refused):

@@ -23,6 +23,7 @@ class DidNotStart(Unreachable):
 
 
 class NotOurs(Refused):
-    """{path} holds files that no demonstration left there, so it was not emptied. Choose another
+    """
+    {path} holds files, and no demonstration made it, so nothing in it was touched. Choose another
     folder: entrenous demo --out DIR
     """

@@ -126,6 +126,13 @@ class UnwritableFolder(Refused):
     """
 
 
+class AlreadyThere(Refused):
+    """
+    There is already something else at {path}, and it was left as it is. Choose another folder:
+    --out DIR
+    """
+
+
 class NotAPicture(Malformed):
     """
     This file is not a picture that Entrenous can read. It reads JPEG, PNG, WebP, HEIC, AVIF, GIF,

@@ -11,6 +11,14 @@ class BadSetting(Refused):
 
 class AddressTaken(Unreachable):
     """
-    Nothing can be served at {listen}: another program uses this address, or this account may not.
-    Choose another one: --listen 127.0.0.1:0 takes a free port.
+    Nothing can be served at {listen}: another program uses this address, it is not one of this
+    machine's, or this account may not use it. Choose another one: --listen 127.0.0.1:0 takes a free
+    port.
+    """
+
+
+class UnusableFolder(Refused):
+    """
+    Nothing can be kept in {path}: a file is in the way, or its permissions do not allow it. Nothing
+    was changed. Choose a folder of your own.
     """

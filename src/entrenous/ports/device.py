@@ -16,7 +16,7 @@ from entrenous.model.envelope import (
     Waiting,
 )
 from entrenous.model.fingerprint import Fingerprint
-from entrenous.model.ids import BlobId, ClaimId, DeviceId, EnvelopeId, MailboxId
+from entrenous.model.ids import BlobId, ClaimId, DeviceId, EnvelopeId, MailboxId, MessageId
 from entrenous.model.message import Message, SentPicture
 from entrenous.model.picture import Picture
 from entrenous.model.secret import Secret
@@ -67,6 +67,10 @@ class Ledger(Protocol):
 
     def record(self, message: Message) -> None:
         """Store a message, or replace what is stored under its id."""
+        ...
+
+    def forget(self, message: MessageId) -> None:
+        """Remove a message of which no copy has left; it need not exist."""
         ...
 
     def messages(self) -> Iterator[Message]:

@@ -103,10 +103,15 @@ class ReviewQueue(Protocol):
         """The bytes of a held upload (untrusted); raises NoSuchReview once it was decided."""
         ...
 
-    def close(self, case: str, state: ReviewState) -> Review:
+    def close(
+        self, case: str, state: ReviewState, also: Callable[[Review, BankStore], None]
+    ) -> Review:
         """Decide a waiting upload and forget its bytes, once; the review as it was before.
 
-        Raises NoSuchReview, AlreadyDecided.
+        What the decision means for the bank is ``also``'s part, which is given the review and the
+        bank, and is done in the same transaction: both or neither.
+
+        Raises NoSuchReview, AlreadyDecided, and what ``also`` raises.
         """
         ...
 

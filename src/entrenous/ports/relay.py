@@ -28,6 +28,10 @@ class MailView(Protocol):
         """How many rows have named fields that equal these."""
         ...
 
+    def weigh(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
+        """How many rows have fields equal to these (None: lack them), and their sum of ``what``."""
+        ...
+
     def letters(self, mailbox: MailboxId, after: int, at: datetime, limit: int) -> list[HeldLetter]:
         """Letters of a mailbox with a sequence above ``after`` that expire later than ``at``."""
         ...

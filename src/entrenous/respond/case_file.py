@@ -10,8 +10,9 @@ from entrenous.model.case import Case, CaseClosed, CaseState, NoSuchCase, Nothin
 from entrenous.model.evidence import CustodyAct, Evidence
 from entrenous.model.record import BadRecord
 from entrenous.ports import Device
-from entrenous.respond.custody import CASES, add_link, last_link, link
+from entrenous.respond.custody import add_link, last_link, link
 
+CASES: Final = "cases"  # the drawer; keys are names of cases
 OWNER: Final = "the owner of this device"
 _LOOKS: Final = frozenset({CustodyAct.READ, CustodyAct.EXPORTED})
 

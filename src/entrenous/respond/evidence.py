@@ -26,7 +26,7 @@ from entrenous.model.ids import CaseName
 from entrenous.model.secret import Secret
 from entrenous.ports import Device, StampChecker, TimestampAuthority
 from entrenous.respond.case_file import case_called, item_of, open_case_called, put_away
-from entrenous.respond.custody import verify_chain
+from entrenous.respond.verify_chain import verify_chain
 
 
 def commitment(salt: Secret, data: bytes) -> bytes:

@@ -18,8 +18,8 @@ from entrenous.model.case import (
 )
 from entrenous.model.evidence import CustodyAct
 from entrenous.ports import Device
-from entrenous.respond.case_file import case_called, change, put_away
-from entrenous.respond.custody import CASES, forget_chain
+from entrenous.respond.case_file import CASES, case_called, change, put_away
+from entrenous.respond.custody import forget_chain
 
 NOTICE_TABLE: Final[Mapping[tuple[NoticeState, NoticeEvent], NoticeState]] = {
     (NoticeState.DRAFTED, NoticeEvent.SEND): NoticeState.SENT,
@@ -51,13 +51,8 @@ _FIELD: Final[Mapping[NoticeEvent, str]] = {
 }
 
 
-def mark_sent(name: str, number: int, at: datetime, device: Device) -> Case:
-    """Note that the person sent a notice; the addressee's clock starts. As :func:`note`."""
-    return note(name, number, NoticeEvent.SEND, at, device)
-
-
 def note(name: str, number: int, event: NoticeEvent, at: datetime, device: Device) -> Case:
-    """Note what happened to a notice, and when (aware UTC).
+    """Note what happened to a notice, and when (aware UTC); that she sent it starts their clock.
 
     Raises:
         NothingThere: the case has no such notice.

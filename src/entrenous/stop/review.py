@@ -14,7 +14,7 @@ from entrenous.model.bank import (
     ReviewState,
 )
 from entrenous.model.ids import ClaimId
-from entrenous.ports import Platform
+from entrenous.ports import BankStore, Platform
 from entrenous.stop.register import new_claim_id
 
 DISPUTES_MAX: Final = 3  # as many reviewers who disagree suspend a claim
@@ -32,17 +32,9 @@ def confirm(case: str, platform: Platform) -> Review:
     found as a whole next time. When the holder withdraws, that hash goes too.
 
     Raises:
-        NoSuchReview, AlreadyDecided: nothing is changed.
+        NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
     """
-    review = platform.reviews.close(case, ReviewState.CONFIRMED)
-    for match in review.decision.matches:
-        try:
-            platform.bank.move(match.claim, ClaimEvent.CONFIRM)
-            if review.bits is not None:
-                platform.bank.extend(match.claim, review.bits)
-        except (AlreadyWithdrawn, NoSuchClaim):
-            continue  # withdrawn while the upload waited: the holder's word stands
-    return review
+    return platform.reviews.close(case, ReviewState.CONFIRMED, _agree)
 
 
 def release(case: str, platform: Platform) -> Review:
@@ -52,21 +44,33 @@ def release(case: str, platform: Platform) -> Review:
     fits only in part is not blamed. A confirmed claim stays confirmed.
 
     Raises:
-        NoSuchReview, AlreadyDecided: nothing is changed.
+        NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
     """
-    review = platform.reviews.close(case, ReviewState.RELEASED)
+
+    def disagree(review: Review, bank: BankStore) -> None:
+        for match in review.decision.matches:
+            if not match.part:
+                _dispute(match.claim, bank)
+        if review.bits is not None and review.decision.matches:
+            bank.register(_let_through(review.bits, platform))
+
+    return platform.reviews.close(case, ReviewState.RELEASED, disagree)
+
+
+def _agree(review: Review, bank: BankStore) -> None:
     for match in review.decision.matches:
-        if not match.part:
-            _dispute(match.claim, platform)
-    if review.bits is not None and review.decision.matches:
-        platform.bank.register(_let_through(review.bits, platform))
-    return review
+        try:
+            bank.move(match.claim, ClaimEvent.CONFIRM)
+            if review.bits is not None:
+                bank.extend(match.claim, review.bits)
+        except (AlreadyWithdrawn, NoSuchClaim):
+            continue  # withdrawn while the upload waited: the holder's word stands
 
 
-def _dispute(claim: ClaimId, platform: Platform) -> None:
-    disputed = platform.bank.dispute(claim)
+def _dispute(claim: ClaimId, bank: BankStore) -> None:
+    disputed = bank.dispute(claim)
     if disputed.state is ClaimState.WAITING and disputed.disputes >= DISPUTES_MAX:
-        platform.bank.move(claim, ClaimEvent.SUSPEND)
+        bank.move(claim, ClaimEvent.SUSPEND)
 
 
 def _let_through(bits: bytes, platform: Platform) -> Registration:

@@ -3,22 +3,34 @@
 import hmac
 from dataclasses import replace
 
-from entrenous.model.bank import Claim, ClaimEvent, NotTheHolder, Protection
+from entrenous.model.bank import Claim, ClaimEvent, ClaimState, NoSuchClaim, NotTheHolder
 from entrenous.model.ids import ClaimId
+from entrenous.model.protection import Protection
 from entrenous.model.secret import Secret
-from entrenous.ports import BankClient, Platform
-from entrenous.stop.protect import holder_hash
+from entrenous.ports import BankClient, Device, Platform
+from entrenous.stop.holder import holder_hash
+from entrenous.stop.protections import keep
 
 
-def unprotect(protection: Protection, gate: BankClient) -> Protection:
+def unprotect(protection: Protection, gate: BankClient, device: Device) -> Protection:
     """Withdraw, from the device that registered the picture.
 
     Raises:
         NoSuchClaim, NotTheHolder: the gate does not know this claim, or this token.
         GateUnreachable, GateBusy, GateRefused, BadAnswer: nothing is withdrawn yet; try again.
     """
-    status = gate.withdraw(protection.claim, protection.token)
-    return replace(protection, state=status.state)
+    withdrawn = replace(protection, state=_withdrawn(protection, gate))
+    keep(withdrawn, device)
+    return withdrawn
+
+
+def _withdrawn(protection: Protection, gate: BankClient) -> ClaimState:
+    try:
+        return gate.withdraw(protection.claim, protection.token).state
+    except NoSuchClaim:
+        if protection.state is not None:
+            raise
+        return ClaimState.WITHDRAWN  # it was asked for, and never got there
 
 
 def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:

@@ -13,6 +13,7 @@ from entrenous.model.secret import Secret
 from entrenous.model.vault import NoVaultHere, VaultExists
 from entrenous.ports import Device
 from entrenous.settings import Settings
+from entrenous.wiring.folders import kept_in
 
 
 @contextmanager
@@ -20,11 +21,15 @@ def open_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterato
     """The device in ``settings.home``, unlocked; the passphrase is asked for once there is one.
 
     Raises:
-        NoVaultHere, WrongPassphrase, VaultBusy.
+        NoVaultHere, WrongPassphrase, VaultBusy, UnusableFolder.
     """
-    if not has_vault(settings.home):
-        raise NoVaultHere(home=settings.home)
-    with closing(unlock_vault(settings.home, passphrase())) as vault:
+    with kept_in(settings.home):
+        if not has_vault(settings.home):
+            raise NoVaultHere(home=settings.home)
+    words = passphrase()
+    with kept_in(settings.home):
+        opened = unlock_vault(settings.home, words)
+    with closing(opened) as vault:
         yield _device(vault, settings)
 
 
@@ -33,11 +38,15 @@ def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Itera
     """A new, empty device in ``settings.home``.
 
     Raises:
-        VaultExists, WeakPassphrase, VaultBusy, DiskFull.
+        VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull.
     """
-    if has_vault(settings.home):
-        raise VaultExists(home=settings.home)
-    with closing(create_vault(settings.home, passphrase())) as vault:
+    with kept_in(settings.home):
+        if has_vault(settings.home):
+            raise VaultExists(home=settings.home)
+    words = passphrase()
+    with kept_in(settings.home):
+        made = create_vault(settings.home, words)
+    with closing(made) as vault:
         try:
             yield _device(vault, settings)
         except BaseException:

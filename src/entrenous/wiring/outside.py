@@ -1,12 +1,13 @@
 """What a device may ask outside of its relay: stamp authorities, platforms, this machine."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
 from entrenous.adapters.bank.client import HttpBankClient
+from entrenous.adapters.courier.http import new_client
 from entrenous.adapters.machine import LocalMachine
 from entrenous.adapters.rfc3161 import HttpTimestampAuthority, KeptAuthorities
 from entrenous.ports import BankClient, Machine, StampChecker, TimestampAuthority
@@ -27,8 +28,8 @@ def kept_authorities() -> StampChecker:
 @contextmanager
 def bank_client(url: str) -> Iterator[BankClient]:
     """A platform's gate as this device sees it."""
-    with closing(HttpBankClient(url)) as client:
-        yield client
+    with new_client() as client:
+        yield HttpBankClient(url, client)
 
 
 def local_machine(home: Path) -> Machine:

@@ -1,5 +1,7 @@
 """The device's client of a gate: never in the clear, and nothing that a gate says is believed."""
 
+from collections.abc import Iterator
+
 import httpx
 import pytest
 
@@ -9,20 +11,24 @@ from entrenous.model.bank import (
     GateBusy,
     GateRefused,
     GateUnreachable,
+    NotAGate,
     NotPrivate,
 )
 from entrenous.model.ids import ClaimId
+from entrenous.wiring.outside import bank_client
 
 CLAIM = ClaimId("c" * 32)
+
+
+def gate_that(answer: httpx.Response) -> HttpBankClient:
+    transport = httpx.MockTransport(lambda _request: answer)
+    return HttpBankClient("https://gate.example", httpx.Client(transport=transport))
 
 
 def gate_that_answers(
     status: int, content: bytes, kind: str = "application/json"
 ) -> HttpBankClient:
-    answer = httpx.Response(status, content=content, headers={"content-type": kind})
-    return HttpBankClient(
-        "https://gate.example", transport=httpx.MockTransport(lambda _request: answer)
-    )
+    return gate_that(httpx.Response(status, content=content, headers={"content-type": kind}))
 
 
 @pytest.mark.parametrize(
@@ -33,16 +39,31 @@ def gate_that_answers(
         "http://127.0.0.1.example",
         "http://[2001:db8::1]",
         "http://localhost@gate.example",
+    ],
+)
+def test_nothing_is_sent_in_the_clear(url: str) -> None:
+    with pytest.raises(NotPrivate), bank_client(url):
+        pass
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
         "ftp://127.0.0.1",
         "gate.example",
         "https://",
         "http://[",
         "",
+        "https://x:abc/",
+        "https://gate.example:99999999/",
+        f"https://{'a' * 64}.example",
+        "https://a..b",
+        "https://gate.example/\x00",
     ],
 )
-def test_nothing_is_sent_in_the_clear(url: str) -> None:
-    with pytest.raises(NotPrivate):
-        HttpBankClient(url)
+def test_what_is_no_address_is_named(url: str) -> None:
+    with pytest.raises(NotAGate), bank_client(url) as gate:
+        gate.status(CLAIM)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +71,17 @@ def test_nothing_is_sent_in_the_clear(url: str) -> None:
     ["https://gate.example/", "http://127.0.0.1:7802", "http://localhost:1", "http://[::1]:7802"],
 )
 def test_https_or_this_machine(url: str) -> None:
-    client = HttpBankClient(url)
-    assert client.url == url.rstrip("/")
-    client.close()
+    with bank_client(url) as gate:
+        assert gate.url == url.rstrip("/")
+
+
+def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a .netrc read: what goes to a gate goes there only, by TLS 1.3 or newer."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
+    with bank_client("https://gate.example") as gate:
+        assert isinstance(gate, HttpBankClient)
+        assert not gate._http.trust_env
+        assert gate._http._mounts == {}
 
 
 @pytest.mark.parametrize(
@@ -71,11 +100,31 @@ def test_an_answer_of_another_form(content: bytes) -> None:
         gate_that_answers(200, content).status(CLAIM)
 
 
+def test_an_answer_that_never_ends_is_cut_off() -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while sent < 100_000_000:
+            sent += 16_000
+            yield bytes(16_000)
+
+    with pytest.raises(BadAnswer):
+        gate_that(httpx.Response(200, content=endless())).status(CLAIM)
+    assert sent < 200_000
+
+
 def test_a_redirect_is_not_followed() -> None:
-    answer = httpx.Response(302, headers={"location": "http://elsewhere.example/"})
-    transport = httpx.MockTransport(lambda _request: answer)
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(302, headers={"location": "http://elsewhere.example/"})
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
     with pytest.raises(GateUnreachable):
-        HttpBankClient("https://gate.example", transport=transport).status(CLAIM)
+        HttpBankClient("https://gate.example", client).status(CLAIM)
+    assert asked == [f"https://gate.example/v1/claims/{CLAIM}"]
 
 
 @pytest.mark.parametrize("status", [429, 503])

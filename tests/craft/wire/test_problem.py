@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.craft.wire.problem import read_problem, urn_of, write_problem
+from entrenous.craft.wire.problem import read_problem, status_of, urn_of, write_problem
 from entrenous.model.envelope import (
     Expired,
     IdInUse,
@@ -17,6 +17,14 @@ from entrenous.model.envelope import (
     TooLarge,
     TooMany,
     UsedUp,
+)
+from entrenous.model.errors import (
+    EntrenousError,
+    Malformed,
+    NotFound,
+    Refused,
+    Unproven,
+    Unreachable,
 )
 
 KNOWN = (Expired, IdInUse, NoSuchMailbox, TooMany, UsedUp)
@@ -83,3 +91,11 @@ def test_facts_that_no_error_has_never_break_the_reader(facts: str) -> None:
     body = f'{{"type":"{urn_of(TooLarge)}","title":"x","status":413,"facts":{facts}}}'
     error = read_problem(body.encode(), [TooLarge])
     assert error is None or isinstance(error, TooLarge)
+
+
+def test_every_family_has_a_status_and_http_may_have_a_closer_one() -> None:
+    families = (Refused, NotFound, Unproven, Unreachable, Malformed, EntrenousError)
+    assert [status_of(kind) for kind in families] == [409, 404, 422, 503, 400, 500]
+    assert status_of(UsedUp) == 409
+    assert status_of(UsedUp, {TooMany: 429}) == 409
+    assert status_of(TooMany, {TooMany: 429}) == 429

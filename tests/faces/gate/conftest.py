@@ -98,9 +98,8 @@ def web(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
 @pytest.fixture
 def device_gate(platform: Platform, access: GateAccess) -> Iterator[HttpBankClient]:
     """The device's own client."""
-    client = HttpBankClient(URL, transport=Direct(gate_app(platform, access)))
-    yield client
-    client.close()
+    with httpx.Client(transport=Direct(gate_app(platform, access))) as client:
+        yield HttpBankClient(URL, client)
 
 
 @pytest.fixture(scope="session")

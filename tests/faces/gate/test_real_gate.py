@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from entrenous.adapters.bank.client import HttpBankClient
-from entrenous.adapters.system import SystemDice
+from entrenous.adapters.courier.http import new_client
 from entrenous.model.bank import ClaimState, GateUnreachable
 from entrenous.stop.protect import protect_picture
 from entrenous.stop.withdraw import unprotect
-from tests.stop.room import WoundClock, jpeg, picture, screenshot_crop
+from tests.stop.room import a_device, jpeg, picture, screenshot_crop
 
 pytestmark = pytest.mark.real
 
@@ -46,6 +46,13 @@ def running(data: Path) -> Iterator[str]:
             process.kill()
 
 
+@pytest.fixture
+def outside() -> Iterator[httpx.Client]:
+    """The client that a device really has."""
+    with new_client() as client:
+        yield client
+
+
 def decision(url: str, data: bytes) -> str:
     answer = httpx.post(
         f"{url}/v1/uploads", files={"file": ("x", data)}, headers=OPERATOR, timeout=60
@@ -53,26 +60,21 @@ def decision(url: str, data: bytes) -> str:
     return str(answer.json()["decision"])
 
 
-def test_claims_and_withdrawals_survive_sigkill(tmp_path: Path, hers: Any, another: Any) -> None:
+def test_claims_and_withdrawals_survive_sigkill(
+    tmp_path: Path, outside: httpx.Client, hers: Any, another: Any
+) -> None:
     data = tmp_path / "gate"
     with running(data) as url:
-        gate = HttpBankClient(url)
+        gate = HttpBankClient(url, outside)
         protection = protect_picture(
-            picture(hers),
-            adult=True,
-            parts=True,
-            gate=gate,
-            dice=SystemDice(),
-            clock=WoundClock(),
+            picture(hers), adult=True, parts=True, gate=gate, device=a_device()
         )
-        gate.close()
     with pytest.raises(GateUnreachable):
-        HttpBankClient(url).status(protection.claim)
+        HttpBankClient(url, outside).status(protection.claim)
     with running(data) as url:
         assert decision(url, screenshot_crop(hers)) == "hold"
         assert decision(url, jpeg(another)) == "let through"
-        gate = HttpBankClient(url)
-        assert unprotect(protection, gate).state is ClaimState.WITHDRAWN
-        gate.close()
+        gate = HttpBankClient(url, outside)
+        assert unprotect(protection, gate, a_device()).state is ClaimState.WITHDRAWN
     with running(data) as url:
         assert decision(url, screenshot_crop(hers)) == "let through"

@@ -6,9 +6,8 @@ import httpx
 import pytest
 
 from entrenous.adapters.bank.client import HttpBankClient
-from entrenous.adapters.system import SystemDice
 from entrenous.stop.protect import protect_picture
-from tests.stop.room import WoundClock, jpeg, picture
+from tests.stop.room import a_device, jpeg, picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
@@ -16,14 +15,7 @@ UPLOADER = {"Authorization": "Bearer uploader-token"}
 
 @pytest.fixture
 def case(web: httpx.Client, device_gate: HttpBankClient, hers: Any) -> str:
-    protect_picture(
-        picture(hers),
-        adult=True,
-        parts=False,
-        gate=device_gate,
-        dice=SystemDice(),
-        clock=WoundClock(),
-    )
+    protect_picture(picture(hers), adult=True, parts=False, gate=device_gate, device=a_device())
     answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
     return str(answer.json()["case"])
 
@@ -48,13 +40,16 @@ def test_decided_once(web: httpx.Client, case: str) -> None:
     first = web.post(f"/v1/reviews/{case}", json=release, headers=OPERATOR)
     second = web.post(f"/v1/reviews/{case}", json=release, headers=OPERATOR)
     assert (first.status_code, second.status_code) == (200, 409)
-    assert second.json()["type"] == "urn:entrenous:problem:already-decided"
+    assert second.json()["type"] == "urn:entrenous:refused:already-decided"
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"decision":"perhaps"}', b'{"decision":1}'])
 def test_a_decision_is_one_of_two(web: httpx.Client, case: str, body: bytes) -> None:
     answer = web.post(f"/v1/reviews/{case}", content=body, headers=OPERATOR)
-    assert (answer.status_code, answer.json()["type"]) == (400, "urn:entrenous:problem:bad-verdict")
+    assert (answer.status_code, answer.json()["type"]) == (
+        400,
+        "urn:entrenous:malformed:bad-verdict",
+    )
 
 
 def test_only_the_operator_reviews(web: httpx.Client, case: str) -> None:
@@ -77,5 +72,6 @@ def test_status(web: httpx.Client, case: str) -> None:
 def test_what_is_not_there_is_a_problem_document(web: httpx.Client) -> None:
     answer = web.get("/v1/nothing")
     assert answer.status_code == 404
+    assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404}
     assert answer.headers["content-type"] == "application/problem+json"
     assert web.get("/v1/reviews/nothing", headers=OPERATOR).status_code == 405

@@ -8,22 +8,20 @@ import httpx
 import pytest
 
 from entrenous.adapters.bank.client import HttpBankClient
-from entrenous.adapters.system import SystemDice
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
-from entrenous.model.bank import ClaimEvent, Protection
+from entrenous.model.bank import ClaimEvent
+from entrenous.model.protection import Protection
 from entrenous.ports import Platform
 from entrenous.stop.protect import protect_picture
-from tests.stop.room import WoundClock, jpeg, picture, screenshot_crop
+from tests.stop.room import a_device, jpeg, picture, screenshot_crop
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
 
 
 def protect(pixels: Any, gate: HttpBankClient) -> Protection:
-    return protect_picture(
-        picture(pixels), adult=True, parts=True, gate=gate, dice=SystemDice(), clock=WoundClock()
-    )
+    return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=a_device())
 
 
 def upload(web: httpx.Client, data: bytes, role: dict[str, str]) -> Any:
@@ -91,7 +89,7 @@ def test_too_large_is_known_from_the_header(web: httpx.Client) -> None:
         headers={**OPERATOR, "Content-Type": "image/jpeg", "Content-Length": "1000001"},
     )
     assert answer.status_code == 413
-    assert answer.json()["type"] == "urn:entrenous:problem:too-large"
+    assert answer.json()["type"] == "urn:entrenous:malformed:too-large"
 
 
 def test_too_large_is_noticed_while_it_streams(platform: Platform, access: GateAccess) -> None:

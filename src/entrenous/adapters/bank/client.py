@@ -1,13 +1,22 @@
-"""BankClient over HTTP: the platform's gate as a device sees it (docs/spec/gate.md section 6)."""
+"""BankClient over HTTP: the platform's gate as a device sees it (docs/spec/gate.md section 6).
 
-import base64
-import ipaddress
+What a gate answers is not trusted: a body is read up to a limit, and of its own words only some
+hundred printable characters are passed on, and only with a refusal.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 
+from entrenous.adapters.loopback import is_this_machine
+from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.claim import read_claim, write_request
+from entrenous.craft.wire.problem import MEDIA_TYPE, urn_of
 from entrenous.model.bank import (
     BadAnswer,
     BadClaim,
@@ -17,60 +26,66 @@ from entrenous.model.bank import (
     GateRefused,
     GateUnreachable,
     NoSuchClaim,
+    NotAGate,
     NotPrivate,
     NotTheHolder,
 )
+from entrenous.model.errors import EntrenousError
 from entrenous.model.fingerprint import TooFlat
 from entrenous.model.ids import ClaimId
 from entrenous.model.secret import Secret
 
-PATIENCE_S: Final = 20.0
+_ANSWER_BYTES_MAX: Final = 64 * 1024  # a claim takes some hundred
 _DETAIL_MAX: Final = 300  # characters of a gate's own words that we pass on
+_PLAIN: Final = {"Accept-Encoding": "identity"}  # what is counted is what is read
+_BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    kind: str
+    untrusted_body: bytes
 
 
 class HttpBankClient:
-    """The gate at https://..., or at http:// on this machine; close it when done.
+    """The gate at https://..., or at http:// on this machine.
+
+    ``client`` is one that trusts nothing around it, as ``courier.http.new_client`` makes it.
 
     Raises:
-        NotPrivate: any other address: a fingerprint is not sent in the clear.
+        NotAGate, NotPrivate: any other address: a fingerprint is not sent in the clear.
     """
 
     __slots__ = ("_http", "url")
 
-    def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
-        if not _is_private(url):
-            raise NotPrivate(url=url)
+    def __init__(self, url: str, client: httpx.Client) -> None:
+        _refuse_odd(url)
         self.url = url.rstrip("/")
-        self._http = httpx.Client(
-            base_url=url, timeout=PATIENCE_S, transport=transport, follow_redirects=False
-        )
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._http.close()
+        self._http = client
 
     def register(self, request: ClaimRequest) -> ClaimStatus:
-        """POST /v1/claims."""
-        answer = self._ask("POST", "/v1/claims", content=write_request(request))
-        if _problem(answer) == "too-flat":
+        """POST /v1/claims; may be repeated with the same holder."""
+        sent = {"Content-Type": "application/json"}
+        answer = self._ask("POST", "/v1/claims", sent, write_request(request))
+        if _says(answer, TooFlat):
             raise TooFlat(quality=request.whole.quality)
         return self._claim(answer)
 
     def status(self, claim: ClaimId) -> ClaimStatus:
         """GET /v1/claims/{id}."""
         answer = self._ask("GET", f"/v1/claims/{claim}")
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        if answer.status == HTTPStatus.NOT_FOUND:
             raise NoSuchClaim(claim=claim)
         return self._claim(answer)
 
     def withdraw(self, claim: ClaimId, token: Secret) -> ClaimStatus:
         """DELETE /v1/claims/{id}; the token goes in a header, never in the address."""
-        bearer = base64.urlsafe_b64encode(token.reveal()).decode().rstrip("=")
-        headers = {"Authorization": f"Bearer {bearer}"}
-        answer = self._ask("DELETE", f"/v1/claims/{claim}", headers=headers)
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        bearer = {"Authorization": f"Bearer {b64u(token.reveal())}"}
+        answer = self._ask("DELETE", f"/v1/claims/{claim}", bearer)
+        if answer.status == HTTPStatus.NOT_FOUND:
             raise NoSuchClaim(claim=claim)
-        if _problem(answer) == "not-the-holder":
+        if _says(answer, NotTheHolder):
             raise NotTheHolder(claim=claim)
         return self._claim(answer)
 
@@ -78,64 +93,70 @@ class HttpBankClient:
         self,
         method: str,
         path: str,
-        *,
-        content: bytes | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> httpx.Response:
-        sent = {**({"Content-Type": "application/json"} if content else {}), **(headers or {})}
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> _Answer:
+        sent = {**_PLAIN, **(headers or {})}
         try:
-            answer = self._http.request(method, path, content=content, headers=sent)
+            with self._http.stream(method, self.url + path, content=body, headers=sent) as answer:
+                kind = answer.headers.get("content-type", "")
+                said = _Answer(answer.status_code, kind, self._whole(answer))
         except httpx.HTTPError as problem:
             raise GateUnreachable(url=self.url) from problem
-        if answer.status_code in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
+        except (httpx.InvalidURL, UnicodeError):  # no name that could be looked up
+            raise NotAGate(url=self.url) from None
+        if said.status in _BUSY:
             raise GateBusy
-        return answer
+        return said
 
-    def _claim(self, answer: httpx.Response) -> ClaimStatus:
-        if answer.is_client_error:
+    def _whole(self, answer: httpx.Response) -> bytes:
+        held = bytearray()
+        for chunk in answer.iter_bytes():
+            held += chunk
+            if len(held) > _ANSWER_BYTES_MAX:
+                raise BadAnswer(url=self.url)
+        return bytes(held)
+
+    def _claim(self, answer: _Answer) -> ClaimStatus:
+        if 400 <= answer.status < 500:
             raise GateRefused(url=self.url, detail=_detail(answer))
-        if not answer.is_success:
+        if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)
         try:
-            return read_claim(answer.content)
+            return read_claim(answer.untrusted_body)
         except BadClaim as problem:
             raise BadAnswer(url=self.url) from problem
 
 
-def _is_private(url: str) -> bool:
-    """https, or http to this machine by number or as "localhost"."""
+def _refuse_odd(url: str) -> None:
+    """Raises NotAGate for what is no web address, NotPrivate for http to another machine."""
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        return False
-    if parts.scheme == "https":
-        return bool(host)
-    return parts.scheme == "http" and (host == "localhost" or _is_loopback(host))
+        address = httpx.URL(url)
+        address.host.encode("idna")  # no label of a name is empty or longer than 63 bytes
+        _ = urlsplit(url).port  # reading it checks that it is one
+    except (httpx.InvalidURL, ValueError):
+        raise NotAGate(url=url) from None
+    if address.scheme not in ("http", "https") or not address.host:
+        raise NotAGate(url=url)
+    if address.scheme == "http" and not is_this_machine(address.host):
+        raise NotPrivate(url=url)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _says(answer: _Answer, kind: type[EntrenousError]) -> bool:
+    """Whether it is a problem document (RFC 9457) of that kind."""
+    return _document(answer).get("type") == urn_of(kind)
 
 
-def _problem(answer: httpx.Response) -> str:
-    """The last part of a problem document's type (RFC 9457), or nothing."""
-    return str(_document(answer).get("type", "")).rpartition(":")[2]
-
-
-def _detail(answer: httpx.Response) -> str:
-    said = str(_document(answer).get("detail", f"status {answer.status_code}"))
+def _detail(answer: _Answer) -> str:
+    said = str(_document(answer).get("detail", f"status {answer.status}"))
     return "".join(letter for letter in said if letter.isprintable())[:_DETAIL_MAX]
 
 
-def _document(answer: httpx.Response) -> dict[str, object]:
-    if not answer.headers.get("content-type", "").startswith("application/problem+json"):
+def _document(answer: _Answer) -> dict[str, object]:
+    if not answer.kind.startswith(MEDIA_TYPE):
         return {}
     try:
-        document = answer.json()
-    except ValueError:
+        document = msgspec.json.decode(answer.untrusted_body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

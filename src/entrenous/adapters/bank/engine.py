@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from entrenous.adapters.bank.tables import METADATA, SCHEMA_VERSION, VERSION
 from entrenous.model.bank import BankUnreachable
 
+Where = sa.Engine | sa.Connection  # the database, or a transaction that is open in it
+
+_REWRITTEN_BYTES_MAX: Final = 64 * 1024 * 1024  # about a quarter of a second
 _BUSY_S: Final = 10.0  # as long as another process may hold the file before we give up
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",  # readers and one writer at a time
@@ -41,8 +44,14 @@ def open_engine(path: Path) -> sa.Engine:
 
 
 @contextmanager
-def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """One transaction that nobody else writes beside; all of it or nothing."""
+def writing(engine: Where) -> Iterator[sa.Connection]:
+    """One transaction that nobody else writes beside; all of it or nothing.
+
+    Given a transaction instead of the database, it is that one.
+    """
+    if isinstance(engine, sa.Connection):
+        yield engine
+        return
     with _in_our_words(), engine.connect() as db:
         db.execution_options(immediate=True)
         with db.begin():
@@ -50,19 +59,33 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """One moment of the database."""
+def reading(engine: Where) -> Iterator[sa.Connection]:
+    """One moment of the database, or of the transaction that is given instead."""
+    if isinstance(engine, sa.Connection):
+        yield engine
+        return
     with _in_our_words(), engine.connect() as db, db.begin():
         yield db
 
 
-def scrub(engine: sa.Engine) -> None:
-    """Overwrite what was deleted: move the write-ahead log into the file's pages and empty it.
+def scrub(engine: Where) -> None:
+    """Overwrite what was deleted: rewrite the file, and empty the write-ahead log.
 
-    When a reader is in the way for long, the log is emptied by the next call instead.
+    ``secure_delete`` zeroes a row where it lies, but not what SQLite leaves behind when it moves
+    rows between pages; only VACUUM does. A large file is not rewritten here: it would hold up
+    uploads. When a reader is in the way for long, the next call does it; inside of a transaction
+    whoever ends that does.
     """
+    if isinstance(engine, sa.Connection):
+        return
     with _in_our_words(), closing(engine.raw_connection()) as db:
         cursor = db.cursor()
+        pages, page_bytes = (
+            cursor.execute(f"PRAGMA {of}").fetchone()[0] for of in ("page_count", "page_size")
+        )
+        if pages * page_bytes <= _REWRITTEN_BYTES_MAX:
+            with suppress(sqlite3.OperationalError):
+                cursor.execute("VACUUM")
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         cursor.fetchall()
 

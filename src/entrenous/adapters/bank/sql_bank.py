@@ -8,7 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from entrenous.adapters.bank.engine import reading, scrub, writing
+from entrenous.adapters.bank.engine import Where, reading, scrub, writing
 from entrenous.adapters.bank.tables import (
     BANK,
     CLAIM,
@@ -39,9 +39,11 @@ _BATCH: Final = 500  # SQLite takes some thousand parameters in a statement, no 
 
 @dataclass(frozen=True, slots=True)
 class SqlBankStore:
-    """Banks and claims in the tables of ``engine`` (see :func:`open_engine`)."""
+    """Banks and claims in the tables of ``engine`` (see :func:`open_engine`), or as one open
+    transaction sees and changes them.
+    """
 
-    engine: sa.Engine
+    engine: Where
 
     def set_bank(self, bank: Bank) -> None:
         """Make or replace."""

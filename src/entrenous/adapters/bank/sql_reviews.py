@@ -1,11 +1,13 @@
 """ReviewQueue on SQLite."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import reading, scrub, writing
+from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.tables import UPLOAD, read_time, stored_time
 from entrenous.model.bank import (
     AlreadyDecided,
@@ -16,6 +18,7 @@ from entrenous.model.bank import (
     ReviewState,
 )
 from entrenous.model.fingerprint import Match
+from entrenous.ports import BankStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,9 @@ class SqlReviewQueue:
             raise NoSuchReview(case=case)
         return bytes(data)
 
-    def close(self, case: str, state: ReviewState) -> Review:
+    def close(
+        self, case: str, state: ReviewState, also: Callable[[Review, BankStore], None]
+    ) -> Review:
         """Decide and forget, in one transaction, so that two reviewers cannot both do it."""
         with writing(self.engine) as db:
             review = _review(db, case)
@@ -67,6 +72,7 @@ class SqlReviewQueue:
                 raise AlreadyDecided(case=case, state=review.state)
             forgotten = {"state": state, "bits": None, "untrusted_upload": None}
             db.execute(UPLOAD.update().where(UPLOAD.c.case_number == case).values(forgotten))
+            also(review, SqlBankStore(db))
         scrub(self.engine)
         return review
 

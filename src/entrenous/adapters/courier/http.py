@@ -20,7 +20,6 @@ from entrenous.model.envelope import (
     EnvelopeStatus,
     PrekeyBundle,
     Prekeys,
-    Protocol,
     SendToken,
     Waiting,
 )
@@ -40,10 +39,6 @@ class HttpCourier:
     def __init__(self, client: httpx.Client, patience_s: float = 0.0) -> None:
         self._client = client
         self._patience = Patience(patience_s)
-
-    def status(self, url: str) -> Protocol:
-        """The protocol versions that the relay speaks; raises NotARelay if it is none."""
-        return about_mailboxes.read_status(self._ask(url, Ask("GET", "status")))
 
     def create_mailbox(self, url: str, mailbox: MailboxId, owner: Secret) -> None:
         """Make a mailbox that ``owner`` opens."""

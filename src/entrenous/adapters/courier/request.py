@@ -4,7 +4,6 @@ What a relay answers is not trusted: bodies are read up to a limit, and of its e
 and the numbers are used, so that no text of theirs is ever shown.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from typing import Final
 import httpx
 
 from entrenous.adapters.courier.patience import Patience
+from entrenous.adapters.loopback import is_this_machine
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.problem import MEDIA_TYPE, read_problem
 from entrenous.model.envelope import (
@@ -21,6 +21,7 @@ from entrenous.model.envelope import (
     DiskFull,
     Expired,
     IdInUse,
+    MailboxFull,
     NoPrekeys,
     NoSuchBlob,
     NoSuchEnvelope,
@@ -35,6 +36,7 @@ from entrenous.model.envelope import (
     TooFarAhead,
     TooLarge,
     TooMany,
+    TooManyRegistered,
     UsedUp,
     WrongToken,
 )
@@ -47,6 +49,7 @@ _KNOWN: Final[tuple[type[EntrenousError], ...]] = (
     *(DamagedBlob, DiskFailed, DiskFull, Expired, IdInUse, NoPrekeys, NoSuchBlob, NoSuchEnvelope),
     *(NoSuchMailbox, NotUnderstood, ProtocolTooOld, TakenBack, TooFarAhead, TooLarge, TooMany),
     *(UsedUp, WrongToken),
+    *(MailboxFull, TooManyRegistered),
 )
 SPOKEN: Final = "Entrenous-Protocol"  # in every request and in every answer of a relay
 _ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024  # a page of the largest envelopes takes 9 MB
@@ -99,18 +102,11 @@ def _address(url: str) -> httpx.URL:
         base = httpx.URL(url)
     except httpx.InvalidURL:
         raise NotARelay(host=url) from None
-    if base.scheme == "https" or (base.scheme == "http" and _is_loopback(base.host)):
+    if base.scheme == "https" or (base.scheme == "http" and is_this_machine(base.host)):
         return base
     if base.scheme == "http":
         raise NotEncrypted(url=url)
     raise NotARelay(host=url)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"  # RFC 6761 section 6.3
 
 
 def _whole(answer: httpx.Response, limit: int) -> bytes:

@@ -47,6 +47,12 @@ class SqlDesk:
         self._run(kind, self._tables.count(kind, tuple(fields)), fields)
         return cast("int", self._cursor.fetchall()[0][0])
 
+    def weigh(self, kind: type[Any], what: str, **fields: object) -> tuple[int, int]:
+        """How many rows have fields that equal these or lack them; the sum of ``what``."""
+        self._run(kind, self._tables.weigh(kind, what, tuple(fields)), fields)
+        rows, total = self._cursor.fetchall()[0]
+        return rows, total
+
     def letters(self, mailbox: MailboxId, after: int, at: datetime, limit: int) -> list[HeldLetter]:
         """Letters that wait in a mailbox."""
         seconds = write(HeldLetter, "expires_at", at)

@@ -49,6 +49,10 @@ class GroupCommit:
         rows: list[Any] = await self._queue(job)
         return rows
 
+    def changes(self) -> int:
+        """How many rows were written or dropped since the connection was opened."""
+        return self._connection.total_changes
+
     def close(self) -> None:
         """Do what is queued, then close the connection."""
         self._closed = True

@@ -54,6 +54,10 @@ class _Desk:
     def count(self, kind: type[object], **fields: object) -> int:
         return sum(_matches(row, fields) for row in self._rows[kind].values())
 
+    def weigh(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
+        rows = [row for row in self._rows[kind].values() if _matches(row, fields)]
+        return len(rows), sum(getattr(row, what) for row in rows)
+
     def letters(self, mailbox: MailboxId, after: int, at: datetime, limit: int) -> list[HeldLetter]:
         every = self.find(HeldLetter, mailbox=mailbox)
         waiting = [one for one in every if one.sequence > after and one.expires_at > at]

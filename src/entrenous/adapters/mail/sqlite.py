@@ -1,6 +1,5 @@
 """The relay's rows in SQLite: a writer that commits in groups, and a reader beside it."""
 
-import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
@@ -19,8 +18,8 @@ Answer = TypeVar("Answer")
 _PAGE_BYTES: Final = 4096
 _BUSY_MS: Final = 10_000
 
-_SCRUBS: Final = 5
-_SCRUB_PAUSE_S: Final = 0.2
+_SMALL_BYTES: Final = 64 * 1024**2  # of a database: rewriting it takes a quarter of a second
+_LARGE_EVERY: Final = 60  # scrubs: a larger one is rewritten once an hour
 
 
 class SqliteMail:
@@ -29,6 +28,8 @@ class SqliteMail:
     def __init__(self, writer: GroupCommit, reader: GroupCommit) -> None:
         self._writer = writer
         self._reader = reader
+        self._rewritten_at: int | None = None  # changes that there had been by the last time
+        self._skipped = 0
 
     async def together(self, work: Callable[[MailDesk], Answer]) -> Answer:
         """Run ``work`` in a transaction that is durable when this returns."""
@@ -39,16 +40,30 @@ class SqliteMail:
         return await self._reader.submit(work)
 
     async def scrub(self) -> None:
-        """Empty the write-ahead log; freed pages are zeroed by ``secure_delete`` as they go.
+        """Rewrite the file without what was dropped, then empty the write-ahead log.
 
-        A reader that is just looking keeps the log from being emptied, so it is tried again; the
-        next sweep does what this one could not.
+        ``secure_delete`` zeroes a row where it lies. But SQLite moves rows from page to page to
+        keep its trees balanced, and what it then leaves behind in the free part of a page is
+        zeroed by nothing but VACUUM. Emptying the log waits for readers (``busy_timeout``).
+
+        Raises:
+            DiskFull, DiskFailed: the file was not rewritten; the next scrub tries again.
         """
-        for _ in range(_SCRUBS):
-            ((busy, _, _),) = await self._writer.submit_alone("PRAGMA wal_checkpoint(TRUNCATE)")
-            if not busy:
-                return
-            await asyncio.sleep(_SCRUB_PAUSE_S)
+        try:
+            await self._rewrite()
+        finally:
+            await self._writer.submit_alone("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    async def _rewrite(self) -> None:
+        changes = self._writer.changes()
+        if changes == self._rewritten_at:
+            return
+        ((pages,),) = await self._writer.submit_alone("PRAGMA page_count")
+        self._skipped += 1
+        if pages * _PAGE_BYTES > _SMALL_BYTES and self._skipped < _LARGE_EVERY:
+            return
+        await self._writer.submit_alone("VACUUM")
+        self._rewritten_at, self._skipped = changes, 0
 
     def close(self) -> None:
         """Finish what was asked for, then close the file."""
@@ -94,7 +109,7 @@ def _prepare(path: Path) -> Tables:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         if connection.exec_driver_sql("PRAGMA user_version").scalar_one() > VERSION:
             raise NewerDatabase
-        tables.metadata.create_all(connection)
+        tables.create(connection)
         connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
         connection.exec_driver_sql("COMMIT")
     return tables

@@ -12,14 +12,23 @@ import sqlalchemy as sql
 from sqlalchemy.dialects.sqlite import insert
 
 from entrenous.adapters.mail.codec import codecs, is_optional
-from entrenous.model.held import HELD, HeldBlob, HeldCard, HeldKey, HeldLetter, LastingKeys
+from entrenous.model.held import (
+    HELD,
+    ComingBlob,
+    HeldBlob,
+    HeldCard,
+    HeldKey,
+    HeldLetter,
+    LastingKeys,
+)
 
 VERSION: Final = 1  # of the schema; a newer one is refused, an older one is migrated
 
-#: Beyond keys and due_at, what is looked for.
-_INDEXES: Final[dict[type, tuple[str, ...]]] = {
-    HeldLetter: ("mailbox", "sequence"),
-    HeldBlob: ("envelope",),
+#: Beyond keys and due_at, what is looked for; the last columns are there to be added up.
+_INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {
+    HeldLetter: (("mailbox", "sequence"),),
+    HeldBlob: (("envelope",), ("mailbox", "envelope", "size")),
+    ComingBlob: (("mailbox", "size"),),
 }
 #: Rows too large to live in the leaves of their key's tree (sqlite.org/withoutrowid.html).
 _BULKY: Final = (HeldLetter, HeldCard, HeldKey, LastingKeys)
@@ -42,6 +51,13 @@ class Tables:
         self._tables = {kind: _table(kind, self.metadata) for kind in HELD}
         self._written: dict[tuple[object, ...], Statement] = {}
 
+    def create(self, connection: sql.Connection) -> None:
+        """Make what is missing, in a new file or in one that an earlier version wrote."""
+        self.metadata.create_all(connection)
+        for table in self._tables.values():
+            for index in table.indexes:
+                index.create(connection, checkfirst=True)
+
     def select(self, kind: type, names: tuple[str, ...], *, limited: bool) -> Statement:
         """Rows whose ``names`` equal parameters of these names; with ``limit`` if limited."""
 
@@ -60,6 +76,17 @@ class Tables:
             return sql.select(sql.func.count()).select_from(table).where(*_equal(table, names))
 
         return self._once(query, "count", kind, names)
+
+    def weigh(self, kind: type, what: str, names: tuple[str, ...]) -> Statement:
+        """How many rows have those names, or lack them where the parameter is null; their sum."""
+
+        def query() -> sql.Select[Any]:
+            table = self._tables[kind]
+            total = sql.func.coalesce(sql.func.sum(table.c[what]), 0)
+            same = [table.c[name].is_not_distinct_from(sql.bindparam(name)) for name in names]
+            return sql.select(sql.func.count(), total).select_from(table).where(*same)
+
+        return self._once(query, "weigh", kind, what, names)
 
     def letters(self) -> Statement:
         """Letters of ``mailbox`` with a sequence above ``after`` that expire later than ``at``."""
@@ -121,9 +148,8 @@ def _table(kind: type, metadata: sql.MetaData) -> sql.Table:
         *(_column(kind, name) for name in codecs(kind)),
         sqlite_with_rowid=kind in _BULKY,
     )
-    if kind in _INDEXES:
-        columns = [table.c[name] for name in _INDEXES[kind]]
-        sql.Index(f"{table.name}_by_{_INDEXES[kind][0]}", *columns)
+    for names in _INDEXES.get(kind, ()):
+        sql.Index(f"{table.name}_by_{names[0]}", *(table.c[name] for name in names))
     if "due_at" in table.c:
         sql.Index(f"{table.name}_by_due_at", table.c.due_at)
     return table

@@ -6,6 +6,7 @@ from typing import Final
 from entrenous.craft.fingerprint.distance import distance
 from entrenous.craft.wire.record import pack, unpack
 from entrenous.model.fingerprint import Fingerprint
+from entrenous.model.ids import MessageId
 from entrenous.model.message import Message, SentPicture, UnknownMessage
 from entrenous.model.verdict import Trace
 from entrenous.ports import Vault
@@ -23,6 +24,10 @@ class VaultLedger:
     def record(self, message: Message) -> None:
         """Store a message, or replace what is stored under its id."""
         self._vault.put(_MESSAGES, message.id.hex(), pack(message))
+
+    def forget(self, message: MessageId) -> None:
+        """Remove a message of which no copy has left; it need not exist."""
+        self._vault.drop(_MESSAGES, message.hex())
 
     def messages(self) -> Iterator[Message]:
         """Every message, oldest first."""

@@ -2,11 +2,12 @@
 
 ``type`` is ``urn:entrenous:<family>:<class name in kebab case>``, ``detail`` the message that a
 person reads, and the extension member ``facts`` what that message was filled with: numbers and
-times only, so that nothing a stranger wrote is ever shown.
+times only, so that nothing a stranger wrote is ever shown. Every face that speaks HTTP answers in
+this form, with a status from the one table below.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -15,6 +16,14 @@ import msgspec
 from entrenous.model.errors import EntrenousError
 
 MEDIA_TYPE: Final = "application/problem+json"
+_STATUS_BY_FAMILY: Final[Mapping[str, int]] = {
+    "refused": 409,
+    "not-found": 404,
+    "unproven": 422,
+    "unreachable": 503,
+    "malformed": 400,
+    "bug": 500,
+}
 
 
 class _Problem(msgspec.Struct, frozen=True):
@@ -28,6 +37,15 @@ class _Problem(msgspec.Struct, frozen=True):
 def urn_of(kind: type[EntrenousError]) -> str:
     """The name of an error on the wire, e.g. ``urn:entrenous:refused:used-up``."""
     return f"urn:entrenous:{kind.family}:{_kebab(kind)}"
+
+
+def status_of(
+    kind: type[EntrenousError], closer: Mapping[type[EntrenousError], int] | None = None
+) -> int:
+    """The HTTP status of an error: by ``closer``, where HTTP has a closer word, else by family."""
+    known = closer or {}
+    by_class = (known[ancestor] for ancestor in kind.__mro__ if ancestor in known)
+    return next(by_class, _STATUS_BY_FAMILY[kind.family])
 
 
 def write_problem(error: EntrenousError, status: int) -> bytes:

@@ -1,24 +1,24 @@
 """``entrenous case ...``: a person's file about one leak."""
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from entrenous.faces.cli.case_words import case_json, tell_case
+from entrenous.faces.cli.case_notice import notice
+from entrenous.faces.cli.case_words import answer_case, case_json
 from entrenous.faces.cli.device import device_of
-from entrenous.faces.cli.output import put_json, read_file, say
-from entrenous.model.case import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
+from entrenous.faces.cli.output import in_utc, put_json, read_file, say
+from entrenous.model.case import AgeAnswer, Reach, Sighting, Situation, TakenBy
 from entrenous.model.verdict import NoSuchTrace, Trace
 from entrenous.ports import Device
 from entrenous.respond.add import add_file, add_sighting, add_statement
 from entrenous.respond.case_file import case_called, cases
-from entrenous.respond.notice import preview, write_notice
 from entrenous.respond.open_case import BEFORE_CAPTURE, open_case
 from entrenous.respond.places import place as read_place
-from entrenous.respond.progress import close_case, erase_case, mark_sent, reopen_case
+from entrenous.respond.progress import close_case, erase_case, reopen_case
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
@@ -78,7 +78,7 @@ def open_(
         else:
             trace = None if from_trace is None else _trace(from_trace, device)
             case = open_case(trace, situation, _age(adults=adults, under_18=under_18), device)
-        _answer(case, device, as_json=as_json)
+        answer_case(case, device, as_json=as_json)
     if not as_json:
         say()
         for advice in BEFORE_CAPTURE:
@@ -102,7 +102,7 @@ def list_cases(context: typer.Context, as_json: Json = False) -> None:
 def show(context: typer.Context, name: str, as_json: Json = False) -> None:
     """A case: what was found, where it was seen, what is kept, which clock runs, one next step."""
     with device_of(context) as device:
-        _answer(case_called(name, device), device, as_json=as_json)
+        answer_case(case_called(name, device), device, as_json=as_json)
 
 
 def add(
@@ -132,7 +132,7 @@ def add(
         raise typer.BadParameter("give a file, --url, --chat or --statement")
     data = None if file is None else read_file(file)
     with device_of(context) as device, device.vault.together():
-        moment = seen_at.replace(tzinfo=UTC) if seen_at else device.clock.now()
+        moment = in_utc(seen_at) if seen_at else device.clock.now()
         for where, reach in ((url, Reach.PUBLIC), (chat, Reach.PRIVATE)):
             if where:
                 add_sighting(name, Sighting(where, reach, moment, handle), device)
@@ -140,48 +140,7 @@ def add(
             add_statement(name, statement, device)
         if data is not None:
             add_file(name, data, what, device)
-        _answer(case_called(name, device), device, as_json=as_json)
-
-
-def notice(
-    context: typer.Context,
-    name: str,
-    route: Annotated[
-        str | None, typer.Option(metavar="ID", help="A route of: entrenous law routes")
-    ] = None,
-    sent: Annotated[
-        int | None,
-        typer.Option(metavar="NUMBER", help="Note that you sent this notice, by its number."),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Draft a notice along a route, or note that you sent one. Nothing is sent from here."""
-    if (route is None) == (sent is None):
-        raise typer.BadParameter("give either --route ID or --sent NUMBER")
-    with device_of(context) as device:
-        now = device.clock.now()
-        if sent is not None:
-            _answer(mark_sent(name, sent, now, device), device, as_json=as_json)
-            return
-        drafted = write_notice(name, str(route), device)
-        if as_json:
-            put_json(
-                {
-                    "schema": "entrenous/notice/1",
-                    "case": name,
-                    "notice": drafted.number,
-                    "route": drafted.route.id,
-                    "law": drafted.route.law,
-                    "provision": drafted.route.provision,
-                    "source": drafted.route.source,
-                    "read_on": drafted.route.read_on.isoformat(),
-                    "letter": drafted.letter,
-                    "missing": list(drafted.missing),
-                    "sent": False,
-                }
-            )
-            return
-        say(preview(drafted, now.date()))
+        answer_case(case_called(name, device), device, as_json=as_json)
 
 
 def close(context: typer.Context, name: str) -> None:
@@ -198,17 +157,11 @@ def erase(
 ) -> None:
     """Erase a case and everything kept in it from this device, for good."""
     if not yes:
-        typer.confirm(f"Erase {name} and all that is kept in it, for good?", abort=True)
+        question = f"Erase {name} and all that is kept in it, for good?"
+        typer.confirm(question, abort=True, err=True)
     with device_of(context) as device:
         erase_case(name, device)
     say(f"{name} is erased from this device.")
-
-
-def _answer(case: Case, device: Device, *, as_json: bool) -> None:
-    if as_json:
-        put_json({"schema": "entrenous/case/1", **case_json(case, device)})
-    else:
-        tell_case(case, device)
 
 
 def _trace(number: int, device: Device) -> Trace:
@@ -226,6 +179,6 @@ def _age(*, adults: bool, under_18: bool) -> AgeAnswer:
     if not sys.stdin.isatty():
         raise typer.BadParameter("say --adults or --under-18: was everybody in it 18 or older?")
     question = "Was everybody in the picture 18 or older when it was taken? (yes, no, unsure)"
-    answer = typer.prompt(question).strip().casefold()
+    answer = typer.prompt(question, err=True).strip().casefold()
     known = {"yes": AgeAnswer.ADULTS, "y": AgeAnswer.ADULTS, "no": AgeAnswer.CHILD}
     return known.get(answer, AgeAnswer.UNSURE)

@@ -1,6 +1,6 @@
 """How a case is shown: one JSON object for scripts, a calm ladder for people."""
 
-from entrenous.faces.cli.output import say, when
+from entrenous.faces.cli.output import put_json, say, when
 from entrenous.model.case import Case, Deadline
 from entrenous.ports import Device
 from entrenous.respond.deadlines import deadlines, in_words
@@ -37,6 +37,14 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
     }
 
 
+def answer_case(case: Case, device: Device, *, as_json: bool) -> None:
+    """A case as the answer of a command."""
+    if as_json:
+        put_json({"schema": "entrenous/case/1", **case_json(case, device)})
+    else:
+        tell_case(case, device)
+
+
 def tell_case(case: Case, device: Device) -> None:
     """The ladder: what was found, where it was seen, what is kept, which clock runs, what is
     next.
@@ -48,7 +56,7 @@ def tell_case(case: Case, device: Device) -> None:
     for seen in case.sightings:
         say(f"  Seen: {seen.where}, {seen.first_seen_at:%d %B %Y, %H:%M} UTC")
     for item in case.evidence:
-        say(f"  Kept: {item.what} ({level_in_words(item, case)})")
+        say(f"  Kept, item {item.number}: {item.what} ({level_in_words(item, case)})")
     for one in case.notices:
         say(f"  Notice {one.number}: {one.route.law}, {one.state}")
     for clock in deadlines(case, now):

@@ -1,15 +1,18 @@
-"""``entrenous evidence ...``: trusted time, and looking again."""
+"""``entrenous evidence ...``: trusted time, looking again, and taking out what is kept."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from entrenous.faces.cli.device import device_of
-from entrenous.faces.cli.output import put_json, read_file, say, when
-from entrenous.respond.evidence import stamp_evidence, verify_case
+from entrenous.faces.cli.output import put_json, read_file, say, when, write_new
+from entrenous.model.evidence import CustodyAct
+from entrenous.respond.evidence import read_evidence, stamp_evidence, verify_case
 from entrenous.wiring.outside import kept_authorities, timestamp_authority
 
+# The first bytes of what people keep most, so that a file opens with a click.
+_SUFFIXES: Final = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"%PDF": ".pdf"}
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
@@ -18,6 +21,7 @@ def join(app: typer.Typer) -> None:
     evidence = typer.Typer(help="Evidence: trusted time, and checks.", no_args_is_help=True)
     evidence.command("stamp")(stamp)
     evidence.command("verify")(verify)
+    evidence.command("export")(export)
     app.add_typer(evidence, name="evidence")
 
 
@@ -71,3 +75,28 @@ def verify(context: typer.Context, name: str, as_json: Json = False) -> None:
         f"{case.name}: {case.links} custody entries, {len(case.evidence)} items and "
         f"{len(case.stamps)} stamps hold."
     )
+
+
+def export(
+    context: typer.Context,
+    name: str,
+    item: Annotated[int, typer.Argument(help="Number of the item, as the case shows it.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write it to.")],
+    purpose: Annotated[
+        str, typer.Option(metavar="TEXT", help="What for; it is noted in the chain of custody.")
+    ] = "taken out of the vault",
+    as_json: Json = False,
+) -> None:
+    """Write an item out, exactly as it was kept; that this was done is noted in the case."""
+    with device_of(context) as device:
+        data = read_evidence(name, item, purpose, device, CustodyAct.EXPORTED)
+        place = out / f"{name}-item-{item}{_suffix(data)}"
+        write_new(place, data)
+    if as_json:
+        put_json({"schema": "entrenous/evidence-export/1", "file": str(place)})
+        return
+    say(f"wrote {place}")
+
+
+def _suffix(data: bytes) -> str:
+    return next((end for start, end in _SUFFIXES.items() if data.startswith(start)), ".bin")

@@ -11,7 +11,7 @@ from entrenous.faces.cli.listen import host_and_port
 from entrenous.faces.cli.output import in_one_go, put_json, read_file, say
 from entrenous.model.ids import BankName
 from entrenous.stop.banks import import_hashes
-from entrenous.wiring.platform import open_platform
+from entrenous.wiring.platform import GateTokens, open_platform
 
 
 def join(app: typer.Typer) -> None:
@@ -35,16 +35,25 @@ def run(
 ) -> None:
     """Run a gate: uploads that fit a registered fingerprint are held or refused."""
     host, port = host_and_port(listen)
-    with open_platform(data) as (platform, operator):
+    with open_platform(data) as (platform, tokens):
 
         def announce(url: str) -> None:
             if as_json:
-                token = operator.reveal().decode()
-                put_json({"schema": "entrenous/gate/1", "url": url, "operator_token": token})
+                put_json(_announced(url, tokens))
             else:
                 say(f"The gate serves at {url}. Stop it with Ctrl-C.")
+                say(f"  Its tokens are in {data}: operator.token, uploader.token.")
 
-        serve(session_of(context).apps["gate"](platform, operator), host, port, announce)
+        serve(session_of(context).apps["gate"](platform, tokens), host, port, announce)
+
+
+def _announced(url: str, tokens: GateTokens) -> dict[str, object]:
+    return {
+        "schema": "entrenous/gate/1",
+        "url": url,
+        "operator_token": tokens.operator.reveal().decode(),
+        "uploader_token": tokens.uploader.reveal().decode(),
+    }
 
 
 def import_list(

@@ -4,16 +4,17 @@ import errno
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from entrenous.adapters.private_file import write_private
+from entrenous.adapters.private_file import add_private
+from entrenous.model.caption import acts_on_screen
 from entrenous.model.envelope import DiskFull
-from entrenous.model.picture import NoSuchFile, UnreadableFile, UnwritableFolder
+from entrenous.model.picture import AlreadyThere, NoSuchFile, UnreadableFile, UnwritableFolder
 
 
 def console(*, error: bool = False) -> Console:
@@ -22,13 +23,20 @@ def console(*, error: bool = False) -> Console:
 
 
 def say(text: str = "") -> None:
-    """One line to standard output."""
-    console().print(text)
+    """One line to standard output; nothing in it acts on the terminal."""
+    console().print(only_seen(text))
 
 
 def hint(text: str) -> None:
     """One line to standard error: for people, out of the way of scripts."""
-    console(error=True).print(text)
+    console(error=True).print(only_seen(text))
+
+
+def only_seen(text: str) -> str:
+    """Text in which what would act on a terminal, instead of being seen there, is a mark: others
+    may have chosen it.
+    """
+    return "".join("\ufffd" if acts_on_screen(char) else char for char in text)
 
 
 def in_one_go(text: str) -> str:
@@ -76,6 +84,11 @@ def when(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def in_utc(typed: datetime) -> datetime:
+    """A time as a person typed it, which commands say is in UTC unless it says otherwise."""
+    return typed.replace(tzinfo=UTC) if typed.tzinfo is None else typed.astimezone(UTC)
+
+
 def read_file(path: Path) -> bytes:
     """A file's bytes.
 
@@ -94,14 +107,29 @@ def read_file(path: Path) -> bytes:
 def write_new(path: Path, data: bytes) -> None:
     """Write a file all at once, readable by its owner only; its folder is made if missing.
 
+    A file that already holds just this is left as it is; nothing else is ever written over.
+
     Raises:
+        AlreadyThere: something else has this name; it was left alone.
         DiskFull: there was no room; nothing was written.
         UnwritableFolder: the folder cannot be made or written to.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_private(path, data)
+        add_private(path, data)
+    except FileExistsError:
+        _refuse_other(path, data)
     except OSError as why:
         if why.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskFull from None
         raise UnwritableFolder(path=path.parent) from None
+
+
+def _refuse_other(path: Path, data: bytes) -> None:
+    """Raises AlreadyThere unless the file at ``path`` is one, no link, and holds ``data``."""
+    with suppress(OSError):
+        if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
+            return
+    if path.parent.is_dir():
+        raise AlreadyThere(path=path)
+    raise UnwritableFolder(path=path.parent)

@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from entrenous.craft.wire.record import pack, unpack
 from entrenous.faces.cli.device import device_of
-from entrenous.faces.cli.output import hint, put_json, read_file, say
-from entrenous.model.bank import NoSuchClaim, Protection
-from entrenous.model.ids import ClaimId
+from entrenous.faces.cli.output import hint, in_one_go, put_json, read_file, say
+from entrenous.model.bank import NoSuchClaim
+from entrenous.model.errors import EntrenousError
+from entrenous.model.protection import Protection
 from entrenous.ports import Device
 from entrenous.stop.protect import protect_picture
+from entrenous.stop.protections import ask_again, protection_called, protections
 from entrenous.stop.withdraw import unprotect as withdraw
 from entrenous.wiring.outside import bank_client
 
-DRAWER = "protection"
 BETRAYS = (
     "Only fingerprints leave this device, never the picture. A fingerprint betrays a little: "
     "somebody who has the picture can check that it is listed, and a likeness of it, not the "
@@ -45,6 +45,9 @@ def protect(
         bool, typer.Option("--parts/--whole-only", help="Also fingerprints of cut-outs.")
     ] = True,
     listed: Annotated[bool, typer.Option("--list", help="What you registered.")] = False,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="With --list: ask each platform how it stands now.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Ask a platform to stop a picture; only its fingerprints leave this device.
@@ -52,7 +55,7 @@ def protect(
     By going on you say that everybody in the picture was 18 or older; if not, use --under-18.
     """
     if listed:
-        _list(context, as_json=as_json)
+        _list(context, ask=ask, as_json=as_json)
         return
     if file is None or gate is None:
         raise typer.BadParameter("give a picture and --gate URL")
@@ -65,10 +68,8 @@ def protect(
             adult=adult,
             parts=parts,
             gate=client,
-            dice=device.dice,
-            clock=device.clock,
+            device=device,
         )
-        device.vault.put(DRAWER, protection.claim, pack(protection))
     _tell(protection, as_json=as_json)
     if not as_json:
         say(f"take it back at any time: entrenous unprotect {protection.claim}")
@@ -77,44 +78,54 @@ def protect(
 def unprotect(context: typer.Context, claim: str, as_json: Json = False) -> None:
     """Withdraw a registration; it acts at once."""
     with device_of(context) as device:
-        record = device.vault.get(DRAWER, claim)
-        if record is None:
-            raise NoSuchClaim(claim=ClaimId(claim))
-        protection = unpack(Protection, record)
+        protection = protection_called(claim, device)
         with bank_client(protection.gate_url) as client:
-            protection = withdraw(protection, client)
-        device.vault.put(DRAWER, claim, pack(protection))
+            protection = withdraw(protection, client, device)
     _tell(protection, as_json=as_json)
 
 
-def _list(context: typer.Context, *, as_json: bool) -> None:
+def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
     with device_of(context) as device:
-        known = _protections(device)
+        known = [_asked(one, device) if ask else one for one in protections(device)]
     if as_json:
         put_json({"schema": "entrenous/claims/1", "claims": [_shown(one) for one in known]})
         return
     for one in known:
-        say(f"{one.claim}  {one.state}  at {one.gate_url}")
+        say(f"{one.claim}  {_state(one)}  at {one.gate_url}")
     if not known:
         say("Nothing registered yet.")
 
 
-def _protections(device: Device) -> list[Protection]:
-    return [unpack(Protection, record) for _, record in device.vault.items(DRAWER)]
+def _asked(one: Protection, device: Device) -> Protection:
+    """How it stands now; a platform that does not say so leaves it as it was."""
+    try:
+        with bank_client(one.gate_url) as client:
+            return ask_again(one, client, device)
+    except NoSuchClaim:
+        hint(f"{one.gate_url} has no claim {one.claim}.")
+    except EntrenousError as error:
+        hint(in_one_go(str(error)))
+    return one
+
+
+def _state(one: Protection) -> str:
+    return "asked, no answer yet" if one.state is None else one.state.value
 
 
 def _shown(one: Protection) -> dict[str, object]:
-    return {"claim": one.claim, "kind": one.kind, "state": one.state.value, "gate": one.gate_url}
+    state = "asked" if one.state is None else one.state.value
+    return {"claim": one.claim, "kind": one.kind, "state": state, "gate": one.gate_url}
 
 
 def _tell(protection: Protection, *, as_json: bool) -> None:
     if as_json:
         put_json({"schema": "entrenous/claim/1", **_shown(protection)})
     else:
-        say(f"claim {protection.claim} at {protection.gate_url}: {protection.state}")
+        say(f"claim {protection.claim} at {protection.gate_url}: {_state(protection)}")
 
 
 def _adults() -> bool:
     if not sys.stdin.isatty():
         return True
-    return typer.confirm("Was everybody in the picture 18 or older when it was taken?")
+    question = "Was everybody in the picture 18 or older when it was taken?"
+    return typer.confirm(question, err=True)  # standard output is for scripts

@@ -1,7 +1,5 @@
 """Who asks, and how much they may ask for."""
 
-import base64
-import binascii
 import hmac
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,10 +8,12 @@ from typing import Final
 
 from starlette.requests import Request
 
+from entrenous.craft.wire.b64u import unb64u
 from entrenous.model.bank import GateBusy
+from entrenous.model.envelope import NotUnderstood
 from entrenous.model.errors import Unproven
 from entrenous.model.secret import Secret
-from entrenous.spec import UPLOAD_BYTES_MAX
+from entrenous.spec import HOLDER_TOKEN_BYTES, UPLOAD_BYTES_MAX
 
 CLIENTS_MAX: Final = 10_000  # counted at once; beyond, the hour begins anew for everybody
 
@@ -27,7 +27,9 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateAccess:
-    """Tokens and limits. Without ``uploader`` only the operator may bring uploads."""
+    """Tokens, as the text that is shown, and limits. Without ``uploader`` only the operator may
+    bring uploads.
+    """
 
     operator: Secret
     uploader: Secret | None = None
@@ -39,8 +41,8 @@ class GateAccess:
 
 class WrongToken(Unproven):
     """
-    This needs a token that you did not show: "Authorization: Bearer ...". The operator's token was
-    printed when the gate was started.
+    This needs a token that you did not show: "Authorization: Bearer ...". The gate keeps its tokens
+    in the folder of its database.
     """
 
 
@@ -68,12 +70,10 @@ def bearer(request: Request) -> bytes:
 
 def holder_token(request: Request) -> Secret:
     """A claim holder's token: 32 bytes in base64 for addresses; raises WrongToken."""
-    text = bearer(request)
     try:
-        token = base64.b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as problem:
+        return Secret(unb64u(bearer(request).decode("latin-1"), HOLDER_TOKEN_BYTES))
+    except NotUnderstood as problem:
         raise WrongToken from problem
-    return Secret(token)
 
 
 @dataclass(slots=True)

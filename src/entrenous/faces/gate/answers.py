@@ -10,8 +10,9 @@ from entrenous.model.fingerprint import Match
 def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, Any]:
     """The operator sees outcome and matches.
 
-    An uploader sees only whether the upload was refused: a held one is answered exactly like one
-    that was let through, so that nobody can find out what is in a bank by trying.
+    An uploader sees only whether the upload was refused: a held one is answered with the same words
+    as one that was let through. What that hides, and what it does not, is in docs/spec/gate.md
+    section 6.
     """
     answer: dict[str, Any] = {"schema": "entrenous/decision/1", "case": decision.case}
     if role is Role.OPERATOR:

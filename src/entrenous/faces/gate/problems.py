@@ -1,28 +1,21 @@
-"""Errors as RFC 9457 problem documents; one table turns families into statuses."""
+"""Errors as problem documents (craft/wire/problem.py), with HTTP's closer words for some."""
 
-import re
 from collections.abc import Mapping
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Final
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from entrenous.craft.wire.problem import MEDIA_TYPE, status_of, write_problem
 from entrenous.faces.gate.access import WrongToken
 from entrenous.faces.gate.body import NotMedia, TooLarge, TooSlow
 from entrenous.model.bank import GateBusy
 from entrenous.model.errors import EntrenousError
 from entrenous.model.picture import NotAPicture, TooManyPixels
 
-STATUS_BY_FAMILY: Final[Mapping[str, int]] = {
-    "refused": 409,
-    "not-found": 404,
-    "unproven": 422,
-    "unreachable": 503,
-    "malformed": 400,
-    "bug": 500,
-}
-# HTTP has closer words for these.
 _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     WrongToken: 401,
     TooSlow: 408,
@@ -36,38 +29,29 @@ _RETRY: Final = {"Retry-After": "5"}
 _HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 429: _RETRY, 503: _RETRY}
 
 
-def problem(
-    status: int, name: str, detail: str, headers: Mapping[str, str] | None = None
-) -> Response:
-    """A problem document; ``name`` tells machines what happened, ``detail`` people."""
-    content: dict[str, Any] = {
-        "type": f"urn:entrenous:problem:{name}",
-        "title": name.replace("-", " ").capitalize(),
-        "status": status,
-        "detail": detail,
-    }
-    return JSONResponse(content, status, headers, media_type="application/problem+json")
+class GateFault(EntrenousError):
+    """
+    Something went wrong here. Nothing was published; try again later.
+    """
 
 
 def on_error(_request: Request, error: Exception) -> Response:
     """Our own errors say themselves what a person reads."""
     assert isinstance(error, EntrenousError)  # noqa: S101 (registered for this family only)
-    status = _STATUS.get(type(error)) or STATUS_BY_FAMILY[error.family]
-    return problem(status, name_of(error), str(error), _HEADERS.get(status))
+    status = status_of(type(error), _STATUS)
+    body = write_problem(error, status)
+    return Response(body, status, _HEADERS.get(status), media_type=MEDIA_TYPE)
 
 
 def on_http_error(_request: Request, error: Exception) -> Response:
     """What the web framework refuses: no such address, no such method."""
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for this class only)
-    name = error.detail.lower().replace(" ", "-")
-    return problem(error.status_code, name, f"{error.detail}.", error.headers)
+    title = HTTPStatus(error.status_code).phrase
+    body = {"type": "about:blank", "title": title, "status": error.status_code}
+    said = msgspec.json.encode(body)
+    return Response(said, error.status_code, error.headers, media_type=MEDIA_TYPE)
 
 
-def on_bug(_request: Request, _error: Exception) -> Response:
+def on_bug(request: Request, _error: Exception) -> Response:
     """Ours; the server's log has it, the answer does not."""
-    return problem(500, "bug", "Something went wrong here. Nothing was published; try again later.")
-
-
-def name_of(error: EntrenousError) -> str:
-    """The error's class as words with hyphens: "too-flat"."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
+    return on_error(request, GateFault())

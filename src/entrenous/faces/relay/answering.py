@@ -1,7 +1,7 @@
 """How the relay answers, and what it writes down about that: an event, a status, a size class.
 
-The one table from families of errors to HTTP is here. A bug is logged with the lines of code that
-it passed through, never with values.
+Statuses are those of craft/wire/problem.py, with HTTP's closer words for some errors. A bug is
+logged with the lines of code that it passed through, never with values.
 """
 
 import logging
@@ -15,16 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from entrenous.craft.wire.problem import MEDIA_TYPE, write_problem
+from entrenous.craft.wire.problem import MEDIA_TYPE, status_of, write_problem
 from entrenous.model.envelope import DiskFull, ProtocolTooOld, TooLarge, TooMany, WrongToken
-from entrenous.model.errors import (
-    EntrenousError,
-    Malformed,
-    NotFound,
-    Refused,
-    Unproven,
-    Unreachable,
-)
+from entrenous.model.errors import EntrenousError
 from entrenous.ports import Relay
 from entrenous.spec import PROTOCOL_FLOOR, PROTOCOL_NEWEST
 
@@ -35,12 +28,6 @@ _STATUS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
     TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     WrongToken: HTTPStatus.UNAUTHORIZED,
     DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
-    Refused: HTTPStatus.CONFLICT,
-    NotFound: HTTPStatus.NOT_FOUND,
-    Unproven: HTTPStatus.UNPROCESSABLE_ENTITY,
-    Unreachable: HTTPStatus.SERVICE_UNAVAILABLE,
-    Malformed: HTTPStatus.BAD_REQUEST,
-    EntrenousError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 _SPOKEN: Final = {"Entrenous-Protocol": str(PROTOCOL_NEWEST)}  # shows that a relay answers
 _LOG: Final = "entrenous.relay"
@@ -84,7 +71,7 @@ def _refuse_old(request: Request) -> None:
 
 
 def _problem(why: EntrenousError) -> Response:
-    status = next(_STATUS[kind] for kind in type(why).__mro__ if kind in _STATUS)
+    status = status_of(type(why), _STATUS)
     headers = {}
     if isinstance(why, TooMany):
         headers["Retry-After"] = str(why.facts["retry_after_s"])

@@ -1,10 +1,8 @@
 """``entrenous demo`` itself: run the steps, say each in a line, leave a summary and a page."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,16 +10,16 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.faces.cli.demo import ending, steps
+from entrenous.faces.cli.demo.folder import fresh_folder
 from entrenous.faces.cli.demo.page import write_page
 from entrenous.faces.cli.demo.photo import main_photo
 from entrenous.faces.cli.demo.stage import Stage
 from entrenous.faces.cli.demo.story import Outcome, Story
 from entrenous.faces.cli.exits import NO, YES
 from entrenous.faces.cli.output import hint, say
-from entrenous.model.demo import NotOurs
 from entrenous.model.errors import EntrenousError
 
-MARKER: Final = "summary.json"
+SUMMARY: Final = "summary.json"
 STEPS: Final[tuple[tuple[str, Callable[[Story], Outcome]], ...]] = (
     ("carry", steps.start_servers),
     ("setup", steps.set_up_people),
@@ -60,7 +58,7 @@ def demo(
 ) -> None:
     """One photo sent, leaked, stopped, traced, and a case opened: all on this machine."""
     data = main_photo(photo)
-    _empty(out)
+    fresh_folder(out)
     sent = out / f"photo{_suffix(data)}"
     sent.write_bytes(data)
     say("Entrenous: one private photo, on this machine only. Nothing leaves it.")
@@ -115,28 +113,13 @@ def _summarise(out: Path, told: list[Told], *, ok: bool) -> None:
         ],
     }
     text = json.dumps(summary, indent=2, ensure_ascii=False)
-    (out / MARKER).write_text(text + "\n", encoding="utf-8")
+    (out / SUMMARY).write_text(text + "\n", encoding="utf-8")
     say()
     if ok:
         say("Everything was as it should be.")
-        say(f"Look at it: {out / 'index.html'}    Figures: {out / MARKER}")
+        say(f"Look at it: {out / 'index.html'}    Figures: {out / SUMMARY}")
     else:
         hint("The demonstration stopped early; the line above says where and why.")
-
-
-def _empty(out: Path) -> None:
-    """Empty the folder of an earlier demonstration; anything else is left alone.
-
-    Raises:
-        NotOurs: the folder holds something that no demonstration left.
-    """
-    if out.exists() and any(out.iterdir()) and not (out / MARKER).exists():
-        known = {"photo", "world"}
-        if not {place.stem for place in out.iterdir()} & known:
-            raise NotOurs(path=out)
-    with suppress(FileNotFoundError):
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
 
 
 def _suffix(data: bytes) -> str:

@@ -5,15 +5,25 @@ from typing import Any
 
 import httpx
 
+from entrenous.adapters.courier.http import new_client
+from entrenous.model.bank import GateUnreachable
+
+_PATIENCE_S = 60
+
 
 def upload(data: bytes, gate: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The gate's decision about a file, as the operator sees it."""
-    answer = httpx.post(
-        f"{gate['url']}/v1/uploads",
-        files={"file": ("upload", data)},
-        headers={"Authorization": f"Bearer {gate['operator_token']}"},
-        timeout=60,
-    )
-    answer.raise_for_status()
+    """The gate's decision about a file, as the operator sees it; raises GateUnreachable."""
+    url = gate["url"]
+    try:
+        with new_client() as client:
+            answer = client.post(
+                f"{url}/v1/uploads",
+                files={"file": ("upload", data)},
+                headers={"Authorization": f"Bearer {gate['operator_token']}"},
+                timeout=_PATIENCE_S,
+            )
+        answer.raise_for_status()
+    except httpx.HTTPError as problem:
+        raise GateUnreachable(url=url) from problem
     decision: dict[str, Any] = answer.json()
     return decision

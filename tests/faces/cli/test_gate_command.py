@@ -1,0 +1,57 @@
+"""``entrenous gate run`` says, in one line, where it serves and which tokens it takes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.village.world import photo
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    arguments = ["gate", "run", "--data", str(tmp_path / "gate"), "--listen", "127.0.0.1:0"]
+    program = [sys.executable, "-m", "entrenous", *arguments, "--json"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE) as server:
+        try:
+            assert server.stdout is not None
+            yield json.loads(server.stdout.readline())
+        finally:
+            server.kill()
+
+
+def test_both_tokens_are_kept_told_and_taken(gate: dict[str, Any], tmp_path: Path) -> None:
+    assert {"schema", "url", "operator_token"} <= set(gate)  # what scripts rely on
+    assert gate["schema"] == "entrenous/gate/1"
+    answers = {}
+    for role in ("operator", "uploader"):
+        token = gate[f"{role}_token"]
+        kept = tmp_path / "gate" / f"{role}.token"
+        assert kept.read_text() == token
+        assert kept.stat().st_mode & 0o077 == 0
+        answers[role] = _upload(gate["url"], token)
+    assert "appeal" in answers["uploader"]
+    assert "appeal" not in answers["operator"]
+    assert gate["operator_token"] != gate["uploader_token"]
+    with pytest.raises(httpx.HTTPStatusError):
+        _upload(gate["url"], "another")
+
+
+def _upload(url: str, token: str) -> dict[str, Any]:
+    answer = httpx.post(
+        f"{url}/v1/uploads",
+        files={"file": ("x.jpg", photo(width_px=200))},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=60,
+        trust_env=False,
+    )
+    answer.raise_for_status()
+    decision: dict[str, Any] = answer.json()
+    return decision

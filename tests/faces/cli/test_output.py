@@ -1,0 +1,37 @@
+"""What commands write: new files only, and never over somebody's own."""
+
+from pathlib import Path
+
+import pytest
+
+from entrenous.faces.cli.output import write_new
+from entrenous.model.picture import AlreadyThere, UnwritableFolder
+
+
+def test_the_same_again_is_no_matter(tmp_path: Path) -> None:
+    for _ in range(2):
+        write_new(tmp_path / "copies" / "7-lunar-otter-1.jpg", b"a copy")
+    assert (tmp_path / "copies" / "7-lunar-otter-1.jpg").read_bytes() == b"a copy"
+
+
+def test_another_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
+    place = tmp_path / "7-lunar-otter-1.jpg"
+    place.write_bytes(b"mine")
+    with pytest.raises(AlreadyThere, match=r"7-lunar-otter-1\.jpg"):
+        write_new(place, b"a copy")
+    assert place.read_bytes() == b"mine"
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"a copy")
+    for leads_to in ("victim", "nowhere"):
+        (tmp_path / f"to-{leads_to}").symlink_to(tmp_path / leads_to)
+        with pytest.raises(AlreadyThere):
+            write_new(tmp_path / f"to-{leads_to}", b"a copy")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    with pytest.raises(UnwritableFolder):
+        write_new(tmp_path / "file" / "7-lunar-otter-1.jpg", b"a copy")
