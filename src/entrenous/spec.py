@@ -29,11 +29,13 @@ UPLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
 # --- send: docs/spec/letter.md, content.md, relay.md ----------------------------------------------
 PROTOCOL_VERSION: Final = 1
 DAYS_TO_OPEN: Final = 30  # a message that nobody opens expires after this, unless said otherwise
+PICTURES_MAX: Final = 64  # of one message; content.md section 1
+CAPTION_CHARS_MAX: Final = 4096
 INVITE_USES: Final = 10  # first letters that one invite admits
 INVITE_DAYS: Final = 30
 KEY_ID_BYTES: Final = 8
-ONE_TIME_KEYS: Final = 50  # vodozemac keeps at most 50 per account, and so does a relay
-OWN_KEYS_PER_PEER: Final = 64  # unacknowledged X-Wing keys kept for one peer
+ONE_TIME_KEYS: Final = 50  # of one device; a relay keeps no more, vodozemac makes no more at once
+OWN_KEYS_PER_PEER: Final = 64  # X-Wing keys kept for one peer
 COUNTER_WINDOW: Final = 64  # how far letters of one pair may arrive out of order
 
 # --- the relay: docs/spec/relay.md -------------------------------------------------------------
@@ -51,6 +53,15 @@ BLOBS_PER_ENVELOPE_MAX: Final = 64
 CLAIMS_PER_HOUR: Final = 20
 OPENS_MAX: Final = 1000
 PAGE_MAX: Final = 50  # envelopes in one answer
+
+# --- what one mailbox may hold: docs/spec/relay.md section 9, carry/room.py ---------------------
+LETTERS_WAITING_MAX: Final = 2000  # 66 a day for a month; at most 250 MiB
+LOOSE_BLOBS_MAX: Final = 1000  # that no envelope names yet, with those on their way
+LOOSE_BYTES_MAX: Final = 1024**3  # 64 pictures of 16 MiB, the most that one message holds
+MAILBOX_BLOBS_MAX: Final = 10_000
+MAILBOX_BYTES_MAX: Final = 16 * 1024**3
+TOKENS_MAX: Final = 1000  # one for each contact, and open invites
+PREKEY_DEVICES_MAX: Final = 64  # a card names 16; those that were replaced leave their keys
 
 # --- what the relay keeps: docs/spec/relay.md section 8, carry/expire.py -----------------------
 EXPIRY_DAYS_MAX: Final = 30

@@ -1,6 +1,7 @@
 """The table of states: complete, and with no way back."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,31 @@ from entrenous.carry.states import NEXT, REFUSED, Event, step
 from entrenous.model.envelope import EnvelopeState, Expired, TakenBack
 from tests.carry.relays import NOON
 
+ALL = tuple(EnvelopeState)
 ENDS = (EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED)
+MACHINE = Path(__file__).parents[2] / "docs/machines/envelope.md"
+
+
+def drawn() -> str:
+    """The table as docs/machines/envelope.md has it."""
+    arrows = [
+        f"    {state.name.lower()} --> {NEXT[state, event].name.lower()}: {event}"
+        for state, event in NEXT
+    ]
+    head = "| | " + " | ".join(Event) + " |\n|" + " --- |" * (1 + len(Event))
+    rows = [f"| **{state}** | " + " | ".join(cell(state, e) for e in Event) + " |" for state in ALL]
+    diagram = ["```mermaid", "stateDiagram-v2", "    [*] --> waiting: accept", *arrows, "```"]
+    return "\n".join([*diagram, "", head, *rows])
+
+
+def cell(state: EnvelopeState, event: Event) -> str:
+    if (state, event) in REFUSED:
+        return f"`{REFUSED[state, event].__name__}`"
+    return str(NEXT.get((state, event), ""))
+
+
+def test_the_drawing_shows_the_table() -> None:
+    assert drawn() in MACHINE.read_text()
 
 
 def test_an_end_is_an_end() -> None:

@@ -392,11 +392,6 @@ def test_without_a_limit_it_opens_until_it_expires(town: Town) -> None:
         courier.open_share(url, post.id, post.open, post.attempt())
 
 
-def test_the_relay_says_which_protocols_it_speaks(town: Town) -> None:
-    status = town.courier.status(town.url)
-    assert (status.floor, status.newest) == (1, 1)
-
-
 def test_plain_http_stays_on_this_machine(town: Town) -> None:
     for far in ("http://relay.example", "http://192.0.2.1:80", "HTTP://relay.example"):
         with pytest.raises(NotEncrypted, match="https"):
@@ -408,4 +403,4 @@ def test_plain_http_stays_on_this_machine(town: Town) -> None:
 
 def test_nobody_answers(town: Town) -> None:
     with pytest.raises(RelayUnreachable, match=r"127\.0\.0\.1:1 does not answer"):
-        town.courier.status("http://127.0.0.1:1")
+        town.courier.state("http://127.0.0.1:1", EnvelopeId(b"E" * 16), Secret(b"t" * 32))

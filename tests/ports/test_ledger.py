@@ -55,6 +55,15 @@ def traced(number: int) -> Trace:
     return Trace(number, NOON, b"l" * 32, verdict, None, None)
 
 
+def test_a_message_that_is_forgotten_is_gone_and_no_other(ledger: Ledger) -> None:
+    one, other = sent(1), sent(2)
+    for message in (one, other):
+        ledger.record(message)
+    for _ in range(2):
+        ledger.forget(one.id)
+        assert list(ledger.messages()) == [other]
+
+
 def test_messages_come_back_whole_and_oldest_first(ledger: Ledger) -> None:
     new, old = sent(1, picture(3), picture(4), after=timedelta(hours=1)), sent(2)
     for message in (new, old):

@@ -1,7 +1,6 @@
 """One suite for every MailStore, and one machine that sets SQLite against memory."""
 
 import asyncio
-import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -16,9 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.adapters.mail.sqlite import SqliteMail, open_mail
-from entrenous.model.envelope import DiskFull, EnvelopeState, IdInUse
+from entrenous.model.envelope import EnvelopeState, IdInUse
 from entrenous.model.held import (
     HELD,
+    ComingBlob,
     HeldAttempt,
     HeldBlob,
     HeldCard,
@@ -30,7 +30,6 @@ from entrenous.model.held import (
     HeldToken,
     LastingKeys,
     Leftover,
-    NewerDatabase,
     SpentKey,
 )
 from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MailboxId
@@ -61,6 +60,7 @@ EVERY_KIND = [
     HeldShare(ENVELOPE, Secret(b"share"), None),
     HeldAttempt(ENVELOPE, b"attempt", finished=True),
     HeldBlob(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", None, NOON),
+    ComingBlob("name", BOX, 5, NOON),
     Leftover("name", NOON),
 ]
 
@@ -155,6 +155,23 @@ def test_what_is_due_comes_longest_due_first(bench: Bench) -> None:
     assert bench.see(lambda view: view.due(HeldToken, NOON + timedelta(days=999), 9)) == []
 
 
+def test_rows_are_weighed_with_and_without_an_envelope(bench: Bench) -> None:
+    blob = HeldBlob(BlobId(b"1" * 16), "one", BOX, 5, b"sha", b"f", b"w", None, NOON)
+    named = replace(blob, blob=BlobId(b"2" * 16), size=2**40, envelope=ENVELOPE)
+    elsewhere = replace(blob, blob=BlobId(b"3" * 16), mailbox=MailboxId(b"N" * 16))
+
+    def weighed(**fields: object) -> tuple[int, int]:
+        found: tuple[int, int] = bench.see(lambda view: view.weigh(HeldBlob, "size", **fields))
+        return found
+
+    assert weighed(mailbox=BOX) == (0, 0)
+    bench.put(blob, named, elsewhere)
+    assert weighed(mailbox=BOX) == (2, 2**40 + 5)
+    assert weighed(mailbox=BOX, envelope=None) == (1, 5)
+    assert weighed(mailbox=BOX, envelope=ENVELOPE) == (1, 2**40)
+    assert weighed() == (3, 2**40 + 10)
+
+
 def test_many_at_once_are_each_alone(bench: Bench) -> None:
     """A counter that is read and written by 300 tasks; every third of them is refused."""
     bench.put(HeldMailbox(BOX, b"lock", 0))
@@ -189,81 +206,6 @@ def test_a_look_sees_what_was_answered_before(bench: Bench) -> None:
 
     for n in range(20):
         assert bench.run(write_then_look(n))
-
-
-# --- what only SQLite has -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-def test_rows_survive_and_only_their_owner_reads_them(
-    tmp_path: Path, runner: asyncio.Runner
-) -> None:
-    path = tmp_path / "relay" / "mail.db"
-    store = open_mail(path)
-    runner.run(store.together(lambda desk: desk.put(LETTER)))
-    assert {file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == {0}
-    store.close()
-    again = open_mail(path)
-    assert runner.run(again.look(lambda view: view.find(HeldLetter))) == [LETTER]
-    again.close()
-
-
-def test_every_answer_waits_for_the_disk(tmp_path: Path) -> None:
-    store = open_mail(tmp_path / "mail.db")
-    found = {
-        name: store._writer._connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("journal_mode", "synchronous", "secure_delete")
-    }
-    store.close()
-    assert found == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
-
-
-def test_a_reader_cannot_write(tmp_path: Path, runner: asyncio.Runner) -> None:
-    store = open_mail(tmp_path / "mail.db")
-    with pytest.raises(Exception, match=r".*"):
-        runner.run(store.look(lambda view: view.put(LETTER)))  # type: ignore[attr-defined]
-    assert runner.run(store.look(lambda view: view.count(HeldLetter))) == 0
-    store.close()
-
-
-def test_a_full_disk_refuses_what_is_large_and_takes_what_is_small(
-    tmp_path: Path, runner: asyncio.Runner
-) -> None:
-    """One group: the large letters fail, the acknowledgement beside them succeeds."""
-    store = open_mail(tmp_path / "mail.db", bytes_max=600_000)
-    runner.run(store.together(lambda desk: desk.put(LETTER)))
-
-    async def group() -> list[object]:
-        large = [
-            replace(LETTER, envelope=EnvelopeId(bytes([n]) * 16), sealed=bytes(200_000))
-            for n in range(6)
-        ]
-        puts = [store.together(lambda desk, row=row: desk.put(row)) for row in large]
-        drop = store.together(lambda desk: desk.drop(HeldLetter, ENVELOPE))
-        return await asyncio.gather(*puts, drop, return_exceptions=True)
-
-    *large, small = runner.run(group())
-    assert small is None
-    assert sum(isinstance(outcome, DiskFull) for outcome in large) >= 4
-    kept = runner.run(store.look(lambda view: view.count(HeldLetter)))
-    assert kept == sum(outcome is None for outcome in large) > 0
-    store.close()
-
-
-def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "mail.db"
-    newer = sqlite3.connect(path)
-    newer.execute("PRAGMA user_version=99")
-    with pytest.raises(NewerDatabase):
-        open_mail(path)
-    assert newer.execute("PRAGMA user_version").fetchone() == (99,)
-    assert newer.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
-    newer.close()
 
 
 # --- SQLite against memory ----------------------------------------------------------------------
@@ -364,6 +306,10 @@ class SqliteAgainstMemory(RuleBasedStateMachine):
     def find(self, envelope: bytes, limit: int | None, *, finished: bool) -> None:
         self.both(lambda desk: desk.find(HeldBlob, limit=limit, envelope=envelope))
         self.both(lambda desk: desk.count(HeldAttempt, envelope=envelope, finished=finished))
+
+    @rule(mailbox=ids, envelope=maybe(ids))
+    def weigh(self, mailbox: bytes, envelope: bytes | None) -> None:
+        self.both(lambda desk: desk.weigh(HeldBlob, "size", mailbox=mailbox, envelope=envelope))
 
     @rule()
     def scrub(self) -> None:

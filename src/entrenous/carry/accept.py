@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from entrenous.carry.moment import now
+from entrenous.carry.room import room_for_letter
 from entrenous.carry.tokens import sender, spend
 from entrenous.craft.crypto.hashing import same, sha256
 from entrenous.model.envelope import (
@@ -37,6 +38,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         IdInUse: the id was used for another envelope, or a blob belongs to another one.
         NoSuchBlob: a blob that it names is not here, or was not brought for it.
         TooLarge, TooFarAhead, Expired: beyond what a relay takes.
+        MailboxFull: as many letters wait there as may.
     """
     _refuse_large(envelope)
     present = now(relay)
@@ -51,6 +53,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         if held is not None:
             raise IdInUse
         refuse_date(envelope.expires_at, present)
+        room_for_letter(desk, envelope.mailbox)
         _store(desk, envelope, digest, present)
         spend(desk, granted)
         return True

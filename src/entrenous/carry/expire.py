@@ -23,6 +23,7 @@ from typing import Any, Final
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event, step
 from entrenous.model.held import (
+    ComingBlob,
     HeldAttempt,
     HeldBlob,
     HeldEnvelope,
@@ -113,6 +114,10 @@ def _end_token(desk: MailDesk, held: HeldToken, _: datetime) -> None:
     desk.drop(HeldToken, held.mailbox, held.lock)
 
 
+def _end_coming(desk: MailDesk, blob: ComingBlob, _: datetime) -> None:
+    desk.drop(ComingBlob, blob.name)
+
+
 def _end_spent_key(desk: MailDesk, key: SpentKey, _: datetime) -> None:
     desk.drop(SpentKey, key.mailbox, key.device, key.digest)
 
@@ -121,6 +126,7 @@ _ENDS: Final[Mapping[type[Any], Callable[[MailDesk, Any, datetime], None]]] = {
     HeldEnvelope: _end_envelope,
     HeldBlob: forget_blob,
     HeldToken: _end_token,
+    ComingBlob: _end_coming,
     SpentKey: _end_spent_key,
 }
 

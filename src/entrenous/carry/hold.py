@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from entrenous.carry.accept import refuse_date
 from entrenous.carry.expire import forget_blob, remove_leftovers
 from entrenous.carry.moment import now
+from entrenous.carry.room import room_for_blob
 from entrenous.carry.tokens import sender
 from entrenous.craft.crypto.hashing import lock_of, same
 from entrenous.model.envelope import (
@@ -22,7 +23,7 @@ from entrenous.model.envelope import (
     TooLarge,
     WrongToken,
 )
-from entrenous.model.held import HeldBlob, Leftover
+from entrenous.model.held import ComingBlob, HeldBlob, Leftover
 from entrenous.model.ids import BlobId
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
@@ -39,6 +40,7 @@ async def bring_blob(
         IdInUse: there is another blob of that id.
         DamagedBlob: the bytes are not those that the deposit announces.
         TooLarge, TooFarAhead, Expired: beyond what a relay takes.
+        MailboxFull: so much is in the mailbox already, or on its way there.
         DiskFull, DiskFailed: nothing was stored.
     """
     if deposit.size > BLOB_BYTES_MAX:
@@ -50,10 +52,10 @@ async def bring_blob(
     given = False
     try:
         await relay.blobs.keep(name, _as_announced(deposit, chunks))
-        given = await relay.mail.together(lambda desk: _give(desk, blob))
+        given = await relay.mail.together(lambda desk: _give(desk, blob, now(relay)))
     finally:
         if not given:
-            await _abandon(name, present, relay)
+            await _abandon(blob, present, relay)
     return given
 
 
@@ -100,25 +102,38 @@ def _begin(
     if held is not None:
         raise IdInUse
     refuse_date(deposit.expires_at, present)
-    desk.put(Leftover(blob.name, present + timedelta(hours=LOOSE_BLOB_HOURS)))
+    room_for_blob(desk, deposit.mailbox, deposit.size)
+    until = present + timedelta(hours=LOOSE_BLOB_HOURS)
+    desk.put(ComingBlob(blob.name, deposit.mailbox, deposit.size, until))
+    desk.put(Leftover(blob.name, until))
     return True
 
 
-def _give(desk: MailDesk, blob: HeldBlob) -> bool:
+def _give(desk: MailDesk, blob: HeldBlob, present: datetime) -> bool:
     """Give the stored bytes to their blob; False if another upload of the same was faster."""
-    if desk.get(Leftover, blob.name) is None:
-        raise NoSuchBlob  # this upload took so long that its bytes were swept away
+    leftover = desk.get(Leftover, blob.name)
+    if leftover is None or leftover.due_at <= present:
+        raise NoSuchBlob  # this upload took so long that its bytes are swept away, maybe just now
     held = desk.get(HeldBlob, blob.blob)
     if held is not None and not _is_same(held, blob):
         raise IdInUse
     if held is None:
         desk.put(blob)
         desk.drop(Leftover, blob.name)
+        desk.drop(ComingBlob, blob.name)
     return held is None
 
 
-async def _abandon(name: str, present: datetime, relay: Relay) -> None:
-    await relay.mail.together(lambda desk: desk.put(Leftover(name, present)))
+async def _abandon(blob: HeldBlob, present: datetime, relay: Relay) -> None:
+    """Forget the bytes of an upload that failed; one may be cancelled after it succeeded."""
+
+    def work(desk: MailDesk) -> None:
+        held = desk.get(HeldBlob, blob.blob)
+        if held is None or held.name != blob.name:
+            desk.drop(ComingBlob, blob.name)
+            desk.put(Leftover(blob.name, present))
+
+    await relay.mail.together(work)
     await remove_leftovers(relay)
 
 

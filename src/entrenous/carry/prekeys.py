@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from entrenous.carry.moment import now
+from entrenous.carry.room import room_for_device
 from entrenous.carry.tokens import owner, sender
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.envelope import NoPrekeys, PrekeyBundle, Prekeys, TooLarge, TooMany
@@ -27,14 +28,17 @@ async def add_prekeys(
     Raises:
         NoSuchMailbox, WrongToken: this is not the owner.
         TooLarge: a key of more than 4 KiB.
+        TooManyRegistered: it would be one device too many.
     """
     _refuse_large(prekeys)
 
     def work(desk: MailDesk) -> int:
         owner(desk, mailbox, token)
+        held = desk.get(LastingKeys, mailbox, device)
+        if held is None:
+            room_for_device(desk, mailbox)
         for signed in prekeys.one_time:
             _add(desk, HeldKey(mailbox, device, sha256(signed), signed))
-        held = desk.get(LastingKeys, mailbox, device)
         desk.put(_renewed(held or LastingKeys(mailbox, device, None, None), prekeys))
         return desk.count(HeldKey, mailbox=mailbox, device=device)
 

@@ -1,4 +1,5 @@
-"""Where an envelope can go from where it is: one table, drawn in docs/machines.
+"""Where an envelope can go from where it is: one table, drawn in
+docs/machines/envelope.md.
 
 A state says what has happened, not what is left: whether sealed bytes, share or blobs still exist
 is told by their rows (model/held.py). What the table lacks cannot happen; what it refuses has a

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from entrenous.carry.moment import now
+from entrenous.carry.room import room_for_token
 from entrenous.craft.crypto.hashing import lock_of, same
 from entrenous.model.envelope import NoSuchMailbox, SendToken, WrongToken
 from entrenous.model.held import HeldMailbox, HeldToken
@@ -25,12 +26,15 @@ async def register_token(
 
     Raises:
         NoSuchMailbox, WrongToken: this is not the owner.
+        TooManyRegistered: it would be one too many.
     """
     present = now(relay)
 
     def work(desk: MailDesk) -> bool:
         owner(desk, mailbox, token)
         held = desk.get(HeldToken, mailbox, granted.lock)
+        if held is None:
+            room_for_token(desk, mailbox)
         fresh = HeldToken(mailbox, granted.lock, None, 0, 0, present, None)
         desk.put(replace(held or fresh, uses=granted.uses, due_at=granted.expires_at))
         return held is None

@@ -175,8 +175,8 @@ class NoPrekeys(NotFound):
 
 class WrongToken(Unproven):
     """
-    The relay did not accept this device's token. If you set up this device anew, ask the
-    person for a new invite.
+    The relay did not accept the token that was shown. An invite may have ended or been used
+    up, or the person takes no letters from here any more. Ask them for a new invite.
     """
 
 
@@ -219,6 +219,22 @@ class TooMany(Refused):
     """
     The relay is asked too often right now. Try again in {retry_after_s} seconds; nothing was
     lost.
+    """
+
+
+class MailboxFull(TooMany):
+    """
+    The relay holds as much for this person as it will for anyone, so it stored nothing more,
+    and nothing was lost. There is room again once they have fetched what waits for them: ask
+    them to open Entrenous, then send again.
+    """
+
+
+class TooManyRegistered(TooMany):
+    """
+    Your relay has as many people and devices registered for your mailbox as it will keep
+    ({limit}), so it added nothing more, and nothing was lost. Let go of people you no longer
+    write with: entrenous person forget NAME. Invites that nobody uses end by themselves.
     """
 
 

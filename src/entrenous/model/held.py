@@ -141,6 +141,16 @@ class HeldBlob:
 
 
 @dataclass(frozen=True, slots=True)
+class ComingBlob:
+    """That bytes are on their way into a mailbox, so that they count before they are all there."""
+
+    name: str
+    mailbox: MailboxId
+    size: int
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Leftover:
     """A name in the BlobStore that no blob owns (any more, or not yet); to be removed when due."""
 
@@ -161,6 +171,7 @@ HELD: Final[Mapping[type, tuple[str, ...]]] = {
     HeldShare: ("envelope",),
     HeldAttempt: ("envelope", "attempt"),
     HeldBlob: ("blob",),
+    ComingBlob: ("name",),
     Leftover: ("name",),
 }
 

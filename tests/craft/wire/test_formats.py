@@ -420,6 +420,10 @@ def test_padme_costs_at_most_an_eighth_and_has_few_sizes() -> None:
         {1: 1, 2: [["image/jpeg", b"", b""]], 3: None},
         {1: 1, 2: [["image/jpeg", b""]], 3: b"caption"},
         {1: 1, 2: [["image/jpeg", b""]], 3: "c" * 4097},
+        *(
+            {1: 1, 2: [["image/jpeg", b""]], 3: f"for {acting} you"}
+            for acting in ("\x1b]0;mine\x07", "\x9b2J", "\r", "\t", "\x7f", "\u202e", "\u2028")
+        ),
         {1: 1, 2: [["image/jpeg", b""]]},
     ],
 )
@@ -446,7 +450,19 @@ def test_content_is_padded_exactly() -> None:
             read_content(wrong)
 
 
+@pytest.mark.parametrize(
+    "caption", ["two\nlines", "\u0644\u0643 \u200f!", "a \u200d b", "\U0001fae8 new", "\ue000"]
+)
+def test_a_caption_in_any_script_and_of_any_year_travels(caption: str) -> None:
+    content = replace(CONTENT, caption=caption)
+    assert read_content(write_content(content)) == content
+
+
 def test_content_that_would_be_refused_is_never_written() -> None:
-    for bad in (Content(()), replace(CONTENT, caption="c" * 4097)):
+    for bad in (
+        Content(()),
+        replace(CONTENT, caption="c" * 4097),
+        replace(CONTENT, caption="\x1b[2J"),
+    ):
         with pytest.raises(ValueError, match="specification"):
             write_content(bad)

@@ -36,6 +36,7 @@ from entrenous.craft.wire.letter import (
 )
 from entrenous.craft.wire.prekey import read_prekey, write_prekey, write_prekey_statement
 from entrenous.craft.wire.text import is_name
+from entrenous.model.caption import acts_on_screen
 from entrenous.model.card import Card, Certificate, Prekey, PrekeyKind, SignedPrekey
 from entrenous.model.errors import Malformed
 from entrenous.model.letter import (
@@ -144,7 +145,7 @@ contents = st.builds(
     st.lists(
         st.builds(ContentFile, media_types, st.binary(max_size=6000)), min_size=1, max_size=3
     ).map(tuple),
-    st.none() | st.text(max_size=200),
+    st.none() | st.text(max_size=200).filter(lambda text: not any(map(acts_on_screen, text))),
 )
 values = st.recursive(
     st.none() | st.integers(0, UINT_MAX) | st.binary(max_size=30) | st.text(max_size=30),

@@ -240,6 +240,25 @@ def test_a_blob_beyond_the_limit_is_413_before_its_first_byte(
     assert answer.json()["facts"] == {"limit_bytes": 256 * 1024 * 1024}
 
 
+def test_it_says_which_protocols_it_speaks(web: httpx.Client) -> None:
+    answer = web.get(f"{URL}/v1/status")
+    assert answer.json() == {
+        "schema": "entrenous/relay-status/1",
+        "protocol": {"floor": 1, "newest": 1},
+    }
+
+
+def test_a_full_mailbox_is_429_and_says_when_to_try_again(
+    web: httpx.Client, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.carry.room.LETTERS_WAITING_MAX", 1)
+    letter = post.letter()
+    url = f"{URL}/v1/mailboxes/{b64u(post.mailbox)}/envelopes/{b64u(letter.id)}"
+    answer = web.put(url, content=write_envelope(letter), headers=bearer(post.token))
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "3600")
+    assert answer.json()["type"] == "urn:entrenous:refused:mailbox-full"
+
+
 @pytest.mark.parametrize(("spoken", "code"), [("1", 200), ("0", 409), ("2", 409), ("x", 409)])
 def test_another_protocol_is_turned_away(web: httpx.Client, spoken: str, code: int) -> None:
     answer = web.get(f"{URL}/v1/status", headers={"Entrenous-Protocol": spoken})

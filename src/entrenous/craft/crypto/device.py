@@ -13,9 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from entrenous.model.person import BadSignature
 from entrenous.model.secret import Secret
+from entrenous.spec import ONE_TIME_KEYS
 
-ONE_TIME_KEYS_MAX: Final = 50  # what a relay keeps; vodozemac remembers the newest 5,000
-KEY_ID_BYTES: Final = 8
 _NO_KEY: Final = bytes(32)
 
 
@@ -40,7 +39,7 @@ def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, 
     Raises:
         ValueError: more than 50 at once, or none.
     """
-    if not 1 <= count <= ONE_TIME_KEYS_MAX:
+    if not 1 <= count <= ONE_TIME_KEYS:  # vodozemac remembers the newest 5,000
         raise ValueError("1 to 50 one-time keys at once")
     opened = unpickled_account(account)
     opened.generate_one_time_keys(count)

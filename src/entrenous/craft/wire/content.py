@@ -18,11 +18,11 @@ from entrenous.craft.wire.cbor import (
     unless_null,
 )
 from entrenous.craft.wire.text import as_media_type
+from entrenous.model.caption import acts_on_screen
 from entrenous.model.letter import BadContent, Content, ContentFile
+from entrenous.spec import CAPTION_CHARS_MAX, PICTURES_MAX
 
 VERSION: Final = 1
-FILES_MAX: Final = 64
-CAPTION_CHARS_MAX: Final = 4096
 PADDED_MIN: Final = 4096
 _LENGTH: Final = 8
 _FRAME_MAX: Final = 2**40
@@ -32,7 +32,8 @@ def write_content(content: Content) -> bytes:
     """The padded frame, ready for craft/crypto/blob.py.
 
     Raises:
-        ValueError: no file or more than 64, a media type that is none, or a caption too long.
+        ValueError: no file or more than 64, a media type that is none, or a caption that is too
+            long or acts on the screen that shows it.
     """
     files = [[file.media_type, file.data] for file in content.files]
     frame = encode({1: VERSION, 2: files, 3: content.caption})
@@ -55,7 +56,7 @@ def read_content(untrusted_padded: bytes) -> Content:
         fields = as_map(decode(_unpadded(untrusted_padded)), 3)
         as_uint(fields[1], VERSION, VERSION)
         return Content(
-            files=tuple(_file(entry) for entry in as_list(fields[2], 1, FILES_MAX)),
+            files=tuple(_file(entry) for entry in as_list(fields[2], 1, PICTURES_MAX)),
             caption=unless_null(fields[3], _caption),
         )
 
@@ -87,4 +88,7 @@ def _file(entry: Any) -> ContentFile:
 
 
 def _caption(value: object) -> str:
-    return as_text(value, CAPTION_CHARS_MAX)
+    caption = as_text(value, CAPTION_CHARS_MAX)
+    if any(map(acts_on_screen, caption)):
+        raise BadCbor
+    return caption

@@ -1,11 +1,11 @@
 """Invite links (docs/spec/identity.md section 5)."""
 
-import base64
-import binascii
 from typing import Final
 
+from entrenous.craft.wire.b64u import b64u, unb64u
 from entrenous.craft.wire.cbor import BadCbor, as_bytes, as_list, as_uint, decode, encode, named
 from entrenous.craft.wire.text import as_name, as_url
+from entrenous.model.envelope import NotUnderstood
 from entrenous.model.ids import ID_BYTES, MailboxId, PersonId
 from entrenous.model.person import BadInvite, Invite
 from entrenous.model.secret import Secret
@@ -31,7 +31,7 @@ def write_invite(invite: Invite) -> str:
             invite.token.reveal(),
         ]
     )
-    link = PREFIX + base64.urlsafe_b64encode(encoded).decode().rstrip("=")
+    link = PREFIX + b64u(encoded)
     try:
         read_invite(link)
     except BadInvite:
@@ -48,7 +48,7 @@ def read_invite(untrusted_link: str) -> Invite:
     with named(BadInvite):
         if not untrusted_link.startswith(PREFIX) or len(untrusted_link) > LINK_CHARS_MAX:
             raise BadCbor
-        fields = decode(_unbase64url(untrusted_link.removeprefix(PREFIX)))
+        fields = decode(_encoded(untrusted_link))
         version, name, relay_url, mailbox, person, token = as_list(fields, 6, 6)
         as_uint(version, _VERSION, _VERSION)
         return Invite(
@@ -60,13 +60,8 @@ def read_invite(untrusted_link: str) -> Invite:
         )
 
 
-def _unbase64url(untrusted: str) -> bytes:
-    """RFC 4648 section 5 without padding; the one way of writing these bytes only."""
-    padded = untrusted + "=" * (-len(untrusted) % 4)
+def _encoded(untrusted_link: str) -> bytes:
     try:
-        found = base64.b64decode(padded, altchars="-_", validate=True)
-    except (binascii.Error, ValueError):
+        return unb64u(untrusted_link.removeprefix(PREFIX))
+    except NotUnderstood:
         raise BadCbor from None
-    if base64.urlsafe_b64encode(found).decode().rstrip("=") != untrusted:
-        raise BadCbor
-    return found

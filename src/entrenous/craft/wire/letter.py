@@ -16,6 +16,7 @@ from entrenous.craft.wire.cbor import (
 )
 from entrenous.model.ids import ID_BYTES, DeviceId, EnvelopeId, MessageId, PersonId
 from entrenous.model.letter import Address, BadLetter, Header, XWingKey
+from entrenous.spec import KEY_ID_BYTES, SEALED_BYTES_MAX
 
 __all__ = [
     "read_body",
@@ -30,8 +31,6 @@ __all__ = [
 
 VERSION: Final = 1
 SUITE: Final = 0x647A
-KEY_ID_BYTES: Final = 8
-SEALED_MAX: Final = 131_072  # docs/spec/relay.md section 5
 _INFO: Final = "entrenous/1 letter"
 
 
@@ -72,7 +71,7 @@ def read_sealed(untrusted: bytes) -> tuple[bytes, bytes]:
     Raises:
         BadLetter: another version, or a length that no letter has.
     """
-    if not 1 + KEY_ID_BYTES < len(untrusted) <= SEALED_MAX or untrusted[0] != VERSION:
+    if not 1 + KEY_ID_BYTES < len(untrusted) <= SEALED_BYTES_MAX or untrusted[0] != VERSION:
         raise BadLetter
     return untrusted[1 : 1 + KEY_ID_BYTES], untrusted[1 + KEY_ID_BYTES :]
 

@@ -14,8 +14,8 @@ from entrenous.craft.wire.cbor import (
 )
 from entrenous.model.card import BadPrekey, Prekey, PrekeyKind, SignedPrekey
 from entrenous.model.ids import ID_BYTES, DeviceId
+from entrenous.spec import KEY_ID_BYTES, PREKEY_BYTES_MAX
 
-SIGNED_MAX: Final = 4096  # bytes; docs/spec/relay.md section 2
 _PUBLIC: Final = {PrekeyKind.ONE_TIME: 32, PrekeyKind.FALLBACK: 32, PrekeyKind.XWING: 1216}
 
 
@@ -45,11 +45,11 @@ def read_prekey(untrusted: bytes) -> SignedPrekey:
         BadPrekey: not one of this version.
     """
     with named(BadPrekey):
-        if len(untrusted) > SIGNED_MAX:
+        if len(untrusted) > PREKEY_BYTES_MAX:
             raise BadCbor
         statement, signature = as_list(decode(untrusted), 2, 2)
         return SignedPrekey(
-            prekey=_read_statement(as_blob(statement, SIGNED_MAX)),
+            prekey=_read_statement(as_blob(statement, PREKEY_BYTES_MAX)),
             statement=statement,
             signature=as_bytes(signature, 64),
         )
@@ -60,7 +60,7 @@ def _read_statement(encoded: bytes) -> Prekey:
     known = _kind(kind)
     return Prekey(
         kind=known,
-        id=as_bytes(key_id, 8),
+        id=as_bytes(key_id, KEY_ID_BYTES),
         device=DeviceId(as_bytes(device, ID_BYTES)),
         epoch=as_uint(epoch, least=1),
         public=as_bytes(public, _PUBLIC[known]),

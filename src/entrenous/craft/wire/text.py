@@ -1,8 +1,11 @@
 """Text that strangers chose: names, addresses, media types."""
 
+import ipaddress
 import re
+import socket
 import unicodedata
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from entrenous.craft.wire.cbor import BadCbor, as_text
 
@@ -60,3 +63,36 @@ def as_media_type(value: object) -> str:
 def _is_seen(char: str) -> bool:
     kind = unicodedata.category(char)
     return char in _JOINERS or not (kind.startswith("C") or kind in ("Zl", "Zp"))
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether an address leads to the very machine that asks: loopback, or the address 0.
+
+    RFC 6761 section 6.3 and RFC 6890; with the short and the numeric forms that resolvers still
+    take. What a name resolves to is not asked.
+    """
+    try:
+        host = unquote(urlsplit(url).hostname or "").rstrip(".").casefold()
+    except ValueError:
+        return False  # no address at all: nobody will be asked there
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _ip_address(host)
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
+
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return _old_ip_address(host)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _old_ip_address(host: str) -> ipaddress.IPv4Address | None:
+    """Like "127.1", "0x7f.0.0.1" or "2130706433", as inet_aton reads them."""
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, ValueError):
+        return None

@@ -18,7 +18,6 @@ from entrenous.model.envelope import (
     NotUnderstood,
     PrekeyBundle,
     Prekeys,
-    Protocol,
     SendToken,
     ShareDeposit,
     Waiting,
@@ -54,11 +53,6 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
         st.builds(SendToken, st.just(LOCK), maybe(st.integers(1, 9**9)), maybe(moments)),
         mailbox.write_send_token,
         partial(mailbox.read_send_token, lock=LOCK),
-    ),
-    "status": (
-        st.builds(Protocol, st.integers(0, 99), st.integers(0, 99)),
-        mailbox.write_status,
-        mailbox.read_status,
     ),
     "envelope": (
         st.builds(
@@ -125,6 +119,13 @@ def test_one_member_more_or_less_is_not_understood(name: str, data: st.DataObjec
     members.pop(data.draw(st.sampled_from(sorted(members))))
     with pytest.raises(NotUnderstood):
         read(msgspec.json.encode(members))
+
+
+def test_prekeys_come_in_a_load_that_the_relay_can_take() -> None:
+    load = Prekeys((b"",) * 100, None, None)
+    assert mailbox.read_prekeys(mailbox.write_prekeys(load)) == load
+    with pytest.raises(NotUnderstood):
+        mailbox.read_prekeys(mailbox.write_prekeys(Prekeys((b"",) * 101, None, None)))
 
 
 @pytest.mark.parametrize("opens", [0, 1001, -1, 1.5, "1", True])

@@ -1,6 +1,8 @@
 """Mailboxes, prekeys, send tokens, the relay itself (docs/spec/relay.md sections 1 to 3)."""
 
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
 
 from entrenous.craft.wire.b64u import b64u, unb64u
 from entrenous.craft.wire.relay.strict import (
@@ -15,9 +17,9 @@ from entrenous.craft.wire.relay.strict import (
     maybe_seconds,
     to_json,
 )
-from entrenous.model.envelope import NotUnderstood, PrekeyBundle, Prekeys, Protocol, SendToken
+from entrenous.model.envelope import PrekeyBundle, Prekeys, Protocol, SendToken
 from entrenous.model.ids import DeviceId
-from entrenous.spec import LOCK_BYTES
+from entrenous.spec import LOCK_BYTES, ONE_TIME_KEYS
 
 STATUS_SCHEMA: Final = "entrenous/relay-status/1"
 
@@ -27,7 +29,8 @@ class _Owner(Strict, frozen=True):
 
 
 class _Prekeys(Strict, frozen=True):
-    one_time: list[str]
+    # A full load beside one that is on its way: more would only make the relay count.
+    one_time: Annotated[list[str], msgspec.Meta(max_length=2 * ONE_TIME_KEYS)]
     fallback: str | None
     xwing: str | None
 
@@ -116,11 +119,3 @@ def read_send_token(untrusted_body: bytes, lock: bytes) -> SendToken:
 def write_status(protocol: Protocol) -> bytes:
     """What a relay says about itself."""
     return to_json(_Status(STATUS_SCHEMA, _Versions(protocol.floor, protocol.newest)))
-
-
-def read_status(untrusted_body: bytes) -> Protocol:
-    """What a relay says about itself."""
-    read = from_json(_Status, untrusted_body)
-    if read.schema != STATUS_SCHEMA:
-        raise NotUnderstood
-    return Protocol(read.protocol.floor, read.protocol.newest)

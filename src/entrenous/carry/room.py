@@ -1,0 +1,53 @@
+"""How much one mailbox may hold, so that nobody fills the relay through it (relay.md section 9)."""
+
+from typing import Final
+
+from entrenous.model.envelope import MailboxFull, TooManyRegistered
+from entrenous.model.held import ComingBlob, HeldBlob, HeldLetter, HeldToken, LastingKeys
+from entrenous.model.ids import MailboxId
+from entrenous.ports import MailView
+from entrenous.spec import (
+    LETTERS_WAITING_MAX,
+    LOOSE_BLOBS_MAX,
+    LOOSE_BYTES_MAX,
+    MAILBOX_BLOBS_MAX,
+    MAILBOX_BYTES_MAX,
+    PREKEY_DEVICES_MAX,
+    TOKENS_MAX,
+)
+
+_RETRY_S: Final = 3600  # room comes when a person opens her device; asking sooner is no use
+
+
+def room_for_letter(view: MailView, mailbox: MailboxId) -> None:
+    """Return if one more letter may wait in a mailbox; raises MailboxFull."""
+    if view.count(HeldLetter, mailbox=mailbox) >= LETTERS_WAITING_MAX:
+        raise MailboxFull(retry_after_s=_RETRY_S)
+
+
+def room_for_blob(view: MailView, mailbox: MailboxId, size: int) -> None:
+    """Return if a blob of ``size`` bytes may come into a mailbox; raises MailboxFull.
+
+    What is on its way counts as if it were there.
+    """
+    coming = view.weigh(ComingBlob, "size", mailbox=mailbox)
+    loose = view.weigh(HeldBlob, "size", mailbox=mailbox, envelope=None)
+    every = view.weigh(HeldBlob, "size", mailbox=mailbox)
+    for (rows, total), (rows_max, bytes_max) in (
+        (loose, (LOOSE_BLOBS_MAX, LOOSE_BYTES_MAX)),
+        (every, (MAILBOX_BLOBS_MAX, MAILBOX_BYTES_MAX)),
+    ):
+        if rows + coming[0] >= rows_max or total + coming[1] + size > bytes_max:
+            raise MailboxFull(retry_after_s=_RETRY_S)
+
+
+def room_for_token(view: MailView, mailbox: MailboxId) -> None:
+    """Return if one more token may open a mailbox to writers; raises TooManyRegistered."""
+    if view.count(HeldToken, mailbox=mailbox) >= TOKENS_MAX:
+        raise TooManyRegistered(limit=TOKENS_MAX, retry_after_s=_RETRY_S)
+
+
+def room_for_device(view: MailView, mailbox: MailboxId) -> None:
+    """Return if one more device may leave its keys at a mailbox; raises TooManyRegistered."""
+    if view.count(LastingKeys, mailbox=mailbox) >= PREKEY_DEVICES_MAX:
+        raise TooManyRegistered(limit=PREKEY_DEVICES_MAX, retry_after_s=_RETRY_S)
