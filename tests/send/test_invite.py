@@ -21,6 +21,7 @@ from entrenous.craft.wire.card import (
     write_card_statement,
     write_certificate,
 )
+from entrenous.craft.wire.text import is_on_this_machine
 from entrenous.model.card import BadCard, Certificate
 from entrenous.model.envelope import RelayUnreachable, TooMany, WrongToken
 from entrenous.model.errors import EntrenousError
@@ -34,12 +35,14 @@ from entrenous.model.person import (
     NameTaken,
     NotTheirKeys,
     OldCard,
+    OnThisMachine,
     ThatIsYou,
 )
+from entrenous.send.aside import take_from_aside
 from entrenous.send.drawers import GREET, INVITE, SELF, lay, take
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.invite import add_person, greet, make_invite
-from entrenous.send.people import contact_named, contacts, forget_contact
+from entrenous.send.people import contact_named, contacts, forget_contact, keep_contact
 from entrenous.send.self import IDENTITY, who_am_i
 from entrenous.send.setup import set_up
 from entrenous.send.shown_card import seen_card, shown_card
@@ -266,6 +269,94 @@ def test_somebody_forgotten_can_no_longer_reach_the_inbox(friends: Room) -> None
     caro.adds(ben)
     caro.sends(SMALL, ben)  # what lies aside stops nobody
     assert ben.received() == 1
+
+
+def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None:
+    """A greeting of a new session, which his relay lets through: without an invite, no."""
+    ana, ben = friends["ana"], friends["ben"]
+    forget_contact("ana", ben.device)
+    of_ben = contact_named("ben", ana.device)
+    forget_contact("ben", ana.device)
+    keep_contact(of_ben, ana.device)
+    greet(of_ben, None, ana.device)
+    fetch_messages(ana.device)
+    with ben.courier.playing(withdraw_token=lambda *_: None):
+        assert fetch_messages(ben.device).came == 1
+    assert contacts(ben.device) == ()
+    assert take_from_aside(ben.device) == 0  # nothing was lost on Ben
+    link = make_invite(ben.device)
+    add_person(link, "ben", ana.device)
+    fetch_messages(ben.device)
+    assert [contact.name for contact in contacts(ben.device)] == ["ana"]
+
+
+LOOPBACK = ["http://127.0.0.1:7002", "https://localhost", "https://127.1:22", "https://[::1]:8443"]
+
+
+def moves_to(url: str, who: Person) -> None:
+    """Somebody whose own relay is at another address than she set up with."""
+    identity = take(Identity, SELF, IDENTITY, who.device.vault)
+    assert identity is not None
+    assert identity.home is not None
+    assert identity.person is not None
+    home, person = (replace(one, relay_url=url) for one in (identity.home, identity.person))
+    lay(replace(identity, home=home, person=person), SELF, IDENTITY, who.device.vault)
+
+
+@pytest.mark.parametrize("url", LOOPBACK)
+def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, url: str) -> None:
+    """Mallory's card says that her relay is a program beside Ben's."""
+    ben, mallory = room["ben"], room.settles("mallory")
+    far = "https://relay.example"
+    room.apps[far] = room.apps[HERE]
+    moves_to(far, ben)
+    issue_card(mallory, 1, relay_url=url)
+    add_person(make_invite(ben.device), "ben", mallory.device)
+    asked: list[str] = []
+
+    def noted(honest: Honest, where: str, *arguments: Any) -> Any:
+        asked.append(where)
+        return honest(where, *arguments)
+
+    with ben.courier.playing(**dict.fromkeys(("claim_prekeys", "post", "card"), noted)):
+        assert fetch_messages(ben.device).came == 1
+    assert asked == []
+    assert contacts(ben.device) == ()
+
+
+@pytest.mark.parametrize("url", LOOPBACK)
+def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
+    room: Room, url: str
+) -> None:
+    ana, ben = room["ana"], room["ben"]
+    far = "https://relay.example"
+    room.apps[far] = room.apps[url] = room.apps[HERE]
+    link = make_invite(ben.device)
+    moves_to(far, ana)
+    with pytest.raises(OnThisMachine):
+        add_person(link, "ben", ana.device)
+    assert ana.courier.calls["card"] == 0
+    moves_to(far, ben)
+    lured = issue_card(ben, 1, relay_url=url)
+    with ana.courier.playing(card=showing(ben, lambda _: lured)), pytest.raises(OnThisMachine):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    assert nobody_was_added(ana)
+    assert ana.courier.calls["claim_prekeys"] == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        *((url, True) for url in LOOPBACK),
+        *((f"https://{host}/", True) for host in ("LOCALHOST.", "a.localhost", "0.0.0.0", "[::]")),
+        *((f"https://{host}", True) for host in ("2130706433", "0x7f.1", "[::ffff:127.0.0.1]")),
+        ("https://%31%32%37.0.0.1", True),
+        *((f"https://{host}", False) for host in ("relay.example", "10.0.0.1", "[2001:db8::1]")),
+        *((f"https://{host}", False) for host in ("localhost.example", "127.example", "[::1")),
+    ],
+)
+def test_which_addresses_are_this_machine(url: str, *, here: bool) -> None:
+    assert is_on_this_machine(url) is here
 
 
 def issue_card(who: Person, epoch: int, **fields: Any) -> bytes:

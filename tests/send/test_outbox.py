@@ -1,10 +1,14 @@
 """The outbox: in order, nothing lost, and nobody held up by somebody else's trouble."""
 
+from typing import Any
+
 import pytest
 
+from entrenous.faces.cli.output import in_one_go
 from entrenous.model.envelope import (
     DamagedBlob,
     DiskFailed,
+    Envelope,
     EnvelopeState,
     IdInUse,
     NotARelay,
@@ -17,15 +21,16 @@ from entrenous.model.envelope import (
     WrongToken,
 )
 from entrenous.model.errors import EntrenousError
-from entrenous.model.message import WaitsInOutbox
-from entrenous.send.drawers import CHORE, OUTBOX, UNDELIVERABLE
+from entrenous.model.message import CopyRefused, Departure, NotToAll, SealedCopy, WaitsInOutbox
+from entrenous.send.drawers import CHORE, OUTBOX, SEALED, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.invite import add_person, make_invite
-from entrenous.send.outbox import flush
+from entrenous.send.outbox import Flushed, flush
 from entrenous.send.recall import recall_message
+from entrenous.send.self import who_am_i
 from entrenous.send.status import sent_messages
 from tests.send.room import HERE, SMALL, THERE, Person, Room
-from tests.village.malicious_relay import Honest, failing
+from tests.village.malicious_relay import Honest, Trick, failing
 
 NOT_NOW = [
     RelayUnreachable(host="x"),
@@ -68,21 +73,117 @@ def test_a_refused_posting_never_blocks_the_ones_behind_it(
     three: Room, error: EntrenousError
 ) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
-    with ana.courier.playing(post=failing(error, times=1)), pytest.raises(type(error)):
+    with ana.courier.playing(post=failing(error, times=1)), pytest.raises(NotToAll):
         ana.sends(SMALL, ben, caro)
     assert (ben.received(), caro.received()) == (0, 1)
-    assert (waiting(ana), waiting(ana, UNDELIVERABLE)) == (0, 1)
-    assert flush(ana.device) == 0  # it was told once
+    assert waiting(ana) == 0
+    assert flush(ana.device) == Flushed(0, {}, ())  # it was told once
     ana.sends(SMALL, ben)
     assert ben.received() == 1
 
 
-def test_postings_that_were_refused_are_all_kept_apart(three: Room) -> None:
-    ana, ben = three["ana"], three["ben"]
-    for _ in range(2):
-        with ana.courier.playing(post=failing(IdInUse())), pytest.raises(IdInUse):
-            ana.sends(SMALL, ben)
-    assert waiting(ana, UNDELIVERABLE) == 2
+def departures(who: Person) -> list[Departure]:
+    return sorted(copy.departure for copy in take_all(SealedCopy, SEALED, who.device.vault))
+
+
+def test_who_has_it_and_who_has_not_is_said_and_stays_known(three: Room) -> None:
+    """Ben's relay takes nothing from Ana any more; Caro has the picture."""
+    ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
+    with (
+        ana.courier.playing(post=failing(WrongToken(), times=1)),
+        pytest.raises(NotToAll) as told,
+    ):
+        ana.sends(SMALL, ben, caro)
+    (sent,) = sent_messages(ana.device)
+    said = in_one_go(str(told.value))
+    assert f"{sent.message.name} was not taken for ben." in said
+    assert "On its way: caro." in said
+    assert "waiting here: nobody." in said
+    assert in_one_go(str(WrongToken())) in said
+    assert {copy.to: copy.fate for copy in sent.copies} == {"ben": "refused", "caro": "waiting"}
+    assert list(ana.vault._files.values()) == [SMALL]  # nothing of the refused copy is kept
+    recall_message(sent.message.name, ana.device)
+    (sent,) = sent_messages(ana.device)
+    assert [copy.fate for copy in sent.copies] == ["taken back"] * 2
+    assert three["caro"].received() == 0
+
+
+def test_what_waited_and_is_refused_later_is_named_with_its_person(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    friends.silence(HERE)
+    with pytest.raises(WaitsInOutbox):
+        ana.sends(SMALL, ben)
+    friends.back(HERE)
+    (sent,) = sent_messages(ana.device)
+    with ana.courier.playing(post=failing(WrongToken())):
+        (problem,) = fetch_messages(ana.device).problems
+    assert isinstance(problem, CopyRefused)
+    assert f"{sent.message.name} for ben" in str(problem).replace("\n", " ")
+    assert departures(ana) == [Departure.REFUSED]
+
+
+@pytest.mark.parametrize("error", NOT_NOW, ids=named)
+def test_one_relays_trouble_is_no_news_about_a_message_to_another(
+    apart: Room, error: EntrenousError
+) -> None:
+    """Caro's relay refuses one posting; later ones to Ben leave, and fetching goes on."""
+    ana, ben, caro = (apart[name] for name in ("ana", "ben", "caro"))
+    with ana.courier.playing(bring_blob=refusing_at(THERE, error)):
+        with pytest.raises(WaitsInOutbox):
+            ana.sends(SMALL, caro)
+        assert ana.sends(SMALL, ben).devices == {"ben": 1}
+        ben.sends(SMALL, ana)
+        fetched = fetch_messages(ana.device)
+    assert fetched.came > 0
+    assert {type(problem) for problem in fetched.problems} == {type(error)}
+    assert (ana.received(), ben.received(), caro.received()) == (1, 1, 1)
+
+
+def refusing_at(url: str, error: EntrenousError) -> Trick:
+    def trick(honest: Honest, where: str, *arguments: Any) -> Any:
+        if where == url:
+            raise error
+        return honest(where, *arguments)
+
+    return trick
+
+
+@pytest.mark.parametrize("error", [NotUnderstood(), DamagedBlob()], ids=named)
+def test_what_is_not_understood_holds_up_its_mailbox_and_no_other(
+    three: Room, error: EntrenousError
+) -> None:
+    """A later letter to the same person must not overtake it, nor even be tried."""
+    ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
+    mailbox, tried = who_am_i(ben.device).home.mailbox, list[bytes]()
+
+    def to_bens(honest: Honest, url: str, token: object, envelope: Envelope) -> None:
+        if envelope.mailbox == mailbox:
+            tried.append(envelope.id)
+            raise error
+        honest(url, token, envelope)
+
+    with ana.courier.playing(post=to_bens):
+        for _ in range(2):
+            with pytest.raises(WaitsInOutbox):
+                ana.sends(SMALL, ben)
+        ana.sends(SMALL, caro)
+    assert len(tried) == 3
+    assert len(set(tried)) == 1
+    assert (caro.received(), waiting(ana)) == (1, 2)
+    assert flush(ana.device).left == 2
+    assert ben.received() == 2
+
+
+def test_a_copy_whose_answer_was_lost_is_neither_sent_nor_unsent(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+
+    def mute(honest: Honest, *arguments: Any) -> None:
+        honest(*arguments)
+        raise RelayUnreachable(host="x")
+
+    with ana.courier.playing(post=mute), pytest.raises(WaitsInOutbox):
+        ana.sends(SMALL, ben)
+    assert departures(ana) == [Departure.TRIED]
 
 
 @pytest.mark.parametrize("error", NOT_NOW, ids=named)
@@ -95,7 +196,7 @@ def test_what_cannot_leave_now_goes_on_waiting(
         with ana.courier.playing(**{call: failing(error)}), pytest.raises(WaitsInOutbox):
             ana.sends(SMALL, ben)
     assert ben.received() == 0
-    assert flush(ana.device) == 2
+    assert flush(ana.device).left == 2
     assert ben.received() == 2
     assert ben.opens_newest().files
 
@@ -135,7 +236,7 @@ def test_nothing_overtakes_what_a_relay_did_not_take(friends: Room) -> None:
     ):
         ana.sends(SMALL, ben)
     assert (waiting(ana), ben.received()) == (2, 0)
-    assert flush(ana.device) == 2
+    assert flush(ana.device).left == 2
 
 
 def test_a_hello_waits_until_the_token_in_it_is_registered_and_holds_up_nobody_else(
@@ -150,7 +251,7 @@ def test_a_hello_waits_until_the_token_in_it_is_registered_and_holds_up_nobody_e
         with pytest.raises(WaitsInOutbox):
             ana.sends(SMALL, dan)
         assert ben.received() == 1
-        assert fetch_messages(dan.device) == 0  # a message before its hello could not be read
+        assert fetch_messages(dan.device).came == 0  # a message before its hello could not be read
     assert (waiting(ana), waiting(ana, CHORE)) == (2, 1)
     fetch_messages(ana.device)
     assert dan.received() == 1
@@ -172,7 +273,7 @@ def test_postings_leave_in_the_order_in_which_they_were_sealed(three: Room) -> N
         honest(url, token, envelope)
 
     with ana.courier.playing(post=noted):
-        assert flush(ana.device) == 4
+        assert flush(ana.device).left == 4
     assert left[0] == left[2] == left[3] != left[1]
 
 
@@ -194,7 +295,8 @@ def test_a_message_that_waits_and_is_taken_back_never_leaves(friends: Room) -> N
         ana.sends(SMALL, ben)
     name = next(ana.device.ledger.messages()).name
     recall_message(name, ana.device)
-    assert flush(ana.device) == 0
+    assert flush(ana.device).left == 0
     assert ben.received() == 0
     assert list(ana.vault._files.values()) == [SMALL]
-    assert sent_messages(ana.device)[0].copies[0].state is EnvelopeState.TAKEN_BACK
+    (copy,) = sent_messages(ana.device)[0].copies
+    assert (copy.state, copy.fate) == (EnvelopeState.TAKEN_BACK, "taken back")

@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrenous.model.envelope import RelayUnreachable
+from entrenous.model.message import NotToAll
 from entrenous.model.peer import Peer
 from entrenous.model.person import NameTaken, UnknownPerson
+from entrenous.send.chores import has_tokens_to_withdraw
 from entrenous.send.drawers import OWN_KEY, PEER, take
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.invite import add_person, make_invite
+from entrenous.send.outbox import Flushed, flush
 from entrenous.send.people import (
     as_seen,
     contact_named,
@@ -19,7 +25,8 @@ from entrenous.send.people import (
     keep_contact,
     verify_contact,
 )
-from tests.send.room import Room
+from tests.send.room import HERE, SMALL, Room
+from tests.village.malicious_relay import failing
 
 
 def test_people_are_found_by_name_whatever_its_case_and_by_id(friends: Room) -> None:
@@ -78,7 +85,7 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
     peer = take(Peer, PEER, whose, ana.device.vault)
     assert peer is not None
     assert (len(peer.sessions), len(peer.mine)) == (1, 1)
-    forget_contact("BEN", ana.device)
+    assert forget_contact("BEN", ana.device).name == "ben"
     assert contacts(ana.device) == ()
     left = take(Peer, PEER, whose, ana.device.vault)
     assert left is not None
@@ -86,6 +93,50 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
     assert ana.device.vault.get(OWN_KEY, peer.mine[0].hex()) is None
     with pytest.raises(UnknownPerson):
         forget_contact("ben", ana.device)
+
+
+def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
+    friends: Room,
+) -> None:
+    """Also with a token of an earlier greeting; and nobody else loses theirs."""
+    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
+    caro.adds(ben)
+    first = contact_named("ben", ana.device).send_token
+    ana.adds(ben)
+    second = contact_named("ben", ana.device).send_token
+    assert first != second
+    forget_contact("ana", ben.device)
+    assert flush(ben.device).problems == ()
+    for token in (first, second):
+        contact = contact_named("ben", ana.device)
+        keep_contact(replace(contact, send_token=token), ana.device)
+        with pytest.raises(NotToAll):
+            ana.sends(SMALL, ben)
+    caro.sends(SMALL, ben)
+    assert ben.received() == 1
+
+
+def test_a_relay_that_is_away_hears_of_it_later(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    friends.silence(HERE)
+    forget_contact("ana", ben.device)
+    assert flush(ben.device).problems
+    assert has_tokens_to_withdraw(ben.device)
+    friends.back(HERE)
+    flush(ben.device)
+    assert not has_tokens_to_withdraw(ben.device)
+    with pytest.raises(NotToAll):
+        ana.sends(SMALL, ben)
+
+
+def test_a_token_that_waits_to_be_given_is_not_given_to_who_is_forgotten(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    away = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(post=away, register_token=away), pytest.raises(RelayUnreachable):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    forget_contact("ben", ana.device)
+    assert flush(ana.device) == Flushed(0, {}, ())
+    assert fetch_messages(ben.device).came == 0
 
 
 @given(st.text(max_size=20))

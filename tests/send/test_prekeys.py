@@ -14,7 +14,7 @@ from entrenous.send.people import contacts
 from entrenous.send.prekeys import publish_prekeys
 from entrenous.send.self import who_am_i
 from entrenous.spec import ONE_TIME_KEYS
-from tests.send.room import HERE, Person, Room
+from tests.send.room import HERE, THERE, Person, Room
 from tests.village.malicious_relay import Honest, failing
 
 
@@ -61,23 +61,47 @@ def test_with_every_one_time_key_gone_letters_still_arrive(room: Room) -> None:
     assert was_reached(ben)
 
 
-def test_the_public_xwing_key_is_replaced_after_a_week_and_gone_after_two(room: Room) -> None:
+def test_the_public_xwing_key_is_replaced_after_a_week_and_gone_two_later(room: Room) -> None:
     ben = room["ben"]
     (first,) = (key.id for key in take_all(OwnKey, OWN_KEY, ben.device.vault))
-    for days, keys in ((6, 1), (1, 2), (6, 2), (1, 2)):
+    for days, keys in ((6, 1), (1, 2), (6, 2), (1, 3), (6, 3)):
         room.clock.wind(days=days)
         fetch_messages(ben.device)
         assert public_keys(ben) == keys
+    assert ben.device.vault.get(OWN_KEY, first.hex()) is not None
+    room.clock.wind(days=1)
+    fetch_messages(ben.device)
     assert ben.device.vault.get(OWN_KEY, first.hex()) is None
 
 
-def test_after_a_long_silence_there_is_a_fresh_key_and_no_old_one(room: Room) -> None:
+def test_after_a_long_silence_the_old_key_is_replaced_and_has_its_fortnight(room: Room) -> None:
     ben = room["ben"]
     room.clock.wind(days=100)
+    for days, keys in ((0, 2), (6, 2), (8, 2), (1, 2), (6, 3)):
+        room.clock.wind(days=days)
+        fetch_messages(ben.device)
+        assert public_keys(ben) == keys
+    assert ben.courier.calls["publish_prekeys"] == 4
+
+
+def test_who_was_given_a_key_just_before_it_was_replaced_still_reaches_its_owner(
+    room: Room,
+) -> None:
+    """Caro's relay was away for a fortnight: what she sealed then goes to a key of before."""
+    ben, caro = room["ben"], room.settles("caro", THERE)
+    link = make_invite(ben.device)
+    room.clock.wind(days=6)
+    with (
+        caro.courier.playing(register_token=failing(RelayUnreachable(host="x"))),
+        pytest.raises(RelayUnreachable),
+    ):
+        add_person(link, "ben", caro.device)
+    room.clock.wind(days=1)
     fetch_messages(ben.device)
-    assert public_keys(ben) == 1
+    room.clock.wind(days=13)
     fetch_messages(ben.device)
-    assert ben.courier.calls["publish_prekeys"] == 2
+    fetch_messages(caro.device)
+    assert was_reached(ben)
 
 
 @pytest.mark.parametrize("begins", ["one-time", "fallback"])

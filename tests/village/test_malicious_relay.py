@@ -28,9 +28,10 @@ from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import EnvelopeId
 from entrenous.model.letter import BlobChanged, Content, DoesNotOpen
 from entrenous.model.message import InboxState, WaitsInOutbox
+from entrenous.model.peer import OwnKey
 from entrenous.model.person import BadSignature
 from entrenous.model.secret import Secret
-from entrenous.send.drawers import ASIDE
+from entrenous.send.drawers import ASIDE, OWN_KEY, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.invite import add_person, make_invite
@@ -234,20 +235,47 @@ def test_what_was_taken_but_not_acknowledged_arrives_once(
     assert (len(opened(ben)), aside(ben)) == (1, 0)
 
 
-def test_a_letter_that_a_newer_key_has_overtaken_is_lost_as_the_specification_says(
+def own_keys(who: Person) -> int:
+    return sum(key.peer is not None for key in take_all(OwnKey, OWN_KEY, who.device.vault))
+
+
+def test_a_letter_that_a_newer_key_has_overtaken_opens_and_its_key_goes_with_it(
     ana: Person, ben: Person
 ) -> None:
-    """docs/spec/letter.md section 5: a letter sealed to one key deletes the older ones."""
+    """docs/spec/letter.md section 5: an older key stays while a letter to it may still come."""
     ana.sends(SMALL, ben)
     with ben.courier.playing(waiting=pages(lambda _: [])):
         ben.sends(SMALL, ana)  # his next key
     fetch_messages(ana.device)
     ana.sends(SMALL, ben)
-    with ben.courier.playing(waiting=pages(lambda page: page[::-1])):
+    with ben.courier.playing(waiting=pages(lambda page: page[1:])):
         assert ben.received() == 1
-    assert aside(ben) == 1
-    ana.sends(SMALL, ben)
-    assert len(opened(ben)) == 2
+    assert own_keys(ben) == 2
+    assert (len(opened(ben)), aside(ben)) == (2, 0)
+    assert own_keys(ben) == 1
+
+
+def test_letters_in_order_leave_no_older_key(ana: Person, ben: Person) -> None:
+    for _ in range(3):
+        for one, other in ((ana, ben), (ben, ana)):
+            one.sends(SMALL, other)
+            fetch_messages(other.device)
+    assert own_keys(ben) == 2  # the one that Ana sealed to last, and the one that she has now
+
+
+def test_a_letter_that_never_comes_keeps_older_keys_for_so_many_letters_only(
+    ana: Person, ben: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.send.read_letter.COUNTER_WINDOW", 4)
+    with ana.courier.playing(post=lambda *_: None):
+        ana.sends(SMALL, ben)  # the relay throws it away
+    kept = []
+    for _ in range(5):
+        for one, other in ((ana, ben), (ben, ana)):
+            one.sends(SMALL, other)
+            fetch_messages(other.device)
+        kept.append(own_keys(ben))
+    assert kept == [2, 3, 4, 2, 2]
 
 
 def test_what_was_acknowledged_and_thrown_away_is_the_relays_to_lose(

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from entrenous.model.caption import check_caption
 from entrenous.model.envelope import EnvelopeState
-from entrenous.model.errors import NotFound, Refused, Unreachable
+from entrenous.model.errors import EntrenousError, NotFound, Refused, Unreachable
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import (
     BlobId,
@@ -18,6 +19,7 @@ from entrenous.model.ids import (
 )
 from entrenous.model.letter import Manifest
 from entrenous.model.secret import Secret
+from entrenous.spec import PICTURES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ class Draft:
     """What somebody wants to send: pictures as their files' bytes, to whom, under which policy.
 
     ``confirmed`` are the names that the sender typed when the guard asked.
+
+    Raises:
+        TooManyPictures, CaptionTooLong, CaptionActs.
     """
 
     files: tuple[bytes, ...]
@@ -47,6 +52,9 @@ class Draft:
             raise ValueError("a message has at least one file")
         if len(set(self.to)) != len(self.to) or not self.to:
             raise ValueError("a message goes to one or more people, each once")
+        if len(self.files) > PICTURES_MAX:
+            raise TooManyPictures(count=len(self.files), limit=PICTURES_MAX)
+        check_caption(self.caption)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +107,19 @@ class Message:
     expires_at: datetime | None = None
 
 
+class Departure(StrEnum):
+    """Whether a sealed copy has left this device, in the words of ``entrenous sent``."""
+
+    WAITING = "not sent yet"
+    TRIED = "not confirmed yet"  # it was posted, and no answer has come
+    ACKNOWLEDGED = "sent"  # the relay has it on disk
+    REFUSED = "refused"  # and is not tried again
+
+
 @dataclass(frozen=True, slots=True)
 class SealedCopy:
     """One letter of a message as its sender remembers it: enough to look after it and to take it
-    back.
+    back. ``opened`` means that its relay has said so at some time.
     """
 
     message: MessageId
@@ -113,15 +130,33 @@ class SealedCopy:
     envelope: EnvelopeId
     withdraw_token: Secret
     state: EnvelopeState = EnvelopeState.WAITING
-    acknowledged: bool = False
+    departure: Departure = Departure.WAITING
+    opened: bool = False
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether its relay has said that it has it on disk."""
+        return self.departure is Departure.ACKNOWLEDGED
+
+    @property
+    def fate(self) -> str:
+        """What became of it, in a few words: how it ended, or how far it has come."""
+        if self.state is EnvelopeState.TAKEN_BACK or self.acknowledged:
+            return self.state.value
+        return self.departure.value
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """What a recall achieved for one copy; ``opened`` means it had been opened before."""
+    """What a recall achieved for one copy.
+
+    ``opened`` means it had been opened before; None, that this is not known any more. ``asked``
+    means that the recipient's program is, or will be, asked to forget it.
+    """
 
     to: RecipientId
-    opened: bool
+    opened: bool | None
+    asked: bool = False
 
 
 class InboxState(StrEnum):
@@ -169,8 +204,38 @@ class GuardSaysStop(Refused):
 
 class WaitsInOutbox(Unreachable):
     """
-    {name} is sealed and kept safe on this device, but it has not left yet. {why} It goes out with
-    the next command, or now with: entrenous send --resume
+    {name} is sealed and kept safe on this device, but it has not left yet. {why} It goes out when
+    you next send or look into your inbox, or now with: entrenous send --resume
+    """
+
+
+class NotToAll(Refused):
+    """
+    {name} was not taken for {refused}. {why} It is not tried again for them. On its way: {has}.
+    Still waiting here: {waits}. When the reason is gone, send it anew to {refused} alone. To take
+    back what is on its way: entrenous recall {name}
+    """
+
+
+class CopyRefused(Refused):
+    """
+    The copy of {name} for {to} waited here, and now its relay has refused it. {why} It is not tried
+    again; when the reason is gone, send it anew to {to}. What became of it: entrenous sent
+    """
+
+
+class StoppedWhileSending(EntrenousError):
+    """
+    Stopped. {name} is sealed and may have left already. Take it back with: entrenous recall {name}
+    """
+
+    family = "interrupted"  # none of the five: nothing failed, a person stopped it
+
+
+class TooManyPictures(Refused):
+    """
+    A message holds at most {limit} pictures, and these are {count}. Nothing was sent. Send the rest
+    in a second message.
     """
 
 

@@ -15,8 +15,8 @@ class Peer:
     ``sessions`` are Olm sessions, the one to write with first. ``seal_to`` is the peer's newest
     X-Wing key; ``made_for_me`` tells whether it was made for this device or is a prekey that
     anybody may use; ``key_epoch`` is the epoch of the card under which it was given. ``mine`` names
-    our own X-Wing keys that the peer may seal to, oldest first. ``seen`` are counters that have
-    arrived.
+    our own X-Wing keys that the peer may have sealed to, oldest first, and ``used`` the newest of
+    them that it did seal to. ``seen`` are counters that have arrived.
     """
 
     device: DeviceId
@@ -29,6 +29,7 @@ class Peer:
     mine: tuple[bytes, ...] = ()
     sent: int = 0
     seen: frozenset[int] = frozenset()
+    used: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,6 @@ class Contact:
     send_token: Secret
     verified: bool
     since: datetime
-    last_wrote_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +120,19 @@ class BadInvite(Malformed):
 class BadName(Refused):
     """
     A name has 1 to 64 characters that can be seen, and no spaces at its ends. Choose another one.
+    """
+
+
+class NotInvited(Refused):
+    """Somebody whom you do not know, and who has no invite of yours, wanted to write to you. They
+    were not added. If you want to hear from them, give them a link: entrenous invite
+    """
+
+
+class OnThisMachine(Refused):
+    """
+    This person's address leads to a program on your own machine, and your own relay is elsewhere,
+    so nothing was asked there and nobody was added. Ask the person for a new link.
     """
 
 

@@ -12,10 +12,11 @@ SELF: Final = "self"
 CONTACT: Final = "contact"  # by person
 INVITE: Final = "invite"  # by lock
 CHORE: Final = "chore"  # by lock: tokens to register before the next letter leaves
+GIVEN: Final = "given"  # by person and lock: tokens with which somebody may write to us
+WITHDRAW: Final = "withdraw"  # by lock: tokens that shall not hold any longer
 PEER: Final = "peer"  # by person and device: a device id alone could be claimed by another
 OWN_KEY: Final = "own-key"  # by X-Wing key id
 OUTBOX: Final = "outbox"  # by order
-UNDELIVERABLE: Final = "undeliverable"  # by envelope
 SEALED: Final = "sealed"  # by envelope
 INBOX: Final = "inbox"  # by sender and message: a message id alone could be claimed by another
 SEEN: Final = "seen"  # by envelope
@@ -23,12 +24,17 @@ SEEN_MESSAGE: Final = "seen-message"  # by sender and message
 GREET: Final = "greet"  # by person: who used our invite and has not been answered yet
 RECALLED: Final = "recalled"  # as INBOX: taken back before it came
 FINISH: Final = "finish"  # as INBOX: what was opened, and the relay does not know it is on disk
-ASIDE: Final = "aside"  # by envelope: letters that could not be opened
+ASIDE: Final = "aside"  # by envelope: could not be opened, and nobody has been told
 
 
 def peer_key(person: bytes, device: bytes) -> str:
     """The key of one person's device in the drawer of peers."""
     return f"{person.hex()} {device.hex()}"
+
+
+def given_key(person: bytes, lock: bytes) -> str:
+    """The key of a token that a person was given; without a lock, how all of hers begin."""
+    return f"{person.hex()} {lock.hex()}"
 
 
 def inbox_key(sender: bytes, message: bytes) -> str:

@@ -4,56 +4,52 @@ Each letter is opened and its effect stored in one transaction, and only then is
 it may forget it: a crash in between means that it comes again, and is recognised.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 from entrenous.model.envelope import Waiting
-from entrenous.model.errors import EntrenousError, Malformed, Unproven, Unreachable
+from entrenous.model.errors import EntrenousError, Malformed, Unproven
 from entrenous.model.letter import Hello, Manifest, NotBound
 from entrenous.model.message import InboxState, Received
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, NotInvited, OnThisMachine
 from entrenous.ports import Device
-from entrenous.send.drawers import ASIDE, GREET, RECALLED, SEEN, inbox_key
+from entrenous.send.aside import put_aside
+from entrenous.send.drawers import GREET, RECALLED, SEEN, inbox_key
 from entrenous.send.inbox import settle
 from entrenous.send.invite import answer_greetings, be_greeted, invited_by
 from entrenous.send.naming import free_message_name
 from entrenous.send.obey import obey
 from entrenous.send.open import finish_openings
 from entrenous.send.outbox import flush
-from entrenous.send.people import contact_of, keep_contact
+from entrenous.send.people import contact_of
 from entrenous.send.prekeys import look_after_prekeys
 from entrenous.send.read_letter import Letter, read_letter
 from entrenous.send.self import Me, who_am_i
 
 
-def fetch_messages(device: Device) -> int:
-    """Send what waits here, fetch what waits there; the number of letters that came.
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """How many letters came, and what kept letters of ours from leaving meanwhile."""
 
-    A relay of somebody else's that is silent keeps what waits for it waiting, and nothing else.
+    came: int
+    problems: tuple[EntrenousError, ...]
+
+
+def fetch_messages(device: Device) -> Fetched:
+    """Send what waits here, and fetch what waits there.
+
+    What another relay refuses, or does not answer, is a problem and stops nothing.
 
     Raises:
-        OfflineDevice, RelayUnreachable (our own relay's); or a refusal of something that waited,
-        once everything was fetched.
+        OfflineDevice; RelayUnreachable or a refusal, when it is our own relay's.
     """
     me = who_am_i(device)
-    refusal = _send_what_can_leave(device)
+    problems = flush(device).problems
     came = _fetch_all(me, device)
     finish_openings(device)
     answer_greetings(device)
-    refusal = refusal or _send_what_can_leave(device)
+    problems += flush(device).problems
     look_after_prekeys(device)
-    if refusal is not None:
-        raise refusal
-    return came
-
-
-def _send_what_can_leave(device: Device) -> EntrenousError | None:
-    try:
-        flush(device)
-    except Unreachable:
-        return None
-    except EntrenousError as refusal:
-        return refusal
-    return None
+    return Fetched(came, problems)
 
 
 def _fetch_all(me: Me, device: Device) -> int:
@@ -77,10 +73,12 @@ def _take_in(waiting: Waiting, me: Me, device: Device) -> int:
         with device.vault.together():
             _act_on(read_letter(waiting, me, device), waiting, me, device)
             device.vault.put(SEEN, key, b"")
+    except (NotInvited, OnThisMachine):
+        device.vault.put(SEEN, key, b"")
     except (Malformed, Unproven):
         # One bad letter must not stop the ones behind it, nor come again for ever.
         with device.vault.together():
-            device.vault.put(ASIDE, key, waiting.sealed)
+            put_aside(key, device)
             device.vault.put(SEEN, key, b"")
     return 1
 
@@ -95,8 +93,11 @@ def _act_on(letter: Letter, waiting: Waiting, me: Me, device: Device) -> None:
 
 
 def _greeted(hello: Hello, letter: Letter, device: Device) -> None:
+    invited = hello.invite_lock is not None and invited_by(hello.invite_lock, device)
+    if not invited and contact_of(letter.person.id, device) is None:
+        raise NotInvited
     contact = be_greeted(hello, letter.person, device)
-    if hello.invite_lock is not None and invited_by(hello.invite_lock, device):
+    if invited:
         device.vault.put(GREET, contact.person.id.hex(), b"")
 
 
@@ -130,4 +131,3 @@ def _received(manifest: Manifest, letter: Letter, waiting: Waiting, me: Me, devi
     key = inbox_key(sender.person.id, message)
     taken_back = device.vault.get(RECALLED, key) is not None
     settle(received, InboxState.TAKEN_BACK if taken_back else InboxState.WAITING, device)
-    keep_contact(replace(sender, last_wrote_at=manifest.sent_at), device)

@@ -30,15 +30,22 @@ def insist(draft: Draft, device: Device) -> None:
         ConfirmsNobody: a name was typed that is not a recipient of this draft.
         GuardSaysStop: a doubt was not answered.
     """
-    to = {str(name) for name in draft.to}
-    for typed in draft.confirmed - to:
-        raise ConfirmsNobody(typed=typed, to=", ".join(sorted(to)))
-    open_doubts = [d for d in warn_about(draft, device) if str(d.who) not in draft.confirmed]
-    if open_doubts:
+    to = {as_seen(name) for name in draft.to}
+    for typed in draft.confirmed:
+        if as_seen(typed) not in to:
+            raise ConfirmsNobody(typed=typed, to=", ".join(sorted(draft.to)))
+    doubts = open_doubts(draft, device)
+    if doubts:
         raise GuardSaysStop(
-            reasons="; ".join(doubt.why for doubt in open_doubts),
-            names=" ".join(f"--confirm {doubt.who}" for doubt in open_doubts),
+            reasons="; ".join(doubt.why for doubt in doubts),
+            names=" ".join(f"--confirm {doubt.who}" for doubt in doubts),
         )
+
+
+def open_doubts(draft: Draft, device: Device) -> list[Doubt]:
+    """The doubts that no typed name has answered; a name is the same however it is cased."""
+    confirmed = set(map(as_seen, draft.confirmed))
+    return [doubt for doubt in warn_about(draft, device) if as_seen(doubt.who) not in confirmed]
 
 
 def _doubt(contact: Contact, known: tuple[Contact, ...], device: Device) -> Doubt | None:

@@ -8,9 +8,10 @@ from entrenous.craft.crypto.hashing import lock_of, same
 from entrenous.craft.crypto.statements import verify_card
 from entrenous.craft.wire.card import read_card
 from entrenous.craft.wire.invite import read_invite, write_invite
-from entrenous.craft.wire.text import is_name
+from entrenous.craft.wire.text import is_name, is_on_this_machine
 from entrenous.model.envelope import NoPrekeys, SendToken, TooMany
 from entrenous.model.errors import EntrenousError, Unreachable
+from entrenous.model.ids import EnvelopeId
 from entrenous.model.letter import Hello
 from entrenous.model.person import (
     BadName,
@@ -18,12 +19,14 @@ from entrenous.model.person import (
     Contact,
     Invite,
     NotTheirKeys,
+    OnThisMachine,
     Person,
     ThatIsYou,
 )
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
-from entrenous.send.drawers import CHORE, CONTACT, GREET, INVITE, lay, take
+from entrenous.send.chores import promise_token
+from entrenous.send.drawers import CONTACT, GREET, INVITE, lay, take
 from entrenous.send.letters import addressees, plain_outer, write_letter
 from entrenous.send.moment import this_second
 from entrenous.send.outbox import flush
@@ -57,7 +60,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
 
     Raises:
         BadInvite, BadName, NameTaken, ThatIsYou, NotTheirKeys, OldCard, BadSignature, WrongToken,
-        RelayUnreachable.
+        OnThisMachine, RelayUnreachable.
     """
     invite = read_invite(link.strip())
     if not is_name(name):
@@ -72,21 +75,25 @@ def add_person(link: str, name: str, device: Device) -> Contact:
         contact = replace(known, name=name, person=person, verified=True)
     with device.vault.together():
         keep_contact(contact, device)
-        greet(contact, lock_of(invite.token), device)
-    flush(device)
+        hellos = greet(contact, lock_of(invite.token), device)
+    stayed = flush(device).stayed
+    for hello in hellos:
+        if hello in stayed:
+            raise stayed[hello]
     return contact
 
 
-def greet(contact: Contact, invite_lock: bytes | None, device: Device) -> None:
+def greet(contact: Contact, invite_lock: bytes | None, device: Device) -> tuple[EnvelopeId, ...]:
     """Lay a hello for each of the contact's devices into the outbox, with a token of their own."""
     me = who_am_i(device)
-    token = Secret(device.dice.token(32))
-    chore = SendToken(lock_of(token), None, None)
-    lay(chore, CHORE, chore.lock.hex(), device.vault)
+    hello = Hello(me.card, promise_token(contact.person.id, device), invite_lock)
+    envelopes = []
     for to in addressees(contact):
         have_session(to, device)
-        hello = Hello(me.card, token, invite_lock)
-        write_letter(hello, to, plain_outer(device), device)
+        outer = plain_outer(device)
+        write_letter(hello, to, outer, device)
+        envelopes.append(outer.envelope)
+    return tuple(envelopes)
 
 
 def be_greeted(hello: Hello, person: Person, device: Device) -> Contact:
@@ -95,8 +102,9 @@ def be_greeted(hello: Hello, person: Person, device: Device) -> Contact:
     She is not verified by this: the name is only what she calls herself.
 
     Raises:
-        OldCard.
+        OldCard, OnThisMachine.
     """
+    _leads_outside(person.relay_url, device)
     known = contact_of(person.id, device)
     if known is None:
         name = free_name(person.name, device)
@@ -137,7 +145,18 @@ def invited_by(lock: bytes, device: Device) -> bool:
     return device.vault.get(INVITE, lock.hex()) is not None
 
 
+def _leads_outside(relay_url: str, device: Device) -> None:
+    """Refuse an address that would have us talk to a program on this machine.
+
+    Raises:
+        OnThisMachine: unless our own relay is on it too, as when one tries things out.
+    """
+    if is_on_this_machine(relay_url) and not is_on_this_machine(who_am_i(device).home.relay_url):
+        raise OnThisMachine
+
+
 def _person_of(invite: Invite, device: Device) -> Person:
+    _leads_outside(invite.relay_url, device)
     untrusted_shown = device.courier.card(invite.relay_url, invite.mailbox, invite.token)
     untrusted_card = seen_card(untrusted_shown, invite.person, invite.mailbox)
     try:
@@ -146,4 +165,5 @@ def _person_of(invite: Invite, device: Device) -> Person:
         raise NotTheirKeys from None
     if not same(person.id, invite.person):
         raise NotTheirKeys
+    _leads_outside(person.relay_url, device)
     return person

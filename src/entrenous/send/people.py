@@ -6,7 +6,9 @@ from dataclasses import replace
 from entrenous.model.peer import Peer
 from entrenous.model.person import Contact, NameTaken, OldCard, Person, UnknownPerson
 from entrenous.ports import Device
-from entrenous.send.drawers import CONTACT, OWN_KEY, PEER, lay, peer_key, take, take_all
+from entrenous.send.chores import take_tokens_back
+from entrenous.send.drawers import CONTACT, GREET, OWN_KEY, PEER, lay, peer_key, take, take_all
+from entrenous.send.outbox import drop_promises
 
 
 def contacts(device: Device) -> tuple[Contact, ...]:
@@ -81,13 +83,24 @@ def verify_contact(name: str, device: Device) -> Contact:
     return contact
 
 
-def forget_contact(name: str, device: Device) -> None:
-    """Forget a person: their keys, sessions and our right to write to them."""
+def forget_contact(name: str, device: Device) -> Contact:
+    """Forget a person: their keys, sessions, our right to write to them and theirs to write to us.
+
+    Our relay takes nothing from them any more once it was told so, with the next flush. An invite
+    of ours that they still hold is another right, and goes on until its day.
+
+    Raises:
+        UnknownPerson.
+    """
     contact = contact_named(name, device)
     with device.vault.together():
+        for lock in take_tokens_back(contact.person.id, device):
+            drop_promises(lock, device)
+        device.vault.drop(GREET, contact.person.id.hex())
         device.vault.drop(CONTACT, contact.person.id.hex())
         for key in contact.person.devices:
             _forget_session(peer_key(contact.person.id, key.device), device)
+    return contact
 
 
 def _forget_session(whose: str, device: Device) -> None:

@@ -1,6 +1,7 @@
 """This device's own prekeys at its relay: make them, top them up, replace them in time."""
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Final
 
 from entrenous.craft.crypto.device import add_one_time_keys, replace_fallback_key
@@ -19,7 +20,7 @@ from entrenous.spec import KEY_ID_BYTES, ONE_TIME_KEYS
 
 _LOW: Final = ONE_TIME_KEYS // 2
 _REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 4
-_DELETE_AFTER: Final = timedelta(days=14)
+_DELETE_AFTER: Final = timedelta(days=14)  # counted from when it was replaced
 _UNPUBLISHED: Final = "prekeys"
 
 
@@ -63,12 +64,22 @@ def look_after_prekeys(device: Device) -> None:
     home = me.home
     held = device.courier.prekey_count(home.relay_url, home.mailbox, home.owner, me.key.device)
     now = device.clock.now()
-    public = [key for key in take_all(OwnKey, OWN_KEY, device.vault) if key.peer is None]
-    fresh = [key for key in public if now - key.made_at < _REPLACE_AFTER]
+    fresh = [key for key in _public_keys(device) if now - key.made_at < _REPLACE_AFTER]
     if held < _LOW or not fresh:
         publish_prekeys(device)
-    for key in public:
-        if now - key.made_at >= _DELETE_AFTER:
+    _forget_old_prekeys(device)
+
+
+def _public_keys(device: Device) -> list[OwnKey]:
+    """Our X-Wing prekeys, oldest first."""
+    public = [key for key in take_all(OwnKey, OWN_KEY, device.vault) if key.peer is None]
+    return sorted(public, key=lambda key: key.made_at)
+
+
+def _forget_old_prekeys(device: Device) -> None:
+    """Whoever was given one before it was replaced has some days to write to it."""
+    for key, successor in pairwise(_public_keys(device)):
+        if device.clock.now() - successor.made_at >= _DELETE_AFTER:
             device.vault.drop(OWN_KEY, key.id.hex())
 
 

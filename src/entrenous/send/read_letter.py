@@ -180,24 +180,40 @@ def _move_on(
         seal_to=header.next_key,
         made_for_me=True,
         key_epoch=header.from_epoch,
-        mine=_still_needed(own, peer, device),
         sent=0 if peer is None else peer.sent,
         seen=_window(seen | {header.counter}),
     )
+    if peer is not None:
+        moved = _without_old_keys(moved, own, peer, device)
     if peer is not None and not newest:
         moved = replace(moved, seal_to=peer.seal_to, key_epoch=peer.key_epoch)
     lay(moved, PEER, peer_key(header.from_person, header.from_device), device.vault)
 
 
-def _still_needed(own: OwnKey, peer: Peer | None, device: Device) -> tuple[bytes, ...]:
-    """Our keys that this peer may still seal to: the one it used, and newer ones."""
-    mine = () if peer is None else peer.mine
-    if own.id not in mine:
-        return mine
-    place = mine.index(own.id)
-    for forgotten in mine[:place]:
+def _without_old_keys(moved: Peer, own: OwnKey, peer: Peer, device: Device) -> Peer:
+    """Forget our keys that are older than the newest one used, once no letter to them can come.
+
+    A peer never goes back to an older key; so what may still come is a letter with a lower number.
+    """
+    used = _newer(own.id, peer)
+    if used not in peer.mine:
+        return replace(moved, mine=peer.mine, used=used)
+    needed = 0 if _one_is_missing(moved.seen) else peer.mine.index(used)
+    for forgotten in peer.mine[:needed]:
         device.vault.drop(OWN_KEY, forgotten.hex())
-    return mine[place:]
+    return replace(moved, mine=peer.mine[needed:], used=used)
+
+
+def _newer(key: bytes, peer: Peer) -> bytes | None:
+    """This key of ours, or the one that the peer has used before, if that is newer."""
+    age = {one: place for place, one in enumerate(peer.mine)}
+    return key if age.get(key, -1) >= age.get(peer.used or b"", 0) else peer.used
+
+
+def _one_is_missing(seen: frozenset[int]) -> bool:
+    """Whether a letter that would still be taken has not come yet."""
+    newest = max(seen)
+    return len(seen) < min(newest, COUNTER_WINDOW)
 
 
 def _window(seen: frozenset[int]) -> frozenset[int]:

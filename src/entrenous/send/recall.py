@@ -5,17 +5,17 @@ sealed bytes, and nobody can open that copy any more. After it was opened, the r
 is asked to forget it, and a person can have kept a picture of it.
 """
 
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from entrenous.model.envelope import EnvelopeState, EnvelopeStatus, NoSuchEnvelope
-from entrenous.model.errors import EntrenousError, Unreachable
+from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import EnvelopeId, RecipientId
 from entrenous.model.letter import RecallNote
-from entrenous.model.message import Message, NothingToTakeBack, Recall, SealedCopy
+from entrenous.model.message import Departure, Message, NothingToTakeBack, Recall, SealedCopy
 from entrenous.ports import Device
 from entrenous.send.drawers import SEALED, lay
 from entrenous.send.letters import addressee_of, plain_outer, write_letter
-from entrenous.send.outbox import drop_postings, flush
+from entrenous.send.outbox import NOT_NOW, Flushed, drop_postings, flush
 from entrenous.send.status import sealed_copies
 
 
@@ -33,41 +33,71 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
     copies = sealed_copies(message, device)
     if not copies:
         raise NothingToTakeBack(name=name)
-    recalls, problems = list[Recall](), list[EntrenousError]()
+    taken, problems = list[_Taken](), list[EntrenousError]()
     for copy in copies:
         try:
-            recalls.append(_take_back(message, copy, device))
+            taken.append(_take_back(message, copy, device))
         except EntrenousError as error:
             problems.append(error)
-    with suppress(Unreachable):  # the notes wait in the outbox; the copies are taken back already
-        flush(device)
+    flushed = flush(device)  # notes that can't leave now wait; the copies are taken back already
     if problems:
         raise problems[0]
-    return tuple(recalls)
+    return tuple(_outcome(one, flushed) for one in taken)
 
 
-def _take_back(message: Message, copy: SealedCopy, device: Device) -> Recall:
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A copy that is taken back; ``note`` is the letter that asks the recipient's program."""
+
+    to: RecipientId
+    opened: bool | None
+    note: EnvelopeId | None
+
+
+def _outcome(one: _Taken, flushed: Flushed) -> Recall:
+    why = None if one.note is None else flushed.stayed.get(one.note)
+    asked = one.note is not None and (why is None or isinstance(why, NOT_NOW))
+    return Recall(one.to, one.opened, asked)
+
+
+def _take_back(message: Message, copy: SealedCopy, device: Device) -> _Taken:
     with device.vault.together():
         drop_postings(copy.envelope, device)
     status = _withdraw(copy, device)
-    taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK)
+    opened = _was_opened(message, copy, status, device)
+    taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK, opened=opened is True)
     with device.vault.together():
         lay(taken_back, SEALED, copy.envelope.hex(), device.vault)
-        if copy.acknowledged or status.opened > 0:
-            _tell(message, copy, device)
-    return Recall(copy.to, opened=status.opened > 0)
+        tell = copy.acknowledged or opened is not False
+        note = _tell(message, copy, device) if tell else None
+    return _Taken(copy.to, opened, note)
 
 
-def _withdraw(copy: SealedCopy, device: Device) -> EnvelopeStatus:
+def _withdraw(copy: SealedCopy, device: Device) -> EnvelopeStatus | None:
     try:
         return device.courier.withdraw(copy.relay_url, copy.envelope, copy.withdraw_token)
     except NoSuchEnvelope:
         # It never reached the relay, or its time there is long over: there is nothing to open.
-        return EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
+        return None
 
 
-def _tell(message: Message, copy: SealedCopy, device: Device) -> None:
-    """Ask the recipient's program to forget it."""
+def _was_opened(
+    message: Message, copy: SealedCopy, status: EnvelopeStatus | None, device: Device
+) -> bool | None:
+    """Whether it had been opened; None when the relay has forgotten it and we never knew."""
+    if copy.opened or (status is not None and status.opened > 0):
+        return True
+    if status is not None or copy.departure in (Departure.WAITING, Departure.REFUSED):
+        return False
+    over = message.expires_at is not None and message.expires_at <= device.clock.now()
+    return None if copy.acknowledged or over else False
+
+
+def _tell(message: Message, copy: SealedCopy, device: Device) -> EnvelopeId | None:
+    """Ask the recipient's program to forget it; None if we know no way to it any more."""
     to = addressee_of(copy.person, copy.device, device)
-    if to is not None:
-        write_letter(RecallNote(message.id), to, plain_outer(device), device)
+    if to is None:
+        return None
+    outer = plain_outer(device)
+    write_letter(RecallNote(message.id), to, outer, device)
+    return outer.envelope

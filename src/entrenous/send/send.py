@@ -5,22 +5,32 @@ the letters and the outbox are written; from there on nothing is lost, whatever 
 process, the network or the relay.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.letter import ContentFile
-from entrenous.model.message import Copy, Draft, Message, SealedCopy, WaitsInOutbox
+from entrenous.model.message import (
+    Copy,
+    Departure,
+    Draft,
+    Message,
+    NotToAll,
+    SealedCopy,
+    WaitsInOutbox,
+)
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
+from entrenous.send.call_off import call_off
 from entrenous.send.copies import Original, new_seed, prepare_original, remember, write_copy
 from entrenous.send.drawers import SEALED, lay, take_all
 from entrenous.send.guard import insist
 from entrenous.send.letters import Addressee, addressees, write_letter
 from entrenous.send.moment import this_second
 from entrenous.send.naming import new_name
-from entrenous.send.outbox import NOT_NOW, flush
+from entrenous.send.outbox import Flushed, flush
 from entrenous.send.people import contact_named
 from entrenous.send.seal_content import Sealed, Sending, seal_content
 from entrenous.send.sessions import have_session
@@ -43,7 +53,10 @@ def send_message(
 
     Raises:
         GuardSaysStop, ConfirmsNobody, UnknownPerson, NotAPicture, CutShort, TooManyPixels,
-        TooSmallToMark, OfflineDevice; WaitsInOutbox when it is sealed and a relay is away.
+        TooSmallToMark, OfflineDevice; WaitsInOutbox when it is sealed and a relay is away; NotToAll
+        when a copy was refused.
+        KeyboardInterrupt: it was stopped, and is as if it had never been begun;
+        StoppedWhileSending when that cannot be had any more.
     """
     insist(draft, device)
     to = tuple(one for name in draft.to for one in addressees(contact_named(name, device)))
@@ -51,28 +64,41 @@ def send_message(
     for one in to:
         have_session(one, device)
     sending = _sending(draft, to, device)
-    with device.vault.together():
-        made = []
-        for one in to:
-            made.append(_make(one, sending, originals, draft.caption, device))
-            on_copy()
-        _commit(sending, originals, made, draft, device)
-    _post_now(sending, device)
-    devices: dict[RecipientId, int] = {}
-    for one in to:
-        name = RecipientId(one.contact.name)
-        devices[name] = devices.get(name, 0) + 1
-    return Posted(sending.name, devices)
-
-
-def _post_now(sending: Sending, device: Device) -> None:
-    """Post; that a relay is silent for which something else waits is no news about this message."""
     try:
-        flush(device)
-    except NOT_NOW as why:
-        every = take_all(SealedCopy, SEALED, device.vault)
-        if not all(copy.acknowledged for copy in every if copy.message == sending.message):
-            raise WaitsInOutbox(name=sending.name, why=why) from None
+        with device.vault.together():
+            made = []
+            for one in to:
+                made.append(_make(one, sending, originals, draft.caption, device))
+                on_copy()
+            _commit(sending, originals, made, draft, device)
+        _tell(sending, flush(device), device)
+    except KeyboardInterrupt:
+        call_off(sending.message, device)
+        raise
+    devices = Counter(RecipientId(one.contact.name) for one in to)
+    return Posted(sending.name, dict(devices))
+
+
+def _tell(sending: Sending, flushed: Flushed, device: Device) -> None:
+    """Raise what kept a copy of this message here; other letters' troubles are no news about it."""
+    every = take_all(SealedCopy, SEALED, device.vault)
+    copies = [copy for copy in every if copy.message == sending.message]
+    refused = [copy for copy in copies if copy.departure is Departure.REFUSED]
+    waits = [copy for copy in copies if copy not in refused and not copy.acknowledged]
+    if refused:
+        raise NotToAll(
+            name=sending.name,
+            refused=_names(refused),
+            waits=_names(waits),
+            has=_names([copy for copy in copies if copy.acknowledged]),
+            why=flushed.stayed[refused[0].envelope],
+        )
+    if waits:
+        raise WaitsInOutbox(name=sending.name, why=flushed.stayed[waits[0].envelope])
+
+
+def _names(copies: list[SealedCopy]) -> str:
+    return ", ".join(dict.fromkeys(str(copy.to) for copy in copies)) or "nobody"
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,6 +242,21 @@ def test_the_passphrase_may_come_by_a_descriptor_named_anywhere(
 
 
 @pytest.mark.usefixtures("device")
+def test_the_descriptor_may_be_named_by_the_surroundings(
+    pipe: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "not this one")
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", pipe(WORDS))
+    assert command("sent", "--json") == YES
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", pipe("not this one either"))
+    assert command("sent", "--json", "--passphrase-fd", pipe(WORDS)) == YES
+    capsys.readouterr()
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", "three")
+    assert command("sent", "--json") == 3
+    assert "ENTRENOUS_PASSPHRASE_FD" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("number", ["987", "9" * 30])
 def test_a_descriptor_that_is_not_open_is_no_fault_of_ours(
     number: str, capsys: pytest.CaptureFixture[str]
@@ -316,7 +331,7 @@ def test_an_interruption_has_its_own_status(
 
     monkeypatch.setattr(setup_command, "set_up", interrupted)
     assert command("setup", "--name", "ana", "--offline") == INTERRUPTED
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "Stopped. Nothing is half done.\n")
     assert not (home / "vault.json").exists()
 
 

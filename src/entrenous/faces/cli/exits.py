@@ -3,6 +3,7 @@
 from typing import Final
 
 from entrenous.model.errors import EntrenousError
+from entrenous.model.message import StoppedWhileSending
 
 YES: Final = 0
 NO: Final = 1
@@ -21,4 +22,6 @@ BY_FAMILY: Final = {
 
 def exit_of(error: EntrenousError) -> int:
     """The exit status of an error's family; an error without a family is our bug."""
+    if isinstance(error, StoppedWhileSending):
+        return INTERRUPTED
     return BY_FAMILY.get(error.family, BUG)

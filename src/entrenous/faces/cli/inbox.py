@@ -1,17 +1,16 @@
 """``entrenous inbox`` and ``entrenous open``."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device import device_of
 from entrenous.faces.cli.output import hint, in_one_go, put_json, say, when, write_new
 from entrenous.model.errors import Unreachable
 from entrenous.model.letter import Content
-from entrenous.model.message import Received
-from entrenous.send.fetch import fetch_messages
+from entrenous.model.message import InboxState, Received
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
 
@@ -30,10 +29,9 @@ def inbox(
 ) -> None:
     """Fetch what waits at the relay, and list what you were sent."""
     with device_of(context) as device:
-        try:
-            fetch_messages(device)
-        except Unreachable as error:
-            hint(f"{in_one_go(str(error))} So nothing new was fetched; this came before:")
+        if (error := catch_up(device)) is not None:
+            why = f"{in_one_go(str(error))} " if isinstance(error, Unreachable) else ""
+            hint(f"{why}So nothing new was fetched; this came before:")
         received = received_messages(device)
     if as_json:
         shown = [_shown(message) for message in received]
@@ -58,8 +56,7 @@ def open_(
     What you export is in your hands: it can't be taken back from there.
     """
     with device_of(context) as device:
-        with suppress(Unreachable):  # what was opened before opens without a relay
-            fetch_messages(device)
+        catch_up(device)  # what was opened before opens without a relay
         content = open_message(message, device)
     written = _write(content, message, out)
     if as_json:
@@ -81,9 +78,11 @@ def _write(content: Content, message: str, out: Path) -> list[Path]:
 
 
 def _shown(message: Received) -> dict[str, object]:
+    over = message.state is InboxState.USED_UP  # to a script: it can't be opened any more
+    state = InboxState.EXPIRED if over else message.state
     return {
         "message": message.name,
         "from": message.sender_name,
-        "state": message.state.value,
+        "state": state.value,
         "sent_at": when(message.sent_at),
     }

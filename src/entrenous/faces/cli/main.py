@@ -14,6 +14,7 @@ import typer
 from entrenous.faces.cli.exits import BUG, INTERRUPTED, USAGE, YES, exit_of
 from entrenous.faces.cli.output import hint, in_one_go
 from entrenous.model.errors import EntrenousError
+from entrenous.model.setting import BadSetting
 from entrenous.settings import Settings, read_settings
 
 # Which module knows which command. Only the asked-for module is imported, so that a quick command
@@ -101,6 +102,8 @@ def _run(arguments: list[str], apps: Apps) -> int:
     session = Session(read_settings(), descriptor, apps)
     command = typer.main.get_command(_app(rest))
     answer: Any = command.main(rest, prog_name="entrenous", standalone_mode=False, obj=session)
+    if answer == INTERRUPTED:
+        raise KeyboardInterrupt  # newer Typers make a number of it; there is something to say
     return answer if isinstance(answer, int) else YES
 
 
@@ -142,4 +145,11 @@ def _take_passphrase_fd(arguments: list[str]) -> tuple[int | None, list[str]]:
             raise typer.BadParameter("--passphrase-fd needs the number of a file descriptor")
         del rest[place : place + (1 if equals else 2)]
         return int(number), rest
-    return None, rest
+    return _named_in_surroundings(), rest
+
+
+def _named_in_surroundings() -> int | None:
+    number = os.environ.get("ENTRENOUS_PASSPHRASE_FD")
+    if number is None or number.isdigit():
+        return None if number is None else int(number)
+    raise BadSetting(name="ENTRENOUS_PASSPHRASE_FD", wanted="the number of a file descriptor")

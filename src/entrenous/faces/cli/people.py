@@ -1,18 +1,19 @@
 """``entrenous invite`` and ``entrenous person ...``."""
 
-from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device import device_of
 from entrenous.faces.cli.output import put_json, say
-from entrenous.model.errors import Unreachable
 from entrenous.model.person import Contact
-from entrenous.send.fetch import fetch_messages
+from entrenous.send.chores import has_tokens_to_withdraw
 from entrenous.send.invite import add_person, make_invite
+from entrenous.send.outbox import flush
 from entrenous.send.people import contacts, forget_contact, verify_contact
 from entrenous.send.safety import safety_number
+from entrenous.spec import INVITE_DAYS
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
@@ -60,8 +61,7 @@ def add(
 def list_people(context: typer.Context, as_json: Json = False) -> None:
     """Everybody you can write to."""
     with device_of(context) as device:
-        with suppress(Unreachable):
-            fetch_messages(device)
+        catch_up(device)
         known = contacts(device)
     if as_json:
         put_json({"schema": "entrenous/people/1", "people": [_shown(contact) for contact in known]})
@@ -93,10 +93,18 @@ def verify(
 
 
 def forget(context: typer.Context, name: str) -> None:
-    """Forget somebody: their keys, and your way to write to them."""
+    """Forget somebody: their keys, your way to write to them, and theirs to write to you.
+
+    What they sent stays in your inbox, and copies that you sent them can still be traced.
+    """
     with device_of(context) as device:
-        forget_contact(name, device)
-    say(f"{name} is forgotten on this device.")
+        contact = forget_contact(name, device)
+        flush(device)
+        later = has_tokens_to_withdraw(device)
+    when = "as soon as your relay has answered" if later else "from now on"
+    say(f"{contact.name} is forgotten here; {when}, your relay takes nothing from them any more.")
+    say("What they sent stays in your inbox. A link of yours that they still have lets them in")
+    say(f"again until it ends: at most {INVITE_DAYS} days after you made it.")
 
 
 def _shown(contact: Contact) -> dict[str, object]:

@@ -1,15 +1,13 @@
 """``entrenous recall`` and ``entrenous sent``."""
 
-from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from entrenous.faces.cli.catch_up import hint_at
 from entrenous.faces.cli.device import device_of
 from entrenous.faces.cli.output import put_json, say, when
-from entrenous.model.errors import Unreachable
-from entrenous.model.message import Recall, SealedCopy
-from entrenous.send.outbox import flush
+from entrenous.model.message import Recall
 from entrenous.send.recall import recall_message
 from entrenous.send.status import Sent, sent_messages
 
@@ -39,11 +37,10 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
 
 
 def sent(context: typer.Context, as_json: Json = False) -> None:
-    """What you sent, and what became of each copy."""
+    """What you sent, and what became of each copy. Nothing is sent by looking."""
     with device_of(context) as device:
-        with suppress(Unreachable):  # what is known is shown anyway
-            flush(device)
         messages = sent_messages(device)
+    hint_at(problem for one in messages for problem in one.problems)
     if as_json:
         put_json({"schema": "entrenous/sent/1", "messages": [_shown(one) for one in messages]})
         return
@@ -55,11 +52,11 @@ def sent(context: typer.Context, as_json: Json = False) -> None:
 
 
 def _outcome(one: Recall) -> str:
-    if one.opened:
-        return (
-            f"{one.to}: had opened it. Their device is asked to forget it; they may have kept it."
-        )
-    return f"{one.to}: had not opened it, and now nobody can open that copy any more."
+    if one.opened is False:
+        return f"{one.to}: had not opened it, and now nobody can open that copy any more."
+    known = "had opened it" if one.opened else "whether it was opened is not known any more"
+    way = "is asked to forget it" if one.asked else "can't be reached to forget it"
+    return f"{one.to}: {known}. Their device {way}; they may have kept it."
 
 
 def _shown(one: Sent) -> dict[str, object]:
@@ -72,10 +69,6 @@ def _shown(one: Sent) -> dict[str, object]:
 
 def _copies(one: Sent) -> list[dict[str, object]]:
     if one.copies:
-        return [{"to": copy.to, "state": _state(copy)} for copy in one.copies]
+        return [{"to": copy.to, "state": copy.fate} for copy in one.copies]
     labels = dict.fromkeys(copy.to for picture in one.message.pictures for copy in picture.copies)
     return [{"to": label, "state": "marked for another channel"} for label in labels]
-
-
-def _state(copy: SealedCopy) -> str:
-    return copy.state.value if copy.acknowledged else "not sent yet"

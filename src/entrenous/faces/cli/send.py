@@ -1,23 +1,22 @@
 """``entrenous send``."""
 
 import sys
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from entrenous.faces.cli.catch_up import catch_up, hint_at
 from entrenous.faces.cli.device import device_of
 from entrenous.faces.cli.output import bar, hint, put_json, read_file, say
 from entrenous.model.errors import Unreachable
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import Draft, Policy
 from entrenous.ports import Device
-from entrenous.send.fetch import fetch_messages
-from entrenous.send.guard import warn_about
+from entrenous.send.guard import open_doubts
 from entrenous.send.outbox import flush
-from entrenous.send.people import contact_named
+from entrenous.send.people import as_seen, contact_named
 from entrenous.send.send import send_message
 from entrenous.spec import DAYS_TO_OPEN
 
@@ -64,9 +63,8 @@ def send(
         if not files or not to:
             raise typer.BadParameter("give at least one picture and one --to NAME")
         data = tuple(read_file(path) for path in files)
-        with suppress(Unreachable):  # our relay's silence is no reason not to seal
-            fetch_messages(device)
-        names = tuple(RecipientId(contact_named(name, device).name) for name in dict.fromkeys(to))
+        catch_up(device)  # that our own relay is silent is no reason not to seal
+        names = _names(to, device)
         policy = Policy(device.clock.now() + timedelta(days=days), 1 if once else None)
         draft = Draft(data, names, policy, caption, size, frozenset(confirm or ()))
         draft = _ask(draft, device)
@@ -80,8 +78,20 @@ def send(
     say(f"sent {sent.name} to {people}; take it back with: entrenous recall {sent.name}")
 
 
+def _names(to: list[str], device: Device) -> tuple[RecipientId, ...]:
+    """Each person once, however often and in whatever case she was named."""
+    people = dict.fromkeys(contact_named(name, device).name for name in to)
+    return tuple(map(RecipientId, people))
+
+
 def _resume(device: Device, *, as_json: bool) -> None:
-    left = flush(device)
+    flushed = flush(device)
+    if flushed.problems:
+        # A refusal is told once; that a relay is silent will be told again.
+        first = min(flushed.problems, key=lambda problem: isinstance(problem, Unreachable))
+        hint_at(problem for problem in flushed.problems if problem is not first)
+        raise first
+    left = flushed.left
     if as_json:
         put_json({"schema": "entrenous/resume/1", "left": left})
     else:
@@ -90,14 +100,14 @@ def _resume(device: Device, *, as_json: bool) -> None:
 
 def _ask(draft: Draft, device: Device) -> Draft:
     """On a terminal, put the guard's doubts to the person and let her type the names."""
-    doubts = [d for d in warn_about(draft, device) if str(d.who) not in draft.confirmed]
+    doubts = open_doubts(draft, device)
     if not doubts or not sys.stdin.isatty():
         return draft
     typed = set(draft.confirmed)
     for doubt in doubts:
         hint(f"  {doubt.why}.")
         answer = typer.prompt(f"  Type {doubt.who} to send it to {doubt.who}", default="", err=True)
-        if answer.strip() == doubt.who:
+        if as_seen(answer.strip()) == as_seen(doubt.who):
             typed.add(answer.strip())
     return Draft(
         draft.files, draft.to, draft.policy, draft.caption, draft.size_px, frozenset(typed)

@@ -1,0 +1,47 @@
+"""What most commands do first: send what waits, fetch what came, and say what went wrong in a line.
+
+Nothing that goes wrong here keeps a command from doing what it was asked for.
+"""
+
+from collections.abc import Iterable
+
+from entrenous.faces.cli.output import hint, in_one_go
+from entrenous.model.errors import EntrenousError, Unreachable
+from entrenous.model.message import OfflineDevice
+from entrenous.ports import Device
+from entrenous.send.aside import take_from_aside
+from entrenous.send.fetch import fetch_messages
+
+
+def catch_up(device: Device) -> EntrenousError | None:
+    """Fetch; what our own relay answered instead, if it did not let us: its silence is not told.
+
+    Raises:
+        OfflineDevice.
+    """
+    try:
+        hint_at(fetch_messages(device).problems)
+    except OfflineDevice:
+        raise
+    except EntrenousError as error:
+        hint_at([error])
+        return error
+    finally:
+        _hint_at_unreadable(take_from_aside(device))
+    return None
+
+
+def hint_at(problems: Iterable[EntrenousError]) -> None:
+    """One line for each; that a relay is silent goes without saying: what is for it waits."""
+    told = [in_one_go(str(problem)) for problem in problems if not isinstance(problem, Unreachable)]
+    for line in dict.fromkeys(told):
+        hint(line)
+
+
+def _hint_at_unreadable(count: int) -> None:
+    if count:
+        letters = "1 letter" if count == 1 else f"{count} letters"
+        hint(
+            f"{letters} could not be opened. If you miss something, ask its sender to send it "
+            "again."
+        )

@@ -1,0 +1,223 @@
+"""Two people at the command line: what is said when a relay refuses, somebody stops, or a guest
+writes to the screen.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import entrenous.wiring.device as wiring
+from entrenous.adapters.courier.memory import memory_courier
+from entrenous.adapters.system import SystemClock
+from entrenous.craft.media.picture import read_picture
+from entrenous.faces.cli.main import run
+from entrenous.faces.cli.output import hint, say
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.envelope import NotUnderstood, TooMany, UsedUp, WrongToken
+from entrenous.ports import Courier
+from tests.send.room import HERE, THERE
+from tests.village.malicious_relay import Honest, MaliciousCourier, failing
+from tests.village.relay import village_relay
+from tests.village.world import LoadedDice, photo
+
+WORDS = "four or five unrelated words"
+
+
+@dataclass
+class Said:
+    """What a command answered."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass
+class Street:
+    """People with real vaults, and two relays in memory that can be tampered with."""
+
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+    apps: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for url in (HERE, THERE):
+            relay, _ = village_relay(url, SystemClock(), LoadedDice(url))
+            self.apps[url] = relay_app(relay)
+        self.courier = MaliciousCourier(memory_courier(self.apps))
+        (self.folder / "beach.jpg").write_bytes(photo(width_px=100))
+        self.monkeypatch.chdir(self.folder)
+        self.monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+        self.monkeypatch.setattr(wiring, "HttpCourier", self._no_network)
+        self.monkeypatch.setattr(wiring, "decode_untrusted", read_picture)
+
+    def _no_network(self, *_: object) -> Courier:
+        return self.courier
+
+    def types(self, who: str, *words: str) -> Said:
+        self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
+        status = run(list(words), {})
+        out, err = self.capsys.readouterr()
+        return Said(status, out, err)
+
+    def does(self, who: str, *words: str) -> Any:
+        said = self.types(who, *words, "--json")
+        assert said.status == 0, said
+        return json.loads(said.out)
+
+    def settles(self, who: str, relay: str = HERE) -> None:
+        self.does(who, "setup", "--name", who, "--relay", relay)
+
+    def adds(self, who: str, other: str) -> None:
+        link = self.does(other, "invite")["link"]
+        self.does(who, "person", "add", link, "--as", other)
+        for one in (other, who):
+            self.does(one, "inbox")
+
+
+@pytest.fixture
+def street(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Street]:
+    """Ana and Ben at one relay, Caro at another; Ana has added both."""
+    street = Street(tmp_path, monkeypatch, capsys)
+    for who, relay in (("ana", HERE), ("ben", HERE), ("caro", THERE)):
+        street.settles(who, relay)
+    for other in ("ben", "caro"):
+        street.adds("ana", other)
+    yield street
+    monkeypatch.undo()
+
+
+SEND = ("send", "beach.jpg", "--to", "ben", "--confirm", "ben")
+
+
+@pytest.mark.parametrize("error", [NotUnderstood(), TooMany(retry_after_s=9)], ids=type)
+def test_another_relays_refusal_is_a_hint_and_stops_nothing(
+    street: Street, error: Exception
+) -> None:
+    """Something to Caro waits because of her relay; Ana writes to Ben, and reads on."""
+
+    def at_caros(honest: Honest, url: str, *arguments: Any) -> Any:
+        if url == THERE:
+            raise error
+        return honest(url, *arguments)
+
+    with street.courier.playing(bring_blob=at_caros):
+        waits = street.types("ana", "send", "beach.jpg", "--to", "caro", "--confirm", "caro")
+        assert waits.status == 6
+        said = street.types("ana", *SEND, "--json")
+        assert (said.status, json.loads(said.out)["copies"]) == (0, [{"to": "ben", "devices": 1}])
+        assert said.err.count("\n") == 1
+        for quiet in ("inbox", "sent"):
+            assert street.types("ana", quiet, "--json").status == 0
+    assert street.types("ana", "send", "--resume").status == 0
+
+
+def test_who_has_a_copy_and_who_has_not_is_told_and_shown(street: Street) -> None:
+    def at_bens(honest: Honest, url: str, *arguments: Any) -> Any:
+        if url == HERE:
+            raise WrongToken
+        return honest(url, *arguments)
+
+    both = ("--to", "caro", "--confirm", "caro")
+    with street.courier.playing(post=at_bens):
+        said = street.types("ana", *SEND, *both)
+    assert (said.status, said.out) == (3, "")
+    (message,) = street.does("ana", "sent")["messages"]
+    assert f"{message['message']} was not taken for ben." in said.err
+    assert "On its way: caro." in said.err
+    states = {copy["to"]: copy["state"] for copy in message["copies"]}
+    assert states == {"ben": "refused", "caro": "waiting"}
+    assert street.types("ana", "recall", message["message"]).status == 0
+    (message,) = street.does("ana", "sent")["messages"]
+    assert {copy["state"] for copy in message["copies"]} == {"taken back"}
+
+
+def test_a_stopped_send_says_so_and_sends_nothing_later(street: Street) -> None:
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with street.courier.playing(bring_blob=stopped):
+        said = street.types("ana", *SEND)
+    assert (said.status, said.out, said.err) == (130, "", "Stopped. Nothing is half done.\n")
+    assert street.does("ana", "sent")["messages"] == []
+    street.does("ana", "inbox")
+    assert street.does("ben", "inbox")["messages"] == []
+    with street.courier.playing(post=stopped):
+        said = street.types("ana", *SEND)
+    assert (said.status, said.out) == (130, "")
+    (message,) = street.does("ana", "sent")["messages"]
+    assert message["copies"] == [{"to": "ben", "state": "not confirmed yet"}]
+    assert f"Take it back with: entrenous recall {message['message']}" in said.err
+    assert street.does("ben", "inbox")["messages"] == []  # looking at "sent" has sent nothing
+
+
+def test_a_letter_that_could_not_be_opened_is_mentioned_once(street: Street) -> None:
+    street.does("ana", *SEND)
+
+    def spoiled(honest: Honest, *arguments: Any) -> Any:
+        page = honest(*arguments)
+        for waiting in page:
+            object.__setattr__(waiting, "sealed", b"nothing like a letter")
+        return page
+
+    with street.courier.playing(waiting=spoiled):
+        said = street.types("ben", "inbox")
+    assert "1 letter could not be opened" in said.err
+    assert street.types("ben", "inbox").err == ""
+
+
+def test_one_person_may_be_named_twice_and_in_any_case(street: Street) -> None:
+    sent = street.does("ana", "send", "beach.jpg", "--to", "ben", "--to", "Ben", "--confirm", "BEN")
+    assert sent["copies"] == [{"to": "ben", "devices": 1}]
+
+
+@pytest.mark.parametrize(
+    "more", [("--caption", "c" * 4097), ("--caption", "\x1b[2J"), ("beach.jpg",) * 64]
+)
+def test_what_is_too_much_for_a_message_is_refused_by_name(
+    street: Street, more: tuple[str, ...]
+) -> None:
+    said = street.types("ana", *SEND, *more)
+    assert (said.status, said.out) == (3, "")
+    assert "Nothing was sent." in said.err
+    assert street.does("ana", "sent")["messages"] == []
+
+
+def test_what_is_used_up_is_over_to_a_script(street: Street) -> None:
+    name = street.does("ana", *SEND)["message"]
+    with street.courier.playing(open_share=failing(UsedUp())):
+        assert street.types("ben", "open", name).status == 3
+    assert street.does("ben", "inbox")["messages"][0]["state"] == "expired"
+    assert "used up" in street.types("ben", "inbox").out
+
+
+def test_forgetting_says_what_it_does_and_does_it(street: Street) -> None:
+    said = street.types("ben", "person", "forget", "ANA")
+    assert said.status == 0
+    assert "ana is forgotten here; from now on, your relay takes nothing from them" in said.out
+    assert "link" in said.out
+    assert street.types("ana", *SEND).status == 3
+    down = failing(TooMany(retry_after_s=9))
+    with street.courier.playing(withdraw_token=down):
+        said = street.types("caro", "person", "forget", "ana")
+    assert "as soon as your relay has answered" in said.out
+
+
+@pytest.mark.parametrize("acting", ["\x1b[2J", "\x9b2J", "\r", "\x00", "\u202e", "\ud83d"])
+def test_nothing_that_is_said_acts_on_the_terminal(
+    acting: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for speak in (say, hint):
+        speak(f"for{acting} you,\nZo\u00eb \u200d!")
+    out, err = capsys.readouterr()
+    for text in (out, err):
+        assert acting[0] not in text
+        assert text.startswith("for\ufffd")
+        assert text.endswith(" you,\nZo\u00eb \u200d!\n")

@@ -1,0 +1,106 @@
+"""Taking back: what is said of a copy is what is known of it."""
+
+from typing import Any
+
+import pytest
+
+from entrenous.model.envelope import (
+    NoSuchEnvelope,
+    NoSuchMailbox,
+    RelayUnreachable,
+    TooMany,
+    WrongToken,
+)
+from entrenous.model.errors import EntrenousError
+from entrenous.model.message import NotToAll, Recall, WaitsInOutbox
+from entrenous.send.people import forget_contact
+from entrenous.send.recall import recall_message
+from entrenous.send.status import sent_messages
+from tests.send.room import HERE, SMALL, Room
+from tests.village.malicious_relay import Honest, failing
+
+GONE = failing(NoSuchEnvelope())  # its tombstone's thirty days are over
+
+
+def test_what_the_relay_has_forgotten_is_not_said_to_be_unopened(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    ben.opens_newest()
+    friends.clock.wind(days=93)
+    with ana.courier.playing(withdraw=GONE):
+        assert recall_message(name, ana.device) == (Recall("ben", opened=None, asked=True),)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_was_known_to_be_opened_stays_so(friends: Room, *, again: bool) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    ben.opens_newest()
+    if again:
+        recall_message(name, ana.device)
+    else:
+        sent_messages(ana.device)
+    with ana.courier.playing(state=GONE, withdraw=GONE):
+        assert sent_messages(ana.device)[0].copies[0].fate == ("taken back" if again else "opened")
+        assert recall_message(name, ana.device) == (Recall("ben", opened=True, asked=True),)
+
+
+@pytest.mark.parametrize("call", ["post", "bring_blob"])
+def test_what_never_arrived_was_not_opened(friends: Room, call: str) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    lost = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(**{call: lost}), pytest.raises(WaitsInOutbox):
+        ana.sends(SMALL, ben)
+    (sent,) = sent_messages(ana.device)
+    assert recall_message(sent.message.name, ana.device) == (Recall("ben", opened=False),)
+
+
+def test_who_cannot_be_asked_any_more_is_not_said_to_be_asked(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    names = [ana.sends(SMALL, ben).name for _ in range(2)]
+    with ana.courier.playing(post=failing(WrongToken())):
+        assert not recall_message(names[0], ana.device)[0].asked
+    forget_contact("ben", ana.device)
+    assert not recall_message(names[1], ana.device)[0].asked
+
+
+def test_a_note_that_waits_is_as_good_as_asked(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    with ana.courier.playing(post=failing(TooMany(retry_after_s=9))):
+        assert recall_message(name, ana.device)[0].asked
+
+
+def test_a_copy_that_was_refused_is_taken_back_with_the_others(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    with ana.courier.playing(post=failing(NoSuchMailbox())), pytest.raises(NotToAll):
+        ana.sends(SMALL, ben)
+    (sent,) = sent_messages(ana.device)
+    assert recall_message(sent.message.name, ana.device) == (Recall("ben", opened=False),)
+    assert sent_messages(ana.device)[0].copies[0].fate == "taken back"
+
+
+@pytest.mark.parametrize("error", [TooMany(retry_after_s=9), WrongToken()], ids=type)
+def test_a_relay_that_will_not_tell_leaves_what_was_known(
+    friends: Room, error: EntrenousError
+) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    before = sent_messages(ana.device)
+    with ana.courier.playing(state=failing(error)):
+        (sent,) = sent_messages(ana.device)
+    assert (sent.copies, sent.problems) == (before[0].copies, (error,))
+
+
+def test_looking_at_what_was_sent_sends_nothing(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    friends.silence(HERE)
+    with pytest.raises(WaitsInOutbox):
+        ana.sends(SMALL, ben)
+    friends.back(HERE)
+
+    def never(_: Honest, *__: Any) -> None:
+        raise AssertionError("looking must not post")
+
+    with ana.courier.playing(post=never, bring_blob=never):
+        assert sent_messages(ana.device)[0].copies[0].fate == "not sent yet"

@@ -1,0 +1,124 @@
+"""Sending: what no message may be has a name, and who stops it has stopped it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from entrenous.model.caption import CaptionActs, CaptionTooLong
+from entrenous.model.envelope import WrongToken
+from entrenous.model.message import (
+    Departure,
+    NotToAll,
+    SealedCopy,
+    StoppedWhileSending,
+    TooManyPictures,
+    WaitsInOutbox,
+)
+from entrenous.send.drawers import OUTBOX, SEALED, take_all
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.recall import recall_message
+from entrenous.send.send import send_message
+from tests.send.room import HERE, SMALL, Person, Room
+from tests.send.test_guard import draft
+from tests.village.malicious_relay import Honest, failing
+
+
+@pytest.fixture
+def three(friends: Room) -> Room:
+    friends["ana"].adds(friends.settles("caro"))
+    return friends
+
+
+def stopped(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def heard_and_stopped(honest: Honest, *arguments: Any) -> None:
+    honest(*arguments)
+    raise KeyboardInterrupt
+
+
+def nothing_was_begun(who: Person) -> bool:
+    drawers = [list(who.device.vault.items(drawer)) for drawer in (OUTBOX, SEALED)]
+    return not any(drawers) and not list(who.device.ledger.messages()) and who.vault._files == {}
+
+
+def test_stopped_before_anything_left_it_never_leaves(three: Room) -> None:
+    ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
+    for trick in (stopped, heard_and_stopped):
+        with ana.courier.playing(bring_blob=trick), pytest.raises(KeyboardInterrupt):
+            ana.sends(SMALL, ben, caro)
+        assert nothing_was_begun(ana)
+    fetch_messages(ana.device)
+    assert (ben.received(), caro.received()) == (0, 0)
+    ana.sends(SMALL, ben, caro)
+    assert (ben.received(), caro.received()) == (1, 1)
+
+
+def test_stopped_while_it_is_sealed_nothing_is_there(three: Room) -> None:
+    ana = three["ana"]
+    with pytest.raises(KeyboardInterrupt):
+        send_message(draft(ana, "ben", confirmed=("ben",)), ana.device, stopped)
+    assert list(ana.device.ledger.messages()) == []
+    assert list(ana.device.vault.items(OUTBOX)) == []
+
+
+@pytest.mark.parametrize("trick", [stopped, heard_and_stopped])
+def test_stopped_when_it_may_have_left_its_name_is_told(three: Room, trick: Any) -> None:
+    ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
+    with ana.courier.playing(post=trick), pytest.raises(StoppedWhileSending) as told:
+        ana.sends(SMALL, ben, caro)
+    (message,) = ana.device.ledger.messages()
+    assert f"entrenous recall {message.name}" in str(told.value).replace("\n", " ")
+    departures = [copy.departure for copy in take_all(SealedCopy, SEALED, ana.device.vault)]
+    assert sorted(departures) == [Departure.TRIED, Departure.WAITING]
+    recall_message(message.name, ana.device)
+    for one in (ben, caro):
+        fetch_messages(one.device)
+    assert caro.received() == 0
+
+
+def test_another_message_that_waits_goes_on_waiting_when_this_one_is_stopped(three: Room) -> None:
+    ana, ben = three["ana"], three["ben"]
+    three.silence(HERE)
+    with pytest.raises(WaitsInOutbox):
+        ana.sends(SMALL, ben)
+    (first,) = ana.device.ledger.messages()
+    with ana.courier.playing(bring_blob=stopped), pytest.raises(KeyboardInterrupt):
+        ana.sends(SMALL, ben)
+    assert list(ana.device.ledger.messages()) == [first]
+    three.back(HERE)
+    fetch_messages(ana.device)
+    assert ben.received() == 1
+
+
+def test_a_copy_that_was_refused_cannot_have_left(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    with ana.courier.playing(post=failing(WrongToken())), pytest.raises(NotToAll) as told:
+        ana.sends(SMALL, ben)
+    assert "On its way: nobody." in str(told.value).replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"caption": "c" * 4097}, CaptionTooLong),
+        ({"caption": "\x1b[2J"}, CaptionActs),
+        ({"caption": "half a \ud83d"}, CaptionActs),
+        ({"caption": "\u202egnp.exe"}, CaptionActs),
+        ({"files": (SMALL,) * 65}, TooManyPictures),
+    ],
+)
+def test_what_no_message_may_be_is_said_before_anything_is_done(
+    friends: Room, fields: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error, match="Nothing was sent"):
+        replace(draft(friends["ana"], "ben"), **fields)
+
+
+def test_the_longest_caption_travels(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    caption = "For you,\n" + "\u00e9" * 4087
+    send_message(replace(draft(ana, "ben", confirmed=("ben",)), caption=caption), ana.device)
+    assert ben.opens_newest().caption == caption
