@@ -12,7 +12,7 @@ from entrenous.model.envelope import (
     WrongToken,
 )
 from entrenous.model.errors import EntrenousError
-from entrenous.model.message import NotToAll, Recall, WaitsInOutbox
+from entrenous.model.message import NotTakenBackYet, NotToAll, Recall, WaitsInOutbox
 from entrenous.send.people import forget_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
@@ -41,7 +41,9 @@ def test_what_was_known_to_be_opened_stays_so(friends: Room, *, again: bool) -> 
     else:
         sent_messages(ana.device)
     with ana.courier.playing(state=GONE, withdraw=GONE):
-        assert sent_messages(ana.device)[0].copies[0].fate == ("taken back" if again else "opened")
+        assert sent_messages(ana.device)[0].copies[0].fate == (
+            "opened, then taken back" if again else "opened"
+        )
         assert recall_message(name, ana.device) == (Recall("ben", opened=True, asked=True),)
 
 
@@ -53,6 +55,28 @@ def test_what_never_arrived_was_not_opened(friends: Room, call: str) -> None:
         ana.sends(SMALL, ben)
     (sent,) = sent_messages(ana.device)
     assert recall_message(sent.message.name, ana.device) == (Recall("ben", opened=False),)
+
+
+def test_what_never_left_is_taken_back_without_its_relay(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    away = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(bring_blob=away, post=away, withdraw=away):
+        with pytest.raises(WaitsInOutbox):
+            ana.sends(SMALL, ben)
+        (sent,) = sent_messages(ana.device)
+        assert recall_message(sent.message.name, ana.device) == (Recall("ben", opened=False),)
+        assert sent_messages(ana.device)[0].copies[0].fate == "taken back"
+    assert ben.received() == 0
+
+
+def test_a_recall_that_a_relay_did_not_hear_says_so(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    away = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(withdraw=away), pytest.raises(NotTakenBackYet, match="ben may still"):
+        recall_message(name, ana.device)
+    assert sent_messages(ana.device)[0].copies[0].fate == "waiting"
+    assert recall_message(name, ana.device) == (Recall("ben", opened=False, asked=True),)
 
 
 def test_who_cannot_be_asked_any_more_is_not_said_to_be_asked(friends: Room) -> None:

@@ -141,6 +141,8 @@ class SealedCopy:
     @property
     def fate(self) -> str:
         """What became of it, in a few words: how it ended, or how far it has come."""
+        if self.state is EnvelopeState.TAKEN_BACK and self.opened:
+            return f"opened, then {self.state.value}"
         if self.state is EnvelopeState.TAKEN_BACK or self.acknowledged:
             return self.state.value
         return self.departure.value
@@ -242,6 +244,13 @@ class TooManyPictures(Refused):
 class ConfirmsNobody(Refused):
     """You confirmed {typed}, but this message goes to {to}. Nothing was sent. Type the name of a
     person it goes to, or choose the other person with --to.
+    """
+
+
+class NotTakenBackYet(Unreachable):
+    """
+    {name} is not taken back from everybody yet: {who} may still open it. {why} Type the same
+    command again.
     """
 
 

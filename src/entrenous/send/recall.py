@@ -11,7 +11,14 @@ from entrenous.model.envelope import EnvelopeState, EnvelopeStatus, NoSuchEnvelo
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import EnvelopeId, RecipientId
 from entrenous.model.letter import RecallNote
-from entrenous.model.message import Departure, Message, NothingToTakeBack, Recall, SealedCopy
+from entrenous.model.message import (
+    Departure,
+    Message,
+    NothingToTakeBack,
+    NotTakenBackYet,
+    Recall,
+    SealedCopy,
+)
 from entrenous.ports import Device
 from entrenous.send.drawers import SEALED, lay
 from entrenous.send.letters import addressee_of, plain_outer, write_letter
@@ -26,22 +33,22 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
     more, and a relay that does not answer keeps no other from taking its copies back.
 
     Raises:
-        UnknownMessage, NothingToTakeBack; RelayUnreachable when one of the copies could not be
-        taken back yet.
+        UnknownMessage, NothingToTakeBack; NotTakenBackYet when a relay that has a copy is away.
     """
     message = device.ledger.find(name)
     copies = sealed_copies(message, device)
     if not copies:
         raise NothingToTakeBack(name=name)
-    taken, problems = list[_Taken](), list[EntrenousError]()
+    taken, problems = list[_Taken](), dict[RecipientId, EntrenousError]()
     for copy in copies:
         try:
             taken.append(_take_back(message, copy, device))
         except EntrenousError as error:
-            problems.append(error)
+            problems[copy.to] = error
     flushed = flush(device)  # notes that can't leave now wait; the copies are taken back already
     if problems:
-        raise problems[0]
+        why = next(iter(problems.values()))
+        raise NotTakenBackYet(name=name, who=" and ".join(problems), why=why) from None
     return tuple(_outcome(one, flushed) for one in taken)
 
 
@@ -63,7 +70,9 @@ def _outcome(one: _Taken, flushed: Flushed) -> Recall:
 def _take_back(message: Message, copy: SealedCopy, device: Device) -> _Taken:
     with device.vault.together():
         drop_postings(copy.envelope, device)
-    status = _withdraw(copy, device)
+    # What was never posted needs no relay to be taken back: it can't leave any more.
+    stayed = copy.departure in (Departure.WAITING, Departure.REFUSED)
+    status = None if stayed else _withdraw(copy, device)
     opened = _was_opened(message, copy, status, device)
     taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK, opened=opened is True)
     with device.vault.together():

@@ -123,3 +123,29 @@ def test_questions_are_asked_beside_the_answer(
     assert run(["case", "erase", case], {}) == 0
     capsys.readouterr()
     assert len(asked) == 3
+
+
+def test_more_can_be_said_about_an_open_case(ask: Ask) -> None:
+    name = str(ask("case", "open", "--adults")["case"])
+    before = {one["route"] for one in ask("law", "routes", name)["routes"]}
+    ask("case", "about", name, "--place", "GB", "--intimate")
+    after_it = {one["route"] for one in ask("law", "routes", name)["routes"]}
+    assert "uk-osa-20a" not in before
+    assert "uk-osa-20a" in after_it
+    ask("case", "about", name, "--place", "US")  # what was said before stays
+    assert {"uk-osa-20a", "us-tida-removal"} <= {
+        one["route"] for one in ask("law", "routes", name)["routes"]
+    }
+
+
+def test_an_address_that_is_none_is_not_written_into_a_notice(ask: Ask, case: str) -> None:
+    ask("case", "add", case, "--url", "not a url", status=2)
+    assert len(ask("case", "show", case)["sightings"]) == 1
+
+
+def test_a_draft_tells_its_number_and_what_to_type_next(
+    ask: Ask, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("case", "show", case)["case"] == case
+    assert run(["case", "notice", case, "--route", "us-tida-removal"], {}) == 0
+    assert f"entrenous case notice {case} --sent 2" in capsys.readouterr().out

@@ -4,6 +4,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -16,11 +17,14 @@ from entrenous.model.verdict import NoSuchTrace, Trace
 from entrenous.ports import Device
 from entrenous.respond.add import add_file, add_sighting, add_statement
 from entrenous.respond.case_file import case_called, cases
+from entrenous.respond.describe import describe_case
 from entrenous.respond.open_case import BEFORE_CAPTURE, open_case
 from entrenous.respond.places import place as read_place
 from entrenous.respond.progress import close_case, erase_case, reopen_case
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+HINT = "For the laws and helpers of your place: entrenous case about {name} --place GB"
 
 
 def join(app: typer.Typer) -> None:
@@ -29,6 +33,7 @@ def join(app: typer.Typer) -> None:
         help="A file about one leak: what was seen, kept, asked.", no_args_is_help=True
     )
     case.command("open")(open_)
+    case.command("about")(about)
     case.command("list")(list_cases)
     case.command("show")(show)
     case.command("add")(add)
@@ -66,12 +71,7 @@ def open_(
     as_json: Json = False,
 ) -> None:
     """Open a case, from a trace or from nothing but what you saw."""
-    situation = Situation(
-        places=tuple(read_place(typed) for typed in place or ()),
-        intimate=intimate,
-        taken_by=TakenBy.ME if taken_by_me else TakenBy.UNSAID,
-        name_must_stay_hidden=hide_my_name,
-    )
+    situation = _situation(place, intimate, taken_by_me=taken_by_me, hide_my_name=hide_my_name)
     with device_of(context) as device:
         if name is not None:
             case = reopen_case(name, device)
@@ -80,9 +80,35 @@ def open_(
             case = open_case(trace, situation, _age(adults=adults, under_18=under_18), device)
         answer_case(case, device, as_json=as_json)
     if not as_json:
+        if not case.situation.places:
+            say(f"  {HINT.format(name=case.name)}")
         say()
         for advice in BEFORE_CAPTURE:
             say(f"  {advice}")
+
+
+def about(
+    context: typer.Context,
+    name: str,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PLACE", help="Where you live, where the platform is: GB, US-CA."),
+    ] = None,
+    intimate: Annotated[
+        bool | None, typer.Option("--intimate/--not-intimate", help="What kind of picture it is.")
+    ] = None,
+    taken_by_me: Annotated[
+        bool, typer.Option("--taken-by-me", help="You took the picture.")
+    ] = False,
+    hide_my_name: Annotated[
+        bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say more about what a case is about; the choice of routes turns on it."""
+    more = _situation(place, intimate, taken_by_me=taken_by_me, hide_my_name=hide_my_name)
+    with device_of(context) as device:
+        answer_case(describe_case(name, more, device), device, as_json=as_json)
 
 
 def list_cases(context: typer.Context, as_json: Json = False) -> None:
@@ -128,6 +154,8 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add where you saw it, a file you keep, or a statement. The address is not opened."""
+    if url and urlsplit(url).scheme not in {"http", "https"}:
+        raise typer.BadParameter("--url begins with http:// or https://; say others with --chat")
     if file is None and not (url or chat or statement):
         raise typer.BadParameter("give a file, --url, --chat or --statement")
     data = None if file is None else read_file(file)
@@ -169,6 +197,17 @@ def _trace(number: int, device: Device) -> Trace:
         if trace.number == number:
             return trace
     raise NoSuchTrace(number=number)
+
+
+def _situation(
+    place: list[str] | None, intimate: bool | None, *, taken_by_me: bool, hide_my_name: bool
+) -> Situation:
+    return Situation(
+        places=tuple(read_place(typed) for typed in place or ()),
+        intimate=intimate,
+        taken_by=TakenBy.ME if taken_by_me else TakenBy.UNSAID,
+        name_must_stay_hidden=hide_my_name,
+    )
 
 
 def _age(*, adults: bool, under_18: bool) -> AgeAnswer:

@@ -75,6 +75,8 @@ def _draft(context: typer.Context, name: str, route: str, *, as_json: bool) -> N
         put_json({"schema": "entrenous/notice/1", "case": name, **_shown(drafted)})
     else:
         say(preview(drafted, today))
+        next_command = f"entrenous case notice {name} --sent {drafted.number}"
+        say(f"This is notice {drafted.number}. Once you have sent it: {next_command}")
 
 
 def _shown(drafted: Notice) -> dict[str, object]:

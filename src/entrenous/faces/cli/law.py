@@ -45,6 +45,8 @@ def routes(
         say(f"    {one.route.cited()}")
         for note in one.notes:
             say(f"    {note}")
+    if not case.situation.places:
+        say(f"For the laws and helpers of your place: entrenous case about {case.name} --place GB")
     for line in help_lines(case.situation.places):
         say(f"  People who help: {shown(line, today)}")
 

@@ -60,8 +60,9 @@ def protect(
     if file is None or gate is None:
         raise typer.BadParameter("give a picture and --gate URL")
     data = read_file(file)
-    hint(BETRAYS)
     adult = not under_18 and _adults()
+    if adult:
+        hint(BETRAYS)
     with device_of(context) as device, bank_client(gate) as client:
         protection = protect_picture(
             device.read_picture(data),

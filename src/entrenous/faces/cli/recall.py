@@ -29,7 +29,9 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
     with device_of(context) as device:
         recalls = recall_message(message, device)
     if as_json:
-        copies = [{"to": one.to, "opened_before": one.opened} for one in recalls]
+        copies = [
+            {"to": one.to, "opened_before": one.opened, "asked": one.asked} for one in recalls
+        ]
         put_json({"schema": "entrenous/recall/1", "message": message, "copies": copies})
         return
     for one in recalls:

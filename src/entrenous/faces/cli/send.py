@@ -45,7 +45,10 @@ def send(
     days: Annotated[
         int, typer.Option(min=1, max=30, metavar="DAYS", help="Until when it can be opened.")
     ] = DAYS_TO_OPEN,
-    once: Annotated[bool, typer.Option("--once", help="The key is given out once.")] = False,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="The key is given out once."),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Only send what still waits here.")
     ] = False,
