@@ -12,7 +12,15 @@ from entrenous.model.envelope import (
     WrongToken,
 )
 from entrenous.model.errors import EntrenousError
-from entrenous.model.message import NotTakenBackYet, NotToAll, Recall, WaitsInOutbox
+from entrenous.model.message import (
+    NotTakenBackYet,
+    NotToAll,
+    Recall,
+    SentByYou,
+    SentToYou,
+    WaitsInOutbox,
+)
+from entrenous.send.open import open_message
 from entrenous.send.people import forget_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
@@ -128,3 +136,13 @@ def test_looking_at_what_was_sent_sends_nothing(friends: Room) -> None:
 
     with ana.courier.playing(post=never, bring_blob=never):
         assert sent_messages(ana.device)[0].copies[0].fate == "not sent yet"
+
+
+def test_what_was_received_is_its_senders_to_take_back(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    assert ben.received() == 1
+    with pytest.raises(SentToYou):
+        recall_message(name, ben.device)
+    with pytest.raises(SentByYou):
+        open_message(name, ana.device)

@@ -198,6 +198,19 @@ class UnknownMessage(NotFound):
     """
 
 
+class SentByYou(Refused):
+    """
+    You sent {name} yourself, so there is nothing to open here. See what became of it: entrenous
+    sent. To take it back: entrenous recall {name}
+    """
+
+
+class SentToYou(Refused):
+    """
+    You received {name}; only the person who sent it can take it back. Nothing was changed.
+    """
+
+
 class GuardSaysStop(Refused):
     """Please look again before this goes out: {reasons}. Nothing was sent. If that is who you
     mean, type the name: {names}

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.model.ids import MessageName
-from entrenous.model.message import InboxState, Received, UnknownMessage
+from entrenous.model.message import InboxState, Received, SentByYou, UnknownMessage
 from entrenous.ports import Device
 from entrenous.send.drawers import INBOX, inbox_key, lay, take_all
 
@@ -26,11 +26,13 @@ def find_received(name: str, device: Device) -> Received:
     """The received message of that name.
 
     Raises:
-        UnknownMessage: there is none.
+        SentByYou, UnknownMessage: there is none.
     """
     for received in received_messages(device):
         if received.name == name:
             return received
+    if any(message.name == name for message in device.ledger.messages()):
+        raise SentByYou(name=name)
     raise UnknownMessage(name=name)
 
 

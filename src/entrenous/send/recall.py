@@ -18,9 +18,11 @@ from entrenous.model.message import (
     NotTakenBackYet,
     Recall,
     SealedCopy,
+    SentToYou,
 )
 from entrenous.ports import Device
 from entrenous.send.drawers import SEALED, lay
+from entrenous.send.inbox import inbox_names
 from entrenous.send.letters import addressee_of, plain_outer, write_letter
 from entrenous.send.outbox import NOT_NOW, Flushed, drop_postings, flush
 from entrenous.send.status import sealed_copies
@@ -33,8 +35,11 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
     more, and a relay that does not answer keeps no other from taking its copies back.
 
     Raises:
-        UnknownMessage, NothingToTakeBack; NotTakenBackYet when a relay that has a copy is away.
+        UnknownMessage, SentToYou, NothingToTakeBack; NotTakenBackYet when a relay that has a copy
+        is away.
     """
+    if name in inbox_names(device):
+        raise SentToYou(name=name)
     message = device.ledger.find(name)
     copies = sealed_copies(message, device)
     if not copies:

@@ -50,11 +50,15 @@ def add(
 ) -> None:
     """Add somebody by the invite link they gave you; what an invite adds is verified."""
     with device_of(context) as device:
+        before = {one.person.id: one.name for one in contacts(device)}
         contact = add_person(link, name, device)
     if as_json:
         put_json({"schema": "entrenous/person/1", **_shown(contact)})
         return
     say(f"{contact.name} is added, and the keys are the ones the invite names.")
+    called = before.get(contact.person.id, contact.name)
+    if called != contact.name:
+        say(f"You had called this person {called}; from now on it is {contact.name}.")
     say(f"next: entrenous send PHOTO --to {contact.name}")
 
 
