@@ -135,8 +135,8 @@ class _Silent:
     def stamp(self, manifest: bytes) -> Stamp:  # noqa: ARG002 -- the port's shape
         raise AuthorityUnreachable(url="http://stamps.test")
 
-    def check(self, stamp: Stamp, manifest: bytes) -> None:
-        raise NotImplementedError
+    def check(self, stamp: Stamp, manifest: bytes) -> None:  # noqa: ARG002 -- the port's shape
+        raise AuthorityUnreachable(url="http://stamps.test")
 
 
 def test_a_silent_authority_changes_nothing(room: Room, case: Case) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import typer
 
 from entrenous.faces.cli.case_notice import notice
-from entrenous.faces.cli.case_words import answer_case, case_json
+from entrenous.faces.cli.case_words import answer_case, case_json, how_to_name_a_place
 from entrenous.faces.cli.device import device_of
 from entrenous.faces.cli.output import in_utc, put_json, read_file, say
 from entrenous.model.case import AgeAnswer, Reach, Sighting, Situation, TakenBy
@@ -23,8 +23,17 @@ from entrenous.respond.places import place as read_place
 from entrenous.respond.progress import close_case, erase_case, reopen_case
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
-
-HINT = "For the laws and helpers of your place: entrenous case about {name} --place GB"
+Places = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PLACE", help="Where you live, where the platform is: GB, US-CA."),
+]
+Intimate = Annotated[
+    bool | None, typer.Option("--intimate/--not-intimate", help="What kind of picture it is.")
+]
+TakenByMe = Annotated[bool, typer.Option("--taken-by-me", help="You took the picture.")]
+HideMyName = Annotated[
+    bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
+]
 
 
 def join(app: typer.Typer) -> None:
@@ -49,25 +58,16 @@ def open_(
     from_trace: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="Number of a trace.")
     ] = None,
-    place: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PLACE", help="Where you live, where the platform is: GB, US-CA."),
-    ] = None,
+    place: Places = None,
     adults: Annotated[
         bool, typer.Option("--adults", help="Everybody in the picture was 18 or older.")
     ] = False,
     under_18: Annotated[
         bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
     ] = False,
-    intimate: Annotated[
-        bool | None, typer.Option("--intimate/--not-intimate", help="What kind of picture it is.")
-    ] = None,
-    taken_by_me: Annotated[
-        bool, typer.Option("--taken-by-me", help="You took the picture.")
-    ] = False,
-    hide_my_name: Annotated[
-        bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
-    ] = False,
+    intimate: Intimate = None,
+    taken_by_me: TakenByMe = False,
+    hide_my_name: HideMyName = False,
     as_json: Json = False,
 ) -> None:
     """Open a case, from a trace or from nothing but what you saw."""
@@ -81,7 +81,7 @@ def open_(
         answer_case(case, device, as_json=as_json)
     if not as_json:
         if not case.situation.places:
-            say(f"  {HINT.format(name=case.name)}")
+            say(f"  {how_to_name_a_place(case)}")
         say()
         for advice in BEFORE_CAPTURE:
             say(f"  {advice}")
@@ -90,19 +90,10 @@ def open_(
 def about(
     context: typer.Context,
     name: str,
-    place: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PLACE", help="Where you live, where the platform is: GB, US-CA."),
-    ] = None,
-    intimate: Annotated[
-        bool | None, typer.Option("--intimate/--not-intimate", help="What kind of picture it is.")
-    ] = None,
-    taken_by_me: Annotated[
-        bool, typer.Option("--taken-by-me", help="You took the picture.")
-    ] = False,
-    hide_my_name: Annotated[
-        bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
-    ] = False,
+    place: Places = None,
+    intimate: Intimate = None,
+    taken_by_me: TakenByMe = False,
+    hide_my_name: HideMyName = False,
     as_json: Json = False,
 ) -> None:
     """Say more about what a case is about; the choice of routes turns on it."""

@@ -76,3 +76,8 @@ def _deadline(clock: Deadline) -> dict[str, object]:
         "source": clock.source,
         "read_on": clock.read_on.isoformat(),
     }
+
+
+def how_to_name_a_place(case: Case) -> str:
+    """Laws and helpers depend on the place, and a case can be opened without one."""
+    return f"For the laws and helpers of your place: entrenous case about {case.name} --place GB"

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from entrenous.faces.cli.case_words import how_to_name_a_place
 from entrenous.faces.cli.device import device_of
 from entrenous.faces.cli.output import put_json, say
 from entrenous.model.route import Ranked
@@ -46,7 +47,7 @@ def routes(
         for note in one.notes:
             say(f"    {note}")
     if not case.situation.places:
-        say(f"For the laws and helpers of your place: entrenous case about {case.name} --place GB")
+        say(how_to_name_a_place(case))
     for line in help_lines(case.situation.places):
         say(f"  People who help: {shown(line, today)}")
 
