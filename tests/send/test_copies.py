@@ -16,7 +16,8 @@ from entrenous.model.ids import BlobId, RecipientId
 from entrenous.model.message import Copy
 from entrenous.model.picture import NotAPicture, TooSmallToMark
 from entrenous.model.secret import Secret
-from entrenous.send.copies import new_seed, prepare_original, remember, write_copy
+from entrenous.send.copies import new_seed, prepare_original, write_copy
+from entrenous.send.remember import remember
 from entrenous.send.send import send_message
 from tests.send.room import SMALL, Room
 from tests.send.test_guard import draft

@@ -6,7 +6,7 @@ not an error, and clears nobody.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -47,19 +47,39 @@ class Warp:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Which part of a sent clip or sound a found one shows.
+
+    The found one starts at ``start_s`` of the sent one and shows ``length_s`` seconds of it;
+    ``speed`` is 1.02 when it plays 2 % faster. A single
+    frame has a length of 0.
+    """
+
+    start_s: float
+    length_s: float
+    speed: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.length_s < 0.0 or self.speed <= 0.0:
+            raise ValueError("a span has a length and a speed")
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """An answer to "whose copy is this?".
 
     ``named`` runs from most to least likely and is empty when ``finding`` is ``NOBODY``.
     ``chance`` maps every compared recipient to the probability, in [0, 1], that the best of as
     many innocent copies as were compared would score as high: small means that this copy stands
-    out. ``score`` is in standard deviations of an innocent copy's score.
+    out. ``score`` is in standard deviations of an innocent copy's score. ``likelihood_ratio`` says
+    how many times better "this copy" explains the evidence than "an innocent copy" does.
     """
 
     finding: Finding
     named: tuple[RecipientId, ...]
     chance: Mapping[RecipientId, float]
     score: Mapping[RecipientId, float]
+    likelihood_ratio: Mapping[RecipientId, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +87,7 @@ class Trace:
     """A verdict about one found file, kept so that a case can be opened from it.
 
     ``message`` and ``warp`` are None when the file resembles no picture that was sent from here.
+    ``span`` is there when a clip or a sound was found, or a frame of a sent clip.
     """
 
     number: int
@@ -75,6 +96,7 @@ class Trace:
     verdict: Verdict
     message: MessageName | None = None
     warp: Warp | None = None
+    span: Span | None = None
 
 
 class NoSuchTrace(NotFound):

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from entrenous.craft.crypto.derive import stream
-from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.mark.code import dither_bytes, stream_bytes
 from entrenous.craft.mark.embed import embed
 from entrenous.craft.mark.prepare import Prepared, prepare
 from entrenous.craft.media.resize import resize
 from entrenous.craft.media.write import write_picture
-from entrenous.model.ids import BlobId
-from entrenous.model.message import Copy, SentPicture
 from entrenous.model.picture import Picture
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
@@ -56,14 +53,3 @@ def write_copy(original: Original, seed: Secret) -> bytes:
         stream(original.dither, DITHER_CONTEXT, dither_bytes(width_px, height_px)),
     )
     return write_picture(original.picture, marked)
-
-
-def remember(original: Original, kept: BlobId, copies: tuple[Copy, ...]) -> SentPicture:
-    """What the ledger keeps of one picture; ``kept`` is its source file in the vault."""
-    return SentPicture(
-        original=kept,
-        fingerprint=fingerprint(original.picture),
-        dither=original.dither,
-        copies=copies,
-        size_px=original.size_px,
-    )

@@ -8,8 +8,9 @@ from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.message import Copy, Message, SentPicture
 from entrenous.ports import Device
-from entrenous.send.copies import Original, new_seed, prepare_original, remember, write_copy
+from entrenous.send.copies import Original, new_seed, prepare_original, write_copy
 from entrenous.send.naming import new_name
+from entrenous.send.remember import remember
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from entrenous.model.message import (
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.call_off import call_off
-from entrenous.send.copies import Original, new_seed, prepare_original, remember, write_copy
+from entrenous.send.copies import Original, new_seed, prepare_original, write_copy
 from entrenous.send.drawers import SEALED, lay, take_all
 from entrenous.send.guard import insist
 from entrenous.send.letters import Addressee, addressees, write_letter
@@ -32,6 +32,7 @@ from entrenous.send.moment import this_second
 from entrenous.send.naming import new_name
 from entrenous.send.outbox import Flushed, flush
 from entrenous.send.people import contact_named
+from entrenous.send.remember import remember
 from entrenous.send.seal_content import Sealed, Sending, seal_content
 from entrenous.send.sessions import have_session
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from entrenous.model.medium import Medium
 from entrenous.model.picture import NotAPicture, PictureFormat
 
 _STARTS: Final = (
@@ -15,6 +16,32 @@ _STARTS: Final = (
 )
 _AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"})
+# Sounds, by their first bytes: RFC 3533 (Ogg), RFC 4867 (AMR), RFC 9639 (FLAC), ID3v2
+_SOUND_STARTS: Final = (b"OggS", b"#!AMR", b"fLaC", b"ID3")
+_SOUND_BRANDS: Final = frozenset({b"M4A ", b"M4B "})
+_EBML: Final = b"\x1aE\xdf\xa3"  # Matroska and WebM, RFC 8794
+
+
+def medium_of(untrusted_data: bytes) -> Medium:
+    """What these bytes are to be opened as; what announces nothing else is tried as a picture.
+
+    MP4, MOV and WebM may hold sound alone: they count as clips, and who finds no frames inside
+    opens them as sound.
+    """
+    start = untrusted_data[:12]
+    if start.startswith(_SOUND_STARTS) or (start[:4] == b"RIFF" and start[8:] == b"WAVE"):
+        return Medium.SOUND
+    if start[:1] == b"\xff" and len(start) > 1 and start[1] & 0xE0 == 0xE0:
+        return Medium.SOUND  # the frame sync of MPEG audio and of ADTS
+    if start.startswith(_EBML) or (start[:4] == b"RIFF" and start[8:] == b"AVI "):
+        return Medium.CLIP
+    brands = _brands(untrusted_data)
+    if brands & _SOUND_BRANDS:
+        return Medium.SOUND
+    if start[4:8] in (b"moov", b"mdat", b"wide", b"free"):
+        return Medium.CLIP  # QuickTime files older than the ftyp box
+    still = brands & (_AVIF_BRANDS | _HEIC_BRANDS)
+    return Medium.CLIP if brands and not still else Medium.PICTURE
 
 
 def kind_of(untrusted_data: bytes) -> PictureFormat:
