@@ -14,6 +14,11 @@ ALPHA: Final = 1e-6  # accepted chance of naming any innocent copy; docs/decisio
 SEED_BYTES: Final = 32
 COPY_CONTEXT: Final = b"entrenous/1 mark copy"  # key stream of one copy's chips; spec/mark.md
 DITHER_CONTEXT: Final = b"entrenous/1 mark dither"  # key stream of a message's shared dither
+CLIP_CONTEXT: Final = b"entrenous/1 mark clip"  # of one copy's chips at a node; spec/clip.md
+SOUND_CONTEXT: Final = b"entrenous/1 mark sound"  # of one copy of a sound; spec/sound.md
+PILOT_CONTEXT: Final = b"entrenous/1 mark pilot"  # of the chips at a node that all copies share
+LABEL_CHARS_MAX: Final = 200  # what a sender calls one recipient of a marked copy
+LABELS_MAX: Final = 10_000  # recipients of one marked picture
 
 # --- stop: docs/spec/gate.md -------------------------------------------------------------------
 PDQ_RADIUS: Final = 31  # Meta's recommended match distance, in bits

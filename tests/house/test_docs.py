@@ -133,7 +133,8 @@ def _why(typed: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "typed", ["teleport", "case fly", "trace a b", "send a --too b", "mark a --out", "learn a b"]
+    "typed",
+    ["teleport", "case fly", "trace a --too b", "send a --too b", "mark a --out", "learn a b"],
 )
 def test_what_cannot_be_typed_is_found(typed: str) -> None:
     assert wrong_with(typed.split())

@@ -6,29 +6,38 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+import skimage.data
 
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
+from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import BlobId, MessageId, MessageName, RecipientId
 from entrenous.model.message import Copy, Message, SentPicture, UnknownMessage
+from entrenous.model.picture import Encoding, Picture, PictureFormat
 from entrenous.model.secret import Secret
 from entrenous.model.verdict import Finding, Trace, Verdict
-from entrenous.ports import Ledger
+from entrenous.ports import Ledger, Vault
 
 KEY = Secret(bytes(32))
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(params=["memory", "sqlcipher"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+def vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
     if request.param == "memory":
-        yield VaultLedger(MemoryVault())
+        yield MemoryVault()
         return
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        yield VaultLedger(vault)
+        yield vault
+
+
+@pytest.fixture
+def ledger(vault: Vault) -> Ledger:
+    return VaultLedger(vault)
 
 
 def sent(number: int, *pictures: SentPicture, after: timedelta = timedelta()) -> Message:
@@ -86,15 +95,107 @@ def test_a_message_is_found_by_its_name_only(ledger: Ledger) -> None:
             ledger.find(wrong)
 
 
-def test_every_picture_is_near_and_the_nearest_comes_first(ledger: Ledger) -> None:
-    far, both = sent(1, picture(200)), sent(2, picture(90), picture(10))
-    for message in (far, both):
+def photo_of(name: str) -> Picture:
+    pixels = np.asarray(getattr(skimage.data, name)())[:300, :300]
+    height, width, _ = pixels.shape
+    return Picture(width, height, pixels.tobytes(), Encoding(PictureFormat.PNG))
+
+
+def piece_of(whole: Picture) -> Picture:
+    """Less than half of it, flipped left to right."""
+    pixels = np.ascontiguousarray(np.asarray(whole)[60:260, 80:290][:, ::-1])
+    return Picture(210, 200, pixels.tobytes(), Encoding(PictureFormat.PNG))
+
+
+NAMES = ("astronaut", "coffee", "cat")
+
+
+def learnt(ledger: Ledger) -> list[Message]:
+    """Three messages, of a photograph each."""
+    messages = [sent(number, picture(number)) for number in range(3)]
+    for message, name in zip(messages, NAMES, strict=True):
         ledger.record(message)
-    near = ledger.near(picture(12).fingerprint)
-    assert [pair[1].fingerprint for pair in near] == [
-        picture(ones).fingerprint for ones in (10, 90, 200)
-    ]
-    assert [pair[0] for pair in near] == [both, both, far]
+        ledger.learn(message.id, 0, photo_of(name))
+    return messages
+
+
+def test_a_piece_of_a_learnt_picture_is_nearest_to_it(ledger: Ledger) -> None:
+    messages = learnt(ledger)
+    assert ledger.unlearnt() == ()
+    for message, name in zip(messages, NAMES, strict=True):
+        first, *others = ledger.near(piece_of(photo_of(name)))
+        assert (first.message, first.place) == (message.id, 0)
+        assert first.likely
+        assert not any(one.likely for one in others)
+        assert {one.message for one in others} == {m.id for m in messages} - {message.id}
+
+
+def test_a_picture_that_was_sent_twice_is_one_look_in_two_messages(ledger: Ledger) -> None:
+    learnt(ledger)
+    again = sent(9, picture(3), picture(4))
+    ledger.record(again)
+    ledger.learn(again.id, 1, photo_of("coffee"))
+    first, second, *others = ledger.near(photo_of("coffee"))
+    assert first.look == second.look
+    assert {(first.message, first.place), (second.message, second.place)} == {
+        (sent(1).id, 0),
+        (again.id, 1),
+    }
+    assert first.look not in {one.look for one in others}
+
+
+def test_what_was_learnt_is_forgotten_with_its_message(ledger: Ledger) -> None:
+    _, coffee, _ = learnt(ledger)
+    ledger.forget(coffee.id)
+    assert coffee.id not in {one.message for one in ledger.near(photo_of("coffee"))}
+    ledger.record(coffee)
+    assert ledger.unlearnt() == ((coffee.id, 0),)
+
+
+def test_pictures_that_were_never_learnt_are_near_by_their_fingerprints(ledger: Ledger) -> None:
+    """Messages from before looks were kept; and a turned picture has the same fingerprint."""
+    found = photo_of("astronaut")
+    turned = Picture(300, 300, np.rot90(np.asarray(found)).tobytes(), found.encoding)
+    near = replace(picture(3), fingerprint=fingerprint(found))
+    ledger.record(sent(1, picture(128), near))
+    (place, far_place) = ledger.unlearnt()[::-1]
+    assert (place, far_place) == ((sent(1).id, 1), (sent(1).id, 0))
+    for one in (found, turned):
+        first, far = ledger.near(one)
+        assert (first.place, first.learnt, first.likely) == (1, False, True)
+        assert (far.place, far.learnt, far.likely) == (0, False, False)
+        assert first.look != far.look
+
+
+def test_with_nothing_sent_nothing_is_near(ledger: Ledger) -> None:
+    assert ledger.near(photo_of("cat")) == ()
+
+
+def test_a_damaged_look_costs_no_more_than_itself_and_is_learnt_anew(vault: Vault) -> None:
+    ledger = VaultLedger(vault)
+    _, coffee, _ = learnt(ledger)
+    ledger.record(replace(coffee, pictures=(picture(1), picture(2))))
+    ledger.learn(coffee.id, 1, photo_of("cat"))
+    key = vault.keys("looks", coffee.id.hex())[0]
+    vault.put("looks", key, (vault.get("looks", key) or b"")[:-3])
+    again = VaultLedger(vault)
+    assert again.unlearnt() == ((coffee.id, 0),)
+    assert {one.message for one in again.near(photo_of("cat"))[:2]} == {sent(2).id, coffee.id}
+    again.learn(coffee.id, 0, photo_of("coffee"))
+    assert again.near(piece_of(photo_of("coffee")))[0].message == coffee.id
+
+
+def test_one_message_is_read_with_the_copies_that_were_added(ledger: Ledger) -> None:
+    for number in (1, 2):
+        ledger.record(sent(number))
+    more = Copy(RecipientId("caro"), Secret(b"t" * 32), b"i" * 32)
+    ledger.add_copies(sent(1).id, 0, 1, (more,))
+    whole = ledger.read(sent(1).id)
+    assert [copy.to for copy in whole.pictures[0].copies] == ["ben", "caro"]
+    assert ledger.find("1-lunar-otter") == whole
+    assert ledger.read(sent(2).id) == sent(2)
+    with pytest.raises(UnknownMessage):
+        ledger.read(sent(3).id)
 
 
 def test_traces_come_back_whole_and_oldest_first_beyond_nine(ledger: Ledger) -> None:

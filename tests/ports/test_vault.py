@@ -80,6 +80,16 @@ def test_a_drawers_records_come_sorted_by_key_as_they_were_when_asked(vault: Vau
     assert list(items) == [(key, key.encode()) for key in sorted(keys)]
 
 
+def test_keys_come_sorted_and_only_those_that_begin_so(vault: Vault) -> None:
+    keys = ["ab 2", "ab 1", "a", "abc", "b", "ab\U0010ffff", "aB 1", ""]
+    for key in keys:
+        vault.put("drawer", key, b"")
+    vault.put("other", "ab 3", b"")
+    assert vault.keys("drawer") == tuple(sorted(keys))
+    assert vault.keys("drawer", "ab ") == ("ab 1", "ab 2")
+    assert vault.keys("drawer", "x") == ()
+
+
 def test_together_is_all_or_nothing(vault: Vault) -> None:
     def fails() -> None:
         with vault.together():

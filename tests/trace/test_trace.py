@@ -3,40 +3,18 @@
 import io
 from collections.abc import Callable
 
-import numpy as np
 import pytest
-import skimage.data
 from PIL import Image, ImageOps
 
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
-from entrenous.craft.media.picture import read_picture
 from entrenous.model.ids import RecipientId
 from entrenous.model.verdict import Finding, NothingToWeigh
 from entrenous.ports import Device
-from entrenous.send.mark import mark_copies
+from entrenous.send.mark.picture import mark_copies
 from entrenous.spec import ALPHA
 from entrenous.trace.trace import trace_picture
-from tests.village.relay import village_relay
-from tests.village.world import RELAY, LoadedDice, WoundClock
+from tests.trace.room import as_jpeg, offline_device, photo_of
 
 PEOPLE = ("ben", "caro", "dina")
-
-
-def offline_device() -> Device:
-    clock, dice, vault = WoundClock(), LoadedDice("ana"), MemoryVault()
-    courier = village_relay(RELAY, clock, LoadedDice("relay"))[1]
-    return Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
-
-
-def as_jpeg(picture: Image.Image, quality: int = 90) -> bytes:
-    file = io.BytesIO()
-    picture.convert("RGB").save(file, "JPEG", quality=quality)
-    return file.getvalue()
-
-
-def photo_of(name: str) -> Image.Image:
-    return Image.fromarray(np.asarray(getattr(skimage.data, name)()))
 
 
 def crop(picture: Image.Image) -> Image.Image:

@@ -85,7 +85,8 @@ class SentPicture:
     """One picture of a message: where its original is kept, and every copy that was made of it.
 
     ``original`` names the source file in the vault; ``size_px`` the longest side it was reduced to
-    before marking (None: not reduced); ``dither`` the secret that all copies of it share.
+    before marking (None: not reduced); ``dither`` the secret that all copies of it share;
+    ``finer`` how many steps finer than the original's own encoding they are written.
     """
 
     original: BlobId
@@ -93,6 +94,39 @@ class SentPicture:
     dither: Secret
     copies: tuple[Copy, ...]
     size_px: int | None = None
+    finer: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SentClip:
+    """One clip of a message: where its original is kept, and every copy that was made of it.
+
+    ``original`` names the source file in the vault, ``survey`` what was measured of it once
+    (:class:`.clip.Survey`); ``dither`` is the secret that all copies of it share. Sides are those
+    of its upright frames.
+    """
+
+    original: BlobId
+    survey: BlobId
+    dither: Secret
+    copies: tuple[Copy, ...]
+    width_px: int
+    height_px: int
+    length_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SentSound:
+    """One sound of a message: where its original is kept, and every copy that was made of it.
+
+    ``original`` names the source file in the vault, ``contour`` what finds it again
+    (docs/spec/sound.md, section 5).
+    """
+
+    original: BlobId
+    contour: BlobId
+    length_s: float
+    copies: tuple[Copy, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +139,8 @@ class Message:
     pictures: tuple[SentPicture, ...]
     caption: str | None = None
     expires_at: datetime | None = None
+    clips: tuple[SentClip, ...] = ()
+    sounds: tuple[SentSound, ...] = ()
 
 
 class Departure(StrEnum):
@@ -245,6 +281,16 @@ class StoppedWhileSending(EntrenousError):
     """
 
     family = "interrupted"  # none of the five: nothing failed, a person stopped it
+
+
+class StoppedWhileMarking(EntrenousError):
+    """
+    Stopped after {count} of {total} copies. Those are whole, and each is in your vault as whose it
+    is: a leak of one can be traced. To begin anew, type the same command again; these stay as they
+    are.
+    """
+
+    family = "interrupted"
 
 
 class TooManyPictures(Refused):

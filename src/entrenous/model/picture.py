@@ -105,6 +105,12 @@ class Picture:
         return self.width_px * self.height_px
 
 
+class EmptyFolder(NotFound):
+    """
+    There is no file in {path}, so there was nothing to trace. Name a file, or another folder.
+    """
+
+
 class NoSuchFile(NotFound):
     """
     There is no file at {path}. Check the spelling, or drag the file onto the terminal window to
@@ -173,4 +179,11 @@ class TooSmallToMark(Refused):
     """
     This picture is {width_px} x {height_px} pixels: too small to carry a hidden mark. Send a
     version with at least {limit_px} pixels on its shorter side.
+    """
+
+
+class OnlyPicturesHaveASize(Refused):
+    """
+    --size makes a picture smaller, and this file is a clip or a sound: those are marked as they
+    are. Nothing was marked. Leave --size out.
     """

@@ -27,8 +27,10 @@ class Warp:
     """How a found picture lies on the sent one.
 
     ``homography`` maps homogeneous pixel-centre coordinates of the sent picture to those of the
-    found one, row by row, 9 numbers. ``kept`` is the share of the sent picture's area that is
-    still visible, in [0, 1]; ``turned_deg`` is the turn of the found picture, counter-clockwise,
+    found one, row by row, 9 numbers; ``bent_px`` is how far, in pixels of the found one, a lens, a
+    wave or curled paper takes a place away from there at the most. ``kept`` is the share of the
+    sent picture's area that is still visible, in [0, 1]; ``turned_deg`` is the turn of the
+    found picture, counter-clockwise,
     in (-180, 180]; ``mirrored`` is true when it was flipped left to right; ``scale`` is found
     pixels per sent pixel.
     """
@@ -38,6 +40,7 @@ class Warp:
     turned_deg: float
     mirrored: bool
     scale: float
+    bent_px: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.homography) != 9:
@@ -83,11 +86,23 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What a trace says of one further message: a verdict on its copies, and how the leak lies."""
+
+    message: MessageName
+    verdict: Verdict
+    warp: Warp
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """A verdict about one found file, kept so that a case can be opened from it.
 
     ``message`` and ``warp`` are None when the file resembles no picture that was sent from here.
-    ``span`` is there when a clip or a sound was found, or a frame of a sent clip.
+    ``span`` is there when a clip or a sound was found, or a frame of a sent clip. ``compared`` is
+    the number of copies that the chances count; 0 in traces that are older than this field.
+    ``others``
+    are further messages of which copies are named: a collage, or copies of two messages merged.
     """
 
     number: int
@@ -97,6 +112,8 @@ class Trace:
     message: MessageName | None = None
     warp: Warp | None = None
     span: Span | None = None
+    compared: int = 0
+    others: tuple[Part, ...] = ()
 
 
 class NoSuchTrace(NotFound):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from entrenous.model.bank import ClaimRequest, ClaimStatus
+from entrenous.model.candidate import Candidate
+from entrenous.model.clip import Clip, Cut
 from entrenous.model.envelope import (
     BlobDeposit,
     Envelope,
@@ -15,11 +17,11 @@ from entrenous.model.envelope import (
     SendToken,
     Waiting,
 )
-from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import BlobId, ClaimId, DeviceId, EnvelopeId, MailboxId, MessageId
-from entrenous.model.message import Message, SentPicture
-from entrenous.model.picture import Picture
+from entrenous.model.message import Copy, Message
+from entrenous.model.picture import DecoderDidNotStart, Picture
 from entrenous.model.secret import Secret
+from entrenous.model.sound import Sound
 from entrenous.model.verdict import Trace
 from entrenous.ports.world import Clock, Dice
 
@@ -43,6 +45,10 @@ class Vault(Protocol):
 
     def items(self, drawer: str) -> Iterator[tuple[str, bytes]]:
         """Every record of a drawer, sorted by key."""
+        ...
+
+    def keys(self, drawer: str, start: str = "") -> tuple[str, ...]:
+        """The sorted keys of a drawer that begin so; no record is read."""
         ...
 
     def together(self) -> AbstractContextManager[None]:
@@ -69,6 +75,14 @@ class Ledger(Protocol):
         """Store a message, or replace what is stored under its id."""
         ...
 
+    def add_copies(
+        self, message: MessageId, place: int, start: int, copies: tuple[Copy, ...]
+    ) -> None:
+        """Add copies to picture number ``place`` of a recorded message, which has ``start`` of them
+        so far; those that were added at the same ``start`` before are replaced.
+        """
+        ...
+
     def forget(self, message: MessageId) -> None:
         """Remove a message of which no copy has left; it need not exist."""
         ...
@@ -81,8 +95,22 @@ class Ledger(Protocol):
         """The message of that name; raises UnknownMessage."""
         ...
 
-    def near(self, found: Fingerprint) -> tuple[tuple[Message, SentPicture], ...]:
-        """Sent pictures to compare a found one with, the likeliest first."""
+    def read(self, message: MessageId) -> Message:
+        """One message; raises UnknownMessage."""
+        ...
+
+    def learn(self, message: MessageId, place: int, picture: Picture) -> None:
+        """Keep what picture number ``place`` of a recorded message looks like, for ``near``."""
+        ...
+
+    def near(self, found: Picture) -> tuple[Candidate, ...]:
+        """Sent pictures to compare a found one with, the likeliest first; those whose looks were
+        never learnt come last, by their fingerprints.
+        """
+        ...
+
+    def unlearnt(self) -> tuple[tuple[MessageId, int], ...]:
+        """Sent pictures whose looks are not known: their message, and their place in it."""
         ...
 
     def note(self, trace: Trace) -> None:
@@ -202,11 +230,23 @@ class BankClient(Protocol):
         ...
 
 
+def no_clips(_untrusted_data: bytes, _cut: Cut) -> AbstractContextManager[Clip]:
+    """Of a device that was given no way to open clips."""
+    raise DecoderDidNotStart
+
+
+def no_sounds(_untrusted_data: bytes) -> Sound:
+    """Of a device that was given no way to open sounds."""
+    raise DecoderDidNotStart
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """All that a use case on somebody's own device may touch.
 
-    ``read_picture`` decodes what a stranger may have made (in a jailed child, outside of tests).
+    ``read_picture`` decodes what a stranger may have made (in a jailed child, outside of tests);
+    ``read_clip`` likewise, frame by frame, as long as its context is open; ``read_sound`` likewise,
+    the sound of a clip too.
     """
 
     clock: Clock
@@ -215,3 +255,5 @@ class Device:
     ledger: Ledger
     courier: Courier
     read_picture: Callable[[bytes], Picture]
+    read_clip: Callable[[bytes, Cut], AbstractContextManager[Clip]] = no_clips
+    read_sound: Callable[[bytes], Sound] = no_sounds

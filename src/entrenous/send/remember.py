@@ -1,8 +1,11 @@
 """What the ledger keeps of a sent picture, so that a leak of it is found again."""
 
+from collections.abc import Sequence
+
 from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.model.ids import BlobId
+from entrenous.model.ids import BlobId, MessageId
 from entrenous.model.message import Copy, SentPicture
+from entrenous.ports import Device
 from entrenous.send.copies import Original
 
 
@@ -14,4 +17,11 @@ def remember(original: Original, kept: BlobId, copies: tuple[Copy, ...]) -> Sent
         dither=original.dither,
         copies=copies,
         size_px=original.size_px,
+        finer=original.finer,
     )
+
+
+def keep_looks(message: MessageId, originals: Sequence[Original], device: Device) -> None:
+    """Keep what a recorded message's pictures look like, so that cut-outs of them are found."""
+    for place, original in enumerate(originals):
+        device.ledger.learn(message, place, original.picture)

@@ -7,9 +7,9 @@ process, the network or the relay.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 
-from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.letter import ContentFile
 from entrenous.model.message import (
@@ -24,7 +24,7 @@ from entrenous.model.message import (
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.call_off import call_off
-from entrenous.send.copies import Original, new_seed, prepare_original, write_copy
+from entrenous.send.copies import MadeCopy, Original, new_seed, prepare_original, write_each
 from entrenous.send.drawers import SEALED, lay, take_all
 from entrenous.send.guard import insist
 from entrenous.send.letters import Addressee, addressees, write_letter
@@ -32,7 +32,7 @@ from entrenous.send.moment import this_second
 from entrenous.send.naming import new_name
 from entrenous.send.outbox import Flushed, flush
 from entrenous.send.people import contact_named
-from entrenous.send.remember import remember
+from entrenous.send.remember import keep_looks, remember
 from entrenous.send.seal_content import Sealed, Sending, seal_content
 from entrenous.send.sessions import have_session
 
@@ -65,12 +65,16 @@ def send_message(
     for one in to:
         have_session(one, device)
     sending = _sending(draft, to, device)
+    seeds = [tuple(new_seed(device) for _ in originals) for _ in to]
     try:
         with device.vault.together():
             made = []
-            for one in to:
-                made.append(_make(one, sending, originals, draft.caption, device))
-                on_copy()
+            with closing(write_each(originals, seeds)) as written:
+                for one, copies in zip(to, written, strict=True):
+                    files = _files(originals, copies)
+                    sealed = seal_content(files, draft.caption, one, sending, device)
+                    made.append(_made(one, sealed, copies))
+                    on_copy()
             _commit(sending, originals, made, draft, device)
         _tell(sending, flush(device), device)
     except KeyboardInterrupt:
@@ -122,21 +126,18 @@ def _sending(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Sending
     )
 
 
-def _make(
-    to: Addressee,
-    sending: Sending,
-    originals: tuple[Original, ...],
-    caption: str | None,
-    device: Device,
-) -> _Made:
-    seeds = tuple(new_seed(device) for _ in originals)
-    copies = [write_copy(original, seed) for original, seed in zip(originals, seeds, strict=True)]
-    files = tuple(
-        ContentFile(original.picture.encoding.format.written.media_type, copy)
+def _files(
+    originals: tuple[Original, ...], copies: tuple[MadeCopy, ...]
+) -> tuple[ContentFile, ...]:
+    return tuple(
+        ContentFile(original.picture.encoding.format.written.media_type, copy.data)
         for original, copy in zip(originals, copies, strict=True)
     )
-    sealed = seal_content(files, caption, to, sending, device)
-    return _Made(to, sealed, seeds, tuple(sha256(copy) for copy in copies))
+
+
+def _made(to: Addressee, sealed: Sealed, copies: tuple[MadeCopy, ...]) -> _Made:
+    seeds = tuple(copy.seed for copy in copies)
+    return _Made(to, sealed, seeds, tuple(copy.sha256 for copy in copies))
 
 
 def _commit(
@@ -160,6 +161,7 @@ def _commit(
         expires_at=draft.policy.expires_at,
     )
     device.ledger.record(message)
+    keep_looks(message.id, originals, device)
     for one in made:
         write_letter(one.sealed.manifest, one.to, one.sealed.outer, device)
         lay(_remembered(one, sending), SEALED, one.sealed.outer.envelope.hex(), device.vault)

@@ -8,7 +8,9 @@ from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.adapters.vault.home import create_vault, discard_vault, has_vault, unlock_vault
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
+from entrenous.craft.media.clip.jail import decode_clip_untrusted
 from entrenous.craft.media.jail import decode_untrusted
+from entrenous.craft.media.sound.jail import decode_sound_untrusted
 from entrenous.model.secret import Secret
 from entrenous.model.vault import NoVaultHere, VaultExists
 from entrenous.ports import Device
@@ -62,4 +64,6 @@ def _device(vault: SqlcipherVault, settings: Settings) -> Device:
         ledger=VaultLedger(vault),
         courier=HttpCourier(new_client(), settings.patience_s),
         read_picture=decode_untrusted,
+        read_clip=decode_clip_untrusted,
+        read_sound=decode_sound_untrusted,
     )

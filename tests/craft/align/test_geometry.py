@@ -15,7 +15,7 @@ from entrenous.craft.align.geometry import (
     plausible,
     resizing,
 )
-from entrenous.craft.align.snap import snaps
+from entrenous.craft.align.sharpen.snap import snaps
 
 SIZE = (400, 300)
 

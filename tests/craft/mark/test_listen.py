@@ -23,7 +23,7 @@ from entrenous.craft.align.register import register
 from entrenous.craft.mark.code import chips
 from entrenous.craft.mark.embed import embed
 from entrenous.craft.mark.listen import Heard, listen, scores
-from entrenous.craft.mark.recode import recoded
+from entrenous.craft.mark.recode import recoded, table_for
 from entrenous.craft.weigh.tail import upper_tail
 from entrenous.craft.weigh.verdict import weigh
 from entrenous.model.ids import RecipientId
@@ -94,10 +94,23 @@ def heard_in(leak: Leak, sent: Any) -> Heard:
     assert registration is not None
     laid, covered = lay_over(found, registration)
     again = None
-    if table is not None:
+    tables = None if table is None else {0: table}
+    read_by = table_for(tables, found.shape[0] * found.shape[1], sent.prepared.layout)
+    if read_by is not None:
         under, inside = lay_under(sent.pixels, registration)
-        again, _ = lay_over(recoded(found, under, inside, table), registration)
+        trial, _ = lay_under(sent.prepared.trial(), registration)
+        again, _ = lay_over(recoded(found, under, inside, read_by, trial), registration)
     return listen(laid, covered, sent.prepared, again)
+
+
+def heard_in_place(leak: Leak, sent: Any) -> Heard:
+    """As :func:`heard_in`, for a leak that was not moved: so nothing needs to be searched."""
+    found, table = leak
+    covered = np.ones(found.shape[:2], np.bool_)
+    if table is None:
+        return listen(found, covered, sent.prepared)
+    coded = recoded(found, sent.pixels, covered, table, sent.prepared.trial())
+    return listen(found, covered, sent.prepared, coded)
 
 
 def heard_as_is(found: Pixels, sent: Any) -> Heard:
@@ -187,10 +200,49 @@ def test_bands_add_up_to_nearly_all_that_they_hold(quality: int, chelsea: Any) -
     assert min(alone) > 2.0
 
 
-def test_recoding_the_original_sharpens_the_ear(chelsea: Any) -> None:
-    leak = jpeg(chelsea.copy, 50)
+@pytest.mark.parametrize(("quality", "more"), [(50, 1.1), (10, 1.3)])
+def test_coefficients_sharpen_the_ear(quality: int, more: float, chelsea: Any) -> None:
+    leak = jpeg(chelsea.copy, quality)
     plain = scores(heard_as_is(leak[0], chelsea), chelsea.streams[:1])[0]
-    assert scores(heard_in(leak, chelsea), chelsea.streams[:1])[0] > plain
+    assert scores(heard_in_place(leak, chelsea), chelsea.streams[:1])[0] > more * plain
+
+
+def blurred(pixels: Pixels) -> Leak:
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 3.0), np.uint8), None
+
+
+def test_what_a_blur_left_is_heard(chelsea: Any) -> None:
+    assert scores(heard_as_is(blurred(chelsea.copy)[0], chelsea), chelsea.streams)[0] > 25.0
+
+
+def test_a_thumbnail_without_a_table_is_heard_at_its_own_size(chelsea: Any) -> None:
+    small = resized(chelsea.copy, 0.25)
+    assert scores(heard_in((small, None), chelsea), chelsea.streams)[0] > 28.0
+
+
+def test_inverted_colours_invert_the_mark(chelsea: Any) -> None:
+    assert scores(heard_as_is(255 - chelsea.copy, chelsea), chelsea.streams)[0] > 100.0
+
+
+@pytest.mark.parametrize("attack", ["none", "q50", "grey"])
+def test_the_forecast_is_near_what_a_true_copy_scores(attack: str, chelsea: Any) -> None:
+    heard = heard_in_place(ATTACKS[attack](chelsea.copy), chelsea)
+    reached = scores(heard, chelsea.streams[:1])[0]
+    assert 0.7 < reached / heard.forecast < 1.3
+
+
+def test_the_forecast_falls_with_what_is_left(chelsea: Any) -> None:
+    forecasts = [heard_in_place(jpeg(chelsea.copy, q), chelsea).forecast for q in (85, 50, 20, 10)]
+    assert forecasts == sorted(forecasts, reverse=True)
+    nothing = listen(chelsea.pixels, np.zeros(chelsea.pixels.shape[:2], bool), chelsea.prepared)
+    assert nothing.forecast == 0.0
+
+
+def test_the_forecast_does_not_depend_on_whose_copy_it_is(chelsea: Any) -> None:
+    marked, plain = (
+        heard_as_is(jpeg(one, 50)[0], chelsea).forecast for one in (chelsea.copy, chelsea.pixels)
+    )
+    assert marked == pytest.approx(plain, rel=0.25)
 
 
 def test_what_is_covered_or_painted_over_falls_silent(chelsea: Any) -> None:
@@ -211,8 +263,8 @@ def test_a_leak_that_tells_nothing_scores_nothing(chelsea: Any) -> None:
 
 def functions_of(package: ModuleType) -> list[Callable[..., object]]:
     modules = [
-        importlib.import_module(f"{package.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(package.__path__)
+        importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     ]
     return [
         function
@@ -223,7 +275,8 @@ def functions_of(package: ModuleType) -> list[Callable[..., object]]:
 
 
 SECRET = re.compile(r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|secret|scores?)")
-MAY_KNOW = {"chips", "embed", "scores"}  # a stream's bits; the making of a copy; the score itself
+# a stream's bits; the making of a copy; the score itself, and what named copies leave of it
+MAY_KNOW = {"chips", "embed", "paint", "scores", "without"}
 
 
 @pytest.mark.parametrize("package", [entrenous.craft.align, entrenous.craft.mark])

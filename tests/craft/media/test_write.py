@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from entrenous.craft.media.form import QUALITY
 from entrenous.craft.media.picture import read_picture
 from entrenous.craft.media.profile import MatrixProfile, write_profile
-from entrenous.craft.media.write import QUALITY, write_picture
+from entrenous.craft.media.write import write_picture
 from entrenous.model.picture import Encoding, Picture, PictureFormat
 
 Write = Callable[..., bytes]
@@ -79,14 +80,6 @@ def test_tables_nobody_would_use_are_not_fatal(photo: Image.Image) -> None:
         encoding = Encoding(PictureFormat.JPEG, tables={0: table, 1: table}, subsampling="4:2:0")
         picture = Picture(photo.width, photo.height, photo.tobytes(), encoding)
         assert read_picture(write_picture(picture)).width_px == photo.width
-
-
-def test_a_quality_that_is_asked_for_is_used(photo: Image.Image, files: dict[str, bytes]) -> None:
-    for name in ("jpeg", "webp"):
-        picture = read_picture(files[name])
-        assert (
-            len(write_picture(picture, quality=30)) < len(write_picture(picture)) < photo.width**2
-        )
 
 
 def test_other_pixels_can_be_written_in_its_place(files: dict[str, bytes]) -> None:

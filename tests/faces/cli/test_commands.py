@@ -199,7 +199,8 @@ ERRORS = [
     (["inbox", "--json"], 3),
     (["person", "add", "entrenous:1:AAAA", "--as", "ben", "--json"], 7),
     (["trace", "/no/such/file", "--json"], 4),
-    (["trace", "/", "--json"], 3),
+    (["trace", "EMPTY", "--json"], 4),
+    (["fingerprint", "/", "--json"], 3),
     (["case", "open", "--from-trace", "9", "--adults", "--json"], 4),
     (["unprotect", "nothing", "--json"], 4),
 ]
@@ -208,9 +209,11 @@ ERRORS = [
 @pytest.mark.usefixtures("device")
 @pytest.mark.parametrize(("arguments", "status"), ERRORS)
 def test_an_error_is_a_sentence_on_stderr_and_nothing_on_stdout(
-    arguments: list[str], status: int, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command(*arguments) == status
+    (tmp_path / "empty").mkdir()
+    named = [str(tmp_path / "empty") if word == "EMPTY" else word for word in arguments]
+    assert command(*named) == status
     out, err = capsys.readouterr()
     assert out == ""
     assert "Traceback" not in err

@@ -3,16 +3,31 @@
 from collections.abc import Iterator
 from typing import Final
 
-from entrenous.craft.fingerprint.distance import distance
+from entrenous.adapters.vault.batches import (
+    batches,
+    batches_of,
+    drop_batches,
+    put_batch,
+    with_batches,
+)
+from entrenous.adapters.vault.looks import (
+    Looks,
+    by_fingerprint,
+    drop_looks,
+    put_look,
+)
 from entrenous.craft.wire.record import pack, unpack
-from entrenous.model.fingerprint import Fingerprint
+from entrenous.model.candidate import Candidate
 from entrenous.model.ids import MessageId
-from entrenous.model.message import Message, SentPicture, UnknownMessage
+from entrenous.model.message import Copy, Message, UnknownMessage
+from entrenous.model.picture import Picture
 from entrenous.model.verdict import Trace
 from entrenous.ports import Vault
+from entrenous.spec import PDQ_BYTES
 
 _MESSAGES: Final = "message"
 _TRACES: Final = "trace"
+_NEAR_MAX: Final = 32  # distinct pictures that a leak is compared with at most
 
 
 class VaultLedger:
@@ -20,34 +35,85 @@ class VaultLedger:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
+        self._looks: Looks | None = None  # read once, when first needed
 
     def record(self, message: Message) -> None:
         """Store a message, or replace what is stored under its id."""
+        if self._vault.get(_MESSAGES, message.id.hex()) is not None:
+            drop_batches(message.id, self._vault)
         self._vault.put(_MESSAGES, message.id.hex(), pack(message))
+
+    def add_copies(
+        self, message: MessageId, place: int, start: int, copies: tuple[Copy, ...]
+    ) -> None:
+        """Add copies to a picture of a message, as one record of their own."""
+        put_batch(message, place, start, copies, self._vault)
 
     def forget(self, message: MessageId) -> None:
         """Remove a message of which no copy has left; it need not exist."""
+        drop_batches(message, self._vault)
+        drop_looks(message, self._vault)
+        self._looks = None
         self._vault.drop(_MESSAGES, message.hex())
 
     def messages(self) -> Iterator[Message]:
         """Every message, oldest first."""
-        stored = [unpack(Message, record) for _, record in self._vault.items(_MESSAGES)]
+        added = batches(self._vault)
+        stored = [
+            with_batches(unpack(Message, record), added)
+            for _, record in self._vault.items(_MESSAGES)
+        ]
         return iter(sorted(stored, key=lambda message: message.sent_at))
+
+    def read(self, message: MessageId) -> Message:
+        """One message; raises UnknownMessage."""
+        record = self._vault.get(_MESSAGES, message.hex())
+        if record is None:
+            raise UnknownMessage(name=message.hex())
+        return with_batches(unpack(Message, record), batches_of(message, self._vault))
 
     def find(self, name: str) -> Message:
         """The message of that name; raises UnknownMessage."""
-        for message in self.messages():
-            if message.name == name:
-                return message
+        written = name.encode()
+        for _, record in self._vault.items(_MESSAGES):
+            if written in record and (message := unpack(Message, record)).name == name:
+                return with_batches(message, batches_of(message.id, self._vault))
         raise UnknownMessage(name=name)
 
-    def near(self, found: Fingerprint) -> tuple[tuple[Message, SentPicture], ...]:
-        """Every sent picture, the one with the nearest fingerprint first.
+    def learn(self, message: MessageId, place: int, picture: Picture) -> None:
+        """Keep what picture number ``place`` of a message looks like."""
+        put_look(message, place, picture, self._vault)
+        self._looks = None
 
-        A crop moves a fingerprint far away, so nothing is left out here: registration decides.
+    def near(self, found: Picture) -> tuple[Candidate, ...]:
+        """Sent pictures to compare a found one with, the likeliest first: those that look most
+        like it, then all whose looks are not known, by their fingerprints.
         """
-        sent = [(message, picture) for message in self.messages() for picture in message.pictures]
-        return tuple(sorted(sent, key=lambda pair: distance(found, pair[1].fingerprint)))
+        looks = self._seen()
+        strange = [(place, self._bits(*place)) for place in self.unlearnt()]
+        others = by_fingerprint(found, strange, first_look=len(looks.places))
+        return (*looks.near(found, _NEAR_MAX), *others)
+
+    def unlearnt(self) -> tuple[tuple[MessageId, int], ...]:
+        """Sent pictures whose looks are not known: their message, and their place in it."""
+        seen = self._seen()
+        known = seen.messages | {message for message, _ in seen.damaged}
+        names = (MessageId(bytes.fromhex(name)) for name in self._vault.keys(_MESSAGES))
+        never = (
+            (name, place)
+            for name in names
+            if name not in known
+            for place in range(len(self.read(name).pictures))
+        )
+        return (*seen.damaged, *never)
+
+    def _seen(self) -> Looks:
+        if self._looks is None:
+            self._looks = Looks.read(self._vault)
+        return self._looks
+
+    def _bits(self, message: MessageId, place: int) -> bytes:
+        return self.read(message).pictures[place].fingerprint.bits or bytes(PDQ_BYTES)
 
     def note(self, trace: Trace) -> None:
         """Keep a trace, so that a case can be opened from it."""

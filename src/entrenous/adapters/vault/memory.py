@@ -33,6 +33,11 @@ class MemoryVault:
         """Every record of a drawer, sorted by key."""
         return iter(sorted(self._drawers.get(drawer, {}).items()))
 
+    def keys(self, drawer: str, start: str = "") -> tuple[str, ...]:
+        """The sorted keys of a drawer that begin so."""
+        held = self._drawers.get(drawer, {})
+        return tuple(sorted(key for key in held if key.startswith(start)))
+
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """All changes inside, or none of them; nested uses join the outer one."""

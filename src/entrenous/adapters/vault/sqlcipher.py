@@ -87,6 +87,16 @@ class SqlcipherVault:
         rows = self._run("SELECT key, value FROM record WHERE drawer = ? ORDER BY key", drawer)
         return iter([(str(key), bytes(value)) for key, value in rows.fetchall()])
 
+    def keys(self, drawer: str, start: str = "") -> tuple[str, ...]:
+        """The sorted keys of a drawer that begin so."""
+        rows = self._run(
+            "SELECT key FROM record WHERE drawer = ? AND key >= ? AND key < ? ORDER BY key",
+            drawer,
+            start,
+            start + chr(0x10FFFF),  # the last character there is: no key goes on with it
+        )
+        return tuple(str(key) for (key,) in rows.fetchall())
+
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """All changes inside, or none of them; nested uses join the outer one."""

@@ -17,15 +17,19 @@ Pixels = NDArray[np.uint8]
 SIDE_PX: Final = 1200
 _SIDE_PX_MIN: Final = 1000  # smaller pictures are enlarged to this: SIFT starves on few pixels
 _POINTS: Final = 3000
-_POINTS_POOR: Final = 300
+_POINTS_POOR: Final = 1500
 _RANGE_POOR: Final = 120.0  # grey levels between the darkest and brightest hundredth
-_CLAHE_LIMIT: Final = 4.0
+_CONTRAST: Final = 0.04
+_EDGE: Final = 10.0
+_CONTRAST_POOR: Final = 0.003  # for skies, night, skin: points as faint as noise; the match sorts
+_EDGE_POOR: Final = 30.0
+_SIDE_PX_BLURRED: Final = 500
 _RATIO: Final = 0.85
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """Points of one picture of ``size`` (width, height) and what each looks like.
+    """Points of one picture of ``size`` (width, height), strongest first, and their looks.
 
     ``points`` are N x 2 in that picture's pixels; ``looks`` N x 128, rows of Euclidean norm 1.
     """
@@ -37,20 +41,52 @@ class Features:
 
 def features(pixels_rgb: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS) -> Features:
     """The ``limit`` strongest points of a picture, looked at ``side_px`` wide (or high)."""
-    height, width = pixels_rgb.shape[:2]
-    grey = stretched(resized(grey_of(pixels_rgb), looked_at_px(max(width, height), side_px)))
-    points, looks = _sift(grey, limit)
+    return points_of(grey_of(pixels_rgb), side_px=side_px, limit=limit)
+
+
+def points_of(grey: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS) -> Features:
+    """The same from luma, (h, w)."""
+    height, width = grey.shape
+    seen = stretched(resized(grey, looked_at_px(max(width, height), side_px)))
+    points, looks = _sift(seen, limit, _CONTRAST, _EDGE)
     if len(points) < _POINTS_POOR:
-        points, looks = _sift(
-            np.asarray(cv2.createCLAHE(_CLAHE_LIMIT, (8, 8)).apply(grey), np.uint8), limit
-        )
-    back = resizing((grey.shape[1], grey.shape[0]), (width, height))
+        points, looks = _sift(seen, limit, _CONTRAST_POOR, _EDGE_POOR)
+    back = resizing((seen.shape[1], seen.shape[0]), (width, height))
     return Features((width, height), carried(back, points), looks)
+
+
+def blurred_points_of(grey: Pixels, *, limit: int = _POINTS) -> Features:
+    """Points of the large shapes only, for flat graphics and very noisy pictures."""
+    height, width = grey.shape
+    small = stretched(resized(grey, _SIDE_PX_BLURRED))
+    points, looks = _sift(cv2.GaussianBlur(small, (0, 0), 1.0), limit, _CONTRAST_POOR, _EDGE_POOR)
+    back = resizing((small.shape[1], small.shape[0]), (width, height))
+    return Features((width, height), carried(back, points), looks)
+
+
+def flipped(seen: Features, *, mirrored: bool, inverted: bool) -> Features:
+    """The looks that the same points would have in a mirror, or with inverted colours.
+
+    A mirror turns SIFT's 4 x 4 cells over along one axis and its 8 directions around; inverted
+    colours turn every point by half a turn. Both only permute the 128 numbers, exactly. The points
+    stay where they are in the picture as it is.
+    """
+    cells = seen.looks.reshape(-1, 4, 4, 8)
+    if mirrored:
+        cells = cells[:, ::-1, :, -np.arange(8) % 8]
+    if inverted:
+        cells = cells[:, ::-1, ::-1, :]
+    return Features(seen.size, seen.points, np.ascontiguousarray(cells).reshape(-1, 128))
 
 
 def looked_at_px(longest_px: int, side_px: int) -> int:
     """The longest side that a picture is really looked at with."""
     return min(side_px, max(longest_px, _SIDE_PX_MIN))
+
+
+def strongest(seen: Features, count: int) -> Features:
+    """The same with at most ``count`` points."""
+    return Features(seen.size, seen.points[:count], seen.looks[:count])
 
 
 def matches(found: Features, sent: Features) -> tuple[Points, Points]:
@@ -60,8 +96,8 @@ def matches(found: Features, sent: Features) -> tuple[Points, Points]:
     alike = sent.looks @ found.looks.T
     best = alike.argmax(axis=1)
     rows = np.arange(len(best))
-    mutual = alike.argmax(axis=0)[best] == rows
     first = alike[rows, best]
+    mutual = first >= alike.max(axis=0)[best]
     alike[rows, best] = -1.0
     second = alike.max(axis=1)
     # for rows of norm 1, the squared distance is 2 - 2 x the cosine
@@ -99,12 +135,17 @@ def stretched(grey: Pixels) -> Pixels:
     return np.asarray(np.clip((grey - dark) * (255.0 / (bright - dark)), 0, 255), np.uint8)
 
 
-def _sift(grey: Pixels, limit: int) -> tuple[Points, NDArray[np.float32]]:
-    seen: tuple[Any, Any] = cv2.SIFT.create(nfeatures=limit).detectAndCompute(grey, None)
+def _sift(
+    grey: Any, limit: int, contrast: float, edge: float
+) -> tuple[Points, NDArray[np.float32]]:
+    sift = cv2.SIFT.create(nfeatures=limit, contrastThreshold=contrast, edgeThreshold=edge)
+    seen: tuple[Any, Any] = sift.detectAndCompute(grey, None)
     keypoints, descriptors = seen
     if descriptors is None:
         return np.empty((0, 2)), np.empty((0, 128), np.float32)
-    # SIFT may return more than asked when responses tie
-    points = np.array([point.pt for point in keypoints[:limit]], np.float64)
-    shares = descriptors[:limit] / np.maximum(descriptors[:limit].sum(axis=1, keepdims=True), 1e-9)
+    strength = np.array([point.response for point in keypoints])
+    order = np.argsort(-strength, kind="stable")[:limit]  # more than asked when responses tie
+    points = np.array([point.pt for point in keypoints], np.float64)[order]
+    counts = descriptors[order]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-9)
     return points, np.sqrt(shares, dtype=np.float32)

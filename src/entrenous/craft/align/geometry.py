@@ -96,7 +96,38 @@ def kept(homography: Homography, sent: Size, found: Size) -> float:
     return min(1.0, max(0.0, float(area) / (sent[0] * sent[1])))
 
 
-def described(homography: Homography, sent: Size, found: Size) -> Warp:
+def seen_box(homography: Homography, sent: Size, found: Size) -> tuple[int, int, int, int]:
+    """The box of the sent picture that the found one shows: left, top, right, bottom, in pixels."""
+    frame = carried(inverse(homography), corners(found)).astype(np.float32)
+    area, shown = cv2.intersectConvexConvex(frame, corners(sent).astype(np.float32))
+    if area <= 0.0:
+        return 0, 0, sent[0], sent[1]
+    outline = np.asarray(shown, np.float64).reshape(-1, 2)
+    low = np.maximum(np.floor(outline.min(axis=0) + 0.5), 0)
+    high = np.minimum(np.ceil(outline.max(axis=0) + 0.5), sent)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def similar(homography: Homography, points: Points) -> Homography:
+    """The nearest similarity, mirrored or not as the homography is, judged at N points."""
+    after = carried(homography, points)
+    middles = points.mean(axis=0), after.mean(axis=0)
+    p, q = points - middles[0], after - middles[1]
+    sign = float(np.sign(np.linalg.det(slope_at(homography, middles[0]))))
+    p = p * np.array([sign, 1.0])
+    turn = ((p * q).sum() + 1j * (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum()) / (p**2).sum()
+    slope = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]]) @ np.diag([sign, 1.0])
+    return np.vstack([np.column_stack([slope, middles[1] - slope @ middles[0]]), [0.0, 0.0, 1.0]])
+
+
+def nearest(before: Points, after: Points) -> tuple[Homography, float]:
+    """The homography that carries N points nearest to where they lie, and its largest error."""
+    fitted, _ = cv2.findHomography(before, after, 0)
+    homography = np.asarray(fitted, np.float64)
+    return homography, float(np.hypot(*(carried(homography, before) - after).T).max())
+
+
+def described(homography: Homography, sent: Size, found: Size, *, bent_px: float = 0.0) -> Warp:
     """The homography in words that a person can check."""
     slope = slope_at(homography, middle(sent))
     mirrored = float(np.linalg.det(slope)) < 0.0
@@ -110,6 +141,7 @@ def described(homography: Homography, sent: Size, found: Size) -> Warp:
         turned_deg=180.0 if turned_deg <= -180.0 else turned_deg + 0.0,  # never -0.0
         mirrored=mirrored,
         scale=scale_at(homography, middle(sent)),
+        bent_px=bent_px,
     )
 
 

@@ -1,112 +1,183 @@
 """Find out how a found picture lies on a sent one.
 
-Features give a first homography; ECC over all pixels, exact snaps and, last, ECC again sharpen it.
-Between the results the smaller misfit of fine detail chooses. No key, stream or score is known
-here, so trying much costs nothing in honesty. docs/spec/mark.md, section 6.1.
+Features give a first homography, a search over turn and scale where there are few. Each is then
+sharpened over all pixels (``sharpen/``), and the smaller misfit of fine detail chooses. No key,
+stream or score is known here, so trying much costs nothing in honesty. docs/spec/mark.md, 6.1.
 """
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 import numpy as np
 
-from entrenous.craft.align.features import Features, Pixels, features, grey_of
-from entrenous.craft.align.geometry import Homography, described, plausible
-from entrenous.craft.align.misfit import Bench, bench, misfit
-from entrenous.craft.align.plain import without_features
-from entrenous.craft.align.polish import polished
-from entrenous.craft.align.rough import ENOUGH, from_features
-from entrenous.craft.align.snap import snaps
+from entrenous.craft.align.bend import Pose
+from entrenous.craft.align.features import Features, Pixels, grey_of, points_of
+from entrenous.craft.align.geometry import (
+    Homography,
+    Points,
+    Size,
+    described,
+    nearest,
+    plausible,
+    seen_box,
+)
+from entrenous.craft.align.look import Looks, looks
+from entrenous.craft.align.rough import CERTAIN, ENOUGH, Rough, from_features
+from entrenous.craft.align.search import searched, whole_frame
+from entrenous.craft.align.sharpen.misfit import Pair
+from entrenous.craft.align.sharpen.settle import Matched, Settled, alike_in_the_large, settle
 from entrenous.model.verdict import Warp
 
-_COARSE_PX: Final = 500
-_FINE_PX: Final = 1000
-_JUDGED_PX: Final = 2000
-_FINE_STEPS: Final = 8
-_BLURRED_PX: Final = 75
-# without matched points to vouch for it; unrelated photographs come out at 0.98 and 0.9 or more
-_MISFIT_MAX: Final = 0.85
-_BLURRED_MISFIT_MAX: Final = 0.4
-_EXACT_BONUS: Final = 1.02  # resampling smooths noise away, so an exact fit looks a little worse
+_MISFIT_MAX: Final = 0.85  # without points to vouch for it; unrelated photographs reach 0.98
+_SURE_MISFIT: Final = 0.3  # nothing else needs to be tried
+_GRID: Final = 25  # places along each side where a bend is measured
+
+
+class FoundBy(StrEnum):
+    """How the first idea of a registration came about."""
+
+    FEATURES = "features"
+    WHOLE_FRAME = "whole frame"
+    SEARCH = "search"
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
     """How a found picture lies on a sent one, and how far to trust that.
 
-    ``inliers`` counts the matched points that agree (0: found without points); ``misfit`` runs
-    from 0, the same fine detail, to 1, none of it. Sizes are (width, height) in pixels.
+    ``warp`` is the nearest homography in words; ``pose`` is all of it, with a lens and a bend where
+    there were any. ``inliers`` counts the matched points that agree (0: found without points);
+    ``misfit`` runs from 0, the same fine detail, to 1, none of it; ``error_px`` is the standard
+    error of a place, in found pixels (0: pixel grids that lie exactly on each other). Sizes are
+    (width, height) in pixels.
     """
 
     warp: Warp
     inliers: int
     misfit: float
-    sent_size: tuple[int, int]
-    found_size: tuple[int, int]
+    sent_size: Size
+    found_size: Size
+    pose: Pose
+    found_by: FoundBy = FoundBy.FEATURES
+    error_px: float = 0.0
 
     @property
     def homography(self) -> Homography:
-        """3 x 3, from the sent picture's pixel centres to the found one's."""
+        """3 x 3, from the sent picture's pixel centres to the found one's; the nearest one."""
         return np.array(self.warp.homography, np.float64).reshape(3, 3)
+
+    @property
+    def bent(self) -> bool:
+        """Whether a lens, a wave or curled paper was at work."""
+        return not self.pose.straight
+
+    def sent_to_found(self, points: Points) -> Points:
+        """Where N x 2 points of the sent picture lie in the found one, bend included."""
+        return self.pose.sent_to_found(points)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Start:
+    matched: Matched
+    inliers: int
+    found_by: FoundBy
 
 
 def register(
-    found_rgb: Pixels, sent_rgb: Pixels, sent_features: Features | None = None
+    found: Pixels | Looks,
+    sent_rgb: Pixels,
+    sent_features: Features | None = None,
+    *,
+    thorough: bool = True,
 ) -> Registration | None:
     """Register a found picture on a sent one; None when it does not seem to show it.
 
     Args:
-        found_rgb: (h, w, 3) uint8.
+        found: (h, w, 3) uint8, or ``looks(found_rgb)`` when it is compared with several.
         sent_rgb: (H, W, 3) uint8.
-        sent_features: of the sent picture, when they were kept.
+        sent_features: ``features(sent_rgb)``, when they were kept.
+        thorough: look again, with more points, and search without features when few points agree;
+            takes seconds where False refuses in a fraction of one.
     """
-    found_grey, sent_grey = grey_of(found_rgb), grey_of(sent_rgb)
-    found, sent = _size(found_grey), _size(sent_grey)
-    rough = from_features(found_rgb, sent_features or features(sent_rgb))
-    starts = [] if rough is None else [rough.homography]
-    inliers = 0 if rough is None else rough.inliers
-    if inliers < ENOUGH:
-        starts += without_features(found_grey, sent_grey)
-    settled = [_settle(found_grey, sent_grey, one) for one in starts if plausible(one, sent, found)]
-    best, left = min(settled, key=lambda one: one[1], default=(np.eye(3), math.inf))
-    if not plausible(best, sent, found):
-        return None
-    registration = Registration(described(best, sent, found), inliers, min(left, 1.0), sent, found)
-    return registration if inliers or _alike(found_grey, sent_grey, registration) else None
+    found, sent_grey = looks(found), grey_of(sent_rgb)
+    said = from_features(
+        found, sent_features or points_of(sent_grey), sent_grey if thorough else None
+    )
+    best = _best(found, sent_grey, (_by_features(rough) for rough in said))
+    if best is not None or not thorough:
+        return best
+    plain = (
+        _without(one, FoundBy.WHOLE_FRAME) for one in whole_frame(_size(sent_grey), found.size)
+    )
+    blind = (_without(one, FoundBy.SEARCH) for one in searched(found.grey, sent_grey))
+    return _best(found, sent_grey, plain) or _best(found, sent_grey, blind)
 
 
-def _alike(found_grey: Pixels, sent_grey: Pixels, registration: Registration) -> bool:
-    """Whether the pictures agree, in fine detail or, when they have none, in the large."""
-    if registration.misfit <= _MISFIT_MAX:
+def _by_features(rough: Rough) -> _Start:
+    matched = Matched(rough.homography, rough.at_sent, rough.at_found)
+    return _Start(matched, rough.inliers, FoundBy.FEATURES)
+
+
+def _without(homography: Homography, found_by: FoundBy) -> _Start:
+    none: Points = np.empty((0, 2))
+    return _Start(Matched(homography, none, none), 0, found_by)
+
+
+def _best(found: Looks, sent_grey: Pixels, starts: Iterator[_Start]) -> Registration | None:
+    """The start that settles with the least misfit, if it can be believed."""
+    best: Registration | None = None
+    for start in starts:
+        certain = start.inliers >= CERTAIN
+        settled = settle(found.grey, sent_grey, start.matched, certain=certain)
+        if settled is None or not plausible(settled.pose.homography, _size(sent_grey), found.size):
+            continue
+        one = _registered(settled, start, _size(sent_grey), found.size)
+        if (best is None or one.misfit < best.misfit) and _credible(found.grey, sent_grey, one):
+            best = one
+        if best is not None and (start.inliers >= ENOUGH or _sure(best)):
+            break
+    return best
+
+
+def _sure(one: Registration) -> bool:
+    """Whether nothing else needs to be tried; a bend may make up for a start that is far off."""
+    return not one.bent and one.misfit <= _SURE_MISFIT
+
+
+def _registered(settled: Settled, start: _Start, sent: Size, found: Size) -> Registration:
+    homography, bent_px = _nearest(settled.pose, sent, found)
+    return Registration(
+        warp=described(homography, sent, found, bent_px=bent_px),
+        inliers=start.inliers,
+        misfit=settled.misfit,
+        sent_size=sent,
+        found_size=found,
+        pose=settled.pose,
+        found_by=start.found_by,
+        error_px=settled.error_px,
+    )
+
+
+def _nearest(pose: Pose, sent: Size, found: Size) -> tuple[Homography, float]:
+    """The homography nearest to a bent pose, and how far it is off at the most, in found pixels."""
+    if pose.straight:
+        return pose.homography, 0.0
+    left, top, right, bottom = seen_box(pose.homography, sent, found)
+    across, down = np.linspace(left, right - 1, _GRID), np.linspace(top, bottom - 1, _GRID)
+    places = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+    lies = pose.sent_to_found(places)
+    return nearest(places, lies)
+
+
+def _credible(found_grey: Pixels, sent_grey: Pixels, one: Registration) -> bool:
+    """Whether enough points agree, or else the fine detail, or else the picture in the large."""
+    if one.inliers >= CERTAIN or one.misfit <= _MISFIT_MAX:
         return True
-    blurred = bench(found_grey, sent_grey, scale=registration.warp.scale, side_px=_BLURRED_PX)
-    return misfit(blurred, registration.homography) <= _BLURRED_MISFIT_MAX
+    box = seen_box(one.homography, one.sent_size, one.found_size)
+    return alike_in_the_large(Pair(found_grey, sent_grey, box), one.pose, one.warp.scale)
 
 
-def _settle(found_grey: Pixels, sent_grey: Pixels, start: Homography) -> tuple[Homography, float]:
-    """Sharpen one homography; the result and its misfit."""
-    sent, found = _size(sent_grey), _size(found_grey)
-    scale = described(start, sent, found).scale
-    judge = bench(found_grey, sent_grey, scale=scale, side_px=_JUDGED_PX)
-    best = _least(judge, [start, *_sharpened(found_grey, sent_grey, start, scale)])
-    exact = _least(judge, snaps(best[0], sent, found))
-    return exact if exact[1] <= _EXACT_BONUS * best[1] else best
-
-
-def _sharpened(
-    found_grey: Pixels, sent_grey: Pixels, start: Homography, scale: float
-) -> list[Homography]:
-    coarse = polished(bench(found_grey, sent_grey, scale=scale, side_px=_COARSE_PX), start)
-    on = bench(found_grey, sent_grey, scale=scale, side_px=_FINE_PX)
-    fine = polished(on, start if coarse is None else coarse, steps=_FINE_STEPS)
-    return [one for one in (coarse, fine) if one is not None]
-
-
-def _least(judge: Bench, candidates: list[Homography]) -> tuple[Homography, float]:
-    judged = [(one, misfit(judge, one)) for one in candidates]
-    return min(judged, key=lambda one: one[1], default=(np.eye(3), math.inf))
-
-
-def _size(grey: Pixels) -> tuple[int, int]:
+def _size(grey: Pixels) -> Size:
     return grey.shape[1], grey.shape[0]

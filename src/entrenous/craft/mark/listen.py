@@ -6,31 +6,46 @@ a proven tail, whatever was done to the file (docs/spec/mark.md, section 7).
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.craft.mark.code import Layout, Shape, chips
+from entrenous.craft.mark.ear.passed import Passed, fit_passed
+from entrenous.craft.mark.ear.residual import gather
+from entrenous.craft.mark.ear.tone import Tone, fit_tone
 from entrenous.craft.mark.luma import Pixels, Plane, luma, shrink
 from entrenous.craft.mark.prepare import Prepared, trial_chips
 from entrenous.craft.mark.pyramid import detail_adjoint, detail_pyramid
-from entrenous.craft.mark.residual import gather
-from entrenous.craft.mark.tone import fit_tone
 from entrenous.craft.mark.weave import pattern_adjoint
+
+_CODED_WEIGHT: Final = 2.0  # beside the octaves' 1; both are heard, for they err apart
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
     """One number per chip: which sign the leak speaks for, and how firmly. Float32, finest first.
 
-    ``strength`` is its Euclidean norm; 0 when the leak tells nothing.
+    ``strength`` is its Euclidean norm; 0 when the leak tells nothing. ``forecast`` is the score
+    that a true copy of full strength would be expected to reach, found with a trial mark: an
+    upper estimate, for a codec or a denoiser takes more of a mark than of the picture.
     """
 
     per_chip: NDArray[np.float32]
     strength: float
+    forecast: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Voice:
+    """Evidence of one kind, of norm 1 (0 if silent), and what a trial mark would have added."""
+
+    said: Plane
+    forecast: float
 
 
 def listen(
@@ -46,21 +61,47 @@ def listen(
             picture's size or smaller, not below its working size.
         covered: (H, W), where the leak shows the sent picture.
         prepared: the sent picture.
-        laid_recoded: ``recode.recoded``, laid over the same grid; None when the leak is no JPEG.
+        laid_recoded: ``recode.recoded``, laid over the same grid; None when there is none.
     """
+    voices = [_octaves(laid_rgb, covered, prepared)]
+    if laid_recoded is not None:
+        voices.append(_coefficients(laid_recoded, prepared))
+    weights = [1.0, _CODED_WEIGHT][: len(voices)]
+    per_chip = np.zeros(prepared.layout.chips, np.float32)
+    for voice, weight in zip(voices, weights, strict=True):
+        per_chip += np.float32(weight) * voice.said
+    strength = float(np.linalg.norm(per_chip.astype(np.float64)))
+    known = [(w, v.forecast) for w, v in zip(weights, voices, strict=True) if v.forecast > 0.0]
+    forecast = sum(weight * forecast for weight, forecast in known)
+    return Heard(per_chip, strength, forecast / strength if strength > 0.0 else 0.0)
+
+
+def _octaves(laid_rgb: Pixels, covered: NDArray[np.bool_], prepared: Prepared) -> _Voice:
+    """What the leak's detail says, octave by octave, at the working size."""
     plan = prepared.layout
     inside = _whole(covered, plan.working)
     leak = luma(shrink(laid_rgb, plan.working))
     tone = fit_tone(leak, shrink(prepared.pixels_rgb, plan.working), inside > 0)
-    coded = None if laid_recoded is None else _sized(laid_recoded, plan.working)
-    chips_on_trial = trial_chips(plan)
-    trial = detail_pyramid(prepared.pattern(chips_on_trial), len(plan.bands))
-    evidence = gather(leak, tone, coded, inside, trial)
-    said = _per_chip([octave.rho for octave in evidence], prepared)
-    wanted = _per_chip(
-        [octave.response * t for octave, t in zip(evidence, trial, strict=True)], prepared
+    seen = np.where(inside > 0, leak, tone.expected).astype(np.float32)
+    passed = fit_passed(seen, tone.expected, inside > 0)
+    tone = Tone(passed.filtered(tone.expected), tone.slope)
+    pattern = passed.filtered(prepared.pattern(trial_chips(plan)))
+    trial = detail_pyramid(pattern, len(plan.bands))
+    evidence = gather(leak, tone, inside, trial)
+    said = _per_chip([octave.rho for octave in evidence], passed, prepared)
+    would = [octave.response * t for octave, t in zip(evidence, trial, strict=True)]
+    return _balanced(said, _per_chip(would, passed, prepared), plan)
+
+
+def _coefficients(laid: Plane, prepared: Prepared) -> _Voice:
+    """What the leak's coefficients say, at its own size; the finer stage is ``recode``."""
+    plan = prepared.layout
+    sized = _sized(laid, plan.working)
+    planes = [sized] if sized.ndim == 2 else [sized[:, :, 0], sized[:, :, 1]]
+    said, *would = (
+        pattern_adjoint(np.ascontiguousarray(plane), plan, prepared.masks) for plane in planes
     )
-    return _balanced(said, wanted, chips_on_trial, plan)
+    return _voice(said, would[0] if would else None, plan)
 
 
 def scores(heard: Heard, streams: Iterable[bytes]) -> NDArray[np.float64]:
@@ -70,28 +111,50 @@ def scores(heard: Heard, streams: Iterable[bytes]) -> NDArray[np.float64]:
         ValueError: a stream is too short.
     """
     unit = heard.per_chip / np.float32(heard.strength or 1.0)
-    said = (np.dot(chips(stream, unit.size), unit) for stream in streams)
-    return np.fromiter(said, np.float64)
+    return np.fromiter((float(np.dot(chips(one, unit.size), unit)) for one in streams), np.float64)
 
 
-def _per_chip(details: list[Plane], prepared: Prepared) -> list[Plane]:
-    return pattern_adjoint(detail_adjoint(details), prepared.layout, prepared.masks)
+def _per_chip(details: list[Plane], passed: Passed, prepared: Prepared) -> list[Plane]:
+    plane = passed.filtered(detail_adjoint(details))
+    return pattern_adjoint(plane, prepared.layout, prepared.masks)
 
 
-def _balanced(said: list[Plane], wanted: list[Plane], trial: Plane, plan: Layout) -> Heard:
+def _balanced(said: list[Plane], would: list[Plane], plan: Layout) -> _Voice:
     """Weigh the bands against each other by what a trial mark would have said.
 
     A band that would say s of a mark, in noise of norm n, deserves the weight s / n^2; its root is
-    the mean (geometric) of that and of no weighing at all, for s is a forecast that a strong JPEG
+    the mean (geometric) of that and of no weighing at all, for s is a forecast that a strong codec
     can make far too bright.
     """
-    parts = []
-    for band, own, trial_said in zip(plan.bands, said, wanted, strict=True):
-        noise = float(np.dot(own, own))
-        signal = max(0.0, float(np.dot(trial[band.start : band.stop], trial_said)))
-        parts.append(own * np.float32(math.sqrt(signal / noise) if noise > 0.0 else 0.0))
-    per_chip = np.concatenate(parts)
-    return Heard(per_chip, float(np.linalg.norm(per_chip.astype(np.float64))))
+    signals = _signals(would, plan)
+    noises = [float(np.dot(own, own)) for own in said]
+    weights = [
+        math.sqrt(max(0.0, signal) / noise) if noise > 0.0 else 0.0
+        for signal, noise in zip(signals, noises, strict=True)
+    ]
+    return _voice(
+        [own * np.float32(weight) for own, weight in zip(said, weights, strict=True)],
+        [own * np.float32(weight) for own, weight in zip(would, weights, strict=True)],
+        plan,
+    )
+
+
+def _voice(said: list[Plane], would: list[Plane] | None, plan: Layout) -> _Voice:
+    per_chip = np.concatenate(said)
+    norm = float(np.linalg.norm(per_chip.astype(np.float64)))
+    if norm == 0.0:
+        return _Voice(per_chip, 0.0)
+    forecast = 0.0 if would is None else sum(_signals(would, plan)) / norm
+    return _Voice(per_chip / np.float32(norm), forecast)
+
+
+def _signals(would: Sequence[Plane], plan: Layout) -> list[float]:
+    """How much of a trial mark each band would have heard."""
+    trial = trial_chips(plan)
+    return [
+        float(np.dot(trial[band.start : band.stop], own))
+        for band, own in zip(plan.bands, would, strict=True)
+    ]
 
 
 def _sized(plane: Plane, shape: Shape) -> Plane:

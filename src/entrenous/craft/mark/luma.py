@@ -8,6 +8,7 @@ from entrenous.craft.mark.code import Shape
 
 Plane = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
+Curve = NDArray[np.float64]
 
 
 def shrink(pixels_rgb: Pixels, shape: Shape) -> Pixels:
@@ -28,3 +29,13 @@ def chroma(pixels_rgb: Pixels, of_luma: Plane) -> tuple[Plane, Plane]:
     red = pixels_rgb[:, :, 0].astype(np.float32) - of_luma
     blue = pixels_rgb[:, :, 2].astype(np.float32) - of_luma
     return red, blue
+
+
+def looked_up(plane: Plane, at: Curve, values: Curve) -> Plane:
+    """``values`` at the nearest of ``at``, evenly spaced and rising, for every pixel.
+
+    Many times faster than interpolating at every pixel; beyond the ends the ends hold.
+    """
+    steps = np.float32((len(at) - 1) / (at[-1] - at[0]))
+    index = np.clip((plane - np.float32(at[0])) * steps + np.float32(0.5), 0, len(at) - 1)
+    return np.asarray(np.take(values.astype(np.float32), index.astype(np.int32)), np.float32)

@@ -46,7 +46,8 @@ def add_up(patterns: list[Plane]) -> Plane:
     """Sum a pyramid of patterns, finest first, at the finest level's size."""
     total = patterns[-1]
     for pattern in reversed(patterns[:-1]):
-        total = np.add(_up(total, _shape(pattern)), pattern, dtype=np.float32)
+        total = _up(total, _shape(pattern))
+        total += pattern
     return total
 
 

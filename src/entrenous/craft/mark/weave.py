@@ -63,8 +63,9 @@ def weave(cells: Plane, mask: Plane) -> Plane:
         mask: amplitude per pixel of the band's pyramid level.
     """
     rows, columns = mask.shape
-    fine = cv2.resize(_without_lows(cells), (columns, rows), interpolation=cv2.INTER_CUBIC)
-    return np.multiply(fine, mask, dtype=np.float32)
+    size = (columns, rows)
+    fine = np.asarray(cv2.resize(_without_lows(cells), size, interpolation=cv2.INTER_CUBIC))
+    return np.multiply(fine, mask, out=fine, dtype=np.float32)  # in place: half the memory traffic
 
 
 def unweave(evidence: Plane, mask: Plane, cells: Shape) -> Plane:

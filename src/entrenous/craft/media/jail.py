@@ -6,23 +6,16 @@ and time; only pixels come back (docs/spec/pictures.md, sections 6 and 7). The w
 :class:`.jailed.walls.Wall`; :attr:`Jail.walls` says which of them this system could build.
 """
 
-import contextlib
-import io
-import os
-import select
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final, Self
 
-from entrenous.craft.media.jailed.answer import QUESTION, read_answer, read_ready
+from entrenous.craft.media.jailed.answer import QUESTION, read_answer
+from entrenous.craft.media.jailed.pipe import Child, start_child
 from entrenous.craft.media.jailed.walls import Limits, Wall
 from entrenous.craft.media.kind import kind_of
 from entrenous.model.picture import (
-    DecoderDidNotStart,
     DecoderGaveUp,
     NotAPicture,
     Picture,
@@ -30,7 +23,6 @@ from entrenous.model.picture import (
 )
 
 _CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.craft.media.jailed.child")
-_PART_BYTES: Final = 1 << 20
 _LIMITS: Final = Limits()
 
 
@@ -68,7 +60,7 @@ class Jail:
         cpu_s = limits.cpu_s * pictures_per_child
         self._kinds = frozenset(kinds)
         self._command = (*command, str(limits.memory_bytes), str(cpu_s), *kinds)
-        self._child: _Child | None = None
+        self._child: Child | None = None
         self._answered = 0
 
     def __enter__(self) -> Self:
@@ -98,7 +90,10 @@ class Jail:
             raise NotAPicture
         child = self._start()
         try:
-            return child.ask(untrusted_data, kind, self._limits.wall_s)
+            child.allow(self._limits.wall_s)
+            child.write(QUESTION.pack(len(untrusted_data)))
+            child.write(untrusted_data)
+            return read_answer(child.read, kind)
         except (OSError, EOFError, ValueError, MemoryError) as error:
             self.close()
             raise DecoderGaveUp from error
@@ -111,104 +106,12 @@ class Jail:
             self._child.end()
             self._child = None
 
-    def _start(self) -> "_Child":
+    def _start(self) -> Child:
         if self._child is not None and (
             self._answered >= self._pictures_per_child or not self._child.quiet()
         ):
             self.close()
         if self._child is None:
-            self._child = _start_child(self._command, self._limits.wall_s)
+            self._child = start_child(self._command, self._limits.wall_s)
             self._answered = 0
         return self._child
-
-
-def _start_child(command: Sequence[str], wall_s: float) -> "_Child":
-    try:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            close_fds=True,
-            cwd="/",
-            env={},
-            umask=0o077,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise DecoderDidNotStart from error
-    child = _Child(process)
-    try:
-        child.hear_ready(wall_s)
-    except (OSError, EOFError, ValueError) as error:
-        child.end()
-        raise DecoderDidNotStart from error
-    return child
-
-
-class _Child:
-    """The two pipes to one child. Nothing here waits longer than the deadline of the question."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        if process.stdin is None or process.stdout is None:
-            raise ValueError("a child needs two pipes")
-        self._process = process
-        self._questions = process.stdin
-        self._answers = process.stdout
-        self._deadline_s = 0.0
-        self.walls = Wall(0)
-        os.set_blocking(self._questions.fileno(), False)
-        os.set_blocking(self._answers.fileno(), False)
-
-    def hear_ready(self, wall_s: float) -> None:
-        self._set_deadline(wall_s)
-        self.walls = read_ready(self._read)
-
-    def ask(self, untrusted_data: bytes, kind: PictureFormat, wall_s: float) -> Picture:
-        self._set_deadline(wall_s)
-        self._write(QUESTION.pack(len(untrusted_data)))
-        self._write(untrusted_data)
-        return read_answer(self._read, kind)
-
-    def quiet(self) -> bool:
-        """Alive, and not talking without having been asked."""
-        return self._process.poll() is None and not self._ready(self._answers, select.POLLIN, 0.0)
-
-    def end(self) -> None:
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._questions.close()
-        self._answers.close()
-        self._process.wait()
-
-    def _set_deadline(self, wall_s: float) -> None:
-        # A timeout is no time of day: the one clock that the Clock port does not tell.
-        self._deadline_s = time.monotonic() + wall_s
-
-    def _read(self, size: int) -> bytes:
-        data = io.BytesIO()
-        while data.tell() < size:
-            self._wait(self._answers, select.POLLIN)
-            part = os.read(self._answers.fileno(), min(_PART_BYTES, size - data.tell()))
-            if not part:
-                raise EOFError
-            data.write(part)
-        return data.getvalue()
-
-    def _write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            self._wait(self._questions, select.POLLOUT)
-            rest = rest[os.write(self._questions.fileno(), rest) :]
-
-    def _wait(self, pipe: IO[bytes], event: int) -> None:
-        if not self._ready(pipe, event, max(0.0, self._deadline_s - time.monotonic())):
-            raise TimeoutError
-
-    @staticmethod
-    def _ready(pipe: IO[bytes], event: int, wait_s: float) -> bool:
-        poll = select.poll()
-        poll.register(pipe.fileno(), event)
-        return bool(poll.poll(wait_s * 1000))

@@ -1,70 +1,78 @@
 """Write a picture anew: samples, colour numbers, nothing else (docs/spec/pictures.md, 5).
 
 A file made from samples alone cannot hold what the original's metadata said. The same picture gives
-the same bytes: no date, no random number, one thread.
+the same bytes: no date, no random number, one thread for each.
 """
 
 import io
-from typing import Any, Final
+import os
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from entrenous.craft.media.form import jpeg_options, webp_options
 from entrenous.model.picture import Encoding, Picture, PictureFormat
 
-QUALITY: Final = 92  # where the original's own tables are unknown or too coarse to carry a copy
-# Sum of the luma table of ITU-T T.81, K.1, scaled to libjpeg's quality 75. A copy with coarser
-# tables would lose what the original still had: its pixels have left the original's grid.
-_LUMA_SUM_MAX: Final = 1860
-_WEBP_METHOD: Final = 4
-_WEBP_LOSSLESS_EFFORT: Final = 50
+_LAYOUTS: Final = {3: "RGB", 4: "RGBX"}
 
 
 def write_picture(
-    picture: Picture, pixels: NDArray[np.uint8] | None = None, *, quality: int | None = None
+    picture: Picture, pixels: NDArray[np.uint8] | None = None, *, finer: int = 0
 ) -> bytes:
-    """A file in ``picture.encoding.format.written``.
+    """A file in ``picture.encoding.format.written``. Several threads may write at once.
 
     Args:
         picture: what to write; its alpha, profile and encoding are kept.
-        pixels: (H, W, 3) uint8 to write in place of its samples, of the same size.
-        quality: 1 to 100 for JPEG and lossy WebP, instead of what fits the original.
+        pixels: (H, W, 3) uint8 to write in place of its samples, of the same size. They may have a
+            fourth channel, which is not looked at: Pillow takes such pixels without copying them.
+        finer: how many steps finer than the original's own encoding (:mod:`.finer`).
 
     Raises:
         ValueError: ``pixels`` has another shape or type than the picture.
     """
-    image = _image(picture, pixels)
-    written = picture.encoding.format.written
-    if written is PictureFormat.JPEG:
-        options = _jpeg(picture.encoding, quality)
-    elif written is PictureFormat.PNG:
-        options = {"compress_level": 6}
-    else:
-        options = _webp(picture.encoding, quality)
-    out = io.BytesIO()
-    image.save(out, written.name, icc_profile=picture.profile, **options)
-    return out.getvalue()
+    image = image_of(picture, pixels)
+    options = _options(picture.encoding, finer)
+    with _new_file() as out:
+        image.save(out, picture.encoding.format.written, icc_profile=picture.profile, **options)
+        out.seek(0)
+        return out.read()
 
 
-def _image(picture: Picture, pixels: NDArray[np.uint8] | None) -> Image.Image:
-    size = (picture.width_px, picture.height_px)
-    samples: bytes | NDArray[np.uint8] = picture.samples
-    if pixels is not None:
-        if pixels.shape != (size[1], size[0], 3) or pixels.dtype != np.uint8:
-            raise ValueError("pixels must be height x width x 3 numbers of type uint8")
-        samples = np.ascontiguousarray(pixels)
-    image = Image.frombuffer("RGB", size, samples, "raw", "RGB", 0, 1)
-    grey = picture.encoding.grey and picture.profile is None
-    if grey:
+def image_of(picture: Picture, pixels: NDArray[np.uint8] | None = None) -> Image.Image:
+    """What :func:`write_picture` encodes: grey where the original was, on white where it must be.
+
+    Raises:
+        ValueError: as :func:`write_picture`.
+    """
+    image = _colours(picture, pixels)
+    if picture.encoding.grey and picture.profile is None:
         image = image.convert("L")
+    if picture.alpha is None and picture.encoding.format.written is PictureFormat.JPEG:
+        return image
+    if image.mode == "RGBX":
+        image = image.convert("RGB")
     if picture.alpha is None:
         return image
+    size = (picture.width_px, picture.height_px)
     alpha = Image.frombuffer("L", size, picture.alpha, "raw", "L", 0, 1)
     if picture.encoding.format.written is PictureFormat.JPEG:
         return _on_white(image, alpha)
     image.putalpha(alpha)
     return image
+
+
+def _colours(picture: Picture, pixels: NDArray[np.uint8] | None) -> Image.Image:
+    size = (picture.width_px, picture.height_px)
+    if pixels is None:
+        return Image.frombuffer("RGB", size, picture.samples, "raw", "RGB", 0, 1)
+    if pixels.shape[:2] != size[::-1] or pixels.shape[2:] not in ((3,), (4,)):
+        raise ValueError("pixels must be height x width x 3 or 4 numbers")
+    if pixels.dtype != np.uint8:
+        raise ValueError("pixels must be of type uint8")
+    layout = _LAYOUTS[pixels.shape[2]]
+    return Image.frombuffer(layout, size, np.ascontiguousarray(pixels), "raw", layout, 0, 1)
 
 
 def _on_white(image: Image.Image, alpha: Image.Image) -> Image.Image:
@@ -74,16 +82,18 @@ def _on_white(image: Image.Image, alpha: Image.Image) -> Image.Image:
     return paper
 
 
-def _jpeg(encoding: Encoding, quality: int | None) -> dict[str, Any]:
-    subsampling = encoding.subsampling or "4:4:4"
-    if quality is None and encoding.tables and sum(encoding.tables[0]) <= _LUMA_SUM_MAX:
-        tables = [list(table) for _, table in sorted(encoding.tables.items())]
-        return {"qtables": tables, "subsampling": subsampling}
-    return {"quality": quality or QUALITY, "subsampling": subsampling}
+def _options(encoding: Encoding, finer: int) -> dict[str, Any]:
+    if encoding.format.written is PictureFormat.JPEG:
+        return jpeg_options(encoding, finer)
+    if encoding.format.written is PictureFormat.WEBP:
+        return webp_options(encoding, finer)
+    return {"compress_level": 6}
 
 
-def _webp(encoding: Encoding, quality: int | None) -> dict[str, Any]:
-    if encoding.lossless:
-        effort = _WEBP_LOSSLESS_EFFORT
-        return {"lossless": True, "exact": True, "quality": effort, "method": _WEBP_METHOD}
-    return {"quality": quality or QUALITY, "method": _WEBP_METHOD}
+def _new_file() -> BinaryIO:
+    """In memory alone, without a name. While Pillow writes to a file with a descriptor, it does not
+    hold the interpreter up: all processors can encode at once.
+    """
+    if hasattr(os, "memfd_create"):  # on Linux
+        return os.fdopen(os.memfd_create("copy"), "w+b")
+    return io.BytesIO()

@@ -11,6 +11,7 @@ by the faces from the numbers in :class:`Verdict`.
 
 from collections.abc import Mapping
 
+from entrenous.craft.weigh.ratio import likelihood_ratio
 from entrenous.craft.weigh.tail import best_of, upper_tail
 from entrenous.model.ids import RecipientId
 from entrenous.model.verdict import Finding, NothingToWeigh, Verdict
@@ -47,8 +48,10 @@ def weigh(
     chance = {who: best_of(everybody, upper_tail(score)) for who, score in scores.items()}
     standing_out = (who for who in chance if chance[who] <= alpha)
     named = tuple(sorted(standing_out, key=scores.__getitem__, reverse=True))
-    return Verdict(_finding(len(named)), named, chance, dict(scores))
+    ratio = {who: likelihood_ratio(score) for who, score in scores.items()}
+    return Verdict(finding_of(len(named)), named, chance, dict(scores), ratio)
 
 
-def _finding(named: int) -> Finding:
+def finding_of(named: int) -> Finding:
+    """What so many named copies say."""
     return (Finding.NOBODY, Finding.ONE, Finding.SEVERAL)[min(named, 2)]

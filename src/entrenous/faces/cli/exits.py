@@ -3,7 +3,6 @@
 from typing import Final
 
 from entrenous.model.errors import EntrenousError
-from entrenous.model.message import StoppedWhileSending
 
 YES: Final = 0
 NO: Final = 1
@@ -18,10 +17,9 @@ BY_FAMILY: Final = {
     "unreachable": 6,
     "malformed": 7,
 }
+_STOPPED: Final = "interrupted"  # no failure: a person stopped it
 
 
 def exit_of(error: EntrenousError) -> int:
     """The exit status of an error's family; an error without a family is our bug."""
-    if isinstance(error, StoppedWhileSending):
-        return INTERRUPTED
-    return BY_FAMILY.get(error.family, BUG)
+    return INTERRUPTED if error.family == _STOPPED else BY_FAMILY.get(error.family, BUG)

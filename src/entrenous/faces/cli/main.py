@@ -30,6 +30,7 @@ MODULES: Final = {
     "sent": "recall",
     "mark": "mark",
     "trace": "trace",
+    "verdict": "verdict",
     "fingerprint": "fingerprint",
     "protect": "protect",
     "unprotect": "protect",

@@ -1,14 +1,19 @@
 """``entrenous mark``."""
 
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from entrenous.faces.cli.device import device_of
 from entrenous.faces.cli.output import bar, put_json, read_file, say, write_new
-from entrenous.model.ids import RecipientId
-from entrenous.send.mark import mark_copies
+from entrenous.model.ids import MessageName, RecipientId
+from entrenous.model.label import NobodyNamed, labels_in, labels_of
+from entrenous.model.message import StoppedWhileMarking
+from entrenous.send.mark.any import mark_file
+
+_COPIES: Final = Path("copies")
 
 
 def join(app: typer.Typer) -> None:
@@ -20,9 +25,16 @@ def mark(
     context: typer.Context,
     photo: Path,
     to: Annotated[
-        list[str], typer.Option(metavar="NAME", help="Who gets a copy; any label; may be repeated.")
-    ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write the copies to.")],
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Who gets a copy; any label; may be repeated."),
+    ] = None,
+    to_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A text file with more names, one a line, in UTF-8."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder to write the copies to.")
+    ] = _COPIES,
     size: Annotated[
         int | None, typer.Option(min=64, metavar="PIXELS", help="Longest side in pixels.")
     ] = None,
@@ -33,18 +45,42 @@ def mark(
     Copies are numbered; no file name carries a person's name. The list of whose copy is which stays
     in your vault and is printed here.
     """
+    labels = _labels(to or [], to_file)
     data = read_file(photo)
-    labels = [RecipientId(label) for label in dict.fromkeys(to)]
     written: list[dict[str, str]] = []
-    with device_of(context) as device, bar("Marking", len(labels)) as steps:
-        for name, copy in mark_copies(data, labels, size, device):
-            place = out / f"{name}-{len(written) + 1}{copy.suffix}"
-            write_new(place, copy.data)
-            written.append({"to": copy.to, "path": str(place)})
-            steps.done()
+    message: MessageName | None = None
+    try:
+        with (
+            device_of(context) as device,
+            bar("Marking", len(labels)) as steps,
+            closing(mark_file(data, labels, size, device)) as copies,
+        ):
+            for message, copy in copies:
+                place = out / f"{message}-{len(written) + 1}{copy.suffix}"
+                written.append({"to": copy.to, "path": str(place)})
+                write_new(place, copy.data)
+                steps.done()
+    except KeyboardInterrupt:
+        written = [one for one in written if Path(one["path"]).is_file()]
+        if not written:
+            raise
+        _tell(message, written, as_json=as_json)
+        raise StoppedWhileMarking(count=len(written), total=len(labels)) from None
+    _tell(message, written, as_json=as_json)
+
+
+def _labels(to: list[str], to_file: Path | None) -> tuple[RecipientId, ...]:
+    listed = () if to_file is None else labels_in(read_file(to_file))
+    labels = labels_of((*to, *listed))
+    if not labels:
+        raise NobodyNamed
+    return labels
+
+
+def _tell(message: MessageName | None, written: list[dict[str, str]], *, as_json: bool) -> None:
     if as_json:
-        put_json({"schema": "entrenous/mark/1", "message": name, "copies": written})
+        put_json({"schema": "entrenous/mark/1", "message": message, "copies": written})
         return
     for one in written:
         say(f"{one['path']}  is for {one['to']}")
-    say(f"message {name}; if one gets out: entrenous trace FILE")
+    say(f"message {message}; if one gets out: entrenous trace FILE")

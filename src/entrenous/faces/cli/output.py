@@ -78,6 +78,10 @@ class Steps:
         """One more is done."""
         self._progress.advance(self._task)
 
+    def reached(self, done: int, total: int) -> None:
+        """So many are done, of so many: for whom the total is not known beforehand."""
+        self._progress.update(self._task, completed=done, total=total)
+
 
 def when(moment: datetime) -> str:
     """A moment as scripts read it: RFC 3339 in UTC."""

@@ -6,16 +6,21 @@ from typing import Annotated
 import typer
 
 from entrenous.faces.cli.device import device_of
-from entrenous.faces.cli.exits import NO, YES
-from entrenous.faces.cli.output import put_json, read_file, say
-from entrenous.model.verdict import Finding, Trace, Warp
-from entrenous.trace.trace import trace_picture
-from entrenous.trace.words import how_it_lies, odds, rounded_up
+from entrenous.faces.cli.exits import NO, YES, exit_of
+from entrenous.faces.cli.explain import Wanted, room_for, wanted_of, write_explanation
+from entrenous.faces.cli.output import bar, hint, in_one_go, put_json, read_file, say
+from entrenous.faces.cli.trace_files import files_in
+from entrenous.faces.cli.trace_words import as_error, as_json, tell
+from entrenous.model.errors import EntrenousError
+from entrenous.model.verdict import Finding
+from entrenous.ports import Device
+from entrenous.trace.any import Traced, trace_file
+from entrenous.trace.explain.account import Choices
+from entrenous.trace.photo.learn import learn as learn_looks
 
-NOT_SAID = "This says whose copy got out, not who passed it on."
-NOBODY = (
-    "No copy stands out. This does not clear anybody: the picture may be too small or too changed, "
-    "or it may be your own original, which carries no mark."
+UNLEARNT = (
+    "{count} of your sent photos are known by their fingerprints alone, so a cut-out of one of "
+    "them may be missed. Look at them once: entrenous trace --learn"
 )
 
 
@@ -26,55 +31,116 @@ def join(app: typer.Typer) -> None:
 
 def trace(
     context: typer.Context,
-    file: Path,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE...", help="Found files, or folders of them."),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object; of several files, one a line.")
+    ] = False,
+    learn: Annotated[
+        bool, typer.Option("--learn", help="First look at sent photos that were never looked at.")
+    ] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write how it was found: a page and a PDF, into DIR."),
+    ] = None,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="With --explain: no names but of copies that are named.")
+    ] = False,
+    veil: Annotated[
+        bool, typer.Option("--veil", help="With --explain: leave out what the pictures show.")
+    ] = False,
+    disclose: Annotated[
+        bool,
+        typer.Option("--disclose", help="With --explain: also a report with the marks' secrets."),
+    ] = False,
 ) -> None:
-    """Say whose copy a found picture is, with the chance that an innocent copy fits as well.
+    """Say whose copy a found file is, with the chance that an innocent copy fits as well.
 
-    Exit status 0: a copy is named; 1: no copy stands out.
+    A folder stands for all files in it. Exit status 0: a copy is named; 1: no copy stands out. Of
+    several files, one that cannot be read does not stop the others.
     """
-    data = read_file(file)
+    if not files and not learn:
+        raise typer.BadParameter("name a file or a folder", param_hint="FILE...")
+    wanted = wanted_of(explain, Choices(blind, veil), disclose=disclose)
+    found = files_in(files or [])
     with device_of(context) as device:
-        found = trace_picture(data, device)
-    if as_json:
-        put_json(_shown(found))
+        if learn:
+            _learn(device)
+        if not files:
+            return
+        single = len(found) == 1 and files == found
+        exit_status = (
+            _one(found[0], device, wanted, json) if single else _many(found, device, wanted, json)
+        )
+    raise typer.Exit(exit_status)
+
+
+def _one(file: Path, device: Device, wanted: Wanted | None, json: bool) -> int:
+    if wanted is not None:
+        room_for(wanted.out)
+    data = read_file(file)
+    traced = trace_file(data, device)
+    if json:
+        put_json(as_json(traced.trace))
     else:
-        _tell(found, file)
-    raise typer.Exit(NO if found.verdict.finding is Finding.NOBODY else YES)
+        tell(traced.trace, file)
+    if wanted is not None:
+        write_explanation(traced, data, file.name, device, wanted)
+    _hint_at(traced)
+    return _status(traced)
 
 
-def _shown(found: Trace) -> dict[str, object]:
-    verdict = found.verdict
-    return {
-        "schema": "entrenous/trace/1",
-        "trace": found.number,
-        "message": found.message,
-        "finding": verdict.finding.value,
-        "named": list(verdict.named),
-        "chance": {who: rounded_up(chance, 3) for who, chance in verdict.chance.items()},
-        "score": {who: round(score, 2) for who, score in verdict.score.items()},
-        "warp": None if found.warp is None else _warp(found.warp),
-    }
+def _many(files: list[Path], device: Device, wanted: Wanted | None, json: bool) -> int:
+    """Trace one after the other; the status of the first failure only if all have failed."""
+    statuses, failures = [], []
+    with bar("Tracing", len(files)) as steps:
+        for file in files:
+            try:
+                data = read_file(file)
+                traced = trace_file(data, device)
+                if wanted is not None:
+                    own = wanted.under(f"trace-{traced.trace.number}")
+                    write_explanation(traced, data, file.name, device, own)
+            except EntrenousError as error:
+                failures.append(exit_of(error))
+                _fail(error, file, json)
+            else:
+                statuses.append(_status(traced))
+                _report(traced, file, json)
+            steps.done()
+    return min(statuses) if statuses else failures[0]
 
 
-def _warp(warp: Warp) -> dict[str, object]:
-    return {
-        "kept": round(warp.kept, 4),
-        "turned_deg": round(warp.turned_deg, 2),
-        "mirrored": warp.mirrored,
-        "scale": round(warp.scale, 4),
-        "homography": list(warp.homography),
-    }
+def _report(traced: Traced, file: Path, json: bool) -> None:
+    if json:
+        put_json({**as_json(traced.trace), "file": str(file)})
+    else:
+        say(str(file))
+        tell(traced.trace, file)
 
 
-def _tell(found: Trace, file: Path) -> None:
-    if found.warp is not None and found.message is not None:
-        say(f"  {file.name} is your photo {found.message}, {how_it_lies(found.warp)}")
-    if found.verdict.finding is Finding.NOBODY:
-        say(NOBODY)
-        return
-    for who in found.verdict.named:
-        say(f"Its hidden marks fit the copy you sent to {who}.")
-        say(f"  {odds(found.verdict.chance[who])}")
-    say(f"  {NOT_SAID}")
-    say(f"next: entrenous case open --from-trace {found.number}")
+def _fail(error: EntrenousError, file: Path, json: bool) -> None:
+    if json:
+        put_json({**as_error(error), "file": str(file)})
+    else:
+        say(str(file))
+        hint(f"  {in_one_go(str(error))}")
+
+
+def _status(traced: Traced) -> int:
+    return NO if traced.trace.verdict.finding is Finding.NOBODY else YES
+
+
+def _hint_at(traced: Traced) -> None:
+    seen = traced.investigation
+    if seen is not None and seen.unlearnt and not seen.fits:
+        hint(UNLEARNT.format(count=seen.unlearnt))
+
+
+def _learn(device: Device) -> None:
+    strange = device.ledger.unlearnt()
+    with bar("Looking", len(strange)) as steps:
+        count = learn_looks(strange, device, steps.done)
+    hint(f"Looked at {count} of {len(strange)} sent photos.")

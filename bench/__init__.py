@@ -1,0 +1,1 @@
+"""Programs that measure what a test cannot hold in seconds. Run them from the repository's root."""

@@ -1,0 +1,90 @@
+"""Perspective, lenses and waves: edits that move each pixel by another amount."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.attacks.kinds import Edit, Rgb, Rng
+
+Plane = NDArray[np.float32]
+
+
+def perspective(share: float) -> Edit:
+    """Corners moved by up to a share of the side; what leaves the frame is lost, the rest white."""
+
+    def edit(rgb: Rgb, rng: Rng) -> Rgb:
+        high, wide = rgb.shape[:2]
+        corners = np.array([[0, 0], [wide, 0], [wide, high], [0, high]], np.float32)
+        moved = corners + rng.uniform(-share, share, (4, 2)) * (wide, high)
+        matrix = cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
+        out = cv2.warpPerspective(
+            rgb, matrix, (wide, high), flags=cv2.INTER_CUBIC, borderValue=(255, 255, 255)
+        )
+        return np.asarray(out, np.uint8)
+
+    return edit
+
+
+def lens(strength: float) -> Edit:
+    """Radial distortion: positive bulges the sides outwards (barrel), as a wide lens does."""
+
+    def edit(rgb: Rgb, _rng: Rng) -> Rgb:
+        x, y = grid(rgb)
+        across, down = centred(rgb)
+        push = 1 + strength * (across**2 + down**2 - 1)
+        half_wide, half_high = (rgb.shape[1] - 1) / 2, (rgb.shape[0] - 1) / 2
+        return moved(rgb, half_wide + (x - half_wide) * push, half_high + (y - half_high) * push)
+
+    return edit
+
+
+def wobble(share: float, knots: int) -> Edit:
+    """A smooth random displacement: so many knots along the longest side, of this share of it."""
+
+    def edit(rgb: Rgb, rng: Rng) -> Rgb:
+        x, y = grid(rgb)
+        longest = max(rgb.shape[:2])
+        return moved(
+            rgb,
+            x + share * longest * waves(rgb, knots, rng),
+            y + share * longest * waves(rgb, knots, rng),
+        )
+
+    return edit
+
+
+def waves(rgb: Rgb, knots: int, rng: Rng) -> Plane:
+    """A smooth random plane of the picture's size with a standard deviation near 1."""
+    high, wide = rgb.shape[:2]
+    size = tuple(max(4, round(knots * side / max(high, wide)) + 3) for side in (high, wide))
+    rough = rng.standard_normal(size).astype(np.float32)
+    smooth = cv2.resize(rough, (wide, high), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(smooth / max(float(smooth.std()), 1e-6), np.float32)
+
+
+def grid(rgb: Rgb) -> tuple[Plane, Plane]:
+    """Column and row of every pixel."""
+    y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]].astype(np.float32)
+    return x, y
+
+
+def centred(rgb: Rgb) -> tuple[Plane, Plane]:
+    """Columns and rows as -1 .. 1 over half the diagonal: the corners lie at a distance of 1."""
+    x, y = grid(rgb)
+    high, wide = rgb.shape[:2]
+    half = np.hypot(wide, high) / 2
+    return ((x - (wide - 1) / 2) / half).astype(np.float32), ((y - (high - 1) / 2) / half).astype(
+        np.float32
+    )
+
+
+def moved(rgb: Rgb, x: Plane, y: Plane) -> Rgb:
+    """The picture read at other places (columns and rows per output pixel)."""
+    out = cv2.remap(
+        rgb,
+        x.astype(np.float32),
+        y.astype(np.float32),
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    return np.asarray(out, np.uint8)

@@ -1,0 +1,204 @@
+# ruff: noqa: T201 - what it finds, it prints
+"""Marks in clips under attack: ``python -m bench.clips [--quick] [FILE ...]``; last comes JSON.
+
+Clips are made from photographs (a hand-held camera, something that moves, sensor noise), or given
+as files. Each is marked for two people; five seconds are attacked by the ``ffmpeg`` program and
+traced, then single frames. ``z`` is the right copy's score in standard deviations of an innocent's.
+Times are processor seconds, since a decode waits for a child.
+"""
+
+import argparse
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import av
+import cv2
+import numpy as np
+import skimage.data
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.tracing.house import sender
+from entrenous.craft.media.clip.read import read_clip
+from entrenous.craft.media.picture import read_picture
+from entrenous.craft.media.sound.read import read_sound
+from entrenous.model.ids import RecipientId
+from entrenous.model.verdict import Trace
+from entrenous.ports import Device
+from entrenous.send.mark.clip import mark_clip_copies
+from entrenous.trace.clip import trace_clip
+from entrenous.trace.frame import trace_frame
+
+_PEOPLE: Final = (RecipientId("ben"), RecipientId("caro"))
+_PHOTOS: Final = Path("/usr/share/backgrounds/budgie")
+_NAMES: Final = ("oakland-zoo-otters", "casa-mila", "tea-gardens")
+_SIZE: Final = (1280, 720)
+_ATTACKS: Final = MappingProxyType(
+    {
+        "crf 28": "-c:v libx264 -crf 28",
+        "480 lines crf 30": "-vf scale=-2:480 -c:v libx264 -crf 30",
+        "480 crf 30, crop 10 %, 25 fps": "-vf crop=iw*0.95:ih*0.95:iw*0.02:ih*0.04,"
+        "scale=-2:480,fps=25 -c:v libx264 -crf 30",
+        "360 lines crf 32": "-vf scale=-2:360 -c:v libx264 -crf 32",
+        "15 fps crf 28": "-vf fps=15 -c:v libx264 -crf 28",
+        "speed 1.1": "-vf setpts=PTS/1.1,scale=-2:480 -c:v libx264 -crf 28",
+        "speed 0.9": "-vf setpts=PTS/0.9,scale=-2:480 -c:v libx264 -crf 28",
+        "screen recording": "-vf scale=1000:-2,pad=1280:800:140:90:color=0x303030,fps=24"
+        " -c:v libx264 -crf 26",
+        "mirrored": "-vf hflip,scale=-2:480 -c:v libx264 -crf 26",
+        "vp9 400k": "-vf scale=-2:480 -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 400k",
+    }
+)
+_QUICK: Final = ("480 crf 30, crop 10 %, 25 fps", "screen recording")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One leak."""
+
+    clip: str
+    attack: str
+    z: float
+    innocent: float
+    named: tuple[str, ...]
+    seconds: float
+
+
+def main() -> int:
+    """Measure, print a table and a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("files", nargs="*", type=Path)
+    asked = parser.parse_args()
+    clips = {path.name: path.read_bytes() for path in asked.files} or dict(
+        made(seconds=8.0 if asked.quick else 30.0, few=asked.quick)
+    )
+    results: list[Result] = []
+    for name, data in clips.items():
+        for result in measured(name, data, quick=asked.quick):
+            results.append(result)
+            print(
+                f"{name:22} {result.attack:32} z {result.z:6.1f}  {result.seconds:5.1f} s",
+                flush=True,
+            )
+    right = sum(result.named == (_PEOPLE[0],) for result in results)
+    wrong = sum(_PEOPLE[1] in result.named for result in results)
+    summary = {"schema": "entrenous/bench-clips/1", "leaks": len(results), "right": right}
+    print(json.dumps({**summary, "wrong": wrong, "z_min": round(min(r.z for r in results), 1)}))
+    return 0
+
+
+def measured(name: str, data: bytes, *, quick: bool) -> Iterator[Result]:
+    """Mark a clip, attack the first copy, trace."""
+    device = replace(sender("clips"), read_clip=read_clip, read_sound=read_sound)
+    start = time.process_time()
+    copies = [copy.data for _, copy in mark_clip_copies(data, _PEOPLE, device)]
+    cost_s = time.process_time() - start
+    print(f"{name:22} marked in {cost_s:.1f} s, {len(data)} -> {len(copies[0])} bytes, ", end="")
+    print("{:.1f} dB, moving error {:.2f} (mean) {:.2f} (most)".format(*looks(copies[0], data)))
+    for attack, options in _ATTACKS.items():
+        if not quick or attack in _QUICK:
+            yield _traced(name, attack, attacked(copies[0], options), device)
+    for at_s in (0.5, 2.5) if quick else (0.5, 2.5, 4.7, 7.2):
+        yield _traced_shot(name, copies[0], at_s, device)
+
+
+def looks(copy: bytes, original: bytes) -> tuple[float, float, float]:
+    """PSNR of luma, and how much the error changes from frame to frame: root mean square, mean and
+    most. A pulse would show in the most.
+    """
+    errors: list[float] = []
+    changes: list[float] = []
+    before: NDArray[np.float32] | None = None
+    with read_clip(copy) as one, read_clip(original) as other:
+        for a, b in zip(one.frames, other.frames, strict=True):
+            error = (np.asarray(a).astype(np.float32) - np.asarray(b)) * np.float32(255.0 / 219.0)
+            errors.append(float(np.mean(error**2)))
+            if before is not None:
+                changes.append(float(np.sqrt(np.mean((error - before) ** 2))))
+            before = error
+    psnr_db = 10.0 * np.log10(255.0**2 / np.mean(errors))
+    return float(psnr_db), float(np.mean(changes)), float(np.max(changes))
+
+
+def attacked(copy: bytes, options: str) -> bytes:
+    """Five seconds from the second on, after what the ``ffmpeg`` program does to them."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, leak = Path(folder) / "copy.mp4", Path(folder) / "leak.mkv"
+        source.write_bytes(copy)
+        command = ["ffmpeg", "-v", "error", "-ss", "1.3", "-t", "5", "-i", str(source)]
+        subprocess.run([*command, *options.split(), "-an", str(leak)], check=True)  # noqa: S603
+        return leak.read_bytes()
+
+
+def made(*, seconds: float, few: bool) -> Iterator[tuple[str, bytes]]:
+    """Clips from wallpapers, or from scikit-image's photograph where there are none."""
+    for name in _NAMES[: 1 if few else None]:
+        path = _PHOTOS / f"{name}.jpg"
+        photo = np.asarray(Image.open(path) if path.exists() else skimage.data.astronaut())
+        yield name, _encoded(_wander(photo, seconds))
+
+
+def _wander(photo: NDArray[np.uint8], seconds: float) -> Iterator[NDArray[np.uint8]]:
+    rng = np.random.default_rng(4)
+    rows, columns = photo.shape[:2]
+    sprite = cv2.resize(photo[: rows // 3, : rows // 3], (160, 160), interpolation=cv2.INTER_AREA)
+    for t in np.arange(0.0, seconds, 1 / 30):
+        zoom = _SIZE[0] / columns * (1.7 + 0.3 * np.sin(0.7 * t) + 0.04 * np.sin(4.1 * t))
+        x = columns * (0.5 + 0.12 * np.sin(0.5 * t) + 0.01 * np.sin(3.3 * t + 1))
+        y = rows * (0.5 + 0.1 * np.cos(0.37 * t) + 0.01 * np.sin(5.2 * t))
+        way = np.array([[zoom, 0, _SIZE[0] / 2 - zoom * x], [0, zoom, _SIZE[1] / 2 - zoom * y]])
+        frame = cv2.warpAffine(photo, way, _SIZE, borderMode=cv2.BORDER_REFLECT)
+        left, top = int(560 + 500 * np.sin(1.4 * t)), int(280 + 240 * np.cos(1.9 * t))
+        frame[top : top + 160, left : left + 160] = sprite
+        noisy = frame + rng.normal(0.0, 1.0, (_SIZE[1], _SIZE[0], 1)).astype(np.float32)
+        yield np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def _encoded(frames: Iterator[NDArray[np.uint8]]) -> bytes:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as out:
+        stream = out.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = *_SIZE, "yuv420p"
+        stream.options = {"crf": "20", "preset": "veryfast"}
+        for pixels in frames:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        out.mux(stream.encode())
+    return file.getvalue()
+
+
+def _traced(name: str, attack: str, leak: bytes, device: Device) -> Result:
+    start = time.process_time()
+    return _result(name, attack, trace_clip(leak, device), time.process_time() - start)
+
+
+def _traced_shot(name: str, copy: bytes, at_s: float, device: Device) -> Result:
+    with av.open(io.BytesIO(copy)) as clip:
+        shots = (frame for frame in clip.decode(video=0) if frame.time >= at_s)
+        pixels = next(shots).to_ndarray(format="rgb24")
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=80)
+    start = time.process_time()
+    trace = trace_frame(read_picture(file.getvalue()), file.getvalue(), device)
+    return _result(name, f"screenshot at {at_s} s", trace, time.process_time() - start)
+
+
+def _result(name: str, attack: str, trace: Trace | None, seconds: float) -> Result:
+    if trace is None or not trace.verdict.score:
+        return Result(name, attack, 0.0, 0.0, (), seconds)
+    score = trace.verdict.score
+    named = tuple(trace.verdict.named)
+    return Result(name, attack, score[_PEOPLE[0]], score[_PEOPLE[1]], named, seconds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

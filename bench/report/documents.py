@@ -1,0 +1,22 @@
+"""Documents on disk: JSON beside the page that is made of all that are there."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from bench.report.tables import page
+
+NAMES: Final = ("grid", "peers", "collusion", "null", "calibration", "copies", "cost")
+
+
+def keep(folder: Path, name: str, document: dict[str, Any]) -> None:
+    """Write one document, and the page anew."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(f"{json.dumps(document, indent=1)}\n")
+    (folder / "README.md").write_text(page(kept(folder)))
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    """All documents that are there."""
+    files = {name: folder / f"{name}.json" for name in NAMES}
+    return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}

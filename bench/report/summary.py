@@ -1,0 +1,221 @@
+"""Rows summed up as plain JSON, one document for each kind of measurement."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from bench.attacks import CORE, HARD, OTHER, RUIN
+from bench.report.calibration import Calibration, reliability
+from bench.tracing.collusion import Merged
+from bench.tracing.copies import Quality
+from bench.tracing.cost import Cost
+from bench.tracing.grid import Row
+from bench.tracing.null import POWERS, NullRow, pooled
+from bench.tracing.peers import PeerRow
+
+SETS: Final = {"core": CORE, "hard": HARD, "other": OTHER, "ruin": RUIN}
+
+Document = dict[str, Any]
+
+
+def grid(rows: Sequence[Row], seed: int, skipped: Sequence[str]) -> Document:
+    """Per attack and size: how many were named right, and the lowest and the median score."""
+    sizes = _in_order(row.size for row in rows)
+    return {
+        "schema": "entrenous/bench-trace-grid/1",
+        "seed": seed,
+        "photos": {size: _in_order(r.photo for r in rows if r.size == size) for size in sizes},
+        "skipped": list(skipped),
+        "sets": {
+            name: {size: _share(_of(rows, size, attacks)) for size in sizes}
+            for name, attacks in SETS.items()
+        },
+        "attacks": {
+            attack: {size: _cell(_of(rows, size, [attack])) for size in sizes}
+            for attack in _in_order(row.attack for row in rows)
+        },
+        "missed": [_missed(row) for row in rows if not row.right],
+        "innocents": sum(len(row.others) for row in rows),
+        "innocent_largest": max((row.innocent for row in rows if row.others), default=0.0),
+        "trace_s": {size: _seconds([r for r in rows if r.size == size]) for size in sizes},
+    }
+
+
+def peers(rows: Sequence[PeerRow], ours: Sequence[Row], looks: Sequence[Quality]) -> Document:
+    """The peers and this program on the very same leaks."""
+    cells = {(row.photo, row.size, row.attack) for row in rows}
+    same = [row for row in ours if (row.photo, row.size, row.attack) in cells]
+    attacks = _in_order(row.attack for row in rows)
+    seen = [one.psnr_mark_db for one in looks if (one.photo, one.size) in {c[:2] for c in cells}]
+    table: Document = {
+        "entrenous": {
+            **_counts([(r.attack, r.right, r.wrong > 0) for r in same]),
+            "psnr_db": _least(seen),
+        }
+    }
+    for peer in _in_order(row.peer for row in rows):
+        own = [row for row in rows if row.peer == peer]
+        table[peer] = {
+            **_counts([(row.attack, row.right, row.wrong) for row in own]),
+            "psnr_db": _least(row.psnr_db for row in own),
+        }
+    return {"schema": "entrenous/bench-trace-peers/1", "attacks": attacks, "table": table}
+
+
+def collusion(rows: Sequence[Merged]) -> Document:
+    """Per way, number of copies and size: at least one named, all named, scores."""
+    keys = _in_order((row.size, row.way, row.colluders) for row in rows)
+    return {
+        "schema": "entrenous/bench-trace-collusion/1",
+        "rows": [
+            _merged([r for r in rows if (r.size, r.way, r.colluders) == key], *key) for key in keys
+        ],
+        "wrong": sum(row.wrong for row in rows),
+    }
+
+
+def copies(rows: Sequence[Quality]) -> Document:
+    """How every copy looks."""
+    return {"schema": "entrenous/bench-trace-copies/1", "rows": [_rounded(asdict(r)) for r in rows]}
+
+
+def cost(rows: Sequence[Cost]) -> Document:
+    """What marking and tracing take."""
+    table = [
+        _rounded(
+            {
+                **asdict(row),
+                "mark_over_encode": row.mark_over_encode,
+                "mark_cpu_over_encode": row.mark_cpu_s / row.encode_cpu_s,
+            }
+        )
+        for row in rows
+    ]
+    return {"schema": "entrenous/bench-trace-cost/1", "rows": table}
+
+
+def null(rows: Sequence[NullRow], seed: int) -> Document:
+    """Shares of innocent scores below 1e-1 .. 1e-6, altogether and by kind of leak."""
+    kinds = sorted({row.kind for row in rows})
+    return {
+        "schema": "entrenous/bench-trace-null/1",
+        "seed": seed,
+        "powers": list(POWERS),
+        "all": asdict(pooled(rows)),
+        "kinds": {kind: asdict(pooled([r for r in rows if r.kind == kind])) for kind in kinds},
+    }
+
+
+def calibrated(found: Calibration) -> Document:
+    """How far a likelihood ratio means what it says."""
+    return {
+        "schema": "entrenous/bench-trace-calibration/1",
+        "true_copies": int(found.true.size),
+        "innocent_copies": int(found.innocent.size),
+        "cllr_bits": round(found.cllr, 4),
+        "cllr_min_bits": round(found.cllr_min, 4),
+        "innocents_at_least": {f"1e{k}": found.above(k)[1] for k in range(7)},
+        "true_at_least": {f"1e{k}": found.above(k)[0] for k in range(7)},
+        "reliability": [
+            {"stated": stated, "observed": observed, "copies": count}
+            for stated, observed, count in reliability(found)
+        ],
+    }
+
+
+def line(
+    rows: Sequence[Row], looks: Sequence[Quality], costs: Sequence[Cost], others: Sequence[PeerRow]
+) -> Document:
+    """The last line of a run. What ruins a picture is not counted."""
+    counted = [row for row in rows if row.attack not in RUIN]
+    return {
+        "schema": "entrenous/bench-trace/1",
+        "photos": len({(row.photo, row.size) for row in counted}),
+        "attacks": len({row.attack for row in counted}),
+        "named_right": sum(row.right for row in counted),
+        "named_wrong": sum(row.wrong > 0 for row in counted),
+        "nobody": sum(row.nobody for row in counted),
+        "psnr_db_min": _least(look.psnr_mark_db for look in looks),
+        "ssim_min": _least(look.ssim for look in looks),
+        "mark_over_encode": _least(one.mark_over_encode for one in costs[:1]),
+        "trace_s_p50": round(statistics.median([r.seconds for r in counted]), 3)
+        if counted
+        else None,
+        "peers": {
+            peer: {"right": sum(r.right for r in others if r.peer == peer and r.attack not in RUIN)}
+            for peer in _in_order(row.peer for row in others)
+        },
+    }
+
+
+def _of(rows: Sequence[Row], size: str, attacks: Iterable[str]) -> list[Row]:
+    wanted = set(attacks)
+    return [row for row in rows if row.size == size and row.attack in wanted]
+
+
+def _share(rows: Sequence[Row]) -> Document:
+    return {"leaks": len(rows), "right": sum(r.right for r in rows), "wrong": _wrong(rows)}
+
+
+def _wrong(rows: Sequence[Row]) -> int:
+    return sum(row.wrong > 0 for row in rows)
+
+
+def _cell(rows: Sequence[Row]) -> Document | None:
+    if not rows:
+        return None
+    # A leak that did not register has no score: it says nothing, as a score of 0 would.
+    scores = [row.score if row.registered else 0.0 for row in rows]
+    lowest, median = round(min(scores), 1), round(statistics.median(scores), 1)
+    return {**_share(rows), "lowest": lowest, "median": median}
+
+
+def _missed(row: Row) -> Document:
+    fields = {"photo": row.photo, "size": row.size, "attack": row.attack, "wrong": row.wrong}
+    return {**fields, "score": round(row.score, 2) if row.registered else None}
+
+
+def _seconds(rows: Sequence[Row]) -> Document:
+    seconds = sorted(row.seconds for row in rows)
+    worst = seconds[min(len(seconds) - 1, round(0.95 * len(seconds)))]
+    return {"p50": round(statistics.median(seconds), 2), "p95": round(worst, 2)}
+
+
+def _counts(rows: Sequence[tuple[str, bool, bool]]) -> Document:
+    by_attack: dict[str, int] = {}
+    for attack, right, _ in rows:
+        by_attack[attack] = by_attack.get(attack, 0) + right
+    return {
+        "leaks": len(rows),
+        "right": sum(right for _, right, _ in rows),
+        "wrong": sum(wrong for _, _, wrong in rows),
+        "by_attack": by_attack,
+    }
+
+
+def _merged(rows: Sequence[Merged], size: str, way: str, colluders: int) -> Document:
+    return {
+        "size": size,
+        "way": way,
+        "colluders": colluders,
+        "leaks": len(rows),
+        "at_least_one": sum(row.named > 0 for row in rows),
+        "all": sum(row.named == row.colluders for row in rows),
+        "named_lowest": min(row.named for row in rows),
+        "named_highest": max(row.named for row in rows),
+        "best_lowest": round(min(row.best for row in rows), 1),
+        "best_median": round(statistics.median(row.best for row in rows), 1),
+    }
+
+
+def _rounded(fields: Document) -> Document:
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in fields.items()}
+
+
+def _least(values: Iterable[float]) -> float | None:
+    return min((round(value, 4) for value in values), default=None)
+
+
+def _in_order(values: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(values))

@@ -1,0 +1,253 @@
+"""One page of Markdown from the documents of a run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from bench.report.learned import CLAIMS, WHAT_THEY_ARE
+from bench.report.summary import SETS
+
+Document = Mapping[str, Any]
+
+_HEAD: Final = """# What TRACE was measured to do
+
+Made by `bench/trace.py`, not by hand; how is said in [docs/benchmarks.md](../benchmarks.md). A
+score is in standard deviations of an innocent copy's; with 24 recipients and a chance of 1e-6 a
+copy is named from about 5.6 on. "Nobody" is counted as a miss, never as an error.
+"""
+_FAIR: Final = """From the same run, the same photographs and attacks, 24 recipients: random numbers
+of 64 bits in the peers' copies, read at the original's size, the nearest named if it is near enough
+for a chance of 1e-6 (at most 10 wrong bits). They decode without the original; we keep it, and that
+is the difference."""
+_SETS: Final = {
+    "core": "ordinary leaks",
+    "hard": "hard ones",
+    "other": "the rest of the grid",
+    "ruin": "ruined pictures (not counted in any share)",
+}
+
+
+def page(documents: Mapping[str, Document]) -> str:
+    """The whole page; measurements that are not there are left out."""
+    makers = {
+        "grid": _grid,
+        "peers": _peers,
+        "collusion": _collusion,
+        "null": _null,
+        "calibration": _calibration,
+        "copies": _copies,
+        "cost": _cost,
+    }
+    parts = [_HEAD, *(make(documents[k]) for k, make in makers.items() if k in documents)]
+    return "\n".join(part.rstrip() + "\n" for part in parts)
+
+
+def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _grid(found: Document) -> str:
+    sizes = list(found["photos"])
+    sums = [
+        [_SETS[name], *(_of(by_size[size]) for size in sizes)]
+        for name, by_size in found["sets"].items()
+        if any(one["leaks"] for one in by_size.values())
+    ]
+    parts = [
+        "## One copy, 24 recipients",
+        _conditions(found),
+        table(["named right", *sizes], sums),
+        _totals(found),
+        *(_attacks(found, name, sizes) for name in found["sets"]),
+        _missed(found["missed"]),
+        "![scores by attack](scores.png)",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _conditions(found: Document) -> str:
+    photos = "; ".join(f"{size}: {', '.join(names)}" for size, names in found["photos"].items())
+    gone = f" Not to be had: {', '.join(found['skipped'])}." if found["skipped"] else ""
+    return f"Photographs: {photos}. Seed {found['seed']}.{gone}"
+
+
+def _totals(found: Document) -> str:
+    wrong = sum(one["wrong"] > 0 for one in found["missed"])
+    return (
+        f"Named wrongly: {wrong}. Largest of {found['innocents']:,} innocent scores: "
+        f"{found['innocent_largest']:.2f}. Seconds for a trace (median; 95 %): "
+        f"{_times(found['trace_s'])}."
+    )
+
+
+def _attacks(found: Document, name: str, sizes: Sequence[str]) -> str:
+    rows = [
+        [f"`{attack}`", *(_cell(by_size.get(size)) for size in sizes)]
+        for attack, by_size in found["attacks"].items()
+        if attack in SETS[name]
+    ]
+    head = [f"{_SETS[name]}: right of all; lowest/median score", *sizes]
+    return table(head, rows) if rows else ""
+
+
+def _missed(missed: Sequence[Document]) -> str:
+    if not missed:
+        return "Nothing was missed."
+    rows = [
+        [m["photo"], m["size"], f"`{m['attack']}`", _score(m), m["wrong"] or ""] for m in missed
+    ]
+    return "### What defeats us\n\n" + table(["photo", "size", "attack", "score", "wrong"], rows)
+
+
+def _score(missed: Document) -> str:
+    return "not found to lie on it" if missed["score"] is None else f"{missed['score']:.1f}"
+
+
+def _peers(found: Document) -> str:
+    names = list(found["table"])
+    first = found["table"]["entrenous"]["leaks"]
+    totals = [
+        [name, f"{one['right']} of {one['leaks']}", one["wrong"], _digits(one["psnr_db"], 1)]
+        for name, one in found["table"].items()
+    ]
+    rows = [
+        [f"`{attack}`", *(found["table"][name]["by_attack"].get(attack, 0) for name in names)]
+        for attack in found["attacks"]
+    ]
+    return "\n\n".join(
+        [
+            "## Beside others",
+            _FAIR,
+            table(["", "named right", "named wrongly", "PSNR of the mark, lowest, dB"], totals),
+            table([f"right, of {first // max(1, len(found['attacks']))}", *names], rows),
+            WHAT_THEY_ARE,
+            table(
+                ["method", "what its paper says", "where"],
+                [[c.method, c.says, c.where] for c in CLAIMS],
+            ),
+        ]
+    )
+
+
+def _collusion(found: Document) -> str:
+    head = ["size", "merged how", "copies", "one or more named", "all named", "named"]
+    rows = [
+        [
+            one["size"],
+            one["way"],
+            one["colluders"],
+            f"{one['at_least_one']} of {one['leaks']}",
+            f"{one['all']} of {one['leaks']}",
+            f"{one['named_lowest']} to {one['named_highest']}",
+            f"{one['best_lowest']}/{one['best_median']}",
+        ]
+        for one in found["rows"]
+    ]
+    wrong = f"Innocents named: {found['wrong']}."
+    return f"## Merged copies\n\n{wrong}\n\n" + table([*head, "best score, lowest/median"], rows)
+
+
+def _null(found: Document) -> str:
+    everything = found["all"]
+    head = ["share of scores with p below", *(f"1e-{power}" for power in found["powers"])]
+    rows = [
+        ["p by the normal tail", *(f"{share:.3g}" for share in everything["normal"])],
+        ["p by the stated bound", *(f"{share:.3g}" for share in everything["bound"])],
+        ["traces whose best corrected chance is as small", *everything["best_below"]],
+    ]
+    parts = [
+        "## Innocents",
+        _innocents(everything, found["seed"]),
+        table(head, rows),
+        _kinds(found["kinds"]),
+        "![innocent scores](null.png)",
+    ]
+    return "\n\n".join(parts)
+
+
+def _innocents(found: Document, seed: int) -> str:
+    return (
+        f"{found['leaks']:,} leaks in which nobody of 1,000 compared had a part: "
+        f"{found['scores']:,} scores, mean {found['mean']:.5f}, standard deviation "
+        f"{found['sd']:.5f}, largest {found['largest']:.2f}. Smallest corrected chance "
+        f"{found['best']:.2g}. **Named: {found['named']}.** Seed {seed}."
+    )
+
+
+def _kinds(found: Document) -> str:
+    keys = ("leaks", "registered", "scores", "named")
+    rows = [
+        [kind, *(one[key] for key in keys), f"{one['sd']:.4f}", f"{one['largest']:.2f}"]
+        for kind, one in found.items()
+    ]
+    return table(["innocent leak", *keys, "sd", "largest"], rows)
+
+
+def _calibration(found: Document) -> str:
+    head = ["likelihood ratio at least", *found["true_at_least"]]
+    rows = [
+        ["true copies", *(f"{share:.4f}" for share in found["true_at_least"].values())],
+        ["innocent copies", *(f"{share:.2g}" for share in found["innocents_at_least"].values())],
+    ]
+    words = (
+        f"{found['true_copies']:,} true and {found['innocent_copies']:,} innocent copies, from "
+        f"leaks that are ruined or all but silent. Cllr {found['cllr_bits']:.3f} bits; "
+        f"{found['cllr_min_bits']:.3f} with the best monotone map."
+    )
+    plots = "![reliability](reliability.png) ![Tippett plot](tippett.png)"
+    title = "## Does the likelihood ratio mean what it says?"
+    return "\n\n".join([title, words, table(head, rows), plots])
+
+
+def _copies(found: Document) -> str:
+    columns: dict[str, tuple[str, int]] = {
+        "PSNR of the mark, dB": ("psnr_mark_db", 1),
+        "as written, dB": ("psnr_written_db", 1),
+        "SSIM": ("ssim", 4),
+        "SSIMULACRA2 of the mark": ("ssimulacra2_mark", 1),
+        "as written": ("ssimulacra2", 1),
+        "JPEG q95": ("ssimulacra2_q95", 1),
+    }
+    rows = [
+        [r["photo"], r["size"], *(_digits(r[key], d) for key, d in columns.values())]
+        for r in found["rows"]
+    ]
+    return "## What a mark costs the eye\n\n" + table(["photo", "size", *columns], rows)
+
+
+def _cost(found: Document) -> str:
+    columns: dict[str, tuple[str, int]] = {
+        "megapixels": ("megapixels", 1),
+        "copies": ("copies", 0),
+        "marked in, s": ("mark_s", 2),
+        "encoded in, s": ("encode_s", 2),
+        "ratio": ("mark_over_encode", 2),
+        "of processor time": ("mark_cpu_over_encode", 2),
+        "a trace, s": ("trace_s", 2),
+        "peak, MB": ("peak_mb", 0),
+    }
+    rows = [
+        [r["photo"], *(_digits(r[key], d) for key, d in columns.values())] for r in found["rows"]
+    ]
+    return "## What it takes\n\n" + table(["photo", *columns], rows)
+
+
+def _of(one: Document) -> str:
+    if not one["leaks"]:
+        return ""
+    return f"{one['right']} of {one['leaks']} ({100 * one['right'] / one['leaks']:.1f} %)"
+
+
+def _cell(one: Document | None) -> str:
+    if one is None:
+        return ""
+    return f"{one['right']}/{one['leaks']}; {one['lowest']:.0f}/{one['median']:.0f}"
+
+
+def _times(by_size: Document) -> str:
+    return ", ".join(f"{size} {one['p50']}; {one['p95']}" for size, one in by_size.items())
+
+
+def _digits(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

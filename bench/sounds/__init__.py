@@ -1,0 +1,1 @@
+"""Sounds to mark, and what becomes of them on their way."""

@@ -1,0 +1,70 @@
+"""Copies merged by several people, then saved as JPEG: whose copies are named?"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from bench.attacks.collusion import WAYS, collude, collude_and_post
+from bench.attacks.kinds import Rgb, Rng
+from bench.photographs import Size
+from bench.tracing.grid import Cell
+from bench.tracing.house import Sent, people
+
+Leaking = Callable[[Sequence[Rgb], Rng], bytes]
+
+LEAKS: Final[Mapping[str, Leaking]] = MappingProxyType(
+    {f"{way}+q75": (lambda copies, rng, way=way: collude(way, copies, rng, 75)) for way in WAYS}
+    | {
+        "average+q70": lambda copies, rng: collude("average", copies, rng, 70),
+        "average, 1,600 q70, 1,080 q60": collude_and_post,
+    }
+)
+"""The nine ways, and what one of them becomes when it is passed on."""
+COUNTS: Final = (2, 5, 10, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """One merged leak. ``best`` is the score of the colluder who is heard best."""
+
+    photo: str
+    size: str
+    way: str
+    colluders: int
+    named: int
+    wrong: int
+    best: float
+    least: float
+    registered: bool
+
+
+def merged(photo: str, size: Size, sent: Sent, seed: int) -> Iterator[Merged]:
+    """Every way and every number of colluders on one photograph."""
+    copies = {who: sent.samples(who) for who in people()}
+    for count in COUNTS:
+        for way in LEAKS:
+            rng = Cell(photo, size, f"{count} {way}", seed).rng()
+            who = [str(name) for name in rng.choice(list(copies), count, replace=False)]
+            found = LEAKS[way]([copies[name] for name in who], rng)
+            yield _weighed(
+                Merged(photo, size.value, way, count, 0, 0, 0, 0, False), sent, who, found
+            )
+
+
+def _weighed(empty: Merged, sent: Sent, who: Sequence[str], found: bytes) -> Merged:
+    trace = sent.traced(found)
+    named = {str(name) for name in trace.verdict.named}
+    score = {str(name): value for name, value in trace.verdict.score.items()}
+    heard = [score.get(name, 0.0) for name in who]
+    return Merged(
+        empty.photo,
+        empty.size,
+        empty.way,
+        empty.colluders,
+        named=len(named & set(who)),
+        wrong=len(named - set(who)),
+        best=max(heard),
+        least=min(heard),
+        registered=trace.warp is not None,
+    )

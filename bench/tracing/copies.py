@@ -1,0 +1,128 @@
+"""What a mark costs the eye: the copy against the picture it was made from."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image
+from skimage.metrics import structural_similarity
+
+from bench.attacks.kinds import Rgb
+from bench.attacks.save import jpeg, load
+from bench.photographs import PHOTOGRAPHS, Size
+from bench.tracing.house import decoded, sender
+from entrenous.craft.crypto.derive import stream
+from entrenous.craft.mark.code import stream_bytes
+from entrenous.craft.mark.embed import embed
+from entrenous.craft.media.write import write_picture
+from entrenous.model.secret import Secret
+from entrenous.send.copies import Original, new_seed, prepare_original, write_copy
+from entrenous.spec import COPY_CONTEXT
+
+_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
+_JUDGED_PX: Final = 1_600  # SSIMULACRA2 in numpy: a larger picture is judged on its middle
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """One copy's distance from the picture as its sender has it, decoded.
+
+    ``psnr_mark_db``: the samples before they are written; ``psnr_written_db``: the file as sent.
+    ``ssim`` (Wang et al. 2004: luma, Gaussian of 1.5 px) and ``ssimulacra2`` are of the file as
+    sent, ``ssim_mark`` and ``ssimulacra2_mark`` before writing; ``ssimulacra2_q95`` is a JPEG of
+    quality 95 of the unmarked picture.
+    """
+
+    photo: str
+    size: str
+    kind: str
+    psnr_mark_db: float
+    psnr_written_db: float
+    ssim_mark: float
+    ssim: float
+    ssimulacra2_mark: float | None = None
+    ssimulacra2: float | None = None
+    ssimulacra2_q95: float | None = None
+
+
+def quality(photo: str, size: Size, seed: int, *, perceptual: bool) -> Quality:
+    """Measure one copy; ``perceptual`` adds SSIMULACRA2, which takes seconds.
+
+    Raises:
+        FileNotFoundError, TooSmall: this photograph is not to be had at this size.
+    """
+    device = sender(f"quality {photo} {size} {seed}")
+    original = prepare_original(PHOTOGRAPHS[photo].file_at(size), None, device)
+    key = new_seed(device)
+    plain, marked = np.asarray(original.picture), marked_samples(original, key)
+    written = decoded(write_copy(original, key))
+    seen = (
+        [ssimulacra2(plain, one) for one in (marked, written, load(jpeg(95)(plain)))]
+        if perceptual
+        else [None] * 3
+    )
+    return Quality(
+        photo,
+        size.value,
+        PHOTOGRAPHS[photo].kind.value,
+        psnr(plain, marked),
+        psnr(plain, written),
+        ssim(plain, marked),
+        ssim(plain, written),
+        *seen,
+    )
+
+
+def marked_samples(original: Original, key: Secret) -> Rgb:
+    """The samples that `write_copy` writes, before it writes them.
+
+    Raises:
+        AssertionError: written, they would not be the file that it writes.
+    """
+    size = stream_bytes(original.picture.width_px, original.picture.height_px)
+    key_stream = stream(key, COPY_CONTEXT, size)
+    marked = embed(original.prepared, key_stream, original.dither_stream)
+    written = write_picture(original.picture, marked, finer=original.finer)
+    if written != write_copy(original, key):
+        raise AssertionError("what is measured is not what is sent")
+    return marked
+
+
+def psnr(one: Rgb, other: Rgb) -> float:
+    """In dB, over R, G and B."""
+    error = np.mean(np.square(one.astype(np.float32) - other), dtype=np.float64)
+    return float(10 * np.log10(255**2 / max(float(error), 1e-12)))
+
+
+def ssim(one: Rgb, other: Rgb) -> float:
+    """Structural similarity of luma."""
+    return float(
+        structural_similarity(
+            one @ _LUMA,
+            other @ _LUMA,
+            data_range=255,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+    )
+
+
+def ssimulacra2(one: Rgb, other: Rgb) -> float | None:
+    """Of the middle, where a side is longer than 1,600 px; None where the package is missing."""
+    try:
+        from ssimulacra2 import compute_ssimulacra2  # noqa: PLC0415 -- it need not be there
+    except ModuleNotFoundError:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(Path(folder) / name) for name in ("one.png", "other.png")]
+        for path, rgb in zip(paths, (one, other), strict=True):
+            Image.fromarray(_middle(rgb)).save(path, compress_level=1)
+        return float(compute_ssimulacra2(*paths))
+
+
+def _middle(rgb: Rgb) -> Rgb:
+    top, left = (max(0, (side - _JUDGED_PX) // 2) for side in rgb.shape[:2])
+    return np.ascontiguousarray(rgb[top : top + _JUDGED_PX, left : left + _JUDGED_PX])

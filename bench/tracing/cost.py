@@ -1,0 +1,82 @@
+"""Seconds and megabytes: marking against encoding alone, and one trace."""
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from bench.attacks import leak
+from bench.photographs import PHOTOGRAPHS, Size
+from bench.tracing.house import people, send, sender
+from entrenous.craft.media.write import write_picture
+from entrenous.send.copies import prepare_original
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Wall-clock seconds of one run on one machine; prefer the ratio.
+
+    ``mark_s`` is all of `mark`: decoding, measuring where a mark can hide, and every copy written.
+    ``encode_s`` is the same number of encodings of the unmarked picture, one after the other, as
+    finely as copies are written. Marking uses all processors, so ``mark_cpu_s`` and
+    ``encode_cpu_s`` say what both take of them together. ``peak_mb`` is the most memory this
+    process ever held, the bench itself included.
+    """
+
+    photo: str
+    size: str
+    megapixels: float
+    copies: int
+    mark_s: float
+    encode_s: float
+    mark_cpu_s: float
+    encode_cpu_s: float
+    trace_s: float | None
+    peak_mb: float
+
+    @property
+    def mark_over_encode(self) -> float:
+        """How many times the encoding alone."""
+        return self.mark_s / self.encode_s
+
+
+def cost(photo: str, size: Size, copies: int, seed: int, *, tracing: bool = True) -> Cost:
+    """Measure it.
+
+    Raises:
+        FileNotFoundError, TooSmall: this photograph is not to be had at this size.
+    """
+    original = PHOTOGRAPHS[photo].file_at(size)
+    prepared = prepare_original(original, None, sender("as finely as copies"))
+    picture, finer = prepared.picture, prepared.finer
+    encode_s, encode_cpu_s, _ = _seconds(
+        lambda: [write_picture(picture, finer=finer) for _ in range(copies)]
+    )
+    mark_s, mark_cpu_s, sent = _seconds(lambda: send(original, people(copies), f"cost {seed}"))
+    rng = np.random.default_rng(seed)
+    found = leak("crop50+q70", sent.samples(people(1)[0]), rng)
+    trace_s = _seconds(lambda: sent.traced(found))[0] if tracing else None
+    return Cost(
+        photo=photo,
+        size=size.value,
+        megapixels=picture.pixels / 1e6,
+        copies=copies,
+        mark_s=mark_s,
+        encode_s=encode_s,
+        mark_cpu_s=mark_cpu_s,
+        encode_cpu_s=encode_cpu_s,
+        trace_s=trace_s,
+        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
+
+
+def _seconds(work: Callable[[], T]) -> tuple[float, float, T]:
+    """Wall-clock and processor seconds, and what came of it."""
+    start, spent = time.perf_counter(), time.process_time()
+    done = work()
+    return time.perf_counter() - start, time.process_time() - spent, done

@@ -1,0 +1,242 @@
+"""Innocent leaks: how often does somebody who had nothing to do with it look guilty?
+
+Each leak is traced by the product itself against 1,000 copies whose keys were drawn after the leak
+was made. So each key is an exact independent trial, and whoever is named is named wrongly.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from bench.attacks import ATTACKS, leak
+from bench.attacks.collusion import merge
+from bench.attacks.frame import resize_to
+from bench.attacks.kinds import Rgb, Rng
+from bench.attacks.tones import to_bytes
+from bench.photographs import PHOTOGRAPHS, Size
+from bench.tracing.house import LoadedDice, decoded, sender
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.weigh.tail import upper_tail
+from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
+from entrenous.model.message import Copy, Message
+from entrenous.model.secret import Secret
+from entrenous.model.verdict import NothingToWeigh, Trace
+from entrenous.send.copies import Original, new_seed, prepare_original, write_copy
+from entrenous.send.remember import remember
+from entrenous.spec import SEED_BYTES
+from entrenous.trace.trace import trace_picture
+
+KEYS: Final = 1_000
+POWERS: Final = (1, 2, 3, 4, 5, 6)
+_OUTSIDERS: Final = 3
+_SOME: Final = 24
+_SLOW: Final = frozenset({"heic40"})
+
+
+@dataclass(frozen=True, slots=True)
+class NullRow:
+    """What innocents scored on one leak.
+
+    ``normal`` and ``bound`` count scores whose p lies below 1e-1 .. 1e-6, by the normal tail and by
+    the stated bound; ``best`` is the smallest chance in the verdict, corrected for all copies.
+    ``some`` are the first few scores, for pictures.
+    """
+
+    index: int
+    kind: str
+    photo: str
+    attack: str
+    registered: bool
+    scores: int
+    total: float
+    squares: float
+    largest: float
+    normal: tuple[int, ...]
+    bound: tuple[int, ...]
+    best: float
+    named: int
+    some: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A photograph, prepared for sending, and copies of it that other people got."""
+
+    name: str
+    original: Original
+    outsiders: tuple[Rgb, ...]
+
+    @property
+    def plain(self) -> Rgb:
+        """The picture without any mark."""
+        return np.asarray(self.original.picture)
+
+
+def scene(photo: str, size: Size, seed: int) -> Scene:
+    """Prepare a photograph and three copies with keys that are never searched.
+
+    Raises:
+        FileNotFoundError: it is not installed.
+    """
+    device = sender(f"outsiders {photo} {seed}")
+    original = prepare_original(PHOTOGRAPHS[photo].file_at(size), None, device)
+    copies = (write_copy(original, new_seed(device)) for _ in range(_OUTSIDERS))
+    return Scene(photo, original, tuple(decoded(copy) for copy in copies))
+
+
+def one_leak(
+    index: int, seed: int, photos: tuple[str, ...], open_scene: Callable[[str], Scene]
+) -> NullRow:
+    """Leak number ``index`` of a run: who, what and how follow from the number and the seed."""
+    rng = np.random.default_rng((seed, index))
+    name, other = (str(one) for one in rng.choice(photos, 2, replace=False))
+    here = open_scene(name)
+    kind = str(rng.choice(list(KINDS), p=list(SHARES)))
+    attack = str(rng.choice([name for name in ATTACKS if name not in _SLOW]))
+    source = KINDS[kind](here, open_scene(other), rng)
+    found = leak(attack, source, rng)
+    return _weighed(_Case(index, kind, here, attack), found, LoadedDice(f"keys {seed} {index}"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    index: int
+    kind: str
+    here: Scene
+    attack: str
+
+
+def _weighed(case: _Case, found: bytes, dice: LoadedDice) -> NullRow:
+    trace = _traced(case.here, found, dice)
+    verdict = None if trace is None else trace.verdict
+    scores = np.array([] if verdict is None else list(verdict.score.values()), float)
+    return NullRow(
+        index=case.index,
+        kind=case.kind,
+        photo=case.here.name,
+        attack=case.attack,
+        registered=trace is not None and trace.warp is not None,
+        scores=scores.size,
+        total=float(scores.sum()),
+        squares=float(np.square(scores).sum()),
+        largest=float(scores.max()) if scores.size else 0.0,
+        normal=_below(ndtr(-scores)),
+        bound=_below(np.array([upper_tail(float(score)) for score in scores])),
+        best=1.0 if verdict is None else min(verdict.chance.values(), default=1.0),
+        named=0 if verdict is None else len(verdict.named),
+        some=tuple(round(float(score), 3) for score in scores[:_SOME]),
+    )
+
+
+def _traced(here: Scene, found: bytes, dice: LoadedDice) -> Trace | None:
+    """The product's own trace, by a sender of this picture to 1,000 people who had no part in it;
+    None where it holds that there is nothing to compare with.
+    """
+    device = sender("a sender whose copies never left")
+    copies = tuple(
+        Copy(RecipientId(f"innocent {n}"), Secret(dice.token(SEED_BYTES)), sha256(b""))
+        for n in range(KEYS)
+    )
+    sent = remember(here.original, device.vault.keep(here.original.source), copies)
+    name, message = MessageName("innocent"), MessageId(dice.token(ID_BYTES))
+    device.ledger.record(Message(message, name, device.clock.now(), (sent,)))
+    try:
+        return trace_picture(found, device)
+    except NothingToWeigh:
+        return None
+
+
+def _below(chances: NDArray[np.float64]) -> tuple[int, ...]:
+    return tuple(int((chances < 10.0**-power).sum()) for power in POWERS)
+
+
+def _unmarked(here: Scene, _other: Scene, _rng: Rng) -> Rgb:
+    return here.plain
+
+
+def _others_copy(here: Scene, _other: Scene, rng: Rng) -> Rgb:
+    return here.outsiders[int(rng.integers(_OUTSIDERS))]
+
+
+def _merged(here: Scene, _other: Scene, rng: Rng) -> Rgb:
+    return merge("average", here.outsiders, rng)
+
+
+def _twin(here: Scene, _other: Scene, rng: Rng) -> Rgb:
+    """Another photograph of the scene: the other eye of a stereo camera where there is one, else
+    another framing, exposure and grain.
+    """
+    if here.name == "motorcycle":
+        size = here.plain.shape
+        return resize_to(PHOTOGRAPHS["motorcycle-right"].at(Size.S), size[1], size[0])
+    high, wide = here.plain.shape[:2]
+    top, left = (int(rng.integers(1, side // 25 + 2)) for side in (high, wide))
+    shifted = here.plain[top:, left:].astype(np.float32)
+    light = 255 * (shifted / 255) ** rng.uniform(0.8, 1.25)
+    grain = rng.uniform(2, 6) * rng.standard_normal(light.shape, np.float32)
+    return resize_to(to_bytes(light + grain), wide, high)
+
+
+def _stranger(_here: Scene, other: Scene, _rng: Rng) -> Rgb:
+    return other.plain
+
+
+KINDS: Final = MappingProxyType(
+    {
+        "unmarked original": _unmarked,
+        "other keys": _others_copy,
+        "outsiders merged": _merged,
+        "twin photograph": _twin,
+        "stranger": _stranger,
+    }
+)
+"""How an innocent leak comes about."""
+SHARES: Final = (0.25, 0.25, 0.2, 0.2, 0.1)
+"""How often each is drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """Many null rows together."""
+
+    leaks: int
+    registered: int
+    scores: int
+    mean: float
+    sd: float
+    largest: float
+    normal: tuple[float, ...]
+    bound: tuple[float, ...]
+    best: float
+    best_below: tuple[int, ...]
+    named: int
+
+
+def pooled(rows: Sequence[NullRow]) -> Pooled:
+    """Shares of all scores, and of all leaks."""
+    count = max(1, sum(row.scores for row in rows))
+    mean = sum(row.total for row in rows) / count
+    spread = sum(row.squares for row in rows) / count - mean**2
+    share = [
+        tuple(sum(getattr(row, tail)[k] for row in rows) / count for k in range(len(POWERS)))
+        for tail in ("normal", "bound")
+    ]
+    return Pooled(
+        leaks=len(rows),
+        registered=sum(row.registered for row in rows),
+        scores=count,
+        mean=mean,
+        sd=math.sqrt(max(0.0, spread)),
+        largest=max((row.largest for row in rows), default=0.0),
+        normal=share[0],
+        bound=share[1],
+        best=min((row.best for row in rows), default=1.0),
+        best_below=tuple(sum(row.best <= 10.0**-k for row in rows) for k in POWERS),
+        named=sum(row.named for row in rows),
+    )

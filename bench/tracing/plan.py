@@ -1,0 +1,82 @@
+"""What is measured in a quick run and in a full one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bench.attacks import CORE, HARD, OTHER, RUIN
+from bench.photographs import BY_SIZE, PHOTOGRAPHS, Size
+
+_QUICK_ATTACKS: Final = (
+    "q50",
+    "q20",
+    "to320+q70",
+    "crop30+q70",
+    "mirror+q70",
+    "rot10+q70",
+    "caption+q70",
+    "screenshot-dark+q70",
+    "social-3",
+    "screen-photo",
+)
+_QUICK_PHOTOS: Final = ("coffee", "flower")
+_MERGED_PHOTOS: Final = {
+    Size.S: ("coffee", "flower", "dunes"),
+    Size.M: ("otters", "dunes", "osprey"),
+    Size.L: (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Photographs with their sizes, attacks, and what else is asked."""
+
+    photos: tuple[tuple[str, Size], ...]
+    attacks: tuple[str, ...]
+    peers: tuple[tuple[str, Size], ...]
+    seed: int = 1
+
+
+def quick(seed: int) -> Plan:
+    """Two photographs that come with packages, ten attacks: less than a minute."""
+    photos = tuple((name, Size.S) for name in _QUICK_PHOTOS)
+    return Plan(photos, _QUICK_ATTACKS, photos, seed)
+
+
+def full(seed: int) -> Plan:
+    """Every attack on every photograph at every size; peers at 0.27 MP, where they end in time."""
+    photos = tuple((name, size) for size in (Size.S, Size.M, Size.L) for name in BY_SIZE[size])
+    small = tuple((name, size) for name, size in photos if size is Size.S)
+    return Plan(photos, (*CORE, *HARD, *OTHER, *RUIN), small, seed)
+
+
+def narrowed(plan: Plan, photos: Sequence[str], sizes: Sequence[str], only: Sequence[str]) -> Plan:
+    """A plan with some photographs, sizes or attacks alone; empty choices leave all.
+
+    Raises:
+        KeyError: there is no photograph or attack of this name.
+    """
+    known = (*CORE, *HARD, *OTHER, *RUIN)
+    for name in photos:
+        PHOTOGRAPHS[name]
+    if unknown := set(only) - set(known):
+        raise KeyError(", ".join(sorted(unknown)))
+    asked = [Size(size) for size in sizes] or sorted(
+        {size for _, size in plan.photos}, key=list(Size).index
+    )
+    chosen = (
+        tuple((name, size) for size in asked for name in photos)
+        if photos
+        else tuple(pair for pair in plan.photos if pair[1] in asked)
+    )
+    peers = tuple(pair for pair in chosen if pair[1] is Size.S)
+    attacks = tuple(only) or plan.attacks
+    return Plan(chosen, attacks, peers, plan.seed)
+
+
+def merging(plan: Plan) -> tuple[tuple[str, Size], ...]:
+    """On which photographs copies are merged."""
+    sizes = {size for _, size in plan.photos}
+    asked = {name for name, _ in plan.photos}
+    usual = tuple((name, size) for size in _MERGED_PHOTOS for name in _MERGED_PHOTOS[size])
+    return tuple(pair for pair in usual if pair[1] in sizes and pair[0] in asked)

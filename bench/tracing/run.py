@@ -1,0 +1,136 @@
+"""Runs of many parts on several processes; what is done is kept, so a run can be taken up again."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+
+from bench import attacks
+from bench.attacks.save import load
+from bench.photographs import BY_SIZE, PHOTOGRAPHS, Size, TooSmall
+from bench.tracing.collusion import Merged, merged
+from bench.tracing.copies import Quality, quality
+from bench.tracing.grid import Cell, Row, sent_at, traced
+from bench.tracing.null import NullRow, Scene, one_leak, scene
+from bench.tracing.peers import PeerRow, Sending, compared, installed
+from entrenous.craft import align
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def say(words: str) -> None:
+    """Progress, beside the results."""
+    sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
+
+
+def spread(
+    work: Callable[[Part], Result], parts: Sequence[Part], processes: int
+) -> Iterator[Result]:
+    """Results in the order of the parts; one thread in each process, so that seconds mean
+    something.
+    """
+    if processes == 1:
+        cv2.setNumThreads(1)
+        yield from map(work, parts)
+        return
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(processes, context, cv2.setNumThreads, (1,)) as pool:
+        yield from pool.map(work, parts)
+
+
+def missing(photos: Iterable[tuple[str, Size]]) -> list[str]:
+    """Which photographs are not to be had here, by name and size."""
+    gone = []
+    for name, size in photos:
+        try:
+            PHOTOGRAPHS[name].at(size)
+        except (FileNotFoundError, ModuleNotFoundError, TooSmall):
+            gone.append(f"{name} {size.value}")
+    return gone
+
+
+def grid_of(photo: tuple[str, Size], names: Sequence[str], seed: int) -> list[Row]:
+    """Every attack on one photograph; nothing where it is not to be had."""
+    sent = sent_at(*photo, seed)
+    return [] if sent is None else [traced(Cell(*photo, name, seed), sent) for name in names]
+
+
+def peers_of(photo: tuple[str, Size], names: Sequence[str], seed: int) -> list[PeerRow]:
+    """Every peer that is installed, on the same leaks."""
+    try:
+        original = load(PHOTOGRAPHS[photo[0]].file_at(photo[1]))
+    except (FileNotFoundError, ModuleNotFoundError, TooSmall):
+        return []
+    rows = []
+    for peer in installed().values():
+        sending = Sending(peer, original, seed)
+        rows += [compared(Cell(*photo, name, seed), sending) for name in names]
+    return rows
+
+
+def merged_of(photo: tuple[str, Size], seed: int) -> list[Merged]:
+    """Every merge of one photograph's copies."""
+    sent = sent_at(*photo, seed)
+    return [] if sent is None else list(merged(*photo, sent, seed))
+
+
+def quality_of(photo: tuple[str, Size], seed: int) -> list[Quality]:
+    """How one copy of a photograph looks."""
+    try:
+        return [quality(*photo, seed, perceptual=True)]
+    except (FileNotFoundError, ModuleNotFoundError, TooSmall):
+        return []
+
+
+def innocents(indices: Sequence[int], seed: int, folder: Path) -> int:
+    """Trace these innocent leaks, keeping each in a file of this process's own; how many."""
+    file = folder / f"{os.getpid()}.jsonl"
+    with file.open("a") as kept:
+        for index in indices:
+            row = one_leak(index, seed, _small(), partial(_scene, seed=seed))
+            kept.write(f"{json.dumps(asdict(row))}\n")
+            kept.flush()
+    return len(indices)
+
+
+def kept_rows(file: Path, made: Callable[..., NullRow]) -> list[NullRow]:
+    """Rows that an earlier run kept; a line that was cut short is not one."""
+    rows = []
+    for line in file.read_text().splitlines() if file.exists() else []:
+        try:
+            fields: dict[str, Any] = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        rows.append(made(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}))
+    return rows
+
+
+def code() -> str:
+    """Eight digits that change with the code that registers, listens and weighs, or attacks."""
+    folders = [Path(str(align.__file__)).parents[1] / name for name in ("align", "mark", "weigh")]
+    folders.append(Path(str(attacks.__file__)).parent)
+    sources = sorted(file for folder in folders for file in folder.rglob("*.py"))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in sources))
+    return digest.hexdigest()[:8]
+
+
+@lru_cache(maxsize=1)
+def _small() -> tuple[str, ...]:
+    gone = missing((name, Size.XS) for name in BY_SIZE[Size.XS])
+    return tuple(name for name in BY_SIZE[Size.XS] if f"{name} {Size.XS.value}" not in gone)
+
+
+@lru_cache(maxsize=32)
+def _scene(photo: str, seed: int) -> Scene:
+    return scene(photo, Size.XS, seed)

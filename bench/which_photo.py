@@ -1,0 +1,136 @@
+"""Among ten thousand sent photos, is the right one among the first that are tried?
+
+    python -m bench.which_photo                    10,000 strangers: some minutes
+    python -m bench.which_photo --strangers 500
+
+Half of the photographs are sent and leaked. The strangers are blends of pieces of the other half,
+sheared and stretched: as detailed as photographs, and none of them twice. The ledger is the
+product's own, in memory. The last line is one JSON object.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import cv2
+import numpy as np
+
+from bench.attacks import ATTACKS, Attack, Rgb
+from bench.attacks.frame import keep_area, mirror, scale
+from bench.attacks.kinds import Rng, attack
+from bench.attacks.overlay import caption
+from bench.attacks.save import jpeg, load
+from bench.attacks.screens import screenshot
+from bench.photographs import PHOTOGRAPHS, Kind, Size, TooSmall
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.model.ids import MessageId
+from entrenous.model.picture import Encoding, Picture, PictureFormat
+
+FIRST: Final = 5
+_PIECE: Final = (480, 320)
+_LEAKS: Final[dict[str, Attack]] = {
+    "crop30+mirror+caption+q70": attack(keep_area(0.3), mirror, caption, save=jpeg(70)),
+    "crop30+resize50+q50": attack(keep_area(0.3), scale(0.5), save=jpeg(50)),
+    "crop30+screenshot+q70": attack(keep_area(0.3), screenshot(dark=False), save=jpeg(70)),
+}
+_NAMES: Final = ("q10", "crop30+q70", "crop10+q70", "rot37+q70", "screen-photo", "collage+q70")
+
+
+def sent() -> dict[str, Rgb]:
+    """The photographs that are leaked."""
+    return dict(_opened(list(PHOTOGRAPHS)[::2], Size.M))
+
+
+def strangers(count: int, rng: Rng) -> Iterator[Rgb]:
+    """Blends of pieces of the photographs that are not."""
+    pieces = [piece for _, one in _opened(list(PHOTOGRAPHS)[1::2], Size.M) for piece in _cut(one)]
+    for _ in range(count):
+        one, other = (pieces[rng.integers(len(pieces))].astype(np.float32) for _ in range(2))
+        share = rng.uniform(0.35, 0.65)
+        blend = share * one + (1 - share) * other[::-1]
+        wide, high = _PIECE
+        linear = np.eye(2) + rng.uniform(-0.35, 0.35, (2, 2))
+        centre = np.array([wide, high]) / 2
+        shear = np.column_stack([linear, centre - linear @ centre])
+        bent = cv2.warpAffine(1.3 * blend - 30, shear, _PIECE, borderMode=cv2.BORDER_REFLECT_101)
+        yield np.asarray(np.clip(bent, 0, 255), np.uint8)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Fill a ledger, leak, and ask it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--strangers", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args(arguments)
+    rng = np.random.default_rng(asked.seed)
+    ledger, photos = VaultLedger(MemoryVault()), sent()
+    for number, name in enumerate(photos):
+        ledger.learn(_message(number), 0, _picture(photos[name]))
+    for number, rgb in enumerate(strangers(asked.strangers, rng), start=len(photos)):
+        ledger.learn(_message(number), 0, _picture(rgb))
+    leaks = {**{name: ATTACKS[name] for name in _NAMES}, **_LEAKS}
+    found = {name: _found(ledger, photos, leak, rng) for name, leak in leaks.items()}
+    asked_for = len(photos) * len(leaks)
+    first = sum(len(photos) - len(missed) for missed, _ in found.values())
+    for name, (missed, seconds) in found.items():
+        told = f"{len(photos) - len(missed)} of {len(photos)}"
+        print(f"{name:28} {told} among the first {FIRST}, {seconds:.2f} s; missed: {missed}")  # noqa: T201
+    answer = {"schema": "entrenous/bench-which-photo/1", "strangers": asked.strangers}
+    print(json.dumps({**answer, "leaks": asked_for, "among_first_5": first}))  # noqa: T201
+
+
+def _found(
+    ledger: VaultLedger, photos: dict[str, Rgb], leak: Attack, rng: Rng
+) -> tuple[list[str], float]:
+    """Which photographs were missed, and the seconds that an answer takes in the mean."""
+    missed, started, spent = [], 0.0, 0.0
+    for number, (name, rgb) in enumerate(photos.items()):
+        picture = _picture(load(leak(rgb, rng)))
+        started = time.process_time()
+        near = ledger.near(picture)[:FIRST]
+        spent += time.process_time() - started
+        if _message(number) not in {one.message for one in near}:
+            missed.append(name)
+    return missed, spent / max(1, len(photos))
+
+
+def _opened(names: list[str], size: Size) -> Iterator[tuple[str, Rgb]]:
+    for name in names:
+        photograph = PHOTOGRAPHS[name]
+        if photograph.kind in {Kind.GRAPHIC, Kind.TEXT}:
+            continue
+        try:
+            yield name, photograph.at(size)
+        except TooSmall:
+            yield name, photograph.at(Size.S)
+        except FileNotFoundError:
+            print(f"SKIPPED, not installed: {name}")  # noqa: T201
+
+
+def _cut(rgb: Rgb) -> list[Rgb]:
+    """Pieces of three sizes, each smooth one left out."""
+    high, wide = rgb.shape[:2]
+    pieces = [
+        rgb[y * high // n : (y + 1) * high // n, x * wide // n : (x + 1) * wide // n]
+        for n in (1, 2, 4)
+        for y in range(n)
+        for x in range(n)
+    ]
+    sized = (np.asarray(cv2.resize(one, _PIECE, interpolation=cv2.INTER_AREA)) for one in pieces)
+    return [np.asarray(one, np.uint8) for one in sized if one.std() > 12]
+
+
+def _picture(rgb: Rgb) -> Picture:
+    high, wide = rgb.shape[:2]
+    return Picture(wide, high, np.ascontiguousarray(rgb).tobytes(), Encoding(PictureFormat.PNG))
+
+
+def _message(number: int) -> MessageId:
+    return MessageId(number.to_bytes(16, "big"))
+
+
+if __name__ == "__main__":
+    main()

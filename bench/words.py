@@ -1,0 +1,84 @@
+"""Learn the visual words that sent pictures are found by (craft/fingerprint/landmarks/words.py).
+
+From the photographs that scikit-image and scikit-learn carry, at two sizes and mirrored, by Lloyd's
+k-means. The same versions of NumPy and OpenCV on the same kind of processor give the same file.
+
+    python -m bench.words OUT
+"""
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import skimage
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from entrenous.craft.fingerprint.landmarks.points import points_of
+from entrenous.craft.fingerprint.landmarks.words import WORDS
+
+_NAMES: Final = (
+    *("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel"),
+    *("hubble_deep_field", "ihc", "moon", "motorcycle_left", "page", "retina", "rocket", "text"),
+)
+_SIDES_PX: Final = (800, 400)
+_POINTS: Final = 2500
+_ROUNDS: Final = 8
+_SEED: Final = 3
+_UNIT: Final = 512
+_BATCH: Final = 8192
+
+Floats = NDArray[np.float32]
+
+
+def photographs() -> list[NDArray[np.uint8]]:
+    """Those of scikit-image's folder, and scikit-learn's two."""
+    folder = Path(skimage.__file__).parent / "data"
+    files = [next(folder.glob(f"{name}.*")) for name in _NAMES]
+    shipped = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+    return [np.asarray(one, np.uint8) for one in (*shipped, *load_sample_images().images)]
+
+
+def looks() -> Floats:
+    """What their points look like, and those of their mirror images."""
+    found: list[Floats] = []
+    for pixels in photographs():
+        for side_px in _SIDES_PX:
+            factor = side_px / max(pixels.shape)
+            size = (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor))
+            how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+            small = np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
+            points = points_of(small, _POINTS)
+            found += [points.looks, points.mirrored().looks]
+    return np.concatenate(found)
+
+
+def words(among: Floats, rng: np.random.Generator) -> Floats:
+    """4,096 centres of the looks."""
+    centres = among[rng.choice(len(among), WORDS, replace=False)].copy()
+    for _ in range(_ROUNDS):
+        half = np.square(centres).sum(axis=1) / 2
+        parts = range(0, len(among), _BATCH)
+        near = np.concatenate(
+            [(among[at : at + _BATCH] @ centres.T - half).argmax(axis=1) for at in parts]
+        )
+        order, counts = np.argsort(near, kind="stable"), np.bincount(near, minlength=WORDS)
+        held = counts > 0
+        starts = np.cumsum(counts) - counts
+        sums = np.add.reduceat(among[order], starts[held], axis=0)
+        centres[held] = sums / counts[held, None]
+    return centres
+
+
+def main(arguments: list[str]) -> None:
+    """Write the file."""
+    learnt: Any = words(looks(), np.random.default_rng(_SEED))
+    numbers = np.clip(np.rint(learnt * _UNIT), 0, 255).astype(np.uint8)
+    Path(arguments[0]).write_bytes(numbers.tobytes())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,125 @@
+"""What sent pictures look like, on any vault: a small record each, read together to find one.
+
+Appending is one record, forgetting is dropping it, and a damaged one costs one picture: measured
+on 10,000 pictures, reading the records takes 0.3 s of a processor, so nothing is ever merged.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.craft.fingerprint.index import Words, as_words
+from entrenous.craft.fingerprint.landmarks.gallery import Gallery
+from entrenous.craft.fingerprint.landmarks.kept import Kept, kept_of, record_of
+from entrenous.craft.fingerprint.landmarks.words import Vocabulary
+from entrenous.craft.fingerprint.orientation import orientations
+from entrenous.craft.fingerprint.picture import seen_pixels
+from entrenous.model.candidate import Candidate
+from entrenous.model.ids import MessageId
+from entrenous.model.picture import Picture
+from entrenous.ports import Vault
+
+_LOOKS: Final = "looks"  # by message and place of the picture
+_FLAT_BITS: Final = 100  # fingerprints that differ in more say nothing
+_WORTH: Final = 0.5  # of one bit less, in points' weight
+
+Counts = NDArray[np.int64]
+Place = tuple[MessageId, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """Every distinct look, and which sent pictures have it; ``hashes`` are (L, 4) words.
+
+    ``damaged`` are pictures whose record cannot be read.
+    """
+
+    places: tuple[tuple[Place, ...], ...]
+    hashes: Words
+    gallery: Gallery
+    damaged: tuple[Place, ...]
+
+    @classmethod
+    def read(cls, vault: Vault) -> Self:
+        """Gather all that are kept; equal looks become one."""
+        places: dict[Kept, list[Place]] = {}
+        damaged: list[Place] = []
+        for key, record in vault.items(_LOOKS):
+            one, name = kept_of(record), key.partition(" ")
+            place = MessageId(bytes.fromhex(name[0])), int(name[2])
+            (damaged if one is None else places.setdefault(one, [])).append(place)
+        return cls(
+            tuple(tuple(some) for some in places.values()),
+            as_words([one.bits for one in places]),
+            Gallery.of([one.points for one in places]),
+            tuple(damaged),
+        )
+
+    @property
+    def messages(self) -> frozenset[MessageId]:
+        """Messages whose pictures were all looked at."""
+        return frozenset(message for places in self.places for message, _ in places)
+
+    def near(self, found: Picture, limit: int) -> list[Candidate]:
+        """Pictures with the ``limit`` likeliest looks, the likeliest first."""
+        bits = nearest_bits(self.hashes, found)
+        worth = np.maximum(_FLAT_BITS - bits, 0) * _WORTH
+        where: dict[int, frozenset[int]] = {}
+        for vote in self.gallery.votes(seen_pixels(found), Vocabulary.shipped()):
+            worth[vote.row] += vote.weight
+            where[vote.row] = vote.where
+        order = [int(look) for look in np.lexsort((bits, -worth))[:limit]]
+        return list(self._candidates(order, where, bits))
+
+    def _candidates(
+        self, order: list[int], where: Mapping[int, frozenset[int]], bits: Counts
+    ) -> Iterator[Candidate]:
+        explained: set[int] = set()
+        for look in order:
+            agreeing = where.get(look, frozenset())
+            fresh = len(agreeing - explained)
+            explained |= agreeing
+            for place in self.places[look]:
+                yield Candidate(*place, look, len(agreeing), fresh, int(bits[look]))
+
+
+def nearest_bits(hashes: Words, found: Picture) -> Counts:
+    """In how many bits each hash differs from the found picture's, turned and mirrored as fits."""
+    seen = [one.bits for one in orientations(found).values() if one.bits]
+    if not seen:
+        return np.full(len(hashes), 256, np.int64)
+    apart = np.bitwise_count(hashes[:, None] ^ as_words(seen)[None]).sum(axis=2, dtype=np.int64)
+    return np.asarray(apart.min(axis=1))
+
+
+def put_look(message: MessageId, place: int, picture: Picture, vault: Vault) -> None:
+    """Keep what a sent picture looks like."""
+    vault.put(_LOOKS, _key(message, place), record_of(picture))
+
+
+def drop_looks(message: MessageId, vault: Vault) -> None:
+    """Forget what a message's pictures look like."""
+    for key in vault.keys(_LOOKS, message.hex()):
+        vault.drop(_LOOKS, key)
+
+
+def by_fingerprint(
+    found: Picture, pictures: Sequence[tuple[Place, bytes]], first_look: int
+) -> list[Candidate]:
+    """Pictures of which only the fingerprint is known, the nearest first."""
+    if not pictures:
+        return []
+    bits = nearest_bits(as_words([hash_ for _, hash_ in pictures]), found)
+    order = [int(at) for at in np.argsort(bits, kind="stable")]
+    places = [pictures[at][0] for at in order]
+    return [
+        Candidate(message, place, first_look + at, 0, 0, int(bits[at]), learnt=False)
+        for at, (message, place) in zip(order, places, strict=True)
+    ]
+
+
+def _key(message: MessageId, place: int) -> str:
+    return f"{message.hex()} {place:04d}"

@@ -1,0 +1,1 @@
+"""From a rough idea of how a picture lies to a fraction of a pixel."""

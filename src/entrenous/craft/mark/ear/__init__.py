@@ -1,0 +1,1 @@
+"""What a leak tells of a mark, before anybody knows a key."""

@@ -1,0 +1,1 @@
+"""Marks in moving pictures: what follows the camera, and what a run of frames says."""

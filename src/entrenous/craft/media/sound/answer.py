@@ -1,0 +1,82 @@
+"""What the child that decodes sounds answers, as bytes, and the strict reading of it.
+
+A child that a sound has taken over is a stranger too: every number is checked, and how many samples
+there are is known before they are read. docs/spec/sound.md, section 1.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+
+from entrenous.craft.media.sound.read import LENGTH_S_MAX, RATE_HZ_MAX
+from entrenous.model.errors import EntrenousError
+from entrenous.model.sound import (
+    NotASound,
+    Sound,
+    SoundBroken,
+    SoundEncoding,
+    SoundFormat,
+    SoundTooLong,
+)
+
+QUESTION: Final = struct.Struct(">Q")  # the length of the file that follows
+_SOUND: Final = struct.Struct(">IBBIBQ")
+_FORMATS: Final = tuple(SoundFormat)
+_BITS_MAX: Final = 1_000_000
+
+Read = Callable[[int], bytes]
+"""Gives exactly that many bytes, or raises."""
+
+
+def write_answer(sound: Sound) -> Iterator[bytes]:
+    """The sound in parts, so that its samples are not copied once more."""
+    encoding = sound.encoding
+    yield b"S" + _SOUND.pack(
+        sound.rate_hz,
+        sound.channels,
+        _FORMATS.index(encoding.format),
+        encoding.bit_rate,
+        encoding.deep,
+        len(sound),
+    )
+    yield sound.samples
+
+
+def write_failure(failure: EntrenousError) -> bytes:
+    """One letter for what went wrong."""
+    if isinstance(failure, NotASound):
+        return b"N"
+    return b"L" if isinstance(failure, SoundTooLong) else b"G"
+
+
+def read_answer(read: Read) -> Sound:
+    """The sound in an answer.
+
+    Raises:
+        NotASound, SoundTooLong, SoundBroken: what the child reported.
+        ValueError: the answer itself is not sound, so neither is the child.
+    """
+    word = read(1)
+    if word != b"S":
+        raise _failure(word)
+    rate, channels, which, bits, deep, count = _SOUND.unpack(read(_SOUND.size))
+    if not 4000 <= rate <= RATE_HZ_MAX or not 0 < count <= LENGTH_S_MAX * rate:
+        raise ValueError("a sound of impossible rate or length")
+    if channels not in (1, 2) or which >= len(_FORMATS) or bits > _BITS_MAX or deep > 1:
+        raise ValueError("a number out of range")
+    samples = read(4 * count * channels)
+    if not np.isfinite(np.frombuffer(samples, np.float32)).all():
+        raise ValueError("a sample that is no number")
+    return Sound(rate, channels, samples, SoundEncoding(_FORMATS[which], bits, bool(deep)))
+
+
+def _failure(word: bytes) -> EntrenousError:
+    if word == b"N":
+        return NotASound()
+    if word == b"L":
+        return SoundTooLong(limit_minutes=round(LENGTH_S_MAX / 60))
+    if word == b"G":
+        return SoundBroken()
+    raise ValueError("the child said something else")

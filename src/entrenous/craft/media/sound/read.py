@@ -1,0 +1,165 @@
+"""Read a sound as floating-point samples, without any metadata.
+
+This decodes in the calling process. What a stranger made belongs into :mod:`.jail`, which runs this
+very code in a child that can do nothing but answer. docs/spec/sound.md, section 1.
+"""
+
+import io
+from collections.abc import Iterator
+from typing import Any, Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.model.errors import EntrenousError
+from entrenous.model.sound import (
+    NotASound,
+    Sound,
+    SoundBroken,
+    SoundEncoding,
+    SoundFormat,
+    SoundTooLong,
+)
+
+LENGTH_S_MAX: Final = 1200.0
+RATE_HZ_MAX: Final = 96_000
+_STARTS: Final = ((b"OggS", "ogg"), (b"#!AMR", "amr"), (b"fLaC", "flac"), (b"ID3", "mp3"))
+_EBML: Final = b"\x1aE\xdf\xa3"
+_BOXES: Final = frozenset(b"ftyp moov mdat moof wide free skip styp sidx".split())
+_FORMATS: Final = {
+    "opus": SoundFormat.OPUS,
+    "libopus": SoundFormat.OPUS,
+    "vorbis": SoundFormat.OPUS,
+    "speex": SoundFormat.OPUS,
+    "aac": SoundFormat.AAC,
+    "aac_latm": SoundFormat.AAC,
+    "amrwb": SoundFormat.AAC,  # nobody may encode it freely
+    "libopencore_amrwb": SoundFormat.AAC,
+    "mp3": SoundFormat.MP3,
+    "mp3float": SoundFormat.MP3,
+    "amrnb": SoundFormat.AMR,
+    "libopencore_amrnb": SoundFormat.AMR,
+    "flac": SoundFormat.FLAC,
+    "alac": SoundFormat.FLAC,
+}
+# sample format: its zero and its full scale (FFmpeg, libavutil/samplefmt.h)
+_SCALES: Final = {"u8": (128.0, 128.0), "s16": (0.0, 2.0**15), "s32": (0.0, 2.0**31)}
+
+
+def read_sound(untrusted_data: bytes) -> Sound:
+    """The first sound track of a file: at most two channels, at its own rate.
+
+    Raises:
+        NotASound: it holds no sound that we read.
+        SoundTooLong: more than ``LENGTH_S_MAX`` seconds.
+        SoundBroken: nothing of it could be decoded.
+    """
+    kind = container_of(untrusted_data)
+    try:
+        container = av.open(io.BytesIO(untrusted_data), format=kind, metadata_errors="ignore")
+    except Exception as error:
+        raise SoundBroken from error
+    with container:
+        stream = _stream_of(container)
+        parts = [part.astype(np.float32, copy=False) for part in _decoded(container, stream)]
+        if not parts:
+            raise SoundBroken
+        samples = np.concatenate(parts)
+        return Sound(
+            int(stream.codec_context.sample_rate),
+            samples.shape[1],
+            np.nan_to_num(np.clip(samples, -1.0, 1.0)).tobytes(),
+            _encoding(container, stream),
+        )
+
+
+def container_of(untrusted_data: bytes) -> str:
+    """FFmpeg's name of the one demuxer that this file is given to.
+
+    Raises:
+        NotASound: it starts like none of the containers that we read.
+    """
+    for start, kind in _STARTS:
+        if untrusted_data.startswith(start):
+            return kind
+    if untrusted_data[:4] == b"RIFF":
+        return {b"WAVE": "wav", b"AVI ": "avi"}.get(untrusted_data[8:12]) or _none()
+    if untrusted_data.startswith(_EBML):
+        return "matroska"
+    if untrusted_data[4:8] in _BOXES:
+        return "mov"
+    if len(untrusted_data) > 1 and untrusted_data[0] == 0xFF and untrusted_data[1] >= 0xE0:
+        return "mp3" if untrusted_data[1] & 0x06 else "aac"  # the layer: 0 in ADTS alone
+    return _none()
+
+
+def _none() -> str:
+    raise NotASound
+
+
+def _stream_of(container: Any) -> Any:
+    for stream in container.streams.audio:
+        context = stream.codec_context
+        if context is None or not (context.name in _FORMATS or context.name.startswith("pcm_")):
+            continue
+        if not 4000 <= context.sample_rate <= RATE_HZ_MAX:
+            continue
+        context.thread_count = 1  # no thread can be started behind the walls
+        return stream
+    raise NotASound
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[NDArray[Any]]:
+    """(samples, channels) parts; a packet that cannot be decoded is left out, as players do."""
+    rate = stream.codec_context.sample_rate
+    room = int(LENGTH_S_MAX * rate)
+    channels = 0
+    for frame in _frames(container, stream):
+        part = _samples(frame)
+        channels = channels or part.shape[1]
+        if frame.sample_rate != rate or part.shape[1] != channels:
+            continue  # a file that changes its shape under way
+        room -= len(part)
+        if room < 0:
+            raise SoundTooLong(limit_minutes=round(LENGTH_S_MAX / 60))
+        yield part
+
+
+def _frames(container: Any, stream: Any) -> Iterator[Any]:
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = stream.decode(packet)
+            except av.error.InvalidDataError:
+                continue
+            yield from frames
+    except EntrenousError:
+        raise
+    except Exception as error:  # libraries raise all kinds; the person needs one answer
+        raise SoundBroken from error
+
+
+def _samples(frame: Any) -> NDArray[Any]:
+    raw = frame.to_ndarray()
+    channels = len(frame.layout.channels)
+    plane = raw.T if frame.format.is_planar else raw.reshape(-1, channels)
+    zero, scale = _SCALES.get(frame.format.name.removesuffix("p"), (0.0, 1.0))
+    scaled: NDArray[np.float32] = (plane.astype(np.float32) - np.float32(zero)) / np.float32(scale)
+    if channels <= 2:
+        return scaled
+    middle = scaled[:, 2:].mean(1, keepdims=True)  # centre, bass and rear channels to both sides
+    folded: NDArray[Any] = scaled[:, :2] * 0.7 + middle * 0.3
+    return folded
+
+
+def _encoding(container: Any, stream: Any) -> SoundEncoding:
+    context = stream.codec_context
+    kind = _FORMATS.get(context.name, SoundFormat.WAV)
+    depth = str(context.format.name) if context.format is not None else "s16"
+    deep = depth.removesuffix("p") in ("s32", "flt", "dbl")
+    if kind in (SoundFormat.WAV, SoundFormat.FLAC):
+        return SoundEncoding(kind, 0, deep)
+    alone = len(container.streams) == 1
+    rate = stream.bit_rate or context.bit_rate or (container.bit_rate if alone else 0) or 0
+    return SoundEncoding(kind, max(0, min(int(rate), 1_000_000)))

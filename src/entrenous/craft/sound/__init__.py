@@ -1,0 +1,1 @@
+"""Marks in sounds: tiles of time and pitch made a little louder or softer. docs/spec/sound.md."""

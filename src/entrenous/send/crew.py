@@ -1,0 +1,63 @@
+"""A crew of threads that works ahead a little, in order, and never piles up what it has made."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
+from typing import Final, TypeVar
+
+Job = TypeVar("Job")
+Made = TypeVar("Made")
+
+_PIXELS_AT_ONCE: Final = 100_000_000  # of all copies in work: about 1 GB, whatever the machine
+_AHEAD: Final = 2  # jobs in hand for each worker: one in work, one waiting or done
+_BATCH: Final = 16  # as many done ones are handed on together at most
+
+
+def crew_size(pixels: int) -> int:
+    """How many may work at once on pictures of this size: one for each processor, while memory
+    lasts.
+    """
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    return max(1, min(processors or os.cpu_count() or 1, _PIXELS_AT_ONCE // max(1, pixels)))
+
+
+def in_batches(
+    work: Callable[[Job], Made], jobs: Iterable[Job], workers: int
+) -> Generator[tuple[Made, ...], None, None]:
+    """What ``work`` makes of each job, in order; all that is ready comes together.
+
+    Jobs are taken when there is a hand free for them. What a job raises is raised in its place; the
+    jobs in work are then finished, those that wait are not begun.
+    """
+    waiting = deque[Future[Made]]()
+    jobs = iter(jobs)
+    crew = ThreadPoolExecutor(workers)
+    try:
+        while True:
+            ahead = islice(jobs, workers * _AHEAD + _BATCH - len(waiting))
+            waiting.extend(crew.submit(work, job) for job in ahead)
+            if not waiting:
+                return
+            yield _ready(waiting)
+    finally:
+        crew.shutdown(cancel_futures=True)
+
+
+def in_order(
+    work: Callable[[Job], Made], jobs: Iterable[Job], workers: int
+) -> Generator[Made, None, None]:
+    """As :func:`in_batches`, one by one."""
+    with closing(in_batches(work, jobs, workers)) as batches:
+        for batch in batches:
+            yield from batch
+
+
+def _ready(waiting: deque[Future[Made]]) -> tuple[Made, ...]:
+    """The next one, and those behind it that have gone well already."""
+    made = [waiting.popleft().result()]
+    while waiting and len(made) < _BATCH and waiting[0].done() and not waiting[0].exception():
+        made.append(waiting.popleft().result())
+    return tuple(made)

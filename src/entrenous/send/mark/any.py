@@ -1,0 +1,42 @@
+"""Mark copies of whatever a file holds: a picture, a clip or a sound."""
+
+from collections.abc import Generator, Sequence
+
+from entrenous.craft.media.kind import medium_of
+from entrenous.model.clip import NoFrames
+from entrenous.model.ids import MessageName, RecipientId
+from entrenous.model.medium import Medium
+from entrenous.model.picture import OnlyPicturesHaveASize
+from entrenous.ports import Device
+from entrenous.send.mark.clip import mark_clip_copies
+from entrenous.send.mark.picture import MarkedFile, mark_copies
+from entrenous.send.mark.sound import mark_sound_copies
+
+Marked = Generator[tuple[MessageName, MarkedFile], None, None]
+
+
+def mark_file(
+    untrusted_data: bytes, to: Sequence[RecipientId], size_px: int | None, device: Device
+) -> Marked:
+    """One marked copy after the other; the ledger has each before it is handed over.
+
+    Raises:
+        OnlyPicturesHaveASize: a size was asked for, and this is none.
+        What :func:`.mark.mark_copies`, mark_clip_copies and mark_sound_copies raise.
+    """
+    medium = medium_of(untrusted_data)
+    if medium is Medium.PICTURE:
+        return mark_copies(untrusted_data, to, size_px, device)
+    if size_px is not None:
+        raise OnlyPicturesHaveASize
+    if medium is Medium.CLIP:
+        return _mark_clip(untrusted_data, to, device)
+    return mark_sound_copies(untrusted_data, to, device)
+
+
+def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device) -> Marked:
+    """A clip that has no frames may still be heard."""
+    try:
+        yield from mark_clip_copies(untrusted_data, to, device)
+    except NoFrames:
+        yield from mark_sound_copies(untrusted_data, to, device)

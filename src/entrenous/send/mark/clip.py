@@ -1,0 +1,111 @@
+"""Mark copies of a clip for people who are sent them by another channel."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.media.clip.write import SUFFIX
+from entrenous.craft.wire.record import pack
+from entrenous.model.ids import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
+from entrenous.model.message import Copy, Message, SentClip, SentSound
+from entrenous.ports import Device
+from entrenous.send.copies import new_seed
+from entrenous.send.mark.clip_copies import ClipOriginal, prepare_clip, write_clips
+from entrenous.send.mark.clip_sound import ClipSound, clip_sound
+from entrenous.send.mark.picture import MarkedFile
+from entrenous.send.naming import new_name
+
+_BATCH_BYTES: Final = 256 * 1024 * 1024  # of originals whose copies are in memory together
+_BATCH_MAX: Final = 8
+_NOT_KEPT: Final = BlobId(b"")  # until the first copy is made, nothing is kept
+_BATCH_PIXELS: Final = 10_000_000  # of frames in work: an encoder holds some forty of each
+
+
+def mark_clip_copies(
+    untrusted_data: bytes, to: Sequence[RecipientId], device: Device
+) -> Generator[tuple[MessageName, MarkedFile], None, None]:
+    """One marked copy after the other; the ledger has each before it is handed over.
+
+    Copies are made in batches: one walk through the original serves up to eight of them, and no
+    more are in memory. Whoever stops early can trace the copies that were handed over, and the
+    ledger names no others.
+
+    Raises:
+        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark.
+        SoundTooLong, SoundBroken: its sound track cannot be read.
+    """
+    original = prepare_clip(untrusted_data, device)
+    sound = clip_sound(untrusted_data, device)
+    marking = _begun(original, sound, device)
+    size = _batch_size(original)
+    for first in range(0, len(to), size):
+        people = to[first : first + size]
+        seeds = [new_seed(device) for _ in people]
+        tracks = [None if sound is None else sound.track(seed) for seed in seeds]
+        files = write_clips(original, seeds, tracks, device)
+        for person, seed, data in zip(people, seeds, files, strict=True):
+            marking.add(Copy(person, seed, sha256(data)), device)
+            yield marking.name, MarkedFile(person, data, SUFFIX)
+
+
+@dataclass(slots=True)
+class _Marking:
+    """A message whose copies are being made; ``clip`` is what the ledger has of it so far."""
+
+    id: MessageId
+    name: MessageName
+    at: datetime
+    clip: SentClip
+    source: bytes
+    survey: bytes
+    sound: ClipSound | None
+    contour: BlobId = _NOT_KEPT
+
+    def add(self, copy: Copy, device: Device) -> None:
+        """Put one more copy into the ledger, the original with the first."""
+        with device.vault.together():
+            if not self.clip.copies:
+                original, survey = device.vault.keep(self.source), device.vault.keep(self.survey)
+                self.clip = replace(self.clip, original=original, survey=survey)
+                if self.sound is not None and self.sound.contour:
+                    self.contour = device.vault.keep(self.sound.contour)
+            self.clip = replace(self.clip, copies=(*self.clip.copies, copy))
+            device.ledger.record(
+                Message(self.id, self.name, self.at, (), clips=(self.clip,), sounds=self._sounds())
+            )
+
+    def _sounds(self) -> tuple[SentSound, ...]:
+        """The sound track, so that it can be traced where no picture is left."""
+        if self.sound is None or not self.contour:
+            return ()
+        length_s = self.sound.sound.length_s
+        return (SentSound(self.clip.original, self.contour, length_s, self.clip.copies),)
+
+
+def _begun(original: ClipOriginal, sound: ClipSound | None, device: Device) -> _Marking:
+    clip = SentClip(
+        original=_NOT_KEPT,
+        survey=_NOT_KEPT,
+        dither=original.dither,
+        copies=(),
+        width_px=original.shown.width_px,
+        height_px=original.shown.height_px,
+        length_s=original.camera.length_s,
+    )
+    return _Marking(
+        MessageId(device.dice.token(ID_BYTES)),
+        new_name(device),
+        device.clock.now(),
+        clip,
+        original.source,
+        pack(original.survey),
+        sound,
+    )
+
+
+def _batch_size(original: ClipOriginal) -> int:
+    pixels = original.shown.width_px * original.shown.height_px
+    room = min(_BATCH_BYTES // max(1, len(original.source)), _BATCH_PIXELS // pixels)
+    return min(max(room, 1), _BATCH_MAX)

@@ -1,0 +1,93 @@
+"""Mark copies of a sound for people who are sent them by another channel."""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+
+from entrenous.craft.crypto.derive import stream
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.media.sound.write import write_sound, written_as
+from entrenous.craft.sound.contour import contour
+from entrenous.craft.sound.embed import embed
+from entrenous.craft.sound.layout import stream_bytes
+from entrenous.craft.sound.prepare import PreparedSound, prepare
+from entrenous.model.ids import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
+from entrenous.model.message import Copy, Message, SentSound
+from entrenous.model.secret import Secret
+from entrenous.model.sound import Sound
+from entrenous.ports import Device
+from entrenous.send.copies import new_seed
+from entrenous.send.crew import crew_size, in_order
+from entrenous.send.mark.picture import MarkedFile
+from entrenous.send.naming import new_name
+from entrenous.spec import SOUND_CONTEXT
+
+_PIXELS_PER_SAMPLE: Final = 2  # a copy of a sound in work takes as much memory as so many pixels
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """One recipient's copy, finished."""
+
+    to: RecipientId
+    seed: Secret
+    data: bytes
+
+
+def mark_sound_copies(
+    untrusted_data: bytes, to: Sequence[RecipientId], device: Device
+) -> Generator[tuple[MessageName, MarkedFile], None, None]:
+    """One marked copy after the other; the ledger has each before it is handed over.
+
+    Whoever stops early can trace the copies that were handed over, and the ledger names no others.
+
+    Raises:
+        NotASound, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.
+    """
+    sound = device.read_sound(untrusted_data)
+    prepared = prepare(np.asarray(sound), sound.rate_hz)
+    marking = _Marking(
+        MessageId(device.dice.token(ID_BYTES)), new_name(device), device.clock.now(), sound
+    )
+    workers = crew_size(_PIXELS_PER_SAMPLE * len(sound) * sound.channels)
+    jobs = ((recipient, new_seed(device)) for recipient in to)
+
+    def make(job: tuple[RecipientId, Secret]) -> _Made:
+        return _Made(*job, write_copy(sound, prepared, job[1]))
+
+    with closing(in_order(make, jobs, workers)) as crew:
+        for made in crew:
+            marking.add(made, untrusted_data, contour(prepared.mono), device)
+            suffix = written_as(sound.encoding).suffix
+            yield marking.name, MarkedFile(made.to, made.data, suffix)
+
+
+def write_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> bytes:
+    """One marked copy as a file: no metadata, the original's codec and about its bit rate."""
+    size = stream_bytes(len(sound), sound.rate_hz)
+    return write_sound(sound, embed(prepared, stream(seed, SOUND_CONTEXT, size)))
+
+
+@dataclass(slots=True)
+class _Marking:
+    """A message whose copies are being made; the original is kept with the first of them."""
+
+    id: MessageId
+    name: MessageName
+    at: datetime
+    sound: Sound
+    copies: list[Copy] = field(default_factory=list)
+    kept: tuple[BlobId, BlobId] | None = None
+
+    def add(self, made: _Made, source: bytes, contour: bytes, device: Device) -> None:
+        """Put one more copy into the ledger."""
+        with device.vault.together():
+            if self.kept is None:
+                self.kept = device.vault.keep(source), device.vault.keep(contour)
+            self.copies.append(Copy(made.to, made.seed, sha256(made.data)))
+            sent = SentSound(*self.kept, self.sound.length_s, tuple(self.copies))
+            device.ledger.record(Message(self.id, self.name, self.at, (), sounds=(sent,)))

@@ -1,0 +1,52 @@
+"""The report as one HTML page that needs no other file, runs no script and loads nothing."""
+
+import base64
+from importlib.resources import files
+from typing import Final
+
+import jinja2
+
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.trace.explain.account import Account
+from entrenous.trace.explain.drawing import svg
+from entrenous.trace.explain.pictures import Shown
+from entrenous.trace.explain.prose import LIMITS, NOT_WHO, how_to_check
+
+_PICTURES: Final = ("original", "outlined", "laid", "found")
+
+
+def write_page(account: Account, *, veiled: bool = False) -> str:
+    """The page. Whatever a stranger chose (a label, a file's name) is escaped."""
+    style = _read("page.css")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    shown = account.pictures
+    data = {name: _data(getattr(shown, name)) for name in _PICTURES} if shown else {}
+    return environment.from_string(_read("page.html.j2")).render(
+        it=account,
+        style=style,
+        policy=_policy(style),
+        not_who=NOT_WHO,
+        limits=LIMITS,
+        check=how_to_check(account.number),
+        plot=svg(account.plot) if account.plot else "",
+        tone=svg(account.tone) if account.tone else "",
+        veiled=veiled,
+        **data,
+    )
+
+
+def _data(shown: Shown) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(shown.jpeg).decode()
+
+
+def _policy(style: str) -> str:
+    """Nothing may run or load: the one style sheet is named by its hash, pictures are inside."""
+    digest = base64.b64encode(sha256(style.encode())).decode()
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+def _read(name: str) -> str:
+    return files("entrenous.trace.explain").joinpath(name).read_text(encoding="utf-8")

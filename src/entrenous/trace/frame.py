@@ -1,0 +1,168 @@
+"""Is this picture a frame of a clip that was sent, and of whose copy? (docs/spec/clip.md)"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.craft.align.features import grey_of
+from entrenous.craft.align.geometry import Homography, inverse, kept
+from entrenous.craft.align.moment import detail, enough, laid_small, likeness
+from entrenous.craft.align.register import Registration, register
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.model.clip import Frame
+from entrenous.model.picture import Picture
+from entrenous.model.verdict import Finding, Span, Trace, Verdict
+from entrenous.ports import Device
+from entrenous.trace.number import next_number
+from entrenous.trace.reel.heard import gathered, verdict, warp_of
+from entrenous.trace.reel.laid import excused
+from entrenous.trace.reel.sought import Anchor, Reel, anchors, everybody, reels, rgb
+
+Pixels = NDArray[np.uint8]
+
+_REACH_S: Final = 3.0  # from an anchor's key frame
+_AROUND_S: Final = 0.25  # of a moment found among small frames, which are 0.12 s apart
+_APART_S: Final = 0.4
+_TRIED: Final = 3  # moments that are looked at in full
+_ROUNDS: Final = 3
+_CERTAIN: Final = 0.03  # of misfit: wrong moments come out at 0.09 and more
+_LEFT_WEIGHT: Final = 0.5  # of the share of the picture that a frame leaves unexplained
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shown:
+    """The sent frame that a picture shows, and how it lies on it."""
+
+    reel: Reel
+    frame: Frame
+    registration: Registration
+
+
+def trace_frame(found: Picture, untrusted_data: bytes, device: Device) -> Trace | None:
+    """Say whose copy of a clip a picture was taken from; None when it shows no clip that was sent.
+
+    Args:
+        found: the picture.
+        untrusted_data: its file, whose hash the trace keeps.
+        device: with the clips that were sent.
+    """
+    luma = _narrow(grey_of(np.asarray(found)))
+    shown = _shown(luma, device)
+    if shown is None:
+        return None
+    heard = gathered([(luma, shown.frame)], shown.registration, shown.reel)
+    compared = everybody(device)
+    said = None if heard is None else verdict(heard, shown.reel, compared)
+    trace = Trace(
+        number=next_number(device),
+        at=device.clock.now(),
+        leak_sha256=sha256(untrusted_data),
+        verdict=Verdict(Finding.NOBODY, (), {}, {}) if said is None else said,
+        message=shown.reel.message.name,
+        warp=warp_of(shown.registration, shown.reel.clip),
+        span=Span(shown.frame.at_s, 0.0),
+        compared=compared,
+    )
+    device.ledger.note(trace)
+    return trace
+
+
+def _shown(luma: Pixels, device: Device) -> _Shown | None:
+    candidates = [reel for reel in reels(device) if reel.clip.copies]
+    best: _Shown | None = None
+    for anchor, at_s in _moments(luma, anchors([luma], candidates)):
+        sent = anchor.reel.frames(at_s - _AROUND_S, at_s + _AROUND_S, device)
+        one = _very_one(luma, anchor.reel, sent, at_s)
+        if one is not None and (best is None or _unfit(one) < _unfit(best)):
+            best = one
+        if best is not None and _unfit(best) < _CERTAIN:
+            break
+    return best
+
+
+def _unfit(shown: _Shown) -> float:
+    registration = shown.registration
+    inside = kept(inverse(registration.homography), registration.found_size, registration.sent_size)
+    return registration.misfit + _LEFT_WEIGHT * (1.0 - inside)
+
+
+def _unexplained(homography: Homography, luma: Pixels, size: tuple[int, int]) -> float:
+    """A frame shown at the very moment leaves nothing of the picture outside; one of a moment
+    before or after, towards which the camera moved, fits as well, but leaves a margin.
+    """
+    inside = kept(inverse(homography), (luma.shape[1], luma.shape[0]), size)
+    return _LEFT_WEIGHT * (1.0 - inside)
+
+
+def _moments(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, float]]:
+    """The likeliest moments among the small frames of all clips, each apart from the others."""
+    judged = sorted(
+        (
+            (alike, number, at_s)
+            for number, anchor in enumerate(likely)
+            for alike, at_s in _alike(luma, anchor)
+        ),
+        reverse=True,
+    )
+    chosen: list[tuple[Anchor, float]] = []
+    for _, number, at_s in judged:
+        anchor = likely[number]
+        if all(
+            anchor.reel is not other.reel or abs(at_s - taken) > _APART_S for other, taken in chosen
+        ):
+            chosen.append((anchor, at_s))
+        if len(chosen) == _TRIED:
+            break
+    return chosen
+
+
+def _alike(luma: Pixels, anchor: Anchor) -> list[tuple[float, float]]:
+    """Likeness and time of small frames near an anchor, each where the camera would have put it."""
+    key, reel = anchor.key, anchor.reel
+    near = np.abs(reel.thumb_times - key.at_s) <= _REACH_S
+    times, thumbs = reel.thumb_times[near], reel.thumbs[near]
+    size = (key.width_px, key.height_px)
+    ways = excused(anchor.homography, key.at_s, times, reel, size)
+    judged = []
+    for at_s, thumb, homography in zip(times, thumbs, ways, strict=True):
+        row, covered = laid_small(luma, homography, size, (thumb.shape[0], thumb.shape[1]))
+        if enough(covered):
+            own = thumb.ravel().astype(np.float32)
+            left = _unexplained(homography, luma, size)
+            judged.append((likeness(row, own, covered) - left, float(at_s)))
+    return judged
+
+
+def _very_one(luma: Pixels, reel: Reel, sent: list[Frame], at_s: float) -> _Shown | None:
+    """The frame near this moment that fits best in fine detail, and how the picture lies on it."""
+    frame = min(sent, key=lambda one: abs(one.at_s - at_s), default=None)
+    best: _Shown | None = None
+    for _ in range(_ROUNDS):
+        if frame is None or (best is not None and frame is best.frame):
+            break
+        one = register(rgb(luma), rgb(np.asarray(frame)), thorough=False)
+        if one is None or (best is not None and one.misfit >= best.registration.misfit):
+            break
+        best = _Shown(reel, frame, one)
+        frame = _finest(luma, best, sent)
+    return best
+
+
+def _finest(luma: Pixels, shown: _Shown, sent: list[Frame]) -> Frame:
+    size = (shown.frame.width_px, shown.frame.height_px)
+    times = np.array([frame.at_s for frame in sent])
+    ways = excused(shown.registration.homography, shown.frame.at_s, times, shown.reel, size)
+    judged = []
+    for frame, homography in zip(sent, ways, strict=True):
+        own = detail(np.asarray(frame, np.float32))
+        row, covered = laid_small(luma, homography, size, (own.shape[0], own.shape[1]))
+        judged.append(likeness(detail(row.reshape(own.shape)).ravel(), own.ravel(), covered))
+    return sent[int(np.argmax(judged))]
+
+
+def _narrow(grey: Pixels) -> Pixels:
+    """From the full range of pictures to the narrow one of frames (ITU-R BT.601)."""
+    narrow = np.rint(grey * np.float32(219.0 / 255.0) + np.float32(16.0))
+    return np.asarray(narrow, np.uint8)

@@ -1,0 +1,1 @@
+"""One photograph: which ones are tried, how the leak lies on it, what its copies say."""

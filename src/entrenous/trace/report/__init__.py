@@ -1,0 +1,1 @@
+"""A finding that others can recompute: disclosed, examined again, compared."""

@@ -1,0 +1,161 @@
+"""Disclose the marks of one picture of one message, and what they show about a found file.
+
+This is the one place where mark secrets leave the vault. They are those of one picture's copies;
+every other copy's secret was drawn for itself and can't be told from them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from entrenous.craft.crypto.device import sign_as_device, signing_key
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.wire.report import seal_report, write_report
+from entrenous.model.message import Message, SentPicture
+from entrenous.model.picture import Picture
+from entrenous.model.report import (
+    DisclosedCopy,
+    Disclosure,
+    DoesNotHold,
+    NothingToDisclose,
+    OnlyPictures,
+    Report,
+    Signature,
+    TracedBefore,
+)
+from entrenous.model.secret import Secret
+from entrenous.model.verdict import NoSuchTrace, Trace
+from entrenous.ports import Device
+from entrenous.spec import ALPHA
+from entrenous.trace.explain.made_with import made_with
+from entrenous.trace.photo.labels import by_label
+from entrenous.trace.photo.original import original_of
+from entrenous.trace.report.check import finding, scored
+from entrenous.trace.report.examine import Evidence, examine
+from entrenous.trace.report.repeat import SIGNED
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosed:
+    """A report as a file, its digest, what it says, and the original that it is about."""
+
+    file: bytes
+    digest: bytes
+    report: Report
+    original: bytes
+
+
+def disclose(
+    number: int, untrusted_leak: bytes, device: Device, account: Secret | None, *, blind: bool
+) -> Disclosed:
+    """Write the report of a trace.
+
+    Args:
+        number: of the trace.
+        untrusted_leak: the found file, as it was traced.
+        device: this device.
+        account: its Olm account, to sign the report with; None if it has no keys.
+        blind: replace the labels of copies that are not named.
+
+    Raises:
+        NoSuchTrace, NothingToDisclose, OnlyPictures, TracedBefore.
+        DoesNotHold: that is not the file that was traced.
+        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp.
+    """
+    trace = trace_of(number, device)
+    if sha256(untrusted_leak) != trace.leak_sha256:
+        raise DoesNotHold(
+            what="the found file",
+            said=f"SHA-256 {trace.leak_sha256.hex()}",
+            found=sha256(untrusted_leak).hex(),
+        )
+    if trace.span is not None:
+        raise OnlyPictures(number=number)
+    if trace.message is None:
+        raise NothingToDisclose(number=number)
+    message = device.ledger.find(trace.message)
+    sent, evidence = _examined(device.read_picture(untrusted_leak), message, trace, device)
+    source = device.vault.kept(sent.original)
+    original = original_of(sent, device)
+    report = _report(trace, sent, evidence, (original, source), device)
+    report = _blinded(report) if blind else report
+    plain, digest = write_report(report, sha256)
+    signed = None if account is None else _signed(account, digest)
+    return Disclosed(seal_report(plain, digest, signed), digest, report, source)
+
+
+def trace_of(number: int, device: Device) -> Trace:
+    """The kept trace of that number; raises NoSuchTrace."""
+    for trace in device.ledger.traces():
+        if trace.number == number:
+            return trace
+    raise NoSuchTrace(number=number)
+
+
+def _examined(
+    found: Picture, message: Message, trace: Trace, device: Device
+) -> tuple[SentPicture, Evidence]:
+    """The picture of the message that the found one lies on best.
+
+    Raises:
+        NothingToDisclose: it lies on none of them.
+    """
+    seen = ((sent, examine(found, original_of(sent, device))) for sent in message.pictures)
+    fits = [(sent, evidence) for sent, evidence in seen if evidence is not None]
+    if not fits:
+        raise NothingToDisclose(number=trace.number)
+    return min(fits, key=lambda fit: fit[1].figures.misfit)
+
+
+def _report(
+    trace: Trace,
+    sent: SentPicture,
+    evidence: Evidence,
+    original: tuple[Picture, bytes],
+    device: Device,
+) -> Report:
+    picture, source = original
+    if trace.compared < len(sent.copies):
+        raise TracedBefore(number=trace.number)
+    copies = scored(_unscored(sent), picture, evidence.per_chip, trace.compared, ALPHA)
+    verdict, named = finding(copies, ALPHA)
+    return Report(
+        made_at=device.clock.now(),
+        made_with=made_with(),
+        trace=trace.number,
+        message=str(trace.message),
+        given=Disclosure(
+            leak_sha256=trace.leak_sha256,
+            original_sha256=sha256(source),
+            size_px=sent.size_px,
+            finer=sent.finer,
+            dither=sent.dither,
+            compared=trace.compared,
+        ),
+        examined=evidence.figures,
+        alpha=ALPHA,
+        copies=copies,
+        finding=verdict,
+        named=named,
+    )
+
+
+def _unscored(sent: SentPicture) -> Sequence[DisclosedCopy]:
+    labels = by_label(sent.copies, range(len(sent.copies)))
+    return [
+        DisclosedCopy(label, copy.seed, copy.sha256, 0.0, 0, 0.0, 1.0, 1.0)
+        for label, copy in zip(labels, sent.copies, strict=True)
+    ]
+
+
+def _blinded(report: Report) -> Report:
+    return replace(
+        report,
+        copies=tuple(
+            copy if copy.to in report.named else replace(copy, to=f"copy {place}")
+            for place, copy in enumerate(report.copies, 1)
+        ),
+    )
+
+
+def _signed(account: Secret, digest: bytes) -> Signature:
+    return Signature(signing_key(account), sign_as_device(account, SIGNED, digest))

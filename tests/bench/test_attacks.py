@@ -1,0 +1,94 @@
+"""Every attack makes a file that is read again, the same one for the same seed."""
+
+import numpy as np
+import pytest
+import skimage.data
+
+from bench.attacks import ATTACKS, CORE, FAINT, HARD, OTHER, RUIN, Rgb, leak
+from bench.attacks.collusion import WAYS, collude, collude_and_post, merge
+from bench.attacks.frame import inner_box
+from bench.attacks.save import load
+from bench.tracing.house import decoded
+
+
+@pytest.fixture(scope="module")
+def small() -> Rgb:
+    return np.ascontiguousarray(skimage.data.astronaut()[40:240, 100:340])
+
+
+@pytest.fixture(scope="module")
+def copies(small: Rgb) -> list[Rgb]:
+    rng = np.random.default_rng(3)
+    steps = rng.integers(-3, 4, (4, *small.shape[:2], 1))
+    return [np.clip(small + step, 0, 255).astype(np.uint8) for step in steps]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_leak_is_a_file_that_is_read_and_the_same_for_the_same_seed(
+    name: str, small: Rgb
+) -> None:
+    before = small.copy()
+    first, again = (leak(name, small, np.random.default_rng(5)) for _ in range(2))
+    assert first == again
+    found = decoded(first)
+    assert found.shape[2] == 3
+    assert min(found.shape[:2]) >= 25
+    assert (small == before).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["crop30+q70", "rot10+q70", "noise15", "wobble", "screen-photo", "caption+q70"]
+)
+def test_another_seed_makes_another_file(name: str, small: Rgb) -> None:
+    one, other = (leak(name, small, np.random.default_rng(seed)) for seed in (5, 6))
+    assert one != other
+
+
+def test_each_attack_is_in_one_set() -> None:
+    assert len(ATTACKS) == sum(map(len, (CORE, HARD, OTHER, RUIN, FAINT)))
+
+
+@pytest.mark.parametrize(("share", "name"), [(0.5, "crop50+q70"), (0.1, "crop10+q70")])
+def test_a_crop_keeps_the_share_of_the_area_in_its_name(
+    share: float, name: str, small: Rgb
+) -> None:
+    for seed in range(5):
+        found = load(leak(name, small, np.random.default_rng(seed)))
+        kept = found.shape[0] * found.shape[1] / (small.shape[0] * small.shape[1])
+        assert kept == pytest.approx(share, rel=0.06)
+
+
+def test_a_mirrored_copy_is_mirrored(small: Rgb) -> None:
+    found = load(leak("mirror+q70", small, np.random.default_rng(0)))
+    assert np.corrcoef(found.ravel(), small[:, ::-1].ravel())[0, 1] > 0.98
+
+
+def test_the_inner_box_of_a_turn_shows_nothing_of_the_paper() -> None:
+    white = np.zeros((200, 300, 3), np.uint8)
+    for name in ("rot3+q70", "rot10+q70", "rot37+q70"):
+        assert load(leak(name, white, np.random.default_rng(1))).max() < 12
+    assert inner_box(300, 200, 0.0) == (298, 198)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_merges_are_between_the_copies_or_said_to_leave_them(way: str, copies: list[Rgb]) -> None:
+    made = merge(way, copies, np.random.default_rng(1))
+    assert made.shape == copies[0].shape
+    if way != "min+max-median":
+        stack = np.stack(copies)
+        assert (made >= stack.min(axis=0)).all()
+        assert (made <= stack.max(axis=0)).all()
+    assert collude(way, copies, np.random.default_rng(1)) == collude(
+        way, copies, np.random.default_rng(1)
+    )
+
+
+def test_a_merge_in_strips_is_the_same_as_at_once(copies: list[Rgb]) -> None:
+    tall = [np.concatenate([copy] * 3) for copy in copies]
+    made = merge("median", tall, np.random.default_rng(1))
+    assert (made == np.rint(np.median(np.stack(tall), axis=0))).all()
+
+
+def test_a_merge_that_is_posted_twice_is_at_most_1080_px(copies: list[Rgb]) -> None:
+    large = [np.repeat(np.repeat(copy, 8, axis=0), 8, axis=1) for copy in copies[:2]]
+    assert max(load(collude_and_post(large, np.random.default_rng(1))).shape[:2]) == 1_080

@@ -1,0 +1,32 @@
+"""The peers hide and read their numbers with their own code, where they are installed."""
+
+import pytest
+
+from bench.photographs import PHOTOGRAPHS, Size
+from bench.tracing.grid import Cell
+from bench.tracing.house import people
+from bench.tracing.peers import BITS, Sending, compared, installed, radius
+
+
+def test_forgiven_bits_keep_the_promise_of_one_in_a_million() -> None:
+    assert radius(BITS, 24) == 10
+    assert radius(32, 24) == 1
+
+
+@pytest.mark.parametrize("name", ["dwtDctSvd", "blind-watermark"])
+def test_a_peer_names_the_right_copy_when_little_is_done(name: str) -> None:
+    peer = installed().get(name)
+    if peer is None:
+        pytest.skip(f"{name} is not installed (dependency group bench)")
+    sending = Sending(peer, PHOTOGRAPHS["coffee"].at(Size.XS), 1)
+    row = compared(Cell("coffee", Size.XS, "none", 1), sending)
+    assert row.right
+    assert not row.wrong
+
+
+def test_no_peer_names_anybody_for_a_picture_without_a_number() -> None:
+    for peer in installed().values():
+        sending = Sending(peer, PHOTOGRAPHS["coffee"].at(Size.XS), 1)
+        named, distances = sending.traced(PHOTOGRAPHS["coffee"].file_at(Size.XS))
+        assert named is None
+        assert set(distances) == set(people())

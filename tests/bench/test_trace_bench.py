@@ -1,0 +1,172 @@
+"""The bench's own functions on a grid of a few cells; what it prints; what it would never say."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.photographs import PHOTOGRAPHS, Kind, Photograph, Size, TooSmall
+from bench.report import summary
+from bench.report.calibration import Calibration, calibrated, calibration, reliability
+from bench.report.documents import keep, kept
+from bench.tracing.collusion import LEAKS, Merged, merged
+from bench.tracing.copies import marked_samples, psnr, ssim
+from bench.tracing.cost import Cost
+from bench.tracing.grid import Cell, Row, sent_at, traced
+from bench.tracing.house import Sent, people, send, sender
+from bench.tracing.null import KEYS, NullRow, one_leak, pooled, scene
+from bench.tracing.plan import full, narrowed, quick
+from bench.tracing.run import kept_rows
+from entrenous.send.copies import new_seed
+
+FIELDS = (
+    "schema photos attacks named_right named_wrong nobody psnr_db_min ssim_min mark_over_encode "
+    "trace_s_p50 peers"
+)
+
+
+@pytest.fixture(scope="module")
+def sent() -> Sent:
+    return send(PHOTOGRAPHS["coffee"].file_at(Size.XS), people(4), "a small bench")
+
+
+@pytest.fixture(scope="module")
+def rows(sent: Sent) -> list[Row]:
+    attacks = ("q50", "mirror+q70", "crop50+q70")
+    return [traced(Cell("coffee", Size.XS, attack, 1), sent) for attack in attacks]
+
+
+def test_ordinary_leaks_of_a_small_grid_are_named(rows: list[Row]) -> None:
+    assert all(row.right and not row.wrong for row in rows)
+    assert all(len(row.others) == 3 for row in rows)
+    assert all(row.score > 10 > row.innocent for row in rows)
+
+
+def test_a_cell_is_the_same_whatever_else_is_run(sent: Sent, rows: list[Row]) -> None:
+    again = traced(Cell("coffee", Size.XS, "crop50+q70", 1), sent)
+    assert (again.score, again.others) == (rows[2].score, rows[2].others)
+
+
+def test_the_last_line_has_the_fields_that_were_promised(rows: list[Row]) -> None:
+    cost = Cost("coffee", "L", 12.0, 24, 3.0, 2.0, 5.0, 2.0, 1.0, 300.0)
+    last = summary.line(rows, [], [cost], [])
+    assert " ".join(last) == FIELDS
+    assert last["schema"] == "entrenous/bench-trace/1"
+    assert (last["named_right"], last["named_wrong"], last["nobody"]) == (3, 0, 0)
+    assert last["mark_over_encode"] == 1.5
+    assert json.loads(json.dumps(last)) == last
+
+
+def test_a_wrong_name_and_nobody_are_told_apart() -> None:
+    miss = Row("p", "S", "q50", False, 0, 2.0, 1.0, 1.0, True, 0.1)
+    wrong = Row("p", "S", "q20", False, 1, 2.0, 9.0, 1.0, True, 0.1)
+    last = summary.line([miss, wrong], [], [], [])
+    assert (last["named_right"], last["named_wrong"], last["nobody"]) == (0, 1, 1)
+    assert len(summary.grid([miss, wrong], 1, [])["missed"]) == 2
+
+
+def test_what_ruins_a_picture_is_not_counted() -> None:
+    ruined = Row("p", "S", "to64", True, 0, 9.0, 1.0, 1e-9, True, 0.1)
+    assert summary.line([ruined], [], [], [])["attacks"] == 0
+
+
+def test_documents_make_a_page(tmp_path: Path, rows: list[Row]) -> None:
+    keep(tmp_path, "grid", summary.grid(rows, 1, ["nowhere M"]))
+    page = (tmp_path / "README.md").read_text()
+    assert "| `q50` | 1/1; " in page
+    assert "nowhere M" in page
+    assert kept(tmp_path)["grid"]["sets"]["core"]["XS"] == {"leaks": 3, "right": 3, "wrong": 0}
+
+
+def test_innocents_of_one_leak_are_scored_and_not_named() -> None:
+    photos = ("coffee", "astronaut")
+    opened = {name: scene(name, Size.XS, 1) for name in photos}
+    row = one_leak(3, 1, photos, opened.__getitem__)
+    assert row.named == 0
+    assert row.scores in {0, KEYS}
+    assert one_leak(3, 1, photos, opened.__getitem__) == row
+
+
+def test_rows_are_taken_up_again_but_not_a_line_that_was_cut_short(tmp_path: Path) -> None:
+    whole = '{"index": 7, "kind": "stranger", "photo": "p", "attack": "q5", "registered": false, '
+    whole += '"scores": 0, "total": 0, "squares": 0, "largest": 0, "normal": [0], "bound": [0], '
+    whole += '"best": 1.0, "named": 0, "some": []}'
+    (tmp_path / "rows").write_text(f"{whole}\n{whole[:50]}")
+    assert [row.index for row in kept_rows(tmp_path / "rows", NullRow)] == [7]
+
+
+def test_pooled_shares_are_of_all_scores() -> None:
+    rows = [
+        NullRow(0, "k", "p", "a", True, 10, 1.0, 10.0, 2.0, (2,) * 6, (1,) * 6, 0.02, 0, ()),
+        NullRow(1, "k", "p", "a", True, 10, -1.0, 10.0, 3.0, (0,) * 6, (0,) * 6, 0.5, 0, ()),
+    ]
+    found = pooled(rows)
+    assert (found.mean, found.sd, found.largest) == (0.0, 1.0, 3.0)
+    assert (found.normal[0], found.bound[0]) == (0.1, 0.05)
+    assert found.best_below[:2] == (1, 0)
+
+
+def test_merged_copies_name_colluders_alone(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = {way: LEAKS[way] for way in ("average+q70", "max+q75", "tiles of 1/8+q75")}
+    monkeypatch.setattr("bench.tracing.collusion.COUNTS", (2,))
+    monkeypatch.setattr("bench.tracing.collusion.LEAKS", some)
+    monkeypatch.setattr("bench.tracing.collusion.people", lambda: people(4))
+    found = list(merged("coffee", Size.XS, sent, 1))
+    assert len(found) == 3
+    assert all(isinstance(one, Merged) and one.wrong == 0 for one in found)
+    assert all(one.named == 2 for one in found)
+
+
+def test_what_is_looked_at_is_what_is_sent() -> None:
+    original = scene("astronaut", Size.XS, 1).original
+    marked = marked_samples(original, new_seed(sender("looks")))
+    plain = np.asarray(original.picture)
+    assert 43.0 <= psnr(plain, marked) <= 55.0
+    assert 0.98 <= ssim(plain, marked) < 1.0
+    assert psnr(plain, plain) > 100
+
+
+def test_ratios_of_a_known_law_are_calibrated() -> None:
+    rng = np.random.default_rng(2)
+    shift = 2.0
+
+    def log10(x: np.ndarray) -> np.ndarray:
+        return (shift * x - shift**2 / 2) / np.log(10)
+
+    true, innocent = rng.normal(shift, 1, 4_000), rng.normal(0, 1, 4_000)
+    found = Calibration(log10(true), log10(innocent))
+    assert found.cllr - found.cllr_min < 0.01
+    assert found.cllr < 0.6
+    assert Calibration(found.true + 1, found.innocent + 1).cllr > found.cllr + 0.3
+    again = Calibration(*calibrated(found.true, found.innocent))
+    assert again.cllr == pytest.approx(found.cllr_min)
+    for stated, observed, count in reliability(found):
+        assert abs(stated - observed) < 4 * np.sqrt(max(stated * (1 - stated), 1e-3) / count)
+
+
+def test_an_innocent_reaches_a_ratio_no_more_often_than_one_in_it(rows: list[Row]) -> None:
+    found = calibration(rows)
+    assert found.true.size == 3
+    assert found.innocent.size == 9
+    assert found.above(2.0)[1] == 0.0
+
+
+def test_plans_can_be_narrowed() -> None:
+    plan = narrowed(full(1), ["coffee"], ["S"], ["q50", "wash"])
+    assert plan.photos == (("coffee", Size.S),)
+    assert plan.attacks == ("q50", "wash")
+    assert all(size is Size.S for _, size in quick(1).peers)
+    with pytest.raises(KeyError):
+        narrowed(full(1), ["nobody's"], [], [])
+    with pytest.raises(KeyError):
+        narrowed(full(1), [], [], ["no such attack"])
+
+
+def test_a_photograph_is_never_enlarged_and_what_is_missing_is_said() -> None:
+    with pytest.raises(TooSmall):
+        PHOTOGRAPHS["coffee"].at(Size.M)
+    gone = Photograph("gone", lambda: (_ for _ in ()).throw(FileNotFoundError()), Kind.PLAIN)
+    with pytest.raises(FileNotFoundError):
+        gone.at(Size.S)
+    assert sent_at("coffee", Size.L, 1) is None

@@ -1,0 +1,101 @@
+"""Small clips for tests: a camera that wanders over a photograph, and every way to write one."""
+
+import io
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import skimage.data
+from numpy.typing import NDArray
+
+Rgb = NDArray[np.uint8]
+
+_X26X = {"crf": "18", "preset": "ultrafast"}
+_VPX = {"crf": "18", "deadline": "realtime", "cpu-used": "8"}
+_FAST = {
+    "libx264": _X26X,
+    "libx265": {**_X26X, "x265-params": "log-level=none:pools=none"},
+    "libvpx": _VPX,
+    "libvpx-vp9": _VPX,
+    "libsvtav1": {"crf": "25", "preset": "12"},
+}
+
+
+def wander(
+    name: str = "astronaut",
+    *,
+    size: tuple[int, int] = (320, 240),
+    seconds: float = 4.0,
+    fps: int = 12,
+) -> list[Rgb]:
+    """Frames of a hand-held camera over a photograph, with something small that crosses it."""
+    photo = np.asarray(getattr(skimage.data, name)())
+    rng = np.random.default_rng(5)
+    frames = []
+    for number in range(round(seconds * fps)):
+        t = number / fps
+        zoom = 1.25 * size[0] / photo.shape[1] * (1.0 + 0.05 * np.sin(1.3 * t))
+        middle = np.array([0.5 + 0.06 * np.sin(0.9 * t), 0.5 + 0.05 * np.cos(1.7 * t + 0.5)])
+        shift = np.array(size) / 2 - zoom * middle * photo.shape[1::-1]
+        way = np.array([[zoom, 0.0, shift[0]], [0.0, zoom, shift[1]]])
+        frame = cv2.warpAffine(
+            photo, way, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT
+        )
+        x = int(size[0] * (0.1 + 0.2 * t) % (size[0] - 30))
+        frame[40:60, x : x + 20] = 255 - frame[40:60, x : x + 20]
+        noisy = frame + rng.normal(0.0, 1.0, frame.shape[:2])[:, :, None]
+        frames.append(np.clip(np.rint(noisy), 0, 255).astype(np.uint8))
+    return frames
+
+
+def written(
+    frames: Iterable[NDArray[Any]],
+    *,
+    fps: int = 12,
+    codec: str = "libx264",
+    container: str = "mp4",
+    times: Sequence[float] | None = None,
+    **options: str,
+) -> bytes:
+    """The frames as a file, by FFmpeg's names of codec, container and options."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as out:
+        stream = out.add_stream(codec, rate=fps)
+        stream.options = {**_FAST.get(codec, {}), **options}
+        stream.bit_rate = 2_000_000 if codec == "mpeg4" else 0
+        stream.pix_fmt = "yuv420p"
+        if times is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for number, pixels in enumerate(frames):
+            if number == 0:
+                stream.height, stream.width = pixels.shape[:2]
+            frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
+            if times is not None:
+                frame.pts, frame.time_base = round(times[number] * 1000), Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    return file.getvalue()
+
+
+def beep(*, container: str = "mp4") -> bytes:
+    """A file with a tone and no picture."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as out:
+        stream = out.add_stream("aac", rate=48_000, layout="mono")
+        tone = np.sin(np.arange(48_000) * 0.05).astype(np.float32)[None]
+        for start in range(0, 48_000 - 1023, 1024):
+            part = np.ascontiguousarray(tone[:, start : start + 1024])
+            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+            frame.rate, frame.pts = 48_000, start
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    return file.getvalue()
+
+
+def decoded(data: bytes) -> list[Rgb]:
+    """All frames of a file of our own."""
+    with av.open(io.BytesIO(data), "r") as clip:
+        return [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]

@@ -1,0 +1,47 @@
+"""The record of a sent picture's looks: small, and refused when it was damaged."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.craft.fingerprint.landmarks.kept import kept_of, record_of
+from entrenous.craft.fingerprint.landmarks.packed import ENTRY, KEPT
+from entrenous.craft.fingerprint.picture import fingerprint
+
+
+def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
+    photographs: dict[str, Any], picture_of: Callable[[Any], Any]
+) -> None:
+    picture = picture_of(photographs["coffee"])
+    record = record_of(picture)
+    kept = kept_of(record)
+    assert kept is not None
+    assert kept.bits == fingerprint(picture).bits
+    assert len(kept.points) == KEPT * ENTRY.itemsize
+    assert len(record) < 6000
+    assert record_of(picture) == record
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda r: r[:-1],
+        lambda r: r[:32],
+        lambda r: r[:0],
+        lambda r: b"\x02" + r[1:],
+        lambda r: r + b"x",
+    ],
+)
+def test_a_damaged_record_is_none(
+    damage: Callable[[bytes], bytes], photographs: dict[str, Any], picture_of: Callable[[Any], Any]
+) -> None:
+    assert kept_of(damage(record_of(picture_of(photographs["coffee"][:100, :100])))) is None
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_reader(record: bytes) -> None:
+    kept = kept_of(record)
+    assert kept is None or len(kept.points) % ENTRY.itemsize == 0

@@ -1,0 +1,105 @@
+"""Intervals of a JPEG's coefficients, and the slope of their likelihood."""
+
+import io
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from entrenous.craft.mark.ear.bins import (
+    Intervals,
+    Law,
+    around,
+    blocks,
+    first_law,
+    fitted,
+    guarded,
+    intervals,
+    pull,
+    unblocks,
+)
+
+
+def drawn(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def law(shape: tuple[int, ...], gain: float = 1.0, scale: float = 1.0) -> Law:
+    ones = np.ones(shape, np.float32)
+    return Law(ones * np.float32(gain), ones * np.float32(scale), ones)
+
+
+def test_blocks_lose_nothing_and_keep_inner_products() -> None:
+    plane, other = drawn(1, 40, 56), drawn(2, 40, 56)
+    assert np.abs(unblocks(blocks(plane), (40, 56)) - plane).max() < 1e-5
+    assert float((blocks(plane) * blocks(other)).sum()) == pytest.approx(
+        float((plane * other).sum()), abs=1e-2
+    )
+    assert unblocks(blocks(drawn(3, 13, 21)), (13, 21)).shape == (13, 21)
+
+
+@pytest.mark.parametrize("quality", [30, 75])
+def test_a_pictures_coefficients_lie_in_their_intervals(quality: int) -> None:
+    grey = skimage.data.camera()[:296, :272]
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "JPEG", quality=quality)
+    with Image.open(file) as picture:
+        leak, table = np.asarray(picture, np.float32), picture.quantization[0]
+    seen = intervals(leak - np.float32(128), np.asarray(table, np.float32))
+    away = seen.outside(blocks(grey.astype(np.float32) - np.float32(128)))
+    assert np.mean(away < 0.6) > 0.98
+    moved = seen.outside(blocks(np.roll(grey, 3, axis=1).astype(np.float32) - np.float32(128)))
+    assert np.mean(moved) > 10 * np.mean(away)
+
+
+def test_the_pull_is_the_slope_of_the_log_likelihood() -> None:
+    shape = (1, 1, 8, 8)
+    low = drawn(4, *shape) * 4
+    seen = Intervals(low, low + np.float32(3.0))
+    sent, kind = drawn(5, *shape), law(shape, gain=0.8, scale=1.3)
+
+    def likelihood(added: float) -> np.ndarray:
+        f_low, f_high = seen.ends(sent + np.float32(added / 0.8), kind)
+        return np.log(f_high.astype(np.float64) - f_low)
+
+    step = 0.02
+    slope = (likelihood(step) - likelihood(-step)) / (2 * step)
+    assert np.allclose(pull(seen, sent, kind), slope, atol=5e-3)
+
+
+def test_the_pull_is_bounded_whatever_the_file_says() -> None:
+    shape = (2, 2, 8, 8)
+    seen = Intervals(np.full(shape, 1e6, np.float32), np.full(shape, 1e6 + 8, np.float32))
+    assert np.abs(pull(seen, np.zeros(shape, np.float32), law(shape))).max() <= 1.0
+
+
+def test_gain_and_scale_are_found_under_rounding() -> None:
+    shape = (24, 24, 8, 8)
+    sent = 40 * drawn(6, *shape)
+    noise = np.random.default_rng(7).logistic(0.0, 3.0, shape)
+    steps = np.float32(8.0)
+    rounded = np.rint((0.7 * sent + noise) / steps)
+    seen = Intervals(
+        ((rounded - 0.5) * steps).astype(np.float32), ((rounded + 0.5) * steps).astype(np.float32)
+    )
+    found = fitted(seen, sent, first_law(seen, sent, np.ones(shape, np.float32)))
+    assert np.median(found.gain[:, :, 1:, 1:]) == pytest.approx(0.7, abs=0.03)
+    assert np.median(found.scale[:, :, 1:, 1:]) == pytest.approx(3.0, rel=0.25)
+    assert (found.gain[:, :, 0, 0] == 1.0).all()
+
+
+def test_a_place_that_shows_less_than_a_mark_gains_no_weight() -> None:
+    shape = (3, 3, 8, 8)
+    quiet = guarded(law(shape, scale=0.1))
+    assert (quiet.scale > 0.5).all()
+    assert (guarded(law(shape, scale=5.0)).scale == 5.0).all()
+
+
+def test_around_is_a_mean() -> None:
+    assert np.allclose(around(np.full((5, 7, 8, 8), 2.5, np.float32)), 2.5)
+    spike = np.zeros((15, 15, 8, 8), np.float32)
+    spike[7, 7, 2, 3] = 1.0
+    spread = around(spike)
+    assert spread[7, 7, 2, 3] > spread[0, 0, 2, 3] > 0.0
+    assert not spread[:, :, 3, 2].any()

@@ -1,0 +1,105 @@
+"""Strangers' sounds are decoded in a child behind walls; its answers are not believed."""
+
+import struct
+import sys
+
+import numpy as np
+import pytest
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.craft.media.jailed.walls import Limits
+from entrenous.craft.media.sound.answer import read_answer, write_answer, write_failure
+from entrenous.craft.media.sound.jail import decode_sound_untrusted
+from entrenous.craft.media.sound.read import read_sound
+from entrenous.model.errors import EntrenousError
+from entrenous.model.picture import DecoderDidNotStart
+from entrenous.model.sound import NotASound, Sound, SoundBroken, SoundTooLong
+
+OGG = coded(voice(1.0, 48_000), 48_000, "libopus", "ogg", 32_000)
+
+
+class Pipe:
+    """The bytes of an answer, one read after the other."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = data
+
+    def __call__(self, size: int) -> bytes:
+        if len(self._rest) < size:
+            raise EOFError
+        part, self._rest = self._rest[:size], self._rest[size:]
+        return part
+
+
+def answered(sound: Sound) -> bytes:
+    return b"".join(write_answer(sound))
+
+
+@pytest.mark.real
+def test_the_child_answers_as_the_decoder_does_here() -> None:
+    for data in (OGG, coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)):
+        assert decode_sound_untrusted(data) == read_sound(data)
+
+
+@pytest.mark.real
+def test_the_child_reports_what_is_wrong() -> None:
+    with pytest.raises(SoundBroken):
+        decode_sound_untrusted(b"OggS" + bytes(500))
+    with pytest.raises(NotASound):
+        decode_sound_untrusted(b"nothing of the kind")
+
+
+@pytest.mark.real
+def test_a_child_that_talks_nonsense_or_dies_is_told() -> None:
+    ready = "import sys; sys.stdout.buffer.write(b'R\\x0f'); sys.stdout.flush();"
+    for after in ("sys.stdout.buffer.write(b'Snonsense' * 9)", "sys.exit(1)"):
+        with pytest.raises(SoundBroken):
+            decode_sound_untrusted(OGG, command=(sys.executable, "-c", ready + after))
+    with pytest.raises(DecoderDidNotStart):
+        decode_sound_untrusted(OGG, command=("/no/such/program",))
+
+
+@pytest.mark.real
+def test_time_is_limited() -> None:
+    ready = "import sys, time; sys.stdout.buffer.write(b'R\\x0f'); sys.stdout.flush();"
+    limits = Limits(wall_s=1.0)
+    with pytest.raises(SoundBroken):
+        decode_sound_untrusted(
+            OGG, limits=limits, command=(sys.executable, "-c", ready + "time.sleep(60)")
+        )
+
+
+def test_an_answer_is_read_as_it_was_written() -> None:
+    sound = read_sound(OGG)
+    assert read_answer(Pipe(answered(sound))) == sound
+
+
+@pytest.mark.parametrize("failure", [NotASound(), SoundBroken(), SoundTooLong(limit_minutes=20)])
+def test_failures_cross_the_pipe(failure: EntrenousError) -> None:
+    with pytest.raises(type(failure)) as told:
+        read_answer(Pipe(write_failure(failure)))
+    assert str(told.value) == str(failure)
+
+
+HEAD = struct.Struct(">IBBIBQ")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(0, 10), (0, 10**6), (1, 3), (2, 9), (3, 2_000_000), (4, 2), (5, 0), (5, 2**40)],
+)
+def test_no_number_of_an_answer_is_believed(place: int, value: int) -> None:
+    data = answered(read_sound(OGG))
+    fields = list(HEAD.unpack(data[1 : 1 + HEAD.size]))
+    fields[place] = value
+    with pytest.raises(ValueError, match=r"impossible|out of range"):
+        read_answer(Pipe(b"S" + HEAD.pack(*fields) + data[1 + HEAD.size :]))
+
+
+def test_samples_that_are_no_numbers_are_refused() -> None:
+    data = answered(read_sound(OGG))
+    with pytest.raises(ValueError, match="no number"):
+        read_answer(Pipe(data[:-4] + np.float32(np.nan).tobytes()))
+    with pytest.raises(ValueError, match="something else"):
+        read_answer(Pipe(b"?"))

@@ -1,0 +1,17 @@
+"""One desk for all tests that only look at it."""
+
+import pytest
+
+from tests.trace.desk import Desk, desk
+
+NAMES = ("ben", "caro", "<b>dina & co</b>")
+
+
+@pytest.fixture(scope="session")
+def caro_leaked() -> Desk:
+    return desk(NAMES, "caro")
+
+
+@pytest.fixture(scope="session")
+def original_leaked() -> Desk:
+    return desk(NAMES)

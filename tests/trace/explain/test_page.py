@@ -1,0 +1,119 @@
+"""The page holds everything, nothing from outside, no secret, and lets nobody's name act."""
+
+import html
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from entrenous.trace.explain.account import Account, Choices, account_of_picture
+from entrenous.trace.explain.page import write_page
+from tests.trace.desk import Desk
+
+VOID = {"meta", "img", "input", "br", "link", "hr"}
+
+
+def account(desk: Desk, choices: Choices = Choices()) -> Account:  # noqa: B008 -- it is frozen
+    return account_of_picture(desk.seen, desk.leak, 'a "found" <file>.jpg', desk.device, choices)
+
+
+@pytest.fixture(scope="module")
+def page(caro_leaked: Desk) -> str:
+    return write_page(account(caro_leaked))
+
+
+class Elements(HTMLParser):
+    """Every element of a page, and whether each is closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_it_says_whose_copy_how_sure_and_what_it_does_not_say(page: str) -> None:
+    words = html.unescape(page)
+    assert "Its hidden marks fit the copy made for caro." in words
+    assert "less than once in" in words
+    assert "extremely strong support" in words
+    assert "This says whose copy got out, not who passed it on." in words
+    assert "cropped to" in words
+    assert "no proof" in words
+
+
+def test_it_is_well_formed_and_accessible(page: str) -> None:
+    elements = Elements(page)
+    assert elements.open == []
+    names = [tag for tag, _ in elements.found]
+    assert names.count("h1") == names.count("main") == 1
+    assert all(attrs.get("alt") for tag, attrs in elements.found if tag == "img")
+    assert all(attrs.get("aria-label") for tag, attrs in elements.found if tag == "svg")
+    ids = [attrs["id"] for _, attrs in elements.found if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert ("html", {"lang": "en"}) in elements.found
+
+
+def test_it_loads_and_runs_nothing(page: str) -> None:
+    elements = Elements(page)
+    tags = {tag for tag, _ in elements.found}
+    assert not tags & {"script", "link", "iframe", "object", "form", "a", "base"}
+    for tag, attrs in elements.found:
+        assert not {name for name in attrs if name.startswith("on") or name == "style"}, tag
+        assert all(
+            (value or "").startswith("data:image/jpeg;base64,")
+            for name, value in attrs.items()
+            if name in {"src", "href", "srcset"}
+        )
+    assert re.search(r"https?://", page) is None
+    assert "url(" not in page
+    assert "default-src 'none'" in html.unescape(page)
+
+
+def test_names_and_file_names_do_not_act(page: str) -> None:
+    assert "<b>dina" not in page
+    assert "&lt;b&gt;dina &amp; co&lt;/b&gt;" in page
+    assert "<file>" not in page
+
+
+def test_no_secret_is_in_it(caro_leaked: Desk, page: str) -> None:
+    (message,) = caro_leaked.device.ledger.messages()
+    (sent,) = message.pictures
+    for secret in (sent.dither, *(copy.seed for copy in sent.copies)):
+        assert secret.reveal().hex() not in page.lower()
+    assert all(copy.sha256.hex() not in page for copy in sent.copies)
+
+
+def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: Desk) -> None:
+    page = write_page(account(caro_leaked, Choices(blind=True)))
+    assert "copy 1" in page
+    assert "caro" in page
+    assert ">ben" not in page
+    assert "dina" not in page
+
+
+def test_pictures_are_veiled_until_tapped_or_left_out(caro_leaked: Desk, page: str) -> None:
+    boxes = [attrs for tag, attrs in Elements(page).found if attrs.get("type") == "checkbox"]
+    assert len(boxes) == 3
+    assert not any("checked" in attrs for attrs in boxes)
+    veiled = write_page(account(caro_leaked, Choices(veiled=True)), veiled=True)
+    assert "They are left out" in veiled
+    assert len(veiled) < 0.6 * len(page)
+
+
+def test_nobody_is_told_what_it_would_take(original_leaked: Desk) -> None:
+    page = html.unescape(write_page(account(original_leaked)))
+    assert "No copy stands out" in page
+    assert "clears nobody" in page
+    assert "made for caro." not in page

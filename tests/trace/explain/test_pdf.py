@@ -1,0 +1,97 @@
+"""The PDF opens, has its pages in order, and copes with any name."""
+
+import re
+import shutil
+import subprocess
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entrenous.trace.explain.account import Account, Choices, Row, account_of_picture
+from entrenous.trace.explain.pdf import write_pdf
+from tests.trace.desk import Desk
+
+
+@pytest.fixture(scope="module")
+def account(caro_leaked: Desk) -> Account:
+    seen, leak, device = caro_leaked.seen, caro_leaked.leak, caro_leaked.device
+    return account_of_picture(seen, leak, "found.jpg", device, Choices())
+
+
+def pages(pdf: bytes) -> int:
+    """Counted in the file itself, whose objects are found through its table."""
+    start = int(pdf[pdf.rindex(b"startxref") :].split()[1])
+    assert pdf[start : start + 4] == b"xref"
+    return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
+
+
+def test_it_opens_and_the_pictures_come_last(account: Account) -> None:
+    pdf = write_pdf(account)
+    assert pdf.startswith(b"%PDF-1.")
+    assert pdf.rstrip().endswith(b"%%EOF")
+    assert pages(pdf) == 4
+    assert pages(write_pdf(replace(account, pictures=None))) == 3
+
+
+def test_the_same_account_makes_the_same_bytes(account: Account) -> None:
+    assert write_pdf(account) == write_pdf(account)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Łukasz", "דנה", "محمد", "王小明", "dan\U0001f642", "x" * 200, "a\u0301" * 40, "\u202eabc"],
+)
+def test_any_name_can_be_set(account: Account, name: str) -> None:
+    row = Row(name, "12.0", "1e-9", "1e9", "extremely strong support", named=True)
+    named = ((f"Its hidden marks fit the copy made for {name}.", ["Chance."]),)
+    assert pages(write_pdf(replace(account, rows=(row,), named=named, pictures=None))) >= 3
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
+def test_no_text_breaks_it(account: Account, name: str) -> None:
+    row = Row(name, "1.0", "1", "below 2", "not named", named=False)
+    short = replace(account, rows=(row,), file_name=name, pictures=None, tone=None)
+    assert pages(write_pdf(replace(short, method=(), undone=(), plot=None))) >= 2
+
+
+def test_no_picture_is_on_the_first_pages(account: Account) -> None:
+    """The first image that is painted comes after the last page that is promised to be free."""
+    painted = [
+        number
+        for number, page in enumerate(_contents(write_pdf(account)), 1)
+        if re.search(rb"/I\d+ Do", page)
+    ]
+    assert painted == [4]
+
+
+def _contents(pdf: bytes) -> list[bytes]:
+    """What each page paints, in order; streams are in the order of pages."""
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
+    plain = []
+    for one in streams:
+        try:
+            plain.append(zlib.decompress(one))
+        except zlib.error:
+            continue
+    return [one for one in plain if b" Tf" in one[:4000] or b"BT" in one[:4000]]
+
+
+@pytest.mark.real
+def test_a_reader_finds_the_words_on_their_pages(account: Account, tmp_path: Path) -> None:
+    program = shutil.which("pdftotext")
+    if program is None:
+        pytest.skip("pdftotext is missing: it is in Debian's poppler-utils")
+    (tmp_path / "trace.pdf").write_bytes(write_pdf(account))
+    made = subprocess.run(
+        (program, "-layout", "trace.pdf", "-"), cwd=tmp_path, capture_output=True, check=True
+    )
+    first, *others = made.stdout.decode().split("\f")
+    assert "Its hidden marks fit the copy made for caro." in first
+    assert "page 1 of 4" in first
+    assert "Pages 1 to 3 hold no picture" in others[1]
+    assert "Annex: the pictures" in others[2]

@@ -1,0 +1,129 @@
+"""Tracing clips through a device in memory: excerpts, screenshots, and what names nobody."""
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.craft.media.clip.read import read_clip
+from entrenous.craft.media.picture import read_picture
+from entrenous.craft.media.sound.read import read_sound
+from entrenous.model.clip import NoFrames
+from entrenous.model.ids import RecipientId
+from entrenous.model.verdict import Finding, NothingToWeigh, Trace
+from entrenous.ports import Device
+from entrenous.send.mark.clip import mark_clip_copies
+from entrenous.spec import ALPHA
+from entrenous.trace.clip import trace_clip
+from entrenous.trace.frame import trace_frame
+from tests.clips import Rgb, beep, decoded, wander, written
+from tests.village.relay import village_relay
+from tests.village.world import RELAY, LoadedDice, WoundClock
+
+PEOPLE = [RecipientId(name) for name in ("ben", "caro")]
+Marked = tuple[Device, bytes, dict[str, bytes]]
+
+
+def offline_device() -> Device:
+    clock, dice, vault = WoundClock(), LoadedDice("ana"), MemoryVault()
+    courier = village_relay(RELAY, clock, LoadedDice("relay"))[1]
+    ledger = VaultLedger(vault)
+    return Device(
+        clock,
+        dice,
+        vault,
+        ledger,
+        courier,
+        read_picture,
+        read_clip=read_clip,
+        read_sound=read_sound,
+    )
+
+
+@pytest.fixture(scope="module")
+def marked() -> Marked:
+    device, source = offline_device(), written(wander(seconds=3.0))
+    made = mark_clip_copies(source, PEOPLE, device)
+    return device, source, {copy.to: copy.data for _, copy in made}
+
+
+def shot_of(frame: Rgb, quality: int = 80) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(frame).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def traced_frame(data: bytes, device: Device) -> Trace | None:
+    return trace_frame(read_picture(data), data, device)
+
+
+def test_a_copy_looks_like_its_original(marked: Marked) -> None:
+    _, source, copies = marked
+    errors = [
+        np.mean((one.astype(float) - other) ** 2)
+        for one, other in zip(decoded(copies["ben"]), decoded(source), strict=True)
+    ]
+    assert 10.0 * np.log10(255.0**2 / np.mean(errors)) > 41.0
+
+
+def test_an_excerpt_cropped_slower_and_smaller_names_its_copy(marked: Marked) -> None:
+    device, _, copies = marked
+    part = [frame[10:230, 8:306] for frame in decoded(copies["caro"])[6:33]]
+    small = [cv2.resize(frame, (240, 178), interpolation=cv2.INTER_AREA) for frame in part]
+    trace = trace_clip(written(small, fps=11, crf="26"), device)
+    assert trace.verdict.named == ("caro",)
+    assert trace.verdict.chance[PEOPLE[1]] <= ALPHA < trace.verdict.chance[PEOPLE[0]]
+    assert trace.span is not None
+    assert trace.span.start_s == pytest.approx(0.5, abs=0.15)
+    assert trace.span.speed == pytest.approx(11 / 12, abs=0.04)
+    assert trace.warp is not None
+    assert trace.warp.kept == pytest.approx(0.854, abs=0.03)
+    assert device.ledger.traces()[-1] == trace
+
+
+def test_one_screenshot_names_its_copy(marked: Marked) -> None:
+    device, _, copies = marked
+    number = 27
+    trace = traced_frame(shot_of(decoded(copies["ben"])[number]), device)
+    assert trace is not None
+    assert trace.verdict.named == ("ben",)
+    assert trace.span is not None
+    assert trace.span.start_s == pytest.approx(number / 12, abs=0.1)
+    assert trace.span.length_s == 0.0
+
+
+def test_the_unmarked_original_names_nobody(marked: Marked) -> None:
+    device, source, _ = marked
+    shot = traced_frame(shot_of(decoded(source)[20]), device)
+    assert shot is not None
+    assert shot.verdict.finding is Finding.NOBODY
+    assert shot.message is not None
+
+
+def test_another_clip_names_nobody_and_no_message(marked: Marked) -> None:
+    device, _, _ = marked
+    other = wander("coffee", seconds=2.0)
+    assert trace_clip(written(other), device).message is None
+    before = len(device.ledger.traces())
+    assert traced_frame(shot_of(other[3]), device) is None
+    assert len(device.ledger.traces()) == before
+
+
+def test_with_nothing_sent_there_is_nobody_to_compare_with() -> None:
+    data = written(wander(seconds=0.5))
+    with pytest.raises(NothingToWeigh):
+        trace_clip(data, offline_device())
+    assert traced_frame(shot_of(wander(seconds=0.2)[0]), offline_device()) is None
+
+
+def test_a_file_without_frames_says_so_before_anything_is_kept() -> None:
+    device = offline_device()
+    with pytest.raises(NoFrames):
+        next(mark_clip_copies(beep(), PEOPLE, device))
+    with pytest.raises(NoFrames):
+        trace_clip(beep(), device)
+    assert list(device.ledger.messages()) == []

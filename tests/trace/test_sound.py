@@ -1,0 +1,80 @@
+"""Tracing sounds through a device in memory: the right copy is named, and nobody else's."""
+
+import numpy as np
+import pytest
+
+from bench.sounds.attacks import OPUS_24, coded, faster, one_after_another, room
+from bench.sounds.material import voice
+from entrenous.craft.media.sound.read import read_sound
+from entrenous.model.ids import RecipientId
+from entrenous.model.message import Message
+from entrenous.model.sound import NotASound
+from entrenous.model.verdict import Finding, NothingToWeigh
+from entrenous.ports import Device
+from entrenous.send.mark.sound import mark_sound_copies
+from entrenous.spec import ALPHA
+from entrenous.trace.sound import trace_sound
+from tests.send.sounds import device_for_sounds
+
+PEOPLE = [RecipientId(name) for name in ("ben", "caro", "dina", "eve")]
+
+
+def note(seed: int, seconds: float = 12.0) -> bytes:
+    return coded(voice(seconds, 48_000, seed), 48_000, "libopus", "ogg", 32_000)
+
+
+@pytest.fixture(scope="module")
+def marked() -> tuple[Device, dict[str, bytes]]:
+    device = device_for_sounds()
+    list(mark_sound_copies(note(1), PEOPLE[:2], device))
+    made = mark_sound_copies(note(2), PEOPLE, device)
+    return device, {file.to: file.data for _, file in made}
+
+
+def message_to_four(device: Device) -> Message:
+    return next(one for one in device.ledger.messages() if len(one.sounds[0].copies) == 4)
+
+
+def test_the_right_copy_of_the_right_message_is_named(
+    marked: tuple[Device, dict[str, bytes]],
+) -> None:
+    device, copies = marked
+    samples = np.asarray(read_sound(copies["dina"]))[4 * 48_000 : 11 * 48_000, 0]
+    leak, rate_hz = one_after_another(faster(1.02), OPUS_24)(samples, 48_000)
+    trace = trace_sound(coded(leak, rate_hz, "pcm_s16le", "wav", 0), device)
+    assert trace.verdict.named == ("dina",)
+    assert trace.verdict.chance[RecipientId("dina")] <= ALPHA
+    assert trace.message == message_to_four(device).name
+    assert trace.compared == 6
+    assert trace.span is not None
+    assert trace.span.start_s == pytest.approx(4.0, abs=0.2)
+    assert trace.span.speed == pytest.approx(1.02, abs=1e-3)
+    assert device.ledger.traces()[-1] == trace
+
+
+def test_a_recording_in_a_room_names_the_copy(marked: tuple[Device, dict[str, bytes]]) -> None:
+    device, copies = marked
+    leak, rate_hz = room()(np.asarray(read_sound(copies["ben"]))[:, 0], 48_000)
+    trace = trace_sound(coded(leak, rate_hz, "aac", "mp4", 64_000), device)
+    assert trace.verdict.named == ("ben",)
+
+
+@pytest.mark.parametrize("seed", [2, 77])
+def test_an_unmarked_and_a_strange_sound_name_nobody(
+    marked: tuple[Device, dict[str, bytes]], seed: int
+) -> None:
+    device, _ = marked
+    trace = trace_sound(note(seed), device)
+    assert trace.verdict.finding is Finding.NOBODY
+    assert trace.verdict.named == ()
+    assert trace.compared == 6
+
+
+def test_with_nothing_sent_there_is_nobody_to_compare_with() -> None:
+    with pytest.raises(NothingToWeigh):
+        trace_sound(note(1, 3.0), device_for_sounds())
+
+
+def test_what_is_no_sound_is_told(marked: tuple[Device, dict[str, bytes]]) -> None:
+    with pytest.raises(NotASound):
+        trace_sound(b"no sound at all", marked[0])
