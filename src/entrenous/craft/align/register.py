@@ -28,6 +28,7 @@ from entrenous.craft.align.rough import CERTAIN, ENOUGH, Rough, from_features
 from entrenous.craft.align.search import searched, whole_frame
 from entrenous.craft.align.sharpen.misfit import Pair
 from entrenous.craft.align.sharpen.settle import Matched, Settled, alike_in_the_large, settle
+from entrenous.craft.align.upright import upright
 from entrenous.model.verdict import Warp
 
 _MISFIT_MAX: Final = 0.85  # without points to vouch for it; unrelated photographs reach 0.98
@@ -108,11 +109,16 @@ def register(
     best = _best(found, sent_grey, (_by_features(rough) for rough in said))
     if best is not None or not thorough:
         return best
-    plain = (
-        _without(one, FoundBy.WHOLE_FRAME) for one in whole_frame(_size(sent_grey), found.size)
-    )
-    blind = (_without(one, FoundBy.SEARCH) for one in searched(found.grey, sent_grey))
-    return _best(found, sent_grey, plain) or _best(found, sent_grey, blind)
+    return _best(found, sent_grey, _without_features(found, sent_grey))
+
+
+def _without_features(found: Looks, sent_grey: Pixels) -> Iterator[_Start]:
+    """From the likeliest to the most laborious; each is only tried when the ones before failed."""
+    for homography in whole_frame(_size(sent_grey), found.size):
+        yield _without(homography, FoundBy.WHOLE_FRAME)
+    for search in (upright, searched):
+        for homography in search(found.grey, sent_grey):
+            yield _without(homography, FoundBy.SEARCH)
 
 
 def _by_features(rough: Rough) -> _Start:

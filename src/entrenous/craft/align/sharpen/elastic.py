@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve
 from scipy.sparse import csr_array
 
 from entrenous.craft.align.bend import Bend, Lens, Pose, weights
@@ -113,7 +114,7 @@ def _step(
     normal = np.block([[xx + stiff, xy], [xy, yy + stiff]])
     flat = off.reshape(points, 2)
     pull = np.concatenate([basis.T @ flow.pull[:, k] - stiff @ flat[:, k] for k in range(2)])
-    step = np.linalg.solve(normal, pull).reshape(2, points).T
+    step = solve(normal, pull, assume_a="pos").reshape(2, points).T
     moved = float(np.abs(basis @ step).max(initial=0.0))
     return step.reshape(rows, columns, 2) * min(1.0, step_px_max / max(moved, 1e-9)), moved
 
@@ -145,7 +146,8 @@ def wants_bending(on: Level, pose: Pose) -> bool:
 def _stiff(
     lattice: NDArray[np.float64], longest: float, spans: tuple[int, int]
 ) -> NDArray[np.float64]:
-    return _stiffness(*lattice.shape[:2]) / (_STIFF * longest / max(spans) ** _STIFF_POWER) ** 2
+    give: float = _STIFF * longest / max(spans) ** _STIFF_POWER
+    return np.asarray(_stiffness(*lattice.shape[:2]) / give**2, np.float64)
 
 
 def _stiffness(rows: int, columns: int) -> NDArray[np.float64]:
@@ -169,4 +171,5 @@ def _refined(bend: Bend | None, box: Box, spans: tuple[int, int]) -> NDArray[np.
     y = np.linspace(box[1], box[3], 8 * rows + 1)
     left = np.linalg.pinv(weights(y, box[1], box[3], rows))
     right = np.linalg.pinv(weights(x, box[0], box[2], columns))
-    return np.einsum("iy,yxk,jx->ijk", left, bend.over(x, y).astype(np.float64), right)
+    lattice = np.einsum("iy,yxk,jx->ijk", left, bend.over(x, y).astype(np.float64), right)
+    return np.asarray(lattice, np.float64)

@@ -18,12 +18,12 @@ from entrenous.craft.align.sharpen.misfit import Grey
 
 BLOCK_PX: Final = 8
 _FINE_SIGMA: Final = 1.0  # detail between these two is compared
-_COARSE_SIGMA: Final = 4.0
+_COARSE_SIGMA: Final = 3.0
 _WINDOW_PX: Final = 31
 _FLOOR: Final = 0.3  # squared grey levels: rounding and the like, even where all seems to fit
 _CONTRAST_PRIOR: Final = 1.0  # squared grey levels
 _GAIN_MAX: Final = 3.0
-_FRAME_PX: Final = 2
+_FRAME_PX: Final = 6
 _NEIGHBOURS: Final = 12.0  # pixels that the finer blur makes one
 
 
@@ -103,17 +103,19 @@ def merged(levels: list[tuple[Equations, Size]]) -> Equations:
 
 
 def _framed(inside: Grey) -> Grey:
-    """Without the outermost pixels: what surrounds a picture in a screenshot blurs into them."""
+    """Without the outermost pixels: into them is blurred what only one of the pictures shows."""
     framed = np.zeros_like(inside)
     inner = slice(_FRAME_PX, -_FRAME_PX)
     framed[inner, inner] = inside[inner, inner]
-    return framed
+    kernel = np.ones((2 * _FRAME_PX + 1, 2 * _FRAME_PX + 1), np.uint8)
+    return np.asarray(cv2.erode(framed, kernel), np.float32)
 
 
 def _summed(plane: Grey) -> NDArray[np.float64]:
     rows, columns = (max(1, round(side / BLOCK_PX)) for side in plane.shape)
     mean = cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA)
-    return np.asarray(mean, np.float64) * (plane.size / (rows * columns))
+    scaled = np.asarray(mean, np.float64) * (plane.size / (rows * columns))
+    return np.asarray(scaled, np.float64)
 
 
 def _centres(shape: tuple[int, ...], blocks: tuple[int, ...]) -> NDArray[np.float64]:

@@ -99,7 +99,7 @@ def misfit(on: Bench, pose: Pose) -> float:
     weight = cv2.erode(inside, np.ones((5, 5), np.uint8))
     if float(weight.sum()) < _PIXELS_MIN:
         return 1.0
-    found, sent = _detail(laid) * weight, _detail(on.sent) * weight
+    found, sent = _detail(laid, inside) * weight, _detail(on.sent, inside) * weight
     cross, power_found, power_sent = (
         cv2.blur(product, (_WINDOW_PX, _WINDOW_PX))
         for product in (found * sent, found * found, sent * sent)
@@ -127,9 +127,17 @@ def seen_over(found: Grey, pose: Pose, size: Size) -> Grey:
     return inside.astype(np.float32)
 
 
-def _detail(grey: Grey) -> Grey:
-    fine = cv2.GaussianBlur(grey, (0, 0), _FINE_SIGMA)
-    return np.asarray(fine - cv2.GaussianBlur(grey, (0, 0), _COARSE_SIGMA), np.float32)
+def _detail(grey: Grey, inside: Grey) -> Grey:
+    """Detail finer than some pixels, from what is inside alone."""
+    sigmas = (_FINE_SIGMA, _COARSE_SIGMA)
+    fine, coarse = (cv2.GaussianBlur(grey * inside, (0, 0), sigma) for sigma in sigmas)
+    if float(inside.min()) < 1.0:
+        shares = (cv2.GaussianBlur(inside, (0, 0), sigma) for sigma in sigmas)
+        fine, coarse = (
+            blurred / np.maximum(share, 1e-3)
+            for blurred, share in zip((fine, coarse), shares, strict=True)
+        )
+    return np.asarray(fine - coarse, np.float32)
 
 
 def _shrunk(grey: Pixels, factor: float) -> Grey:

@@ -39,12 +39,15 @@ from entrenous.craft.align.sharpen.snap import between, snaps, upright
 _SMALL_SIDES_PX: Final = (60, 120)  # a start from a search is a few hundredths of the side off
 _SIDES_PX: Final = (250, 500, 1000)
 _STEPS: Final = 6
-_JUDGED_PX: Final = 2000
-_EXACT_BONUS: Final = 1.03  # resampling smooths noise away, so an exact fit looks a little worse
+_JUDGED_PX: Final = 1500
+_EXACT_BONUS: Final = 1.02  # resampling smooths noise away, so an exact fit looks a little worse
 _BLURRED_PX: Final = 75
 # unrelated photographs come out at 0.9 or more, in fine detail and in the large
 _BLURRED_MISFIT_MAX: Final = 0.4
 _HOPEFUL_MISFIT_MAX: Final = 0.8
+_EXACT_PX: Final = 0.05  # an exact fit may be this far from the estimate, and so many errors more
+_EXACT_SD: Final = 8.0
+_SAME_PX: Final = 1e-3
 _SIMPLE_BONUS: Final = 1.01
 _SLACK: Final = 0.0003
 _UNSURE_PX: Final = 0.05  # bench pixels: a homography known less well than this may be too free
@@ -84,14 +87,14 @@ def settle(
 
     None when an uncertain start comes to nothing on small copies of the pictures already.
     """
-    settling = _Settling(found_grey, sent_grey, start)
+    settling = _Settling(found_grey, sent_grey, start, certain=certain)
     if certain:
         return settling.settled()
     hopeful = settling.hopeful()
     if hopeful is None:
         return None
     start = replace(start, homography=hopeful)
-    return _Settling(found_grey, sent_grey, start).settled()
+    return _Settling(found_grey, sent_grey, start, certain=False).settled()
 
 
 def alike_in_the_large(pair: Pair, pose: Pose, scale: float) -> bool:
@@ -102,7 +105,10 @@ def alike_in_the_large(pair: Pair, pose: Pose, scale: float) -> bool:
 class _Settling:
     """One start's benches, prepared once, and the steps from coarse to fine."""
 
-    def __init__(self, found_grey: Pixels, sent_grey: Pixels, start: Matched) -> None:
+    def __init__(
+        self, found_grey: Pixels, sent_grey: Pixels, start: Matched, *, certain: bool
+    ) -> None:
+        self._certain = certain
         self._sent: Size = (sent_grey.shape[1], sent_grey.shape[0])
         self._found: Size = (found_grey.shape[1], found_grey.shape[0])
         self._start = start
@@ -135,25 +141,35 @@ class _Settling:
     def settled(self) -> Settled:
         """The simplest that fits nearly as well as the best: exact, simple, straight, then bent."""
         start = Pose(self._start.homography)
-        straight, left = self._least([start, *self._sharpened(start)])
-        best, simple, least = straight, [straight], left
-        if self._error_px(straight) > _UNSURE_PX:
+        straight, least = self._least([start, *list(self._sharpened(start))[-1:]])
+        best, left, simple, error = straight, least, [straight], self._error_px(straight)
+        if error > _UNSURE_PX * self._scale:
             simple += self._simple()
             best, left = self._preferred(simple[1:], best, left, _SIMPLE_BONUS)
-        exact = [
-            Pose(one) for pose in simple for one in snaps(pose.homography, self._sent, self._found)
-        ]
+        exact = self._exact(simple, straight, error)
         best, left = self._preferred(exact, best, left, _EXACT_BONUS)
         if least > _PERFECT and wants_bending(self._level(_SIDES_PX[1]), best):
             best, left = self._curved(straight, best, left)
-            if not best.straight:
+            if not (best.straight or self._certain):
                 best, left = self._preferred(list(self._unbent(best)), best, left, _EXACT_BONUS)
-        error = (
-            0.0
-            if any(best is one for one in exact)
-            else self._error_px(best) * self._scale / self._shrunk()
-        )
+        error = 0.0 if any(best is one for one in exact) else self._error_px(best)
         return Settled(best, min(left, 1.0), error)
+
+    def _exact(self, simple: list[Pose], straight: Pose, error: float) -> list[Pose]:
+        """Exact neighbours of the estimates, no farther than an estimate so sure may be off."""
+        offered = [
+            one for pose in simple for one in snaps(pose.homography, self._sent, self._found)
+        ]
+        frame, exact = self._frame(), list[Pose]()
+        lies = straight.sent_to_found(frame)
+        for one in offered:
+            at = carried(one, frame)
+            near = np.abs(at - lies).max() <= _EXACT_PX + _EXACT_SD * error
+            if near and all(
+                np.abs(at - kept.sent_to_found(frame)).max() > _SAME_PX for kept in exact
+            ):
+                exact.append(Pose(one))
+        return exact
 
     def _preferred(
         self, simpler: list[Pose], best: Pose, left: float, bonus: float
@@ -194,8 +210,10 @@ class _Settling:
         return tuple(self._level(one) for one in _SIDES_PX if 1.5 * one <= longest)
 
     def _error_px(self, pose: Pose) -> float:
+        """In found pixels."""
         finest = _SIDES_PX[-1]
-        return error_px(self._level(finest), pose, self._coarser(finest))
+        error = error_px(self._level(finest), pose, self._coarser(finest))
+        return error * self._scale / self._shrunk()
 
     def _misfit(self, pose: Pose) -> float:
         """Of the finest detail and of coarser one, where a calm picture has nothing else."""
@@ -230,7 +248,7 @@ class _Settling:
         across, down = np.linspace(left, right - 1, _GRID), np.linspace(top, bottom - 1, _GRID)
         places = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
         start = Pose(nearest(places, pose.sent_to_found(places))[0])
-        for sharper in self._sharpened(start):
+        for sharper in list(self._sharpened(start))[-1:]:
             yield sharper
             exact = snaps(sharper.homography, self._sent, self._found)
             yield from (Pose(one) for one in exact)
