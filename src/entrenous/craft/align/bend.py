@@ -17,6 +17,7 @@ from entrenous.craft.align.geometry import Homography, Points, carried, inverse
 Field = NDArray[np.float32]  # rows x columns x 2, x and y
 
 _INVERSIONS: Final = 40
+_FARTHEST: Final = 8.0  # reaches from the centre; a picture ends at one
 _SETTLED_PX: Final = 1e-4
 
 
@@ -109,11 +110,15 @@ class Lens:
         return np.asarray(points + away * (self.k1 * square + self.k2 * square**2), np.float64)
 
     def undone(self, points: Points) -> Points:
-        """The straight points that come out here (fixed point)."""
+        """The straight points that come out here (fixed point).
+
+        Where the lens folds there is none: such points stop at ``_FARTHEST`` reaches, out of sight.
+        """
         came = points
+        low, high = (np.array(self.centre) + side * _FARTHEST * self.reach for side in (-1, 1))
         for _ in range(_INVERSIONS):
             step = points - self.swelled(came)
-            came = came + step
+            came = np.clip(came + step, low, high)
             if float(np.abs(step).max(initial=0.0)) < _SETTLED_PX:
                 break
         return came
