@@ -78,8 +78,9 @@ class Ledger(Protocol):
     def add_copies(
         self, message: MessageId, place: int, start: int, copies: tuple[Copy, ...]
     ) -> None:
-        """Add copies to picture number ``place`` of a recorded message, which has ``start`` of them
-        so far; those that were added at the same ``start`` before are replaced.
+        """Add copies to part number ``place`` of a recorded message, which has ``start`` of them so
+        far; its pictures come first, then its clips, then its sounds. Those that were added at the
+        same ``start`` before are replaced.
         """
         ...
 

@@ -1,14 +1,14 @@
 """Trace whatever a file holds: a picture, a clip or a sound."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 
 from entrenous.craft.media.kind import medium_of
 from entrenous.model.clip import NoFrames
 from entrenous.model.medium import Medium
-from entrenous.model.verdict import Trace
+from entrenous.model.sound import NotASound, SoundBroken, SoundTooLong
+from entrenous.model.verdict import Finding, NothingToWeigh, Trace
 from entrenous.ports import Device
 from entrenous.trace.investigate import Investigation, investigate
 
@@ -32,20 +32,48 @@ def trace_file(untrusted_data: bytes, device: Device) -> Traced:
     if medium_of(untrusted_data) is Medium.PICTURE:
         seen = investigate(untrusted_data, device)
         return Traced(seen.trace, seen)
-    return Traced(_trace_recording(untrusted_data, device))
+    is_clip = medium_of(untrusted_data) is Medium.CLIP
+    trace = (_trace_clip if is_clip else _listen)(untrusted_data, device)
+    device.ledger.note(trace)
+    return Traced(trace)
 
 
-def _trace_recording(untrusted_data: bytes, device: Device) -> Trace:
-    """A clip by its frames; one without frames, and a sound, by what is heard."""
-    if medium_of(untrusted_data) is Medium.CLIP:
-        with suppress(NoFrames):
-            return _tracer("clip")(untrusted_data, device)
-    return _tracer("sound")(untrusted_data, device)
+def _trace_clip(untrusted_data: bytes, device: Device) -> Trace:
+    """By its frames; when they name nobody, or there are none, by its sound track.
+
+    Both looks share one alpha: chances are corrected for the copies of everything that was sent,
+    and a clip's copies are counted there twice, for their frames and for their sound.
+    """
+    try:
+        seen = _late("clip", "look_at_clip")(untrusted_data, device)
+    except NoFrames:
+        return _listen(untrusted_data, device)
+    except NothingToWeigh:
+        return _heard(untrusted_data, device)
+    if seen.verdict.finding is not Finding.NOBODY:
+        return seen
+    try:
+        heard = _heard(untrusted_data, device)
+    except NothingToWeigh:
+        return seen
+    return seen if heard.verdict.finding is Finding.NOBODY and seen.message else heard
 
 
-def _tracer(kind: str) -> Callable[[bytes, Device], Trace]:
-    """``trace_clip`` or ``trace_sound``; a picture does not wait for their libraries to load."""
+def _heard(untrusted_data: bytes, device: Device) -> Trace:
+    """By its sound track; one that cannot be heard is nothing to weigh."""
+    try:
+        return _listen(untrusted_data, device)
+    except (NotASound, SoundTooLong, SoundBroken):
+        raise NothingToWeigh from None
+
+
+def _listen(untrusted_data: bytes, device: Device) -> Trace:
+    return _late("sound", "listen_to_sound")(untrusted_data, device)
+
+
+def _late(module: str, name: str) -> Callable[[bytes, Device], Trace]:
+    """A picture does not wait for the libraries of clips and sounds to load."""
     tracer: Callable[[bytes, Device], Trace] = getattr(
-        import_module(f"entrenous.trace.{kind}"), f"trace_{kind}"
+        import_module(f"entrenous.trace.{module}"), name
     )
     return tracer

@@ -27,11 +27,18 @@ def trace_clip(untrusted_data: bytes, device: Device) -> Trace:
         NothingToWeigh: there is no copy of a clip on this device to compare with.
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
     """
+    trace = look_at_clip(untrusted_data, device)
+    device.ledger.note(trace)
+    return trace
+
+
+def look_at_clip(untrusted_data: bytes, device: Device) -> Trace:
+    """As :func:`trace_clip`, and the answer is not kept."""
     found, length_s = _excerpt(untrusted_data, device)
     laid = _laid(found, device)
     compared = everybody(device)
     said = None if laid is None else _verdict(found, laid, compared)
-    trace = Trace(
+    return Trace(
         number=next_number(device),
         at=device.clock.now(),
         leak_sha256=sha256(untrusted_data),
@@ -41,8 +48,6 @@ def trace_clip(untrusted_data: bytes, device: Device) -> Trace:
         span=None if laid is None else _span(laid, length_s),
         compared=compared,
     )
-    device.ledger.note(trace)
-    return trace
 
 
 def _excerpt(untrusted_data: bytes, device: Device) -> tuple[list[Frame], float]:

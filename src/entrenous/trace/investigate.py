@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from entrenous.craft.align.lay import lay_over
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.candidate import Candidate
+from entrenous.model.ids import MessageId
 from entrenous.model.picture import Picture
 from entrenous.model.verdict import Finding, NothingToWeigh, Part, Trace, Verdict
 from entrenous.ports import Device
@@ -60,24 +61,24 @@ def investigate(
         NothingToWeigh: no picture, and no clip that it shows, was sent from this device.
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp.
     """
-    seen = device.read_picture(untrusted_data) if found is None else found
-    leak = Found.of(seen)
     with ThreadPoolExecutor(1) as beside:
-        ready = beside.submit(leak.looks.features)  # wanted next, and needs no device
-        candidates = _candidates(seen, device)
-        ready.result()
+        looking = beside.submit(_looked_at, untrusted_data, device, found)
+        strange = device.ledger.unlearnt()  # reads what all sent pictures look like
+        leak = looking.result()
+    seen = leak.picture
+    candidates = _candidates(leak, strange, device)
     lies, laid = _laid(leak, candidates, device)
-    strange = sum(not one.learnt for one in candidates)
+    unlearnt = sum(not one.learnt for one in candidates)
     compared = sum(len(picture.copies) for _, picture in laid)
     frame = None if lies else trace_frame(seen, untrusted_data, device)
     if frame is not None:
-        return Investigation(frame, seen, (), frame.compared, len(laid), strange)
+        return Investigation(frame, seen, (), frame.compared, len(laid), unlearnt)
     if not compared:
         raise NothingToWeigh
     fits = _named_first([fit for one in lies for fit in weighed(one, compared)])
     trace = _trace(fits, compared, untrusted_data, device)
     device.ledger.note(trace)
-    return Investigation(trace, seen, fits, compared, len(laid), strange)
+    return Investigation(trace, seen, fits, compared, len(laid), unlearnt)
 
 
 def laid_on(found: Picture, fit: Fit) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -85,12 +86,20 @@ def laid_on(found: Picture, fit: Fit) -> tuple[NDArray[np.uint8], NDArray[np.boo
     return lay_over(np.asarray(found), fit.registration)
 
 
-def _candidates(found: Picture, device: Device) -> tuple[Candidate, ...]:
+def _looked_at(untrusted_data: bytes, device: Device, found: Picture | None) -> Found:
+    """The found picture with its points; that needs no vault, so it is done beside reading one."""
+    leak = Found.of(device.read_picture(untrusted_data) if found is None else found)
+    leak.looks.features()
+    return leak
+
+
+def _candidates(
+    leak: Found, strange: Sequence[tuple[MessageId, int]], device: Device
+) -> tuple[Candidate, ...]:
     """What it may be; a few pictures whose look is missing are looked at first."""
-    strange = device.ledger.unlearnt()
     if len(strange) <= LEARNT_AT_ONCE:
         learn(strange, device)
-    return device.ledger.near(found)
+    return device.ledger.near(leak.picture)
 
 
 def _laid(

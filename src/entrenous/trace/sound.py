@@ -53,11 +53,18 @@ def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
         NothingToWeigh: there is no copy of a sound on this device to compare with.
         NotASound, SoundTooLong, SoundBroken.
     """
+    trace = listen_to_sound(untrusted_data, device)
+    device.ledger.note(trace)
+    return trace
+
+
+def listen_to_sound(untrusted_data: bytes, device: Device) -> Trace:
+    """As :func:`trace_sound`, and the answer is not kept."""
     sound = device.read_sound(untrusted_data)
     found = found_sound(np.asarray(sound), sound.rate_hz)
     compared = everybody(device)
     fit = _best_fit(found, _candidates(found, device), compared, device)
-    trace = Trace(
+    return Trace(
         number=next_number(device),
         at=device.clock.now(),
         leak_sha256=sha256(untrusted_data),
@@ -66,8 +73,6 @@ def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
         span=None if fit is None else fit.span,
         compared=compared,
     )
-    device.ledger.note(trace)
-    return trace
 
 
 def _candidates(found: FoundSound, device: Device) -> list[_Candidate]:

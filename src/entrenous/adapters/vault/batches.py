@@ -20,7 +20,7 @@ Batches = Mapping[str, tuple[bytes, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Further copies of one picture, in order."""
+    """Further copies of one picture, clip or sound, in order."""
 
     copies: tuple[Copy, ...]
 
@@ -61,15 +61,20 @@ def batches_of(message: MessageId, vault: Vault) -> Batches:
 
 
 def with_batches(message: Message, added: Batches) -> Message:
-    """A message with the copies that were added to its pictures."""
-    names = [_picture(message.id, place) for place in range(len(message.pictures))]
+    """A message with the copies that were added to its pictures, clips and sounds."""
+    parts = (*message.pictures, *message.clips, *message.sounds)
+    names = [_picture(message.id, place) for place in range(len(parts))]
     if added.keys().isdisjoint(names):
         return message
-    pictures = tuple(
-        replace(picture, copies=(*picture.copies, *_copies(added.get(name, ()))))
-        for picture, name in zip(message.pictures, names, strict=True)
+    extra = iter([tuple(_copies(added.get(name, ()))) for name in names])
+    return replace(
+        message,
+        pictures=tuple(
+            replace(one, copies=(*one.copies, *next(extra))) for one in message.pictures
+        ),
+        clips=tuple(replace(one, copies=(*one.copies, *next(extra))) for one in message.clips),
+        sounds=tuple(replace(one, copies=(*one.copies, *next(extra))) for one in message.sounds),
     )
-    return replace(message, pictures=pictures)
 
 
 def _copies(records: tuple[bytes, ...]) -> Iterator[Copy]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from entrenous.craft.fingerprint.index import Words, as_words
 from entrenous.craft.fingerprint.landmarks.gallery import Gallery
 from entrenous.craft.fingerprint.landmarks.kept import Kept, kept_of, record_of
+from entrenous.craft.fingerprint.landmarks.layout import Layouts
 from entrenous.craft.fingerprint.landmarks.words import Vocabulary
 from entrenous.craft.fingerprint.orientation import orientations
 from entrenous.craft.fingerprint.picture import seen_pixels
@@ -25,6 +26,7 @@ from entrenous.ports import Vault
 _LOOKS: Final = "looks"  # by message and place of the picture
 _FLAT_BITS: Final = 100  # fingerprints that differ in more say nothing
 _WORTH: Final = 0.5  # of one bit less, in points' weight
+_FIRM: Final = 12  # points that agree: what coarse colours say is not asked for
 
 Counts = NDArray[np.int64]
 Place = tuple[MessageId, int]
@@ -40,6 +42,7 @@ class Looks:
     places: tuple[tuple[Place, ...], ...]
     hashes: Words
     gallery: Gallery
+    layouts: Layouts
     damaged: tuple[Place, ...]
 
     @classmethod
@@ -55,6 +58,7 @@ class Looks:
             tuple(tuple(some) for some in places.values()),
             as_words([one.bits for one in places]),
             Gallery.of([one.points for one in places]),
+            Layouts.of([one.cells for one in places]),
             tuple(damaged),
         )
 
@@ -64,15 +68,20 @@ class Looks:
         return frozenset(message for places in self.places for message, _ in places)
 
     def near(self, found: Picture, limit: int) -> list[Candidate]:
-        """Pictures with the ``limit`` likeliest looks, the likeliest first."""
+        """Pictures with the ``limit`` likeliest looks, the likeliest first.
+
+        Where few points agree with any, those whose colours lie alike are put between.
+        """
         bits = nearest_bits(self.hashes, found)
         worth = np.maximum(_FLAT_BITS - bits, 0) * _WORTH
         where: dict[int, frozenset[int]] = {}
         for vote in self.gallery.votes(seen_pixels(found), Vocabulary.shipped()):
             worth[vote.row] += vote.weight
             where[vote.row] = vote.where
-        order = [int(look) for look in np.lexsort((bits, -worth))[:limit]]
-        return list(self._candidates(order, where, bits))
+        order = np.lexsort((bits, -worth))
+        if max(map(len, where.values()), default=0) < _FIRM and len(order):
+            order = _in_turn(order, np.argsort(self.layouts.differences(seen_pixels(found))))
+        return list(self._candidates(order[:limit].tolist(), where, bits))
 
     def _candidates(
         self, order: list[int], where: Mapping[int, frozenset[int]], bits: Counts
@@ -84,6 +93,12 @@ class Looks:
             explained |= agreeing
             for place in self.places[look]:
                 yield Candidate(*place, look, len(agreeing), fresh, int(bits[look]))
+
+
+def _in_turn(one: Counts, other: Counts) -> Counts:
+    """The first of both orders, then the second of both, and so on, each look once."""
+    both = np.stack([one, other], axis=1).ravel()
+    return both[np.sort(np.unique(both, return_index=True)[1])]
 
 
 def nearest_bits(hashes: Words, found: Picture) -> Counts:

@@ -23,7 +23,7 @@ from entrenous.craft.mark.prepare import Prepared, trial_chips
 from entrenous.craft.mark.pyramid import detail_adjoint, detail_pyramid
 from entrenous.craft.mark.weave import pattern_adjoint
 
-_CODED_WEIGHT: Final = 2.0  # beside the octaves' 1; both are heard, for they err apart
+_CODED_WEIGHT: Final = 2.0  # beside the octaves' 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +41,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Voice:
+class Voice:
     """Evidence of one kind, of norm 1 (0 if silent), and what a trial mark would have added."""
 
     said: Plane
@@ -49,7 +49,7 @@ class _Voice:
 
 
 def listen(
-    laid_rgb: Pixels,
+    laid: Pixels | Plane,
     covered: NDArray[np.bool_],
     prepared: Prepared,
     laid_recoded: Plane | None = None,
@@ -57,30 +57,32 @@ def listen(
     """Gather the evidence of a leak, without any key.
 
     Args:
-        laid_rgb: the leak, laid over the sent picture's grid: (H, W, 3) uint8, of the sent
-            picture's size or smaller, not below its working size.
+        laid: the leak, laid over the sent picture's grid: (H, W, 3) uint8, or its luma (H, W)
+            in grey levels; of the sent picture's size or smaller, not below its working size.
         covered: (H, W), where the leak shows the sent picture.
         prepared: the sent picture.
         laid_recoded: ``recode.recoded``, laid over the same grid; None when there is none.
     """
-    voices = [_octaves(laid_rgb, covered, prepared)]
-    if laid_recoded is not None:
-        voices.append(_coefficients(laid_recoded, prepared))
-    weights = [1.0, _CODED_WEIGHT][: len(voices)]
-    per_chip = np.zeros(prepared.layout.chips, np.float32)
-    for voice, weight in zip(voices, weights, strict=True):
+    octaves = by_octave(laid, covered, prepared)
+    return heard_in(octaves, None if laid_recoded is None else by_coding(laid_recoded, prepared))
+
+
+def heard_in(octaves: Voice, coding: Voice | None) -> Heard:
+    """What the leak's detail and its coding say together; both are heard, for they err apart."""
+    voices = [(1.0, octaves)] + ([] if coding is None else [(_CODED_WEIGHT, coding)])
+    per_chip = np.zeros_like(octaves.said)
+    for weight, voice in voices:
         per_chip += np.float32(weight) * voice.said
     strength = float(np.linalg.norm(per_chip.astype(np.float64)))
-    known = [(w, v.forecast) for w, v in zip(weights, voices, strict=True) if v.forecast > 0.0]
-    forecast = sum(weight * forecast for weight, forecast in known)
+    forecast = sum(weight * max(0.0, voice.forecast) for weight, voice in voices)
     return Heard(per_chip, strength, forecast / strength if strength > 0.0 else 0.0)
 
 
-def _octaves(laid_rgb: Pixels, covered: NDArray[np.bool_], prepared: Prepared) -> _Voice:
+def by_octave(laid: Pixels | Plane, covered: NDArray[np.bool_], prepared: Prepared) -> Voice:
     """What the leak's detail says, octave by octave, at the working size."""
     plan = prepared.layout
     inside = _whole(covered, plan.working)
-    leak = luma(shrink(laid_rgb, plan.working))
+    leak = shrink(_light(laid), plan.working)
     tone = fit_tone(leak, shrink(prepared.pixels_rgb, plan.working), inside > 0)
     seen = np.where(inside > 0, leak, tone.expected).astype(np.float32)
     passed = fit_passed(seen, tone.expected, inside > 0)
@@ -93,7 +95,11 @@ def _octaves(laid_rgb: Pixels, covered: NDArray[np.bool_], prepared: Prepared) -
     return _balanced(said, _per_chip(would, passed, prepared), plan)
 
 
-def _coefficients(laid: Plane, prepared: Prepared) -> _Voice:
+def _light(laid: Pixels | Plane) -> Plane:
+    return np.asarray(laid, np.float32) if laid.ndim == 2 else luma(np.asarray(laid, np.uint8))
+
+
+def by_coding(laid: Plane, prepared: Prepared) -> Voice:
     """What the leak's coefficients say, at its own size; the finer stage is ``recode``."""
     plan = prepared.layout
     sized = _sized(laid, plan.working)
@@ -119,7 +125,7 @@ def _per_chip(details: list[Plane], passed: Passed, prepared: Prepared) -> list[
     return pattern_adjoint(plane, prepared.layout, prepared.masks)
 
 
-def _balanced(said: list[Plane], would: list[Plane], plan: Layout) -> _Voice:
+def _balanced(said: list[Plane], would: list[Plane], plan: Layout) -> Voice:
     """Weigh the bands against each other by what a trial mark would have said.
 
     A band that would say s of a mark, in noise of norm n, deserves the weight s / n^2; its root is
@@ -139,13 +145,13 @@ def _balanced(said: list[Plane], would: list[Plane], plan: Layout) -> _Voice:
     )
 
 
-def _voice(said: list[Plane], would: list[Plane] | None, plan: Layout) -> _Voice:
+def _voice(said: list[Plane], would: list[Plane] | None, plan: Layout) -> Voice:
     per_chip = np.concatenate(said)
     norm = float(np.linalg.norm(per_chip.astype(np.float64)))
     if norm == 0.0:
-        return _Voice(per_chip, 0.0)
+        return Voice(per_chip, 0.0)
     forecast = 0.0 if would is None else sum(_signals(would, plan)) / norm
-    return _Voice(per_chip / np.float32(norm), forecast)
+    return Voice(per_chip / np.float32(norm), forecast)
 
 
 def _signals(would: Sequence[Plane], plan: Layout) -> list[float]:

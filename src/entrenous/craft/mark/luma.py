@@ -1,5 +1,7 @@
 """Luma and chroma in floating point, and pictures at the size at which a mark is made."""
 
+from typing import Final, TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,19 +11,25 @@ from entrenous.craft.mark.code import Shape
 Plane = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Curve = NDArray[np.float64]
+_ROWS: Final = 64
+Samples = TypeVar("Samples", Pixels, Plane)
 
 
-def shrink(pixels_rgb: Pixels, shape: Shape) -> Pixels:
+def shrink(pixels: Samples, shape: Shape) -> Samples:
     """Area average to (rows, columns); the same array when it has that size already."""
-    if pixels_rgb.shape[:2] == shape:
-        return pixels_rgb
-    small = cv2.resize(pixels_rgb, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8)
+    if pixels.shape[:2] == shape:
+        return pixels
+    small = cv2.resize(pixels, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    return small.astype(pixels.dtype, copy=False)
 
 
 def luma(pixels_rgb: Pixels) -> Plane:
     """Luma (ITU-R BT.601, as in JPEG) in grey levels, 0 to 255, not rounded. Shape (H, W)."""
-    return np.asarray(cv2.cvtColor(pixels_rgb.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
+    light = np.empty(pixels_rgb.shape[:2], np.float32)
+    for top in range(0, len(light), _ROWS):  # floats of a whole picture would be most of the memory
+        rows = slice(top, top + _ROWS)
+        cv2.cvtColor(pixels_rgb[rows].astype(np.float32), cv2.COLOR_RGB2GRAY, dst=light[rows])
+    return light
 
 
 def chroma(pixels_rgb: Pixels, of_luma: Plane) -> tuple[Plane, Plane]:

@@ -18,9 +18,11 @@ from entrenous.send.mark.picture import MarkedFile
 from entrenous.send.naming import new_name
 
 _BATCH_BYTES: Final = 256 * 1024 * 1024  # of originals whose copies are in memory together
-_BATCH_MAX: Final = 8
+_BATCH_MAX: Final = 12
+_FRAMES: Final = 0  # places in the message
+_SOUND: Final = 1
 _NOT_KEPT: Final = BlobId(b"")  # until the first copy is made, nothing is kept
-_BATCH_PIXELS: Final = 10_000_000  # of frames in work: an encoder holds some forty of each
+_BATCH_PIXELS: Final = 8_000_000  # of frames in work: an encoder takes 105 bytes for each
 
 
 def mark_clip_copies(
@@ -28,7 +30,7 @@ def mark_clip_copies(
 ) -> Generator[tuple[MessageName, MarkedFile], None, None]:
     """One marked copy after the other; the ledger has each before it is handed over.
 
-    Copies are made in batches: one walk through the original serves up to eight of them, and no
+    Copies are made in batches: one walk through the original serves up to twelve of them, and no
     more are in memory. Whoever stops early can trace the copies that were handed over, and the
     ledger names no others.
 
@@ -52,7 +54,7 @@ def mark_clip_copies(
 
 @dataclass(slots=True)
 class _Marking:
-    """A message whose copies are being made; ``clip`` is what the ledger has of it so far."""
+    """A message whose copies are being made; ``made`` of them are in the ledger."""
 
     id: MessageId
     name: MessageName
@@ -61,27 +63,30 @@ class _Marking:
     source: bytes
     survey: bytes
     sound: ClipSound | None
-    contour: BlobId = _NOT_KEPT
+    made: int = 0
 
     def add(self, copy: Copy, device: Device) -> None:
         """Put one more copy into the ledger, the original with the first."""
         with device.vault.together():
-            if not self.clip.copies:
-                original, survey = device.vault.keep(self.source), device.vault.keep(self.survey)
-                self.clip = replace(self.clip, original=original, survey=survey)
-                if self.sound is not None and self.sound.contour:
-                    self.contour = device.vault.keep(self.sound.contour)
-            self.clip = replace(self.clip, copies=(*self.clip.copies, copy))
-            device.ledger.record(
-                Message(self.id, self.name, self.at, (), clips=(self.clip,), sounds=self._sounds())
-            )
+            if not self.made:
+                self._begin(device)
+            device.ledger.add_copies(self.id, _FRAMES, self.made, (copy,))
+            if self._is_heard:
+                device.ledger.add_copies(self.id, _SOUND, self.made, (copy,))
+        self.made += 1
 
-    def _sounds(self) -> tuple[SentSound, ...]:
-        """The sound track, so that it can be traced where no picture is left."""
-        if self.sound is None or not self.contour:
-            return ()
-        length_s = self.sound.sound.length_s
-        return (SentSound(self.clip.original, self.contour, length_s, self.clip.copies),)
+    def _begin(self, device: Device) -> None:
+        original, survey = device.vault.keep(self.source), device.vault.keep(self.survey)
+        clip = replace(self.clip, original=original, survey=survey)
+        sounds: tuple[SentSound, ...] = ()
+        if self.sound is not None and self._is_heard:  # traced where no picture is left
+            contour = device.vault.keep(self.sound.contour)
+            sounds = (SentSound(original, contour, self.sound.sound.length_s, ()),)
+        device.ledger.record(Message(self.id, self.name, self.at, (), clips=(clip,), sounds=sounds))
+
+    @property
+    def _is_heard(self) -> bool:
+        return self.sound is not None and bool(self.sound.contour)
 
 
 def _begun(original: ClipOriginal, sound: ClipSound | None, device: Device) -> _Marking:

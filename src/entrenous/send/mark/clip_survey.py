@@ -1,5 +1,6 @@
 """Look through a clip once: when its frames come, how the camera moves, what it looks like."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,7 +28,8 @@ _LOOK_SCALE: Final = 512.0  # entries of a look are mostly below a half
 class _Seen:
     times: list[float] = field(default_factory=list)
     motions: list[Row] = field(default_factory=list)
-    keys: list[KeyFrame] = field(default_factory=list)
+    keys: list[Future[KeyFrame]] = field(default_factory=list)
+    key_times: list[float] = field(default_factory=list)
     thumbs: list[NDArray[np.uint8]] = field(default_factory=list)
     thumb_times: list[float] = field(default_factory=list)
 
@@ -36,7 +38,7 @@ class _Seen:
         return Survey(
             np.array(self.times, np.float64).tobytes(),
             np.array(self.motions, np.float64).tobytes(),
-            tuple(self.keys),
+            tuple(key.result() for key in self.keys),
             np.stack(self.thumbs).tobytes(),
             np.array(self.thumb_times, np.float64).tobytes(),
             (columns, rows),
@@ -50,14 +52,16 @@ def survey(untrusted_data: bytes, device: Device) -> tuple[Shown, Survey]:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
     """
     seen, follower = _Seen(), Follower()
-    with device.read_clip(untrusted_data, Cut(side_px=SIDE_PX_MAX)) as clip:
+    cut = Cut(side_px=SIDE_PX_MAX)
+    with ThreadPoolExecutor(1) as crew, device.read_clip(untrusted_data, cut) as clip:
         longer = max(1.0, clip.shown.length_s / _KEYS_MAX)
         for frame in clip.frames:
             luma: NDArray[np.uint8] = np.asarray(frame)
             seen.times.append(frame.at_s)
             seen.motions.append(follower.step(luma))
-            if not seen.keys or frame.at_s - seen.keys[-1].at_s >= longer * _KEY_EACH_S:
-                seen.keys.append(_key(frame))
+            if not seen.keys or frame.at_s - seen.key_times[-1] >= longer * _KEY_EACH_S:
+                seen.keys.append(crew.submit(_key, frame))
+                seen.key_times.append(frame.at_s)
             if not seen.thumbs or frame.at_s - seen.thumb_times[-1] >= longer * _THUMB_EACH_S:
                 seen.thumbs.append(small(luma, _THUMB_PX))
                 seen.thumb_times.append(frame.at_s)

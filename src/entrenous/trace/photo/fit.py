@@ -1,6 +1,7 @@
 """Lay a found picture over sent ones, listen, and only then ask for the keys of their copies."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
@@ -73,9 +74,12 @@ def lying(found: Found, sent: Sequence[Sent], device: Device, *, patient: bool) 
     """
     for (source, size_px), same in _by_original(sent, device).items():
         original = read_original(source, size_px, device)
-        registration = register(found.looks, np.asarray(original), thorough=patient)
+        with ThreadPoolExecutor(1) as beside:  # most that resemble the found one are the one
+            ready = beside.submit(prepare, np.asarray(original))
+            registration = register(found.looks, np.asarray(original), thorough=patient)
+            prepared = ready.result()
         if registration is not None:
-            heard = hear(found.picture, registration, prepare(np.asarray(original)))
+            heard = hear(found.picture, registration, prepared)
             yield Lying(tuple(same), registration, heard, (original.width_px, original.height_px))
 
 

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.craft.fingerprint.landmarks.kept import kept_of, record_of
+from entrenous.craft.fingerprint.landmarks.layout import layout_of
 from entrenous.craft.fingerprint.landmarks.packed import ENTRY, KEPT
-from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.craft.fingerprint.picture import fingerprint, seen_pixels
 
 
 def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
@@ -21,7 +23,8 @@ def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
     assert kept is not None
     assert kept.bits == fingerprint(picture).bits
     assert len(kept.points) == KEPT * ENTRY.itemsize
-    assert len(record) < 6000
+    assert np.array_equal(kept.cells, layout_of(seen_pixels(picture)))
+    assert len(record) < 8000
     assert record_of(picture) == record
 
 
@@ -31,8 +34,10 @@ def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
         lambda r: r[:-1],
         lambda r: r[:32],
         lambda r: r[:0],
-        lambda r: b"\x02" + r[1:],
+        lambda r: b"\x01" + r[1:],
         lambda r: r + b"x",
+        lambda r: r[:33] + b"\x00\x0c" + r[35:],
+        lambda r: r[:33] + b"\xff\xff" + r[35:],
     ],
 )
 def test_a_damaged_record_is_none(
@@ -41,7 +46,11 @@ def test_a_damaged_record_is_none(
     assert kept_of(damage(record_of(picture_of(photographs["coffee"][:100, :100])))) is None
 
 
-@given(st.binary(max_size=200))
+@given(
+    st.binary(max_size=200)
+    | st.binary(min_size=60, max_size=60).map(lambda r: r[:32] + b"\x02\x03" + r[32:])
+)
 def test_no_bytes_break_the_reader(record: bytes) -> None:
-    kept = kept_of(record)
+    kept = kept_of(b"\x02" + record)
     assert kept is None or len(kept.points) % ENTRY.itemsize == 0
+    assert kept is None or kept.cells.size == len(kept.layout) - 2

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.craft.fingerprint.landmarks.lie import Pairs, agreeing
-from entrenous.craft.fingerprint.landmarks.packed import ENTRY, TURN, Entries, entries_of
+from entrenous.craft.fingerprint.landmarks.packed import ENTRY, TURN, Entries, place_in
 from entrenous.craft.fingerprint.landmarks.points import Points, points_of
 from entrenous.craft.fingerprint.landmarks.words import WORDS, Vocabulary
 from entrenous.craft.fingerprint.picture import Pixels
 
-SEEN: Final = 1500  # points of a found picture
+SEEN: Final = 1800  # points of a found picture
 _ASSIGNED: Final = 3  # words that a found point is looked up under
 _SIGNS_MAX: Final = 22  # of 64 that may differ; Jegou et al. take 22 to 24
 _SIGNS_SPREAD: Final = 16.0
@@ -63,7 +63,8 @@ class Gallery:
         order = np.argsort(words, kind="stable")
         starts = np.zeros(WORDS + 1, np.int64)
         np.cumsum(np.bincount(words, minlength=WORDS), out=starts[1:])
-        entries = entries[order]
+        # NumPy moves plain bytes eight times faster than records with unaligned fields
+        entries = np.take(entries.view(f"V{ENTRY.itemsize}"), order).view(ENTRY)
         return cls(entries, np.ascontiguousarray(entries["signs"]), rows[order], starts, len(kept))
 
     def votes(self, pixels: Pixels, vocabulary: Vocabulary) -> list[Vote]:
@@ -121,7 +122,8 @@ class Gallery:
         far = np.concatenate(differ).astype(np.float32) / np.float32(_SIGNS_SPREAD)
         common = np.bincount(at_found, minlength=len(seen.looks)).astype(np.float32)
         rare = np.log1p(np.float32(self.count) / common[at_found])
-        own = entries_of(seen, vocabulary)
+        own = np.zeros(len(seen.looks), ENTRY)
+        place_in(own, seen)
         return Pairs(own, self.entries, at_found, at_sent), np.exp(-np.square(far)) * rare
 
 

@@ -11,7 +11,7 @@ from entrenous.craft.fingerprint.picture import Pixels
 
 Entries = NDArray[Any]
 
-KEPT: Final = 400  # points of a sent picture
+KEPT: Final = 500  # points of a sent picture
 ENTRY: Final = np.dtype(
     [
         ("word", "<u2"),
@@ -28,7 +28,7 @@ _SIDE: Final = 255
 
 
 def packed(pixels: Pixels, vocabulary: Vocabulary) -> bytes:
-    """The points of (H, W, 3) pixels to keep: at most 400 entries of 14 bytes."""
+    """The points of (H, W, 3) pixels to keep: at most 500 entries of 14 bytes."""
     return entries_of(points_of(pixels, KEPT), vocabulary).tobytes()
 
 

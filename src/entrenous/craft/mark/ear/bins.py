@@ -15,17 +15,16 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dctn, idctn
 
 from entrenous.craft.mark.code import Shape
 from entrenous.craft.mark.luma import Plane
 
-Blocks = NDArray[np.float32]  # rows of blocks x columns x 8 x 8
+Planes = NDArray[np.float32]  # frequencies x rows of blocks x columns of blocks
 
-_BLOCK: Final = 8
+BLOCK: Final = 8
 _WINDOW_BLOCKS: Final = 5
 _WORTH_BLOCKS: Final = 8.0  # how many blocks the whole picture's figure for a frequency counts for
-_FAR: Final = 12.0  # scales; beyond, float32 could not tell the interval's two ends apart
+_FAR: Final = np.float32(6.0)  # of what tanh is taken; beyond, float32 cannot tell two ends apart
 _LOGISTIC: Final = float(np.sqrt(3.0) / np.pi)  # scale of a logistic law over its deviation
 _SCALE_INFORMATION: Final = 1.43  # (pi^2 + 3) / 9: Fisher information on log s, nothing rounded
 _INFORMATION: Final = 1.0 / 3.0  # of a logistic law of scale 1 on its centre, nothing rounded
@@ -44,83 +43,115 @@ class Law:
     ``mark`` is the power that a mark would have in each, in squared grey levels.
     """
 
-    gain: Blocks
-    scale: Blocks
-    mark: Blocks
+    gain: Planes
+    scale: Planes
+    mark: Planes
 
 
-def blocks(plane: Plane) -> Blocks:
-    """8 x 8 cosine transforms as in JPEG (ITU-T T.81, A.3.3), edges repeated."""
+def blocks(plane: Plane) -> Planes:
+    """8 x 8 cosine transforms as in JPEG (ITU-T T.81, A.3.3), edges repeated: one plane for each
+    of the 64 frequencies, in natural order.
+    """
     rows, columns = plane.shape
-    padded = np.pad(plane, ((0, -rows % _BLOCK), (0, -columns % _BLOCK)), mode="edge")
-    tall, wide = padded.shape[0] // _BLOCK, padded.shape[1] // _BLOCK
-    apart = padded.reshape(tall, _BLOCK, wide, _BLOCK).swapaxes(1, 2)
-    return np.asarray(dctn(apart, axes=(2, 3), norm="ortho"), np.float32)
+    padded = np.pad(plane, ((0, -rows % BLOCK), (0, -columns % BLOCK)), mode="edge")
+    tall, wide = padded.shape[0] // BLOCK, padded.shape[1] // BLOCK
+    cosines = _cosines()
+    down = cosines @ padded.reshape(tall, BLOCK, wide * BLOCK)
+    both = (down.reshape(-1, BLOCK) @ cosines.T).reshape(tall, BLOCK, wide, BLOCK)
+    planes = both.transpose(1, 3, 0, 2).reshape(-1, tall, wide)
+    return np.ascontiguousarray(planes, np.float32)
 
 
-def unblocks(coefficients: Blocks, shape: Shape) -> Plane:
-    """The plane of these blocks, cut to (rows, columns)."""
-    apart = idctn(coefficients, axes=(2, 3), norm="ortho").swapaxes(1, 2)
-    whole = apart.reshape(apart.shape[0] * _BLOCK, -1)
-    return np.ascontiguousarray(whole[: shape[0], : shape[1]], np.float32)
+def unblocks(coefficients: Planes, shape: Shape) -> Plane:
+    """The plane of these coefficients, cut to (rows, columns)."""
+    _, tall, wide = coefficients.shape
+    apart = coefficients.reshape(BLOCK, BLOCK, tall, wide).transpose(2, 0, 3, 1)
+    cosines = _cosines()
+    across = np.ascontiguousarray(apart).reshape(-1, BLOCK) @ cosines
+    whole = cosines.T @ across.reshape(tall, BLOCK, wide * BLOCK)
+    return np.ascontiguousarray(whole.reshape(tall * BLOCK, -1)[: shape[0], : shape[1]], np.float32)
 
 
-def around(per_block: Blocks) -> Blocks:
+def _cosines() -> Planes:
+    """The orthonormal transform of eight numbers: row k is frequency k."""
+    at = np.arange(BLOCK)
+    waves = np.cos(np.pi * (2 * at[None, :] + 1) * at[:, None] / (2 * BLOCK)) / 2
+    waves[0] /= np.sqrt(2)
+    return np.asarray(waves, np.float32)
+
+
+def around(planes: Planes) -> Planes:
     """Mean over the blocks around, frequency by frequency; the whole picture's mean counts too."""
-    rows, columns = per_block.shape[:2]
+    rows, columns = planes.shape[1:]
     window = (min(_WINDOW_BLOCKS, columns | 1), min(_WINDOW_BLOCKS, rows | 1))
-    flat = per_block.reshape(rows, columns, _BLOCK * _BLOCK)
-    mean = np.empty_like(flat)
-    for part in range(0, _BLOCK * _BLOCK, 4):  # OpenCV's filters take four planes at a time
-        piece = np.ascontiguousarray(flat[:, :, part : part + 4])
-        mean[:, :, part : part + 4] = cv2.blur(piece, window, borderType=cv2.BORDER_REFLECT)
     here = window[0] * window[1]
-    whole = flat.mean(axis=(0, 1), keepdims=True)
-    mixed = (mean * here + whole * _WORTH_BLOCKS) / (here + _WORTH_BLOCKS)
-    return np.asarray(mixed.reshape(per_block.shape), np.float32)
+    share = np.float32(here / (here + _WORTH_BLOCKS))
+    mixed = np.empty_like(planes)
+    for plane, mean in zip(planes, mixed, strict=True):
+        cv2.blur(plane, window, dst=mean, borderType=cv2.BORDER_REFLECT)
+    mixed *= share
+    mixed += planes.mean(axis=(1, 2), keepdims=True) * (np.float32(1) - share)
+    return mixed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Intervals:
-    """Where each coefficient of a JPEG's luma lay before rounding."""
+    """Where each coefficient of a JPEG's luma lay before rounding.
 
-    low: Blocks
-    high: Blocks
+    ``free`` is 0 for the blocks' means, whose gain the tone curve has fitted already, else 1; it
+    is one number per frequency: (F, 1, 1).
+    """
 
-    def ends(self, sent: Blocks, law: Law) -> tuple[Blocks, Blocks]:
-        """F at both ends, F the law's distribution function about the sent picture."""
-        centre = law.gain * sent
-        low = np.minimum((self.low - centre) / law.scale, np.float32(_FAR))
-        high = np.maximum((self.high - centre) / law.scale, np.float32(-_FAR))
-        return _logistic(low), _logistic(high)
+    low: Planes
+    high: Planes
+    free: Planes
 
-    def outside(self, sent: Blocks) -> Blocks:
+    def ends(self, sent: Planes, law: Law) -> tuple[Planes, Planes, Planes]:
+        """Both ends less the law's centre, over twice its scale, and 1 over that."""
+        centre, per = law.gain * sent, np.float32(0.5) / law.scale
+        return (self.low - centre) * per, (self.high - centre) * per, per
+
+    def outside(self, sent: Planes) -> Planes:
         """How far the sent picture's coefficients lie outside."""
         away = np.maximum(self.low - sent, sent - self.high)
         return np.asarray(np.maximum(away, np.float32(0)), np.float32)
 
 
-def intervals(leak: Plane, table: NDArray[np.float32]) -> Intervals:
-    """Read back what a decoder rounded: ``table`` is 8 x 8, natural order."""
-    steps = np.maximum(table, np.float32(1.0)).reshape(_BLOCK, _BLOCK)
-    rounded = np.rint(blocks(leak) / steps)
-    return Intervals((rounded - np.float32(0.5)) * steps, (rounded + np.float32(0.5)) * steps)
+def intervals(leak: Planes, steps: NDArray[np.float32], first: int = 0) -> Intervals:
+    """Read back what a decoder rounded.
+
+    Args:
+        leak: the leak's coefficients.
+        steps: of these frequencies, natural order.
+        first: number of the first of them.
+    """
+    steps = np.maximum(steps, np.float32(1.0)).reshape(-1, 1, 1)
+    low = np.rint(leak / steps)
+    low -= np.float32(0.5)
+    low *= steps
+    free = np.arange(first, first + len(steps)).reshape(steps.shape) > 0
+    return Intervals(low, low + steps, free.astype(np.float32))
 
 
-def first_law(seen: Intervals, sent: Blocks, trial: Blocks) -> Law:
+def first_law(seen: Intervals, sent: Planes, trial: Planes) -> Law:
     """Deviations as large as a mark's and as what plainly lies outside its interval."""
     mark = around(trial * trial)
     spread = mark * np.float32(1.5) + np.float32(_NOISE) + 2 * around(seen.outside(sent) ** 2)
     return Law(np.ones_like(mark), np.sqrt(spread) * np.float32(_LOGISTIC), mark)
 
 
-def pull(seen: Intervals, sent: Blocks, law: Law) -> Blocks:
-    """Derivative of the log-likelihood by what was added to each coefficient."""
-    low, high = seen.ends(sent, law)
-    return np.asarray((low + high - np.float32(1.0)) / law.scale, np.float32)
+def pull(seen: Intervals, sent: Planes, law: Law) -> Planes:
+    """Derivative of the log-likelihood by what was added to each coefficient.
+
+    Twice the logistic function less 1 is tanh of half its argument.
+    """
+    low, high, per = seen.ends(sent, law)
+    force = np.tanh(np.minimum(low, _FAR)) + np.tanh(np.maximum(high, -_FAR))
+    force *= per
+    return force
 
 
-def fitted(seen: Intervals, sent: Blocks, law: Law) -> Law:
+def fitted(seen: Intervals, sent: Planes, law: Law) -> Law:
     """Maximum likelihood for gain and scale, by Fisher scoring in windows of blocks."""
     for _ in range(_ROUNDS):
         law = _regained(seen, sent, _rescaled(seen, sent, law))
@@ -136,33 +167,24 @@ def guarded(law: Law) -> Law:
     return replace(law, scale=np.maximum(law.scale, least))
 
 
-def _rescaled(seen: Intervals, sent: Blocks, law: Law) -> Law:
-    centre = law.gain * sent
-    far = np.float32(_FAR)
-    low, high = (
-        np.asarray(np.clip((end - centre) / law.scale, -far, far), np.float32)
-        for end in (seen.low, seen.high)
-    )
-    f_low, f_high = _logistic(low), _logistic(high)
-    mass = np.maximum(f_high - f_low, np.float32(1e-7))
-    slope = (low * f_low * (1 - f_low) - high * f_high * (1 - f_high)) / mass
+def _rescaled(seen: Intervals, sent: Planes, law: Law) -> Law:
+    low, high, _ = seen.ends(sent, law)
+    np.clip(low, -_FAR, _FAR, out=low)
+    np.clip(high, -_FAR, _FAR, out=high)
+    at_low, at_high = np.tanh(low), np.tanh(high)
+    mass = np.maximum(at_high - at_low, np.float32(2e-7))
+    slope = (low * (1 - at_low * at_low) - high * (1 - at_high * at_high)) / mass
     step = np.clip(around(slope) / np.float32(_SCALE_INFORMATION), -_STEP_MAX, _STEP_MAX)
     return replace(law, scale=np.clip(law.scale * np.exp(step), *_SCALES))
 
 
-def _regained(seen: Intervals, sent: Blocks, law: Law) -> Law:
+def _regained(seen: Intervals, sent: Planes, law: Law) -> Law:
     force = pull(seen, sent, law)
-    known = np.float32(_INFORMATION) / law.scale**2
+    known = np.square(sent / law.scale) * np.float32(_INFORMATION)
     part = _sum_around(sent * force) + _GAIN_PRIOR * (1 - law.gain)
-    step = part / (_sum_around(sent * sent * known) + _GAIN_PRIOR)
-    gain = np.clip(law.gain + step, 0.0, _GAIN_MAX).astype(np.float32)
-    gain[:, :, 0, 0] = 1.0
-    return replace(law, gain=gain)
+    step = part / (_sum_around(known) + _GAIN_PRIOR) * seen.free
+    return replace(law, gain=np.clip(law.gain + step, 0.0, _GAIN_MAX))
 
 
-def _sum_around(per_block: Blocks) -> Blocks:
-    return around(per_block) * np.float32(_WINDOW_BLOCKS**2 + _WORTH_BLOCKS)
-
-
-def _logistic(x: Blocks) -> Blocks:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -30.0, 30.0))), np.float32)
+def _sum_around(planes: Planes) -> Planes:
+    return around(planes) * np.float32(_WINDOW_BLOCKS**2 + _WORTH_BLOCKS)

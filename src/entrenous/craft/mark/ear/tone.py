@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from entrenous.craft.mark.luma import Pixels, Plane, chroma, looked_up, luma
 
@@ -58,8 +57,9 @@ def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray
     levels = np.arange(_LEVELS, dtype=np.float64)
     count = np.bincount(at, minlength=_LEVELS).astype(np.float64)
     total = np.bincount(at, weights=leak, minlength=_LEVELS)
+    kernel = _kernel()
     weight, first, second, value, cross = (
-        gaussian_filter1d(moment, _SIGMA, mode="constant")
+        np.convolve(moment, kernel, mode="same")
         for moment in (count, count * levels, count * levels**2, total, total * levels)
     )
     weight_or_one = np.maximum(weight, 1e-9)
@@ -74,6 +74,12 @@ def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray
         return levels, np.ones(_LEVELS)
     curve = np.interp(levels, levels[known], (leak_mean + slope * (levels - mean))[known])
     return curve, np.interp(levels, levels[known], slope[known])
+
+
+def _kernel() -> NDArray[np.float64]:
+    at = np.arange(-round(4 * _SIGMA), round(4 * _SIGMA) + 1)
+    weights = np.exp(-0.5 * (at / _SIGMA) ** 2)
+    return np.asarray(weights / weights.sum())
 
 
 def _overall_slope(

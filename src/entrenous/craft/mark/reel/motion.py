@@ -30,7 +30,7 @@ _GAINS: Final = (1.0, 1.0, 1.0, 0.7, 0.4, 0.25)
 _PILOT_EACH: Final = 8  # every so many chips, one that all copies share
 _PSNR_DB: Final = 47.0
 _NARROW: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma runs from 16 to 235
-_STEPS: Final = np.float32(256.0) * _NARROW  # of the dither in one grey level
+_STEPS: Final = float(256.0 * _NARROW)  # of the dither in one grey level
 _BLACK: Final = np.float32(16.0)
 _STILL: Final = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 _SPREAD_MAX: Final = 8  # of a frame's side: what has zoomed in further than this is cut off
@@ -172,10 +172,10 @@ def marked(
         dither: (H, W), 0 to 255, the same for all frames and copies of a message.
     """
     (one, share), (other, rest) = shown
-    blend = np.asarray(cv2.addWeighted(one, share, other, rest, 0.0), np.float32)
-    mark = enlarged(np.multiply(blend, strength * _STEPS, dtype=np.float32), _shape(luma))
-    steps = np.rint(mark).astype(np.int16)
-    steps += dither
+    blend = cv2.addWeighted(one, share, other, rest, 0.0)
+    mark = cv2.multiply(blend, strength, scale=_STEPS)
+    large = enlarged(np.asarray(mark, np.float32), _shape(luma))
+    steps = np.asarray(cv2.add(large, dither, dtype=cv2.CV_16S), np.int16)  # it rounds the sum
     steps >>= 8  # an arithmetic shift rounds down, for negative numbers too
     return np.asarray(cv2.add(luma, steps, dtype=cv2.CV_8U), np.uint8)
 

@@ -37,6 +37,36 @@ def container_of(untrusted_data: bytes) -> str:
     raise NoFrames
 
 
+def without_user_data(data: bytes) -> bytes:
+    """An MP4 of our own less its ``udta`` box, which muxers write even when it says nothing.
+
+    Only where ``moov`` comes last: then no place in the file that it points at moves.
+    """
+    at = _box(data, b"moov", 0)
+    if at < 0 or at + _size_of(data, at) != len(data):
+        return data
+    place = _box(data, b"udta", at + 8)
+    if place < 0:
+        return data
+    size = _size_of(data, place)
+    moov = (len(data) - at - size).to_bytes(4, "big")
+    return data[:at] + moov + data[at + 4 : place] + data[place + size :]
+
+
+def _box(data: bytes, name: bytes, at: int) -> int:
+    """Where the first box of that name stands among those from ``at`` on, or -1."""
+    while at + 8 <= len(data) and (size := _size_of(data, at)) >= 8:
+        if data[at + 4 : at + 8] == name:
+            return at
+        at += size
+    return -1
+
+
+def _size_of(data: bytes, at: int) -> int:
+    size = int.from_bytes(data[at : at + 4], "big")
+    return int.from_bytes(data[at + 8 : at + 16], "big") if size == 1 else size
+
+
 def _walk_boxes(data: bytes) -> None:
     """ISO/IEC 14496-12, 4.2: box after box; size 1 means 64 bits, size 0 runs to the end."""
     at, seen = 0, set()
