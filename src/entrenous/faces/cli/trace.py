@@ -65,22 +65,19 @@ def trace(
         raise typer.BadParameter("name a file or a folder", param_hint="FILE...")
     wanted = wanted_of(explain, Choices(blind, veil), disclose=disclose)
     found = files_in(files or [])
+    alone = read_file(found[0]) if len(found) == 1 and files == found else None
     with device_of(context) as device:
         if learn:
             _learn(device)
-        if not files:
-            return
-        single = len(found) == 1 and files == found
-        exit_status = (
-            _one(found[0], device, wanted, json) if single else _many(found, device, wanted, json)
-        )
-    raise typer.Exit(exit_status)
+        if alone is not None:
+            raise typer.Exit(_one(found[0], alone, device, wanted, json))
+        if found:
+            raise typer.Exit(_many(found, device, wanted, json))
 
 
-def _one(file: Path, device: Device, wanted: Wanted | None, json: bool) -> int:
+def _one(file: Path, data: bytes, device: Device, wanted: Wanted | None, json: bool) -> int:
     if wanted is not None:
         room_for(wanted.out)
-    data = read_file(file)
     traced = trace_file(data, device)
     if json:
         put_json(as_json(traced.trace))
