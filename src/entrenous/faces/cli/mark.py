@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.faces.cli.device import device_of
+from entrenous.faces.cli.interrupt import minding_interrupts
 from entrenous.faces.cli.output import bar, put_json, read_file, say, write_new
 from entrenous.model.ids import MessageName, RecipientId
 from entrenous.model.label import NobodyNamed, labels_in, labels_of
@@ -51,6 +52,7 @@ def mark(
     message: MessageName | None = None
     try:
         with (
+            minding_interrupts() as check,
             device_of(context) as device,
             bar("Marking", len(labels)) as steps,
             closing(mark_file(data, labels, size, device)) as copies,
@@ -60,6 +62,7 @@ def mark(
                 written.append({"to": copy.to, "path": str(place)})
                 write_new(place, copy.data)
                 steps.done()
+                check()
     except KeyboardInterrupt:
         written = [one for one in written if Path(one["path"]).is_file()]
         if not written:

@@ -1,0 +1,51 @@
+"""Ctrl-C is heeded even when it comes where Python drops it."""
+
+import signal
+import threading
+
+import pytest
+
+from entrenous.faces.cli.interrupt import minding_interrupts
+
+
+class _Deaf:
+    """Interrupted while it is being thrown away."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_was_dropped_is_raised_at_the_next_check() -> None:
+    with minding_interrupts() as check:
+        check()
+        _Deaf()  # dropped here: nothing is raised
+        with pytest.raises(KeyboardInterrupt):
+            check()
+
+
+def test_an_interrupt_is_raised_at_once_where_it_can_be() -> None:
+    with minding_interrupts(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_what_was_there_before_is_there_again() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with minding_interrupts():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_another_thread_is_left_alone() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def elsewhere() -> None:
+        with minding_interrupts() as check:
+            check()
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert seen == [before]
