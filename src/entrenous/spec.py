@@ -7,6 +7,10 @@ from typing import Final
 
 # --- pictures: docs/spec/pictures.md -----------------------------------------------------------
 PICTURE_PIXELS_MAX: Final = 120_000_000  # a decoded picture may take 360 MB, no more
+CLIP_PIXELS_MAX: Final = 9_437_184  # of one frame: 4,096 x 2,304; docs/spec/clip.md
+CLIP_LENGTH_S_MAX: Final = 3600.0
+SOUND_LENGTH_S_MAX: Final = 1200.0  # docs/spec/sound.md
+SOUND_RATE_HZ_MAX: Final = 96_000
 MARK_SIDE_PX_MIN: Final = 64  # below this no mark is heard (TRACE: thumbnails of 64 px fail)
 
 # --- trace: docs/spec/mark.md ------------------------------------------------------------------

@@ -10,7 +10,8 @@ import pytest
 
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
-from entrenous.craft.media.sound.read import container_of, read_sound
+from entrenous.craft.media.sound.container import container_of
+from entrenous.craft.media.sound.read import read_sound
 from entrenous.craft.media.sound.write import write_sound, written_as
 from entrenous.model.sound import (
     NotASound,
@@ -143,7 +144,7 @@ def test_a_ruined_file_is_an_answer_not_a_crash(name: str) -> None:
 
 
 def test_an_endless_sound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entrenous.craft.media.sound.read.LENGTH_S_MAX", 1.0)
+    monkeypatch.setattr("entrenous.craft.media.sound.read.SOUND_LENGTH_S_MAX", 1.0)
     with pytest.raises(SoundTooLong):
         read_sound(FILES["ogg"][0])
 

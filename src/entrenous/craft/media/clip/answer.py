@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Final
 
-from entrenous.craft.media.clip.read import LENGTH_S_MAX, PIXELS_MAX
 from entrenous.model.clip import (
     Clip,
     ClipBroken,
@@ -24,6 +23,7 @@ from entrenous.model.clip import (
     Shown,
 )
 from entrenous.model.errors import EntrenousError
+from entrenous.spec import CLIP_LENGTH_S_MAX, CLIP_PIXELS_MAX
 
 QUESTION: Final = struct.Struct(">QddII")  # length of the file that follows, and the cut
 _SHOWN: Final = struct.Struct(">IIIIdBBBII")
@@ -88,9 +88,9 @@ def read_answer(read: Read) -> Clip:
     if word != b"V":
         raise _failure(word, read)
     width, height, up, down, length, *codes, across, along = _SHOWN.unpack(read(_SHOWN.size))
-    if not 0 < width * height <= PIXELS_MAX or 0 in (up, down, across, along):
+    if not 0 < width * height <= CLIP_PIXELS_MAX or 0 in (up, down, across, along):
         raise ValueError("frames of impossible size, rate or shape")
-    if not 0.0 <= length <= LENGTH_S_MAX:
+    if not 0.0 <= length <= CLIP_LENGTH_S_MAX:
         raise ValueError("a clip of impossible length")
     rate, aspect = Fraction(up, down), Fraction(across, along)
     shown = Shown(width, height, rate, length, Colours(*codes), aspect)
@@ -101,7 +101,7 @@ def _frames(read: Read, shown: Shown) -> Iterator[Frame]:
     before = -math.inf
     while (word := read(1)) == b"F":
         (at_s,) = _TIME.unpack(read(_TIME.size))
-        if not (before < at_s or before == at_s == 0.0) or not 0.0 <= at_s <= LENGTH_S_MAX:
+        if not (before < at_s or before == at_s == 0.0) or not 0.0 <= at_s <= CLIP_LENGTH_S_MAX:
             raise ValueError("frames that do not run in the order of time")
         before = at_s
         yield Frame(at_s, shown.width_px, shown.height_px, read(shown.frame_bytes))
@@ -112,9 +112,11 @@ def _frames(read: Read, shown: Shown) -> Iterator[Frame]:
 def _failure(word: bytes, read: Read) -> EntrenousError:
     if word == b"M":
         width, height = _SIZE.unpack(read(_SIZE.size))
-        return FramesTooLarge(width_px=width, height_px=height, limit_mp=round(PIXELS_MAX / 1e6))
+        return FramesTooLarge(
+            width_px=width, height_px=height, limit_mp=round(CLIP_PIXELS_MAX / 1e6)
+        )
     if word == b"L":
-        return ClipTooLong(limit_minutes=round(LENGTH_S_MAX / 60))
+        return ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))
     if word in _FAILURES:
         return _FAILURES[word]()
     raise ValueError("the child said something else")

@@ -4,7 +4,6 @@
 comes in on standard input, its frames leave on standard output; there is nothing else.
 """
 
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -14,28 +13,32 @@ from typing import Final
 from entrenous.craft.media.clip.answer import QUESTION, write_answer, write_failure
 from entrenous.craft.media.clip.read import read_clip
 from entrenous.craft.media.jailed.answer import write_ready
+from entrenous.craft.media.jailed.ends import (
+    QUESTIONS,
+    read_from,
+    set_answers_apart,
+    write_to,
+)
 from entrenous.craft.media.jailed.walls import build_walls
 from entrenous.model.clip import Cut
 from entrenous.model.errors import EntrenousError
 
-_PART_BYTES: Final = 1 << 20
 # PyAV imports these when a file first has such a stream: too late, once no file can be opened.
 _LATE_IMPORTS: Final = ("av.subtitles.stream", "av.subtitles.codeccontext", "av.subtitles.subtitle")
 
 
 def main(memory_bytes: int, cpu_s: int) -> None:
     """Answer one question, then end."""
-    questions, answers = 0, os.dup(1)
-    os.dup2(2, 1)  # what a library prints must not become part of an answer
+    answers = set_answers_apart()
     warnings.simplefilter("ignore")  # a stranger's file does not speak to the person
     for module in _LATE_IMPORTS:
         import_module(module)
     walls = build_walls(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
-    _write(answers, write_ready(walls))
-    size, start_s, stop_s, each, side_px = QUESTION.unpack(_read(questions, QUESTION.size))
+    write_to(answers, write_ready(walls))
+    size, start_s, stop_s, each, side_px = QUESTION.unpack(read_from(QUESTIONS, QUESTION.size))
     cut = Cut(start_s, stop_s, each, side_px)
-    for part in _answer(_read(questions, size), cut):
-        _write(answers, part)
+    for part in _answer(read_from(QUESTIONS, size), cut):
+        write_to(answers, part)
 
 
 def _answer(untrusted_data: bytes, cut: Cut) -> Iterator[bytes]:
@@ -44,20 +47,6 @@ def _answer(untrusted_data: bytes, cut: Cut) -> Iterator[bytes]:
             yield from write_answer(clip)
     except EntrenousError as failure:
         yield write_failure(failure)
-
-
-def _read(descriptor: int, size: int) -> bytes:
-    """``size`` bytes, or fewer when the input ends before."""
-    data = bytearray()
-    while len(data) < size and (part := os.read(descriptor, min(_PART_BYTES, size - len(data)))):
-        data += part
-    return bytes(data)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
 
 
 if __name__ == "__main__":

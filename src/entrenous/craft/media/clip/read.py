@@ -29,9 +29,8 @@ from entrenous.model.clip import (
     Shown,
 )
 from entrenous.model.errors import EntrenousError
+from entrenous.spec import CLIP_LENGTH_S_MAX, CLIP_PIXELS_MAX
 
-PIXELS_MAX: Final = 9_437_184  # of one frame: 4,096 x 2,304
-LENGTH_S_MAX: Final = 3600.0
 CODECS: Final = frozenset(
     ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "h263", "mjpeg", "prores", "theora")
 )
@@ -48,7 +47,7 @@ def read_clip(untrusted_data: bytes, cut: Cut = _EVERYTHING) -> Iterator[Clip]:
     Raises:
         NoFrames: the file holds no moving pictures that we read.
         ClipCutShort: it ends too early.
-        FramesTooLarge, ClipTooLong: it announces more than ``PIXELS_MAX``, ``LENGTH_S_MAX``.
+        FramesTooLarge, ClipTooLong: more than ``CLIP_PIXELS_MAX``, ``CLIP_LENGTH_S_MAX``.
         ClipBroken: what is inside is broken. This and ClipTooLong may come while frames are walked.
     """
     kind = container_of(untrusted_data)
@@ -99,8 +98,8 @@ def _frames(container: Any, stream: Any, shown: Shown, cut: Cut) -> Iterator[Fra
         container.seek(int((start + Fraction(cut.start_s)) / base), stream=stream, backward=True)
     for number, raw in enumerate(_decoded(container, stream)):
         at = float(number / shown.rate if raw.pts is None else raw.pts * base - start)
-        if at > LENGTH_S_MAX:
-            raise ClipTooLong(limit_minutes=round(LENGTH_S_MAX / 60))
+        if at > CLIP_LENGTH_S_MAX:
+            raise ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))
         if at >= cut.stop_s:
             return
         if at < cut.start_s - 1e-6 or _place(at, shown) % cut.each:
@@ -158,8 +157,8 @@ def _reduced(width: int, height: int, side_px: int) -> tuple[int, int]:
 
 
 def _check_size(width: int, height: int) -> None:
-    if width * height > PIXELS_MAX:
-        limit_mp = round(PIXELS_MAX / 1e6)
+    if width * height > CLIP_PIXELS_MAX:
+        limit_mp = round(CLIP_PIXELS_MAX / 1e6)
         raise FramesTooLarge(width_px=width, height_px=height, limit_mp=limit_mp)
 
 
@@ -173,8 +172,8 @@ def _length(container: Any, stream: Any) -> float:
         length = float(stream.duration * stream.time_base)
     else:
         length = (container.duration or 0) / 1e6
-    if length > LENGTH_S_MAX:
-        raise ClipTooLong(limit_minutes=round(LENGTH_S_MAX / 60))
+    if length > CLIP_LENGTH_S_MAX:
+        raise ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))
     return length if math.isfinite(length) and length > 0.0 else 0.0
 
 

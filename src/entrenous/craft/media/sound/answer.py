@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 
-from entrenous.craft.media.sound.read import LENGTH_S_MAX, RATE_HZ_MAX
 from entrenous.model.errors import EntrenousError
 from entrenous.model.sound import (
     NotASound,
@@ -20,6 +19,7 @@ from entrenous.model.sound import (
     SoundFormat,
     SoundTooLong,
 )
+from entrenous.spec import SOUND_LENGTH_S_MAX, SOUND_RATE_HZ_MAX
 
 QUESTION: Final = struct.Struct(">Q")  # the length of the file that follows
 _SOUND: Final = struct.Struct(">IBBIBQ")
@@ -62,7 +62,7 @@ def read_answer(read: Read) -> Sound:
     if word != b"S":
         raise _failure(word)
     rate, channels, which, bits, deep, count = _SOUND.unpack(read(_SOUND.size))
-    if not 4000 <= rate <= RATE_HZ_MAX or not 0 < count <= LENGTH_S_MAX * rate:
+    if not 4000 <= rate <= SOUND_RATE_HZ_MAX or not 0 < count <= SOUND_LENGTH_S_MAX * rate:
         raise ValueError("a sound of impossible rate or length")
     if channels not in (1, 2) or which >= len(_FORMATS) or bits > _BITS_MAX or deep > 1:
         raise ValueError("a number out of range")
@@ -76,7 +76,7 @@ def _failure(word: bytes) -> EntrenousError:
     if word == b"N":
         return NotASound()
     if word == b"L":
-        return SoundTooLong(limit_minutes=round(LENGTH_S_MAX / 60))
+        return SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))
     if word == b"G":
         return SoundBroken()
     raise ValueError("the child said something else")

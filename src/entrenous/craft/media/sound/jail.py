@@ -10,7 +10,7 @@ from typing import Final
 from entrenous.craft.media.jailed.pipe import start_child
 from entrenous.craft.media.jailed.walls import Limits
 from entrenous.craft.media.sound.answer import QUESTION, read_answer
-from entrenous.craft.media.sound.read import container_of
+from entrenous.craft.media.sound.container import container_of
 from entrenous.model.sound import Sound, SoundBroken
 
 _CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.craft.media.sound.child")

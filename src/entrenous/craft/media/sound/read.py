@@ -12,6 +12,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from entrenous.craft.media.sound.container import container_of
 from entrenous.model.errors import EntrenousError
 from entrenous.model.sound import (
     NotASound,
@@ -21,12 +22,8 @@ from entrenous.model.sound import (
     SoundFormat,
     SoundTooLong,
 )
+from entrenous.spec import SOUND_LENGTH_S_MAX, SOUND_RATE_HZ_MAX
 
-LENGTH_S_MAX: Final = 1200.0
-RATE_HZ_MAX: Final = 96_000
-_STARTS: Final = ((b"OggS", "ogg"), (b"#!AMR", "amr"), (b"fLaC", "flac"), (b"ID3", "mp3"))
-_EBML: Final = b"\x1aE\xdf\xa3"
-_BOXES: Final = frozenset(b"ftyp moov mdat moof wide free skip styp sidx".split())
 _FORMATS: Final = {
     "opus": SoundFormat.OPUS,
     "libopus": SoundFormat.OPUS,
@@ -52,7 +49,7 @@ def read_sound(untrusted_data: bytes) -> Sound:
 
     Raises:
         NotASound: it holds no sound that we read.
-        SoundTooLong: more than ``LENGTH_S_MAX`` seconds.
+        SoundTooLong: more than ``SOUND_LENGTH_S_MAX`` seconds.
         SoundBroken: nothing of it could be decoded.
     """
     kind = container_of(untrusted_data)
@@ -74,36 +71,12 @@ def read_sound(untrusted_data: bytes) -> Sound:
         )
 
 
-def container_of(untrusted_data: bytes) -> str:
-    """FFmpeg's name of the one demuxer that this file is given to.
-
-    Raises:
-        NotASound: it starts like none of the containers that we read.
-    """
-    for start, kind in _STARTS:
-        if untrusted_data.startswith(start):
-            return kind
-    if untrusted_data[:4] == b"RIFF":
-        return {b"WAVE": "wav", b"AVI ": "avi"}.get(untrusted_data[8:12]) or _none()
-    if untrusted_data.startswith(_EBML):
-        return "matroska"
-    if untrusted_data[4:8] in _BOXES:
-        return "mov"
-    if len(untrusted_data) > 1 and untrusted_data[0] == 0xFF and untrusted_data[1] >= 0xE0:
-        return "mp3" if untrusted_data[1] & 0x06 else "aac"  # the layer: 0 in ADTS alone
-    return _none()
-
-
-def _none() -> str:
-    raise NotASound
-
-
 def _stream_of(container: Any) -> Any:
     for stream in container.streams.audio:
         context = stream.codec_context
         if context is None or not (context.name in _FORMATS or context.name.startswith("pcm_")):
             continue
-        if not 4000 <= context.sample_rate <= RATE_HZ_MAX:
+        if not 4000 <= context.sample_rate <= SOUND_RATE_HZ_MAX:
             continue
         context.thread_count = 1  # no thread can be started behind the walls
         return stream
@@ -113,7 +86,7 @@ def _stream_of(container: Any) -> Any:
 def _decoded(container: Any, stream: Any) -> Iterator[NDArray[Any]]:
     """(samples, channels) parts; a packet that cannot be decoded is left out, as players do."""
     rate = stream.codec_context.sample_rate
-    room = int(LENGTH_S_MAX * rate)
+    room = int(SOUND_LENGTH_S_MAX * rate)
     channels = 0
     for frame in _frames(container, stream):
         part = _samples(frame)
@@ -122,7 +95,7 @@ def _decoded(container: Any, stream: Any) -> Iterator[NDArray[Any]]:
             continue  # a file that changes its shape under way
         room -= len(part)
         if room < 0:
-            raise SoundTooLong(limit_minutes=round(LENGTH_S_MAX / 60))
+            raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))
         yield part
 
 
