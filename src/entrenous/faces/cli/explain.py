@@ -15,7 +15,6 @@ from entrenous.ports import Device
 from entrenous.send.self import account_of as keys_of
 from entrenous.trace.any import Traced
 from entrenous.trace.explain.account import Choices, account_of, account_of_picture
-from entrenous.trace.report.disclose import disclose
 
 PAGE: Final = "trace.html"
 PAPER: Final = "trace.pdf"
@@ -81,6 +80,7 @@ def write_explanation(
     }
     if wanted.disclosed:
         keys = signing_account(device)
+        disclose = import_module("entrenous.trace.report.disclose").disclose
         made = disclose(traced.trace.number, data, device, keys, blind=choices.blind)
         files[REPORT] = made.file
     for file, content in files.items():

@@ -1,6 +1,7 @@
 """Mark copies of whatever a file holds: a picture, a clip or a sound."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from importlib import import_module
 
 from entrenous.craft.media.kind import medium_of
 from entrenous.model.clip import NoFrames
@@ -8,9 +9,7 @@ from entrenous.model.ids import MessageName, RecipientId
 from entrenous.model.medium import Medium
 from entrenous.model.picture import OnlyPicturesHaveASize
 from entrenous.ports import Device
-from entrenous.send.mark.clip import mark_clip_copies
 from entrenous.send.mark.picture import MarkedFile, mark_copies
-from entrenous.send.mark.sound import mark_sound_copies
 
 Marked = Generator[tuple[MessageName, MarkedFile], None, None]
 
@@ -31,12 +30,18 @@ def mark_file(
         raise OnlyPicturesHaveASize
     if medium is Medium.CLIP:
         return _mark_clip(untrusted_data, to, device)
-    return mark_sound_copies(untrusted_data, to, device)
+    return _late("sound", "mark_sound_copies")(untrusted_data, to, device)
 
 
 def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device) -> Marked:
     """A clip that has no frames may still be heard."""
     try:
-        yield from mark_clip_copies(untrusted_data, to, device)
+        yield from _late("clip", "mark_clip_copies")(untrusted_data, to, device)
     except NoFrames:
-        yield from mark_sound_copies(untrusted_data, to, device)
+        yield from _late("sound", "mark_sound_copies")(untrusted_data, to, device)
+
+
+def _late(module: str, name: str) -> Callable[..., Marked]:
+    """Loaded when it is needed: who marks a picture does not wait for the video library."""
+    found: Callable[..., Marked] = getattr(import_module(f"entrenous.send.mark.{module}"), name)
+    return found
