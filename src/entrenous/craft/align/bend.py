@@ -1,8 +1,8 @@
-"""A smooth deformation of the sent picture's grid: what a lens, a wave or curled paper adds.
+"""How a found picture lies on the sent one when a homography alone does not say it.
 
-It is a uniform cubic B-spline surface of displacements over a box of the sent picture. A single
-span is a bicubic polynomial, which holds the usual radial lens model exactly; more spans bend more
-locally, and each halving of the spans contains the coarser ones.
+What curled paper or a wave adds is a :class:`Bend`, a uniform cubic B-spline surface of
+displacements of the sent picture's grid; what a camera adds is a :class:`Lens` in the found one.
+Together with the homography between them they are the pose that layings obey, both ways.
 """
 
 import math
