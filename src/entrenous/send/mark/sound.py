@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -15,7 +15,7 @@ from entrenous.craft.sound.contour import contour
 from entrenous.craft.sound.embed import embed
 from entrenous.craft.sound.layout import stream_bytes
 from entrenous.craft.sound.prepare import PreparedSound, prepare
-from entrenous.model.ids import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
+from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.message import Copy, Message, SentSound
 from entrenous.model.secret import Secret
 from entrenous.model.sound import Sound
@@ -51,7 +51,12 @@ def mark_sound_copies(
     sound = device.read_sound(untrusted_data)
     prepared = prepare(np.asarray(sound), sound.rate_hz)
     marking = _Marking(
-        MessageId(device.dice.token(ID_BYTES)), new_name(device), device.clock.now(), sound
+        MessageId(device.dice.token(ID_BYTES)),
+        new_name(device),
+        device.clock.now(),
+        untrusted_data,
+        contour(prepared.mono),
+        sound.length_s,
     )
     workers = crew_size(_PIXELS_PER_SAMPLE * len(sound) * sound.channels)
     jobs = ((recipient, new_seed(device)) for recipient in to)
@@ -59,10 +64,10 @@ def mark_sound_copies(
     def make(job: tuple[RecipientId, Secret]) -> _Made:
         return _Made(*job, write_copy(sound, prepared, job[1]))
 
+    suffix = written_as(sound.encoding).suffix
     with closing(in_order(make, jobs, workers)) as crew:
         for made in crew:
-            marking.add(made, untrusted_data, contour(prepared.mono), device)
-            suffix = written_as(sound.encoding).suffix
+            marking.add(made, device)
             yield marking.name, MarkedFile(made.to, made.data, suffix)
 
 
@@ -74,20 +79,23 @@ def write_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> bytes:
 
 @dataclass(slots=True)
 class _Marking:
-    """A message whose copies are being made; the original is kept with the first of them."""
+    """A message whose copies are being made; ``made`` of them are in the ledger."""
 
     id: MessageId
     name: MessageName
     at: datetime
-    sound: Sound
-    copies: list[Copy] = field(default_factory=list)
-    kept: tuple[BlobId, BlobId] | None = None
+    source: bytes
+    contour: bytes
+    length_s: float
+    made: int = 0
 
-    def add(self, made: _Made, source: bytes, contour: bytes, device: Device) -> None:
-        """Put one more copy into the ledger."""
+    def add(self, made: _Made, device: Device) -> None:
+        """Put one more copy into the ledger, the original with the first."""
+        copy = Copy(made.to, made.seed, sha256(made.data))
         with device.vault.together():
-            if self.kept is None:
-                self.kept = device.vault.keep(source), device.vault.keep(contour)
-            self.copies.append(Copy(made.to, made.seed, sha256(made.data)))
-            sent = SentSound(*self.kept, self.sound.length_s, tuple(self.copies))
-            device.ledger.record(Message(self.id, self.name, self.at, (), sounds=(sent,)))
+            if not self.made:
+                kept = device.vault.keep(self.source), device.vault.keep(self.contour)
+                sent = SentSound(*kept, self.length_s, ())
+                device.ledger.record(Message(self.id, self.name, self.at, (), sounds=(sent,)))
+            device.ledger.add_copies(self.id, 0, self.made, (copy,))
+        self.made += 1
