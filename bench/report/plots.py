@@ -11,11 +11,14 @@ import numpy as np
 from bench.report.calibration import Calibration
 from bench.report.summary import SETS
 from bench.tracing.grid import Row
+from bench.tracing.house import RECIPIENTS
 from bench.tracing.null import POWERS
+from entrenous.craft.weigh.threshold import naming_score
+from entrenous.spec import ALPHA
 
 mpl.use("Agg")
 _DPI: Final = 90
-_NAMED_FROM: Final = 5.6
+_NAMED_FROM: Final = naming_score(RECIPIENTS, alpha=ALPHA / 2)  # the first round spends half
 _MARKS: Final = {"XS": "v", "S": "o", "M": "s", "L": "^"}
 
 

@@ -12,7 +12,7 @@ _HEAD: Final = """# What TRACE was measured to do
 
 Made by `bench/trace.py`, not by hand; how is said in [docs/benchmarks.md](../benchmarks.md). A
 score is in standard deviations of an innocent copy's; with 24 recipients and a chance of 1e-6 a
-copy is named from about 5.6 on. "Nobody" is counted as a miss, never as an error.
+copy is named from about 5.7 on. "Nobody" is counted as a miss, never as an error.
 """
 _FAIR: Final = """From the same run, the same photographs and attacks, 24 recipients: random numbers
 of 64 bits in the peers' copies, read at the original's size, the nearest named if it is near enough

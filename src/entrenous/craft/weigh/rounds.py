@@ -1,12 +1,12 @@
 """Name copies in rounds: without those already named, fainter ones beside them are heard.
 
 Round 0 scores every copy; round k scores those not yet named, in the evidence without the named
-ones (``craft/mark/aside.py``). Round k may spend 2^-(k+1) of alpha: its chances count 2^(k+1)
+ones (``craft/mark/ear/aside.py``). Round k may spend 2^-(k+1) of alpha: its chances count 2^(k+1)
 fold. The rounds end when one names nobody.
 
 The chance that any innocent copy is named stays at most alpha. Let A_0 be empty and A_(k+1) the
-*guilty* copies (those that had a part in the leak) that rounds 0 to k name when innocents are left
-out. A_k depends on the leak and on guilty copies' streams alone, so, given both, an innocent's
+*merged* copies (those that had a part in the leak) that rounds 0 to k name when innocents are left
+out. A_k depends on the leak and on merged copies' streams alone, so, given both, an innocent's
 chips are still independent fair signs, and its score without A_k obeys the bound of ``tail``. As
 long as no innocent has been named, the copies set aside in round k are exactly A_k. Hence the first
 innocent to be named, if any, is one that reaches round k's threshold without A_k, and
