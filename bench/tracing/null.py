@@ -30,7 +30,7 @@ from entrenous.model.verdict import NothingToWeigh, Trace
 from entrenous.send.copies import Original, new_seed, prepare_original, write_copy
 from entrenous.send.remember import remember
 from entrenous.spec import SEED_BYTES
-from entrenous.trace.trace import trace_picture
+from entrenous.trace.trace import Originals, trace_picture
 
 KEYS: Final = 1_000
 POWERS: Final = (1, 2, 3, 4, 5, 6)
@@ -91,7 +91,11 @@ def scene(photo: str, size: Size, seed: int) -> Scene:
 
 
 def one_leak(
-    index: int, seed: int, photos: tuple[str, ...], open_scene: Callable[[str], Scene]
+    index: int,
+    seed: int,
+    photos: tuple[str, ...],
+    open_scene: Callable[[str], Scene],
+    originals: Originals,
 ) -> NullRow:
     """Leak number ``index`` of a run: who, what and how follow from the number and the seed."""
     rng = np.random.default_rng((seed, index))
@@ -101,7 +105,8 @@ def one_leak(
     attack = str(rng.choice([name for name in ATTACKS if name not in _SLOW]))
     source = KINDS[kind](here, open_scene(other), rng)
     found = leak(attack, source, rng)
-    return _weighed(_Case(index, kind, here, attack), found, LoadedDice(f"keys {seed} {index}"))
+    case = _Case(index, kind, here, attack, originals)
+    return _weighed(case, found, LoadedDice(f"keys {seed} {index}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +115,11 @@ class _Case:
     kind: str
     here: Scene
     attack: str
+    originals: Originals
 
 
 def _weighed(case: _Case, found: bytes, dice: LoadedDice) -> NullRow:
-    trace = _traced(case.here, found, dice)
+    trace = _traced(case, found, dice)
     verdict = None if trace is None else trace.verdict
     scores = np.array([] if verdict is None else list(verdict.score.values()), float)
     return NullRow(
@@ -134,7 +140,7 @@ def _weighed(case: _Case, found: bytes, dice: LoadedDice) -> NullRow:
     )
 
 
-def _traced(here: Scene, found: bytes, dice: LoadedDice) -> Trace | None:
+def _traced(case: _Case, found: bytes, dice: LoadedDice) -> Trace | None:
     """The product's own trace, by a sender of this picture to 1,000 people who had no part in it;
     None where it holds that there is nothing to compare with.
     """
@@ -143,11 +149,12 @@ def _traced(here: Scene, found: bytes, dice: LoadedDice) -> Trace | None:
         Copy(RecipientId(f"innocent {n}"), Secret(dice.token(SEED_BYTES)), sha256(b""))
         for n in range(KEYS)
     )
-    sent = remember(here.original, device.vault.keep(here.original.source), copies)
+    original = case.here.original
+    sent = remember(original, device.vault.keep(original.source), copies)
     name, message = MessageName("innocent"), MessageId(dice.token(ID_BYTES))
     device.ledger.record(Message(message, name, device.clock.now(), (sent,)))
     try:
-        return trace_picture(found, device)
+        return trace_picture(found, device, case.originals)
     except NothingToWeigh:
         return None
 
@@ -197,8 +204,8 @@ KINDS: Final = MappingProxyType(
     }
 )
 """How an innocent leak comes about."""
-SHARES: Final = (0.25, 0.25, 0.2, 0.2, 0.1)
-"""How often each is drawn."""
+SHARES: Final = (0.27, 0.27, 0.22, 0.22, 0.02)
+"""How often each is drawn; most strangers are not even weighed, and take the longest to refuse."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from bench.tracing.grid import Cell, Row, sent_at, traced
 from bench.tracing.null import NullRow, Scene, one_leak, scene
 from bench.tracing.peers import PeerRow, Sending, compared, installed
 from entrenous.craft import align
+from entrenous.craft.media.picture import read_picture
+from entrenous.trace.trace import Originals
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -96,9 +98,10 @@ def quality_of(photo: tuple[str, Size], seed: int) -> list[Quality]:
 def innocents(indices: Sequence[int], seed: int, folder: Path) -> int:
     """Trace these innocent leaks, keeping each in a file of this process's own; how many."""
     file = folder / f"{os.getpid()}.jsonl"
+    originals = Originals(read_picture)
     with file.open("a") as kept:
         for index in indices:
-            row = one_leak(index, seed, _small(), partial(_scene, seed=seed))
+            row = one_leak(index, seed, _small(), partial(_scene, seed=seed), originals)
             kept.write(f"{json.dumps(asdict(row))}\n")
             kept.flush()
     return len(indices)

@@ -18,7 +18,9 @@ from bench.tracing.house import Sent, people, send, sender
 from bench.tracing.null import KEYS, NullRow, one_leak, pooled, scene
 from bench.tracing.plan import full, narrowed, quick
 from bench.tracing.run import kept_rows
+from entrenous.craft.media.picture import read_picture
 from entrenous.send.copies import new_seed
+from entrenous.trace.trace import Originals
 
 FIELDS = (
     "schema photos attacks named_right named_wrong nobody psnr_db_min ssim_min mark_over_encode "
@@ -82,10 +84,12 @@ def test_documents_make_a_page(tmp_path: Path, rows: list[Row]) -> None:
 def test_innocents_of_one_leak_are_scored_and_not_named() -> None:
     photos = ("coffee", "astronaut")
     opened = {name: scene(name, Size.XS, 1) for name in photos}
-    row = one_leak(3, 1, photos, opened.__getitem__)
+    row = one_leak(3, 1, photos, opened.__getitem__, Originals(read_picture))
     assert row.named == 0
     assert row.scores in {0, KEYS}
-    assert one_leak(3, 1, photos, opened.__getitem__) == row
+    originals = Originals(read_picture)
+    for _ in range(2):
+        assert one_leak(3, 1, photos, opened.__getitem__, originals) == row
 
 
 def test_rows_are_taken_up_again_but_not_a_line_that_was_cut_short(tmp_path: Path) -> None:

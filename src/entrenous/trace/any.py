@@ -11,6 +11,7 @@ from entrenous.model.sound import NotASound, SoundBroken, SoundTooLong
 from entrenous.model.verdict import Finding, NothingToWeigh, Trace
 from entrenous.ports import Device
 from entrenous.trace.investigate import Investigation, investigate
+from entrenous.trace.photo.original import Originals
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,10 @@ class Traced:
     investigation: Investigation | None = None
 
 
-def trace_file(untrusted_data: bytes, device: Device) -> Traced:
+def trace_file(untrusted_data: bytes, device: Device, originals: Originals | None = None) -> Traced:
     """Say whose copy a found file is, and keep the answer.
+
+    ``originals`` spares work where several files are traced one after the other.
 
     Raises:
         NothingToWeigh: nothing of its kind was sent from here.
@@ -30,7 +33,7 @@ def trace_file(untrusted_data: bytes, device: Device) -> Traced:
         trace/sound.py.
     """
     if medium_of(untrusted_data) is Medium.PICTURE:
-        seen = investigate(untrusted_data, device)
+        seen = investigate(untrusted_data, device, originals=originals)
         return Traced(seen.trace, seen)
     is_clip = medium_of(untrusted_data) is Medium.CLIP
     trace = (_trace_clip if is_clip else _listen)(untrusted_data, device)

@@ -5,9 +5,10 @@ of their copies asked for. Every copy of every picture that was tried counts in 
 accusation, whether or not its picture fitted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from entrenous.craft.align.lay import lay_over
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.candidate import Candidate
 from entrenous.model.ids import MessageId
+from entrenous.model.message import Message
 from entrenous.model.picture import Picture
 from entrenous.model.verdict import Finding, NothingToWeigh, Part, Trace, Verdict
 from entrenous.ports import Device
@@ -23,6 +25,7 @@ from entrenous.trace.frame import trace_frame
 from entrenous.trace.number import next_number
 from entrenous.trace.photo.fit import Fit, Found, Lying, Sent, lying, weighed
 from entrenous.trace.photo.learn import learn
+from entrenous.trace.photo.original import Originals
 from entrenous.trace.photo.rounds import Round, rounds, tried
 
 LEARNT_AT_ONCE = 8  # pictures whose look is missing; more would keep a person waiting
@@ -48,7 +51,10 @@ class Investigation:
 
 
 def investigate(
-    untrusted_data: bytes, device: Device, found: Picture | None = None
+    untrusted_data: bytes,
+    device: Device,
+    found: Picture | None = None,
+    originals: Originals | None = None,
 ) -> Investigation:
     """Say which copy a found picture is, and keep the answer so that a case can be opened from it.
 
@@ -56,6 +62,7 @@ def investigate(
         untrusted_data: the file.
         device: whose copies it may be.
         found: what it shows, if it was decoded already.
+        originals: what an earlier leak was laid over, when there are several.
 
     Raises:
         NothingToWeigh: no picture, and no clip that it shows, was sent from this device.
@@ -67,7 +74,7 @@ def investigate(
         leak = looking.result()
     seen = leak.picture
     candidates = _candidates(leak, strange, device)
-    lies, laid = _laid(leak, candidates, device)
+    lies, laid = _laid(leak, candidates, originals or Originals(device.read_picture), device)
     unlearnt = sum(not one.learnt for one in candidates)
     compared = sum(len(picture.copies) for _, picture in laid)
     frame = None if lies else trace_frame(seen, untrusted_data, device)
@@ -103,23 +110,25 @@ def _candidates(
 
 
 def _laid(
-    found: Found, candidates: Sequence[Candidate], device: Device
+    found: Found, candidates: Sequence[Candidate], originals: Originals, device: Device
 ) -> tuple[list[Lying], tuple[Sent, ...]]:
     """Where it lies, and every sent picture that was tried; no key is known here."""
+    read = lru_cache(maxsize=None)(device.ledger.read)
     done: list[Round] = []
     lies: list[Lying] = []
     for some in rounds(candidates) if candidates else ():
         done.append(some)
         for same in some.pictures:
-            lies += lying(found, _sent(same, device), device, patient=some.patient)
+            lies += lying(found, _sent(same, read), originals, device, patient=some.patient)
         if lies:
             break
-    return lies, _sent(tried(done), device)
+    return lies, _sent(tried(done), read)
 
 
-def _sent(candidates: Sequence[Candidate], device: Device) -> tuple[Sent, ...]:
-    messages = {one.message: device.ledger.read(one.message) for one in candidates}
-    pairs = ((messages[one.message], one.place) for one in candidates)
+def _sent(
+    candidates: Sequence[Candidate], read: Callable[[MessageId], Message]
+) -> tuple[Sent, ...]:
+    pairs = ((read(one.message), one.place) for one in candidates)
     return tuple((message, message.pictures[place]) for message, place in pairs)
 
 

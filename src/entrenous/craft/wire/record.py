@@ -57,6 +57,8 @@ def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
         plain = msgspec.msgpack.decode(untrusted_data)
         noun = msgspec.convert(plain, kind, builtin_types=_NATIVE, dec_hook=_revive)
         again = _plain(noun)
+        if msgspec.msgpack.encode(again) == untrusted_data:
+            return noun  # nothing was lost; and a time that was read from MessagePack is in UTC
         _refuse_local_times(again)
     except _BROKEN:
         raise BadRecord(kind=kind.__name__) from None

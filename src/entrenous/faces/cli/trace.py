@@ -17,6 +17,7 @@ from entrenous.ports import Device
 from entrenous.trace.any import Traced, trace_file
 from entrenous.trace.explain.account import Choices
 from entrenous.trace.photo.learn import learn as learn_looks
+from entrenous.trace.photo.original import Originals
 
 UNLEARNT = (
     "{count} of your sent photos are known by their fingerprints alone, so a cut-out of one of "
@@ -92,11 +93,12 @@ def _one(file: Path, data: bytes, device: Device, wanted: Wanted | None, json: b
 def _many(files: list[Path], device: Device, wanted: Wanted | None, json: bool) -> int:
     """Trace one after the other; the status of the first failure only if all have failed."""
     statuses, failures = [], []
+    originals = Originals(device.read_picture)
     with bar("Tracing", len(files)) as steps:
         for file in files:
             try:
                 data = read_file(file)
-                traced = trace_file(data, device)
+                traced = trace_file(data, device, originals)
                 if wanted is not None:
                     own = wanted.under(f"trace-{traced.trace.number}")
                     write_explanation(traced, data, file.name, device, own)

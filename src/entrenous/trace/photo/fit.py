@@ -14,7 +14,6 @@ from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.mark.code import stream_bytes
 from entrenous.craft.mark.ear.aside import without
 from entrenous.craft.mark.listen import Heard, scores
-from entrenous.craft.mark.prepare import prepare
 from entrenous.craft.weigh.rounds import Score, weigh_in_rounds
 from entrenous.model.envelope import NoSuchBlob
 from entrenous.model.ids import RecipientId
@@ -25,7 +24,7 @@ from entrenous.ports import Device
 from entrenous.spec import COPY_CONTEXT
 from entrenous.trace.photo.hear import hear
 from entrenous.trace.photo.labels import by_label
-from entrenous.trace.photo.original import read_original
+from entrenous.trace.photo.original import Originals
 
 Sent = tuple[Message, SentPicture]
 
@@ -67,20 +66,28 @@ class Fit:
     verdict: Verdict
 
 
-def lying(found: Found, sent: Sequence[Sent], device: Device, *, patient: bool) -> Iterator[Lying]:
+def lying(
+    found: Found, sent: Sequence[Sent], originals: Originals, device: Device, *, patient: bool
+) -> Iterator[Lying]:
     """The found picture on each of these that it lies on; equal originals are taken as one.
 
     ``patient`` also tries what takes seconds, for pictures with few points.
     """
     for (source, size_px), same in _by_original(sent, device).items():
-        original = read_original(source, size_px, device)
+        original = originals.of(source, size_px)
         with ThreadPoolExecutor(1) as beside:  # most that resemble the found one are the one
-            ready = beside.submit(prepare, np.asarray(original))
-            registration = register(found.looks, np.asarray(original), thorough=patient)
+            ready = beside.submit(original.prepared)
+            registration = register(
+                found.looks,
+                np.asarray(original.picture),
+                original.features(),
+                thorough=patient,
+            )
             prepared = ready.result()
         if registration is not None:
             heard = hear(found.picture, registration, prepared)
-            yield Lying(tuple(same), registration, heard, (original.width_px, original.height_px))
+            size = original.picture.width_px, original.picture.height_px
+            yield Lying(tuple(same), registration, heard, size)
 
 
 def weighed(one: Lying, compared: int) -> Iterator[Fit]:
