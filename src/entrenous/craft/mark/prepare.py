@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.craft.mark.code import Layout, chips, layout
+from entrenous.craft.mark.eye import tempered
 from entrenous.craft.mark.luma import Pixels, Plane, luma, shrink
 from entrenous.craft.mark.mask import masks
 from entrenous.craft.mark.weave import enlarged, pattern
@@ -25,7 +26,8 @@ class Prepared:
     """One picture, ready to be marked or to be listened to.
 
     ``pixels_rgb`` is the picture itself, (H, W, 3) uint8. ``masks`` holds one amplitude map per
-    band of ``layout``, in grey levels, with the cap on the whole applied.
+    band of ``layout``, in grey levels, with the cap on the whole applied, and less in calm places
+    where too much would be seen.
     """
 
     pixels_rgb: Pixels
@@ -58,7 +60,8 @@ def prepare(pixels_rgb: Pixels) -> Prepared:
     strongest = masks(luma(shrink(pixels_rgb, plan.working)), len(plan.bands))
     trial = enlarged(pattern(trial_chips(plan), plan, strongest), plan.full)
     factor = np.float32(_cap(trial, psnr_db_least(max(plan.full))))
-    return Prepared(pixels_rgb, plan, tuple(mask * factor for mask in strongest))
+    capped = [mask * factor for mask in strongest]
+    return Prepared(pixels_rgb, plan, tempered(capped, pixels_rgb, trial * factor))
 
 
 def psnr_db_least(longest_side_px: int) -> float:
