@@ -140,6 +140,7 @@ _ALL: Final = (
     Photograph("astronaut", _shipped("astronaut.png"), Kind.SKIN, held_out=False),
     Photograph("coffee", _shipped("coffee.png"), held_out=False),
     Photograph("chelsea", _shipped("chelsea.png"), held_out=False),
+    Photograph("rocket", _shipped("rocket.jpg"), Kind.SMOOTH),
     Photograph("motorcycle", _shipped("motorcycle_left.png")),
     Photograph("motorcycle-right", _shipped("motorcycle_right.png")),
     Photograph("camera", _shipped("camera.png")),
@@ -192,6 +193,7 @@ BY_SIZE: Final[Mapping[Size, tuple[str, ...]]] = MappingProxyType(
         Size.S: (
             "astronaut",
             "coffee",
+            "rocket",
             "motorcycle",
             "china",
             "flower",

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 if __package__ in {None, ""}:
     # Run as a file: this folder would hide the standard library's `trace`.
@@ -27,6 +28,13 @@ from bench.tracing.run import missing, say
 def main(arguments: list[str] | None = None) -> int:
     """Measure what was asked for; 1 when an innocent copy was named."""
     asked = _parser().parse_args(arguments)
+    if not asked.quick:
+        return _measure(asked, asked.raw)
+    with TemporaryDirectory() as fresh:  # a quick run measures all of it, every time
+        return _measure(asked, Path(fresh))
+
+
+def _measure(asked: argparse.Namespace, raw: Path) -> int:
     plan = narrowed(
         (quick if asked.quick else full)(asked.seed), asked.photos, asked.sizes, asked.only
     )
@@ -34,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     for photo in skipped:
         say(f"SKIPPED, not installed or too small: {photo}")
     out = asked.out or Path("bench-out/quick" if asked.quick else "docs/benchmarks")
-    part = parts.Run(plan, tuple(skipped), out, asked.processes)
+    part = parts.Run(plan, tuple(skipped), out, asked.processes, raw)
     chosen = [name for name in parts.PARTS if getattr(asked, name)]
     if not chosen:
         return _whole(part, quick_run=asked.quick)

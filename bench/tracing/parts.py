@@ -24,13 +24,13 @@ from bench.tracing.null import NullRow
 from bench.tracing.peers import PeerRow, installed
 from bench.tracing.plan import Plan, merging
 from bench.tracing.run import (
-    code,
     grid_of,
     innocents,
     kept_rows,
     merged_of,
     peers_of,
     quality_of,
+    raw_folder,
     say,
     spread,
 )
@@ -40,17 +40,19 @@ _SHARDS: Final = 40  # for each process: so that all end at about the same time
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is measured, what cannot be, where results go, and on how many processes."""
+    """What is measured, what cannot be, where results and rows go, on how many processes."""
 
     plan: Plan
     skipped: tuple[str, ...]
     out: Path
     processes: int
+    raw: Path
 
 
 def grid(run: Run) -> list[Row]:
     """Every attack on every photograph."""
-    work = partial(grid_of, names=run.plan.attacks, seed=run.plan.seed)
+    seed, folder = run.plan.seed, raw_folder(run.raw, "grid", run.plan.seed)
+    work = partial(grid_of, names=run.plan.attacks, seed=seed, folder=folder)
     parts = spread(work, run.plan.photos, run.processes)
     rows = [row for part in parts for row in _told(part)]
     keep(run.out, "grid", summary.grid(rows, run.plan.seed, run.skipped))
@@ -101,13 +103,12 @@ def merging_copies(run: Run) -> list[Merged]:
     return rows
 
 
-def innocent_leaks(run: Run, leaks: int, raw: Path) -> list[NullRow]:
+def innocent_leaks(run: Run, leaks: int) -> list[NullRow]:
     """Innocent leaks; those that an earlier run of the same seed and code kept are not made
     again.
     """
     seed = run.plan.seed
-    folder = raw / f"null-{seed}-{code()}"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = raw_folder(run.raw, "null", seed)
     todo = sorted(set(range(leaks)) - set(_kept(folder)))
     say(f"{leaks - len(todo)} of {leaks} innocent leaks are kept in {folder}; {len(todo)} to go")
     size = max(1, len(todo) // (_SHARDS * run.processes))
@@ -127,7 +128,8 @@ def innocent_leaks(run: Run, leaks: int, raw: Path) -> list[NullRow]:
 def calibrating(run: Run, photos: Sequence[str]) -> list[Row]:
     """Leaks that all but silence the mark, small, so that ratios of every size occur."""
     small = [(name, Size.XS) for name in photos or BY_SIZE[Size.XS]]
-    work = partial(grid_of, names=(*RUIN, *FAINT), seed=run.plan.seed)
+    seed, folder = run.plan.seed, raw_folder(run.raw, "calibration", run.plan.seed)
+    work = partial(grid_of, names=(*RUIN, *FAINT), seed=seed, folder=folder)
     rows = [row for part in spread(work, small, run.processes) for row in part]
     found = calibration(rows)
     document = summary.calibrated(found)
@@ -138,7 +140,7 @@ def calibrating(run: Run, photos: Sequence[str]) -> list[Row]:
 
 
 def _null(run: Run, asked: argparse.Namespace) -> int:
-    rows = innocent_leaks(run, asked.leaks, asked.raw)
+    rows = innocent_leaks(run, asked.leaks)
     _print(summary.null(rows, run.plan.seed)["all"])
     return sum(row.named for row in rows)
 

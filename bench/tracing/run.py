@@ -20,7 +20,7 @@ from bench.photographs import BY_SIZE, PHOTOGRAPHS, Size, TooSmall
 from bench.tracing.collusion import Merged, merged
 from bench.tracing.copies import Quality, quality
 from bench.tracing.grid import Cell, Row, sent_at, traced
-from bench.tracing.null import NullRow, Scene, one_leak, scene
+from bench.tracing.null import Scene, one_leak, scene
 from bench.tracing.peers import PeerRow, Sending, compared, installed
 from entrenous.craft import align
 from entrenous.craft.media.picture import read_picture
@@ -28,6 +28,7 @@ from entrenous.trace.trace import Originals
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+Kept = TypeVar("Kept")
 
 
 def say(words: str) -> None:
@@ -62,10 +63,29 @@ def missing(photos: Iterable[tuple[str, Size]]) -> list[str]:
     return gone
 
 
-def grid_of(photo: tuple[str, Size], names: Sequence[str], seed: int) -> list[Row]:
-    """Every attack on one photograph; nothing where it is not to be had."""
-    sent = sent_at(*photo, seed)
-    return [] if sent is None else [traced(Cell(*photo, name, seed), sent) for name in names]
+def grid_of(photo: tuple[str, Size], names: Sequence[str], seed: int, folder: Path) -> list[Row]:
+    """Every attack on one photograph; nothing where it is not to be had.
+
+    Rows are kept in ``folder``, and those that are kept there are not made again.
+    """
+    file = folder / f"{photo[0]} {photo[1].value}.jsonl"
+    kept = {row.attack: row for row in kept_rows(file, Row)}
+    todo = [name for name in names if name not in kept]
+    sent = sent_at(*photo, seed) if todo else None
+    if sent is not None:
+        with file.open("a") as rows:
+            for name in todo:
+                kept[name] = traced(Cell(*photo, name, seed), sent)
+                rows.write(f"{json.dumps(asdict(kept[name]))}\n")
+                rows.flush()
+    return [kept[name] for name in names if name in kept]
+
+
+def raw_folder(raw: Path, what: str, seed: int) -> Path:
+    """Where rows of this seed and this code are kept."""
+    folder = raw / f"{what}-{seed}-{code()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def peers_of(photo: tuple[str, Size], names: Sequence[str], seed: int) -> list[PeerRow]:
@@ -107,7 +127,7 @@ def innocents(indices: Sequence[int], seed: int, folder: Path) -> int:
     return len(indices)
 
 
-def kept_rows(file: Path, made: Callable[..., NullRow]) -> list[NullRow]:
+def kept_rows(file: Path, made: Callable[..., Kept]) -> list[Kept]:
     """Rows that an earlier run kept; a line that was cut short is not one."""
     rows = []
     for line in file.read_text().splitlines() if file.exists() else []:
