@@ -13,6 +13,7 @@ import skimage.data
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
+from entrenous.craft.fingerprint.landmarks.kept import record_of
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import BlobId, MessageId, MessageName, RecipientId
@@ -142,6 +143,15 @@ def test_a_picture_that_was_sent_twice_is_one_look_in_two_messages(ledger: Ledge
         (again.id, 1),
     }
     assert first.look not in {one.look for one in others}
+
+
+def test_a_look_that_is_made_already_is_as_good(ledger: Ledger) -> None:
+    ledger.record(sent(1))
+    assert ledger.unlearnt() == ((sent(1).id, 0),)
+    ledger.keep_look(sent(1).id, 0, record_of(photo_of("coffee")))
+    assert ledger.unlearnt() == ()
+    (near,) = ledger.near(piece_of(photo_of("coffee")))
+    assert near.likely
 
 
 def test_what_was_learnt_is_forgotten_with_its_message(ledger: Ledger) -> None:

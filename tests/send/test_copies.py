@@ -1,7 +1,9 @@
 """Marked copies: one preparation, a different and clean file for each recipient."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pytest
@@ -10,13 +12,14 @@ from PIL import Image
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.fingerprint.distance import distance
 from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.craft.mark.lay_on import Canvas, canvas
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.errors import Malformed
 from entrenous.model.ids import BlobId, RecipientId
 from entrenous.model.message import Copy
 from entrenous.model.picture import NotAPicture, TooSmallToMark
 from entrenous.model.secret import Secret
-from entrenous.send.copies import new_seed, prepare_original, write_copy
+from entrenous.send.copies import Trial, new_seed, prepare_original, write_copy
 from entrenous.send.remember import remember
 from entrenous.send.send import send_message
 from tests.send.room import SMALL, Room
@@ -44,6 +47,30 @@ def test_the_same_seed_gives_the_same_copy_so_that_it_can_be_made_again(room: Ro
     original = prepare_original(SMALL, None, device)
     seed = new_seed(device)
     assert write_copy(original, seed) == write_copy(original, Secret(seed.reveal()))
+
+
+def test_a_trial_is_made_once_whoever_asks() -> None:
+    """By the first who has a canvas; nobody else waits for it before the number is needed."""
+    begun, go_on = Event(), Event()
+    judged: list[Canvas] = []
+
+    def judge(onto: Canvas) -> int:
+        judged.append(onto)
+        begun.set()
+        assert go_on.wait(10.0)
+        return 3
+
+    trial, own = Trial((64, 80), judge), canvas(64, 80)
+    with ThreadPoolExecutor(2) as crew:
+        first = crew.submit(trial.make, own)
+        assert begun.wait(10.0)
+        trial.make(canvas(64, 80))
+        asked = crew.submit(lambda: trial.finer)
+        assert not first.done()
+        go_on.set()
+        assert asked.result(10.0) == 3
+    trial.make(canvas(64, 80))
+    assert judged == [own]
 
 
 def test_a_copy_has_the_format_and_the_size_that_were_asked_for(room: Room) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.send.crew import crew_size, in_batches, in_order
+from entrenous.send.crew import begun, crew_size, in_batches, in_order
 
 
 @given(st.lists(st.integers(), max_size=60), st.integers(1, 5))
@@ -27,6 +27,14 @@ def test_the_slow_first_job_does_not_lose_its_place() -> None:
 def test_work_is_done_side_by_side() -> None:
     met = threading.Barrier(3, timeout=10.0)
     assert len(list(in_order(lambda _: met.wait(), range(3), 3))) == 3
+
+
+def test_begun_work_goes_on_beside_and_its_trouble_comes_with_its_result() -> None:
+    met = threading.Barrier(2, timeout=10.0)
+    future = begun(met.wait)
+    assert {met.wait(), future.result()} == {0, 1}
+    with pytest.raises(ZeroDivisionError):
+        begun(lambda: 1 // 0).result()
 
 
 def test_jobs_are_taken_only_a_little_ahead() -> None:

@@ -104,6 +104,10 @@ class Ledger(Protocol):
         """Keep what picture number ``place`` of a recorded message looks like, for ``near``."""
         ...
 
+    def keep_look(self, message: MessageId, place: int, look: bytes) -> None:
+        """As ``learn``, with a look that is made already (craft.fingerprint.landmarks.kept)."""
+        ...
+
     def near(self, found: Picture) -> tuple[Candidate, ...]:
         """Sent pictures to compare a found one with, the likeliest first; those whose looks were
         never learnt come last, by their fingerprints.

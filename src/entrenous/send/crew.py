@@ -24,6 +24,15 @@ def crew_size(pixels: int) -> int:
     return max(1, min(processors or os.cpu_count() or 1, _PIXELS_AT_ONCE // max(1, pixels)))
 
 
+def begun(work: Callable[[], Made]) -> Future[Made]:
+    """Work that a thread of its own has begun; whoever needs the result waits for it then."""
+    crew = ThreadPoolExecutor(1)
+    try:
+        return crew.submit(work)
+    finally:
+        crew.shutdown(wait=False)
+
+
 def in_batches(
     work: Callable[[Job], Made], jobs: Iterable[Job], workers: int
 ) -> Generator[tuple[Made, ...], None, None]:

@@ -24,4 +24,4 @@ def remember(original: Original, kept: BlobId, copies: tuple[Copy, ...]) -> Sent
 def keep_looks(message: MessageId, originals: Sequence[Original], device: Device) -> None:
     """Keep what a recorded message's pictures look like, so that cut-outs of them are found."""
     for place, original in enumerate(originals):
-        device.ledger.learn(message, place, original.picture)
+        device.ledger.keep_look(message, place, original.look.result())

@@ -52,6 +52,16 @@ def test_what_was_broken_off_can_be_traced_as_far_as_it_came(room: Room, taken: 
     assert len(ana.vault._files) == 1
 
 
+def test_what_the_original_looks_like_is_kept_with_the_first_copy(room: Room) -> None:
+    device = room["ana"].device
+    made = mark_copies(SMALL, TO, None, device)
+    next(made)
+    assert device.ledger.unlearnt() == ()
+    (near,) = device.ledger.near(device.read_picture(SMALL))
+    assert near.likely
+    made.close()  # type: ignore[attr-defined]
+
+
 def test_the_second_message_has_another_name(room: Room) -> None:
     ana = room["ana"]
     names = {name for _ in range(2) for name, _ in mark_copies(SMALL, TO[:1], 100, ana.device)}

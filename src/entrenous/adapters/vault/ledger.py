@@ -14,6 +14,7 @@ from entrenous.adapters.vault.looks import (
     Looks,
     by_fingerprint,
     drop_looks,
+    keep_look,
     put_look,
 )
 from entrenous.craft.wire.record import pack, unpack
@@ -83,6 +84,11 @@ class VaultLedger:
     def learn(self, message: MessageId, place: int, picture: Picture) -> None:
         """Keep what picture number ``place`` of a message looks like."""
         put_look(message, place, picture, self._vault)
+        self._looks = None
+
+    def keep_look(self, message: MessageId, place: int, look: bytes) -> None:
+        """As :meth:`learn`, with a look that is made already."""
+        keep_look(message, place, look, self._vault)
         self._looks = None
 
     def near(self, found: Picture) -> tuple[Candidate, ...]:

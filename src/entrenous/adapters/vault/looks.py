@@ -112,7 +112,12 @@ def nearest_bits(hashes: Words, found: Picture) -> Counts:
 
 def put_look(message: MessageId, place: int, picture: Picture, vault: Vault) -> None:
     """Keep what a sent picture looks like."""
-    vault.put(_LOOKS, _key(message, place), record_of(picture))
+    keep_look(message, place, record_of(picture), vault)
+
+
+def keep_look(message: MessageId, place: int, look: bytes, vault: Vault) -> None:
+    """As :func:`put_look`; ``look`` is what ``record_of`` made of the picture."""
+    vault.put(_LOOKS, _key(message, place), look)
 
 
 def drop_looks(message: MessageId, vault: Vault) -> None:

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -66,5 +67,5 @@ def _seen(image: Image.Image) -> Pixels:
 
 
 def _psnr_db(want: Pixels, got: Pixels) -> float:
-    error = float(np.mean(np.square(np.subtract(want, got, dtype=np.float32))))
+    error = cv2.norm(want, got, cv2.NORM_L2SQR) / want.size
     return math.inf if error == 0.0 else 10.0 * math.log10(255.0**2 / error)
