@@ -1,10 +1,12 @@
 # ruff: noqa: T201 - what it finds, it prints
-"""Marks in clips under attack: ``python -m bench.clips [--quick] [FILE ...]``; last comes JSON.
+"""Marks in clips under attack: ``python -m bench.clips [--quick] [--out DIR] [FILE ...]``.
+
 
 Clips are made from photographs (a hand-held camera, something that moves, sensor noise), or given
 as files. Each is marked for two people; five seconds are attacked by the ``ffmpeg`` program and
-traced, then single frames. ``z`` is the right copy's score in standard deviations of an innocent's.
-Times are processor seconds, since a decode waits for a child.
+traced, then single frames. ``z`` is the right copy's
+score in standard deviations of an innocent's. Times are processor seconds, since a decode waits for
+a child. The last line is JSON.
 """
 
 import argparse
@@ -15,10 +17,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import av
 import cv2
@@ -27,6 +29,8 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.clip_looks import looks, unmarked
+from bench.report.media import clip_page, keep
 from bench.tracing.house import sender
 from entrenous.craft.media.clip.read import read_clip
 from entrenous.craft.media.picture import read_picture
@@ -35,6 +39,7 @@ from entrenous.model.ids import RecipientId
 from entrenous.model.verdict import Trace
 from entrenous.ports import Device
 from entrenous.send.mark.clip import mark_clip_copies
+from entrenous.send.mark.clip_copies import prepare_clip
 from entrenous.trace.clip import trace_clip
 from entrenous.trace.frame import trace_frame
 
@@ -77,57 +82,76 @@ def main() -> int:
     """Measure, print a table and a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--out", type=Path, help="folder to keep clips.json and clips.md in")
     parser.add_argument("files", nargs="*", type=Path)
     asked = parser.parse_args()
     clips = {path.name: path.read_bytes() for path in asked.files} or dict(
         made(seconds=8.0 if asked.quick else 30.0, few=asked.quick)
     )
+    marked: dict[str, dict[str, float]] = {}
     results: list[Result] = []
     for name, data in clips.items():
-        for result in measured(name, data, quick=asked.quick):
+        device = replace(sender("clips"), read_clip=read_clip, read_sound=read_sound)
+        copy, marked[name] = _marked(data, device)
+        print(name, *(f"{key} {value:.3f}" for key, value in marked[name].items()), flush=True)
+        for result in measured(name, copy, device, quick=asked.quick):
             results.append(result)
             print(
                 f"{name:22} {result.attack:32} z {result.z:6.1f}  {result.seconds:5.1f} s",
                 flush=True,
             )
+    document = _document(marked, results)
+    if asked.out is not None:
+        keep(asked.out, "clips", document, clip_page(document))
+    parts = ("clips", "leaks")
+    print(json.dumps({name: value for name, value in document.items() if name not in parts}))
+    return int(document["named_wrong"] > 0)
+
+
+def _document(marked: dict[str, dict[str, float]], results: list[Result]) -> dict[str, Any]:
     right = sum(result.named == (_PEOPLE[0],) for result in results)
     wrong = sum(_PEOPLE[1] in result.named for result in results)
-    summary = {"schema": "entrenous/bench-clips/1", "leaks": len(results), "right": right}
-    print(json.dumps({**summary, "wrong": wrong, "z_min": round(min(r.z for r in results), 1)}))
-    return 0
+    return {
+        "schema": "entrenous/bench-clips/1",
+        "named_right": right,
+        "named_wrong": wrong,
+        "nobody": len(results) - right - wrong,
+        "z_min": round(min(result.z for result in results), 1),
+        "psnr_yuv_db_min": round(min(one["psnr_yuv_db"] for one in marked.values()), 2),
+        "psnr_rgb_db_min": round(min(one["psnr_rgb_db"] for one in marked.values()), 2),
+        "clips": marked,
+        "leaks": [asdict(result) for result in results],
+    }
 
 
-def measured(name: str, data: bytes, *, quick: bool) -> Iterator[Result]:
-    """Mark a clip, attack the first copy, trace."""
-    device = replace(sender("clips"), read_clip=read_clip, read_sound=read_sound)
+def _marked(data: bytes, device: Device) -> tuple[bytes, dict[str, float]]:
+    """The first copy, and what marking it cost and left to see."""
+    start = time.process_time()
+    original = prepare_clip(data, device)
+    shared_s = time.process_time() - start
     start = time.process_time()
     copies = [copy.data for _, copy in mark_clip_copies(data, _PEOPLE, device)]
-    cost_s = time.process_time() - start
-    print(f"{name:22} marked in {cost_s:.1f} s, {len(data)} -> {len(copies[0])} bytes, ", end="")
-    print("{:.1f} dB, moving error {:.2f} (mean) {:.2f} (most)".format(*looks(copies[0], data)))
+    cost_s = (time.process_time() - start - shared_s) / len(copies)
+    seen = looks(copies[0], data)
+    mbit = 8e-6 / original.camera.length_s
+    return copies[0], {
+        "source_mbit": len(data) * mbit,
+        "copy_mbit": len(copies[0]) * mbit,
+        "crf": original.crf,
+        **asdict(seen),
+        "slow_codec": looks(unmarked(data, original.crf), data).slow,
+        "shared_cpu_s": shared_s,
+        "cpu_s": cost_s,
+    }
+
+
+def measured(name: str, copy: bytes, device: Device, *, quick: bool) -> Iterator[Result]:
+    """Attack a copy, trace."""
     for attack, options in _ATTACKS.items():
         if not quick or attack in _QUICK:
-            yield _traced(name, attack, attacked(copies[0], options), device)
+            yield _traced(name, attack, attacked(copy, options), device)
     for at_s in (0.5, 2.5) if quick else (0.5, 2.5, 4.7, 7.2):
-        yield _traced_shot(name, copies[0], at_s, device)
-
-
-def looks(copy: bytes, original: bytes) -> tuple[float, float, float]:
-    """PSNR of luma, and how much the error changes from frame to frame: root mean square, mean and
-    most. A pulse would show in the most.
-    """
-    errors: list[float] = []
-    changes: list[float] = []
-    before: NDArray[np.float32] | None = None
-    with read_clip(copy) as one, read_clip(original) as other:
-        for a, b in zip(one.frames, other.frames, strict=True):
-            error = (np.asarray(a).astype(np.float32) - np.asarray(b)) * np.float32(255.0 / 219.0)
-            errors.append(float(np.mean(error**2)))
-            if before is not None:
-                changes.append(float(np.sqrt(np.mean((error - before) ** 2))))
-            before = error
-    psnr_db = 10.0 * np.log10(255.0**2 / np.mean(errors))
-    return float(psnr_db), float(np.mean(changes)), float(np.max(changes))
+        yield _traced_shot(name, copy, at_s, device)
 
 
 def attacked(copy: bytes, options: str) -> bytes:

@@ -1,21 +1,26 @@
 # ruff: noqa: T201 - what it finds, it prints
-"""Marks in sounds under attack: ``python -m bench.sound [--quick]``; the last line is JSON.
+"""Marks in sounds under attack: ``python -m bench.sound [--quick] [--out DIR]``; last comes JSON.
 
 Every material is marked, 10 s of it are attacked (40 s for AMR-NB) and traced. ``z`` is the right
-copy's score in standard deviations of an innocent's; among 24 copies 1e-6 takes 5.7.
+copy's score in standard deviations of an innocent's; among 24 copies 1e-6 takes 5.7. How far the
+mark lies below the sound is told beside what ViSQOL's model of hearing says, where it is installed.
 """
 
 import argparse
 import json
 import time
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.report.media import keep, sound_page
 from bench.sounds.attacks import ATTACKS, OPUS_24, Samples
 from bench.sounds.material import music, spoken, voice
+from bench.sounds.perceived import judge
 from entrenous.craft.sound.embed import embed
 from entrenous.craft.sound.hear import hear
 from entrenous.craft.sound.layout import WINDOW
@@ -94,19 +99,39 @@ def merged(samples: Samples, rate_hz: int, count: int, seed: int) -> tuple[int, 
     return sum(named), float(found.max())
 
 
-def loudness_of_mark(samples: Samples, rate_hz: int, seed: int) -> tuple[float, float]:
-    """(SNR, segmental SNR over 32 ms, of -10 .. 60 dB) in decibels."""
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How little of a mark is heard: SNR, its mean over segments of 32 ms (each of -10 .. 60 dB),
+    and MOS-LQO of the copy and of the original after MP3 at 64 kbit/s, None where not measured.
+    """
+
+    snr_db: float
+    segmental_db: float
+    mos: float | None
+    mos_mp3: float | None
+
+
+def heard_of_mark(samples: Samples, rate_hz: int, seed: int, *, speech: bool) -> Heard:
+    """Of one copy, before it is encoded."""
     prepared = prepare(samples, rate_hz)
-    change = embed(prepared, _streams(prepared, 1, seed)[0])[:, 0] - samples
-    size = WINDOW * rate_hz // 32_000
-    parts = len(samples) // size
-    own, other = (
-        np.sum(one[: parts * size].reshape(parts, size) ** 2, axis=1) for one in (samples, change)
-    )
+    marked = embed(prepared, _streams(prepared, 1, seed)[0])[:, 0]
+    own, other = _powers(samples, rate_hz), _powers(marked - samples, rate_hz)
     audible = own > 1e-6 * own.max()
     each = 10 * np.log10(own[audible] / (other[audible] + 1e-12))
     whole = 10 * np.log10(own.sum() / other.sum())
-    return float(whole), float(np.clip(each, -10, 60).mean())
+    segmental = float(np.clip(each, -10, 60).mean())
+    listener = judge(speech=speech)
+    if listener is None:
+        return Heard(float(whole), segmental, None, None)
+    mos = listener.mos(samples, marked, rate_hz)
+    mos_mp3 = listener.mos(samples, *ATTACKS["mp3 64k"](samples, rate_hz))
+    return Heard(float(whole), segmental, mos, mos_mp3)
+
+
+def _powers(samples: Samples, rate_hz: int) -> NDArray[np.float64]:
+    size = WINDOW * rate_hz // 32_000
+    parts = samples[: len(samples) // size * size].reshape(-1, size)
+    return np.asarray(np.sum(parts.astype(np.float64) ** 2, axis=1))
 
 
 def innocent_scores(samples: Samples, rate_hz: int, seed: int) -> NDArray[np.float64]:
@@ -123,38 +148,66 @@ def _streams(prepared: PreparedSound, count: int, seed: int) -> list[bytes]:
     return [rng.bytes(-(-prepared.chips // 8)) for _ in range(count)]
 
 
-def main() -> None:
-    """Print a table, then one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
-    names = _QUICK if quick else tuple(ATTACKS)
+def measured(names: tuple[str, ...]) -> dict[str, Any]:
+    """All that is measured, as it is kept; tells how far it is."""
     found = materials(45.0)
     results: list[Result] = []
+    marks: dict[str, Heard] = {}
     for name, (samples, rate_hz) in found.items():
-        snr, segmental = loudness_of_mark(samples, rate_hz, 3)
-        print(f"\n{name}: mark {snr:.1f} dB below, by segments {segmental:.1f} dB")
+        marks[name] = heard_of_mark(samples, rate_hz, 3, speech="music" not in name)
+        print(f"\n{name}: {_said(marks[name])}")
         for result in attacked(name, samples, rate_hz, names, 3):
             results.append(result)
             print(f"| {result.attack} | {result.z:.1f} | {result.seconds:.1f} s |", flush=True)
     samples, rate_hz = found["made voice"]
     innocent = innocent_scores(samples[: 10 * rate_hz], rate_hz, 5)
     together = {count: merged(samples[: 30 * rate_hz], rate_hz, count, 7) for count in (2, 5, 10)}
-    print(f"\ncopies merged, 30 s: {together}")
-    summary = {
+    return {
+        **_summary(results, innocent, marks),
+        "marks": {name: asdict(mark) for name, mark in marks.items()},
+        "merged": {str(count): {"named": one[0], "z": one[1]} for count, one in together.items()},
+        "leaks": [{**asdict(result), "right": result.right} for result in results],
+    }
+
+
+def _said(mark: Heard) -> str:
+    below = f"mark {mark.snr_db:.1f} dB below, by segments {mark.segmental_db:.1f} dB"
+    if mark.mos is None or mark.mos_mp3 is None:
+        return f"{below}; SKIPPED: MOS-LQO, a package that ViSQOL needs is not installed"
+    return f"{below}; MOS-LQO {mark.mos:.2f} (MP3 at 64 kbit/s {mark.mos_mp3:.2f})"
+
+
+def _summary(
+    results: list[Result], innocent: NDArray[np.float64], marks: Mapping[str, Heard]
+) -> dict[str, Any]:
+    heard = [mark.mos for mark in marks.values() if mark.mos is not None]
+    return {
         "schema": "entrenous/bench-sound/1",
-        "materials": len(found),
-        "attacks": len(names),
+        "materials": len(marks),
+        "attacks": len({result.attack for result in results}),
         "named_right": sum(result.right for result in results),
         "named_wrong": sum(result.wrong for result in results),
         "nobody": sum(not result.right for result in results),
         "z_min": round(min(result.z for result in results), 1),
+        "mos_min": round(min(heard), 2) if heard else None,
         "null_mean": round(float(innocent.mean()), 3),
         "null_sd": round(float(innocent.std()), 3),
         "null_max": round(float(innocent.max()), 2),
         "trace_s_p50": round(float(np.median([result.seconds for result in results])), 2),
     }
-    print(json.dumps(summary))
+
+
+def main() -> None:
+    """Print a table, then one line of JSON; with ``--out``, keep both."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--out", type=Path, help="folder to keep sound.json and sound.md in")
+    asked = parser.parse_args()
+    document = measured(_QUICK if asked.quick else tuple(ATTACKS))
+    if asked.out is not None:
+        keep(asked.out, "sound", document, sound_page(document))
+    parts = ("marks", "merged", "leaks")
+    print(json.dumps({name: value for name, value in document.items() if name not in parts}))
 
 
 if __name__ == "__main__":

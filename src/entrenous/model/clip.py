@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from fractions import Fraction
 from typing import Any
 
@@ -48,6 +49,15 @@ class Shown:
         return self.width_px * self.height_px * 3 // 2
 
 
+class Coded(IntEnum):
+    """From what a clip's encoder foretold a frame: nothing, the past, or both past and future."""
+
+    UNKNOWN = 0
+    WHOLE = 1
+    FORWARD = 2
+    BOTH_WAYS = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One upright frame, ``at_s`` seconds after the first of its clip.
@@ -60,6 +70,7 @@ class Frame:
     width_px: int
     height_px: int
     planes: bytes
+    coded: Coded = Coded.UNKNOWN
 
     def __post_init__(self) -> None:
         if len(self.planes) != self.width_px * self.height_px * 3 // 2:

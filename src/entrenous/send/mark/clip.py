@@ -12,7 +12,7 @@ from entrenous.model.ids import ID_BYTES, BlobId, MessageId, MessageName, Recipi
 from entrenous.model.message import Copy, Message, SentClip, SentSound
 from entrenous.ports import Device
 from entrenous.send.copies import new_seed
-from entrenous.send.mark.clip_copies import ClipOriginal, prepare_clip, write_clips
+from entrenous.send.mark.clip_copies import ClipOriginal, Wanted, prepare_clip, write_clips
 from entrenous.send.mark.clip_sound import ClipSound, clip_sound
 from entrenous.send.mark.picture import MarkedFile
 from entrenous.send.naming import new_name
@@ -45,8 +45,11 @@ def mark_clip_copies(
     for first in range(0, len(to), size):
         people = to[first : first + size]
         seeds = [new_seed(device) for _ in people]
-        tracks = [None if sound is None else sound.track(seed) for seed in seeds]
-        files = write_clips(original, seeds, tracks, device)
+        tracks = (None if sound is None else sound.track(seed) for seed in seeds)
+        wanted = [
+            Wanted(seed, track, original.crf) for seed, track in zip(seeds, tracks, strict=True)
+        ]
+        files = write_clips(original, wanted, device)
         for person, seed, data in zip(people, seeds, files, strict=True):
             marking.add(Copy(person, seed, sha256(data)), device)
             yield marking.name, MarkedFile(person, data, SUFFIX)

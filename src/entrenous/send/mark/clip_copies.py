@@ -22,7 +22,7 @@ from entrenous.craft.mark.reel.motion import (
     stream_bytes,
     working_luma,
 )
-from entrenous.craft.media.clip.quality import TRIED_CRF, copy_error, rate_factor
+from entrenous.craft.media.clip.quality import TRIED_CRFS, copy_error, rate_factor
 from entrenous.craft.media.clip.write import ClipWriter
 from entrenous.model.clip import ClipTooSmallToMark, Cut, Frame, Shown, Survey
 from entrenous.model.picture import TooSmallToMark
@@ -33,8 +33,8 @@ from entrenous.send.mark.clip_survey import survey
 from entrenous.spec import CLIP_CONTEXT, DITHER_CONTEXT, PILOT_CONTEXT, SEED_BYTES
 
 _EVERYTHING: Final = Cut()
-_TRIAL: Final = Secret(bytes(SEED_BYTES))  # of the copy that nobody gets
-_TRIED_FRAMES: Final = 720
+_TRIAL: Final = Secret(bytes(SEED_BYTES))  # of the copies that nobody gets
+_TRIED_FRAMES: Final = 360
 _SHOTS: Final = 8  # frames that each copy is given at a time
 _SAME_S: Final = 0.05  # an amplitude serves so long: its minima bear what a camera does meanwhile
 
@@ -50,7 +50,7 @@ class ClipOriginal:
     stage: Stage
     camera: Camera
     noise: NDArray[np.int16]
-    crf: float = TRIED_CRF
+    crf: float = TRIED_CRFS[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +62,15 @@ class _Shot:
     frame: Frame
     strength: Plane
     nodes: tuple[tuple[int, float, Motion], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """A copy to be written: whose seed marks it, its sound (samples and their rate), how finely."""
+
+    seed: Secret
+    sound: tuple[NDArray[np.float32], int] | None
+    crf: float
 
 
 @dataclass(slots=True, eq=False)
@@ -97,32 +106,32 @@ def prepare_clip(untrusted_data: bytes, device: Device) -> ClipOriginal:
 
 def write_clips(
     original: ClipOriginal,
-    seeds: Sequence[Secret],
-    sound: Sequence[tuple[NDArray[np.float32], int] | None],
+    copies: Sequence[Wanted],
     device: Device,
     cut: Cut = _EVERYTHING,
 ) -> list[bytes]:
-    """One file per seed, all made in one walk through the original."""
+    """One file for each, all made in one walk through the original."""
     workers = crew_size(original.shown.width_px * original.shown.height_px)
-    threads = max(1, workers // len(seeds))
-    copies = [
-        _Copy(seed, ClipWriter(original.shown, original.crf, track, threads), {})
-        for seed, track in zip(seeds, sound, strict=True)
+    threads = max(1, workers // len(copies))
+    made = [
+        _Copy(one.seed, ClipWriter(original.shown, one.crf, one.sound, threads), {})
+        for one in copies
     ]
     with ThreadPoolExecutor(workers) as crew, device.read_clip(original.source, cut) as clip:
         shots = _shots(clip.frames, original)
         work: list[Future[None]] = []
         while few := tuple(islice(shots, _SHOTS)):
             _done(work)  # so that no more frames than these are waiting
-            work = [crew.submit(_add, original, copy, few) for copy in copies]
+            work = [crew.submit(_add, original, copy, few) for copy in made]
         _done(work)
-        return list(crew.map(lambda copy: copy.writer.finish(), copies))
+        return list(crew.map(lambda copy: copy.writer.finish(), made))
 
 
 def _add(original: ClipOriginal, copy: _Copy, shots: Sequence[_Shot]) -> None:
     for shot in shots:
         luma = _marked(original, copy.seed, copy.patterns, shot)
-        copy.writer.add(luma, _chroma(shot.frame), shot.frame.at_s)
+        frame = shot.frame
+        copy.writer.add(luma, _chroma(frame), frame.at_s, frame.coded)
 
 
 def _done(work: Iterable[Future[None]]) -> None:
@@ -181,18 +190,22 @@ def _chroma(frame: Frame) -> NDArray[np.uint8]:
 
 
 def _with_quality(original: ClipOriginal, device: Device) -> ClipOriginal:
-    """As finely as a copy that nobody gets tells.
+    """As finely as two copies that nobody gets tell, one of them coarser than the other."""
+    wanted = [Wanted(_TRIAL, None, crf) for crf in TRIED_CRFS]
+    errors = np.mean(
+        [_errors(original, wanted, cut, device) for cut in _tried(original.camera)], axis=0
+    )
+    return replace(original, crf=rate_factor((float(errors[0]), float(errors[1]))))
 
-    It begins where the copies will: an encoder that falls into step with the one before it loses
-    up to 2 dB less, so frames from somewhere in the middle would not tell.
-    """
-    error = 0.0
-    cuts = _tried(original.camera)
-    for cut in cuts:
-        (trial,) = write_clips(original, [_TRIAL], [None], device, cut)
+
+def _errors(
+    original: ClipOriginal, wanted: Sequence[Wanted], cut: Cut, device: Device
+) -> list[float]:
+    errors = []
+    for trial in write_clips(original, wanted, device, cut):
         with device.read_clip(original.source, cut) as clip:
-            error += copy_error(trial, clip.frames) / len(cuts)
-    return replace(original, crf=rate_factor(error))
+            errors.append(copy_error(trial, clip.frames))
+    return errors
 
 
 def _tried(camera: Camera) -> list[Cut]:

@@ -37,6 +37,7 @@ def test_errors_come_through() -> None:
         "b'V' + bytes(60)",
         "b'V' + struct.pack('>IIIIdBBBII', 64, 64, 25, 1, 1.0, 1, 1, 1, 1, 1) + b'F'",
         "b'V' + struct.pack('>IIIIdBBBII', 64, 64, 25, 1, 1.0, 1, 1, 1, 1, 1) + b'Fx' * 9000",
+        "b'V' + struct.pack('>4Id3BII1sdB', 4, 4, 9, 1, 1, 1, 1, 1, 1, 1, b'F', 0, 4) + bytes(25)",
         "b'V' + struct.pack('>IIIIdBBBII', 65536, 65536, 25, 1, 1.0, 1, 1, 1, 1, 1)",
     ],
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from entrenous.craft.media.clip.read import read_clip
-from entrenous.model.clip import ClipBroken, ClipCutShort, Cut, Frame, NoFrames
+from entrenous.model.clip import ClipBroken, ClipCutShort, Coded, Cut, Frame, NoFrames
 from tests.clips import beep, wander, written
 
 FRAMES = wander(seconds=1.0)
@@ -45,6 +45,15 @@ def test_a_cut_takes_what_is_asked_for() -> None:
     assert some[0].planes == whole[4].planes
     small = frames_of(data, Cut(side_px=160))
     assert (small[0].width_px, small[0].height_px) == (160, 120)
+
+
+def test_how_each_frame_was_coded_is_told_where_each_is_shown() -> None:
+    data = written(FRAMES, preset="medium", **{"x264-params": "bframes=2:b-adapt=0:scenecut=0"})
+    kinds = [frame.coded for frame in frames_of(data)]
+    both = [Coded.BOTH_WAYS] * 2
+    assert kinds[:7] == [Coded.WHOLE, *both, Coded.FORWARD, *both, Coded.FORWARD]
+    hidden = frames_of(written(FRAMES, codec="libvpx-vp9", container="webm"))
+    assert {frame.coded for frame in hidden} == {Coded.UNKNOWN}
 
 
 def test_what_has_no_frames_says_so() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from entrenous.craft.media.clip.read import read_clip
 from entrenous.craft.media.clip.write import ClipWriter
+from entrenous.model.clip import Coded
 from tests.clips import wander, written
 
 TIMES = [0.0, 0.1, 0.15, 0.4, 0.5, 0.9]
@@ -30,6 +31,21 @@ def test_times_and_frames_stay() -> None:
         for one, other in zip(read, clip.frames, strict=True):
             error = np.asarray(one).astype(float) - np.asarray(other)
             assert np.mean(error**2) < 3.0
+
+
+def test_a_copy_is_coded_in_step_with_its_source() -> None:
+    whole, on, both = Coded.WHOLE, Coded.FORWARD, Coded.BOTH_WAYS
+    wanted = [whole, both, on, on, both, both, both, both, both, on, whole, both, on]
+    frames = written(wander(seconds=1.5), **{"x264-params": "bframes=0"})
+    with read_clip(frames) as clip:
+        writer = ClipWriter(clip.shown, 16)
+        for frame, coded in zip(clip.frames, wanted, strict=False):
+            luma = np.asarray(frame)
+            chroma = np.frombuffer(frame.planes, np.uint8)[luma.size :]
+            writer.add(luma, chroma, frame.at_s, coded)
+        data = writer.finish()
+    with read_clip(data) as clip:
+        assert [frame.coded for frame in clip.frames] == wanted
 
 
 def test_nothing_else_is_inside() -> None:

@@ -15,6 +15,7 @@ from entrenous.model.clip import (
     ClipBroken,
     ClipCutShort,
     ClipTooLong,
+    Coded,
     Colours,
     Cut,
     Frame,
@@ -27,7 +28,7 @@ from entrenous.spec import CLIP_LENGTH_S_MAX, CLIP_PIXELS_MAX
 
 QUESTION: Final = struct.Struct(">QddII")  # length of the file that follows, and the cut
 _SHOWN: Final = struct.Struct(">IIIIdBBBII")
-_TIME: Final = struct.Struct(">d")
+_FRAME: Final = struct.Struct(">dB")
 _SIZE: Final = struct.Struct(">II")
 _FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
     b"N": NoFrames,
@@ -60,7 +61,7 @@ def write_answer(clip: Clip) -> Iterator[bytes]:
         *_small(shown.pixel_aspect),
     )
     for frame in clip.frames:
-        yield b"F" + _TIME.pack(frame.at_s)
+        yield b"F" + _FRAME.pack(frame.at_s, frame.coded)
         yield frame.planes
     yield _END
 
@@ -100,11 +101,12 @@ def read_answer(read: Read) -> Clip:
 def _frames(read: Read, shown: Shown) -> Iterator[Frame]:
     before = -math.inf
     while (word := read(1)) == b"F":
-        (at_s,) = _TIME.unpack(read(_TIME.size))
+        at_s, coded = _FRAME.unpack(read(_FRAME.size))
         if not (before < at_s or before == at_s == 0.0) or not 0.0 <= at_s <= CLIP_LENGTH_S_MAX:
             raise ValueError("frames that do not run in the order of time")
         before = at_s
-        yield Frame(at_s, shown.width_px, shown.height_px, read(shown.frame_bytes))
+        planes = read(shown.frame_bytes)
+        yield Frame(at_s, shown.width_px, shown.height_px, planes, Coded(coded))
     if word != _END:
         raise _failure(word, read)
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
@@ -21,6 +22,7 @@ from entrenous.model.clip import (
     Clip,
     ClipBroken,
     ClipTooLong,
+    Coded,
     Colours,
     Cut,
     Frame,
@@ -34,6 +36,13 @@ from entrenous.spec import CLIP_LENGTH_S_MAX, CLIP_PIXELS_MAX
 CODECS: Final = frozenset(
     ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "h263", "mjpeg", "prores", "theora")
 )
+# of whose frames each is coded as I, P or B, and shown; others hide frames or know no B
+_IN_STEP: Final = frozenset(("h264", "hevc", "mpeg4", "h263"))
+_KINDS: Final = {
+    PictureType.I: Coded.WHOLE,
+    PictureType.P: Coded.FORWARD,
+    PictureType.B: Coded.BOTH_WAYS,
+}
 _RATE: Final = Fraction(30)  # when a file does not tell
 _RATES: Final = (Fraction(1, 10), Fraction(1000))
 _EVERYTHING: Final = Cut()
@@ -93,6 +102,7 @@ def _shown(container: Any, stream: Any, cut: Cut) -> Shown:
 
 def _frames(container: Any, stream: Any, shown: Shown, cut: Cut) -> Iterator[Frame]:
     base = stream.time_base
+    kinds = _KINDS if stream.codec_context.name in _IN_STEP else {}
     start = (stream.start_time or 0) * base
     if cut.start_s > 0.0:
         container.seek(int((start + Fraction(cut.start_s)) / base), stream=stream, backward=True)
@@ -104,7 +114,8 @@ def _frames(container: Any, stream: Any, shown: Shown, cut: Cut) -> Iterator[Fra
             return
         if at < cut.start_s - 1e-6 or _place(at, shown) % cut.each:
             continue
-        yield Frame(max(at, 0.0), shown.width_px, shown.height_px, _planes(raw, shown))
+        coded = kinds.get(raw.pict_type, Coded.UNKNOWN)
+        yield Frame(max(at, 0.0), shown.width_px, shown.height_px, _planes(raw, shown), coded)
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:

@@ -13,15 +13,26 @@ import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.codec.context import Flags
+from av.video.frame import PictureType
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from entrenous.craft.media.clip.whole import without_user_data
-from entrenous.model.clip import Shown
+from entrenous.model.clip import Coded, Shown
 
 SUFFIX: Final = ".mp4"
 _TICKS: Final = 90_000  # per second
 _PRESET: Final = "veryfast"  # half the time of the next slower one, for a tenth more bytes
+# Bits go where the errors are, not where an eye would see them first: at this fineness it sees none
+# anywhere, and the same PSNR takes up to a third fewer bytes. In R, G and B an error of chroma
+# counts as much as one of luma, and costs less to avoid.
+_TUNED: Final = "aq-mode=0:chroma-qp-offset=-6"
+_BOTH_WAYS_MAX: Final = 8  # in a row: what encoders of phones and of the web make at most
+_KINDS: Final = {
+    Coded.WHOLE: PictureType.I,
+    Coded.FORWARD: PictureType.P,
+    Coded.BOTH_WAYS: PictureType.B,
+}
 _NO_NAMES: Final = {"fflags": "+bitexact", "empty_hdlr_name": "1"}
 _NO_SETTINGS: Final = "filter_units=remove_types=6"  # x264 writes its settings into every file
 _SOUND_BPS_PER_CHANNEL: Final = 80_000
@@ -55,11 +66,16 @@ class ClipWriter:
         self._filter = BitStreamFilterContext(_NO_SETTINGS, self._stream)
         self._sound = None if sound is None else _SoundTrack(self._container, *sound)
 
-    def add(self, luma: Planes, chroma: Planes, at_s: float) -> None:
-        """One frame: (H, W) luma, and the bytes of both chroma planes one after the other."""
+    def add(self, luma: Planes, chroma: Planes, at_s: float, coded: Coded = Coded.UNKNOWN) -> None:
+        """One frame: (H, W) luma, and the bytes of both chroma planes one after the other.
+
+        It is coded as it was in its source (docs/spec/clip.md, section 5), where that is known.
+        """
         planes = np.concatenate([luma.reshape(-1), chroma.reshape(-1)])
         frame = av.VideoFrame.from_ndarray(planes.reshape(-1, self._shown.width_px), "yuv420p")
         frame.pts, frame.time_base = round(at_s * _TICKS), Fraction(1, _TICKS)
+        if coded in _KINDS:
+            frame.pict_type = _KINDS[coded]
         self._mux_sound(at_s)
         self._mux(self._stream.encode(frame))
 
@@ -86,7 +102,12 @@ class ClipWriter:
 def _video(container: Any, shown: Shown, crf: float, threads: int) -> Any:
     stream = container.add_stream("libx264", rate=shown.rate)
     stream.width, stream.height, stream.pix_fmt = shown.width_px, shown.height_px, "yuv420p"
-    stream.options = {"crf": f"{crf:g}", "preset": _PRESET}
+    stream.options = {
+        "crf": f"{crf:g}",
+        "preset": _PRESET,
+        "bf": f"{_BOTH_WAYS_MAX}",
+        "x264-params": _TUNED,
+    }
     stream.time_base = Fraction(1, _TICKS)
     context = stream.codec_context
     context.thread_count = threads
