@@ -73,7 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--copies", action="store_true", help="PSNR, SSIM and SSIMULACRA2 of copies")
     add("--cost", action="store_true", help="seconds: 24 copies against 24 encodings, one trace")
     add("--calibrate", action="store_true", help="do likelihood ratios mean what they say?")
-    add("--only", nargs="+", default=[], metavar="ATTACK", help="these attacks alone")
+    add(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="ATTACK",
+        help="these attacks, or core, hard, other, ruin",
+    )
     add("--photos", nargs="+", default=[], metavar="NAME", help="these photographs alone")
     add("--sizes", nargs="+", default=[], choices=("XS", "S", "M", "L"), help="these sizes alone")
     add("--leaks", type=int, default=20_000, help="innocent leaks for --null (20,000)")

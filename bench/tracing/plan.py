@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from bench.attacks import CORE, HARD, OTHER, RUIN
@@ -20,6 +21,9 @@ _QUICK_ATTACKS: Final = (
     "screen-photo",
 )
 _QUICK_PHOTOS: Final = ("coffee", "flower")
+_SETS: Final = MappingProxyType(
+    {"core": tuple(CORE), "hard": tuple(HARD), "other": tuple(OTHER), "ruin": tuple(RUIN)}
+)
 _MERGED_PHOTOS: Final = {
     Size.S: ("coffee", "flower", "dunes"),
     Size.M: ("otters", "dunes", "osprey"),
@@ -53,13 +57,19 @@ def full(seed: int) -> Plan:
 def narrowed(plan: Plan, photos: Sequence[str], sizes: Sequence[str], only: Sequence[str]) -> Plan:
     """A plan with some photographs, sizes or attacks alone; empty choices leave all.
 
+    Args:
+        plan: what there is without choices.
+        photos: names.
+        sizes: XS, S, M, L.
+        only: attacks, or sets of them: core, hard, other, ruin.
+
     Raises:
         KeyError: there is no photograph or attack of this name.
     """
-    known = (*CORE, *HARD, *OTHER, *RUIN)
     for name in photos:
         PHOTOGRAPHS[name]
-    if unknown := set(only) - set(known):
+    named = tuple(name for one in only for name in _SETS.get(one, (one,)))
+    if unknown := set(named) - {name for some in _SETS.values() for name in some}:
         raise KeyError(", ".join(sorted(unknown)))
     asked = [Size(size) for size in sizes] or sorted(
         {size for _, size in plan.photos}, key=list(Size).index
@@ -70,7 +80,7 @@ def narrowed(plan: Plan, photos: Sequence[str], sizes: Sequence[str], only: Sequ
         else tuple(pair for pair in plan.photos if pair[1] in asked)
     )
     peers = tuple(pair for pair in chosen if pair[1] is Size.S)
-    attacks = tuple(only) or plan.attacks
+    attacks = named or plan.attacks
     return Plan(chosen, attacks, peers, plan.seed)
 
 

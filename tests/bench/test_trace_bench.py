@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.attacks import HARD
 from bench.photographs import PHOTOGRAPHS, Kind, Photograph, Size, TooSmall
 from bench.report import summary
 from bench.report.calibration import Calibration, calibrated, calibration, reliability
@@ -37,6 +38,13 @@ def sent() -> Sent:
 def rows(sent: Sent) -> list[Row]:
     attacks = ("q50", "mirror+q70", "crop50+q70")
     return [traced(Cell("coffee", Size.XS, attack, 1), sent) for attack in attacks]
+
+
+def test_sets_of_attacks_have_names() -> None:
+    plan = narrowed(full(1), ["tea"], ["M"], ["hard", "q50"])
+    assert plan.attacks == (*HARD, "q50")
+    with pytest.raises(KeyError, match="soft"):
+        narrowed(full(1), [], [], ["soft"])
 
 
 def test_ordinary_leaks_of_a_small_grid_are_named(rows: list[Row]) -> None:
