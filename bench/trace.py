@@ -55,9 +55,10 @@ def _whole(run: parts.Run, *, quick_run: bool) -> int:
     rows = parts.grid(run)
     looks = parts.looks(run)
     peers = parts.others(run, rows, looks)
-    costs = parts.costs(run, quick_run=quick_run)
     if not quick_run:
         parts.merging_copies(run)
+    # last: marking starts threads here, and a process that has some cannot be forked safely
+    costs = parts.costs(run, quick_run=quick_run)
     last = line(rows, looks, costs, peers)
     sys.stdout.write(f"{json.dumps(last)}\n")
     return int(last["named_wrong"] > 0)

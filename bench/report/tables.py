@@ -76,8 +76,8 @@ def _totals(found: Document) -> str:
     wrong = sum(one["wrong"] > 0 for one in found["missed"])
     return (
         f"Named wrongly: {wrong}. Largest of {found['innocents']:,} innocent scores: "
-        f"{found['innocent_largest']:.2f}. Seconds for a trace (median; 95 %): "
-        f"{_times(found['trace_s'])}."
+        f"{found['innocent_largest']:.2f}. What a trace takes stands under cost: here several ran "
+        "at once."
     )
 
 
@@ -243,10 +243,6 @@ def _cell(one: Document | None) -> str:
     if one is None:
         return ""
     return f"{one['right']}/{one['leaks']}; {one['lowest']:.0f}/{one['median']:.0f}"
-
-
-def _times(by_size: Document) -> str:
-    return ", ".join(f"{size} {one['p50']}; {one['p95']}" for size, one in by_size.items())
 
 
 def _digits(value: float | None, digits: int) -> str:

@@ -22,12 +22,13 @@ from entrenous.trace.reel.sought import Anchor, Reel, anchors, everybody, reels,
 
 Pixels = NDArray[np.uint8]
 
+_ANCHORS: Final = 60  # key frames: a camera comes back to where it was
 _REACH_S: Final = 3.0  # from an anchor's key frame
 _AROUND_S: Final = 0.25  # of a moment found among small frames, which are 0.12 s apart
 _APART_S: Final = 0.4
 _TRIED: Final = 3  # moments that are looked at in full
 _ROUNDS: Final = 3
-_CERTAIN: Final = 0.03  # of misfit: wrong moments come out at 0.09 and more
+_CERTAIN: Final = 0.01  # of misfit: a camera that comes back makes wrong moments of 0.03
 _LEFT_WEIGHT: Final = 0.5  # of the share of the picture that a frame leaves unexplained
 
 
@@ -72,7 +73,7 @@ def trace_frame(found: Picture, untrusted_data: bytes, device: Device) -> Trace 
 def _shown(luma: Pixels, device: Device) -> _Shown | None:
     candidates = [reel for reel in reels(device) if reel.clip.copies]
     best: _Shown | None = None
-    for anchor, at_s in _moments(luma, anchors([luma], candidates)):
+    for anchor, at_s in _moments(luma, anchors([luma], candidates, _ANCHORS)):
         sent = anchor.reel.frames(at_s - _AROUND_S, at_s + _AROUND_S, device)
         one = _very_one(luma, anchor.reel, sent, at_s)
         if one is not None and (best is None or _unfit(one) < _unfit(best)):
@@ -102,7 +103,7 @@ def _moments(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, float]]:
         (
             (alike, number, at_s)
             for number, anchor in enumerate(likely)
-            for alike, at_s in _alike(luma, anchor)
+            for alike, at_s in _alike(luma, anchor, likely)
         ),
         reverse=True,
     )
@@ -118,21 +119,35 @@ def _moments(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, float]]:
     return chosen
 
 
-def _alike(luma: Pixels, anchor: Anchor) -> list[tuple[float, float]]:
-    """Likeness and time of small frames near an anchor, each where the camera would have put it."""
+def _alike(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tuple[float, float]]:
+    """Likeness and time of the small frames that are this anchor's to judge, each where the camera
+    would have put it.
+    """
     key, reel = anchor.key, anchor.reel
-    near = np.abs(reel.thumb_times - key.at_s) <= _REACH_S
-    times, thumbs = reel.thumb_times[near], reel.thumbs[near]
+    own = _own(anchor, [one for one in likely if one.reel is reel])
+    times, thumbs = reel.thumb_times[own], reel.thumbs[own]
     size = (key.width_px, key.height_px)
     ways = excused(anchor.homography, key.at_s, times, reel, size)
     judged = []
     for at_s, thumb, homography in zip(times, thumbs, ways, strict=True):
         row, covered = laid_small(luma, homography, size, (thumb.shape[0], thumb.shape[1]))
         if enough(covered):
-            own = thumb.ravel().astype(np.float32)
             left = _unexplained(homography, luma, size)
-            judged.append((likeness(row, own, covered) - left, float(at_s)))
+            shown = likeness(row, thumb.ravel().astype(np.float32), covered)
+            judged.append((shown - left, float(at_s)))
     return judged
+
+
+def _own(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
+    """Which small frames an anchor judges, (N,): those to which it is the nearest of its clip's in
+    time, or the surest within reach. So the work grows with the clip and not with its anchors.
+    """
+    times = anchor.reel.thumb_times
+    far = np.abs(times[:, None] - np.array([one.key.at_s for one in likely]))
+    sure = np.where(far <= _REACH_S, [one.agreeing for one in likely], -1)
+    at = next(number for number, one in enumerate(likely) if one is anchor)
+    mine = (far.argmin(axis=1) == at) | (sure.argmax(axis=1) == at)
+    return np.asarray(mine & (far[:, at] <= _REACH_S))
 
 
 def _very_one(luma: Pixels, reel: Reel, sent: list[Frame], at_s: float) -> _Shown | None:

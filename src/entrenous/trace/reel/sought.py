@@ -81,8 +81,10 @@ def everybody(device: Device) -> int:
     )
 
 
-def anchors(probes: list[Grey], candidates: list[Reel]) -> list[Anchor]:
-    """The likeliest pairs of a probe and a key frame, by matching points; the best first."""
+def anchors(probes: list[Grey], candidates: list[Reel], most: int = _ANCHORS) -> list[Anchor]:
+    """The likeliest pairs of a probe and a key frame, by matching points; the best first, at most
+    ``most``.
+    """
     looks = [
         (number, flipped, _features(probe[:, ::-1] if flipped else probe))
         for number, probe in enumerate(probes)
@@ -95,7 +97,7 @@ def anchors(probes: list[Grey], candidates: list[Reel]) -> list[Anchor]:
         for number, flipped, seen in looks
         if (anchor := _anchor(reel, key, sent, (number, flipped, seen))) is not None
     ]
-    return sorted(found, key=lambda anchor: -anchor.agreeing)[:_ANCHORS]
+    return sorted(found, key=lambda anchor: -anchor.agreeing)[:most]
 
 
 def _anchor(
