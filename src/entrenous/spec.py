@@ -36,9 +36,18 @@ CLAIM_BYTES_MAX: Final = 64 * 1024  # a request with 534 window hashes has 37 kB
 UPLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
 
 # --- send: docs/spec/letter.md, content.md, relay.md ----------------------------------------------
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 DAYS_TO_OPEN: Final = 30  # a message that nobody opens expires after this, unless said otherwise
-PICTURES_MAX: Final = 64  # of one message; content.md section 1
+PICTURES_MAX: Final = 64  # files of one message; content.md section 1
+TEXT_CHARS_MAX: Final = 16_384
+REACTION_BYTES_MAX: Final = 32
+REQUEST_CHARS_MAX: Final = 280
+RECEIPTS_MAX: Final = 64  # in one letter
+DEVICES_MAX: Final = 16  # of one person; identity.md section 3
+REVOKED_MAX: Final = 64
+LIST_BYTES_MAX: Final = 32 * 1024  # all statements of a card
+LISTS_MAX: Final = 64
+PLAIN_CARD_BYTES_MAX: Final = 96 * 1024
 CAPTION_CHARS_MAX: Final = 4096
 INVITE_USES: Final = 10  # first letters that one invite admits
 INVITE_DAYS: Final = 30
@@ -48,28 +57,30 @@ OWN_KEYS_PER_PEER: Final = 64  # X-Wing keys kept for one peer
 COUNTER_WINDOW: Final = 64  # how far letters of one pair may arrive out of order
 
 # --- the relay: docs/spec/relay.md -------------------------------------------------------------
-PROTOCOL_FLOOR: Final = 1  # the oldest protocol that a relay still speaks
-PROTOCOL_NEWEST: Final = 1
+PROTOCOL_FLOOR: Final = 2  # the oldest protocol that a relay still speaks
+PROTOCOL_NEWEST: Final = 2
 TOKEN_BYTES: Final = 32
 LOCK_BYTES: Final = 32
 SHARE_BYTES: Final = 32  # content.md section 3
 ATTEMPT_BYTES: Final = 16
-SEALED_BYTES_MAX: Final = 128 * 1024
+SEALED_BYTES_MAX: Final = 160 * 1024
 CARD_BYTES_MAX: Final = 128 * 1024
 PREKEY_BYTES_MAX: Final = 4 * 1024
-BLOB_BYTES_MAX: Final = 256 * 1024 * 1024
-BLOBS_PER_ENVELOPE_MAX: Final = 64
+BLOB_BYTES_MAX: Final = 4 * 1024**3
+BLOBS_PER_ENVELOPE_MAX: Final = 65  # a frame and 64 files
 CLAIMS_PER_HOUR: Final = 20
 OPENS_MAX: Final = 1000
+WAKE_S_MAX: Final = 60  # how long a device may wait for a letter in one request
 PAGE_MAX: Final = 50  # envelopes in one answer
 
 # --- what one mailbox may hold: docs/spec/relay.md section 9, carry/room.py ---------------------
-LETTERS_WAITING_MAX: Final = 2000  # 66 a day for a month; at most 250 MiB
+LETTERS_WAITING_MAX: Final = 2000  # 66 a day for a month; at most 313 MiB
 LOOSE_BLOBS_MAX: Final = 1000  # that no envelope names yet, with those on their way
-LOOSE_BYTES_MAX: Final = 1024**3  # 64 pictures of 16 MiB, the most that one message holds
+LOOSE_BYTES_MAX: Final = 8 * 1024**3  # two of the largest files
 MAILBOX_BLOBS_MAX: Final = 10_000
 MAILBOX_BYTES_MAX: Final = 16 * 1024**3
 TOKENS_MAX: Final = 1000  # one for each contact, and open invites
+TOKEN_BYTES_COMING_MAX: Final = 8 * 1024**3  # that one token brings at the same time
 PREKEY_DEVICES_MAX: Final = 64  # a card names 16; those that were replaced leave their keys
 
 # --- what the relay keeps: docs/spec/relay.md section 8, carry/expire.py -----------------------
@@ -77,3 +88,17 @@ EXPIRY_DAYS_MAX: Final = 30
 TOMBSTONE_DAYS: Final = 30
 SPENT_KEY_DAYS: Final = 30
 LOOSE_BLOB_HOURS: Final = 24
+
+# --- the lock of a vault: docs/spec/lock.md ------------------------------------------------------
+UNLOCK_TRIES: Final = 10  # questions that a relay answers until the vault has opened
+GENERATION_MAX: Final = 2**53 - 1  # what JSON numbers hold exactly
+OPENING_BYTES: Final = 16
+OPENINGS_MAX: Final = 128  # that one vault told of in a row without hearing an answer
+GONE_DAYS: Final = 30  # how long the name of a deleted mailbox stays taken
+OFFLINE_HOURS_MAX: Final = 168
+
+# --- people: docs/spec/people.md -----------------------------------------------------------------
+CIRCLE_PEOPLE_MAX: Final = 256
+ORDINARY_AFTER: Final = 3  # messages under the same keys after which these are asked about no more
+STALE_DAYS: Final = 21  # a device that was not heard of for longer may be in other hands
+COMPARE_HOURS: Final = 24  # how long one comparing of keys may take

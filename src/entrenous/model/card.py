@@ -1,37 +1,66 @@
-"""Cards and prekeys as they travel (docs/spec/identity.md sections 2 to 4)."""
+"""Cards and prekeys as they travel (docs/spec/identity.md sections 2 to 5)."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
+from entrenous.model.device_list import ListStatement
 from entrenous.model.errors import Malformed
 from entrenous.model.ids import DeviceId, PersonId
-from entrenous.model.person import Person
+from entrenous.model.person import MasterKey
+
+
+class Enforces(IntEnum):
+    """What a device's program holds its person to; the numbers travel, and others may too."""
+
+    VIEW_ONCE = 1
+    EXPIRY = 2
+    RECALL = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a person's master key says about one of her devices."""
+    """What a person's master key says about one of her devices.
+
+    ``enforces`` are the numbers of :class:`Enforces`, and unknown ones, ascending.
+    """
 
     person: PersonId
     device: DeviceId
     ed25519: bytes
     curve25519: bytes
     created_at: datetime
+    enforces: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCertificate:
+    """A certificate as it was read, with the exact bytes that were signed and both signatures over
+    them (Ed25519, then ML-DSA-65); unproven.
+    """
+
+    certificate: Certificate
+    statement: bytes
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
     """A card as it was read. Nothing in it is proven before craft/crypto/statements.py verified it.
 
-    ``statement`` holds the exact bytes that were signed, ``signature`` both signatures over them
-    (Ed25519, then ML-DSA-65).
+    ``lists`` are consecutive, the newest last; ``signature`` holds both signatures over the newest
+    (Ed25519, then ML-DSA-65); ``certificates`` run as its devices do.
     """
 
-    person: Person
-    issued_at: datetime
-    statement: bytes
+    master: MasterKey
+    lists: tuple[ListStatement, ...]
     signature: bytes
+    certificates: tuple[SignedCertificate, ...]
+
+    @property
+    def newest(self) -> ListStatement:
+        """The list that counts."""
+        return self.lists[-1]
 
 
 class PrekeyKind(IntEnum):
@@ -46,14 +75,16 @@ class PrekeyKind(IntEnum):
 class Prekey:
     """A public key that others may begin a conversation with.
 
-    ``id`` has 8 bytes; ``epoch`` is the owner's when she made it; ``public`` has 32 bytes, or 1,216
-    when ``kind`` is X-Wing.
+    ``id`` has 8 bytes; ``epoch`` and ``head`` (32 bytes) are those of the owner's list when she
+    made it; ``public`` has 32 bytes, or 1,216 when ``kind`` is X-Wing.
     """
 
     kind: PrekeyKind
     id: bytes
     device: DeviceId
     epoch: int
+    head: bytes
+    made_at: datetime
     public: bytes
 
 

@@ -18,6 +18,8 @@ class EnvelopeState(StrEnum):
     OPENED = "opened"
     TAKEN_BACK = "taken back"
     EXPIRED = "expired"
+    REVOKED = "device revoked"
+    LOST = "lost in a restore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class EnvelopeStatus:
 
 @dataclass(frozen=True, slots=True)
 class Prekeys:
-    """Signed prekeys of one device, each opaque to the relay (docs/spec/identity.md section 4)."""
+    """Signed prekeys of one device, each opaque to the relay (docs/spec/identity.md section 5)."""
 
     one_time: tuple[bytes, ...]
     fallback: bytes | None
@@ -235,6 +237,20 @@ class TooManyRegistered(TooMany):
     Your relay has as many people and devices registered for your mailbox as it will keep
     ({limit}), so it added nothing more, and nothing was lost. Let go of people you no longer
     write with: entrenous person forget NAME. Invites that nobody uses end by themselves.
+    """
+
+
+class MailboxesClosed(Refused):
+    """
+    This relay makes no new mailboxes at the moment, so nothing was set up. Ask the people who run
+    it, or choose another relay: --relay URL
+    """
+
+
+class WrongOffset(Refused):
+    """
+    The relay holds less of this file than was said, so nothing was stored. Send again; it goes on
+    where the relay stopped.
     """
 
 

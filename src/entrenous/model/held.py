@@ -18,11 +18,42 @@ from entrenous.model.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class HeldMailbox:
-    """A mailbox; ``last_sequence`` is what its newest envelope was given."""
+    """A mailbox; ``last_sequence`` is what its newest envelope was given.
+
+    ``close_lock`` is of the token that deletes it, held by its owner's other devices; None until
+    the owner named one.
+    """
 
     mailbox: MailboxId
     owner_lock: bytes
     last_sequence: int = 0
+    close_lock: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoneMailbox:
+    """That a mailbox was deleted, so that nobody takes its name before everybody has heard."""
+
+    mailbox: MailboxId
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLock:
+    """The relay's part of a device's vault key (docs/spec/lock.md section 2).
+
+    ``key`` is an OPRF key of 32 bytes; ``tries`` how many questions are left; ``asked`` the last
+    one that was counted, so that its repeat is not; ``generation`` that of the vault that opened
+    last, ``opening`` the number of that very opening.
+    """
+
+    mailbox: MailboxId
+    key: Secret
+    unlock_lock: bytes
+    tries: int
+    generation: int = 0
+    asked: bytes | None = None
+    opening: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +140,23 @@ class HeldLetter:
 
 @dataclass(frozen=True, slots=True)
 class HeldShare:
-    """A share that may still be given out."""
+    """A share that may still be given out; ``group`` counts its attempts when ``opens`` is set."""
 
     envelope: EnvelopeId
     value: Secret
     opens: int | None
+    mailbox: MailboxId
+    group: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldGroup:
+    """How often the copies of one message to the devices of one person were opened together."""
+
+    group: bytes
+    opens: int
+    opened: int
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +184,19 @@ class HeldBlob:
 
 
 @dataclass(frozen=True, slots=True)
-class ComingBlob:
-    """That bytes are on their way into a mailbox, so that they count before they are all there."""
+class HeldUpload:
+    """A blob of which a part is here, or nothing yet; what is missing may follow until it is due.
 
+    It counts with its whole ``size`` from the moment that it begins.
+    """
+
+    blob: BlobId
     name: str
     mailbox: MailboxId
     size: int
+    sha256: bytes
+    fetch_lock: bytes
+    withdraw_lock: bytes
     due_at: datetime
 
 
@@ -158,9 +208,19 @@ class Leftover:
     due_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class HeldRestore:
+    """When this relay was last restored from a backup; there is one such row at most."""
+
+    number: int
+    restored_at: datetime
+
+
 #: Every kind of row with the fields that identify one, in order.
 HELD: Final[Mapping[type, tuple[str, ...]]] = {
     HeldMailbox: ("mailbox",),
+    GoneMailbox: ("mailbox",),
+    HeldLock: ("mailbox",),
     HeldCard: ("mailbox",),
     HeldToken: ("mailbox", "lock"),
     HeldKey: ("mailbox", "device", "digest"),
@@ -169,10 +229,12 @@ HELD: Final[Mapping[type, tuple[str, ...]]] = {
     HeldEnvelope: ("envelope",),
     HeldLetter: ("envelope",),
     HeldShare: ("envelope",),
+    HeldGroup: ("group",),
     HeldAttempt: ("envelope", "attempt"),
     HeldBlob: ("blob",),
-    ComingBlob: ("name",),
+    HeldUpload: ("blob",),
     Leftover: ("name",),
+    HeldRestore: ("number",),
 }
 
 
@@ -180,4 +242,11 @@ class NewerDatabase(Refused):
     """
     The relay's database was written by a newer Entrenous, so it was not touched. Update
     Entrenous: pip install --upgrade entrenous
+    """
+
+
+class OlderDatabase(Refused):
+    """
+    The relay's database is that of an earlier Entrenous, which may still be at work on it, so it
+    was not touched. Start the relay again, which brings it up to date, then repeat this command.
     """

@@ -11,11 +11,16 @@ from entrenous.model.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where this person's mail is: her relay, her mailbox there, and the token that opens it."""
+    """Where this device's mail is: her relay, her mailbox there, and the token that opens it.
+
+    ``close`` is the token that deletes the mailbox, which her other devices and her recovery sheet
+    hold too; None where there is none yet.
+    """
 
     relay_url: str
     mailbox: MailboxId
     owner: Secret
+    close: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,14 @@ class Identity:
     person: Person | None = None
     card: bytes | None = None
     master: Secret | None = None
+
+
+class AlreadySetUp(Refused):
+    """
+    This device is set up, and its keys are good: nothing was changed. --again is for a device that
+    an earlier version of Entrenous set up. For another device, choose another folder:
+    ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    """
 
 
 class BadRelayAddress(Refused):

@@ -2,9 +2,22 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 
 from entrenous.model.errors import Malformed, Refused, Unproven
 from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MessageId, MessageName, PersonId
+from entrenous.model.notes import (
+    CardNote,
+    CompareStep,
+    Hello,
+    RecallNote,
+    RequestNote,
+    SyncNote,
+    UnknownBody,
+    WindowNote,
+)
+from entrenous.model.reaction import Reaction
+from entrenous.model.receipt import Receipts
 from entrenous.model.secret import Secret
 
 
@@ -20,7 +33,8 @@ class XWingKey:
 class Address:
     """What both ends know of a letter before it is opened (docs/spec/letter.md section 2).
 
-    ``key`` names the recipient's X-Wing key and ``epoch`` is that under which she gave it.
+    ``key`` names the recipient's X-Wing key; ``epoch`` and ``head`` (32 bytes) are those of the
+    list under which she gave it.
     ``from_person`` and ``from_device`` are None when the key is a prekey, which anybody may use.
     """
 
@@ -28,6 +42,7 @@ class Address:
     to_device: DeviceId
     key: bytes
     epoch: int
+    head: bytes
     from_person: PersonId | None = None
     from_device: DeviceId | None = None
 
@@ -38,7 +53,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Letter header; the field numbers are those of the specification."""
+    """Letter header; docs/spec/letter.md section 3 numbers its fields.
+
+    ``token`` is the index of the send token that the letter is posted with, None for a lasting one.
+    """
 
     from_person: PersonId
     from_device: DeviceId
@@ -53,6 +71,9 @@ class Header:
     curve25519: bytes
     envelope: EnvelopeId
     body_sha256: bytes
+    from_head: bytes
+    to_head: bytes
+    token: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +86,29 @@ class BlobRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
-    """Who I am, and how you may write to me. ``invite_lock`` says which invite led here."""
+class PersonHead:
+    """Which list of a recipient's devices the sender of a message knew; ``head`` has 32 bytes."""
 
-    card: bytes
-    send_token: Secret
-    invite_lock: bytes | None
+    person: PersonId
+    epoch: int
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTo:
+    """The message that one answers, by who wrote it and its id."""
+
+    sender: PersonId
+    message: MessageId
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The body of a message: what it is called, who else has a copy, and half of its key."""
+    """The body of a message: what it is called, who else has a copy, and half of its key.
+
+    ``blobs`` are the frame and then the files in its order; ``marks`` commits, for each file, to
+    its mark (32 bytes; None where it bears none). ``heads`` are those of exactly the audience.
+    """
 
     name: MessageName
     sent_at: datetime
@@ -87,24 +120,59 @@ class Manifest:
     fetch_token: Secret
     open_token: Secret
     relay_url: str
+    heads: tuple[PersonHead, ...]
+    marks: tuple[bytes | None, ...] = ()
+    reply: ReplyTo | None = None
+    circle: bytes | None = None
+
+
+Body = (
+    Hello
+    | Manifest
+    | RecallNote
+    | CardNote
+    | SyncNote
+    | Receipts
+    | Reaction
+    | CompareStep
+    | WindowNote
+    | RequestNote
+    | UnknownBody
+)
+
+
+class FileRole(IntEnum):
+    """What a file of a message is to be shown as; the numbers travel."""
+
+    PICTURE = 1
+    CLIP = 2
+    VOICE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class RecallNote:
-    """Forget this message: its key and its files."""
+class FrameFile:
+    """What a frame says of one file; ``size`` in bytes, before padding. Names do not travel."""
 
-    message: MessageId
+    media_type: str
+    size: int
+    role: FileRole
 
 
-Body = Hello | Manifest | RecallNote
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Blob 0 of a message: what the others are, and a text (docs/spec/content.md section 1)."""
+
+    files: tuple[FrameFile, ...]
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ContentFile:
-    """One file inside a content frame; file names do not travel."""
+    """One file of a message as it was opened, or is to be sealed."""
 
     media_type: str
     data: bytes
+    role: FileRole = FileRole.PICTURE
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from entrenous.model.caption import check_caption
+from entrenous.model.circle import CircleId, Conversation
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.errors import EntrenousError, NotFound, Refused, Unreachable
 from entrenous.model.fingerprint import Fingerprint
@@ -34,7 +35,9 @@ class Policy:
 class Draft:
     """What somebody wants to send: pictures as their files' bytes, to whom, under which policy.
 
-    ``confirmed`` are the names that the sender typed when the guard asked.
+    ``confirmed`` are the names that the sender typed when the guard asked. ``circles`` are those
+    that she named, and their people are among ``to``; ``within`` is the conversation that the draft
+    belongs to, if she said so.
 
     Raises:
         TooManyPictures, CaptionTooLong, CaptionActs.
@@ -46,6 +49,8 @@ class Draft:
     caption: str | None = None
     size_px: int | None = None
     confirmed: frozenset[str] = frozenset()
+    circles: tuple[CircleId, ...] = ()
+    within: Conversation | None = None
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -59,10 +64,13 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What the guard finds odd about one recipient, in a sentence."""
+    """What the guard finds odd about one recipient or circle, in a sentence; ``answer`` is what
+    has to be typed: the first name, or the whole one where somebody else has that first name.
+    """
 
     who: RecipientId
     why: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,8 @@ class Copy:
     """One recipient's own version of one picture.
 
     ``seed`` is the secret that the copy's mark grows from; ``sha256`` is of the file as written.
-    ``person`` and ``device`` are None when the copy was made for another channel (``mark``).
+    ``person`` and ``device`` are None when the copy was made for another channel (``mark``), and so
+    is ``nonce``, with which the message committed to the mark (docs/spec/content.md section 6).
     """
 
     to: RecipientId
@@ -78,6 +87,7 @@ class Copy:
     sha256: bytes
     person: PersonId | None = None
     device: DeviceId | None = None
+    nonce: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +187,8 @@ class SealedCopy:
     @property
     def fate(self) -> str:
         """What became of it, in a few words: how it ended, or how far it has come."""
-        if self.state is EnvelopeState.TAKEN_BACK and self.opened:
+        ended = self.state in (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
+        if ended and self.opened:
             return f"opened, then {self.state.value}"
         if self.state is EnvelopeState.TAKEN_BACK or self.acknowledged:
             return self.state.value
@@ -209,7 +220,10 @@ class InboxState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message in the inbox. The secrets are gone once it was taken back or expired."""
+    """A message in the inbox. The secrets are gone once it was taken back or expired.
+
+    ``kept`` are, once it was opened, its padded frame and its files in the vault.
+    """
 
     id: MessageId
     name: MessageName
@@ -223,7 +237,7 @@ class Received:
     state: InboxState
     manifest: Manifest | None = None
     attempt: bytes | None = None
-    kept: BlobId | None = None
+    kept: tuple[BlobId, ...] = ()
 
 
 class UnknownMessage(NotFound):
@@ -325,4 +339,12 @@ class OfflineDevice(Refused):
     This device was set up without a relay (setup --offline), so it can mark and trace but not send
     or receive. Set up one with a relay in another folder:
     ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    """
+
+
+class EarlierDevice(OfflineDevice):
+    """
+    An earlier version of Entrenous set this device up. What it marked, sent and traced is here, but
+    its keys and letters are of a kind that is not used any more. Begin anew, and then add people
+    again by their links: entrenous setup --again --name YOU --relay URL
     """

@@ -14,7 +14,8 @@ class Peer:
 
     ``sessions`` are Olm sessions, the one to write with first. ``seal_to`` is the peer's newest
     X-Wing key; ``made_for_me`` tells whether it was made for this device or is a prekey that
-    anybody may use; ``key_epoch`` is the epoch of the card under which it was given. ``mine`` names
+    anybody may use; ``key_epoch`` and ``key_head`` are those of the list under which it was given.
+    ``mine`` names
     our own X-Wing keys that the peer may have sealed to, oldest first, and ``used`` the newest of
     them that it did seal to. ``seen`` are counters that have arrived.
     """
@@ -25,6 +26,7 @@ class Peer:
     seal_to: XWingKey
     made_for_me: bool
     key_epoch: int
+    key_head: bytes
     prekey: bytes | None = None
     mine: tuple[bytes, ...] = ()
     sent: int = 0
@@ -41,5 +43,6 @@ class OwnKey:
     id: bytes
     private: Secret
     epoch: int
+    head: bytes
     made_at: datetime
     peer: str | None = None

@@ -18,18 +18,18 @@ class MasterKey:
 
 @dataclass(frozen=True, slots=True)
 class DeviceKey:
-    """One device's public keys, certified by its owner's master key.
+    """One device on its owner's list: its public keys, certified by her master key.
 
-    ``certificate`` holds the exact bytes that were signed, ``signature`` both signatures over them
-    (Ed25519, then ML-DSA-65).
+    ``mailbox`` is where it receives, ``enforces`` what its program holds its person to
+    (:class:`.card.Enforces`).
     """
 
     device: DeviceId
+    mailbox: MailboxId
     ed25519: bytes
     curve25519: bytes
     created_at: datetime
-    certificate: bytes
-    signature: bytes
+    enforces: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,15 @@ class Person:
     """A person as she presents herself: keys, devices, and where her relay is.
 
     Everything but ``name`` is proven by the master keys; the name is only what she calls herself.
-    ``epoch`` counts versions of her device list.
+    ``epoch`` counts her device lists and ``head`` (32 bytes) names the one that this is.
     """
 
     id: PersonId
     name: str
     master: MasterKey
     relay_url: str
-    mailbox: MailboxId
     epoch: int
+    head: bytes
     devices: tuple[DeviceKey, ...]
 
 
@@ -54,7 +54,8 @@ class Contact:
     """Somebody this device knows.
 
     ``name`` is how *we* call them; ``send_token`` lets us put a letter into their mailbox;
-    ``verified`` is true when their keys came with an invite or were compared.
+    ``verified`` is true when their keys came with an invite or were compared. ``changed_at`` is
+    when their devices last changed; of somebody ``blocked`` nothing is taken and nothing is sent.
     """
 
     name: str
@@ -62,6 +63,13 @@ class Contact:
     send_token: Secret
     verified: bool
     since: datetime
+    blocked: bool = False
+    changed_at: datetime | None = None
+
+    @property
+    def first_name(self) -> str:
+        """The first word of what we call them."""
+        return self.name.split()[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +106,16 @@ class BadSignature(Unproven):
     """
 
 
-class OldCard(Unproven):
-    """
-    The relay shows an older or another card for this person than the one you have, so nothing was
-    changed. Somebody may be standing in between. Try again later, or ask the person for a new link.
-    """
-
-
 class NameTaken(Refused):
     """
-    You already call somebody {name}. Choose another name: entrenous person add LINK --as NAME
+    You already call somebody, or a circle, {name}. Choose another name.
+    """
+
+
+class YouBlocked(Refused):
+    """
+    You blocked {name}, so nothing is sent to them. Nothing was sent to anybody. To write to them
+    again: entrenous person unblock {name}
     """
 
 

@@ -1,9 +1,12 @@
 """Blobs are age files: the public test kit judges the reader, the public program opens ours."""
 
+import errno
 import hashlib
+import io
 import shutil
 import subprocess
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pyrage
@@ -11,7 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.craft.crypto.blob import check_blob, decrypt_blob, encrypt_blob, identity_of
+from entrenous.craft.crypto.blob import (
+    check_blob,
+    decrypt_blob,
+    decrypt_stream,
+    encrypt_blob,
+    encrypt_stream,
+    identity_of,
+)
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.ids import BlobId
 from entrenous.model.letter import BlobChanged, BlobRef, DoesNotOpen
@@ -118,11 +128,54 @@ def attempt(identities: list[str], file: bytes) -> str | None:
     """The hash of what one of these identities opens, through our own reader; None for nothing."""
     for identity in identities:
         assert identity_of(key_of(identity)).reveal().decode() == identity
-        try:
-            return hashlib.sha256(decrypt_blob(key_of(identity), file)).hexdigest()
-        except DoesNotOpen:
-            continue
+        whole = opened_by(decrypt_blob, key_of(identity), file)
+        assert opened_by(streamed, key_of(identity), file) == whole  # both readers are one judge
+        if whole is not None:
+            return hashlib.sha256(whole).hexdigest()
     return None
+
+
+def opened_by(read: Callable[[Secret, bytes], bytes], key: Secret, file: bytes) -> bytes | None:
+    try:
+        return read(key, file)
+    except DoesNotOpen:
+        return None
+
+
+def streamed(key: Secret, file: bytes) -> bytes:
+    """Through the reader that holds a chunk at a time."""
+    opened = io.BytesIO()
+    decrypt_stream(key, io.BytesIO(file), opened)
+    return opened.getvalue()
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
+def test_a_stream_is_the_same_file(size: int) -> None:
+    sealed = io.BytesIO()
+    encrypt_stream(KEY, io.BytesIO(b"p" * size), sealed)
+    assert decrypt_blob(KEY, sealed.getvalue()) == b"p" * size
+    assert streamed(KEY, encrypt_blob(KEY, b"p" * size)) == b"p" * size
+
+
+def test_a_stream_that_is_cut_or_another_keys_is_refused() -> None:
+    long = encrypt_blob(KEY, bytes(200_000))
+    for changed in (long[:-1], long[:70_000], long + b"\0", long[:60], b"", b"\0" * 70_000):
+        with pytest.raises(DoesNotOpen):
+            streamed(KEY, changed)
+    with pytest.raises(DoesNotOpen):
+        streamed(Secret(bytes(32)), long)
+
+
+class _Full(io.BytesIO):
+    def write(self, _data: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+
+def test_a_full_disk_is_no_damaged_blob() -> None:
+    for work in (encrypt_stream, decrypt_stream):
+        with pytest.raises(OSError, match="full") as raised:
+            work(KEY, io.BytesIO(SEALED), _Full())
+        assert raised.value.errno == errno.ENOSPC
 
 
 @pytest.mark.real

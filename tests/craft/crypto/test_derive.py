@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.craft.crypto.derive import content_key, derive, stream
+from entrenous.craft.crypto.derive import blob_key, content_key, derive, stream
 from entrenous.model.ids import EnvelopeId, MessageId
 from entrenous.model.secret import Secret
 
@@ -50,6 +50,7 @@ def key(**changed: object) -> Secret:
     return content_key(**(parts | changed))  # type: ignore[arg-type]
 
 
+@pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize(
     "changed",
     [
@@ -71,6 +72,14 @@ def test_every_part_of_a_content_key_counts(changed: dict[str, object]) -> None:
 def test_halves_of_other_lengths_are_refused(changed: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         key(**changed)
+
+
+def test_every_blob_has_a_key_of_its_own() -> None:
+    keys = [blob_key(key(), place).reveal() for place in range(65)]
+    assert len({*keys, key().reveal()}) == 66
+    assert blob_key(key(manifest=b"another"), 0).reveal() not in keys
+    with pytest.raises(OverflowError):
+        blob_key(key(), -1)
 
 
 def test_contexts_are_apart() -> None:

@@ -49,6 +49,7 @@ def test_more_keys_than_are_remembered_are_refused(count: int) -> None:
         add_one_time_keys(ACCOUNT, count)
 
 
+@pytest.mark.threat("key-confusion")
 def test_a_device_signs_in_one_role_only() -> None:
     signature = sign_as_device(ACCOUNT, b"role", b"statement")
     verify_device(signing_key(ACCOUNT), b"role", b"statement", signature, what="prekey")

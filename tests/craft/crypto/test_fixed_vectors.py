@@ -5,14 +5,26 @@ from pathlib import Path
 import pytest
 
 from entrenous.craft.crypto.blob import decrypt_blob
-from entrenous.craft.crypto.derive import content_key
+from entrenous.craft.crypto.commitments import mark_commitment, marks_hash
+from entrenous.craft.crypto.derive import blob_key, content_key
 from entrenous.craft.crypto.hashing import person_id
+from entrenous.craft.crypto.lists import heads_of
 from entrenous.craft.crypto.master import new_master, public_master, verify_both
 from entrenous.craft.crypto.seal import open_around, open_first_letter
 from entrenous.craft.crypto.sealed_file import unseal_file
-from entrenous.craft.crypto.vault_key import vault_key
+from entrenous.craft.crypto.statements import verify_card, verify_receipt
+from entrenous.craft.crypto.tokens import send_token
+from entrenous.craft.crypto.vault_key import (
+    asked_of_relay,
+    first_vault_key,
+    offline_key,
+    stretch,
+    vault_key,
+)
+from entrenous.craft.wire.card import read_card
 from entrenous.model.ids import EnvelopeId, MessageId
 from entrenous.model.letter import NotBound
+from entrenous.model.person import BadSignature
 from entrenous.model.secret import Secret
 
 FOLDER = Path(__file__).parents[2] / "vectors" / "crypto"
@@ -61,9 +73,57 @@ def test_a_content_key() -> None:
         parts["manifest"],
     )
     assert key.reveal() == parts["key"]
+    assert [blob_key(key, place).reveal() for place in (0, 1)] == [parts["frame"], parts["file"]]
+
+
+def test_send_tokens() -> None:
+    parts = facts("send_token")
+    assert send_token(Secret(parts["seed"]), 0).reveal() == parts["token_0"]
+    assert send_token(Secret(parts["seed"]), 64).reveal() == parts["token_64"]
+
+
+def test_a_commitment_to_a_mark() -> None:
+    parts = facts("mark_commitment")
+    assert mark_commitment(parts["bytes"]) == parts["commitment"]
+    assert marks_hash(parts["marks"]) == parts["marks_hash"]
+
+
+def test_a_card_of_three_lists() -> None:
+    parts = facts("card")
+    card = read_card(parts["bytes"])
+    person = verify_card(card)
+    (device,) = person.devices
+    assert (person.id, bytes([person.epoch]), person.head) == (
+        parts["person"],
+        parts["epoch"],
+        parts["head"],
+    )
+    assert (device.device, device.mailbox) == (parts["device"], parts["mailbox"])
+    heads = heads_of(card.lists)
+    assert [head.digest for head in heads[:2]] == [parts["head_1"], parts["head_2"]]
+
+
+def test_a_receipt() -> None:
+    """Signed by the one device of the card of three lists."""
+    parts, (by,) = facts("receipt"), verify_card(read_card(facts("card")["bytes"])).devices
+    assert by.ed25519 == parts["ed25519"]
+    verify_receipt(parts["statement"], parts["bytes"], by)
+    with pytest.raises(BadSignature, match="receipt"):
+        verify_receipt(parts["statement"] + b"\0", parts["bytes"], by)
 
 
 def test_a_vault_key() -> None:
     parts = facts("vault_key")
-    key = vault_key(Secret(parts["passphrase"]), parts["salt"], parts["device"])
+    stretched = stretch(Secret(parts["passphrase"]), parts["salt"])
+    key = first_vault_key(stretched, parts["device"], parts["salt"])
     assert key.reveal() == parts["key"]
+
+
+def test_a_vault_key_of_which_a_relay_has_a_part() -> None:
+    parts = facts("vault_key_2")
+    stretched = stretch(Secret(parts["passphrase"]), parts["salt"])
+    assert asked_of_relay(stretched).reveal() == parts["asked"]
+    assert offline_key(stretched).reveal() == parts["offline"]
+    for output, key in (("output", "key"), ("none", "key_without_relay")):
+        made = vault_key(stretched, Secret(parts.get(output, b"")), parts["device"], parts["salt"])
+        assert made.reveal() == parts[key]

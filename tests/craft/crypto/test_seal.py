@@ -40,6 +40,7 @@ from entrenous.model.letter import (
     LetterTooLong,
     Manifest,
     NotBound,
+    PersonHead,
     XWingKey,
 )
 from entrenous.model.secret import Secret
@@ -59,9 +60,10 @@ BODY = write_body(
         fetch_token=Secret(b"f" * 32),
         open_token=Secret(b"o" * 32),
         relay_url="https://relay.example",
+        heads=(PersonHead(BEN, 1, b"2" * 32),),
     )
 )
-ADDRESS = Address(BEN, BENS, b"k" * 8, 1, ANA, ANAS)
+ADDRESS = Address(BEN, BENS, b"k" * 8, 1, b"2" * 32, ANA, ANAS)
 HEADER = Header(
     from_person=ANA,
     from_device=ANAS,
@@ -76,6 +78,9 @@ HEADER = Header(
     curve25519=b"c" * 32,
     envelope=EnvelopeId(b"e" * 16),
     body_sha256=sha256(BODY),
+    from_head=b"1" * 32,
+    to_head=b"2" * 32,
+    token=7,
 )
 INFO, HEAD = write_info(ADDRESS), write_header(HEADER)
 BENS_KEY = new_key(b"x" * 32)
@@ -109,7 +114,8 @@ def test_it_says_nothing_outside() -> None:
         assert hidden not in SEALED
 
 
-@pytest.mark.parametrize("body_bytes", [0, 100, 1000, 4000, 60_000])
+@pytest.mark.threat("hostile-network")
+@pytest.mark.parametrize("body_bytes", [0, 100, 1000, 4000, 60_000, 120_000])
 def test_its_size_is_one_of_a_few(body_bytes: int) -> None:
     sealed, _ = seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, bytes(body_bytes))
     assert len(sealed) - OVERHEAD_BYTES in SIZES
@@ -117,8 +123,8 @@ def test_its_size_is_one_of_a_few(body_bytes: int) -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(LetterTooLong, match="65536"):
-        seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, bytes(65_000))
+    with pytest.raises(LetterTooLong, match="131072"):
+        seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, bytes(130_000))
 
 
 # --- swapping one thing at a time -------------------------------------------------------------
@@ -135,6 +141,7 @@ def another(value: Any) -> Any:
     raise TypeError(type(value))
 
 
+@pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("name", [part.name for part in fields(Address)])
 def test_another_address_does_not_open(name: str) -> None:
     swapped = replace(ADDRESS, **{name: another(getattr(ADDRESS, name))})
@@ -148,6 +155,7 @@ def test_a_letter_for_a_peers_key_is_none_from_anybody() -> None:
         open_around(BENS_KEY, write_info(anybody), SEALED)
 
 
+@pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("name", [part.name for part in fields(Header)])
 def test_another_header_under_the_same_inside_does_not_open(name: str) -> None:
     """HPKE has no sender, so anybody may seal a changed header around an inside that he saw."""
@@ -189,6 +197,7 @@ def test_a_header_cannot_take_over_another_letters_body() -> None:
         first(mixed)
 
 
+@pytest.mark.threat("key-confusion")
 def test_another_sender_cannot_pose_as_ana() -> None:
     """Mallory writes a header that says Ana; the session shows whose key began it."""
     mallory = new_account()
@@ -198,6 +207,7 @@ def test_another_sender_cannot_pose_as_ana() -> None:
         first(open_around(BENS_KEY, INFO, sealed))
 
 
+@pytest.mark.threat("identity-misbinding")
 def test_a_letter_to_mallory_cannot_be_handed_on_to_ben() -> None:
     account, prekey = bens_prekey()  # Mallory's
     session = begin_session(ANAS_ACCOUNT, identity_key(account), prekey)
@@ -283,6 +293,7 @@ def test_a_session_needs_real_keys(bad: bytes) -> None:
 # --- twice, late, and out of order ---------------------------------------------------------------
 
 
+@pytest.mark.threat("letter-twice")
 def test_a_letter_does_not_open_twice_in_a_session_that_moved_on() -> None:
     opened = first(AROUND)
     assert belongs_to(opened.session, AROUND)
@@ -391,6 +402,7 @@ def test_a_thousand_letters_both_ways() -> None:
     assert ana.seal_to[0] == (500).to_bytes(8, "big")
 
 
+@pytest.mark.threat("later-theft")
 def test_what_a_thief_finds_later_does_not_open_earlier_letters() -> None:
     ana, ben = two_ends()
     early_session, early_keys = ben.session, dict(ben.keys)

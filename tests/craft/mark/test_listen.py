@@ -137,6 +137,7 @@ def test_the_demo_leak_is_traced_on_every_photograph(
     assert np.abs(heard[1:]).max() < 4.75
 
 
+@pytest.mark.threat("merged-copies")
 def test_an_average_of_five_copies_names_all_five(chelsea: Any) -> None:
     copies = [embed(chelsea.prepared, one, chelsea.dither) for one in chelsea.streams[:5]]
     mean = np.rint(np.mean([copy.astype(np.float64) for copy in copies], axis=0)).astype(np.uint8)
@@ -158,6 +159,7 @@ def innocent_leaks(sent: Any, photographs: dict[str, Any]) -> dict[str, Pixels]:
     }
 
 
+@pytest.mark.threat("innocent-named")
 def test_innocent_scores_have_mean_0_variance_1_and_stay_under_the_bound(
     chelsea: Any, photographs: dict[str, Any]
 ) -> None:
@@ -279,6 +281,7 @@ SECRET = re.compile(r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|se
 MAY_KNOW = {"chips", "embed", "paint", "scores", "without"}
 
 
+@pytest.mark.threat("innocent-named")
 @pytest.mark.parametrize("package", [entrenous.craft.align, entrenous.craft.mark])
 def test_nothing_before_the_score_takes_a_key(package: ModuleType) -> None:
     functions = functions_of(package)

@@ -238,6 +238,7 @@ ESCAPES = {
 }
 
 
+@pytest.mark.threat("decoder-attack")
 @pytest.mark.skipif(
     not ON_LINUX, reason="seccomp and the list of calls: Linux on x86_64 or aarch64"
 )
@@ -263,6 +264,7 @@ def test_behind_the_walls_nothing_else_can_be_done(
     assert [path.name for path in tmp_path.iterdir()] == ["victim"]
 
 
+@pytest.mark.threat("decoder-attack")
 def test_the_child_sees_nothing_of_its_parent(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:

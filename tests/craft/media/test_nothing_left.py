@@ -161,6 +161,7 @@ def planted(
     return path
 
 
+@pytest.mark.threat("metadata")
 def test_nothing_of_what_was_planted_is_in_the_copy(
     planted: Path, exiftool: str, tmp_path: Path
 ) -> None:
@@ -204,6 +205,7 @@ def test_planted_in_pictures_that_change_their_format(
         assert MARKER not in copy.read_bytes()
 
 
+@pytest.mark.threat("metadata")
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "heic", "avif", "tiff", "gif", "bmp"])
 def test_dirty_files_of_others_come_out_clean(suffix: str, exiftool: str, tmp_path: Path) -> None:
     path = JUDGES / f"dirty.{suffix}"

@@ -39,6 +39,7 @@ def bomb(side_px: int = 50_000) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
+@pytest.mark.threat("decoder-bomb")
 def test_a_bomb_is_refused_from_its_header() -> None:
     data = bomb()
     assert len(data) < 20_000

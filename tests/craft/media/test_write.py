@@ -126,6 +126,7 @@ def test_the_reduced_profile_is_embedded_as_it_is(
     assert Image.open(io.BytesIO(data)).info["icc_profile"] == WIDE
 
 
+@pytest.mark.threat("metadata")
 def test_a_jpeg_holds_only_the_segments_that_decoding_needs(
     photo: Image.Image, write: Write
 ) -> None:

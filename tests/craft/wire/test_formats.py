@@ -8,16 +8,17 @@ import cbor2
 import pytest
 
 from entrenous.craft.wire.body import read_body, write_body, write_manifest
-from entrenous.craft.wire.card import (
-    device_key,
-    read_card,
-    read_certificate,
-    write_card,
-    write_card_statement,
-    write_certificate,
-)
+from entrenous.craft.wire.card import read_card, recent, write_card
 from entrenous.craft.wire.cbor import decode, encode
-from entrenous.craft.wire.content import padded_length, read_content, write_content
+from entrenous.craft.wire.certificate import read_certificate, write_certificate
+from entrenous.craft.wire.content import (
+    pad_file,
+    padded_length,
+    read_frame,
+    unpad_file,
+    write_frame,
+)
+from entrenous.craft.wire.device_list import read_device_list, write_device_list
 from entrenous.craft.wire.invite import read_invite, write_invite
 from entrenous.craft.wire.letter import (
     read_header,
@@ -27,7 +28,23 @@ from entrenous.craft.wire.letter import (
     write_sealed,
 )
 from entrenous.craft.wire.prekey import read_prekey, write_prekey, write_prekey_statement
-from entrenous.model.card import BadCard, BadPrekey, Certificate, Prekey, PrekeyKind
+from entrenous.model.card import (
+    BadCard,
+    BadPrekey,
+    Card,
+    Certificate,
+    Prekey,
+    PrekeyKind,
+    SignedCertificate,
+)
+from entrenous.model.device_list import (
+    DeviceList,
+    ListedDevice,
+    ListStatement,
+    RevokedAs,
+    RevokedDevice,
+    Speaks,
+)
 from entrenous.model.ids import (
     BlobId,
     DeviceId,
@@ -42,31 +59,56 @@ from entrenous.model.letter import (
     BadContent,
     BadLetter,
     BlobRef,
-    Content,
-    ContentFile,
+    FileRole,
+    Frame,
+    FrameFile,
     Header,
-    Hello,
     Manifest,
-    RecallNote,
+    PersonHead,
+    ReplyTo,
     XWingKey,
 )
-from entrenous.model.person import BadInvite, Invite, MasterKey, Person
+from entrenous.model.notes import (
+    CardNote,
+    CompareStep,
+    Hello,
+    RecallNote,
+    RequestNote,
+    SyncNote,
+    SyncTopic,
+    UnknownBody,
+    WindowNote,
+)
+from entrenous.model.person import BadInvite, Invite, MasterKey
+from entrenous.model.reaction import Reaction
+from entrenous.model.receipt import Receipt, ReceiptEvent, Receipts
 from entrenous.model.secret import Secret
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ANA, BEN = PersonId(b"a" * 32), PersonId(b"b" * 32)
 ANAS, BENS = DeviceId(b"A" * 16), DeviceId(b"B" * 16)
 SIGNATURE = bytes(3373)
-CERTIFICATE = Certificate(ANA, ANAS, b"e" * 32, b"c" * 32, NOON)
-PERSON = Person(
-    id=ANA,
+CERTIFICATE = Certificate(ANA, ANAS, b"e" * 32, b"c" * 32, NOON, (1, 2, 3))
+SIGNED = SignedCertificate(CERTIFICATE, write_certificate(CERTIFICATE), SIGNATURE)
+GONE = RevokedDevice(DeviceId(b"Z" * 16), NOON, RevokedAs.LOST)
+LIST = DeviceList(
+    person=ANA,
+    epoch=2,
+    previous=b"p" * 32,
+    devices=(ListedDevice(ANAS, b"h" * 32, MailboxId(b"m" * 16)),),
+    revoked=(GONE,),
     name="Ana",
-    master=MasterKey(b"e" * 32, b"m" * 1952),
+    speaks=Speaks(2, 2),
+    issued_at=NOON,
     relay_url="https://relay.example",
-    mailbox=MailboxId(b"m" * 16),
-    epoch=1,
-    devices=(device_key(CERTIFICATE, SIGNATURE),),
 )
+
+
+def listed(devices: DeviceList = LIST) -> ListStatement:
+    return read_device_list(write_device_list(devices))
+
+
+CARD = Card(MasterKey(b"e" * 32, b"m" * 1952), (listed(),), SIGNATURE, (SIGNED,))
 INVITE = Invite("Ana", "https://relay.example", MailboxId(b"m" * 16), ANA, Secret(b"t" * 32))
 MANIFEST = Manifest(
     name=MessageName("7-lunar-otter"),
@@ -79,6 +121,7 @@ MANIFEST = Manifest(
     fetch_token=Secret(b"f" * 32),
     open_token=Secret(b"o" * 32),
     relay_url="https://relay.example",
+    heads=(PersonHead(ANA, 1, b"1" * 32), PersonHead(BEN, 2, b"2" * 32)),
 )
 HEADER = Header(
     from_person=ANA,
@@ -94,10 +137,13 @@ HEADER = Header(
     curve25519=b"c" * 32,
     envelope=EnvelopeId(b"e" * 16),
     body_sha256=b"h" * 32,
+    from_head=b"1" * 32,
+    to_head=b"2" * 32,
+    token=None,
 )
-ADDRESS = Address(BEN, BENS, b"k" * 8, 2)
-PREKEY = Prekey(PrekeyKind.XWING, b"k" * 8, ANAS, 1, b"x" * 1216)
-CONTENT = Content((ContentFile("image/jpeg", b"picture"),), "For you")
+ADDRESS = Address(BEN, BENS, b"k" * 8, 2, b"2" * 32)
+PREKEY = Prekey(PrekeyKind.XWING, b"k" * 8, ANAS, 1, b"1" * 32, NOON, b"x" * 1216)
+FRAME = Frame((FrameFile("image/jpeg", 7, FileRole.PICTURE),), "For you")
 
 
 def changed(encoded: bytes, key: int, value: object) -> bytes:
@@ -107,73 +153,15 @@ def changed(encoded: bytes, key: int, value: object) -> bytes:
     return encode({**fields, key: value})
 
 
-# --- cards ---------------------------------------------------------------------------------------
-
-
-def card_bytes(person: Person = PERSON) -> bytes:
-    return write_card(write_card_statement(person, NOON), SIGNATURE)
-
-
-def test_a_card_holds_the_exact_bytes_that_were_signed() -> None:
-    card = read_card(card_bytes())
-    assert card.person == PERSON
-    assert card.statement == write_card_statement(PERSON, NOON)
-    assert list(decode(card.statement)) == list(range(1, 10))
-    assert card.person.devices[0].certificate == write_certificate(CERTIFICATE)
+# --- certificates, lists, cards -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        (1, 2),
-        (2, ""),
-        (2, "a\u202eb"),
-        (2, "a" * 65),
-        (3, bytes(31)),
-        (4, bytes(1951)),
-        (5, "ftp://relay.example"),
-        (5, "https://user@relay.example"),
-        (5, "https://relay.example?x"),
-        (5, "https://" + "a" * 250),
-        (5, "https://relay.example/\n"),
-        (6, bytes(15)),
-        (7, 0),
-        (8, []),
-        (9, 2**40),
-        (10, bytes(63)),
-        (11, bytes(3308)),
-        (11, None),
+        *((1, 1), (2, bytes(31)), (3, bytes(17)), (4, b""), (5, "c" * 32), (6, None)),
+        *((7, None), (7, [2, 1]), (7, [1, 1]), (7, ["1"]), (7, list(range(17)))),
     ],
-)
-def test_what_is_no_card(key: int, value: object) -> None:
-    with pytest.raises(BadCard):
-        read_card(changed(card_bytes(), key, value))
-
-
-def test_a_card_with_seventeen_devices_is_refused() -> None:
-    many = tuple(
-        device_key(replace(CERTIFICATE, device=DeviceId(bytes([n]) * 16)), SIGNATURE)
-        for n in range(17)
-    )
-    largest = card_bytes(replace(PERSON, devices=many[:16]))
-    assert len(read_card(largest).person.devices) == 16
-    assert len(write_body(Hello(largest, Secret(bytes(32)), None))) < 65_536 - 2048  # fits a letter
-    with pytest.raises(ValueError, match="specification"):
-        card_bytes(replace(PERSON, devices=many))
-
-
-def test_certificates_name_one_person_and_each_device_once() -> None:
-    ours = device_key(CERTIFICATE, SIGNATURE)
-    bens = device_key(replace(CERTIFICATE, person=BEN, device=BENS), SIGNATURE)
-    for devices in ((ours, bens), (ours, ours)):
-        entries = [[d.certificate, d.signature[:64], d.signature[64:]] for d in devices]
-        with pytest.raises(BadCard):
-            read_card(changed(card_bytes(), 8, entries))
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [(1, 0), (2, bytes(31)), (3, bytes(17)), (4, b""), (5, "c" * 32), (6, None)],
 )
 def test_what_is_no_certificate(key: int, value: object) -> None:
     with pytest.raises(BadCard):
@@ -181,9 +169,138 @@ def test_what_is_no_certificate(key: int, value: object) -> None:
 
 
 def test_further_keys_are_refused() -> None:
-    fields = decode(write_certificate(CERTIFICATE))
+    for statement, read in (
+        (write_certificate(CERTIFICATE), read_certificate),
+        (write_device_list(LIST), read_device_list),
+        (write_card(CARD), read_card),
+    ):
+        fields = decode(statement)
+        with pytest.raises(BadCard):
+            read(encode({**fields, len(fields) + 1: None}))
+
+
+def test_what_a_newer_program_enforces_is_kept() -> None:
+    newer = replace(CERTIFICATE, enforces=(1, 99))
+    assert read_certificate(write_certificate(newer)) == newer
+
+
+FIELDS_OF_A_LIST = decode(write_device_list(LIST))
+DEVICE, REVOKED = FIELDS_OF_A_LIST[5][0], FIELDS_OF_A_LIST[6][0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (1, 1),
+        (2, bytes(31)),
+        (3, 0),
+        (3, 1),  # a first list has none before it
+        (4, None),  # and only a first list
+        (4, bytes(31)),
+        (5, []),
+        (5, [DEVICE, DEVICE]),
+        (5, [DEVICE, [bytes(16), bytes(32), b"n" * 16]]),
+        (5, [DEVICE, [b"B" * 16, bytes(32), DEVICE[2]]]),  # two devices at one mailbox
+        (5, [[ANAS, bytes(31), bytes(16)]]),
+        (5, [[ANAS, bytes(32), bytes(15)]]),
+        (5, [[GONE.device, bytes(32), bytes(16)]]),
+        (6, None),
+        (6, [REVOKED, REVOKED]),
+        (6, [[ANAS, 0, 1]]),
+        (6, [[bytes(16), 0, 0]]),
+        (6, [[bytes(16), 0, 3]]),
+        (6, [[bytes([n, *bytes(15)]), 0, 1] for n in range(65)]),
+        (7, ""),
+        (7, "a\u202eb"),
+        (7, "a" * 65),
+        (8, [2]),
+        (8, [0, 2]),
+        (8, [3, 2]),
+        (8, [2, 65_536]),
+        (9, 2**40),
+        (10, "ftp://relay.example"),
+        (10, "https://user@relay.example"),
+        (10, "https://relay.example?x"),
+        (10, "https://" + "a" * 250),
+        (10, "https://relay.example/\n"),
+    ],
+)
+def test_what_is_no_list(key: int, value: object) -> None:
     with pytest.raises(BadCard):
-        read_certificate(encode({**fields, 7: None}))
+        read_device_list(changed(write_device_list(LIST), key, value))
+
+
+def test_a_list_holds_the_exact_bytes_that_were_signed() -> None:
+    assert listed().said == LIST
+    assert listed().statement == write_device_list(LIST)
+    first = replace(LIST, epoch=1, previous=None)
+    assert listed(first).said == first
+    assert decode(listed(first).statement)[4] is None
+
+
+def test_a_card_holds_the_exact_bytes_that_were_signed() -> None:
+    card = read_card(write_card(CARD))
+    assert card == CARD
+    assert card.newest.statement == write_device_list(LIST)
+    assert card.certificates[0].statement == write_certificate(CERTIFICATE)
+
+
+def following(count: int, **fields: Any) -> tuple[ListStatement, ...]:
+    return tuple(listed(replace(LIST, epoch=2 + n, **fields)) for n in range(count))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (1, 1),
+        (2, bytes(31)),
+        (3, bytes(1951)),
+        (4, []),
+        (4, [b""]),
+        (4, [listed().statement] * 2),
+        (4, [one.statement for one in reversed(following(2))]),
+        (4, [one.statement for one in following(65)]),
+        (4, [listed().statement, listed(replace(LIST, person=BEN, epoch=3)).statement]),
+        (5, bytes(63)),
+        (6, bytes(3308)),
+        (6, None),
+        (7, []),
+        (7, [[SIGNED.statement, bytes(64)]]),
+        (7, [[SIGNED.statement, bytes(64), bytes(3309)]] * 2),
+    ],
+)
+def test_what_is_no_card(key: int, value: object) -> None:
+    with pytest.raises(BadCard):
+        read_card(changed(write_card(CARD), key, value))
+
+
+def test_a_card_has_one_certificate_for_each_device_and_in_its_order() -> None:
+    bens = replace(SIGNED, certificate=replace(CERTIFICATE, device=BENS))
+    bens = replace(bens, statement=write_certificate(bens.certificate))
+    two = (*LIST.devices, ListedDevice(BENS, bytes(32), MailboxId(bytes(16))))
+    both = replace(CARD, lists=(listed(replace(LIST, devices=two)),), certificates=(SIGNED, bens))
+    assert read_card(write_card(both)) == both
+    for wrong in ((SIGNED,), (bens, SIGNED), (SIGNED, SIGNED)):
+        with pytest.raises(ValueError, match="specification"):
+            write_card(replace(both, certificates=wrong))
+
+
+def test_the_largest_card_fits_a_letter_and_older_lists_make_room() -> None:
+    devices = tuple(
+        ListedDevice(DeviceId(bytes([n]) * 16), bytes(32), MailboxId(bytes([n]) * 16))
+        for n in range(16)
+    )
+    revoked = tuple(replace(GONE, device=DeviceId(bytes([99, n]) * 8)) for n in range(64))
+    lists = recent(following(70, devices=devices, revoked=revoked))
+    certificates = tuple(replace(CERTIFICATE, device=one.device) for one in devices)
+    signed = tuple(
+        SignedCertificate(one, write_certificate(one), SIGNATURE) for one in certificates
+    )
+    card = write_card(replace(CARD, lists=lists, certificates=signed))
+    assert read_card(card).newest.said.epoch == 71
+    assert sum(len(one.statement) for one in lists) <= 32_768 < 12 * len(lists[0].statement)
+    assert len(write_body(Hello(card, Secret(bytes(32)), 0, None))) < 131_072 - 2048
+    assert recent(following(70)) == following(70)[-64:]
 
 
 # --- prekeys, invites ----------------------------------------------------------------------------
@@ -191,7 +308,10 @@ def test_further_keys_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("at", "value"),
-    [(0, 0), (0, 4), (0, 1), (1, bytes(7)), (2, bytes(15)), (3, 0), (4, bytes(1215))],
+    [
+        *((0, 0), (0, 4), (0, 1), (1, bytes(7)), (2, bytes(15)), (3, 0), (4, bytes(31))),
+        *((4, None), (5, 2**40), (6, bytes(1215))),
+    ],
 )
 def test_what_is_no_prekey(at: int, value: object) -> None:
     fields: list[Any] = decode(write_prekey_statement(PREKEY))
@@ -202,7 +322,8 @@ def test_what_is_no_prekey(at: int, value: object) -> None:
 
 def test_a_prekey_names_its_kind_key_and_epoch() -> None:
     statement = write_prekey_statement(PREKEY)
-    assert decode(statement) == [3, b"k" * 8, ANAS, 1, b"x" * 1216]
+    made_at = int(NOON.timestamp())
+    assert decode(statement) == [3, b"k" * 8, ANAS, 1, b"1" * 32, made_at, b"x" * 1216]
     assert read_prekey(write_prekey(statement, bytes(64))).prekey == PREKEY
     for signature in (bytes(63), bytes(65)):
         with pytest.raises(ValueError, match="specification"):
@@ -247,7 +368,7 @@ def test_what_is_no_invite(bad: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        (1, 2),
+        (1, 1),
         (2, bytes(31)),
         (3, bytes(32)),
         (4, None),
@@ -264,6 +385,10 @@ def test_what_is_no_invite(bad: str) -> None:
         (11, bytes(33)),
         (12, [bytes(16)]),
         (12, [bytes(16), bytes(31)]),
+        (13, [bytes(32)]),
+        (13, [bytes(32), bytes(31)]),
+        (13, None),
+        (14, bytes(8)),
     ],
 )
 def test_what_is_no_header(key: int, value: object) -> None:
@@ -274,8 +399,8 @@ def test_what_is_no_header(key: int, value: object) -> None:
 
 def test_info_is_the_list_of_the_specification() -> None:
     assert decode(write_info(ADDRESS)) == [
-        "entrenous/1 letter",
-        1,
+        "entrenous/2 letter",
+        2,
         0x647A,
         BEN,
         BENS,
@@ -283,6 +408,7 @@ def test_info_is_the_list_of_the_specification() -> None:
         None,
         None,
         2,
+        b"2" * 32,
     ]
     known = replace(ADDRESS, from_person=ANA, from_device=ANAS)
     assert decode(write_info(known))[6:8] == [ANA, ANAS]
@@ -290,7 +416,7 @@ def test_info_is_the_list_of_the_specification() -> None:
 
 @pytest.mark.parametrize(
     "nonsense",
-    [{"key": bytes(7)}, {"epoch": 0}, {"to_person": b""}, {"from_person": ANA}],
+    [{"key": bytes(7)}, {"epoch": 0}, {"head": b""}, {"to_person": b""}, {"from_person": ANA}],
 )
 def test_an_address_without_sense_is_refused(nonsense: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"specification|anybody"):
@@ -299,9 +425,9 @@ def test_an_address_without_sense_is_refused(nonsense: dict[str, Any]) -> None:
 
 def test_the_outside_of_a_letter() -> None:
     sealed = write_sealed(b"k" * 8, b"opaque")
-    assert sealed == b"\x01" + b"k" * 8 + b"opaque"
+    assert sealed == b"\x02" + b"k" * 8 + b"opaque"
     assert read_sealed(sealed) == (b"k" * 8, b"opaque")
-    for bad in (b"", b"\x02" + sealed[1:], sealed[:9], sealed.ljust(131_073, b"\0")):
+    for bad in (b"", b"\x01" + sealed[1:], sealed[:9], sealed.ljust(163_841, b"\0")):
         with pytest.raises(BadLetter):
             read_sealed(bad)
     with pytest.raises(ValueError, match="8 bytes"):
@@ -324,9 +450,23 @@ MESSAGE = decode(write_body(MANIFEST))[1]
         (6, bytes(31)),
         (7, []),
         (7, [[bytes(16), 0, bytes(32)]]),
+        (7, [MESSAGE[7][0]] * 66),
         (8, None),
         (9, bytes(33)),
         (10, "relay.example"),
+        (11, []),
+        (11, MESSAGE[11][:1]),
+        (11, MESSAGE[11][::-1]),
+        (11, [*MESSAGE[11], [b"c" * 32, 1, bytes(32)]]),
+        (11, [MESSAGE[11][0], [BEN, 0, bytes(32)]]),
+        (11, [MESSAGE[11][0], [BEN, 1, bytes(31)]]),
+        (12, None),
+        (12, [bytes(32)]),
+        (12, [None]),
+        (13, [bytes(32)]),
+        (13, [bytes(32), bytes(15)]),
+        (14, bytes(15)),
+        (14, ""),
     ],
 )
 def test_what_is_no_message(key: int, value: object) -> None:
@@ -334,19 +474,68 @@ def test_what_is_no_message(key: int, value: object) -> None:
         read_body(encode([2, {**MESSAGE, key: value}]))
 
 
+RECEIPT = Receipt(
+    ReceiptEvent.OPENED, MessageId(bytes(16)), EnvelopeId(bytes(16)), NOON, bytes(32), bytes(64)
+)
+BODIES = {
+    1: Hello(b"card", Secret(bytes(32)), 0, None),
+    2: MANIFEST,
+    3: RecallNote(MessageId(bytes(16))),
+    4: CardNote(b"card"),
+    5: SyncNote(SyncTopic.CIRCLE, b"record"),
+    6: Receipts((RECEIPT,)),
+    7: Reaction(ANA, MessageId(bytes(16)), "\u2764"),
+    8: CompareStep(bytes(16), 1, b"mac"),
+    9: WindowNote(Secret(bytes(32)), 64),
+    10: RequestNote(b"card", "It is Ana, from the market"),
+    11: UnknownBody(11, encode([1, "later"])),
+}
+
+
+def test_bodies_are_told_apart_by_their_number() -> None:
+    for number, body in BODIES.items():
+        encoded = write_body(body)
+        assert decode(encoded)[0] == number
+        assert read_body(encoded) == body
+
+
 @pytest.mark.parametrize(
     "value",
     [
         [0, None],
-        [4, None],
+        [65_536, None],
         [1],
-        [1, [b"card", bytes(32)]],
-        [1, [b"card", bytes(31), None]],
-        [1, [b"card", bytes(32), bytes(31)]],
-        [2, {key: MESSAGE[key] for key in range(1, 10)}],
-        [2, {**MESSAGE, 11: 0}],
+        [1, [b"card", bytes(32), 0]],
+        [1, [b"card", bytes(31), 0, None]],
+        [1, [b"card", bytes(32), None, None]],
+        [1, [b"card", bytes(32), 0, bytes(31)]],
+        [1, [bytes(98_305), bytes(32), 0, None]],
+        [2, {key: MESSAGE[key] for key in range(1, 14)}],
+        [2, {**MESSAGE, 15: 0}],
         [3, bytes(15)],
         [3, bytes(16), None],
+        [4, "card"],
+        [4, bytes(98_305)],
+        [5, [0, b""]],
+        [5, [6, b""]],
+        [5, [1, bytes(102_401)]],
+        [6, []],
+        [6, [[0, bytes(16), bytes(16), 0, bytes(32), bytes(64)]]],
+        [6, [[3, bytes(16), bytes(16), 0, bytes(32), bytes(64)]]],
+        [6, [[1, bytes(16), bytes(16), 0, bytes(32), bytes(63)]]],
+        [6, [[1, bytes(16), bytes(16), 0, bytes(32), bytes(64)]] * 65],
+        [7, [bytes(32), bytes(16), ""]],
+        [7, [bytes(32), bytes(16), "a" * 33]],
+        [7, [bytes(32), bytes(16), "\u2764" * 11]],
+        [7, [bytes(32), bytes(16), "\x1b"]],
+        [8, [bytes(16), 0, b""]],
+        [8, [bytes(16), 5, b""]],
+        [8, [bytes(16), 1, bytes(97)]],
+        [9, [bytes(31), 0]],
+        [9, [bytes(32), None]],
+        [10, [b"card", "n" * 281]],
+        [10, [b"card", "\x1b[2J"]],
+        [10, [b"card", None]],
     ],
 )
 def test_what_is_no_body(value: object) -> None:
@@ -354,17 +543,16 @@ def test_what_is_no_body(value: object) -> None:
         read_body(encode(value))
 
 
-def test_bodies_are_told_apart_by_their_number() -> None:
-    hello = Hello(b"card", Secret(bytes(32)), None)
-    recall = RecallNote(MessageId(bytes(16)))
-    assert [decode(write_body(body))[0] for body in (hello, MANIFEST, recall)] == [1, 2, 3]
-
-
-def test_the_manifest_is_fields_one_to_five() -> None:
-    assert decode(write_manifest(MANIFEST)) == [MESSAGE[key] for key in range(1, 6)]
+def test_the_manifest_is_what_a_key_is_bound_to() -> None:
+    assert decode(write_manifest(MANIFEST)) == [
+        MESSAGE[key] for key in (1, 2, 3, 4, 5, 11, 12, 13, 14)
+    ]
     another = replace(MANIFEST, secret=Secret(bytes(32)), fetch_token=Secret(bytes(32)))
     assert write_manifest(another) == write_manifest(MANIFEST)
-    for differs in ({"opens": 2}, {"audience": ((ANA, ANAS),)}, {"expires_at": None}):
+    for differs in (
+        *({"opens": 2}, {"audience": ((ANA, ANAS),)}, {"expires_at": None}, {"circle": bytes(16)}),
+        *({"heads": ()}, {"marks": (None,)}, {"reply": ReplyTo(ANA, MessageId(bytes(16)))}),
+    ):
         assert write_manifest(replace(MANIFEST, **differs)) != write_manifest(MANIFEST)  # type: ignore[arg-type]
 
 
@@ -397,6 +585,7 @@ def test_padme(length: int, padded: int) -> None:
     assert padded_length(length) == padded
 
 
+@pytest.mark.threat("hostile-network")
 def test_padme_costs_at_most_an_eighth_and_has_few_sizes() -> None:
     sizes = set()
     for length in range(4096, 1_000_000, 37):
@@ -407,37 +596,45 @@ def test_padme_costs_at_most_an_eighth_and_has_few_sizes() -> None:
     assert len(sizes) < 200  # 16 or 32 for each doubling
 
 
+JPEG = ["image/jpeg", 7, 1]
+
+
+@pytest.mark.threat("terminal-writing")
 @pytest.mark.parametrize(
     "value",
     [
-        {1: 2, 2: [["image/jpeg", b""]], 3: None},
-        {1: 1, 2: [], 3: None},
-        {1: 1, 2: [["image/jpeg", b""]] * 65, 3: None},
-        {1: 1, 2: [["image", b""]], 3: None},
-        {1: 1, 2: [["image/jpeg; q=1", b""]], 3: None},
-        {1: 1, 2: [["image/jpeg\n", b""]], 3: None},
-        {1: 1, 2: [["image/jpeg", "text"]], 3: None},
-        {1: 1, 2: [["image/jpeg", b"", b""]], 3: None},
-        {1: 1, 2: [["image/jpeg", b""]], 3: b"caption"},
-        {1: 1, 2: [["image/jpeg", b""]], 3: "c" * 4097},
+        {1: 1, 2: [JPEG], 3: None},
+        {1: 2, 2: [], 3: None},
+        {1: 2, 2: [], 3: ""},
+        {1: 2, 2: [JPEG] * 65, 3: None},
+        {1: 2, 2: [["image", 7, 1]], 3: None},
+        {1: 2, 2: [["image/jpeg; q=1", 7, 1]], 3: None},
+        {1: 2, 2: [["image/jpeg\n", 7, 1]], 3: None},
+        {1: 2, 2: [["image/jpeg", 0, 1]], 3: None},
+        {1: 2, 2: [["image/jpeg", b"data", 1]], 3: None},
+        {1: 2, 2: [["image/jpeg", 7, 0]], 3: None},
+        {1: 2, 2: [["image/jpeg", 7, 4]], 3: None},
+        {1: 2, 2: [["image/jpeg", 7]], 3: None},
+        {1: 2, 2: [JPEG], 3: b"caption"},
+        {1: 2, 2: [JPEG], 3: "c" * 16_385},
         *(
-            {1: 1, 2: [["image/jpeg", b""]], 3: f"for {acting} you"}
+            {1: 2, 2: [JPEG], 3: f"for {acting} you"}
             for acting in ("\x1b]0;mine\x07", "\x9b2J", "\r", "\t", "\x7f", "\u202e", "\u2028")
         ),
-        {1: 1, 2: [["image/jpeg", b""]]},
+        {1: 2, 2: [JPEG]},
     ],
 )
-def test_what_is_no_content(value: object) -> None:
+def test_what_is_no_frame(value: object) -> None:
     frame = encode(value)
     framed = len(frame).to_bytes(8, "big") + frame
     with pytest.raises(BadContent):
-        read_content(framed.ljust(padded_length(len(framed)), b"\0"))
+        read_frame(framed.ljust(padded_length(len(framed)), b"\0"))
 
 
-def test_content_is_padded_exactly() -> None:
-    padded = write_content(CONTENT)
+def test_a_frame_is_padded_exactly() -> None:
+    padded = write_frame(FRAME)
     assert len(padded) == 4096
-    assert read_content(padded) == CONTENT
+    assert read_frame(padded) == FRAME
     for wrong in (
         padded[:-1] + b"\x01",
         padded[:-1],
@@ -447,22 +644,41 @@ def test_content_is_padded_exactly() -> None:
         b"",
     ):
         with pytest.raises(BadContent):
-            read_content(wrong)
+            read_frame(wrong)
+
+
+@pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 1_000_000])
+def test_a_file_is_padded_exactly(size: int) -> None:
+    data = b"f" * size
+    padded = pad_file(data)
+    assert len(padded) == padded_length(size)
+    assert unpad_file(padded, size) == data
+    for wrong, said in (
+        (padded[:-1], size),
+        (padded + bytes(1), size),
+        (padded, 2 * size + 4096),
+        (padded, 0),
+    ):
+        with pytest.raises(BadContent):
+            unpad_file(wrong, said)
+    if len(padded) > size:
+        with pytest.raises(BadContent):
+            unpad_file(padded[:-1] + b"\x01", size)
+        with pytest.raises(BadContent):
+            unpad_file(padded, size - 1)
+    with pytest.raises(ValueError, match="one byte"):
+        pad_file(b"")
 
 
 @pytest.mark.parametrize(
-    "caption", ["two\nlines", "\u0644\u0643 \u200f!", "a \u200d b", "\U0001fae8 new", "\ue000"]
+    "text", ["two\nlines", "\u0644\u0643 \u200f!", "a \u200d b", "\U0001fae8 new", "\ue000"]
 )
-def test_a_caption_in_any_script_and_of_any_year_travels(caption: str) -> None:
-    content = replace(CONTENT, caption=caption)
-    assert read_content(write_content(content)) == content
+def test_a_text_in_any_script_and_of_any_year_travels(text: str) -> None:
+    for frame in (replace(FRAME, text=text), Frame((), text)):
+        assert read_frame(write_frame(frame)) == frame
 
 
-def test_content_that_would_be_refused_is_never_written() -> None:
-    for bad in (
-        Content(()),
-        replace(CONTENT, caption="c" * 4097),
-        replace(CONTENT, caption="\x1b[2J"),
-    ):
+def test_a_frame_that_would_be_refused_is_never_written() -> None:
+    for bad in (Frame(()), replace(FRAME, text="c" * 16_385), replace(FRAME, text="\x1b[2J")):
         with pytest.raises(ValueError, match="specification"):
-            write_content(bad)
+            write_frame(bad)

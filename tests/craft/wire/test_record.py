@@ -89,14 +89,14 @@ MOMENT = datetime(2026, 11, 25, 13, 0, 0, 123456, tzinfo=UTC)
 
 
 def ana() -> Contact:
-    device = DeviceKey(b"d" * 16, b"e" * 32, b"c" * 32, MOMENT, b"cert", b"sig")  # type: ignore[arg-type]
+    device = DeviceKey(b"d" * 16, b"m" * 16, b"e" * 32, b"c" * 32, MOMENT, (1, 2))  # type: ignore[arg-type]
     person = Person(
         b"p" * 32,  # type: ignore[arg-type]
         "Ana",
         MasterKey(b"1" * 32, b"2" * 1952),
         "http://relay",
-        b"m" * 16,  # type: ignore[arg-type]
         3,
+        b"h" * 32,
         (device,),
     )
     return Contact("ana", person, Secret(b"t" * 32), verified=True, since=MOMENT)

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from entrenous.craft.wire.body import read_body, write_body
-from entrenous.craft.wire.card import read_card, read_certificate, write_card, write_certificate
-from entrenous.craft.wire.content import read_content, write_content
+from entrenous.craft.wire.card import read_card, write_card
+from entrenous.craft.wire.certificate import read_certificate, write_certificate
+from entrenous.craft.wire.content import read_frame, write_frame
+from entrenous.craft.wire.device_list import read_device_list, write_device_list
 from entrenous.craft.wire.invite import read_invite, write_invite
 from entrenous.craft.wire.letter import read_header, write_header
 from entrenous.craft.wire.prekey import read_prekey, write_prekey
@@ -17,10 +19,11 @@ from entrenous.model.errors import Malformed
 FILES = sorted((Path(__file__).parents[2] / "vectors" / "wire").glob("*.txt"))
 FORMATS: dict[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
     "body": (read_body, write_body),
-    "card": (read_card, lambda card: write_card(card.statement, card.signature)),
+    "card": (read_card, write_card),
     "certificate": (read_certificate, write_certificate),
-    "content": (read_content, write_content),
+    "frame": (read_frame, write_frame),
     "header": (read_header, write_header),
+    "list": (lambda untrusted: read_device_list(untrusted).said, write_device_list),
     "invite": (lambda link: read_invite(link.decode()), lambda one: write_invite(one).encode()),
     "prekey": (read_prekey, lambda key: write_prekey(key.statement, key.signature)),
 }

@@ -4,8 +4,9 @@ The key *is* the private half of an age identity, so whoever has it can open the
 public ``age`` program as well.
 """
 
+import io
 import re
-from typing import Final
+from typing import BinaryIO, Final
 
 import pyrage
 
@@ -21,6 +22,7 @@ _HEADER: Final = re.compile(
     rb"--- "
 )
 _PREFIX: Final = "age-secret-key-"
+_FRONT: Final = 64 * 1024  # a header of ours has 200 bytes; a longer one than this is refused
 
 
 def identity_of(key: Secret) -> Secret:
@@ -59,6 +61,44 @@ def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
         raise DoesNotOpen from None
 
 
+def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:
+    """:func:`encrypt_blob` of all that ``reader`` yields, with a few chunks of 64 KiB in memory.
+
+    Raises:
+        OSError: what ``reader`` or ``writer`` raised.
+    """
+    kept = _Noting(writer)
+    pyrage.encrypt_io(reader, kept, [_identity(key).to_public()])
+    kept.insist()
+
+
+def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) -> None:
+    """:func:`decrypt_blob`, a chunk of 64 KiB at a time.
+
+    Each chunk is authenticated before it is written; that the last one is the last is only known at
+    the end, so what was written before an error must not be used.
+
+    Raises:
+        DoesNotOpen: another key, or bytes that were changed, cut short or lengthened.
+        OSError: what ``writer`` raised.
+    """
+    untrusted_front = untrusted_reader.read(_FRONT)
+    if not _HEADER.match(untrusted_front):
+        raise DoesNotOpen
+    source = _Chained(untrusted_front, untrusted_reader)
+    kept = _Noting(writer)
+    try:
+        pyrage.decrypt_io(source, kept, [_identity(key)])
+    except pyrage.DecryptError:
+        raise DoesNotOpen from None
+    except OSError:
+        kept.insist()
+        if source.failed is not None:
+            raise source.failed from None
+        raise DoesNotOpen from None
+    kept.insist()
+
+
 def check_blob(expected: BlobRef, untrusted_data: bytes) -> None:
     """Return only if these are the bytes that the letter named.
 
@@ -67,6 +107,46 @@ def check_blob(expected: BlobRef, untrusted_data: bytes) -> None:
     """
     if len(untrusted_data) != expected.size or not same(sha256(untrusted_data), expected.sha256):
         raise BlobChanged
+
+
+class _Chained:
+    """What was read ahead, then the rest."""
+
+    def __init__(self, front: bytes, rest: BinaryIO) -> None:
+        self._front, self._rest = io.BytesIO(front), rest
+        self.failed: OSError | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._front.read(size) or self._rest.read(size)
+        except OSError as why:
+            self.failed = why
+            raise
+
+
+class _Noting:
+    """Passes on, and notes a failure of the writer: pyrage's own are of the same kind, and it
+    forgets one that comes with the last bytes.
+    """
+
+    def __init__(self, writer: BinaryIO) -> None:
+        self._writer = writer
+        self.failed: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._writer.write(data)
+        except OSError as why:
+            self.failed = why
+            raise
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def insist(self) -> None:
+        """Raise what the writer raised, if it did."""
+        if self.failed is not None:
+            raise self.failed from None
 
 
 def _identity(key: Secret) -> pyrage.x25519.Identity:

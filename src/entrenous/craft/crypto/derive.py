@@ -10,7 +10,8 @@ from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.ids import EnvelopeId, MessageId
 from entrenous.model.secret import Secret
 
-_CONTENT: Final = b"entrenous/1 content\x00"
+_CONTENT: Final = b"entrenous/2 content\x00"
+_BLOB: Final = b"entrenous/2 blob\x00"
 _NONCE: Final = bytes(16)  # every stream has a key of its own, so one nonce serves all
 
 
@@ -36,8 +37,8 @@ def content_key(
 ) -> Secret:
     """The key of one copy's content, from both of its halves (docs/spec/content.md section 3).
 
-    ``secret`` and ``share`` have 32 bytes each; ``manifest`` is what craft/wire/letter.py calls
-    ``write_manifest``.
+    ``secret`` and ``share`` have 32 bytes each; ``manifest`` is what craft/wire/message_body.py
+    calls ``write_manifest``.
 
     Raises:
         ValueError: a half has another length; joined, two pairs of halves could look alike.
@@ -46,3 +47,12 @@ def content_key(
         raise ValueError("both halves of a content key have 32 bytes")
     both = Secret(secret.reveal() + share.reveal())
     return derive(both, _CONTENT + sha256(manifest), salt=message + envelope)
+
+
+def blob_key(content: Secret, place: int) -> Secret:
+    """The key of one copy's blob number ``place``, 0 for the frame (docs/spec/content.md 3).
+
+    Raises:
+        OverflowError: a place below 0 or beyond 32 bits.
+    """
+    return derive(content, _BLOB + place.to_bytes(4, "big"))

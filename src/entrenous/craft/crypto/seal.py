@@ -22,8 +22,8 @@ from entrenous.craft.crypto.xwing import OVERHEAD_BYTES, open_with, seal_to
 from entrenous.model.letter import BadKey, BadLetter, LetterTooLong, NotBound
 from entrenous.model.secret import Secret
 
-SIZES: Final = (2048, 4096, 8192, 16384, 32768, 65536)  # bytes inside HPKE, section 1
-_BINDING: Final = b"entrenous/1 binding\x00"
+SIZES: Final = (2048, 4096, 8192, 16384, 32768, 65536, 131072)  # bytes inside HPKE, section 1
+_BINDING: Final = b"entrenous/2 binding\x00"
 _NO_KEY: Final = bytes(32)  # device.py has the reason
 _PREKEY_TYPE: Final = 0
 _NORMAL_TYPE: Final = 1

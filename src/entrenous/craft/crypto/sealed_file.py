@@ -7,9 +7,14 @@ name, so a file that is put in another's place does not open. The X25519 recipie
 the vault, so a stolen disk gives a quantum computer nothing to work on (docs/spec/content.md 3).
 """
 
-from typing import Final
+from typing import BinaryIO, Final
 
-from entrenous.craft.crypto.blob import decrypt_blob, encrypt_blob
+from entrenous.craft.crypto.blob import (
+    decrypt_blob,
+    decrypt_stream,
+    encrypt_blob,
+    encrypt_stream,
+)
 from entrenous.craft.crypto.derive import derive
 from entrenous.model.secret import Secret
 
@@ -28,3 +33,24 @@ def unseal_file(key: Secret, untrusted_sealed: bytes, name: bytes = b"") -> byte
         DoesNotOpen: another key or name, or the file was changed or cut short.
     """
     return decrypt_blob(derive(key, _CONTEXT + name), untrusted_sealed)
+
+
+def seal_stream(key: Secret, reader: BinaryIO, writer: BinaryIO, name: bytes = b"") -> None:
+    """:func:`seal_file` of all that ``reader`` yields, a chunk at a time.
+
+    Raises:
+        OSError: what ``reader`` or ``writer`` raised.
+    """
+    encrypt_stream(derive(key, _CONTEXT + name), reader, writer)
+
+
+def unseal_stream(
+    key: Secret, untrusted_sealed: BinaryIO, writer: BinaryIO, name: bytes = b""
+) -> None:
+    """:func:`unseal_file`, a chunk at a time; after an error, what was written is not to be used.
+
+    Raises:
+        DoesNotOpen: another key or name, or the file was changed or cut short.
+        OSError: what ``writer`` raised.
+    """
+    decrypt_stream(derive(key, _CONTEXT + name), untrusted_sealed, writer)

@@ -1,22 +1,19 @@
-"""What people and devices sign: cards, certificates, prekeys (docs/spec/identity.md 2 to 4)."""
+"""What people and devices sign: certificates, cards, prekeys, receipts (docs/spec/identity.md)."""
 
 from typing import Final
 
 from entrenous.craft.crypto.device import sign_as_device, verify_device
-from entrenous.craft.crypto.hashing import person_id, same
+from entrenous.craft.crypto.hashing import person_id, same, sha256
+from entrenous.craft.crypto.lists import verify_lists
 from entrenous.craft.crypto.master import sign_both, verify_both
-from entrenous.model.card import Card, SignedPrekey
-from entrenous.model.person import BadSignature, DeviceKey, Person
+from entrenous.model.card import Card, SignedCertificate, SignedPrekey
+from entrenous.model.device_list import DeviceList, ListedDevice
+from entrenous.model.person import BadSignature, DeviceKey, MasterKey, Person
 from entrenous.model.secret import Secret
 
-_CARD: Final = b"entrenous/1 card"
-_DEVICE: Final = b"entrenous/1 device"
-_PREKEY: Final = b"entrenous/1 prekey"
-
-
-def sign_card(master: Secret, statement: bytes) -> bytes:
-    """Both master signatures over a card's statement, 3,373 bytes."""
-    return sign_both(master, _CARD, statement)
+_DEVICE: Final = b"entrenous/2 device"
+_PREKEY: Final = b"entrenous/2 prekey"
+_RECEIPT: Final = b"entrenous/2 receipt"
 
 
 def sign_certificate(master: Secret, certificate: bytes) -> bytes:
@@ -29,33 +26,54 @@ def sign_prekey(account: Secret, statement: bytes) -> bytes:
     return sign_as_device(account, _PREKEY, statement)
 
 
-def verify_card(card: Card) -> Person:
-    """The person of a card, once everything about her keys is proven.
+def sign_receipt(account: Secret, statement: bytes) -> bytes:
+    """The device's signature over a receipt's statement, 64 bytes."""
+    return sign_as_device(account, _RECEIPT, statement)
 
-    What is left to the caller: that she is the person expected, and the rule of epochs.
+
+def proof_of(signed: SignedCertificate) -> bytes:
+    """What a device list names a certificate by, 32 bytes (docs/spec/identity.md section 3)."""
+    return sha256(signed.statement + signed.signature)
+
+
+def verify_card(card: Card) -> Person:
+    """The person of a card, once everything about her keys and devices is proven.
+
+    What is left to the caller: that she is the person expected, and what her lists are to those
+    that were known (craft/crypto/lists.py ``extends``).
 
     Raises:
-        BadSignature: the card or a certificate is not signed by both master keys, or the master
-            keys are not those of the person that the certificates name.
+        BadSignature: the lists are not a chain signed by both master keys, the master keys are not
+            those of the person that the lists name, or a certificate is not the one that is listed.
     """
-    person = card.person
-    if not same(person_id(person.master), person.id):
+    said = card.newest.said
+    if not same(person_id(card.master), said.person):
         raise BadSignature(what="card")
-    verify_both(person.master, _CARD, card.statement, card.signature, what="card")
-    for device in person.devices:
-        verify_certificate(person, device)
-    return person
+    heads = verify_lists(card.lists, card.signature, card.master)
+    devices = tuple(
+        _proven(signed, listed, said, card.master)
+        for signed, listed in zip(card.certificates, said.devices, strict=True)
+    )
+    return Person(
+        id=said.person,
+        name=said.name,
+        master=card.master,
+        relay_url=said.relay_url,
+        epoch=said.epoch,
+        head=heads[-1].digest,
+        devices=devices,
+    )
 
 
-def verify_certificate(person: Person, device: DeviceKey) -> None:
-    """Return only if the person's master keys certified this device.
+def verify_certificate(signed: SignedCertificate, master: MasterKey) -> None:
+    """Return only if these master keys certified this device for their own person.
 
     Raises:
         BadSignature: they did not.
     """
-    verify_both(
-        person.master, _DEVICE, device.certificate, device.signature, what="device certificate"
-    )
+    if not same(person_id(master), signed.certificate.person):
+        raise BadSignature(what="device certificate")
+    verify_both(master, _DEVICE, signed.statement, signed.signature, what="device certificate")
 
 
 def verify_prekey(signed: SignedPrekey, by: DeviceKey) -> None:
@@ -67,3 +85,30 @@ def verify_prekey(signed: SignedPrekey, by: DeviceKey) -> None:
     if not same(signed.prekey.device, by.device):
         raise BadSignature(what="prekey")
     verify_device(by.ed25519, _PREKEY, signed.statement, signed.signature, what="prekey")
+
+
+def verify_receipt(statement: bytes, signature: bytes, by: DeviceKey) -> None:
+    """Return only if this device signed that receipt.
+
+    Raises:
+        BadSignature: it did not.
+    """
+    verify_device(by.ed25519, _RECEIPT, statement, signature, what="receipt")
+
+
+def _proven(
+    signed: SignedCertificate, listed: ListedDevice, said: DeviceList, master: MasterKey
+) -> DeviceKey:
+    verify_certificate(signed, master)
+    certificate = signed.certificate
+    named = (certificate.person, certificate.device)
+    if named != (said.person, listed.device) or not same(proof_of(signed), listed.proof):
+        raise BadSignature(what="device certificate")
+    return DeviceKey(
+        device=certificate.device,
+        mailbox=listed.mailbox,
+        ed25519=certificate.ed25519,
+        curve25519=certificate.curve25519,
+        created_at=certificate.created_at,
+        enforces=certificate.enforces,
+    )

@@ -1,7 +1,8 @@
-"""The key of a device's vault, from what its owner knows and what the device has.
+"""The key of a device's vault: from what its owner knows, what her relay adds, what the device has.
 
-argon2id (RFC 9106) makes each guess at the passphrase cost memory; the device's secret, a file
-beside the vault, makes a vault that was copied without it useless.
+argon2id (RFC 9106) makes each guess at the passphrase cost memory; the relay's part makes it cost
+one of ten questions (docs/spec/lock.md); the device's secret, a file beside the vault, makes a
+vault that was copied without it useless.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,13 @@ from entrenous.model.secret import Secret
 
 SALT_BYTES: Final = 16
 DEVICE_SECRET_BYTES: Final = 32
-_CONTEXT: Final = b"entrenous/1 vault"
+STRETCHED_BYTES: Final = 32
+OUTPUT_BYTES: Final = 64  # of the relay's part (craft/crypto/oprf.py)
+_FIRST: Final = b"entrenous/1 vault"
+_CONTEXT: Final = b"entrenous/2 vault"
+_ASKED: Final = b"entrenous/2 oprf input"
+_OFFLINE: Final = b"entrenous/2 offline"
+NO_OUTPUT: Final = Secret(b"")  # of a vault that no relay has a part of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +47,60 @@ class Cost:
 DEFAULT_COST: Final = Cost()
 
 
-def vault_key(
-    passphrase: Secret,
-    salt: bytes,
-    device_secret: bytes,
-    cost: Cost = DEFAULT_COST,
-) -> Secret:
-    """32 bytes: HKDF over argon2id(passphrase, salt) and the device's secret (32 bytes).
+def stretch(passphrase: Secret, salt: bytes, cost: Cost = DEFAULT_COST) -> Secret:
+    """argon2id (RFC 9106) of the passphrase, 32 bytes.
 
     Raises:
-        ValueError: the salt has fewer than 16 bytes, or the device's secret not 32.
+        ValueError: the salt has fewer than 16 bytes.
     """
-    if len(salt) < SALT_BYTES or len(device_secret) != DEVICE_SECRET_BYTES:
-        raise ValueError("a vault key needs a salt of 16 bytes and a device secret of 32")
-    stretched = hash_secret_raw(
-        passphrase.reveal(),
-        salt,
-        time_cost=cost.passes,
-        memory_cost=cost.memory_kib,
-        parallelism=cost.lanes,
-        hash_len=32,
-        type=Type.ID,
+    if len(salt) < SALT_BYTES:
+        raise ValueError("a passphrase is stretched with a salt of 16 bytes")
+    return Secret(
+        hash_secret_raw(
+            passphrase.reveal(),
+            salt,
+            time_cost=cost.passes,
+            memory_cost=cost.memory_kib,
+            parallelism=cost.lanes,
+            hash_len=STRETCHED_BYTES,
+            type=Type.ID,
+        )
     )
-    return derive(Secret(stretched + device_secret), _CONTEXT, salt=salt)
+
+
+def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: bytes) -> Secret:
+    """32 bytes: HKDF over what the owner knows, what the relay adds, and what the device has.
+
+    ``output`` is the relay's part (64 bytes), or :data:`NO_OUTPUT`.
+
+    Raises:
+        ValueError: a part has another length; joined, two sets of parts could look alike.
+    """
+    _refuse_sizes(stretched, device_secret)
+    if len(output) not in (0, OUTPUT_BYTES):
+        raise ValueError("a relay's part of a vault key has 64 bytes")
+    every = Secret(stretched.reveal() + output.reveal() + device_secret)
+    return derive(every, _CONTEXT, salt=salt)
+
+
+def first_vault_key(stretched: Secret, device_secret: bytes, salt: bytes) -> Secret:
+    """The key of a vault whose head is of the first schema (docs/spec/content.md section 5)."""
+    _refuse_sizes(stretched, device_secret)
+    return derive(Secret(stretched.reveal() + device_secret), _FIRST, salt=salt)
+
+
+def asked_of_relay(stretched: Secret) -> Secret:
+    """What the relay is asked about, blinded: 32 bytes, never the passphrase itself."""
+    return derive(stretched, _ASKED)
+
+
+def offline_key(stretched: Secret) -> Secret:
+    """The key under which the relay's part lies on the device in an offline window, 32 bytes."""
+    return derive(stretched, _OFFLINE)
+
+
+def _refuse_sizes(stretched: Secret, device_secret: bytes) -> None:
+    if len(stretched) != STRETCHED_BYTES or len(device_secret) != DEVICE_SECRET_BYTES:
+        raise ValueError(
+            "a vault key needs a stretched passphrase and a device secret, 32 bytes each"
+        )

@@ -1,11 +1,10 @@
-"""Cards and device certificates (docs/spec/identity.md sections 2 and 3).
+"""Cards (docs/spec/identity.md section 4).
 
-Nothing here verifies a signature: what is read holds the exact bytes that were signed, and
-craft/crypto/statements.py proves them.
+Nothing here verifies a signature or a hash: what is read holds the exact bytes that were signed,
+and craft/crypto/statements.py proves them.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from entrenous.craft.wire.cbor import (
@@ -14,154 +13,88 @@ from entrenous.craft.wire.cbor import (
     as_bytes,
     as_list,
     as_map,
-    as_time,
     as_uint,
     decode,
-    encode,
     named,
-    seconds,
     written,
 )
-from entrenous.craft.wire.text import as_name, as_url
-from entrenous.model.card import BadCard, Card, Certificate
-from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId, PersonId
-from entrenous.model.person import DeviceKey, MasterKey, Person
+from entrenous.craft.wire.certificate import (
+    as_signed_certificate,
+    joined_signature,
+    plain_certificate,
+    split_signature,
+)
+from entrenous.craft.wire.device_list import read_device_list
+from entrenous.model.card import BadCard, Card
+from entrenous.model.device_list import ListStatement
+from entrenous.model.person import MasterKey
+from entrenous.spec import DEVICES_MAX, LIST_BYTES_MAX, LISTS_MAX, PLAIN_CARD_BYTES_MAX
 
-VERSION: Final = 1
-DEVICES_MAX: Final = 16
-_ED25519: Final = 64  # bytes of each signature
-_MLDSA65: Final = 3309
-_CERTIFICATE_MAX: Final = 256  # bytes; today's have 142
-
-
-def write_certificate(certificate: Certificate) -> bytes:
-    """The bytes that a master key signs for a device.
-
-    Raises:
-        ValueError: a field has not the length of its kind.
-    """
-    return written(
-        {
-            1: VERSION,
-            2: certificate.person,
-            3: certificate.device,
-            4: certificate.ed25519,
-            5: certificate.curve25519,
-            6: seconds(certificate.created_at),
-        },
-        read_certificate,
-    )
+_VERSION: Final = 2
 
 
-def read_certificate(untrusted: bytes) -> Certificate:
-    """A device certificate; unproven.
-
-    Raises:
-        BadCard: not a certificate of this version.
-    """
-    with named(BadCard):
-        fields = as_map(decode(untrusted), 6)
-        as_uint(fields[1], VERSION, VERSION)
-        return Certificate(
-            person=PersonId(as_bytes(fields[2], 32)),
-            device=DeviceId(as_bytes(fields[3], ID_BYTES)),
-            ed25519=as_bytes(fields[4], 32),
-            curve25519=as_bytes(fields[5], 32),
-            created_at=as_time(fields[6]),
-        )
-
-
-def device_key(certificate: Certificate, signature: bytes) -> DeviceKey:
-    """A certified device, from its certificate and both master signatures over it."""
-    return DeviceKey(
-        device=certificate.device,
-        ed25519=certificate.ed25519,
-        curve25519=certificate.curve25519,
-        created_at=certificate.created_at,
-        certificate=write_certificate(certificate),
-        signature=signature,
-    )
-
-
-def write_card_statement(person: Person, issued_at: datetime) -> bytes:
-    """The bytes that a master key signs for a card.
+def write_card(card: Card) -> bytes:
+    """A card's bytes.
 
     Raises:
         ValueError: a field is not what the specification allows.
     """
+    ed25519, mldsa65 = split_signature(card.signature)
     return written(
         {
-            1: VERSION,
-            2: person.name,
-            3: person.master.ed25519,
-            4: person.master.mldsa65,
-            5: person.relay_url,
-            6: person.mailbox,
-            7: person.epoch,
-            8: [[device.certificate, *_split(device.signature)] for device in person.devices],
-            9: seconds(issued_at),
+            1: _VERSION,
+            2: card.master.ed25519,
+            3: card.master.mldsa65,
+            4: [one.statement for one in card.lists],
+            5: ed25519,
+            6: mldsa65,
+            7: [plain_certificate(signed) for signed in card.certificates],
         },
-        _read_statement,
+        read_card,
     )
-
-
-def write_card(statement: bytes, signature: bytes) -> bytes:
-    """A card, from its statement and both master signatures over it.
-
-    Raises:
-        ValueError: the statement is none, or a signature has the wrong length.
-    """
-    ed25519, mldsa65 = _split(signature)
-    return written({**decode(statement), 10: ed25519, 11: mldsa65}, read_card)
 
 
 def read_card(untrusted: bytes) -> Card:
-    """A card; its person's ``id`` is the one that all of its certificates name. Unproven.
+    """A card; unproven.
 
     Raises:
-        BadCard: not a card of this version, or one whose certificates disagree about the person or
-            name a device twice.
+        BadCard: not a card of this version, or its lists are not of one person and consecutive, or
+            its certificates are not one for each device of the newest.
     """
     with named(BadCard):
-        fields = dict(as_map(decode(untrusted), 11))
-        signature = _joined(fields.pop(10), fields.pop(11))
-        statement = encode(fields)
-        return Card(_person(fields), as_time(fields[9]), statement, signature)
+        if len(untrusted) > PLAIN_CARD_BYTES_MAX:
+            raise BadCbor
+        fields = as_map(decode(untrusted), 7)
+        as_uint(fields[1], _VERSION, _VERSION)
+        card = Card(
+            master=MasterKey(as_bytes(fields[2], 32), as_bytes(fields[3], 1952)),
+            lists=_lists(fields[4]),
+            signature=joined_signature(fields[5], fields[6]),
+            certificates=tuple(map(as_signed_certificate, as_list(fields[7], 1, DEVICES_MAX))),
+        )
+        listed = [one.device for one in card.newest.said.devices]
+        if [one.certificate.device for one in card.certificates] != listed:
+            raise BadCbor
+        return card
 
 
-def _read_statement(encoded: bytes) -> Person:
-    with named(BadCard):
-        fields = as_map(decode(encoded), 9)
-        as_time(fields[9])
-        return _person(fields)
+def recent(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
+    """As many of the newest lists as a card holds."""
+    kept, size = list[ListStatement](), 0
+    for one in reversed(lists[-LISTS_MAX:]):
+        size += len(one.statement)
+        if size > LIST_BYTES_MAX:
+            break
+        kept.append(one)
+    return tuple(reversed(kept))
 
 
-def _person(fields: Mapping[int, Any]) -> Person:
-    as_uint(fields[1], VERSION, VERSION)
-    devices = [_device(entry) for entry in as_list(fields[8], 1, DEVICES_MAX)]
-    persons = {certificate.person for certificate, _ in devices}
-    if len(persons) != 1 or len({c.device for c, _ in devices}) != len(devices):
+def _lists(value: Any) -> tuple[ListStatement, ...]:
+    statements = [as_blob(one, LIST_BYTES_MAX) for one in as_list(value, 1, LISTS_MAX)]
+    if sum(map(len, statements)) > LIST_BYTES_MAX:
         raise BadCbor
-    return Person(
-        id=persons.pop(),
-        name=as_name(fields[2]),
-        master=MasterKey(as_bytes(fields[3], 32), as_bytes(fields[4], 1952)),
-        relay_url=as_url(fields[5]),
-        mailbox=MailboxId(as_bytes(fields[6], ID_BYTES)),
-        epoch=as_uint(fields[7], least=1),
-        devices=tuple(device for _, device in devices),
-    )
-
-
-def _device(entry: object) -> tuple[Certificate, DeviceKey]:
-    untrusted_certificate, ed25519, mldsa65 = as_list(entry, 3, 3)
-    certificate = read_certificate(as_blob(untrusted_certificate, _CERTIFICATE_MAX))
-    return certificate, device_key(certificate, _joined(ed25519, mldsa65))
-
-
-def _joined(ed25519: object, mldsa65: object) -> bytes:
-    return as_bytes(ed25519, _ED25519) + as_bytes(mldsa65, _MLDSA65)
-
-
-def _split(signature: bytes) -> tuple[bytes, bytes]:
-    return signature[:_ED25519], signature[_ED25519:]
+    lists = tuple(map(read_device_list, statements))
+    for one, after in pairwise(lists):
+        if after.said.person != one.said.person or after.said.epoch != one.said.epoch + 1:
+            raise BadCbor
+    return lists

@@ -1,13 +1,12 @@
-"""Content frames: the files of one copy, padded so that their size says little.
+"""What one copy is made of: a frame that says what there is, and files, all padded.
 
-docs/spec/content.md sections 1 and 2.
+The size of a blob says little of what is in it. docs/spec/content.md sections 1 and 2.
 """
 
 from typing import Any, Final
 
 from entrenous.craft.wire.cbor import (
     BadCbor,
-    as_blob,
     as_list,
     as_map,
     as_text,
@@ -19,35 +18,33 @@ from entrenous.craft.wire.cbor import (
 )
 from entrenous.craft.wire.text import as_media_type
 from entrenous.model.caption import acts_on_screen
-from entrenous.model.letter import BadContent, Content, ContentFile
-from entrenous.spec import CAPTION_CHARS_MAX, PICTURES_MAX
+from entrenous.model.letter import BadContent, FileRole, Frame, FrameFile
+from entrenous.spec import PICTURES_MAX, TEXT_CHARS_MAX
 
-VERSION: Final = 1
+VERSION: Final = 2
 PADDED_MIN: Final = 4096
 _LENGTH: Final = 8
-_FRAME_MAX: Final = 2**40
 
 
-def write_content(content: Content) -> bytes:
-    """The padded frame, ready for craft/crypto/blob.py.
+def write_frame(frame: Frame) -> bytes:
+    """Blob 0, padded and ready for craft/crypto/blob.py.
 
     Raises:
-        ValueError: no file or more than 64, a media type that is none, or a caption that is too
-            long or acts on the screen that shows it.
+        ValueError: more than 64 files, neither file nor text, a media type that is none, or a text
+            that is too long or acts on the screen that shows it.
     """
-    files = [[file.media_type, file.data] for file in content.files]
-    frame = encode({1: VERSION, 2: files, 3: content.caption})
-    framed = len(frame).to_bytes(_LENGTH, "big") + frame
-    padded = framed.ljust(padded_length(len(framed)), b"\x00")
+    files = [[file.media_type, file.size, int(file.role)] for file in frame.files]
+    encoded = encode({1: VERSION, 2: files, 3: frame.text})
+    padded = _padded(len(encoded).to_bytes(_LENGTH, "big") + encoded)
     try:
-        read_content(padded)
+        read_frame(padded)
     except BadContent:
         raise ValueError("this content is not what the specification allows") from None
     return padded
 
 
-def read_content(untrusted_padded: bytes) -> Content:
-    """The files and the caption of a padded frame.
+def read_frame(untrusted_padded: bytes) -> Frame:
+    """What a padded blob 0 says.
 
     Raises:
         BadContent: not a frame of this version, or not padded exactly as it should be.
@@ -55,10 +52,35 @@ def read_content(untrusted_padded: bytes) -> Content:
     with named(BadContent):
         fields = as_map(decode(_unpadded(untrusted_padded)), 3)
         as_uint(fields[1], VERSION, VERSION)
-        return Content(
-            files=tuple(_file(entry) for entry in as_list(fields[2], 1, PICTURES_MAX)),
-            caption=unless_null(fields[3], _caption),
-        )
+        files = tuple(_file(entry) for entry in as_list(fields[2], 0, PICTURES_MAX))
+        text = unless_null(fields[3], _text)
+        if not files and text is None:
+            raise BadCbor
+        return Frame(files, text)
+
+
+def pad_file(data: bytes) -> bytes:
+    """Blob i: the bytes of a file, and zeros.
+
+    Raises:
+        ValueError: there is nothing in it.
+    """
+    if not data:
+        raise ValueError("a file of a message has at least one byte")
+    return _padded(data)
+
+
+def unpad_file(untrusted_padded: bytes, size: int) -> bytes:
+    """The file of ``size`` bytes, as its frame says, inside a padded blob.
+
+    Raises:
+        BadContent: the blob has another length, or padding that is not zero.
+    """
+    if size < 1 or len(untrusted_padded) != padded_length(size):
+        raise BadContent
+    if untrusted_padded.count(0, size) != len(untrusted_padded) - size:
+        raise BadContent
+    return untrusted_padded[:size]
 
 
 def padded_length(length: int) -> int:
@@ -73,6 +95,10 @@ def padded_length(length: int) -> int:
     return (max(length, PADDED_MIN) + mask) & ~mask
 
 
+def _padded(data: bytes) -> bytes:
+    return data.ljust(padded_length(len(data)), b"\x00")
+
+
 def _unpadded(untrusted: bytes) -> bytes:
     end = _LENGTH + int.from_bytes(untrusted[:_LENGTH], "big")
     if end > len(untrusted) or len(untrusted) != padded_length(end):
@@ -82,13 +108,14 @@ def _unpadded(untrusted: bytes) -> bytes:
     return untrusted[_LENGTH:end]
 
 
-def _file(entry: Any) -> ContentFile:
-    media_type, data = as_list(entry, 2, 2)
-    return ContentFile(as_media_type(media_type), as_blob(data, _FRAME_MAX))
+def _file(entry: Any) -> FrameFile:
+    media_type, size, role = as_list(entry, 3, 3)
+    known = FileRole(as_uint(role, max(FileRole), min(FileRole)))
+    return FrameFile(as_media_type(media_type), as_uint(size, least=1), known)
 
 
-def _caption(value: object) -> str:
-    caption = as_text(value, CAPTION_CHARS_MAX)
-    if any(map(acts_on_screen, caption)):
+def _text(value: object) -> str:
+    text = as_text(value, TEXT_CHARS_MAX)
+    if not text or any(map(acts_on_screen, text)):
         raise BadCbor
-    return caption
+    return text

@@ -1,4 +1,4 @@
-"""Invite links (docs/spec/identity.md section 5)."""
+"""Invite links (docs/spec/identity.md section 6)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Letters: the address around, the header, and the three kinds of body (docs/spec/letter.md)."""
+"""Letters: the address around, the header, and the bodies (docs/spec/letter.md)."""
 
 from typing import Any, Final
 
@@ -29,9 +29,9 @@ __all__ = [
     "write_sealed",
 ]
 
-VERSION: Final = 1
+VERSION: Final = 2
 SUITE: Final = 0x647A
-_INFO: Final = "entrenous/1 letter"
+_INFO: Final = "entrenous/2 letter"
 
 
 def write_info(address: Address) -> bytes:
@@ -50,6 +50,7 @@ def write_info(address: Address) -> bytes:
         address.from_person,
         address.from_device,
         address.epoch,
+        address.head,
     ]
     return written(fields, _read_info)
 
@@ -96,6 +97,8 @@ def write_header(header: Header) -> bytes:
             10: [header.next_key.id, header.next_key.public],
             11: header.curve25519,
             12: [header.envelope, header.body_sha256],
+            13: [header.from_head, header.to_head],
+            14: header.token,
         },
         read_header,
     )
@@ -108,10 +111,11 @@ def read_header(untrusted: bytes) -> Header:
         BadLetter: not a header of this version.
     """
     with named(BadLetter):
-        fields = as_map(decode(untrusted), 12)
+        fields = as_map(decode(untrusted), 14)
         as_uint(fields[1], VERSION, VERSION)
         from_epoch, to_epoch = as_list(fields[6], 2, 2)
         envelope, body_sha256 = as_list(fields[12], 2, 2)
+        from_head, to_head = as_list(fields[13], 2, 2)
         return Header(
             from_person=_person(fields[2]),
             from_device=_device(fields[3]),
@@ -126,11 +130,14 @@ def read_header(untrusted: bytes) -> Header:
             curve25519=as_bytes(fields[11], 32),
             envelope=EnvelopeId(as_bytes(envelope, ID_BYTES)),
             body_sha256=as_bytes(body_sha256, 32),
+            from_head=as_bytes(from_head, 32),
+            to_head=as_bytes(to_head, 32),
+            token=unless_null(fields[14], as_uint),
         )
 
 
 def _read_info(encoded: bytes) -> Address:
-    fields = as_list(decode(encoded), 9, 9)
+    fields = as_list(decode(encoded), 10, 10)
     if fields[:3] != [_INFO, VERSION, SUITE] or encode(fields) != encoded:
         raise BadLetter
     return Address(
@@ -138,6 +145,7 @@ def _read_info(encoded: bytes) -> Address:
         to_device=_device(fields[4]),
         key=_key_id(fields[5]),
         epoch=as_uint(fields[8], least=1),
+        head=as_bytes(fields[9], 32),
         from_person=unless_null(fields[6], _person),
         from_device=unless_null(fields[7], _device),
     )

@@ -1,4 +1,4 @@
-"""Prekeys: signed by a device, handed out by the relay (docs/spec/identity.md section 4)."""
+"""Prekeys: signed by a device, handed out by the relay (docs/spec/identity.md section 5)."""
 
 from typing import Any, Final
 
@@ -7,9 +7,11 @@ from entrenous.craft.wire.cbor import (
     as_blob,
     as_bytes,
     as_list,
+    as_time,
     as_uint,
     decode,
     named,
+    seconds,
     written,
 )
 from entrenous.model.card import BadPrekey, Prekey, PrekeyKind, SignedPrekey
@@ -25,7 +27,15 @@ def write_prekey_statement(prekey: Prekey) -> bytes:
     Raises:
         ValueError: a field has not the length of its kind.
     """
-    fields = [int(prekey.kind), prekey.id, prekey.device, prekey.epoch, prekey.public]
+    fields = [
+        int(prekey.kind),
+        prekey.id,
+        prekey.device,
+        prekey.epoch,
+        prekey.head,
+        seconds(prekey.made_at),
+        prekey.public,
+    ]
     return written(fields, _read_statement)
 
 
@@ -56,13 +66,15 @@ def read_prekey(untrusted: bytes) -> SignedPrekey:
 
 
 def _read_statement(encoded: bytes) -> Prekey:
-    kind, key_id, device, epoch, public = as_list(decode(encoded), 5, 5)
+    kind, key_id, device, epoch, head, made_at, public = as_list(decode(encoded), 7, 7)
     known = _kind(kind)
     return Prekey(
         kind=known,
         id=as_bytes(key_id, KEY_ID_BYTES),
         device=DeviceId(as_bytes(device, ID_BYTES)),
         epoch=as_uint(epoch, least=1),
+        head=as_bytes(head, 32),
+        made_at=as_time(made_at),
         public=as_bytes(public, _PUBLIC[known]),
     )
 

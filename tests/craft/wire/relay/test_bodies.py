@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.craft.wire.relay import envelope, mailbox
+from entrenous.craft.wire.relay import envelope, lock, mailbox
 from entrenous.model.envelope import (
     Envelope,
     EnvelopeState,
@@ -23,7 +23,9 @@ from entrenous.model.envelope import (
     Waiting,
 )
 from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.model.lock import Answered, Opening
 from entrenous.model.secret import Secret
+from entrenous.spec import GENERATION_MAX
 
 ID, BOX, DEVICE, LOCK = EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), DeviceId(b"D" * 16), b"L" * 32
 
@@ -37,7 +39,29 @@ blobs = st.lists(sixteen.map(BlobId), max_size=5, unique=True).map(tuple)
 sealed = st.binary(min_size=1, max_size=300)
 
 BODIES: dict[str, tuple[Any, Any, Any]] = {
-    "owner": (thirty_two, mailbox.write_owner_lock, mailbox.read_owner_lock),
+    "locks": (
+        st.tuples(thirty_two, st.none() | thirty_two),
+        lambda locks: mailbox.write_mailbox_locks(*locks),
+        mailbox.read_mailbox_locks,
+    ),
+    "unlock lock": (thirty_two, lock.write_unlock_lock, lock.read_unlock_lock),
+    "close lock": (thirty_two, lock.write_close_lock, lock.read_close_lock),
+    "question": (thirty_two, lock.write_question, lock.read_question),
+    "answer": (
+        st.builds(Answered, thirty_two, st.integers(0, 10)),
+        lock.write_answer,
+        lock.read_answer,
+    ),
+    "opened": (
+        st.builds(
+            Opening,
+            st.integers(1, GENERATION_MAX),
+            sixteen,
+            st.lists(sixteen, max_size=3).map(tuple),
+        ),
+        lock.write_opened,
+        lock.read_opened,
+    ),
     "prekeys": (
         st.builds(Prekeys, st.lists(signed, max_size=4).map(tuple), maybe(signed), maybe(signed)),
         mailbox.write_prekeys,

@@ -1,5 +1,6 @@
 """Mailboxes, prekeys, send tokens, the relay itself (docs/spec/relay.md sections 1 to 3)."""
 
+from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
@@ -24,8 +25,9 @@ from entrenous.spec import LOCK_BYTES, ONE_TIME_KEYS
 STATUS_SCHEMA: Final = "entrenous/relay-status/1"
 
 
-class _Owner(Strict, frozen=True):
+class _Locks(Strict, frozen=True):
     owner_lock: str
+    close_lock: str | None
 
 
 class _Prekeys(Strict, frozen=True):
@@ -58,16 +60,19 @@ class _Versions(Strict, frozen=True):
 class _Status(Strict, frozen=True):
     schema: str
     protocol: _Versions
+    restored_at: Seconds | None
 
 
-def write_owner_lock(lock: bytes) -> bytes:
+def write_mailbox_locks(owner_lock: bytes, close_lock: bytes | None) -> bytes:
     """The body that makes a mailbox."""
-    return to_json(_Owner(b64u(lock)))
+    return to_json(_Locks(b64u(owner_lock), maybe_b64u(close_lock)))
 
 
-def read_owner_lock(untrusted_body: bytes) -> bytes:
-    """The lock of a new mailbox, 32 bytes."""
-    return unb64u(from_json(_Owner, untrusted_body).owner_lock, LOCK_BYTES)
+def read_mailbox_locks(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
+    """The locks of a new mailbox, 32 bytes each: its owner's, and of the token that deletes it."""
+    read = from_json(_Locks, untrusted_body)
+    close_lock = None if read.close_lock is None else unb64u(read.close_lock, LOCK_BYTES)
+    return unb64u(read.owner_lock, LOCK_BYTES), close_lock
 
 
 def write_prekeys(prekeys: Prekeys) -> bytes:
@@ -116,6 +121,7 @@ def read_send_token(untrusted_body: bytes, lock: bytes) -> SendToken:
     return made(SendToken, lock, read.uses, maybe_moment(read.expires_at))
 
 
-def write_status(protocol: Protocol) -> bytes:
-    """What a relay says about itself."""
-    return to_json(_Status(STATUS_SCHEMA, _Versions(protocol.floor, protocol.newest)))
+def write_status(protocol: Protocol, restored_at: datetime | None) -> bytes:
+    """What a relay says about itself; when it was last restored from a backup, if ever."""
+    versions = _Versions(protocol.floor, protocol.newest)
+    return to_json(_Status(STATUS_SCHEMA, versions, maybe_seconds(restored_at)))

@@ -1,0 +1,76 @@
+"""Circles: people whom we send to together, by one name (docs/spec/people.md section 1)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NewType
+
+from entrenous.model.errors import NotFound, Refused
+from entrenous.model.ids import MessageName, PersonId
+from entrenous.spec import CIRCLE_PEOPLE_MAX
+
+CircleId = NewType("CircleId", bytes)  # random, 16 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """A name of ours for 1 to 256 people, ascending by id; it says nothing to them.
+
+    ``sent_to`` are those of them who got the last message that went to this circle.
+
+    Raises:
+        EmptyCircle, CircleFull.
+    """
+
+    id: CircleId
+    name: str
+    people: tuple[PersonId, ...]
+    made_at: datetime
+    sent_to: frozenset[PersonId] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not self.people:
+            raise EmptyCircle(name=self.name)
+        if len(self.people) > CIRCLE_PEOPLE_MAX:
+            raise CircleFull(name=self.name, count=len(self.people), limit=CIRCLE_PEOPLE_MAX)
+        if list(self.people) != sorted(set(self.people)):
+            raise ValueError("the people of a circle are ascending, each once")
+
+    @property
+    def first_name(self) -> str:
+        """The first word of its name."""
+        return self.name.split()[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Who has a message that a draft belongs to: its sender and everybody it went to, but us."""
+
+    message: MessageName
+    people: frozenset[PersonId]
+
+
+class UnknownCircle(NotFound):
+    """
+    You have no circle {name}. Your circles: {known}. Make one: entrenous circle add NAME --person
+    NAME
+    """
+
+
+class CircleFull(Refused):
+    """
+    {name} would have {count} people, and a circle has at most {limit}. Nothing was changed. Make a
+    second one for the rest.
+    """
+
+
+class EmptyCircle(Refused):
+    """
+    {name} would have nobody in it, so nothing was changed. Name somebody with --person NAME, or
+    let go of the whole circle: entrenous circle remove {name}
+    """
+
+
+class NotInCircle(NotFound):
+    """
+    {person} is not in {name}. Nothing was changed. See who is: entrenous circle list
+    """

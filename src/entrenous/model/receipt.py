@@ -1,0 +1,56 @@
+"""Receipts: what a recipient's device says became of a copy (docs/spec/letter.md section 6)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from entrenous.model.ids import DeviceId, EnvelopeId, MessageId, PersonId
+
+
+class ReceiptEvent(IntEnum):
+    """What happened; the numbers travel."""
+
+    DELIVERED = 1
+    OPENED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One receipt as it travels; unproven before craft/crypto/statements.py verified it.
+
+    ``marks`` is the marks hash (docs/spec/content.md section 6), 32 bytes; ``signature`` has 64.
+    """
+
+    event: ReceiptEvent
+    message: MessageId
+    envelope: EnvelopeId
+    at: datetime
+    marks: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """A letter of 1 to 64 receipts."""
+
+    receipts: tuple[Receipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptStatement:
+    """Everything that a receipt's signature covers; both ends rebuild it from what they know.
+
+    ``sender`` wrote the message; ``head`` is that of the recipient's list, ``manifest`` the hash of
+    the message's manifest (32 bytes each).
+    """
+
+    sender: PersonId
+    message: MessageId
+    envelope: EnvelopeId
+    recipient: PersonId
+    device: DeviceId
+    head: bytes
+    event: ReceiptEvent
+    at: datetime
+    manifest: bytes
+    marks: bytes

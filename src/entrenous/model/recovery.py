@@ -1,0 +1,59 @@
+"""What a recovery sheet holds (docs/spec/lock.md section 6)."""
+
+from dataclasses import dataclass
+
+from entrenous.model.errors import Malformed, Refused
+from entrenous.model.ids import ID_BYTES, MailboxId, PersonId
+from entrenous.model.secret import Secret
+from entrenous.spec import TOKEN_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverySheet:
+    """The master key of a person, and what opens, frees or shuts one of her devices.
+
+    ``master`` has 64 bytes (craft/crypto/master.py), ``output`` the 64 of the relay's part.
+    """
+
+    person: PersonId
+    master: Secret
+    relay_url: str
+    mailbox: MailboxId
+    close: Secret
+    output: Secret
+
+    def __post_init__(self) -> None:
+        lengths = (len(self.person), len(self.master), len(self.mailbox))
+        if lengths != (32, 64, ID_BYTES) or (len(self.close), len(self.output)) != (
+            TOKEN_BYTES,
+            64,
+        ):
+            raise ValueError("a recovery sheet has a part of another length")
+
+
+class NotASheet(Malformed):
+    """
+    This is no recovery sheet, or a character of it is wrong or missing. It begins with
+    entrenous-recovery:2: and nothing of what follows may be left out. Compare it with the paper,
+    then try again.
+    """
+
+
+class MasterAway(Refused):
+    """
+    Your master key is not on this device: it is on the recovery sheet that you wrote. Give that
+    one too: --recovery FILE
+    """
+
+
+class OthersSheet(Refused):
+    """
+    This recovery sheet belongs to somebody else, so nothing was changed.
+    """
+
+
+class NothingToRecover(Refused):
+    """
+    This device has no relay, or was set up before there were recovery sheets, so there is nothing
+    that a sheet could recover. Nothing was written.
+    """

@@ -1,0 +1,116 @@
+"""The oblivious function, against the RFC's own vectors and against answers that are none."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.craft.crypto.oprf import (
+    blind,
+    draw_scalar,
+    evaluate,
+    finalize,
+    refuse_no_element,
+)
+from entrenous.model.lock import NotAPoint
+from entrenous.model.secret import Secret
+
+KEY = draw_scalar(bytes(range(64)))
+ORDER = 2**252 + 27742317777372353535851937790883648493  # of ristretto255 (RFC 9496 section 4)
+scalars = st.binary(min_size=64, max_size=64).filter(any).map(draw_scalar)
+inputs = st.binary(max_size=100).map(Secret)
+
+
+def suites(judges: Path) -> list[dict[str, Any]]:
+    every = json.loads((judges / "voprf/allVectors.json").read_text())
+    return [one for one in every if (one["identifier"], one["mode"]) == ("ristretto255-SHA512", 0)]
+
+
+def test_the_rfcs_vectors(judges: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """RFC 9497 appendix A.1.1, all of the plain mode."""
+    (suite,) = suites(judges)
+    key = Secret(bytes.fromhex(suite["skSm"]))
+    for vector in suite["vectors"]:
+        said = {name: bytes.fromhex(text) for name, text in vector.items() if name != "Batch"}
+        untold, scalar = Secret(said["Input"]), Secret(said["Blind"])
+        assert blind(untold, scalar) == said["BlindedElement"]
+        assert evaluate(key, said["BlindedElement"]) == said["EvaluationElement"]
+        assert finalize(untold, scalar, said["EvaluationElement"]).reveal() == said["Output"]
+    with capsys.disabled():
+        print(f"\nRFC 9497 mode OPRF, ristretto255-SHA512: {len(suite['vectors'])} vectors")  # noqa: T201
+    assert len(suite["vectors"]) == 2
+
+
+@given(inputs, scalars, scalars)
+def test_the_value_does_not_depend_on_the_blind(untold: Secret, one: Secret, other: Secret) -> None:
+    values = [finalize(untold, s, evaluate(KEY, blind(untold, s))) for s in (one, other)]
+    assert values[0] == values[1]
+    assert len(values[0]) == 64
+
+
+@given(inputs, inputs, scalars)
+def test_another_input_or_another_key_gives_another_value(
+    one: Secret, other: Secret, scalar: Secret
+) -> None:
+    value = finalize(one, scalar, evaluate(KEY, blind(one, scalar)))
+    assert (finalize(other, scalar, evaluate(KEY, blind(other, scalar))) == value) == (one == other)
+    assert (finalize(one, scalar, evaluate(scalar, blind(one, scalar))) == value) == (scalar == KEY)
+
+
+@given(inputs, scalars, scalars)
+def test_each_blind_asks_another_question(untold: Secret, one: Secret, other: Secret) -> None:
+    asked = blind(untold, one)
+    assert (asked == blind(untold, other)) == (one == other)
+    refuse_no_element(asked)
+
+
+@given(st.binary(max_size=40))
+def test_what_is_no_element_is_refused(noise: bytes) -> None:
+    try:
+        refuse_no_element(noise)
+    except NotAPoint:
+        with pytest.raises(NotAPoint):
+            evaluate(KEY, noise)
+        with pytest.raises(NotAPoint):
+            finalize(Secret(b"x"), KEY, noise)
+    else:
+        assert len(evaluate(KEY, noise)) == 32
+
+
+@pytest.mark.parametrize("bad", [bytes(32), b"\xff" * 32, b"\x01" + bytes(31), b"", bytes(31)])
+def test_the_identity_and_other_spellings_are_refused(bad: bytes) -> None:
+    with pytest.raises(NotAPoint):
+        evaluate(KEY, bad)
+
+
+@pytest.mark.parametrize("uniform", [bytes(64), bytes(63), bytes(65), ORDER.to_bytes(64, "little")])
+def test_a_scalar_is_drawn_from_enough_chance(uniform: bytes) -> None:
+    with pytest.raises(ValueError, match="scalar"):
+        draw_scalar(uniform)
+
+
+@pytest.mark.real
+def test_the_library_leaves_no_file_behind(tmp_path: Path) -> None:
+    asked = "from entrenous.craft.crypto.oprf import draw_scalar; draw_scalar(bytes([1] * 64))"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", asked], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_vector_is_always_there() -> None:
+    """RFC 9497 appendix A.1.1.1, so that a vault that was made today opens tomorrow."""
+    scalar = Secret(
+        bytes.fromhex("64d37aed22a27f5191de1c1d69fadb899d8862b58eb4220029e036ec4c1f6706")
+    )
+    key = Secret(bytes.fromhex("5ebcea5ee37023ccb9fc2d2019f9d7737be85591ae8652ffa9ef0f4d37063b0e"))
+    value = finalize(Secret(b"\x00"), scalar, evaluate(key, blind(Secret(b"\x00"), scalar)))
+    assert value.reveal().hex() == (
+        "527759c3d9366f277d8c6020418d96bb393ba2afb20ff90df23fb7708264e2f3"
+        "ab9135e3bd69955851de4b1f9fe8a0973396719b7912ba9ee8aa7d0b5e24bcf6"
+    )
