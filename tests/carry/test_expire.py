@@ -30,11 +30,12 @@ from entrenous.model.held import (
     HeldMailbox,
     HeldShare,
     HeldToken,
+    HeldUpload,
     LastingKeys,
     Leftover,
     SpentKey,
 )
-from entrenous.model.ids import DeviceId, EnvelopeId
+from entrenous.model.ids import DeviceId, EnvelopeId, MailboxId
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, memory_relay, stream
@@ -176,20 +177,20 @@ def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClo
     class Crash(BaseException):
         pass
 
-    async def keep_then_crash(name: str, chunks: Any) -> None:
-        await MemoryBlobs.keep(relay.blobs, name, chunks)
+    async def keep_then_crash(*given: Any) -> None:
+        await MemoryBlobs.keep(relay.blobs, *given)
         relay.mail.together = None  # type: ignore[method-assign, assignment]
         raise Crash
 
     together = relay.mail.together
     relay.blobs.keep = keep_then_crash  # type: ignore[method-assign]
-    with pytest.raises(TypeError):
+    with pytest.raises(Crash):
         at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
     relay.mail.together = together  # type: ignore[method-assign]
-    assert (count(relay, Leftover), blobs_in(relay)) == (1, 1)
+    assert (count(relay, HeldUpload), blobs_in(relay)) == (1, 1)
     clock.wind(days=1)
     at_once(expire(relay))
-    assert (count(relay, Leftover), blobs_in(relay)) == (0, 0)
+    assert (count(relay, HeldUpload, Leftover), blobs_in(relay)) == (0, 0)
 
 
 def test_tokens_and_spent_keys_go_in_their_time(relay: Relay, clock: WoundClock) -> None:
@@ -261,6 +262,7 @@ def found_in(folder: Path, planted: list[bytes]) -> int:
     return sum(any(secret in file for file in files) for secret in planted)
 
 
+@pytest.mark.threat("account-takeover")
 def test_nothing_remains_on_the_medium(tmp_path: Path) -> None:
     clock = WoundClock()
     with disk_relay(tmp_path, clock) as relay:
@@ -286,6 +288,7 @@ def parts_of(post: Post) -> list[bytes]:
     return [post.sealed[:16], post.sealed[-16:], post.share.reveal()[:16], post.blob[2000:2016]]
 
 
+@pytest.mark.threat("account-takeover")
 def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
     with disk_relay(tmp_path, WoundClock()) as relay:
         post = Post()
@@ -299,7 +302,10 @@ def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
 def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
     """Small rows share pages: the gaps that half of them leave must be empty."""
     dice = CountingDice()
-    shares = [HeldShare(EnvelopeId(dice.token(16)), Secret(dice.token(32)), 1) for _ in range(3000)]
+    box = MailboxId(dice.token(16))
+    shares = [
+        HeldShare(EnvelopeId(dice.token(16)), Secret(dice.token(32)), 1, box) for _ in range(3000)
+    ]
     with disk_relay(tmp_path, WoundClock()) as relay:
         mail = relay.mail
         for start in range(0, 3000, 100):

@@ -8,15 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.courier.memory import at_once
+from entrenous.carry.accept import accept
 from entrenous.carry.expire import expire
-from entrenous.carry.hold import bring_blob, find_blob
+from entrenous.carry.hold import bring_blob, find_blob, how_much_came
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.tokens import register_token
 from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import NoSuchBlob
-from entrenous.model.held import ComingBlob, HeldBlob, Leftover
+from entrenous.model.envelope import (
+    DamagedBlob,
+    DiskFull,
+    IdInUse,
+    NoSuchBlob,
+    WrongOffset,
+    WrongToken,
+)
+from entrenous.model.held import HeldBlob, HeldUpload, Leftover
+from entrenous.model.relay_settings import Limits
 from entrenous.ports import MailStore, Relay
 from tests.carry.relays import Post, WoundClock, disk_relay, memory_relay, stream
 
@@ -82,10 +94,10 @@ def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Pat
 
     with disk_relay(tmp_path, WoundClock()) as relay:
         asyncio.run(story(relay))
-        assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, ComingBlob)) == (1, 0, 0)
+        assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (1, 0, 0)
 
 
-def test_a_request_that_ends_before_its_bytes_do_leaves_nothing(relay: Relay) -> None:
+def test_a_request_that_ends_before_its_bytes_do_may_go_on(relay: Relay) -> None:
     post = Post()
 
     async def breaks() -> AsyncIterator[bytes]:
@@ -96,11 +108,19 @@ def test_a_request_that_ends_before_its_bytes_do_leaves_nothing(relay: Relay) ->
         await ready(relay, post)
         with pytest.raises(ConnectionError):
             await bring_blob(post.deposit(), post.token, breaks(), relay)
-        assert await bring_blob(post.deposit(), post.token, stream(post.blob), relay)
+        assert await how_much_came(post.blob_id, post.withdraw, relay) == (1000, 5000)
+        with pytest.raises(WrongToken):
+            await how_much_came(post.blob_id, post.token, relay)
+        with pytest.raises(WrongOffset):
+            await bring_blob(post.deposit(), post.token, stream(post.blob[1001:]), relay, 1001)
+        rest = stream(post.blob[1000:])
+        assert await bring_blob(post.deposit(), post.token, rest, relay, 1000)
+        assert await how_much_came(post.blob_id, post.withdraw, relay) == (5000, 5000)
+        assert await read(relay, post) == post.blob
         assert await read(relay, post) == post.blob
 
     asyncio.run(story())
-    assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, ComingBlob)) == (1, 0, 0)
+    assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (1, 0, 0)
 
 
 def test_an_upload_slower_than_a_day_is_not_given_what_a_sweep_may_be_removing() -> None:
@@ -115,5 +135,91 @@ def test_an_upload_slower_than_a_day_is_not_given_what_a_sweep_may_be_removing()
     with pytest.raises(NoSuchBlob):
         at_once(bring_blob(post.deposit(), post.token, slow(), relay))
     at_once(expire(relay))
-    kinds = (HeldBlob, Leftover, ComingBlob)
+    kinds = (HeldBlob, Leftover, HeldUpload)
     assert [at_once(relay.mail.look(lambda view, of=of: view.count(of))) for of in kinds] == [0] * 3
+
+
+def test_a_rest_that_does_not_fit_ends_the_upload(relay: Relay) -> None:
+    post = Post()
+
+    async def story() -> None:
+        await ready(relay, post)
+        with pytest.raises(ConnectionError):
+            await bring_blob(post.deposit(), post.token, broken(post.blob[:1000]), relay)
+        with pytest.raises(DamagedBlob):
+            await bring_blob(post.deposit(), post.token, stream(bytes(4000)), relay, 1000)
+        with pytest.raises(NoSuchBlob):
+            await how_much_came(post.blob_id, post.withdraw, relay)
+
+    asyncio.run(story())
+    assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (0, 0, 0)
+
+
+def test_another_blob_of_that_id_does_not_go_on_with_it() -> None:
+    relay, post = memory_relay(), Post()
+    at_once(ready(relay, post))
+    with pytest.raises(ConnectionError):
+        at_once(bring_blob(post.deposit(), post.token, broken(b"a"), relay))
+    other = replace(post.deposit(), withdraw_lock=bytes(32))
+    with pytest.raises(IdInUse):
+        at_once(bring_blob(other, post.token, stream(post.blob[1:]), relay, 1))
+
+
+def test_a_rest_that_does_not_come_in_a_day_is_too_late() -> None:
+    clock = WoundClock()
+    relay, post = memory_relay(clock), Post()
+    at_once(ready(relay, post))
+    with pytest.raises(ConnectionError):
+        at_once(bring_blob(post.deposit(), post.token, broken(post.blob[:9]), relay))
+    clock.wind(hours=24)
+    at_once(expire(relay))
+    with pytest.raises(NoSuchBlob):
+        at_once(how_much_came(post.blob_id, post.withdraw, relay))
+    with pytest.raises(WrongOffset):
+        at_once(bring_blob(post.deposit(), post.token, stream(post.blob[9:]), relay, 9))
+    assert at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+
+
+@given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), max_size=6))
+def test_wherever_it_breaks_the_same_bytes_arrive(
+    breaks: list[tuple[int, int]],
+) -> None:
+    """Each time it goes on at most where it was, as who was not told all that came."""
+    relay, post = memory_relay(), Post()
+    at_once(ready(relay, post))
+    came = 0
+    for back, stop in breaks:
+        start = max(0, came - back)
+        rest = broken(post.blob[start : max(start, stop)])
+        with pytest.raises(ConnectionError):
+            at_once(bring_blob(post.deposit(), post.token, rest, relay, start))
+        came, _ = at_once(how_much_came(post.blob_id, post.withdraw, relay))
+        assert came >= start
+    assert at_once(bring_blob(post.deposit(), post.token, stream(post.blob[came:]), relay, came))
+    assert at_once(read(relay, post)) == post.blob
+
+
+class Crowded(MemoryBlobs):
+    def room(self) -> int | None:
+        return 10_000
+
+
+@pytest.mark.parametrize(("least", "fits"), [(0, True), (5000, True), (5001, False)])
+def test_below_the_operators_minimum_no_blob_is_taken(least: int, *, fits: bool) -> None:
+    """And letters still are: they are small, and what empties mailboxes."""
+    post = Post()
+    limits = Limits(free_bytes_min=least)
+    relay = replace(memory_relay(), blobs=Crowded(), limits=limits)
+    at_once(ready(relay, post))
+    bringing = bring_blob(post.deposit(), post.token, stream(post.blob), relay)
+    if fits:
+        assert at_once(bringing)
+        return
+    with pytest.raises(DiskFull):
+        at_once(bringing)
+    assert at_once(accept(post.envelope(blobs=False), post.token, relay))
+
+
+async def broken(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+    raise ConnectionError

@@ -115,6 +115,7 @@ Life.TestCase.settings = settings(max_examples=150, stateful_step_count=30, dead
 TestLife = Life.TestCase
 
 
+@pytest.mark.threat("account-takeover")
 def test_a_life_ends_without_a_trace() -> None:
     life = Life()
     life.post(opens=1)

@@ -26,7 +26,7 @@ from entrenous.model.envelope import (
     SendToken,
     TooManyRegistered,
 )
-from entrenous.model.held import ComingBlob
+from entrenous.model.held import HeldUpload
 from entrenous.model.ids import BlobId, DeviceId
 from entrenous.ports import Relay
 from tests.carry.relays import Post, WoundClock, memory_relay, stream
@@ -108,7 +108,7 @@ def test_what_is_on_its_way_counts_and_gives_its_room_back(
 
     with pytest.raises(DamagedBlob):
         at_once(bring_blob(post.deposit(), post.token, meanwhile(), relay))
-    assert at_once(relay.mail.look(lambda view: view.count(ComingBlob))) == 0
+    assert at_once(relay.mail.look(lambda view: view.count(HeldUpload))) == 0
     assert bring(relay, post, another(post))
 
 

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from entrenous.carry.states import NEXT, REFUSED, Event, step
-from entrenous.model.envelope import EnvelopeState, Expired, TakenBack
+from entrenous.model.envelope import EnvelopeState, Expired, NoSuchEnvelope, TakenBack
 from tests.carry.relays import NOON
 
 ALL = tuple(EnvelopeState)
-ENDS = (EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED)
+ENDS = (
+    *(EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED, EnvelopeState.REVOKED),
+    EnvelopeState.LOST,
+)
 MACHINE = Path(__file__).parents[2] / "docs/machines/envelope.md"
 
 
@@ -60,6 +63,10 @@ def test_refusals_have_names() -> None:
         step(EnvelopeState.TAKEN_BACK, Event.OPEN, NOON)
     with pytest.raises(Expired, match="2026-11-25"):
         step(EnvelopeState.EXPIRED, Event.OPEN, NOON)
+    with pytest.raises(NoSuchEnvelope):
+        step(EnvelopeState.REVOKED, Event.OPEN, NOON)
+    with pytest.raises(NoSuchEnvelope):
+        step(EnvelopeState.LOST, Event.OPEN, NOON)
 
 
 def test_what_the_table_lacks_cannot_happen() -> None:

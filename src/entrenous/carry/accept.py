@@ -20,9 +20,10 @@ from entrenous.model.envelope import (
 )
 from entrenous.model.held import HeldBlob, HeldEnvelope, HeldLetter, HeldMailbox, HeldShare
 from entrenous.model.ids import BlobId
+from entrenous.model.relay_settings import Limits
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, Relay
-from entrenous.spec import EXPIRY_DAYS_MAX, SEALED_BYTES_MAX
+from entrenous.spec import SEALED_BYTES_MAX
 
 _GRACE: Final = timedelta(hours=1)  # a sender's clock may run ahead of ours
 
@@ -52,13 +53,16 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         granted = sender(desk, envelope.mailbox, token, present)
         if held is not None:
             raise IdInUse
-        refuse_date(envelope.expires_at, present)
-        room_for_letter(desk, envelope.mailbox)
+        refuse_date(envelope.expires_at, present, relay.limits)
+        room_for_letter(desk, envelope.mailbox, relay.limits)
         _store(desk, envelope, digest, present)
         spend(desk, granted)
         return True
 
-    return await relay.mail.together(work)
+    new = await relay.mail.together(work)
+    if new and relay.bell is not None:
+        relay.bell.ring(envelope.mailbox)
+    return new
 
 
 def digest_of(envelope: Envelope) -> bytes:
@@ -73,12 +77,12 @@ def digest_of(envelope: Envelope) -> bytes:
     return sha256(b"".join(b"%d:" % len(part) + part for part in parts))
 
 
-def refuse_date(expires_at: datetime, present: datetime) -> None:
+def refuse_date(expires_at: datetime, present: datetime, limits: Limits) -> None:
     """Raise Expired or TooFarAhead unless a relay may keep something until then."""
     if expires_at <= present:
         raise Expired(when=expires_at)
-    if expires_at > present + timedelta(days=EXPIRY_DAYS_MAX) + _GRACE:
-        raise TooFarAhead(limit_days=EXPIRY_DAYS_MAX)
+    if expires_at > present + timedelta(days=limits.keep_days) + _GRACE:
+        raise TooFarAhead(limit_days=limits.keep_days)
 
 
 def _refuse_large(envelope: Envelope) -> None:
@@ -98,7 +102,7 @@ def _store(desk: MailDesk, envelope: Envelope, digest: bytes, present: datetime)
     sequence = _next_sequence(desk, envelope)
     desk.put(HeldLetter(envelope.id, envelope.mailbox, sequence, envelope.sealed, expires_at))
     if share:
-        desk.put(HeldShare(envelope.id, share.value, share.opens))
+        desk.put(HeldShare(envelope.id, share.value, share.opens, envelope.mailbox))
     for blob in envelope.blobs:
         _link(desk, blob, envelope, present)
 

@@ -8,7 +8,11 @@
 | a tombstone (id, locks, digest, state, count, times) | 30 days after the content went |
 | a send token | withdrawn, used up or expired |
 | a one-time key | handed out; then its hash for 30 days, so that it is never handed out again |
-| card, lasting prekeys, mailbox | replaced; as long as the mailbox is there |
+| a count of openings that several devices share | its envelopes expired |
+| a blob of which a part is here | it is whole, or its rest has not come in time |
+| when the relay was restored from a backup | it is restored again |
+| card, lasting prekeys, mailbox, unlock key | replaced; as long as the mailbox is there |
+| that a mailbox was deleted (its name) | 30 days, so that nobody else takes it |
 
 An envelope expires 30 days after it was posted at the latest. :func:`expire` runs every minute;
 whoever asks for something that is due in between is told that it has expired, and gets nothing.
@@ -23,13 +27,15 @@ from typing import Any, Final
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event, step
 from entrenous.model.held import (
-    ComingBlob,
+    GoneMailbox,
     HeldAttempt,
     HeldBlob,
     HeldEnvelope,
+    HeldGroup,
     HeldLetter,
     HeldShare,
     HeldToken,
+    HeldUpload,
     Leftover,
     SpentKey,
 )
@@ -103,6 +109,12 @@ def forget_blob(desk: MailDesk, blob: HeldBlob, present: datetime) -> None:
     desk.put(Leftover(blob.name, present))
 
 
+def forget_upload(desk: MailDesk, upload: HeldUpload, present: datetime) -> None:
+    """Drop the row of a blob that is not whole; its bytes become a leftover that is due at once."""
+    desk.drop(HeldUpload, upload.blob)
+    desk.put(Leftover(upload.name, present))
+
+
 def _end_envelope(desk: MailDesk, held: HeldEnvelope, present: datetime) -> None:
     if held.closed_at is None:
         lapse(desk, held, present)
@@ -114,8 +126,12 @@ def _end_token(desk: MailDesk, held: HeldToken, _: datetime) -> None:
     desk.drop(HeldToken, held.mailbox, held.lock)
 
 
-def _end_coming(desk: MailDesk, blob: ComingBlob, _: datetime) -> None:
-    desk.drop(ComingBlob, blob.name)
+def _end_gone(desk: MailDesk, gone: GoneMailbox, _: datetime) -> None:
+    desk.drop(GoneMailbox, gone.mailbox)
+
+
+def _end_group(desk: MailDesk, group: HeldGroup, _: datetime) -> None:
+    desk.drop(HeldGroup, group.group)
 
 
 def _end_spent_key(desk: MailDesk, key: SpentKey, _: datetime) -> None:
@@ -126,8 +142,10 @@ _ENDS: Final[Mapping[type[Any], Callable[[MailDesk, Any, datetime], None]]] = {
     HeldEnvelope: _end_envelope,
     HeldBlob: forget_blob,
     HeldToken: _end_token,
-    ComingBlob: _end_coming,
     SpentKey: _end_spent_key,
+    GoneMailbox: _end_gone,
+    HeldGroup: _end_group,
+    HeldUpload: forget_upload,
 }
 
 

@@ -1,16 +1,17 @@
 """Hold a blob: its bytes stream to disk, then a row says whose they are (relay.md section 4).
 
-The database is the arbiter. A name is written down as a leftover before its first byte is stored,
-and crossed out in the transaction that gives it to a blob; so whatever happens in between,
-carry/expire.py knows every name that nobody owns.
+The database is the arbiter. An upload has a row of its own from before its first byte is stored
+until its name is given to a blob, in one transaction; so whatever happens in between,
+carry/expire.py knows every name that nobody owns. A stream that breaks leaves what came of it, and
+the rest may follow.
 """
 
-import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from entrenous.carry.accept import refuse_date
-from entrenous.carry.expire import forget_blob, remove_leftovers
+from entrenous.carry.expire import forget_blob, forget_upload, remove_leftovers
 from entrenous.carry.moment import now
 from entrenous.carry.room import room_for_blob
 from entrenous.carry.tokens import sender
@@ -18,12 +19,15 @@ from entrenous.craft.crypto.hashing import lock_of, same
 from entrenous.model.envelope import (
     BlobDeposit,
     DamagedBlob,
+    DiskFull,
     IdInUse,
     NoSuchBlob,
     TooLarge,
+    WrongOffset,
     WrongToken,
 )
-from entrenous.model.held import ComingBlob, HeldBlob, Leftover
+from entrenous.model.errors import EntrenousError
+from entrenous.model.held import HeldBlob, HeldUpload, Leftover
 from entrenous.model.ids import BlobId
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
@@ -31,32 +35,49 @@ from entrenous.spec import BLOB_BYTES_MAX, LOOSE_BLOB_HOURS
 
 
 async def bring_blob(
-    deposit: BlobDeposit, token: Secret, chunks: AsyncIterator[bytes], relay: Relay
+    deposit: BlobDeposit,
+    token: Secret,
+    chunks: AsyncIterator[bytes],
+    relay: Relay,
+    start: int = 0,
 ) -> bool:
     """Store a blob; False if the same one is here already, and then ``chunks`` is not read.
+
+    ``chunks`` are its bytes from ``start`` on; those before came with an earlier call.
 
     Raises:
         NoSuchMailbox, WrongToken: this is no holder of a send token.
         IdInUse: there is another blob of that id.
+        WrongOffset: less than ``start`` bytes of it are here.
         DamagedBlob: the bytes are not those that the deposit announces.
         TooLarge, TooFarAhead, Expired: beyond what a relay takes.
         MailboxFull: so much is in the mailbox already, or on its way there.
-        DiskFull, DiskFailed: nothing was stored.
+        DiskFull, DiskFailed: the disk has no room for it, or failed.
+        Exception: what ``chunks`` raised; what came until then stays, and may be added to.
     """
     if deposit.size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
-    present, name = now(relay), relay.dice.token(16).hex()
-    blob = _loose(deposit, name, present)
-    if not await relay.mail.together(lambda desk: _begin(desk, deposit, blob, token, present)):
+    crowded = _is_crowded(deposit.size - start, relay)
+    coming = _coming(deposit, relay.dice.token(16).hex(), now(relay))
+
+    def begin(desk: MailDesk) -> HeldUpload | None:
+        upload = _begin(desk, coming, deposit, token, relay)
+        if upload is not None and crowded:
+            raise DiskFull
+        return upload
+
+    upload = await relay.mail.together(begin if start == 0 else _only_begun(begin, coming))
+    if upload is None:
         return False
-    given = False
+    if start > await relay.blobs.size(upload.name):
+        raise WrongOffset
     try:
-        await relay.blobs.keep(name, _as_announced(deposit, chunks))
-        given = await relay.mail.together(lambda desk: _give(desk, blob, now(relay)))
-    finally:
-        if not given:
-            await _abandon(blob, present, relay)
-    return given
+        bytes_of_it = _as_announced(deposit.size - start, chunks)
+        await relay.blobs.keep(upload.name, bytes_of_it, deposit.sha256, start)
+        return await relay.mail.together(lambda desk: _give(desk, upload, now(relay)))
+    except EntrenousError:
+        await _abandon(upload, relay)
+        raise
 
 
 async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> HeldBlob:
@@ -79,78 +100,139 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> HeldBlob:
     return await relay.mail.look(work)
 
 
-def _loose(deposit: BlobDeposit, name: str, present: datetime) -> HeldBlob:
-    """The row of a blob that no envelope names yet."""
+async def how_much_came(blob: BlobId, token: Secret, relay: Relay) -> tuple[int, int]:
+    """How many bytes of a blob are here, and how many it has; for who brought it.
+
+    Raises:
+        NoSuchBlob: nothing of it is here.
+        WrongToken: this is not its withdraw token.
+    """
+    present = now(relay)
+
+    def work(view: MailView) -> HeldBlob | HeldUpload:
+        held = view.get(HeldBlob, blob) or view.get(HeldUpload, blob)
+        if held is None or held.due_at <= present:
+            raise NoSuchBlob
+        if not same(held.withdraw_lock, lock_of(token)):
+            raise WrongToken
+        return held
+
+    held = await relay.mail.look(work)
+    whole = isinstance(held, HeldBlob)
+    return held.size if whole else await relay.blobs.size(held.name), held.size
+
+
+def _is_crowded(size: int, relay: Relay) -> bool:
+    """Whether the disk would lack the room that letters need (relay.md section 9)."""
+    room, least = relay.blobs.room(), relay.limits.free_bytes_min
+    return bool(least) and room is not None and room - size < least
+
+
+def _coming(deposit: BlobDeposit, name: str, present: datetime) -> HeldUpload:
+    """The row of a blob of which nothing is here yet."""
     due_at = min(deposit.expires_at, present + timedelta(hours=LOOSE_BLOB_HOURS))
-    return HeldBlob(
+    return HeldUpload(
         *(deposit.id, name, deposit.mailbox, deposit.size, deposit.sha256),
-        *(deposit.fetch_lock, deposit.withdraw_lock, None, due_at.replace(microsecond=0)),
+        *(deposit.fetch_lock, deposit.withdraw_lock, due_at.replace(microsecond=0)),
     )
 
 
 def _begin(
-    desk: MailDesk, deposit: BlobDeposit, blob: HeldBlob, token: Secret, present: datetime
-) -> bool:
-    """Write the name down; False if these very bytes are here already."""
-    held = desk.get(HeldBlob, blob.blob)
+    desk: MailDesk, coming: HeldUpload, deposit: BlobDeposit, token: Secret, relay: Relay
+) -> HeldUpload | None:
+    """Write the upload down, or find it again; None if these very bytes are here already."""
+    present = now(relay)
+    held = desk.get(HeldBlob, coming.blob)
     if held is not None and held.due_at <= present:
         forget_blob(desk, held, present)
         held = None
-    if held is not None and _is_same(held, blob):
-        return False
-    sender(desk, deposit.mailbox, token, present)
+    if held is not None and _is_same(held, coming):
+        return None
+    sender(desk, coming.mailbox, token, present)
     if held is not None:
         raise IdInUse
-    refuse_date(deposit.expires_at, present)
-    room_for_blob(desk, deposit.mailbox, deposit.size)
-    until = present + timedelta(hours=LOOSE_BLOB_HOURS)
-    desk.put(ComingBlob(blob.name, deposit.mailbox, deposit.size, until))
-    desk.put(Leftover(blob.name, until))
+    refuse_date(deposit.expires_at, present, relay.limits)
+    upload = _begun(desk, coming, present)
+    if upload is None:
+        room_for_blob(desk, coming.mailbox, coming.size, relay.limits)
+    going = coming if upload is None else replace(upload, due_at=coming.due_at)
+    desk.put(going)
+    return going
+
+
+def _only_begun(
+    begin: Callable[[MailDesk], HeldUpload | None], coming: HeldUpload
+) -> Callable[[MailDesk], HeldUpload | None]:
+    """The same for a rest: a beginning must be here, so that it leaves nothing where none is."""
+
+    def work(desk: MailDesk) -> HeldUpload | None:
+        upload = begin(desk)
+        if upload is not None and upload.name == coming.name:
+            raise WrongOffset
+        return upload
+
+    return work
+
+
+def _begun(desk: MailDesk, coming: HeldUpload, present: datetime) -> HeldUpload | None:
+    """The same upload, if it was begun before and can still go on."""
+    upload = desk.get(HeldUpload, coming.blob)
+    if upload is not None and upload.due_at <= present:
+        forget_upload(desk, upload, present)
+        upload = None
+    if upload is not None and not _is_same(upload, coming):
+        raise IdInUse
+    return upload
+
+
+def _give(desk: MailDesk, upload: HeldUpload, present: datetime) -> bool:
+    """Give the stored bytes to their blob; False if another upload of the same was faster."""
+    held = desk.get(HeldBlob, upload.blob)
+    if held is not None and _is_same(held, upload):
+        return False
+    if held is not None:
+        raise IdInUse
+    mine = desk.get(HeldUpload, upload.blob)
+    if mine is None or mine.name != upload.name or mine.due_at <= present:
+        raise NoSuchBlob  # this upload took so long that its bytes are swept away, maybe just now
+    desk.drop(HeldUpload, upload.blob)
+    desk.put(
+        HeldBlob(
+            *(mine.blob, mine.name, mine.mailbox, mine.size, mine.sha256),
+            *(mine.fetch_lock, mine.withdraw_lock, None, mine.due_at),
+        )
+    )
     return True
 
 
-def _give(desk: MailDesk, blob: HeldBlob, present: datetime) -> bool:
-    """Give the stored bytes to their blob; False if another upload of the same was faster."""
-    leftover = desk.get(Leftover, blob.name)
-    if leftover is None or leftover.due_at <= present:
-        raise NoSuchBlob  # this upload took so long that its bytes are swept away, maybe just now
-    held = desk.get(HeldBlob, blob.blob)
-    if held is not None and not _is_same(held, blob):
-        raise IdInUse
-    if held is None:
-        desk.put(blob)
-        desk.drop(Leftover, blob.name)
-        desk.drop(ComingBlob, blob.name)
-    return held is None
-
-
-async def _abandon(blob: HeldBlob, present: datetime, relay: Relay) -> None:
-    """Forget the bytes of an upload that failed; one may be cancelled after it succeeded."""
+async def _abandon(upload: HeldUpload, relay: Relay) -> None:
+    """Forget the bytes of an upload that can't succeed."""
 
     def work(desk: MailDesk) -> None:
-        held = desk.get(HeldBlob, blob.blob)
-        if held is None or held.name != blob.name:
-            desk.drop(ComingBlob, blob.name)
-            desk.put(Leftover(blob.name, present))
+        mine = desk.get(HeldUpload, upload.blob)
+        if mine is not None and mine.name == upload.name:
+            forget_upload(desk, mine, now(relay))
+        elif getattr(desk.get(HeldBlob, upload.blob), "name", None) != upload.name:
+            desk.put(Leftover(upload.name, now(relay)))  # its mailbox was deleted meanwhile
 
     await relay.mail.together(work)
     await remove_leftovers(relay)
 
 
-def _is_same(held: HeldBlob, blob: HeldBlob) -> bool:
-    placed = (held.mailbox, held.size) == (blob.mailbox, blob.size)
-    locked = same(held.fetch_lock, blob.fetch_lock) and same(held.withdraw_lock, blob.withdraw_lock)
-    return placed and locked and same(held.sha256, blob.sha256)
+def _is_same(held: HeldBlob | HeldUpload, coming: HeldUpload) -> bool:
+    placed = (held.mailbox, held.size) == (coming.mailbox, coming.size)
+    locked = same(held.fetch_lock, coming.fetch_lock)
+    taken = same(held.withdraw_lock, coming.withdraw_lock)
+    return placed and locked and taken and same(held.sha256, coming.sha256)
 
 
-async def _as_announced(deposit: BlobDeposit, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Pass the bytes on, and raise DamagedBlob at the first moment that they can't be right."""
-    seen, digest = 0, hashlib.sha256()
+async def _as_announced(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pass ``size`` bytes on; raise DamagedBlob at the first moment that there are more or less."""
+    seen = 0
     async for chunk in chunks:
         seen += len(chunk)
-        if seen > deposit.size:
+        if seen > size:
             raise DamagedBlob
-        digest.update(chunk)
         yield chunk
-    if seen != deposit.size or not same(digest.digest(), deposit.sha256):
+    if seen != size:
         raise DamagedBlob

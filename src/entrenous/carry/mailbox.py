@@ -3,26 +3,33 @@
 from entrenous.carry.moment import now
 from entrenous.carry.tokens import owner, reader
 from entrenous.craft.crypto.hashing import same
-from entrenous.model.envelope import IdInUse, NoSuchMailbox, TooLarge
-from entrenous.model.held import HeldCard, HeldMailbox
+from entrenous.model.envelope import IdInUse, MailboxesClosed, NoSuchMailbox, TooLarge
+from entrenous.model.held import GoneMailbox, HeldCard, HeldMailbox
 from entrenous.model.ids import MailboxId
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
 from entrenous.spec import CARD_BYTES_MAX
 
 
-async def create_mailbox(mailbox: MailboxId, owner_lock: bytes, relay: Relay) -> bool:
+async def create_mailbox(
+    mailbox: MailboxId, owner_lock: bytes, relay: Relay, close_lock: bytes | None = None
+) -> bool:
     """Make a mailbox for whoever holds the token of ``owner_lock``; False if it was there before.
 
+    Whoever holds that of ``close_lock`` may delete it (carry/close.py).
+
     Raises:
-        IdInUse: there is one of that name, with another lock.
+        IdInUse: there is one of that name, with other locks; or there was, until lately.
+        MailboxesClosed: this relay makes no new ones.
     """
 
     def work(desk: MailDesk) -> bool:
         held = desk.get(HeldMailbox, mailbox)
-        if held is None:
-            desk.put(HeldMailbox(mailbox, owner_lock))
-        elif not same(held.owner_lock, owner_lock):
+        if held is None and desk.get(GoneMailbox, mailbox) is None:
+            if not relay.limits.mailbox_open:
+                raise MailboxesClosed
+            desk.put(HeldMailbox(mailbox, owner_lock, close_lock=close_lock))
+        elif held is None or not _is_same(held, owner_lock, close_lock):
             raise IdInUse
         return held is None
 
@@ -63,3 +70,7 @@ async def card_of(mailbox: MailboxId, token: Secret, relay: Relay) -> bytes:
         return held.card
 
     return await relay.mail.look(work)
+
+
+def _is_same(held: HeldMailbox, owner_lock: bytes, close_lock: bytes | None) -> bool:
+    return same(held.owner_lock, owner_lock) and same(held.close_lock or b"", close_lock or b"")

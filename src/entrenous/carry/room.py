@@ -3,8 +3,9 @@
 from typing import Final
 
 from entrenous.model.envelope import MailboxFull, TooManyRegistered
-from entrenous.model.held import ComingBlob, HeldBlob, HeldLetter, HeldToken, LastingKeys
+from entrenous.model.held import HeldBlob, HeldLetter, HeldToken, HeldUpload, LastingKeys
 from entrenous.model.ids import MailboxId
+from entrenous.model.relay_settings import Limits
 from entrenous.ports import MailView
 from entrenous.spec import (
     LETTERS_WAITING_MAX,
@@ -19,23 +20,23 @@ from entrenous.spec import (
 _RETRY_S: Final = 3600  # room comes when a person opens her device; asking sooner is no use
 
 
-def room_for_letter(view: MailView, mailbox: MailboxId) -> None:
+def room_for_letter(view: MailView, mailbox: MailboxId, limits: Limits) -> None:
     """Return if one more letter may wait in a mailbox; raises MailboxFull."""
-    if view.count(HeldLetter, mailbox=mailbox) >= LETTERS_WAITING_MAX:
+    if view.count(HeldLetter, mailbox=mailbox) >= min(limits.letters, LETTERS_WAITING_MAX):
         raise MailboxFull(retry_after_s=_RETRY_S)
 
 
-def room_for_blob(view: MailView, mailbox: MailboxId, size: int) -> None:
+def room_for_blob(view: MailView, mailbox: MailboxId, size: int, limits: Limits) -> None:
     """Return if a blob of ``size`` bytes may come into a mailbox; raises MailboxFull.
 
     What is on its way counts as if it were there.
     """
-    coming = view.weigh(ComingBlob, "size", mailbox=mailbox)
+    coming = view.weigh(HeldUpload, "size", mailbox=mailbox)
     loose = view.weigh(HeldBlob, "size", mailbox=mailbox, envelope=None)
     every = view.weigh(HeldBlob, "size", mailbox=mailbox)
     for (rows, total), (rows_max, bytes_max) in (
-        (loose, (LOOSE_BLOBS_MAX, LOOSE_BYTES_MAX)),
-        (every, (MAILBOX_BLOBS_MAX, MAILBOX_BYTES_MAX)),
+        (loose, (LOOSE_BLOBS_MAX, min(limits.loose_bytes, LOOSE_BYTES_MAX))),
+        (every, (MAILBOX_BLOBS_MAX, min(limits.mailbox_bytes, MAILBOX_BYTES_MAX))),
     ):
         if rows + coming[0] >= rows_max or total + coming[1] + size > bytes_max:
             raise MailboxFull(retry_after_s=_RETRY_S)

@@ -64,6 +64,19 @@ def owner(view: MailView, mailbox: MailboxId, token: Secret) -> HeldMailbox:
     return held
 
 
+def closer(view: MailView, mailbox: MailboxId, token: Secret) -> HeldMailbox:
+    """The mailbox, if ``token`` deletes it: its owner's, or the close token that she gave away.
+
+    Raises:
+        NoSuchMailbox, WrongToken.
+    """
+    held = _mailbox(view, mailbox)
+    shown = lock_of(token)
+    if not same(held.owner_lock, shown) and not same(held.close_lock or b"", shown):
+        raise WrongToken
+    return held
+
+
 def sender(view: MailView, mailbox: MailboxId, token: Secret, present: datetime) -> HeldToken:
     """The send token, if it holds now; raises NoSuchMailbox, WrongToken."""
     _mailbox(view, mailbox)

@@ -29,6 +29,7 @@ def courier(relay: Relay) -> HttpCourier:
 
 @pytest.fixture
 def web(courier: HttpCourier) -> httpx.Client:
+    courier._client.headers["Entrenous-Protocol"] = "2"
     return courier._client
 
 
@@ -80,6 +81,7 @@ def test_without_the_token_it_is_401(web: httpx.Client, post: Post, header: dict
     assert web.get(url, headers=header).status_code == 401
 
 
+@pytest.mark.threat("preview-bot")
 def test_looking_never_opens(web: httpx.Client, courier: HttpCourier, post: Post) -> None:
     """A preview bot, a HEAD, a GET of everything with every token: the counter stays at zero."""
     for token in (post.open, post.fetch, post.owner):
@@ -156,7 +158,7 @@ def test_a_body_is_read_no_further_than_its_limit(relay: Relay) -> None:
         "type": "http",
         "method": "PUT",
         "path": f"/v1/mailboxes/{b64u(bytes(16))}",
-        "headers": [],
+        "headers": [(b"entrenous-protocol", b"2")],
         "query_string": b"",
         "root_path": "",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -172,12 +174,12 @@ BODIES = [
     b"[]",
     b"{",
     b"{}",
-    b'{"owner_lock":1}',
-    b'{"owner_lock":"AA"}',
+    b'{"owner_lock":1,"close_lock":null}',
+    b'{"owner_lock":"AA","close_lock":null}',
     b'{"owner_lock":"' + b"A" * 43 + b'","more":1}',
-    b'{"owner_lock":"' + b"A" * 42 + b'B"}',
-    b'{"owner_lock":"' + b"A" * 43 + b'="}',
-    b'{"owner_lock":"' + b"!" * 43 + b'"}',
+    b'{"owner_lock":"' + b"A" * 42 + b'B","close_lock":null}',
+    b'{"owner_lock":"' + b"A" * 43 + b'=","close_lock":null}',
+    b'{"owner_lock":"' + b"!" * 43 + b'","close_lock":null}',
     b"\xff\xfe",
     b"[" * 3000,
 ]
@@ -194,7 +196,7 @@ def test_what_is_not_in_the_interface_is_400(web: httpx.Client, body: bytes) -> 
     "path", ["AA", b64u(bytes(15)), b64u(bytes(17)), "A" * 21 + "B", "é", "A" * 22 + "="]
 )
 def test_an_id_has_one_spelling(web: httpx.Client, path: str) -> None:
-    body = msgspec.json.encode({"owner_lock": b64u(bytes(32))})
+    body = msgspec.json.encode({"owner_lock": b64u(bytes(32)), "close_lock": None})
     assert web.put(f"{URL}/v1/mailboxes/{path}", content=body).status_code == 400
 
 
@@ -233,18 +235,19 @@ def test_a_blob_beyond_the_limit_is_413_before_its_first_byte(
         "entrenous-withdraw-lock": b64u(bytes(32)),
         "entrenous-sha256": b64u(bytes(32)),
         "entrenous-expires-at": "1795000000",
-        "content-length": str(256 * 1024 * 1024 + 1),
+        "content-length": str(4 * 1024**3 + 1),
     }
     answer = web.put(url, content=b"", headers={**bearer(post.token), **said})
     assert answer.status_code == 413
-    assert answer.json()["facts"] == {"limit_bytes": 256 * 1024 * 1024}
+    assert answer.json()["facts"] == {"limit_bytes": 4 * 1024**3}
 
 
 def test_it_says_which_protocols_it_speaks(web: httpx.Client) -> None:
     answer = web.get(f"{URL}/v1/status")
     assert answer.json() == {
         "schema": "entrenous/relay-status/1",
-        "protocol": {"floor": 1, "newest": 1},
+        "protocol": {"floor": 2, "newest": 2},
+        "restored_at": None,
     }
 
 
@@ -259,11 +262,24 @@ def test_a_full_mailbox_is_429_and_says_when_to_try_again(
     assert answer.json()["type"] == "urn:entrenous:refused:mailbox-full"
 
 
-@pytest.mark.parametrize(("spoken", "code"), [("1", 200), ("0", 409), ("2", 409), ("x", 409)])
+@pytest.mark.threat("downgrade")
+@pytest.mark.parametrize(
+    ("spoken", "code"), [("2", 200), ("0", 409), ("1", 409), ("3", 409), ("x", 409)]
+)
 def test_another_protocol_is_turned_away(web: httpx.Client, spoken: str, code: int) -> None:
     answer = web.get(f"{URL}/v1/status", headers={"Entrenous-Protocol": spoken})
     assert answer.status_code == code
-    assert answer.headers["entrenous-protocol"] == "1"
+    assert answer.headers["entrenous-protocol"] == "2"
+
+
+def test_who_names_no_protocol_is_of_before_and_may_only_look_at_the_status(
+    courier: HttpCourier, post: Post
+) -> None:
+    with httpx.Client(transport=courier._client._transport) as old:
+        assert old.get(f"{URL}/v1/status").status_code == 200
+        answer = old.get(f"{URL}/v1/blobs/{b64u(post.blob_id)}", headers=bearer(post.fetch))
+    assert answer.status_code == 409
+    assert answer.json()["facts"] == {"floor": 2, "newest": 2, "ours": 1}
 
 
 def test_other_addresses_are_404_and_problems_too(web: httpx.Client) -> None:
@@ -273,6 +289,7 @@ def test_other_addresses_are_404_and_problems_too(web: httpx.Client) -> None:
         assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404}
 
 
+@pytest.mark.threat("account-takeover")
 def test_logs_hold_an_event_a_status_and_a_size(
     courier: HttpCourier, post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -96,6 +96,7 @@ def soon() -> datetime:
     return datetime.now(UTC) + timedelta(days=3)
 
 
+@pytest.mark.threat("relay-killed")
 def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
     """Three kills amid four senders: all acknowledged letters are there, each of them once."""
     post = Post(until=soon(), sealed=CountingDice().token(4096))
@@ -196,6 +197,7 @@ server.serve_forever()
 """
 
 
+@pytest.mark.threat("hostile-network")
 def test_an_old_tls_is_not_spoken() -> None:
     with new_client() as web:
         context = web._transport._pool._ssl_context  # type: ignore[attr-defined]

@@ -1,21 +1,25 @@
 """Blobs as files in one folder.
 
 A blob is written under a second name, synced, and renamed; then the folder is synced. So a name is
-either absent or whole, whenever the machine stops.
+either absent or whole, whenever the machine stops. What was broken off stays under the second name
+until the rest comes or it is dropped. A file that has its own name is never written to again, so a
+backup may hold it as a second link.
 """
 
 import asyncio
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from entrenous.adapters.blobs.part import WRITE_BYTES, Part
 from entrenous.model.envelope import DiskFailed, DiskFull, NoSuchBlob
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_CHUNK_BYTES: Final = 1 << 20  # what is written or read in one go, in a thread
+_READ_BYTES: Final = 1 << 20  # what is read in one go, in a thread
 
 
 class FileBlobs:
@@ -25,21 +29,31 @@ class FileBlobs:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
 
-    async def keep(self, name: str, chunks: AsyncIterator[bytes]) -> None:
-        """Store a stream; durable when it returns."""
-        part = self._part(name)
+    async def keep(
+        self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int = 0
+    ) -> None:
+        """Store a stream from ``start`` on; durable when it returns."""
+        with _disk_errors():
+            part = await asyncio.to_thread(Part, self._part(name), start)
+            try:
+                await _fill(part, chunks)
+                await asyncio.to_thread(part.finish, sha256)
+            finally:
+                # Not in a thread: a cancelled request has no more turns, and nothing waits here.
+                part.close()
+            await asyncio.to_thread(self._publish, name)
+
+    async def size(self, name: str) -> int:
+        """How much of an unfinished one is here."""
         try:
-            with _disk_errors():
-                await self._write(part, chunks)
-                await asyncio.to_thread(self._publish, part, self._folder / name)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+            return self._part(name).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``."""
         try:
-            file = await asyncio.to_thread((self._folder / name).open, "rb")
+            file = await asyncio.to_thread((self._folder / name).open, "rb", 0)
         except FileNotFoundError:
             raise NoSuchBlob from None
         return _stretch(file, start, stop)
@@ -49,20 +63,16 @@ class FileBlobs:
         with _disk_errors():
             await asyncio.to_thread(self._remove, name)
 
-    async def _write(self, part: Path, chunks: AsyncIterator[bytes]) -> None:
-        opener = lambda path, flags: os.open(path, flags, 0o600)  # noqa: E731
-        with await asyncio.to_thread(open, part, "xb", 0, opener=opener) as file:
-            held = bytearray()
-            async for chunk in chunks:
-                held += chunk
-                if len(held) >= _CHUNK_BYTES:
-                    await asyncio.to_thread(_write_all, file, bytes(held))
-                    held.clear()
-            await asyncio.to_thread(_write_all, file, bytes(held))
-            await asyncio.to_thread(os.fsync, file.fileno())
+    def room(self) -> int | None:
+        """How many more bytes fit on this disk."""
+        return shutil.disk_usage(self._folder).free
 
-    def _publish(self, part: Path, path: Path) -> None:
-        part.rename(path)
+    def _publish(self, name: str) -> None:
+        try:
+            self._part(name).rename(self._folder / name)
+        except FileNotFoundError:
+            if not (self._folder / name).exists():  # else another upload of the same was faster
+                raise NoSuchBlob from None  # it was dropped meanwhile
         self._sync_folder()
 
     def _remove(self, name: str) -> None:
@@ -81,22 +91,40 @@ class FileBlobs:
         return self._folder / f"{name}.part"
 
 
+async def _fill(part: Part, chunks: AsyncIterator[bytes]) -> None:
+    """Write in large pieces, each in a thread while the next one comes.
+
+    What came is written also when the stream breaks.
+    """
+    held, writing = bytearray(), None
+    try:
+        async for chunk in chunks:
+            held += chunk
+            if len(held) >= WRITE_BYTES:
+                await _written(writing)
+                writing = asyncio.create_task(asyncio.to_thread(part.write, held))
+                held = bytearray()
+    finally:
+        await _written(writing)
+        part.write(held)
+
+
+async def _written(writing: asyncio.Task[None] | None) -> None:
+    """Wait for a write, which goes on even if whoever waits is cancelled; raises what it raised."""
+    if writing is not None:
+        await asyncio.wait({writing})
+        writing.result()
+
+
 async def _stretch(file: BinaryIO, start: int, stop: int) -> AsyncIterator[bytes]:
     with file:
         file.seek(start)
         while start < stop:
-            chunk = await asyncio.to_thread(file.read, min(_CHUNK_BYTES, stop - start))
+            chunk = await asyncio.to_thread(file.read, min(_READ_BYTES, stop - start))
             if not chunk:
                 return
             start += len(chunk)
             yield chunk
-
-
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    """Write all of it; an unbuffered file may take less than it is given."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
 
 
 @contextlib.contextmanager

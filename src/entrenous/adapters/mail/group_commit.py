@@ -94,7 +94,7 @@ class GroupCommit:
         except sqlite3.Error as why:
             self._undo()
             if len(group) == 1:
-                return [_Outcome(error=_named(why))]
+                return [_Outcome(error=named(why))]
         return [outcome for job in group for outcome in self._settle([job])]
 
     def _in_one(self, group: list["_Job"]) -> list["_Outcome"]:
@@ -120,7 +120,7 @@ class GroupCommit:
         try:
             return _Outcome(job.work(self._desk))
         except sqlite3.Error as why:
-            return _Outcome(error=_named(why))
+            return _Outcome(error=named(why))
 
     def _undo(self) -> None:
         if self._connection.in_transaction:
@@ -168,7 +168,7 @@ def _tell_here(pairs: list[tuple[_Job, _Outcome]]) -> None:
         outcome.tell(job)
 
 
-def _named(why: sqlite3.Error) -> Exception:
+def named(why: sqlite3.Error) -> Exception:
     """The error that a person can read; a mistake in a statement stays what it is."""
     if not isinstance(why, sqlite3.DatabaseError) or isinstance(
         why, sqlite3.IntegrityError | sqlite3.ProgrammingError

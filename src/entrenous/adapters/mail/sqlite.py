@@ -3,14 +3,15 @@
 import os
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 import sqlalchemy as sql
 
-from entrenous.adapters.mail.group_commit import GroupCommit
+from entrenous.adapters.mail.group_commit import GroupCommit, named
 from entrenous.adapters.mail.tables import VERSION, Tables
-from entrenous.model.held import NewerDatabase
+from entrenous.model.held import NewerDatabase, OlderDatabase
 from entrenous.ports import MailDesk, MailView
 
 Answer = TypeVar("Answer")
@@ -71,19 +72,22 @@ class SqliteMail:
         self._writer.close()
 
 
-def open_mail(path: Path, *, bytes_max: int | None = None) -> SqliteMail:
+def open_mail(path: Path, *, bytes_max: int | None = None, upgrade: bool = True) -> SqliteMail:
     """Open the database file, or make it, readable by its owner alone.
 
     Args:
         path: the file; its folder is made if need be.
         bytes_max: how large the file may grow; beyond, DiskFull.
+        upgrade: whether one of an earlier version is brought up to date, whole or not at all. Not
+            while a relay of that version may be at work.
 
     Raises:
-        NewerDatabase: a newer version of Entrenous wrote it.
+        NewerDatabase, OlderDatabase: another version of Entrenous wrote it.
+        DiskFull, DiskFailed: it was not made, or not brought up to date; it is as it was.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    tables = _prepare(path)
+    tables = _prepare(path, bytes_max, upgrade=upgrade)
     reading = _connect(path, bytes_max)
     reading.execute("PRAGMA query_only=ON")
     writer = GroupCommit(_connect(path, bytes_max), tables, "BEGIN IMMEDIATE")
@@ -101,15 +105,37 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(path: Path) -> Tables:
-    """See to it that the schema is there."""
-    engine = sql.create_engine("sqlite://", creator=lambda: _connect(path), poolclass=sql.NullPool)
-    tables = Tables(engine.dialect)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        if connection.exec_driver_sql("PRAGMA user_version").scalar_one() > VERSION:
-            raise NewerDatabase
-        tables.create(connection)
+def _prepare(path: Path, bytes_max: int | None, *, upgrade: bool) -> Tables:
+    """See to it that the schema is that of this version; most often it is."""
+    connect = partial(_connect, path, bytes_max)
+    engine = sql.create_engine("sqlite://", creator=connect, poolclass=sql.NullPool)
+    try:
+        with engine.connect() as connection:
+            if _version(connection) != VERSION:
+                _migrate(connection, upgrade=upgrade)
+    except sql.exc.DBAPIError as why:
+        raise named(why.orig) if isinstance(why.orig, sqlite3.Error) else why from None
+    return Tables(engine.dialect)
+
+
+def _migrate(connection: sql.Connection, *, upgrade: bool) -> None:
+    """All steps in one transaction: whoever stops this process finds the old schema, or the new."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    found = _version(connection)  # another process may have been faster
+    if found > VERSION:
+        raise NewerDatabase
+    if found < VERSION and not upgrade:
+        raise OlderDatabase
+    if found < VERSION:
+        # Imported here: it costs more time than all the rest, and is needed once.
+        from entrenous.adapters.mail.migrations.upgrade import upgrade as migrate  # noqa: PLC0415
+
+        migrate(connection)
+        # Beside Alembic's table, for versions that know this number alone and refuse newer ones.
         connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
-        connection.exec_driver_sql("COMMIT")
-    return tables
+    connection.exec_driver_sql("COMMIT")
+
+
+def _version(connection: sql.Connection) -> int:
+    found: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    return found

@@ -1,7 +1,8 @@
 """The relay's rows as SQL: one table for each kind of model/held.py, and what is asked of it.
 
-Tables, keys and types follow from the nouns. SQLAlchemy Core writes every statement once, for the
-dialect at hand; it is then run as text, which costs a tenth of running it through Core.
+Tables, keys and types follow from the nouns; a database gets there by the steps in migrations/.
+SQLAlchemy Core writes every statement once, for the dialect at hand; it is then run as text, which
+costs a tenth of running it through Core.
 """
 
 import re
@@ -14,21 +15,23 @@ from sqlalchemy.dialects.sqlite import insert
 from entrenous.adapters.mail.codec import codecs, is_optional
 from entrenous.model.held import (
     HELD,
-    ComingBlob,
     HeldBlob,
     HeldCard,
     HeldKey,
     HeldLetter,
+    HeldShare,
+    HeldUpload,
     LastingKeys,
 )
 
-VERSION: Final = 1  # of the schema; a newer one is refused, an older one is migrated
+VERSION: Final = 2  # of the schema: how many steps there are in migrations/versions
 
 #: Beyond keys and due_at, what is looked for; the last columns are there to be added up.
 _INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {
     HeldLetter: (("mailbox", "sequence"),),
     HeldBlob: (("envelope",), ("mailbox", "envelope", "size")),
-    ComingBlob: (("mailbox", "size"),),
+    HeldShare: (("mailbox",),),
+    HeldUpload: (("mailbox", "size"),),
 }
 #: Rows too large to live in the leaves of their key's tree (sqlite.org/withoutrowid.html).
 _BULKY: Final = (HeldLetter, HeldCard, HeldKey, LastingKeys)
@@ -50,13 +53,6 @@ class Tables:
         self._dialect = dialect
         self._tables = {kind: _table(kind, self.metadata) for kind in HELD}
         self._written: dict[tuple[object, ...], Statement] = {}
-
-    def create(self, connection: sql.Connection) -> None:
-        """Make what is missing, in a new file or in one that an earlier version wrote."""
-        self.metadata.create_all(connection)
-        for table in self._tables.values():
-            for index in table.indexes:
-                index.create(connection, checkfirst=True)
 
     def select(self, kind: type, names: tuple[str, ...], *, limited: bool) -> Statement:
         """Rows whose ``names`` equal parameters of these names; with ``limit`` if limited."""

@@ -11,8 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from entrenous.carry.expire import expire
-from entrenous.faces.relay import blobs, envelopes, mailboxes
-from entrenous.faces.relay.answering import Handler, answering, refuse
+from entrenous.carry.quota import Coming
+from entrenous.faces.relay import blobs, envelopes, locks, mailboxes, wake
+from entrenous.faces.relay.answering import Handler, Watch, answering, refuse, unwatched
 from entrenous.ports import Relay
 
 _MAILBOX: Final = "/v1/mailboxes/{mailbox}"
@@ -22,6 +23,13 @@ _SWEEP_S: Final = 60  # how often what is due is forgotten
 _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/v1/status", mailboxes.look_at_status),
     ("PUT", _MAILBOX, mailboxes.make_mailbox),
+    ("DELETE", _MAILBOX, locks.delete_mailbox),
+    ("PUT", _MAILBOX + "/close-lock", locks.put_close_lock),
+    ("PUT", _MAILBOX + "/lock", locks.put_lock),
+    ("POST", _MAILBOX + "/lock/evaluate", locks.evaluate_question),
+    ("POST", _MAILBOX + "/lock/opened", locks.hear_opened),
+    ("POST", _MAILBOX + "/lock/reset", locks.reset_lock),
+    ("GET", _MAILBOX + "/wake", wake.wait_for_letter),
     ("PUT", _MAILBOX + "/card", mailboxes.publish_card),
     ("GET", _MAILBOX + "/card", mailboxes.show_card),
     ("PUT", _PREKEYS, mailboxes.publish_prekeys),
@@ -30,6 +38,7 @@ _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("PUT", _MAILBOX + "/tokens/{lock}", mailboxes.grant_token),
     ("DELETE", _MAILBOX + "/tokens/{lock}", mailboxes.revoke_token),
     ("PUT", _MAILBOX + "/blobs/{blob}", blobs.put_blob),
+    ("GET", _MAILBOX + "/blobs/{blob}", blobs.look_at_upload),
     ("GET", "/v1/blobs/{blob}", blobs.get_blob),
     ("PUT", _MAILBOX + "/envelopes/{envelope}", envelopes.post_envelope),
     ("GET", _MAILBOX + "/envelopes", envelopes.list_envelopes),
@@ -41,10 +50,13 @@ _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
 )
 
 
-def relay_app(relay: Relay) -> Starlette:
-    """The relay as an ASGI application; it closes nothing that ``relay`` holds."""
+def relay_app(relay: Relay, watch: Watch = unwatched) -> Starlette:
+    """The relay as an ASGI application; it closes nothing that ``relay`` holds.
+
+    ``watch`` is told of each answer.
+    """
     routes = [
-        Route(path, answering(handler, relay), methods=[method])
+        Route(path, answering(handler, relay, watch), methods=[method])
         for method, path, handler in _ROUTES
     ]
 
@@ -56,7 +68,9 @@ def relay_app(relay: Relay) -> Starlette:
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
-    return Starlette(routes=routes, lifespan=sweeping, exception_handlers={HTTPException: refuse})
+    app = Starlette(routes=routes, lifespan=sweeping, exception_handlers={HTTPException: refuse})
+    app.state.coming = Coming(relay.limits.coming_bytes)
+    return app
 
 
 async def _sweep(relay: Relay) -> None:
@@ -65,5 +79,9 @@ async def _sweep(relay: Relay) -> None:
         try:
             await expire(relay)
         except Exception as why:  # noqa: BLE001 -- the next minute tries again
-            logging.getLogger("entrenous.relay").error("sweep failed: %s", type(why).__name__)  # noqa: TRY400
+            logging.getLogger("entrenous.relay").error(  # noqa: TRY400
+                "sweep failed: %(kind)s",
+                said := {"event": "sweep", "kind": type(why).__name__},
+                extra={"said": said},
+            )
         await asyncio.sleep(_SWEEP_S)

@@ -7,9 +7,10 @@ from starlette.responses import Response
 
 from entrenous.carry.mailbox import card_of, create_mailbox, put_card
 from entrenous.carry.prekeys import add_prekeys, claim_prekeys, count_prekeys
+from entrenous.carry.restore import restored_at
 from entrenous.carry.tokens import register_token, withdraw_token
 from entrenous.craft.wire.relay.mailbox import (
-    read_owner_lock,
+    read_mailbox_locks,
     read_prekeys,
     read_send_token,
     write_bundle,
@@ -23,7 +24,6 @@ from entrenous.spec import (
     CARD_BYTES_MAX,
     ONE_TIME_KEYS,
     PREKEY_BYTES_MAX,
-    PROTOCOL_FLOOR,
     PROTOCOL_NEWEST,
 )
 
@@ -32,15 +32,17 @@ JSON: Final = "application/json"
 _PREKEYS_BODY: Final = (ONE_TIME_KEYS * 2 + 2) * PREKEY_BYTES_MAX * 4 // 3 + SMALL_BODY
 
 
-async def look_at_status(_: Request, __: Relay) -> Response:
+async def look_at_status(_: Request, relay: Relay) -> Response:
     """``GET /v1/status``"""
-    return Response(write_status(Protocol(PROTOCOL_FLOOR, PROTOCOL_NEWEST)), media_type=JSON)
+    protocol = Protocol(relay.limits.floor, PROTOCOL_NEWEST)
+    restored = await relay.mail.look(restored_at)
+    return Response(write_status(protocol, restored), media_type=JSON)
 
 
 async def make_mailbox(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}``"""
-    lock = read_owner_lock(await body_of(request, SMALL_BODY))
-    new = await create_mailbox(mailbox_of(request), lock, relay)
+    owner_lock, close_lock = read_mailbox_locks(await body_of(request, SMALL_BODY))
+    new = await create_mailbox(mailbox_of(request), owner_lock, relay, close_lock)
     return Response(status_code=201 if new else 200)
 
 

@@ -1,0 +1,1 @@
+"""The relay's bell: ``Bell`` within one process."""

@@ -1,0 +1,51 @@
+"""What a relay writes to standard error: an event, a status, a size class. No ids, no addresses.
+
+Libraries may put a peer's address into their messages. Of what is not ours only the logger, the
+level and the kind of error are written, never the message.
+"""
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+from entrenous.model.relay_settings import LogKind
+
+OURS: Final = "entrenous.relay"
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: ``at``, ``level``, ``event``, and what belongs to that event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        at = datetime.fromtimestamp(int(record.created), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return json.dumps({"at": at, "level": record.levelname.lower(), **_said(record)})
+
+
+class TextLines(logging.Formatter):
+    """One plain line, which begins with the level."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        said = _said(record)
+        rest = " ".join(f"{name}={value}" for name, value in said.items() if name != "event")
+        return f"{record.levelname.lower()} {said['event']} {rest}".rstrip()
+
+
+def start_log(kind: LogKind, stream: TextIO) -> None:
+    """Write every log record of this process that matters to ``stream``."""
+    to = logging.StreamHandler(stream)
+    to.setFormatter(JsonLines() if kind is LogKind.JSON else TextLines())
+    root = logging.getLogger()
+    root.handlers[:] = [to]
+    root.setLevel(logging.WARNING)
+    logging.getLogger(OURS).setLevel(logging.WARNING if kind is LogKind.ERRORS else logging.INFO)
+
+
+def _said(record: logging.LogRecord) -> dict[str, object]:
+    said = getattr(record, "said", None)
+    if isinstance(said, dict):
+        return said
+    kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else "none"
+    return {"event": "library", "from": record.name, "kind": kind}

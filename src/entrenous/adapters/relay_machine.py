@@ -1,0 +1,80 @@
+"""What can be seen of the machine that a relay runs on, without disturbing the relay."""
+
+import contextlib
+import http.client
+import os
+import shutil
+import socket
+import sqlite3
+import ssl
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from entrenous.adapters.relay_rows import rows_of
+
+_PATIENCE_S: Final = 5.0
+
+
+def can_keep(folder: Path) -> bool:
+    """Whether this account can write a file there and have it on the disk."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"entrenous")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        return False
+    return True
+
+
+def is_private(path: Path, others: int = 0o077) -> bool:
+    """Whether none of the permissions in ``others`` is given."""
+    return not path.stat().st_mode & others
+
+
+def free_bytes(folder: Path) -> int:
+    """The room on the disk of the nearest folder that is there."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def database_fault(mail: Path, newest: int) -> str:
+    """What is wrong with a relay's database, in words; empty if nothing is."""
+    try:
+        with rows_of(mail) as rows:
+            if rows.execute("PRAGMA user_version").fetchone()[0] > newest:
+                return "it was written by a newer Entrenous"
+            answer = rows.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error:
+        return "it cannot be read"
+    return "" if answer == "ok" else "it is damaged"
+
+
+def can_listen(host: str, port: int) -> bool:
+    """Whether an address can be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except (OSError, UnicodeError):
+            return False
+    return True
+
+
+def is_relay_at(host: str, port: int, *, tls: bool) -> bool:
+    """Whether a relay answers there; its certificate is looked at elsewhere."""
+    if tls:
+        anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+        made: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, port, timeout=_PATIENCE_S, context=anybody
+        )
+    else:
+        made = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
+    with contextlib.closing(made) as web, contextlib.suppress(OSError, http.client.HTTPException):
+        web.request("GET", "/v1/status")
+        return web.getresponse().getheader("Entrenous-Protocol") is not None
+    return False

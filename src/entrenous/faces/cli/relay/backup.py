@@ -1,0 +1,58 @@
+"""``entrenous relay backup`` and ``relay restore``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrenous.faces.cli.output import put_json, say, when
+from entrenous.faces.cli.relay.settings import AsJson, DataFolder, SettingsFile, settings_of
+from entrenous.model.relay_settings import MEGABYTE
+from entrenous.wiring.relay_backup import back_up_relay, restore_relay
+
+
+def backup(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder for it.")],
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Save a relay, as it is at one moment; it may be running."""
+    saved = back_up_relay(settings_of(settings, data).data, out)
+    total = sum(blob.size for blob in saved.blobs)
+    if as_json:
+        told = {"blobs": len(saved.blobs), "blob_bytes": total, "missing": len(saved.missing)}
+        made_at = when(saved.made_at)
+        put_json({"schema": "entrenous/relay-backup/1", "made_at": made_at, **told})
+        return
+    say(f"The relay is saved in {out}: {len(saved.blobs):,} blobs, {total // MEGABYTE:,} MB.")
+    say("It is as secret as the relay itself, and what is deleted there stays in it.")
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="BACKUP", help="The folder of a backup.")],
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+    with_shares: Annotated[
+        bool,
+        typer.Option(
+            "--with-shares",
+            help="Keep shares: what was taken back or used up after the backup lives again.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup back into a new or empty folder. What nobody had opened is lost.
+
+    A share in a backup may have been taken back or used up since. So all are left out, and their
+    messages have to be sent again; `entrenous sent` tells the senders.
+    """
+    into = settings_of(settings, data).data
+    done = restore_relay(source, into, with_shares=with_shares)
+    if as_json:
+        told = {"made_at": when(done.backup.made_at), "lost": done.lost}
+        put_json({"schema": "entrenous/relay-restore/1", **told, "with_shares": with_shares})
+        return
+    say(f"The relay of {when(done.backup.made_at)} is in {into}.")
+    say(f"  {done.lost:,} copies that might have been opened are lost; `entrenous sent` says so.")
+    say("  People who revoked a device since then have to do so again.")

@@ -1,0 +1,69 @@
+"""``entrenous relay run``."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from entrenous.adapters.http_server import Beside, Ways, serve
+from entrenous.adapters.relay_log import start_log
+from entrenous.adapters.tls import Certificate
+from entrenous.faces.cli.listen import host_and_port
+from entrenous.faces.cli.main import Apps, Session
+from entrenous.faces.cli.output import put_json, say
+from entrenous.faces.cli.relay.settings import DataFolder, SettingsFile, settings_of
+from entrenous.model.relay_settings import RelaySettings
+from entrenous.ports import Relay
+from entrenous.wiring.relay import open_relay
+
+
+def run(
+    context: typer.Context,
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="127.0.0.1:7801; port 0 takes a free one."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
+) -> None:
+    """Run a relay: it carries sealed messages and can never read one."""
+    wanted = settings_of(settings, data, listen)
+    host, port = host_and_port(wanted.listen)
+    certificate = _certificate(wanted)
+    start_log(wanted.log, sys.stderr)
+
+    def announce(url: str) -> None:
+        if as_json:
+            put_json({"schema": "entrenous/relay/1", "url": url})
+        else:
+            say(f"The relay serves at {url}. Stop it with Ctrl-C.")
+
+    with open_relay(wanted.data, wanted.limits) as relay:
+        stopping = None if relay.bell is None else relay.bell.hush
+        app, beside = _apps(wanted, relay, _known_to(context))
+        serve(app, host, port, announce, Ways(certificate, beside, stopping))
+
+
+def _known_to(context: typer.Context) -> Apps:
+    """The applications that can be served. Not by way of a device: its vault, and the decoders of
+    pictures below it, would take twice the memory of a relay.
+    """
+    session = context.find_root().obj
+    if not isinstance(session, Session):
+        raise TypeError("a command runs inside faces.cli.main.run")
+    return session.apps
+
+
+def _certificate(wanted: RelaySettings) -> Certificate | None:
+    if wanted.tls_cert is None or wanted.tls_key is None:
+        return None
+    return Certificate(wanted.tls_cert, wanted.tls_key)
+
+
+def _apps(wanted: RelaySettings, relay: Relay, apps: Apps) -> tuple[Any, Beside | None]:
+    """The relay's application; and the one that shows its figures, if that is asked for."""
+    if wanted.metrics_listen is None:
+        return apps["relay"](relay), None
+    app, metrics = apps["metered relay"](relay)
+    return app, Beside(metrics, *host_and_port(wanted.metrics_listen))

@@ -1,0 +1,69 @@
+"""Save a relay, and put one back."""
+
+import asyncio
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from entrenous.adapters.private_file import sync_folder
+from entrenous.adapters.relay_backup import BLOBS, copy_back, empty_folder, read_backup, save_backup
+from entrenous.adapters.system import SystemClock
+from entrenous.carry.restore import fail_closed
+from entrenous.model.envelope import DiskFailed
+from entrenous.model.relay_backup import Backup, Restored
+from entrenous.model.relay_settings import NoRelayHere
+from entrenous.wiring.folders import kept_in
+from entrenous.wiring.relay import MAIL, open_relay
+
+_FRESH: Final = ".restoring"
+
+
+def back_up_relay(data: Path, out: Path) -> Backup:
+    """Save the relay in ``data``, which may be running, into a new or empty folder.
+
+    Raises:
+        NoRelayHere: there is none.
+        NotEmpty, UnusableFolder, DiskFull, DiskFailed: nothing that could be taken for a backup
+            was left.
+    """
+    if not (data / MAIL).is_file():
+        raise NoRelayHere(path=data)
+    try:
+        with kept_in(out):
+            return save_backup(data, out, SystemClock().now())
+    except sqlite3.Error:
+        raise DiskFailed from None
+
+
+def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
+    """Put a backup back into a new or empty folder, which may be a disk of its own.
+
+    All is made and looked at in a folder inside of it; the database, without which there is no
+    relay, is moved out of that last.
+
+    Raises:
+        NoBackupHere, DamagedBackup: there is nothing that could be restored.
+        NotEmpty: there is something in ``data``.
+        UnusableFolder, DiskFull, DiskFailed, NewerDatabase: nothing was restored.
+    """
+    backup = read_backup(folder)
+    with kept_in(data):
+        fresh = data / _FRESH
+        shutil.rmtree(fresh, ignore_errors=True)  # of one that was broken off
+        empty_folder(data)
+        try:
+            copy_back(folder, backup, fresh)
+            lost = _without_doubt(fresh, backup, with_shares=with_shares)
+            for name in (BLOBS, MAIL):
+                (fresh / name).rename(data / name)
+                sync_folder(data)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return Restored(backup, lost)
+
+
+def _without_doubt(fresh: Path, backup: Backup, *, with_shares: bool) -> int:
+    with open_relay(fresh) as relay:
+        missing = frozenset(backup.missing)
+        return asyncio.run(fail_closed(relay, missing, with_shares=with_shares))

@@ -1,0 +1,118 @@
+"""Look at everything that a relay needs, and say what is not as it has to be."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from entrenous.adapters.loopback import is_this_machine
+from entrenous.adapters.mail.tables import VERSION
+from entrenous.adapters.relay_machine import (
+    can_keep,
+    can_listen,
+    database_fault,
+    free_bytes,
+    is_private,
+    is_relay_at,
+)
+from entrenous.adapters.system import SystemClock
+from entrenous.adapters.tls import Certificate
+from entrenous.model.relay_check import Finding
+from entrenous.model.relay_settings import MEGABYTE, BadCertificate, RelaySettings
+from entrenous.wiring.relay import MAIL
+
+_RENEW_BEFORE: Final = timedelta(days=14)
+_CLOCK_GRACE: Final = timedelta(minutes=2)
+
+
+def check_relay(settings: RelaySettings) -> tuple[Finding, ...]:
+    """Look at folder, disk, database, clock, TLS and address, in this order; changes nothing.
+
+    The relay may be running.
+    """
+    now = SystemClock().now()
+    looks: tuple[Callable[[RelaySettings, datetime], Finding], ...] = (
+        *(_folder, _disk, _database, _clock, _tls, _address),
+    )
+    return tuple(look(settings, now) for look in looks)
+
+
+def _folder(settings: RelaySettings, _: datetime) -> Finding:
+    data = settings.data
+    if not data.exists():
+        return _fine("folder", f"{data} is not there yet; the relay makes it")
+    if not data.is_dir() or not can_keep(data):
+        return _fault("folder", f"nothing can be kept in {data}: give it to the relay's account")
+    if not is_private(data):
+        return _fault("folder", f"others can look into {data}: chmod 700 {data}")
+    return _fine("folder", f"{data} can be written to, and is private")
+
+
+def _disk(settings: RelaySettings, _: datetime) -> Finding:
+    free, least = free_bytes(settings.data), settings.limits.free_bytes_min
+    words = f"{free // MEGABYTE:,} MB are free"
+    if free < least:
+        return _fault("disk", f"{words}, free_mb_min is {least // MEGABYTE:,}: no blob is taken")
+    return _fine("disk", words)
+
+
+def _database(settings: RelaySettings, _: datetime) -> Finding:
+    mail = settings.data / MAIL
+    if not mail.exists():
+        return _fine("database", "there is none yet; the relay makes it")
+    fault = database_fault(mail, VERSION)
+    if fault:
+        return _fault("database", f"{mail}: {fault}. Restore a backup, or update Entrenous")
+    return _fine("database", "it is whole")
+
+
+def _clock(settings: RelaySettings, now: datetime) -> Finding:
+    """Expiry goes by this clock: one that went back keeps things too long."""
+    mail = settings.data / MAIL
+    written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if mail.exists() else now
+    if written_at > now + _CLOCK_GRACE:
+        return _fault("clock", "the database was written later than it is now: set the clock")
+    return _fine("clock", f"it is {now:%Y-%m-%d %H:%M} UTC")
+
+
+def _tls(settings: RelaySettings, now: datetime) -> Finding:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return _plain(settings)
+    try:
+        since, until = Certificate(settings.tls_cert, settings.tls_key).holds()
+    except BadCertificate as bad:
+        return _fault("tls", " ".join(str(bad).split()))
+    if not is_private(settings.tls_key, others=0o007):
+        return _fault("tls", f"anybody can read {settings.tls_key}: chmod 640 {settings.tls_key}")
+    if not since <= now < until:
+        return _fault("tls", f"the certificate holds from {since:%Y-%m-%d} to {until:%Y-%m-%d}")
+    if until - now < _RENEW_BEFORE:
+        return _fault("tls", f"the certificate ends on {until:%Y-%m-%d}: renew it")
+    return _fine("tls", f"the certificate holds until {until:%Y-%m-%d}")
+
+
+def _plain(settings: RelaySettings) -> Finding:
+    host = settings.listen.rpartition(":")[0].strip("[]")
+    if settings.behind_proxy:
+        return _fine("tls", "a web server in front speaks it")
+    if is_this_machine(host):
+        return _fine("tls", "none; only this machine reaches the relay")
+    words = f"nobody speaks TLS at {settings.listen}: set tls_cert and tls_key, or behind_proxy"
+    return _fault("tls", words)
+
+
+def _address(settings: RelaySettings, _: datetime) -> Finding:
+    host, _colon, port = settings.listen.rpartition(":")
+    host = host.strip("[]")
+    if is_relay_at(host, int(port), tls=settings.tls_cert is not None):
+        return _fine("address", f"a relay answers at {settings.listen}")
+    if can_listen(host, int(port)):
+        return _fine("address", f"{settings.listen} is free; no relay runs there now")
+    return _fault("address", f"{settings.listen} is taken by something else, or is not ours")
+
+
+def _fine(part: str, words: str) -> Finding:
+    return Finding(part, ok=True, words=words)
+
+
+def _fault(part: str, words: str) -> Finding:
+    return Finding(part, ok=False, words=words)

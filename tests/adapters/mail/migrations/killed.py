@@ -1,0 +1,56 @@
+"""Bring copies of a database up to date; the n-th copy's process is killed at its n-th statement.
+
+``python killed.py ORIGINAL FOLDER`` prints how many were killed before one came through.
+"""
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+
+# Each child would else import it anew.
+import entrenous.adapters.mail.migrations.upgrade  # noqa: F401
+from entrenous.adapters.mail.sqlite import open_mail
+
+
+def _die_at(last: int) -> None:
+    seen = 0
+
+    def count(*_: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sql.event.listen(sql.Engine, "before_cursor_execute", count)
+
+
+def _survives(mail: Path, last: int) -> bool:
+    child = os.fork()
+    if child == 0:
+        _die_at(last)
+        open_mail(mail).close()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return status == 0
+
+
+def main(original: Path, folder: Path) -> None:
+    """See above."""
+    last = 0
+    while True:
+        last += 1
+        mail = folder / str(last) / "mail.db"
+        mail.parent.mkdir()
+        shutil.copy(original, mail)
+        if _survives(mail, last):
+            break
+    sys.stdout.write(str(last - 1))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,159 @@
+"""A relay that was put back forgets what may have ended since its backup."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from entrenous.adapters.courier.memory import at_once
+from entrenous.carry.accept import accept
+from entrenous.carry.hold import bring_blob
+from entrenous.carry.mailbox import create_mailbox
+from entrenous.carry.prekeys import add_prekeys, claim_prekeys
+from entrenous.carry.release import open_share
+from entrenous.carry.restore import fail_closed, restored_at
+from entrenous.carry.tokens import register_token
+from entrenous.carry.withdraw import look_after, withdraw
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.model.envelope import EnvelopeState, NoSuchEnvelope, Prekeys, UsedUp
+from entrenous.model.held import (
+    HeldAttempt,
+    HeldBlob,
+    HeldEnvelope,
+    HeldKey,
+    HeldLetter,
+    HeldShare,
+    HeldUpload,
+    Leftover,
+)
+from entrenous.model.ids import BlobId, DeviceId
+from entrenous.ports import Relay
+from tests.carry.relays import CountingDice, Post, WoundClock, memory_relay, stream
+
+NOTHING: frozenset[str] = frozenset()
+
+
+@pytest.fixture
+def relay() -> Relay:
+    return memory_relay(WoundClock())
+
+
+def posted(relay: Relay, dice: int = 0, opens: int | None = 2) -> Post:
+    post = Post(dice=CountingDice(dice))
+    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
+    at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+    at_once(accept(post.envelope(opens), post.token, relay))
+    return post
+
+
+def count(relay: Relay, *kinds: type) -> int:
+    return at_once(relay.mail.look(lambda view: sum(view.count(kind) for kind in kinds)))
+
+
+def restore(relay: Relay, missing: frozenset[str] = NOTHING, *, with_shares: bool = False) -> int:
+    return at_once(fail_closed(relay, missing, with_shares=with_shares))
+
+
+def test_what_nobody_opened_is_lost_and_its_sender_is_told(relay: Relay) -> None:
+    post = posted(relay)
+    assert restore(relay) == 1
+    with pytest.raises(NoSuchEnvelope):
+        at_once(open_share(post.id, post.open, post.attempt(), relay))
+    told = at_once(look_after(post.id, post.withdraw, relay))
+    assert told.state is EnvelopeState.LOST
+    assert count(relay, HeldShare, HeldBlob, HeldLetter, HeldAttempt, Leftover) == 0
+    assert len(relay.blobs) == 0  # type: ignore[arg-type]
+    assert at_once(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.LOST
+
+
+def test_what_was_opened_stays_opened_and_opens_no_more(relay: Relay) -> None:
+    post = posted(relay)
+    attempt = post.attempt()
+    at_once(open_share(post.id, post.open, attempt, relay))
+    restore(relay)
+    told = at_once(look_after(post.id, post.withdraw, relay))
+    assert (told.state, told.opened) == (EnvelopeState.OPENED, 1)
+    for one in (attempt, post.attempt()):
+        with pytest.raises(UsedUp):
+            at_once(open_share(post.id, post.open, one, relay))
+
+
+def test_letters_without_a_share_still_arrive(relay: Relay) -> None:
+    post = posted(relay)
+    letter = post.letter()
+    at_once(accept(letter, post.token, relay))
+    assert restore(relay) == 1
+    assert count(relay, HeldLetter) == 1
+    assert at_once(look_after(letter.id, post.withdraw, relay)).state is EnvelopeState.WAITING
+
+
+def test_no_one_time_key_is_handed_out_again(relay: Relay) -> None:
+    post, device = posted(relay), DeviceId(bytes(16))
+    keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
+    at_once(add_prekeys(post.mailbox, post.owner, device, keys, relay))
+    restore(relay)
+    assert count(relay, HeldKey) == 0
+    bundle = at_once(claim_prekeys(post.mailbox, post.token, device, relay))
+    assert (bundle.one_time, bundle.fallback) == (None, b"fallback")
+
+
+def test_with_shares_everything_is_as_it_was(relay: Relay) -> None:
+    post = posted(relay)
+    assert restore(relay, with_shares=True) == 0
+    assert at_once(open_share(post.id, post.open, post.attempt(), relay)) == post.share
+
+
+def test_what_lost_its_blob_meanwhile_had_ended(relay: Relay) -> None:
+    """The backup names a blob whose bytes were gone a moment later: used up, or taken back."""
+    gone, there = posted(relay), posted(relay, dice=1000)
+    held = at_once(relay.mail.look(lambda view: view.get(HeldBlob, gone.blob_id)))
+    assert held is not None
+    assert restore(relay, frozenset({held.name}), with_shares=True) == 1
+    with pytest.raises(NoSuchEnvelope):
+        at_once(open_share(gone.id, gone.open, gone.attempt(), relay))
+    assert at_once(open_share(there.id, there.open, there.attempt(), relay)) == there.share
+
+
+def test_a_loose_blob_without_its_bytes_can_be_brought_again(relay: Relay) -> None:
+    post = posted(relay)
+    other = replace(post.deposit(), id=BlobId(post.dice.token(16)))
+    at_once(bring_blob(other, post.token, stream(post.blob), relay))
+    held = at_once(relay.mail.look(lambda view: view.get(HeldBlob, other.id)))
+    assert held is not None
+    restore(relay, frozenset({held.name}), with_shares=True)
+    assert at_once(bring_blob(other, post.token, stream(post.blob), relay))
+
+
+def test_uploads_that_were_not_whole_begin_anew(relay: Relay) -> None:
+    post = posted(relay)
+    other = replace(post.deposit(), id=BlobId(post.dice.token(16)))
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield post.blob[:10]
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        at_once(bring_blob(other, post.token, broken(), relay))
+    restore(relay, with_shares=True)
+    assert count(relay, HeldUpload) == 0
+    assert at_once(bring_blob(other, post.token, stream(post.blob), relay))
+
+
+def test_it_is_remembered_and_may_happen_again(relay: Relay) -> None:
+    clock = relay.clock
+    assert isinstance(clock, WoundClock)
+    assert at_once(relay.mail.look(restored_at)) is None
+    for _ in range(2):
+        clock.wind(days=1)
+        restore(relay)
+        assert at_once(relay.mail.look(restored_at)) == clock.now()
+
+
+def test_more_than_one_batch(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entrenous.carry.restore._BATCH", 2)
+    for number in range(5):
+        posted(relay, dice=1000 * number)
+    assert restore(relay) == 5
+    assert count(relay, HeldShare) == 0
+    assert count(relay, HeldEnvelope) == 5

@@ -1,0 +1,127 @@
+"""What an operator set is what strangers meet: closed mailboxes, quotas, a full disk, a floor."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from entrenous.adapters.blobs.memory import MemoryBlobs
+from entrenous.adapters.courier.memory import memory_courier
+from entrenous.craft.wire.b64u import b64u
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.envelope import MailboxFull, TooFarAhead
+from entrenous.model.ids import BlobId, MailboxId
+from entrenous.model.relay_settings import Limits
+from entrenous.ports import Relay
+from tests.carry.relays import NOON, Post, memory_relay
+from tests.faces.relay.test_app import URL
+from tests.faces.relay.test_resume import address, said
+
+
+def met(limits: Limits, post: Post, blobs: MemoryBlobs | None = None) -> Relay:
+    """A relay in which Ana has a mailbox, before the operator set these limits."""
+    relay = memory_relay()
+    courier = memory_courier({URL: relay_app(relay)})
+    courier.create_mailbox(URL, post.mailbox, post.owner)
+    courier.register_token(URL, post.mailbox, post.owner, post.granted())
+    return replace(relay, limits=limits, blobs=relay.blobs if blobs is None else blobs)
+
+
+def web_of(relay: Relay) -> httpx.Client:
+    client = memory_courier({URL: relay_app(relay)})._client
+    client.headers["Entrenous-Protocol"] = "2"
+    return client
+
+
+def test_a_closed_relay_makes_no_mailboxes_and_serves_those_it_has() -> None:
+    post = Post()
+    relay = met(Limits(mailbox_open=False), post)
+    body = {"owner_lock": b64u(bytes(32)), "close_lock": None}
+    new = web_of(relay).put(f"{URL}/v1/mailboxes/{b64u(MailboxId(bytes(16)))}", json=body)
+    assert new.status_code == 409
+    assert new.json()["type"] == "urn:entrenous:refused:mailboxes-closed"
+    courier = memory_courier({URL: relay_app(relay)})
+    courier.create_mailbox(URL, post.mailbox, post.owner)  # a repeat of what there is
+    courier.post(URL, post.token, post.letter())
+
+
+def test_a_mailbox_holds_as_many_letters_as_are_set() -> None:
+    post = Post()
+    courier = memory_courier({URL: relay_app(met(Limits(letters=1), post))})
+    courier.post(URL, post.token, post.letter())
+    with pytest.raises(MailboxFull):
+        courier.post(URL, post.token, post.letter())
+
+
+def test_a_mailbox_holds_as_many_bytes_as_are_set() -> None:
+    post = Post()
+    courier = memory_courier({URL: relay_app(met(Limits(mailbox_bytes=4999), post))})
+    with pytest.raises(MailboxFull):
+        courier.bring_blob(URL, post.token, post.deposit(), post.blob)
+
+
+def test_a_message_is_kept_as_long_as_is_set() -> None:
+    post = Post()
+    courier = memory_courier({URL: relay_app(met(Limits(keep_days=6), post))})
+    assert (post.until - NOON).days == 7
+    with pytest.raises(TooFarAhead, match="6 days"):
+        courier.post(URL, post.token, post.letter())
+
+
+class Crowded(MemoryBlobs):
+    def room(self) -> int | None:
+        return 10_000
+
+
+def test_below_the_minimum_blobs_are_507_and_letters_still_come() -> None:
+    post = Post()
+    relay = met(Limits(free_bytes_min=9000), post, Crowded())
+    answer = web_of(relay).put(URL + address(post), content=post.blob, headers=said(post))
+    assert (answer.status_code, answer.headers["retry-after"]) == (507, "600")
+    memory_courier({URL: relay_app(relay)}).post(URL, post.token, post.letter())
+
+
+@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+def test_one_token_brings_so_much_at_the_same_time() -> None:
+    """The second upload is told to wait while the first one streams, and passes afterwards."""
+    post, second = Post(), Post()
+    second.blob_id = BlobId(bytes(16))
+    app = relay_app(met(Limits(coming_bytes=9999), post))
+
+    async def story() -> list[int]:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield post.blob[:1]
+            begun.set()
+            await go_on.wait()
+            yield post.blob[1:]
+
+        web = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL)
+        async with web:
+            length = {"Content-Length": "5000"}
+            first = asyncio.create_task(
+                web.put(address(post), content=slow(), headers=said(post, **length))
+            )
+            await begun.wait()
+            meanwhile = await web.put(address(second), content=second.blob, headers=said(second))
+            go_on.set()
+            whole = await first
+            after = await web.put(address(second), content=second.blob, headers=said(second))
+            assert meanwhile.headers["retry-after"] == "60"
+            return [meanwhile.status_code, whole.status_code, after.status_code]
+
+    assert asyncio.run(story()) == [429, 201, 201]
+
+
+@pytest.mark.threat("downgrade")
+@pytest.mark.parametrize(("spoken", "code"), [("1", 409), ("2", 200), ("3", 409)])
+def test_older_than_the_floor_is_turned_away_with_the_way_out(spoken: str, code: int) -> None:
+    relay = met(Limits(floor=2), Post())
+    answer = web_of(relay).get(f"{URL}/v1/status", headers={"Entrenous-Protocol": spoken})
+    assert answer.status_code == code
+    if code != 200:
+        assert answer.json()["facts"] == {"floor": 2, "newest": 2, "ours": int(spoken)}
+        assert "pip install --upgrade entrenous" in answer.json()["detail"]

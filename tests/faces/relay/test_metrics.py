@@ -1,0 +1,107 @@
+"""Figures for Prometheus: they count, and they name nobody."""
+
+import asyncio
+import re
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from entrenous.adapters.courier.memory import memory_courier
+from entrenous.craft.wire.b64u import b64u
+from entrenous.faces.relay.app import relay_app
+from entrenous.faces.relay.metrics import Meters, metrics_app
+from entrenous.model.envelope import WrongToken
+from entrenous.model.ids import MailboxId
+from entrenous.ports import Relay
+from tests.carry.relays import Post, memory_relay
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+URL = "https://relay.test"
+
+
+@pytest.fixture
+def relay() -> Relay:
+    return memory_relay()
+
+
+@pytest.fixture
+def meters() -> Meters:
+    return Meters()
+
+
+@pytest.fixture
+def post(relay: Relay, meters: Meters) -> Post:
+    """A day of everything: a mailbox, a blob, a letter, an opening, a wrong token."""
+    post, courier = Post(), memory_courier({URL: relay_app(relay, meters.answered)})
+    courier.create_mailbox(URL, post.mailbox, post.owner)
+    courier.register_token(URL, post.mailbox, post.owner, post.granted())
+    courier.bring_blob(URL, post.token, post.deposit(), post.blob)
+    courier.post(URL, post.token, post.envelope(2))
+    courier.open_share(URL, post.id, post.open, post.attempt())
+    with pytest.raises(WrongToken):
+        courier.blob(URL, post.blob_id, post.other)
+    return post
+
+
+def scraped(app: Starlette) -> str:
+    async def scrape() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:
+            return await web.get("/metrics")
+
+    answer = asyncio.run(scrape())
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return answer.text
+
+
+@pytest.mark.usefixtures("post")
+def test_answers_and_what_is_held_are_counted(relay: Relay, meters: Meters) -> None:
+    told = scraped(metrics_app(meters, relay))
+    for line in (
+        'entrenous_answers_total{event="put_blob",status="201"} 1.0',
+        'entrenous_answers_total{event="get_blob",status="401"} 1.0',
+        'entrenous_answer_seconds_count{event="post_envelope"} 1.0',
+        "entrenous_mailboxes 1.0",
+        "entrenous_letters 1.0",
+        "entrenous_blob_bytes 5000.0",
+        "entrenous_free_bytes NaN",
+    ):
+        assert line in told.splitlines()
+
+
+def test_nothing_in_them_is_of_one_person(relay: Relay, meters: Meters, post: Post) -> None:
+    told = scraped(metrics_app(meters, relay))
+    ids = (post.mailbox, post.id, post.blob_id)
+    tokens = (post.owner.reveal(), post.token.reveal(), post.open.reveal(), post.share.reveal())
+    for secret in (*ids, *tokens):
+        assert b64u(secret) not in told
+        assert secret.hex() not in told
+    labels = set(re.findall(r"(\w+)=\"", told))
+    assert labels == {"event", "status", "le"}
+    assert re.search(r"\d+\.\d+\.\d+\.\d+", told) is None
+
+
+@pytest.mark.usefixtures("post")
+def test_what_is_held_is_counted_once_a_minute(relay: Relay, meters: Meters) -> None:
+    async def twice() -> tuple[bytes, bytes]:
+        first = await meters.text(relay)
+        courier = memory_courier({URL: relay_app(relay)})
+        other = Post()
+        courier.create_mailbox(URL, MailboxId(bytes(16)), other.owner)
+        return first, await meters.text(relay)
+
+    first, second = asyncio.run(twice())
+    assert b"entrenous_mailboxes 1.0" in first
+    assert b"entrenous_mailboxes 1.0" in second
+
+
+def test_there_is_nothing_else_at_that_address(relay: Relay, meters: Meters) -> None:
+    async def look(path: str) -> int:
+        app = metrics_app(meters, relay)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:
+            return (await web.get(path)).status_code
+
+    assert [asyncio.run(look(path)) for path in ("/", "/v1/status")] == [404, 404]

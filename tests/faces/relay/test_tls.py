@@ -1,0 +1,211 @@
+"""A relay's own certificate, and the real nginx in front of one: TLS 1.3, and nothing older."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrenous.adapters.courier.http import HttpCourier
+from entrenous.model.envelope import RelayUnreachable
+from entrenous.model.ids import MailboxId
+from tests.carry.relays import CountingDice, Post
+from tests.faces.relay.certificates import Pair, certificate
+
+pytestmark = pytest.mark.real
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+CONF = Path(__file__).parents[3] / "share/nginx.conf"
+
+
+@contextmanager
+def relay_with(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    settings = folder / "relay.toml"
+    settings.write_text(f'listen = "127.0.0.1:0"\nfree_mb_min = 0\nlog = "json"\n{toml}')
+    program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
+    with (
+        (folder / "log").open("ab") as log,
+        subprocess.Popen([*program, "--json"], stdout=subprocess.PIPE, stderr=log) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            yield process, json.loads(process.stdout.readline())["url"]
+        finally:
+            process.kill()
+
+
+@contextmanager
+def courier_to(pair: Pair) -> Iterator[HttpCourier]:
+    """A courier that believes this one certificate; else it is as people have it."""
+    context = ssl.create_default_context(cafile=str(pair.cert))
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    with httpx.Client(verify=context, trust_env=False, timeout=20) as web:
+        yield HttpCourier(web)
+
+
+def whole_way(courier: HttpCourier, url: str) -> None:
+    """A mailbox, a blob of a few megabytes, a letter, an opening."""
+    post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
+    post.blob = CountingDice().token(3_000_000)
+    courier.create_mailbox(url, post.mailbox, post.owner)
+    courier.register_token(url, post.mailbox, post.owner, post.granted())
+    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+    courier.post(url, post.token, post.envelope(1))
+    (waiting,) = courier.waiting(url, post.mailbox, post.owner, 0)
+    assert waiting.sealed == post.sealed
+    assert courier.open_share(url, post.id, post.open, post.attempt()) == post.share
+    assert courier.blob(url, post.blob_id, post.fetch) == post.blob
+
+
+def version_of(url: str, pair: Pair, newest: ssl.TLSVersion | None = None) -> str | None:
+    context = ssl.create_default_context(cafile=str(pair.cert))
+    if newest is not None:
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, newest
+    port = int(url.rpartition(":")[2])
+    with (
+        socket.create_connection(("127.0.0.1", port)) as line,
+        context.wrap_socket(line, server_hostname="localhost") as secure,
+    ):
+        return secure.version()
+
+
+@pytest.mark.threat("hostile-network")
+def test_by_its_own_certificate(tmp_path: Path) -> None:
+    pair = certificate(tmp_path)
+    with relay_with(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
+        assert url.startswith("https://")
+        with courier_to(pair) as courier:
+            whole_way(courier, url)
+        assert version_of(url, pair) == "TLSv1.3"
+        with pytest.raises(ssl.SSLError):
+            version_of(url, pair, ssl.TLSVersion.TLSv1_2)
+        _renew(tmp_path, process, url)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    _says_no_addresses(tmp_path / "log")
+
+
+def _renew(folder: Path, process: subprocess.Popen[bytes], url: str) -> None:
+    """A new certificate is shown after SIGHUP, and the relay never stopped."""
+    new = certificate(folder)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        process.send_signal(signal.SIGHUP)
+        try:
+            assert version_of(url, new) == "TLSv1.3"
+        except ssl.SSLCertVerificationError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail("the old certificate is still shown")
+
+
+def _says_no_addresses(log: Path) -> None:
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {"put_blob", "post_envelope", "get_blob"} <= {line["event"] for line in lines}
+    assert "127.0.0.1" not in log.read_text()
+    assert {name for line in lines for name in line} == {
+        *("at", "level", "event", "status", "size_bits")
+    }
+
+
+def test_a_certificate_that_does_not_fit_stops_the_start(tmp_path: Path) -> None:
+    certificate(tmp_path)
+    (tmp_path / "key.pem").write_text("no key")
+    (tmp_path / "relay.toml").write_text('tls_cert = "cert.pem"\ntls_key = "key.pem"')
+    program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings"]
+    done = subprocess.run(
+        [*program, str(tmp_path / "relay.toml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert "cannot be used together" in done.stderr
+    assert not (tmp_path / "relay-data").exists()
+
+
+@contextmanager
+def nginx(folder: Path, relay_url: str, pair: Pair) -> Iterator[str]:
+    """The real nginx with the configuration that is handed out; its URL."""
+    assert NGINX is not None
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    site = CONF.read_text()
+    for told, here in (
+        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+        ("127.0.0.1:7801", relay_url.removeprefix("http://")),
+        ("/etc/entrenous/fullchain.pem", str(pair.cert)),
+        ("/etc/entrenous/privkey.pem", str(pair.key)),
+        ("relay.example.org", "localhost"),
+    ):
+        assert told in site
+        site = site.replace(told, here)
+    (folder / "site.conf").write_text(site)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"{kind}_temp_path {folder}/nginx-{kind};" for kind in kinds)
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(
+        f"daemon off; {user} pid {folder}/nginx.pid; error_log {folder}/nginx.log;"
+        f"events {{}} http {{ {temporary} include {folder}/site.conf; }}"
+    )
+    command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    with subprocess.Popen([*command, "-e", str(folder / "nginx.log")]) as process:
+        try:
+            _wait_for(port, folder / "nginx.log")
+            yield f"https://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _wait_for(port: int, log: Path) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    pytest.fail(log.read_text())
+
+
+@pytest.mark.threat("hostile-network")
+@pytest.mark.skipif(NGINX is None, reason="nginx is not here: apt-get install nginx-light")
+def test_behind_the_real_nginx(tmp_path: Path) -> None:
+    pair = certificate(tmp_path)
+    with (
+        relay_with(tmp_path, "behind_proxy = true") as (_, plain),
+        nginx(tmp_path, plain, pair) as url,
+        courier_to(pair) as courier,
+    ):
+        whole_way(courier, url)
+        assert version_of(url, pair) == "TLSv1.3"
+        with pytest.raises(ssl.SSLError):
+            version_of(url, pair, ssl.TLSVersion.TLSv1_2)
+        _mailboxes_are_limited(courier, url)
+    _says_no_addresses(tmp_path / "log")
+
+
+def _mailboxes_are_limited(courier: HttpCourier, url: str) -> None:
+    """One address makes ten in a burst, and is then told to try again later."""
+    made = [_is_made(courier, url, number) for number in range(16)]
+    assert 5 <= made.index(False) <= 15
+
+
+def _is_made(courier: HttpCourier, url: str, number: int) -> bool:
+    try:
+        courier.create_mailbox(url, MailboxId(bytes([number]) * 16), Post().owner)
+    except RelayUnreachable:
+        return False
+    return True

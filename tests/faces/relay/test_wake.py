@@ -1,0 +1,163 @@
+"""A device that waits is woken, and learns nothing but that."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.adapters.bell.local import LocalBell
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.craft.wire.b64u import b64u
+from entrenous.craft.wire.relay.envelope import write_envelope
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.envelope import Envelope
+from entrenous.ports import Relay
+from tests.carry.relays import Post, memory_relay
+from tests.faces.relay.test_app import bearer
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+URL = "https://relay.test"
+Story = Callable[[httpx.AsyncClient, Post, LocalBell], Awaitable[Any]]
+
+
+def told(story: Story, relay: Relay | None = None) -> Any:
+    """Run a story at a relay in which Ana has a mailbox and Ben a token."""
+    bell, post = LocalBell(), Post()
+    served = relay or replace(memory_relay(), bell=bell)
+
+    async def run() -> Any:
+        line = httpx.ASGITransport(relay_app(served))
+        said = {"Entrenous-Protocol": "2"}
+        async with httpx.AsyncClient(transport=line, base_url=URL, headers=said) as web:
+            locks = {"owner_lock": b64u(lock_of(post.owner)), "close_lock": None}
+            await web.put(box(post), json=locks)
+            terms = {"uses": None, "expires_at": None}
+            url = f"{box(post)}/tokens/{b64u(lock_of(post.token))}"
+            await web.put(url, json=terms, headers=bearer(post.owner))
+            answer = await story(web, post, bell)
+            assert bell.places() == 0
+            return answer
+
+    return asyncio.run(run())
+
+
+def box(post: Post) -> str:
+    return f"/v1/mailboxes/{b64u(post.mailbox)}"
+
+
+async def wakes(web: httpx.AsyncClient, post: Post, seconds: int = 20) -> httpx.Response:
+    url = f"{box(post)}/wake?seconds={seconds}"
+    return await web.get(url, headers=bearer(post.owner))
+
+
+async def posts(web: httpx.AsyncClient, post: Post, letter: Envelope) -> None:
+    url, body = f"{box(post)}/envelopes/{b64u(letter.id)}", write_envelope(letter)
+    assert (await web.put(url, content=body, headers=bearer(post.token))).status_code == 201
+
+
+async def listens(bell: LocalBell) -> None:
+    while not bell.places():  # noqa: ASYNC110 -- only to see that somebody listens
+        await asyncio.sleep(0)
+
+
+def test_a_letter_wakes_who_waits() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, bell: LocalBell) -> httpx.Response:
+        waiting = asyncio.create_task(wakes(web, post))
+        await listens(bell)
+        await posts(web, post, post.letter())
+        return await waiting
+
+    answer = told(story)
+    assert (answer.status_code, answer.content) == (200, b"{}")
+
+
+@pytest.mark.threat("notification-content")
+def test_whatever_waits_already_is_said_at_once_and_in_the_same_words() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, _: LocalBell) -> list[httpx.Response]:
+        await posts(web, post, post.letter())
+        first = await wakes(web, post)
+        await posts(web, post, replace(post.envelope(1, blobs=False), sealed=bytes(9000)))
+        return [first, await wakes(web, post)]
+
+    first, second = told(story)
+    assert first.content == second.content == b"{}"
+    assert dict(first.headers) == dict(second.headers)
+
+
+def test_nothing_came_is_204() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, _: LocalBell) -> httpx.Response:
+        return await wakes(web, post, 0)
+
+    answer = told(story)
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_others_letters_wake_nobody() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, bell: LocalBell) -> bool:
+        waiting = asyncio.create_task(wakes(web, post))
+        await listens(bell)
+        bell.ring(type(post.mailbox)(bytes(16)))
+        await asyncio.sleep(0)
+        awake = waiting.done()
+        bell.ring(post.mailbox)
+        await waiting
+        return awake
+
+    assert not told(story)
+
+
+def test_only_the_owner_waits() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, _: LocalBell) -> list[int]:
+        tokens = (post.token, post.other, post.open)
+        asked = [await web.get(f"{box(post)}/wake", headers=bearer(one)) for one in tokens]
+        return [answer.status_code for answer in asked]
+
+    assert told(story) == [401, 401, 401]
+
+
+@pytest.mark.parametrize("seconds", ["61", "-1", "x", "1.5"])
+def test_how_long_is_a_number_up_to_a_minute(seconds: str) -> None:
+    async def story(web: httpx.AsyncClient, post: Post, _: LocalBell) -> int:
+        url = f"{box(post)}/wake?seconds={seconds}"
+        return (await web.get(url, headers=bearer(post.owner))).status_code
+
+    assert told(story) == 400
+
+
+def test_so_many_wait_at_one_mailbox_and_no_more() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, bell: LocalBell) -> list[int]:
+        waiting = [asyncio.create_task(wakes(web, post)) for _ in range(8)]
+        await asyncio.sleep(0.05)
+        ninth = await wakes(web, post)
+        bell.ring(post.mailbox)
+        return [
+            ninth.status_code,
+            *(answer.status_code for answer in await asyncio.gather(*waiting)),
+        ]
+
+    assert told(story) == [429] + [200] * 8
+
+
+def test_who_goes_away_is_forgotten() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, bell: LocalBell) -> None:
+        waiting = asyncio.create_task(wakes(web, post))
+        await listens(bell)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    told(story)
+
+
+def test_without_a_bell_a_relay_answers_at_once() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, _: LocalBell) -> list[int]:
+        before = await wakes(web, post)
+        await posts(web, post, post.letter())
+        return [before.status_code, (await wakes(web, post)).status_code]
+
+    assert told(story, memory_relay()) == [204, 200]
