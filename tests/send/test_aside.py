@@ -28,6 +28,7 @@ def test_what_could_not_be_opened_is_told_once_and_not_kept(friends: Room) -> No
     assert take_from_aside(ben.device) == 0
 
 
+@pytest.mark.threat("letters-that-are-none")
 def test_nobody_fills_the_vault_with_what_is_no_letter(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:

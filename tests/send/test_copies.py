@@ -9,17 +9,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from entrenous.craft.crypto.commitments import mark_commitment
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.fingerprint.distance import distance
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.mark.lay_on import Canvas, canvas
 from entrenous.craft.media.picture import read_picture
+from entrenous.craft.wire.commitment import write_mark
 from entrenous.model.errors import Malformed
 from entrenous.model.ids import BlobId, RecipientId
 from entrenous.model.message import Copy
 from entrenous.model.picture import NotAPicture, TooSmallToMark
 from entrenous.model.secret import Secret
 from entrenous.send.copies import Trial, new_seed, prepare_original, write_copy
+from entrenous.send.inbox import received_messages
 from entrenous.send.remember import remember
 from entrenous.send.send import send_message
 from tests.send.room import SMALL, Room
@@ -92,7 +95,12 @@ def test_what_is_remembered_is_what_was_sent(friends: Room) -> None:
     (picture,) = next(ana.device.ledger.messages()).pictures
     assert ana.device.vault.kept(picture.original) == SMALL
     (copy,) = picture.copies
-    assert copy == Copy(RecipientId("ben"), copy.seed, sha256(file.data), ben.id, copy.device)
+    assert copy == Copy(
+        RecipientId("ben"), copy.seed, sha256(file.data), ben.id, copy.device, copy.nonce
+    )
+    (received,) = received_messages(ben.device)
+    assert received.manifest is not None
+    assert received.manifest.marks == (mark_commitment(write_mark(received.id, 1, copy)),)
 
 
 def test_two_pictures_of_a_message_keep_their_order(friends: Room) -> None:

@@ -2,20 +2,24 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from itertools import product
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from entrenous.model.envelope import RelayUnreachable
 from entrenous.model.ids import RecipientId
-from entrenous.model.message import ConfirmsNobody, Draft, GuardSaysStop, Policy
-from entrenous.model.person import UnknownPerson
+from entrenous.model.message import ConfirmsNobody, Draft, GuardSaysStop, Policy, WaitsInOutbox
+from entrenous.model.person import UnknownPerson, YouBlocked
+from entrenous.send.acquaintance.block import block_contact
+from entrenous.send.acquaintance.rename import rename_contact
+from entrenous.send.doubts.talks import call_talks_off
+from entrenous.send.doubts.within import conversation_of
+from entrenous.send.drawers import SELF, TALK
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.guard import insist, resembles, warn_about
+from entrenous.send.guard import insist, warn_about
 from entrenous.send.people import contact_named, keep_contact, verify_contact
 from entrenous.send.send import send_message
 from tests.send.room import SMALL, Person, Room
+from tests.village.malicious_relay import failing
 
 
 def draft(sender: Person, *to: str, confirmed: tuple[str, ...] = ()) -> Draft:
@@ -52,17 +56,80 @@ def called(name: str, room: Room) -> None:
     keep_contact(replace(contact, name=name), room["ana"].device)
 
 
-@pytest.mark.parametrize(
-    "alike", ["bet", "bn", "bnen", "bne", "BEN2", "be\u200cnn", "\uff42\uff45\uff4d"]
-)
+@pytest.mark.threat("wrong-recipient")
+@pytest.mark.parametrize("alike", ["bet", "bne", "BEN2", "be\u200cnn", "\uff42\uff45\uff4d"])
 def test_a_name_that_is_easily_taken_for_another_is_asked_about(friends: Room, alike: str) -> None:
+    """However often something went there: a slip takes the name that is usual."""
+    ana = friends["ana"]
+    for _ in range(3):
+        ana.sends(SMALL, friends["ben"])
+    called(alike, friends)
+    (doubt,) = warn_about(draft(ana, "ben"), ana.device)
+    assert doubt.why.startswith(f"ben is easily taken for {alike} (")
+    rename_contact(alike, "Wilhelmina", ana.device)
+    assert doubts(ana, "ben") == {}
+
+
+def test_in_a_conversation_with_them_no_name_is_easily_taken_for_another(friends: Room) -> None:
+    ana = friends["ana"]
+    sent = ana.sends(SMALL, friends["ben"])
+    called("bet", friends)
+    within = conversation_of(sent.name, ana.device)
+    assert warn_about(replace(draft(ana, "ben"), within=within), ana.device) == ()
+    (doubt,) = warn_about(replace(draft(ana, "bet"), within=within), ana.device)
+    assert "easily taken for ben" in doubt.why
+    assert f"bet is not in the conversation of {sent.name}" in doubt.why
+
+
+def test_keys_on_trust_are_asked_about_three_times(friends: Room) -> None:
+    """Whoever is asked for ever answers without reading."""
+    ben, ana = friends["ben"], friends["ana"]
+    for _ in range(3):
+        assert "compared" in doubts(ben, "ana")["ana"]
+        ben.sends(SMALL, ana)
+    assert doubts(ben, "ana") == {}
+
+
+def test_the_first_name_answers_unless_somebody_else_has_it(friends: Room) -> None:
+    ana = friends["ana"]
+    rename_contact("ben", "Ben Okri", ana.device)
+    (doubt,) = warn_about(draft(ana, "Ben Okri"), ana.device)
+    assert (doubt.who, doubt.answer) == ("Ben Okri", "Ben")
+    for typed in ("ben", "BEN OKRI"):
+        insist(draft(ana, "Ben Okri", confirmed=(typed,)), ana.device)
+    called("Ben Adam", friends)
+    with pytest.raises(ConfirmsNobody):
+        insist(draft(ana, "Ben Okri", confirmed=("Ben",)), ana.device)
+    with pytest.raises(GuardSaysStop, match="--confirm 'Ben Okri'"):
+        insist(draft(ana, "Ben Okri"), ana.device)
+
+
+def test_what_is_called_off_leaves_a_first_message_to_be_sent(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
+        with pytest.raises(WaitsInOutbox):
+            ana.sends(SMALL, ben)
+        (message,) = ana.device.ledger.messages()
+        assert doubts(ana, "ben") == {}
+        with ana.device.vault.together():
+            call_talks_off(message.id, ana.device)
+    assert "first message" in doubts(ana, "ben")["ben"]
+
+
+def test_what_was_sent_before_there_was_an_index_is_in_it(friends: Room) -> None:
     ana = friends["ana"]
     ana.sends(SMALL, friends["ben"])
-    called(alike, friends)
-    assert doubts(ana, "ben") == {"ben": f"ben is easily taken for {alike}"}
-    for _ in range(2):
-        ana.sends(SMALL, friends["ben"])
+    for drawer, key in ((TALK, key) for key in ana.device.vault.keys(TALK)):
+        ana.device.vault.drop(drawer, key)
+    ana.device.vault.drop(SELF, "talks-indexed")
     assert doubts(ana, "ben") == {}
+
+
+def test_nothing_goes_to_who_is_blocked(friends: Room) -> None:
+    ana = friends["ana"]
+    block_contact("ben", ana.device)
+    with pytest.raises(YouBlocked, match="ben"):
+        send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
 
 
 def test_every_reason_is_said_and_only_the_odd_ones_are_asked_about(friends: Room) -> None:
@@ -81,6 +148,7 @@ def test_every_reason_is_said_and_only_the_odd_ones_are_asked_about(friends: Roo
     assert "--confirm ben" not in str(stopped.value)
 
 
+@pytest.mark.threat("wrong-recipient")
 def test_nothing_but_the_very_name_answers(friends: Room) -> None:
     ana = friends["ana"]
     for typed in ("bem", "ben ", "yes", "y", ""):
@@ -112,36 +180,3 @@ def test_a_stop_leaves_nothing_behind(friends: Room) -> None:
 def test_somebody_unknown_is_nobody_to_be_asked_about(friends: Room) -> None:
     with pytest.raises(UnknownPerson, match="ben"):
         warn_about(draft(friends["ana"], "zoe"), friends["ana"].device)
-
-
-def one_slip_from(word: str, letters: str) -> set[str]:
-    """Everything that one letter more, less or other, or two swapped, makes of a word."""
-    cuts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
-    less = {a + b[1:] for a, b in cuts if b}
-    more = {a + letter + b for a, b in cuts for letter in letters}
-    other = {a + letter + b[1:] for a, b in cuts if b for letter in letters}
-    swapped = {a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1}
-    return less | more | other | swapped | {word}
-
-
-def test_resembles_is_exactly_one_slip() -> None:
-    words = ["".join(word) for size in range(5) for word in product("ab", repeat=size)]
-    for word in words:
-        near = one_slip_from(word, "ab")
-        assert [other for other in words if resembles(word, other)] == [
-            other for other in words if other in near
-        ]
-
-
-@given(st.text(max_size=12), st.text(max_size=12))
-def test_resemblance_is_mutual_and_everybody_resembles_themselves(one: str, other: str) -> None:
-    assert resembles(one, one)
-    assert resembles(one, other) == resembles(other, one)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [("Zoé", "ZOE\u0301"), ("ana", "a\u200dn\u200da"), ("Straße", "STRASSE"), ("fin", "ﬁn")],
-)
-def test_what_looks_the_same_resembles(one: str, other: str) -> None:
-    assert resembles(one, other)

@@ -13,8 +13,9 @@ from entrenous.model.envelope import (
     TakenBack,
     UsedUp,
 )
-from entrenous.model.letter import BadContent, Manifest, RecallNote
+from entrenous.model.letter import BadContent, DoesNotOpen, Manifest
 from entrenous.model.message import InboxState, NotTakenBackYet, Received, UnknownMessage
+from entrenous.model.notes import RecallNote
 from entrenous.send import seal_content
 from entrenous.send.drawers import FINISH
 from entrenous.send.fetch import fetch_messages
@@ -42,11 +43,12 @@ def newest(who: Person) -> Received:
 @pytest.mark.parametrize("state", ENDED)
 def test_what_has_ended_has_no_keys_and_no_files(ben: Person, state: InboxState) -> None:
     opened = newest(ben)
-    assert opened.kept in ben.vault._files
+    assert len(opened.kept) == 2  # the frame, and the file
+    assert set(opened.kept) <= set(ben.vault._files)
     settle(opened, state, ben.device)
     ended = newest(ben)
-    assert (ended.state, ended.manifest, ended.attempt, ended.kept) == (state, None, None, None)
-    assert opened.kept not in ben.vault._files
+    assert (ended.state, ended.manifest, ended.attempt, ended.kept) == (state, None, None, ())
+    assert not set(opened.kept) & set(ben.vault._files)
     for drawer in ben.vault._drawers.values():
         for record in drawer.values():
             assert opened.manifest.secret.reveal() not in record  # type: ignore[union-attr]
@@ -80,7 +82,7 @@ def test_an_opened_message_ends_when_its_time_has_come_also_without_a_relay(
     friends.clock.wind(hours=1)
     with pytest.raises(Expired, match="27 November 2026"):
         open_message(name, ben.device)
-    assert opened.kept not in ben.vault._files
+    assert not set(opened.kept) & set(ben.vault._files)
     assert newest(ben).state is InboxState.EXPIRED
 
 
@@ -183,15 +185,26 @@ def test_a_message_whose_files_lie_elsewhere_is_not_taken_in(
     assert ben.received() == 1
 
 
-def test_a_message_in_several_files_is_refused_by_name(friends: Room) -> None:
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda blobs: blobs[:1], BadContent),
+        (lambda blobs: (*blobs, blobs[1]), DoesNotOpen),
+        (lambda blobs: blobs[::-1], DoesNotOpen),
+    ],
+    ids=["one missing", "one twice", "in another order"],
+)
+def test_the_files_of_a_message_are_those_of_its_frame(
+    friends: Room, change: Any, error: type[Exception]
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     received = newest(ben)
     assert received.manifest is not None
-    twice = replace(received.manifest, blobs=received.manifest.blobs * 2)
-    settle(replace(received, manifest=twice), InboxState.WAITING, ben.device)
-    with pytest.raises(BadContent):
+    other = replace(received.manifest, blobs=change(received.manifest.blobs))
+    settle(replace(received, manifest=other), InboxState.WAITING, ben.device)
+    with pytest.raises(error):
         open_message(received.name, ben.device)
 
 

@@ -11,41 +11,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entrenous.adapters.vault.memory import MemoryVault
-from entrenous.craft.crypto.device import identity_key, new_account, signing_key
 from entrenous.craft.crypto.hashing import lock_of
-from entrenous.craft.crypto.statements import sign_card, sign_certificate
-from entrenous.craft.wire.card import (
-    device_key,
-    read_card,
-    write_card,
-    write_card_statement,
-    write_certificate,
-)
+from entrenous.craft.wire.card import read_card, write_card
 from entrenous.craft.wire.text import is_on_this_machine
-from entrenous.model.card import BadCard, Certificate
+from entrenous.model.card import BadCard
+from entrenous.model.device_list import ForkedList, OldList
 from entrenous.model.envelope import RelayUnreachable, TooMany, WrongToken
 from entrenous.model.errors import EntrenousError
-from entrenous.model.identity import Identity
-from entrenous.model.ids import DeviceId
 from entrenous.model.message import OfflineDevice
 from entrenous.model.person import (
     BadInvite,
     BadName,
-    DeviceKey,
     NameTaken,
     NotTheirKeys,
-    OldCard,
     OnThisMachine,
     ThatIsYou,
 )
 from entrenous.send.aside import take_from_aside
-from entrenous.send.drawers import GREET, INVITE, SELF, lay, take
+from entrenous.send.drawers import GREET, INVITE
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.invite import add_person, greet, make_invite
 from entrenous.send.people import contact_named, contacts, forget_contact, keep_contact
-from entrenous.send.self import IDENTITY, who_am_i
+from entrenous.send.self import who_am_i
 from entrenous.send.setup import set_up
 from entrenous.send.shown_card import seen_card, shown_card
+from tests.send.cards import another_device, becomes, identity_of, issue_card
 from tests.send.room import HERE, SMALL, THERE, Person, Room
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
 
@@ -133,6 +123,7 @@ def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(friends: Room, n
     assert caro.received() == 0
 
 
+@pytest.mark.threat("server-adds-device")
 def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
     """Somebody who stands in between shows their own, perfectly valid card."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
@@ -171,7 +162,7 @@ def test_a_card_that_is_hers_but_for_one_signature_is_refused(room: Room) -> Non
     for half in (slice(0, 64), slice(64, None)):
         signature = bytearray(card.signature)
         signature[half] = bytes(len(signature[half]))
-        forged = write_card(card.statement, bytes(signature))
+        forged = write_card(replace(card, signature=bytes(signature)))
         with (
             ana.courier.playing(card=showing(ben, lambda _, forged=forged: forged)),
             pytest.raises(NotTheirKeys),
@@ -271,6 +262,7 @@ def test_somebody_forgotten_can_no_longer_reach_the_inbox(friends: Room) -> None
     assert ben.received() == 1
 
 
+@pytest.mark.threat("forgotten-writes-on")
 def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None:
     """A greeting of a new session, which his relay lets through: without an invite, no."""
     ana, ben = friends["ana"], friends["ben"]
@@ -295,14 +287,14 @@ LOOPBACK = ["http://127.0.0.1:7002", "https://localhost", "https://127.1:22", "h
 
 def moves_to(url: str, who: Person) -> None:
     """Somebody whose own relay is at another address than she set up with."""
-    identity = take(Identity, SELF, IDENTITY, who.device.vault)
-    assert identity is not None
+    identity = identity_of(who)
     assert identity.home is not None
     assert identity.person is not None
-    home, person = (replace(one, relay_url=url) for one in (identity.home, identity.person))
-    lay(replace(identity, home=home, person=person), SELF, IDENTITY, who.device.vault)
+    home, person = replace(identity.home, relay_url=url), replace(identity.person, relay_url=url)
+    becomes(who, replace(identity, home=home, person=person))
 
 
+@pytest.mark.threat("own-machine")
 @pytest.mark.parametrize("url", LOOPBACK)
 def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, url: str) -> None:
     """Mallory's card says that her relay is a program beside Ben's."""
@@ -310,7 +302,7 @@ def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, 
     far = "https://relay.example"
     room.apps[far] = room.apps[HERE]
     moves_to(far, ben)
-    issue_card(mallory, 1, relay_url=url)
+    issue_card(mallory, same_epoch=True, relay_url=url)
     add_person(make_invite(ben.device), "ben", mallory.device)
     asked: list[str] = []
 
@@ -324,6 +316,7 @@ def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, 
     assert contacts(ben.device) == ()
 
 
+@pytest.mark.threat("own-machine")
 @pytest.mark.parametrize("url", LOOPBACK)
 def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
     room: Room, url: str
@@ -337,7 +330,7 @@ def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
         add_person(link, "ben", ana.device)
     assert ana.courier.calls["card"] == 0
     moves_to(far, ben)
-    lured = issue_card(ben, 1, relay_url=url)
+    lured = issue_card(ben, same_epoch=True, relay_url=url)
     with ana.courier.playing(card=showing(ben, lambda _: lured)), pytest.raises(OnThisMachine):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
@@ -359,48 +352,41 @@ def test_which_addresses_are_this_machine(url: str, *, here: bool) -> None:
     assert is_on_this_machine(url) is here
 
 
-def issue_card(who: Person, epoch: int, **fields: Any) -> bytes:
-    """A further card of hers, signed with her own master key."""
-    identity = take(Identity, SELF, IDENTITY, who.device.vault)
-    assert identity is not None
-    assert identity.person is not None
-    assert identity.master is not None
-    person = replace(identity.person, epoch=epoch, **fields)
-    statement = write_card_statement(person, who.device.clock.now())
-    card = write_card(statement, sign_card(identity.master, statement))
-    lay(replace(identity, person=person, card=card), SELF, IDENTITY, who.device.vault)
-    return card
-
-
+@pytest.mark.threat("server-adds-device")
 def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     old = who_am_i(ben.device).card
-    new = issue_card(ben, 2, name="Benjamin")
+    new = issue_card(ben, name="Benjamin")
     with ana.courier.playing(card=showing(ben, lambda _: new)):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.epoch == 2
-    with ana.courier.playing(card=showing(ben, lambda _: old)), pytest.raises(OldCard):
+    with ana.courier.playing(card=showing(ben, lambda _: old)), pytest.raises(OldList):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.name == "Benjamin"
 
 
 def test_another_card_of_the_same_epoch_is_refused(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    other = issue_card(ben, 1, mailbox=who_am_i(ana.device).home.mailbox)
-    with ana.courier.playing(card=showing(ben, lambda _: other)), pytest.raises(OldCard):
-        add_person(make_invite(ben.device), "ben", ana.device)
+    other = issue_card(ben, same_epoch=True, name="Another")
+    further = issue_card(ben)
+    for forked in (other, further):
+        with ana.courier.playing(card=showing(ben, lambda _, now=forked: now)):  # noqa: SIM117
+            with pytest.raises(ForkedList):
+                add_person(make_invite(ben.device), "ben", ana.device)
+    assert contact_named("ben", ana.device).person.name == "ben"
 
 
 def test_a_hello_with_an_old_card_changes_nothing(friends: Room) -> None:
     """As from a device that is no longer on the newest card."""
     ana, ben = friends["ana"], friends["ben"]
-    issue_card(ben, 2)
+    first = identity_of(ben)
+    issue_card(ben)
     greet(contact_named("ana", ben.device), None, ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     known = contact_named("ben", ana.device)
     assert known.person.epoch == 2
-    issue_card(ben, 1)
+    becomes(ben, first)
     greet(contact_named("ana", ben.device), None, ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -423,24 +409,10 @@ def test_a_guest_whose_relay_is_away_holds_up_nobody(room: Room) -> None:
     assert (ben.received(), caro.received()) == (2, 1)
 
 
-def second_device(who: Person) -> DeviceKey:
-    """Certified by her, and without a session or a prekey anywhere."""
-    identity = take(Identity, SELF, IDENTITY, who.device.vault)
-    assert identity is not None
-    assert identity.master is not None
-    account = new_account()
-    certificate = Certificate(
-        who.id, DeviceId(bytes(16)), signing_key(account), identity_key(account), NOON
-    )
-    signature = sign_certificate(identity.master, write_certificate(certificate))
-    return device_key(certificate, signature)
-
-
 def test_a_guest_whose_relay_is_nowhere_stops_nothing_and_is_greeted_in_time(room: Room) -> None:
     """Her card names a device that can only be written to with the help of a relay that is away."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory", THERE)
-    both = (*who_am_i(mallory.device).person.devices, second_device(mallory))
-    issue_card(mallory, 1, devices=tuple(sorted(both, key=lambda key: key.device)))
+    issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite(ben.device), "ben", mallory.device)
     add_person(make_invite(ben.device), "ben", ana.device)
     ana.sends(SMALL, ben)
@@ -455,12 +427,12 @@ def test_a_guest_whose_relay_is_nowhere_stops_nothing_and_is_greeted_in_time(roo
 
 def test_a_guest_whose_keys_are_no_good_is_not_greeted_for_ever(room: Room) -> None:
     ben, mallory = room["ben"], room.settles("mallory", THERE)
-    both = (*who_am_i(mallory.device).person.devices, second_device(mallory))
-    issue_card(mallory, 1, devices=tuple(sorted(both, key=lambda key: key.device)))
+    issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite(ben.device), "ben", mallory.device)
 
     def of_the_first_device(honest: Honest, *arguments: Any) -> Any:
-        return honest(*arguments[:-1], who_am_i(mallory.device).key.device)
+        me, (url, _, token, _) = who_am_i(mallory.device), arguments
+        return honest(url, me.home.mailbox, token, me.key.device)
 
     with ben.courier.playing(claim_prekeys=of_the_first_device):
         fetch_messages(ben.device)

@@ -95,6 +95,7 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
         forget_contact("ben", ana.device)
 
 
+@pytest.mark.threat("forgotten-writes-on")
 def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
     friends: Room,
 ) -> None:

@@ -54,6 +54,7 @@ def test_one_time_keys_are_topped_up_when_few_are_left(room: Room) -> None:
     assert ben.courier.calls["publish_prekeys"] == 2
 
 
+@pytest.mark.threat("prekey-depletion")
 def test_with_every_one_time_key_gone_letters_still_arrive(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     with ana.courier.playing(claim_prekeys=on_the_fallback):

@@ -12,13 +12,17 @@ import pytest
 
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.crypto.seal import seal_letter
+from entrenous.craft.wire.cbor import encode
 from entrenous.craft.wire.letter import write_body, write_header, write_info, write_sealed
+from entrenous.model.device_list import ForkedList
 from entrenous.model.envelope import Waiting
 from entrenous.model.errors import Malformed, Unproven
 from entrenous.model.ids import EnvelopeId, MessageId
-from entrenous.model.letter import Address, Body, Hello, NotBound, RecallNote
+from entrenous.model.letter import Address, Body, NotBound
+from entrenous.model.notes import Hello, NeedsUpdate, RecallNote, UnknownBody, WindowNote
 from entrenous.model.peer import Peer
 from entrenous.model.secret import Secret
+from entrenous.send.aside import take_from_aside
 from entrenous.send.drawers import PEER, peer_key, take
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letters import _address, _header, addressees, plain_outer
@@ -27,6 +31,7 @@ from entrenous.send.prekeys import make_own_key
 from entrenous.send.read_letter import Letter, read_letter
 from entrenous.send.self import who_am_i
 from entrenous.send.sessions import have_session
+from tests.send.cards import issue_card
 from tests.send.room import SMALL, Person, Room
 from tests.village.malicious_relay import flipped
 
@@ -113,6 +118,7 @@ def forge(request: pytest.FixtureRequest, friends: Room) -> Forge:
     return Forge(caro, ben)
 
 
+@pytest.mark.threat("letter-twice")
 def test_the_honest_letter_opens_once(forge: Forge) -> None:
     honest = forge.letter()
     letter = forge.read(honest)
@@ -134,12 +140,15 @@ FIELDS: dict[str, Change] = {
     "curve25519": lambda h: replace(h, curve25519=bytes(31) + b"\x01"),
     "envelope": lambda h: replace(h, envelope=EnvelopeId(bytes(16))),
     "body": lambda h: replace(h, body_sha256=sha256(b"another")),
+    "from head": lambda h: replace(h, from_head=bytes(32)),
+    "to head": lambda h: replace(h, to_head=bytes(32)),
 }
 
 
+@pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_header_with_one_wrong_field_is_refused(forge: Forge, field: str) -> None:
-    forge.is_refused(forge.letter(header=FIELDS[field]))
+    forge.is_refused(forge.letter(header=FIELDS[field]), as_=(NotBound, ForkedList))
     forge.read(forge.letter())
 
 
@@ -148,6 +157,7 @@ ADDRESSES: dict[str, Change] = {
     "to device": lambda a: replace(a, to_device=bytes(16)),
     "key": lambda a: replace(a, key=bytes(8)),
     "epoch": lambda a: replace(a, epoch=a.epoch + 1),
+    "head": lambda a: replace(a, head=bytes(32)),
     "from": lambda a: replace(
         a,
         from_person=None if a.from_person else bytes(32),
@@ -159,6 +169,7 @@ ADDRESSES: dict[str, Change] = {
 }
 
 
+@pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("field", ADDRESSES)
 def test_an_outside_with_one_wrong_field_is_refused(forge: Forge, field: str) -> None:
     def wrong(address: Address) -> Address:
@@ -189,18 +200,57 @@ def test_a_letter_written_under_an_older_card_is_refused(forge: Forge) -> None:
     forge.read(forge.letter(header=lambda h: replace(h, from_epoch=2)))
 
 
+@pytest.mark.threat("server-adds-device")
+def test_a_sender_who_shows_us_another_list_than_before_is_found_out(forge: Forge) -> None:
+    """As when a relay shows Ben one list of hers, and she writes under another."""
+    reader = forge.reader.device
+    contact = contact_named(forge.sender.name, reader)
+    newer = replace(contact.person, epoch=2, head=b"n" * 32)
+    keep_contact(replace(contact, person=newer), reader)
+    older = forge.letter(header=lambda h: replace(h, from_head=bytes(32)))
+    forge.is_refused(older, as_=ForkedList)
+    forge.is_refused(forge.letter(header=lambda h: replace(h, from_epoch=2)), as_=ForkedList)
+    forge.read(forge.letter(header=lambda h: replace(h, from_epoch=2, from_head=b"n" * 32)))
+
+
+def test_a_letter_to_an_earlier_list_of_ours_names_the_one_that_was(forge: Forge) -> None:
+    issue_card(forge.reader)
+    forge.is_refused(forge.letter(header=lambda h: replace(h, to_head=bytes(32))))
+    issue_card(forge.reader)
+    forge.is_refused(forge.letter(header=lambda h: replace(h, to_epoch=2)))
+    forge.read(forge.letter())
+
+
+def test_what_only_a_newer_program_knows_is_told_once_and_stops_nothing(forge: Forge) -> None:
+    reader = forge.reader.device
+    letters = [
+        forge.letter(body=UnknownBody(4711, encode([1, "later"]))),
+        forge.letter(
+            body=WindowNote(Secret(bytes(32)), 0),
+            header=lambda h: replace(h, counter=h.counter + 1),
+        ),
+    ]
+    trick = {"waiting": lambda _honest, *a: letters if a[-1] == 0 else []}
+    with forge.reader.courier.playing(**trick, acknowledge=lambda *_: None):
+        fetched = fetch_messages(reader)
+    assert [type(problem) for problem in fetched.problems] == [NeedsUpdate]
+    assert fetch_messages(reader).problems == ()
+    assert take_from_aside(reader) == 0
+    forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 2)))
+
+
 def test_a_hello_must_carry_the_card_of_the_device_that_wrote_it(
     forge: Forge, friends: Room
 ) -> None:
     others = who_am_i(friends["ana"].device).card
-    forge.is_refused(forge.letter(body=Hello(others, Secret(bytes(32)), None)))
+    forge.is_refused(forge.letter(body=Hello(others, Secret(bytes(32)), 0, None)))
     own = forge.me.card
     forge.is_refused(
-        forge.letter(body=Hello(own[:-1] + bytes([own[-1] ^ 1]), Secret(bytes(32)), None)),
+        forge.letter(body=Hello(own[:-1] + bytes([own[-1] ^ 1]), Secret(bytes(32)), 0, None)),
         as_=Unproven,
     )
-    forge.is_refused(forge.letter(body=Hello(b"\xa0", Secret(bytes(32)), None)), as_=Malformed)
-    forge.read(forge.letter(body=Hello(own, Secret(bytes(32)), None)))
+    forge.is_refused(forge.letter(body=Hello(b"\xa0", Secret(bytes(32)), 0, None)), as_=Malformed)
+    forge.read(forge.letter(body=Hello(own, Secret(bytes(32)), 0, None)))
 
 
 def test_a_counter_may_be_skipped_and_come_late_but_not_too_late(forge: Forge) -> None:
@@ -233,7 +283,7 @@ def test_an_older_card_is_not_taken_from_a_hello(forge: Forge) -> None:
     newer = replace(contact, person=replace(contact.person, epoch=2))
     keep_contact(newer, reader)
     old = forge.letter(
-        body=Hello(forge.me.card, Secret(b"m" * 32), None),
+        body=Hello(forge.me.card, Secret(b"m" * 32), 0, None),
         header=lambda h: replace(h, from_epoch=2),
     )
     trick = {"waiting": lambda _honest, *a: [old] if a[-1] == 0 else []}

@@ -8,6 +8,7 @@ from entrenous.model.envelope import (
     NoSuchEnvelope,
     NoSuchMailbox,
     RelayUnreachable,
+    TakenBack,
     TooMany,
     WrongToken,
 )
@@ -55,14 +56,51 @@ def test_what_was_known_to_be_opened_stays_so(friends: Room, *, again: bool) -> 
         assert recall_message(name, ana.device) == (Recall("ben", opened=True, asked=True),)
 
 
-@pytest.mark.parametrize("call", ["post", "bring_blob"])
-def test_what_never_arrived_was_not_opened(friends: Room, call: str) -> None:
+@pytest.mark.parametrize(("call", "asked"), [("post", True), ("bring_blob", False)])
+def test_what_never_arrived_was_not_opened(friends: Room, call: str, *, asked: bool) -> None:
     ana, ben = friends["ana"], friends["ben"]
     lost = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(**{call: lost}), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     (sent,) = sent_messages(ana.device)
-    assert recall_message(sent.message.name, ana.device) == (Recall("ben", opened=False),)
+    assert recall_message(sent.message.name, ana.device) == (
+        Recall("ben", opened=False, asked=asked),
+    )
+
+
+def test_what_arrives_after_it_was_taken_back_never_opens(friends: Room) -> None:
+    """The relay says that it has no such message, and it is still on its way there."""
+    ana, ben = friends["ana"], friends["ben"]
+    late: list[tuple[Honest, tuple[Any, ...]]] = []
+
+    def slow(honest: Honest, *arguments: Any) -> None:
+        late.append((honest, arguments))
+        raise RelayUnreachable(host="x")
+
+    with ana.courier.playing(post=slow), pytest.raises(WaitsInOutbox):
+        ana.sends(SMALL, ben)
+    (sent,) = sent_messages(ana.device)
+    recall_message(sent.message.name, ana.device)
+    for honest, arguments in late:
+        honest(*arguments)
+    with pytest.raises(TakenBack):
+        ben.opens_newest()
+
+
+def test_what_a_relay_only_said_that_it_refused_never_opens(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+
+    def liar(honest: Honest, *arguments: Any) -> None:
+        honest(*arguments)
+        raise WrongToken
+
+    with ana.courier.playing(post=liar), pytest.raises(NotToAll):
+        ana.sends(SMALL, ben)
+    (sent,) = sent_messages(ana.device)
+    with ana.courier.playing(withdraw=failing(WrongToken())):
+        recall_message(sent.message.name, ana.device)
+    with pytest.raises(TakenBack):
+        ben.opens_newest()
 
 
 def test_what_never_left_is_taken_back_without_its_relay(friends: Room) -> None:
@@ -108,7 +146,9 @@ def test_a_copy_that_was_refused_is_taken_back_with_the_others(friends: Room) ->
     with ana.courier.playing(post=failing(NoSuchMailbox())), pytest.raises(NotToAll):
         ana.sends(SMALL, ben)
     (sent,) = sent_messages(ana.device)
-    assert recall_message(sent.message.name, ana.device) == (Recall("ben", opened=False),)
+    assert recall_message(sent.message.name, ana.device) == (
+        Recall("ben", opened=False, asked=True),
+    )
     assert sent_messages(ana.device)[0].copies[0].fate == "taken back"
 
 

@@ -100,6 +100,7 @@ def test_a_copy_that_was_refused_cannot_have_left(friends: Room) -> None:
     assert "On its way: nobody." in str(told.value).replace("\n", " ")
 
 
+@pytest.mark.threat("terminal-writing")
 @pytest.mark.parametrize(
     ("fields", "error"),
     [

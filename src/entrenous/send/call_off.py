@@ -5,6 +5,7 @@ from typing import Final
 from entrenous.model.ids import MessageId
 from entrenous.model.message import Departure, SealedCopy, StoppedWhileSending
 from entrenous.ports import Device
+from entrenous.send.doubts.talks import call_talks_off
 from entrenous.send.drawers import SEALED, take_all
 from entrenous.send.outbox import drop_postings
 
@@ -30,5 +31,6 @@ def call_off(message: MessageId, device: Device) -> None:
                 drop_postings(copy.envelope, device)
                 device.vault.drop(SEALED, copy.envelope.hex())
             device.ledger.forget(message)
+            call_talks_off(message, device)
             for picture in sent.pictures:
                 device.vault.forget(picture.original)

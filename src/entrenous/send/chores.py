@@ -1,6 +1,7 @@
 """Chores at our own relay that wait until it answers: tokens to register, tokens to withdraw."""
 
 from entrenous.craft.crypto.hashing import lock_of
+from entrenous.craft.crypto.tokens import send_token
 from entrenous.model.envelope import SendToken
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import PersonId
@@ -10,13 +11,15 @@ from entrenous.send.drawers import CHORE, GIVEN, WITHDRAW, given_key, lay, take_
 from entrenous.send.self import who_am_i
 
 
-def promise_token(person: PersonId, device: Device) -> Secret:
-    """A token with which one person may write to us; it is registered before a letter says so."""
-    token = Secret(device.dice.token(32))
-    chore = SendToken(lock_of(token), None, None)
+def promise_window(person: PersonId, device: Device) -> Secret:
+    """The seed of a window with whose first token (index 0) one person may write to us; that is
+    registered, as a lasting one, before a letter says so.
+    """
+    seed = Secret(device.dice.token(32))
+    chore = SendToken(lock_of(send_token(seed, 0)), None, None)
     lay(chore, CHORE, chore.lock.hex(), device.vault)
     device.vault.put(GIVEN, given_key(person, chore.lock), b"")
-    return token
+    return seed
 
 
 def take_tokens_back(person: PersonId, device: Device) -> tuple[bytes, ...]:

@@ -8,22 +8,17 @@ from dataclasses import dataclass
 
 from entrenous.model.envelope import Waiting
 from entrenous.model.errors import EntrenousError, Malformed, Unproven
-from entrenous.model.letter import Hello, Manifest, NotBound
-from entrenous.model.message import InboxState, Received
-from entrenous.model.person import Contact, NotInvited, OnThisMachine
+from entrenous.model.person import NotInvited, OnThisMachine
 from entrenous.ports import Device
-from entrenous.send.aside import put_aside
-from entrenous.send.drawers import GREET, RECALLED, SEEN, inbox_key
-from entrenous.send.inbox import settle
-from entrenous.send.invite import answer_greetings, be_greeted, invited_by
-from entrenous.send.naming import free_message_name
-from entrenous.send.obey import obey
+from entrenous.send.arrivals import act_on
+from entrenous.send.aside import put_aside, take_newer
+from entrenous.send.drawers import SEEN
+from entrenous.send.invite import answer_greetings
 from entrenous.send.open import finish_openings
 from entrenous.send.outbox import flush
-from entrenous.send.people import contact_of
 from entrenous.send.prekeys import look_after_prekeys
-from entrenous.send.read_letter import Letter, read_letter
-from entrenous.send.self import Me, who_am_i
+from entrenous.send.read_letter import read_letter
+from entrenous.send.self import Me, refuse_unready, who_am_i
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +36,15 @@ def fetch_messages(device: Device) -> Fetched:
 
     Raises:
         OfflineDevice; RelayUnreachable or a refusal, when it is our own relay's.
+        RolledBack, NotConfirmed: no ratchet of this device may move (any more, or yet).
     """
     me = who_am_i(device)
+    refuse_unready(device)
     problems = flush(device).problems
     came = _fetch_all(me, device)
     finish_openings(device)
     answer_greetings(device)
-    problems += flush(device).problems
+    problems += (*flush(device).problems, *take_newer(device))
     look_after_prekeys(device)
     return Fetched(came, problems)
 
@@ -71,7 +68,7 @@ def _take_in(waiting: Waiting, me: Me, device: Device) -> int:
         return 0
     try:
         with device.vault.together():
-            _act_on(read_letter(waiting, me, device), waiting, me, device)
+            act_on(read_letter(waiting, me, device), waiting, device)
             device.vault.put(SEEN, key, b"")
     except (NotInvited, OnThisMachine):
         device.vault.put(SEEN, key, b"")
@@ -81,53 +78,3 @@ def _take_in(waiting: Waiting, me: Me, device: Device) -> int:
             put_aside(key, device)
             device.vault.put(SEEN, key, b"")
     return 1
-
-
-def _act_on(letter: Letter, waiting: Waiting, me: Me, device: Device) -> None:
-    if isinstance(letter.body, Hello):
-        _greeted(letter.body, letter, device)
-    elif isinstance(letter.body, Manifest):
-        _received(letter.body, letter, waiting, me, device)
-    else:
-        obey(letter.body, letter.header.from_person, device)
-
-
-def _greeted(hello: Hello, letter: Letter, device: Device) -> None:
-    invited = hello.invite_lock is not None and invited_by(hello.invite_lock, device)
-    if not invited and contact_of(letter.person.id, device) is None:
-        raise NotInvited
-    contact = be_greeted(hello, letter.person, device)
-    if invited:
-        device.vault.put(GREET, contact.person.id.hex(), b"")
-
-
-def _sender_of(letter: Letter, device: Device) -> Contact:
-    """The contact who sent this letter; read_letter has proven that there is one."""
-    contact = contact_of(letter.person.id, device)
-    if contact is None:
-        raise NotBound(what="it is from nobody we know")
-    return contact
-
-
-def _received(manifest: Manifest, letter: Letter, waiting: Waiting, me: Me, device: Device) -> None:
-    if manifest.relay_url != me.home.relay_url:
-        # Whose server it names would learn where we are, and when we look.
-        raise NotBound(what="its files do not lie at our relay")
-    message = letter.header.message
-    sender = _sender_of(letter, device)
-    received = Received(
-        id=message,
-        name=free_message_name(manifest.name, device),
-        sender=sender.person.id,
-        sender_name=sender.name,
-        sent_at=manifest.sent_at,
-        envelope=waiting.id,
-        relay_url=manifest.relay_url,
-        expires_at=manifest.expires_at,
-        opens=manifest.opens,
-        state=InboxState.WAITING,
-        manifest=manifest,
-    )
-    key = inbox_key(sender.person.id, message)
-    taken_back = device.vault.get(RECALLED, key) is not None
-    settle(received, InboxState.TAKEN_BACK if taken_back else InboxState.WAITING, device)

@@ -1,26 +1,65 @@
 """The guard against the wrong recipient: silent on ordinary sends, and asks for a name when
-something is odd.
+something is odd (docs/spec/people.md section 2).
 
 It never asks twice about the same thing in the same send, and ``--yes`` does not answer it: only
 the name of the person, typed, does.
 """
 
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from entrenous.model.circle import Circle
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import ConfirmsNobody, Doubt, Draft, GuardSaysStop
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, YouBlocked
 from entrenous.ports import Device
-from entrenous.send.people import as_seen, contact_named, contacts
+from entrenous.send.circle.kept import circles, circles_of
+from entrenous.send.doubts.circle import goes_to_many, new_in_it
+from entrenous.send.doubts.conversation import not_in_it
+from entrenous.send.doubts.keys import keys_changed
+from entrenous.send.doubts.ledger import meant_for_another, named_who_had_it
+from entrenous.send.doubts.name import easily_taken
+from entrenous.send.doubts.person import not_compared, somebody_new
+from entrenous.send.doubts.scene import Scene
+from entrenous.send.doubts.stale import not_heard_of
+from entrenous.send.doubts.talks import talks_with
+from entrenous.send.people import as_seen, contacts, pick
 
-_ORDINARY_AFTER: Final = 3  # messages to somebody after which a similar name is no surprise
+_OF_A_PERSON: Final[tuple[Callable[[Contact, Scene], Iterator[str]], ...]] = (
+    not_compared,
+    somebody_new,
+    keys_changed,
+    easily_taken,
+    not_in_it,
+    not_heard_of,
+    meant_for_another,
+)
+# What is asked of each person in a circle: their names were not typed now, and whether all of them
+# belong to a conversation is asked of the circle.
+_IN_A_CIRCLE: Final = tuple(
+    reason for reason in _OF_A_PERSON if reason not in {easily_taken, not_in_it}
+)
+_OF_A_CIRCLE: Final[tuple[Callable[[Circle, Scene], Iterator[str]], ...]] = (
+    goes_to_many,
+    new_in_it,
+)
+_SAID_OF_A_CIRCLE: Final = 5  # reasons about its people that are told one by one
 
 
 def warn_about(draft: Draft, device: Device) -> tuple[Doubt, ...]:
-    """Everything that is odd about this draft, one doubt per recipient at most."""
-    known = contacts(device)
-    doubts = (_doubt(contact_named(name, device), known, device) for name in draft.to)
-    return tuple(doubt for doubt in doubts if doubt is not None)
+    """Everything that is odd about this draft: one doubt at most for each circle, which speaks of
+    the people in it too, and for each other recipient.
+
+    Raises:
+        UnknownPerson, YouBlocked; NotAPicture and its like, when a picture has to be looked at.
+    """
+    scene = _scene(draft, device)
+    asked = [_of_circle(circle, scene) for circle in scene.circles]
+    in_circles = {person for circle in scene.circles for person in circle.people}
+    alone = (contact for contact in scene.to if contact.person.id not in in_circles)
+    asked.extend(_of_person(contact, scene) for contact in alone)
+    return tuple(doubt for doubt in asked if doubt is not None)
 
 
 def insist(draft: Draft, device: Device) -> None:
@@ -29,63 +68,78 @@ def insist(draft: Draft, device: Device) -> None:
     Raises:
         ConfirmsNobody: a name was typed that is not a recipient of this draft.
         GuardSaysStop: a doubt was not answered.
+        YouBlocked, UnknownPerson.
     """
-    to = {as_seen(name) for name in draft.to}
+    answers = _answers(_scene(draft, device))
     for typed in draft.confirmed:
-        if as_seen(typed) not in to:
+        if as_seen(typed) not in answers:
             raise ConfirmsNobody(typed=typed, to=", ".join(sorted(draft.to)))
     doubts = open_doubts(draft, device)
     if doubts:
         raise GuardSaysStop(
             reasons="; ".join(doubt.why for doubt in doubts),
-            names=" ".join(f"--confirm {doubt.who}" for doubt in doubts),
+            names=" ".join(f"--confirm {shlex.quote(doubt.answer)}" for doubt in doubts),
         )
 
 
 def open_doubts(draft: Draft, device: Device) -> list[Doubt]:
     """The doubts that no typed name has answered; a name is the same however it is cased."""
-    confirmed = set(map(as_seen, draft.confirmed))
-    return [doubt for doubt in warn_about(draft, device) if as_seen(doubt.who) not in confirmed]
+    return [doubt for doubt in warn_about(draft, device) if not answered(doubt, draft.confirmed)]
 
 
-def _doubt(contact: Contact, known: tuple[Contact, ...], device: Device) -> Doubt | None:
-    name = contact.name
-    reasons = []
-    sent = _messages_to(contact, device)
-    if not contact.verified:
-        reasons.append(f"you have not compared {name}'s keys yet")
-    if sent == 0:
-        reasons.append(f"this is the first message to {name}")
-    if sent < _ORDINARY_AFTER:
-        alike = [other.name for other in known if other != contact and resembles(name, other.name)]
-        reasons.extend(f"{name} is easily taken for {other}" for other in alike)
-    return Doubt(RecipientId(name), ", and ".join(reasons)) if reasons else None
+def answered(doubt: Doubt, typed: Iterable[str]) -> bool:
+    """Whether one of the typed names is what the doubt asks for, or the whole name."""
+    return not {as_seen(doubt.answer), as_seen(doubt.who)}.isdisjoint(map(as_seen, typed))
 
 
-def _messages_to(contact: Contact, device: Device) -> int:
-    return sum(
-        any(copy.person == contact.person.id for pic in message.pictures for copy in pic.copies)
-        for message in device.ledger.messages()
+def _scene(draft: Draft, device: Device) -> Scene:
+    known = contacts(device)
+    to = pick(draft.to, known)
+    for contact in to:
+        if contact.blocked:
+            raise YouBlocked(name=contact.name)
+    return Scene(
+        draft=draft,
+        to=to,
+        known=known,
+        circles=circles_of(draft.circles, device.vault),
+        talks={one.person.id: talks_with(one.person.id, device) for one in to},
+        named=named_who_had_it(draft, to, known, device),
+        now=device.clock.now(),
+        device=device,
     )
 
 
-def resembles(one: str, other: str) -> bool:
-    """Whether two names are one slip apart: a letter more, less, other, or two swapped.
-
-    Optimal string alignment distance (Damerau 1964), without regard to what nobody sees.
-    """
-    a, b = as_seen(one), as_seen(other)
-    return abs(len(a) - len(b)) <= 1 and _alignment(a, b) <= 1
+def _of_person(contact: Contact, scene: Scene) -> Doubt | None:
+    why = [text for reason in _OF_A_PERSON for text in reason(contact, scene)]
+    return _doubt(contact, why, scene)
 
 
-def _alignment(a: str, b: str) -> int:
-    rows = [list(range(len(b) + 1))]
-    for i, left in enumerate(a, 1):
-        row = [i]
-        for j, right in enumerate(b, 1):
-            best = min(row[j - 1] + 1, rows[-1][j] + 1, rows[-1][j - 1] + (left != right))
-            if i > 1 and j > 1 and left == b[j - 2] and a[i - 2] == right:
-                best = min(best, rows[-2][j - 2] + 1)
-            row.append(best)
-        rows.append(row)
-    return rows[-1][-1]
+def _of_circle(circle: Circle, scene: Scene) -> Doubt | None:
+    why = [text for reason in _OF_A_CIRCLE for text in reason(circle, scene)]
+    present = [contact for contact in scene.to if contact.person.id in circle.people]
+    each = [text for one in present for reason in _IN_A_CIRCLE for text in reason(one, scene)]
+    why += each[:_SAID_OF_A_CIRCLE]
+    if len(each) > _SAID_OF_A_CIRCLE:
+        why.append(f"there are {len(each) - _SAID_OF_A_CIRCLE} more reasons of this kind")
+    return _doubt(circle, why, scene)
+
+
+def _doubt(who: Contact | Circle, why: list[str], scene: Scene) -> Doubt | None:
+    if not why:
+        return None
+    return Doubt(RecipientId(who.name), ", and ".join(why), _answer(who, scene))
+
+
+def _answers(scene: Scene) -> set[str]:
+    """Everything that would answer a doubt about this draft, as it is seen."""
+    asked: list[Contact | Circle] = [*scene.to, *scene.circles]
+    return {as_seen(name) for one in asked for name in (one.name, _answer(one, scene))}
+
+
+def _answer(who: Contact | Circle, scene: Scene) -> str:
+    """The first name, unless somebody else could be meant by it."""
+    every: list[Contact | Circle] = [*scene.known, *circles(scene.device.vault)]
+    first = as_seen(who.first_name)
+    alike = [one for one in every if as_seen(one.first_name) == first and one.name != who.name]
+    return who.name if alike else who.first_name

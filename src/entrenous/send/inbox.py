@@ -40,11 +40,11 @@ def settle(received: Received, state: InboxState, device: Device) -> None:
     """Store a message in a new state; one that has ended loses its keys and its files."""
     settled = replace(received, state=state)
     if state in ENDED:
-        settled = replace(settled, manifest=None, attempt=None, kept=None)
-        if received.kept is not None:
+        settled = replace(settled, manifest=None, attempt=None, kept=())
+        for blob in received.kept:
             # First, so that a crash in between leaves a record without a file and never a file
             # that nobody knows of.
-            device.vault.forget(received.kept)
+            device.vault.forget(blob)
     lay(settled, INBOX, inbox_key(received.sender, received.id), device.vault)
 
 

@@ -6,13 +6,15 @@ from datetime import timedelta
 
 from entrenous.craft.crypto.hashing import lock_of, same
 from entrenous.craft.crypto.statements import verify_card
+from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.card import read_card
 from entrenous.craft.wire.invite import read_invite, write_invite
 from entrenous.craft.wire.text import is_name, is_on_this_machine
+from entrenous.model.device_list import Standing
 from entrenous.model.envelope import NoPrekeys, SendToken, TooMany
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import EnvelopeId
-from entrenous.model.letter import Hello
+from entrenous.model.notes import Hello
 from entrenous.model.person import (
     BadName,
     BadSignature,
@@ -25,7 +27,9 @@ from entrenous.model.person import (
 )
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
-from entrenous.send.chores import promise_token
+from entrenous.send.acquaintance.notices import note_change
+from entrenous.send.chores import promise_window
+from entrenous.send.devices.known_lists import keep_list
 from entrenous.send.drawers import CONTACT, GREET, INVITE, lay, take
 from entrenous.send.letters import addressees, plain_outer, write_letter
 from entrenous.send.moment import this_second
@@ -40,7 +44,7 @@ from entrenous.spec import INVITE_DAYS, INVITE_USES
 
 def make_invite(device: Device) -> str:
     """A link with which somebody can write to us, and be sure of our keys (docs/spec/identity.md
-    5).
+    6).
 
     Raises:
         OfflineDevice, RelayUnreachable.
@@ -59,22 +63,24 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     """Add the person whose link this is, and tell her how to write back.
 
     Raises:
-        BadInvite, BadName, NameTaken, ThatIsYou, NotTheirKeys, OldCard, BadSignature, WrongToken,
-        OnThisMachine, RelayUnreachable.
+        BadInvite, BadName, NameTaken, ThatIsYou, NotTheirKeys, OldList, ForkedList, BadSignature,
+        WrongToken, OnThisMachine, RelayUnreachable.
     """
     invite = read_invite(link.strip())
     if not is_name(name):
         raise BadName
     if same(invite.person, who_am_i(device).person.id):
         raise ThatIsYou
-    person = _person_of(invite, device)
+    card = _card_of(invite, device)
+    person = _person_of(card, invite, device)
     contact = Contact(name, person, invite.token, verified=True, since=this_second(device))
     known = contact_of(person.id, device)
-    newest_card(person, known)
     if known is not None:
-        contact = replace(known, name=name, person=person, verified=True)
+        newest_card(read_card(card), known, device)
+        contact = replace(known, name=name, person=person, verified=True, blocked=False)
     with device.vault.together():
         keep_contact(contact, device)
+        keep_list(person.id, card, device)
         hellos = greet(contact, lock_of(invite.token), device)
     stayed = flush(device).stayed
     for hello in hellos:
@@ -86,7 +92,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
 def greet(contact: Contact, invite_lock: bytes | None, device: Device) -> tuple[EnvelopeId, ...]:
     """Lay a hello for each of the contact's devices into the outbox, with a token of their own."""
     me = who_am_i(device)
-    hello = Hello(me.card, promise_token(contact.person.id, device), invite_lock)
+    hello = Hello(me.card, promise_window(contact.person.id, device), 0, invite_lock)
     envelopes = []
     for to in addressees(contact):
         have_session(to, device)
@@ -99,20 +105,25 @@ def greet(contact: Contact, invite_lock: bytes | None, device: Device) -> tuple[
 def be_greeted(hello: Hello, person: Person, device: Device) -> Contact:
     """Take in somebody's hello: her newest card, and the token with which we may write to her.
 
-    She is not verified by this: the name is only what she calls herself.
+    She is not verified by this: the name is only what she calls herself. Nor does she stay so when
+    what we knew of her list is older than what she shows of its history.
 
     Raises:
-        OldCard, OnThisMachine.
+        OldList, ForkedList, OnThisMachine.
     """
     _leads_outside(person.relay_url, device)
     known = contact_of(person.id, device)
+    token = send_token(hello.seed, hello.first)
     if known is None:
         name = free_name(person.name, device)
-        contact = Contact(name, person, hello.send_token, verified=False, since=this_second(device))
+        contact = Contact(name, person, token, verified=False, since=this_second(device))
     else:
-        newest = newest_card(person, known)
-        contact = replace(known, person=newest, send_token=hello.send_token)
+        standing = newest_card(read_card(hello.card), known, device)
+        verified = known.verified and standing is not Standing.NEWER_UNPROVEN
+        contact = replace(known, person=person, send_token=token, verified=verified)
+        contact = note_change(known, contact, device)
     keep_contact(contact, device)
+    keep_list(person.id, hello.card, device)
     return contact
 
 
@@ -155,10 +166,13 @@ def _leads_outside(relay_url: str, device: Device) -> None:
         raise OnThisMachine
 
 
-def _person_of(invite: Invite, device: Device) -> Person:
+def _card_of(invite: Invite, device: Device) -> bytes:
     _leads_outside(invite.relay_url, device)
     untrusted_shown = device.courier.card(invite.relay_url, invite.mailbox, invite.token)
-    untrusted_card = seen_card(untrusted_shown, invite.person, invite.mailbox)
+    return seen_card(untrusted_shown, invite.person, invite.mailbox)
+
+
+def _person_of(untrusted_card: bytes, invite: Invite, device: Device) -> Person:
     try:
         person = verify_card(read_card(untrusted_card))
     except BadSignature:

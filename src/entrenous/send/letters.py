@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 
 from entrenous.craft.crypto.hashing import lock_of, sha256
 from entrenous.craft.crypto.seal import seal_letter
+from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.letter import write_body, write_header, write_info, write_sealed
 from entrenous.model.envelope import BlobDeposit, Envelope, ShareDeposit
 from entrenous.model.ids import ID_BYTES, BlobId, DeviceId, EnvelopeId, MessageId, PersonId
-from entrenous.model.letter import Address, Body, Header, Hello, XWingKey
+from entrenous.model.letter import Address, Body, Header, XWingKey
+from entrenous.model.notes import Hello
 from entrenous.model.outbox import Posting
 from entrenous.model.peer import Peer
 from entrenous.model.person import Contact, DeviceKey
@@ -19,7 +21,7 @@ from entrenous.send.moment import this_second
 from entrenous.send.outbox import next_order, put_out
 from entrenous.send.people import contact_of
 from entrenous.send.prekeys import make_own_key
-from entrenous.send.self import Me, who_am_i
+from entrenous.send.self import Me, refuse_unready, who_am_i
 from entrenous.spec import DAYS_TO_OPEN, OWN_KEYS_PER_PEER
 
 
@@ -71,9 +73,10 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
     The session with the addressee must exist (send/sessions.py).
 
     Raises:
-        LetterTooLong, OfflineDevice.
+        LetterTooLong, OfflineDevice, RolledBack, NotConfirmed.
     """
     me = who_am_i(device)
+    refuse_unready(device)
     with device.vault.together():
         whose = peer_key(to.contact.person.id, to.key.device)
         peer = take(Peer, PEER, whose, device.vault)
@@ -86,7 +89,7 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
         around, session = seal_letter(peer.sessions[0], peer.seal_to.public, info, header, encoded)
         _keep_peer(peer, session, next_key, device)
         posting = _posting(write_sealed(peer.seal_to.id, around), to, outer, device)
-        needs = lock_of(body.send_token) if isinstance(body, Hello) else None
+        needs = lock_of(send_token(body.seed, body.first)) if isinstance(body, Hello) else None
         put_out(replace(posting, needs=needs), device)
 
 
@@ -96,6 +99,7 @@ def _address(peer: Peer, to: Addressee, me: Me) -> Address:
         to_device=to.key.device,
         key=peer.seal_to.id,
         epoch=peer.key_epoch,
+        head=peer.key_head,
         from_person=me.person.id if peer.made_for_me else None,
         from_device=me.key.device if peer.made_for_me else None,
     )
@@ -118,6 +122,9 @@ def _header(  # noqa: PLR0913, PLR0917 - a header binds this many things
         curve25519=me.key.curve25519,
         envelope=outer.envelope,
         body_sha256=sha256(encoded),
+        from_head=me.person.head,
+        to_head=to.contact.person.head,
+        token=None,
     )
 
 
@@ -138,7 +145,7 @@ def _posting(sealed: bytes, to: Addressee, outer: Outer, device: Device) -> Post
     person = to.contact.person
     envelope = Envelope(
         id=outer.envelope,
-        mailbox=person.mailbox,
+        mailbox=to.key.mailbox,
         sealed=sealed,
         expires_at=outer.expires_at,
         withdraw_lock=lock_of(outer.withdraw_token),

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from entrenous.craft.crypto.blob import check_blob, decrypt_blob
-from entrenous.craft.crypto.derive import content_key
-from entrenous.craft.wire.content import read_content
+from entrenous.craft.crypto.derive import blob_key, content_key
+from entrenous.craft.wire.content import read_frame, unpad_file
 from entrenous.craft.wire.letter import write_manifest
 from entrenous.model.envelope import Expired, NoSuchBlob, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import ID_BYTES
-from entrenous.model.letter import BadContent, Content, Manifest
+from entrenous.model.letter import BadContent, BlobRef, Content, ContentFile, Manifest
 from entrenous.model.message import InboxState, Received, UnknownMessage
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
@@ -20,16 +20,16 @@ from entrenous.send.inbox import find_received, settle, when_in_words
 def open_message(name: str, device: Device) -> Content:
     """The files of a message.
 
-    The first time asks the relay for its share of the key; later openings read the vault. The blob
-    is fetched before the share is asked for, so that a broken download uses up nothing.
+    The first time asks the relay for its share of the key; later openings read the vault. The blobs
+    are fetched before the share is asked for, so that a broken download uses up nothing.
 
     Raises:
         UnknownMessage, TakenBack, Expired, UsedUp, BlobChanged, RelayUnreachable.
     """
     received = find_received(name, device)
     _refuse_ended(received)
-    if received.kept is not None:
-        return read_content(device.vault.kept(received.kept))
+    if received.kept:
+        return _kept(received, device)
     received = _with_attempt(received, device)
     try:
         padded = _unlock(received, device)
@@ -63,21 +63,20 @@ def _with_attempt(received: Received, device: Device) -> Received:
     return named
 
 
-def _unlock(received: Received, device: Device) -> bytes:
+def _unlock(received: Received, device: Device) -> list[bytes]:
+    """The padded blobs of a message."""
     manifest = received.manifest
     if manifest is None or received.attempt is None:
         raise UnknownMessage(name=received.name)
-    blobs = _fetch(received, manifest, device)
+    blobs = [_fetch(ref, received, manifest, device) for ref in manifest.blobs]
     share = device.courier.open_share(
         manifest.relay_url, received.envelope, manifest.open_token, received.attempt
     )
-    return decrypt_blob(_key(received, manifest, share), blobs)
+    key = _key(received, manifest, share)
+    return [decrypt_blob(blob_key(key, place), data) for place, data in enumerate(blobs)]
 
 
-def _fetch(received: Received, manifest: Manifest, device: Device) -> bytes:
-    ref, *others = manifest.blobs
-    if others:
-        raise BadContent  # version 1 puts all files of a copy into one blob
+def _fetch(ref: BlobRef, received: Received, manifest: Manifest, device: Device) -> bytes:
     try:
         data = device.courier.blob(manifest.relay_url, ref.id, manifest.fetch_token)
     except NoSuchBlob:
@@ -105,14 +104,40 @@ def _key(received: Received, manifest: Manifest, share: Secret) -> Secret:
     )
 
 
-def _take_in(received: Received, padded: bytes, device: Device) -> Content:
-    content = read_content(padded)
+def _take_in(received: Received, padded: list[bytes], device: Device) -> Content:
+    content = _content(padded)
+    parts = [padded[0], *(file.data for file in content.files)]
     with device.vault.together():
-        kept = device.vault.keep(padded)
+        kept = tuple(device.vault.keep(part) for part in parts)
         settle(replace(received, kept=kept), InboxState.OPENED, device)
         device.vault.put(FINISH, inbox_key(received.sender, received.id), b"")
     finish_openings(device)
     return content
+
+
+def _content(padded: list[bytes]) -> Content:
+    frame, files = read_frame(padded[0]), padded[1:]
+    if len(files) != len(frame.files):
+        raise BadContent
+    return Content(
+        tuple(
+            ContentFile(said.media_type, unpad_file(file, said.size), said.role)
+            for said, file in zip(frame.files, files, strict=True)
+        ),
+        frame.text,
+    )
+
+
+def _kept(received: Received, device: Device) -> Content:
+    frame, *files = map(device.vault.kept, received.kept)
+    said = read_frame(frame)
+    return Content(
+        tuple(
+            ContentFile(one.media_type, data, one.role)
+            for one, data in zip(said.files, files, strict=True)
+        ),
+        said.text,
+    )
 
 
 def finish_openings(device: Device) -> None:

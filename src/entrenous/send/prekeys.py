@@ -1,6 +1,7 @@
 """This device's own prekeys at its relay: make them, top them up, replace them in time."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
@@ -15,11 +16,12 @@ from entrenous.model.peer import OwnKey
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.drawers import OWN_KEY, SELF, lay, take, take_all
+from entrenous.send.moment import this_second
 from entrenous.send.self import Me, account_of, keep_account, who_am_i
 from entrenous.spec import KEY_ID_BYTES, ONE_TIME_KEYS
 
 _LOW: Final = ONE_TIME_KEYS // 2
-_REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 4
+_REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
 _DELETE_AFTER: Final = timedelta(days=14)  # counted from when it was replaced
 _UNPUBLISHED: Final = "prekeys"
 
@@ -45,14 +47,14 @@ def _new_set(me: Me, device: Device) -> Prekeys:
         account, fallback_id, fallback = replace_fallback_key(account)
         keep_account(account, device)
         xwing = make_own_key(None, me, device)
-        signed = tuple(
-            _signed(PrekeyKind.ONE_TIME, key_id, public, me, account)
-            for key_id, public in one_time.items()
+        signed = partial(_signed, me, account, this_second(device))
+        one_times = tuple(
+            signed(PrekeyKind.ONE_TIME, key_id, public) for key_id, public in one_time.items()
         )
         prekeys = Prekeys(
-            one_time=signed,
-            fallback=_signed(PrekeyKind.FALLBACK, fallback_id, fallback, me, account),
-            xwing=_signed(PrekeyKind.XWING, xwing.id, xwing.public, me, account),
+            one_time=one_times,
+            fallback=signed(PrekeyKind.FALLBACK, fallback_id, fallback),
+            xwing=signed(PrekeyKind.XWING, xwing.id, xwing.public),
         )
         lay(prekeys, SELF, _UNPUBLISHED, device.vault)
     return prekeys
@@ -87,11 +89,15 @@ def make_own_key(peer: str | None, me: Me, device: Device) -> XWingKey:
     """A new X-Wing key pair of ours, stored; made for one ``peer``, or public (None)."""
     private = new_key(device.dice.token(PRIVATE_BYTES))
     key_id = device.dice.token(KEY_ID_BYTES)
-    own = OwnKey(key_id, private, me.person.epoch, device.clock.now(), peer)
+    own = OwnKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
     lay(own, OWN_KEY, key_id.hex(), device.vault)
     return XWingKey(key_id, public_key(private))
 
 
-def _signed(kind: PrekeyKind, key_id: bytes, public: bytes, me: Me, account: Secret) -> bytes:
-    statement = write_prekey_statement(Prekey(kind, key_id, me.key.device, me.person.epoch, public))
+def _signed(  # noqa: PLR0913, PLR0917 - a prekey names this many things
+    me: Me, account: Secret, made_at: datetime, kind: PrekeyKind, key_id: bytes, public: bytes
+) -> bytes:
+    epoch, head = me.person.epoch, me.person.head
+    prekey = Prekey(kind, key_id, me.key.device, epoch, head, made_at, public)
+    statement = write_prekey_statement(prekey)
     return write_prekey(statement, sign_prekey(account, statement))

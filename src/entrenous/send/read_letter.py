@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from entrenous.craft.crypto.hashing import same, sha256
+from entrenous.craft.crypto.lists import check_agree, heads_of
 from entrenous.craft.crypto.seal import (
     Around,
     Opened,
@@ -15,12 +16,15 @@ from entrenous.craft.crypto.statements import verify_card
 from entrenous.craft.crypto.xwing import seal_to
 from entrenous.craft.wire.card import read_card
 from entrenous.craft.wire.letter import read_body, read_header, read_sealed, write_info
+from entrenous.model.device_list import Head
 from entrenous.model.envelope import Waiting
-from entrenous.model.letter import Address, BadKey, Body, Header, Hello, NotBound
+from entrenous.model.letter import Address, BadKey, Body, Header, NotBound
+from entrenous.model.notes import CardNote, Hello, RequestNote
 from entrenous.model.peer import OwnKey, Peer
 from entrenous.model.person import Person
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
+from entrenous.send.devices.known_lists import known_heads
 from entrenous.send.drawers import (
     OWN_KEY,
     PEER,
@@ -50,7 +54,7 @@ def read_letter(waiting: Waiting, me: Me, device: Device) -> Letter:
     """Open one letter and move the ratchets on; call it in the transaction that stores its effect.
 
     Raises:
-        BadLetter, NotBound, BadCard, BadSignature.
+        BadLetter, NotBound, BadCard, BadSignature, ForkedList.
     """
     key_id, around_bytes = read_sealed(waiting.sealed)
     own = take(OwnKey, OWN_KEY, key_id.hex(), device.vault)
@@ -66,7 +70,7 @@ def read_letter(waiting: Waiting, me: Me, device: Device) -> Letter:
         raise NotBound(what="its header names another body")
     body = read_body(opened.body)
     person = _proven_sender(body, header, device)
-    _check_epochs(header, person, me, device)
+    _check_lists(header, person, me, device)
     _check_new(header, peer, device)
     _check_next_key(header)
     _move_on(header, own, peer, sessions, device)
@@ -79,6 +83,7 @@ def _address(own: OwnKey, made_for: Peer | None, me: Me) -> Address:
         to_device=me.key.device,
         key=own.id,
         epoch=own.epoch,
+        head=own.head,
         from_person=None if made_for is None else made_for.person,
         from_device=None if made_for is None else made_for.device,
     )
@@ -124,12 +129,12 @@ def _try(session: Secret, around: Around) -> Opened | None:
 
 def _proven_sender(body: Body, header: Header, device: Device) -> Person:
     """The person whose master key certified the device that this session is with."""
-    if isinstance(body, Hello):
+    contact = contact_of(header.from_person, device)
+    if isinstance(body, Hello | RequestNote) or (isinstance(body, CardNote) and contact):
         person = verify_card(read_card(body.card))
+    elif contact is None:
+        raise NotBound(what="it is from nobody we know")
     else:
-        contact = contact_of(header.from_person, device)
-        if contact is None:
-            raise NotBound(what="it is from nobody we know")
         person = contact.person
     keys = [key for key in person.devices if key.device == header.from_device]
     if person.id != header.from_person or not keys:
@@ -139,13 +144,25 @@ def _proven_sender(body: Body, header: Header, device: Device) -> Person:
     return person
 
 
-def _check_epochs(header: Header, person: Person, me: Me, device: Device) -> None:
-    """Neither side writes under a card that is older than the newest, or that was never issued."""
-    known = contact_of(person.id, device)
-    newest = person.epoch if known is None else max(person.epoch, known.person.epoch)
-    if header.from_epoch < newest:
+def _check_lists(header: Header, person: Person, me: Me, device: Device) -> None:
+    """Neither side writes under a list that is older than the newest, or that never was."""
+    contact = contact_of(person.id, device)
+    shown = Head(person.epoch, person.head)
+    known = (shown,) if contact is None else known_heads(contact, device)
+    named = Head(header.from_epoch, header.from_head)
+    check_agree(known, (shown, named))
+    check_agree((shown,), (named,))
+    if header.from_epoch < max(person.epoch, known[-1].epoch):
         raise NotBound(what="it was written under an old card")
-    if header.to_epoch > me.person.epoch:
+    _check_ours(header, me)
+
+
+def _check_ours(header: Header, me: Me) -> None:
+    head = me.person.head
+    if header.to_epoch < me.person.epoch:
+        heads = {one.epoch: one.digest for one in heads_of(read_card(me.card).lists)}
+        head = heads.get(header.to_epoch, header.to_head)  # too long ago for our card to say
+    if header.to_epoch > me.person.epoch or not same(head, header.to_head):
         raise NotBound(what="it was written to a card that is not ours")
 
 
@@ -180,13 +197,16 @@ def _move_on(
         seal_to=header.next_key,
         made_for_me=True,
         key_epoch=header.from_epoch,
+        key_head=header.from_head,
         sent=0 if peer is None else peer.sent,
         seen=_window(seen | {header.counter}),
     )
     if peer is not None:
         moved = _without_old_keys(moved, own, peer, device)
     if peer is not None and not newest:
-        moved = replace(moved, seal_to=peer.seal_to, key_epoch=peer.key_epoch)
+        moved = replace(
+            moved, seal_to=peer.seal_to, key_epoch=peer.key_epoch, key_head=peer.key_head
+        )
     lay(moved, PEER, peer_key(header.from_person, header.from_device), device.vault)
 
 

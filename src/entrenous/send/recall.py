@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from entrenous.model.envelope import EnvelopeState, EnvelopeStatus, NoSuchEnvelope
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import EnvelopeId, RecipientId
-from entrenous.model.letter import RecallNote
 from entrenous.model.message import (
     Departure,
     Message,
@@ -20,11 +19,13 @@ from entrenous.model.message import (
     SealedCopy,
     SentToYou,
 )
+from entrenous.model.notes import RecallNote
 from entrenous.ports import Device
 from entrenous.send.drawers import SEALED, lay
 from entrenous.send.inbox import inbox_names
 from entrenous.send.letters import addressee_of, plain_outer, write_letter
 from entrenous.send.outbox import NOT_NOW, Flushed, drop_postings, flush
+from entrenous.send.self import is_ready
 from entrenous.send.status import sealed_copies
 
 
@@ -76,13 +77,15 @@ def _take_back(message: Message, copy: SealedCopy, device: Device) -> _Taken:
     with device.vault.together():
         drop_postings(copy.envelope, device)
     # What was never posted needs no relay to be taken back: it can't leave any more.
-    stayed = copy.departure in (Departure.WAITING, Departure.REFUSED)
-    status = None if stayed else _withdraw(copy, device)
+    left = copy.departure is not Departure.WAITING
+    status = _withdraw(copy, device) if left else None
     opened = _was_opened(message, copy, status, device)
     taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK, opened=opened is True)
     with device.vault.together():
         lay(taken_back, SEALED, copy.envelope.hex(), device.vault)
-        tell = copy.acknowledged or opened is not False
+        # Also of one whose relay says that it never came, or that it refused it: relays can lie,
+        # and it may still be on its way there.
+        tell = is_ready(device) and (left or opened is not False)
         note = _tell(message, copy, device) if tell else None
     return _Taken(copy.to, opened, note)
 
@@ -93,6 +96,10 @@ def _withdraw(copy: SealedCopy, device: Device) -> EnvelopeStatus | None:
     except NoSuchEnvelope:
         # It never reached the relay, or its time there is long over: there is nothing to open.
         return None
+    except EntrenousError:
+        if copy.departure is Departure.REFUSED:
+            return None  # as it said before; a relay that is away can't be asked about it
+        raise
 
 
 def _was_opened(

@@ -1,12 +1,13 @@
 """Seal one recipient's content under a key of two shares (docs/spec/content.md)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from entrenous.craft.crypto.blob import encrypt_blob
-from entrenous.craft.crypto.derive import content_key
+from entrenous.craft.crypto.derive import blob_key, content_key
 from entrenous.craft.crypto.hashing import lock_of, sha256
-from entrenous.craft.wire.content import write_content
+from entrenous.craft.wire.content import pad_file, write_frame
 from entrenous.craft.wire.letter import write_manifest
 from entrenous.model.envelope import BlobDeposit, ShareDeposit
 from entrenous.model.ids import (
@@ -18,7 +19,7 @@ from entrenous.model.ids import (
     MessageName,
     PersonId,
 )
-from entrenous.model.letter import BlobRef, Content, ContentFile, Manifest
+from entrenous.model.letter import BlobRef, ContentFile, Frame, FrameFile, Manifest, PersonHead
 from entrenous.model.message import Policy
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
@@ -34,6 +35,7 @@ class Sending:
     sent_at: datetime
     policy: Policy
     audience: tuple[tuple[PersonId, DeviceId], ...]
+    heads: tuple[PersonHead, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +46,27 @@ class Sealed:
     outer: Outer
 
 
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """One file of a device's own, and the commitment to its mark (None: it bears none)."""
+
+    file: ContentFile
+    commitment: bytes | None
+
+
 def seal_content(
-    files: tuple[ContentFile, ...],
-    caption: str | None,
+    files: tuple[OwnFile, ...],
+    text: str | None,
     to: Addressee,
     sending: Sending,
     device: Device,
 ) -> Sealed:
-    """Encrypt the files for one device; the key is split between its letter and its relay."""
-    envelope = EnvelopeId(device.dice.token(ID_BYTES))
-    share = _fresh(device)
-    manifest = _manifest(to, sending, device)
+    """Encrypt the files for one device, a blob each; the key is split between its letter and its
+    relay.
+    """
+    envelope, share = EnvelopeId(device.dice.token(ID_BYTES)), _fresh(device)
+    marks = tuple(one.commitment for one in files)
+    manifest = replace(_manifest(to, sending, device), marks=marks)
     key = content_key(
         manifest.secret,
         share,
@@ -62,18 +74,39 @@ def seal_content(
         envelope=envelope,
         manifest=write_manifest(manifest),
     )
-    blob = encrypt_blob(key, write_content(Content(files, caption)))
-    deposit, withdraw_token = _deposit(blob, to, manifest, sending, device)
-    ref = BlobRef(deposit.id, deposit.size, deposit.sha256)
+    withdraw_token = _fresh(device)
+    locks = _Locks(lock_of(manifest.fetch_token), lock_of(withdraw_token))
+    blobs = tuple(
+        _deposited(encrypt_blob(blob_key(key, place), padded), locks, to, sending, device)
+        for place, padded in enumerate(_blobs(files, text))
+    )
     outer = Outer(
         envelope=envelope,
         expires_at=sending.policy.expires_at,
         withdraw_token=withdraw_token,
         message=sending.message,
         share=ShareDeposit(share, lock_of(manifest.open_token), sending.policy.opens),
-        blobs=((deposit, device.vault.keep(blob)),),
+        blobs=blobs,
     )
-    return Sealed(replace(manifest, blobs=(ref,)), outer)
+    refs = tuple(BlobRef(deposit.id, deposit.size, deposit.sha256) for deposit, _ in blobs)
+    return Sealed(replace(manifest, blobs=refs), outer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Locks:
+    """What the relay keeps of the tokens of a copy."""
+
+    fetch: bytes
+    withdraw: bytes
+
+
+def _blobs(files: tuple[OwnFile, ...], text: str | None) -> Iterator[bytes]:
+    """The padded frame, and then the padded files."""
+    described = tuple(
+        FrameFile(one.file.media_type, len(one.file.data), one.file.role) for one in files
+    )
+    yield write_frame(Frame(described, text or None))
+    yield from (pad_file(one.file.data) for one in files)
 
 
 def _manifest(to: Addressee, sending: Sending, device: Device) -> Manifest:
@@ -83,6 +116,7 @@ def _manifest(to: Addressee, sending: Sending, device: Device) -> Manifest:
         expires_at=sending.policy.expires_at,
         opens=sending.policy.opens,
         audience=sending.audience,
+        heads=sending.heads,
         secret=_fresh(device),
         blobs=(),
         fetch_token=_fresh(device),
@@ -91,20 +125,20 @@ def _manifest(to: Addressee, sending: Sending, device: Device) -> Manifest:
     )
 
 
-def _deposit(
-    blob: bytes, to: Addressee, manifest: Manifest, sending: Sending, device: Device
-) -> tuple[BlobDeposit, Secret]:
-    withdraw_token = _fresh(device)
+def _deposited(
+    blob: bytes, locks: _Locks, to: Addressee, sending: Sending, device: Device
+) -> tuple[BlobDeposit, BlobId]:
+    """What the relay is told of a blob, and where it lies in the vault until it is brought."""
     deposit = BlobDeposit(
         id=BlobId(device.dice.token(ID_BYTES)),
-        mailbox=to.contact.person.mailbox,
+        mailbox=to.key.mailbox,
         size=len(blob),
         sha256=sha256(blob),
-        fetch_lock=lock_of(manifest.fetch_token),
-        withdraw_lock=lock_of(withdraw_token),
+        fetch_lock=locks.fetch,
+        withdraw_lock=locks.withdraw,
         expires_at=sending.policy.expires_at,
     )
-    return deposit, withdraw_token
+    return deposit, device.vault.keep_sealed(blob)
 
 
 def _fresh(device: Device) -> Secret:

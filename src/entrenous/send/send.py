@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from entrenous.craft.crypto.commitments import mark_commitment
+from entrenous.craft.wire.commitment import write_mark
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
-from entrenous.model.letter import ContentFile
+from entrenous.model.letter import ContentFile, PersonHead
 from entrenous.model.message import (
     Copy,
     Departure,
@@ -25,6 +27,7 @@ from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.call_off import call_off
 from entrenous.send.copies import MadeCopy, Original, new_seed, prepare_original, write_each
+from entrenous.send.doubts.note import note_sent
 from entrenous.send.drawers import SEALED, lay, take_all
 from entrenous.send.guard import insist
 from entrenous.send.letters import Addressee, addressees, write_letter
@@ -33,7 +36,8 @@ from entrenous.send.naming import new_name
 from entrenous.send.outbox import Flushed, flush
 from entrenous.send.people import contact_named
 from entrenous.send.remember import keep_looks, remember
-from entrenous.send.seal_content import Sealed, Sending, seal_content
+from entrenous.send.seal_content import OwnFile, Sealed, Sending, seal_content
+from entrenous.send.self import refuse_unready
 from entrenous.send.sessions import have_session
 
 
@@ -53,12 +57,13 @@ def send_message(
     ``on_copy`` is called after each copy was sealed.
 
     Raises:
-        GuardSaysStop, ConfirmsNobody, UnknownPerson, NotAPicture, CutShort, TooManyPixels,
-        TooSmallToMark, OfflineDevice; WaitsInOutbox when it is sealed and a relay is away; NotToAll
-        when a copy was refused.
+        GuardSaysStop, ConfirmsNobody, UnknownPerson, YouBlocked, NotAPicture, CutShort,
+        TooManyPixels, TooSmallToMark, OfflineDevice; WaitsInOutbox when it is sealed and a relay is
+        away; NotToAll when a copy was refused; RolledBack, NotConfirmed.
         KeyboardInterrupt: it was stopped, and is as if it had never been begun;
         StoppedWhileSending when that cannot be had any more.
     """
+    refuse_unready(device)
     insist(draft, device)
     to = tuple(one for name in draft.to for one in addressees(contact_named(name, device)))
     originals = tuple(prepare_original(data, draft.size_px, device) for data in draft.files)
@@ -71,9 +76,7 @@ def send_message(
             made = []
             with closing(write_each(originals, seeds)) as written:
                 for one, copies in zip(to, written, strict=True):
-                    files = _files(originals, copies)
-                    sealed = seal_content(files, draft.caption, one, sending, device)
-                    made.append(_made(one, sealed, copies))
+                    made.append(_seal(one, copies, originals, sending, draft, device))
                     on_copy()
             _commit(sending, originals, made, draft, device)
         _tell(sending, flush(device), device)
@@ -108,12 +111,11 @@ def _names(copies: list[SealedCopy]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """One device's copies, sealed; ``seeds`` and ``hashes`` run as the draft's files do."""
+    """One device's copies, sealed; ``copies`` run as the draft's files do."""
 
     to: Addressee
     sealed: Sealed
-    seeds: tuple[Secret, ...]
-    hashes: tuple[bytes, ...]
+    copies: tuple[Copy, ...]
 
 
 def _sending(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Sending:
@@ -123,21 +125,35 @@ def _sending(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Sending
         sent_at=this_second(device),
         policy=replace(draft.policy, expires_at=draft.policy.expires_at.replace(microsecond=0)),
         audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),
+        heads=_heads(to),
     )
 
 
-def _files(
-    originals: tuple[Original, ...], copies: tuple[MadeCopy, ...]
-) -> tuple[ContentFile, ...]:
-    return tuple(
-        ContentFile(original.picture.encoding.format.written.media_type, copy.data)
-        for original, copy in zip(originals, copies, strict=True)
+def _heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
+    """The lists that we know of everybody who gets a copy, each person once, sorted."""
+    people = {one.contact.person.id: one.contact.person for one in to}
+    return tuple(PersonHead(who, people[who].epoch, people[who].head) for who in sorted(people))
+
+
+def _seal(  # noqa: PLR0913, PLR0917 - one person's part of a whole message
+    to: Addressee,
+    made: tuple[MadeCopy, ...],
+    originals: tuple[Original, ...],
+    sending: Sending,
+    draft: Draft,
+    device: Device,
+) -> _Made:
+    copies = tuple(_copy(to, one, device) for one in made)
+    files = tuple(
+        OwnFile(
+            ContentFile(original.picture.encoding.format.written.media_type, one.data),
+            mark_commitment(write_mark(sending.message, place, copy)),
+        )
+        for place, (original, one, copy) in enumerate(
+            zip(originals, made, copies, strict=True), start=1
+        )
     )
-
-
-def _made(to: Addressee, sealed: Sealed, copies: tuple[MadeCopy, ...]) -> _Made:
-    seeds = tuple(copy.seed for copy in copies)
-    return _Made(to, sealed, seeds, tuple(copy.sha256 for copy in copies))
+    return _Made(to, seal_content(files, draft.caption, to, sending, device), copies)
 
 
 def _commit(
@@ -149,7 +165,7 @@ def _commit(
 ) -> None:
     kept = [device.vault.keep(original.source) for original in originals]
     pictures = tuple(
-        remember(original, kept[place], tuple(_copy(one, place) for one in made))
+        remember(original, kept[place], tuple(one.copies[place] for one in made))
         for place, original in enumerate(originals)
     )
     message = Message(
@@ -161,19 +177,21 @@ def _commit(
         expires_at=draft.policy.expires_at,
     )
     device.ledger.record(message)
+    note_sent(message, draft, device)
     keep_looks(message.id, originals, device)
     for one in made:
         write_letter(one.sealed.manifest, one.to, one.sealed.outer, device)
         lay(_remembered(one, sending), SEALED, one.sealed.outer.envelope.hex(), device.vault)
 
 
-def _copy(made: _Made, place: int) -> Copy:
+def _copy(to: Addressee, made: MadeCopy, device: Device) -> Copy:
     return Copy(
-        to=RecipientId(made.to.contact.name),
-        seed=made.seeds[place],
-        sha256=made.hashes[place],
-        person=made.to.contact.person.id,
-        device=made.to.key.device,
+        to=RecipientId(to.contact.name),
+        seed=made.seed,
+        sha256=made.sha256,
+        person=to.contact.person.id,
+        device=to.key.device,
+        nonce=Secret(device.dice.token(32)),
     )
 
 

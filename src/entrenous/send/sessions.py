@@ -6,11 +6,12 @@ from entrenous.craft.crypto.seal import begin_session
 from entrenous.craft.crypto.statements import verify_prekey
 from entrenous.craft.wire.prekey import read_prekey
 from entrenous.model.card import BadPrekey, PrekeyKind, SignedPrekey
+from entrenous.model.device_list import Head
 from entrenous.model.envelope import PrekeyBundle
 from entrenous.model.letter import XWingKey
 from entrenous.model.peer import Peer
-from entrenous.model.person import DeviceKey
 from entrenous.ports import Device
+from entrenous.send.devices.known_lists import check_head
 from entrenous.send.drawers import PEER, lay, peer_key, take
 from entrenous.send.letters import Addressee
 from entrenous.send.self import account_of
@@ -20,7 +21,7 @@ def have_session(to: Addressee, device: Device) -> None:
     """Make sure that there is a session with this device; asks its relay only if there is none.
 
     Raises:
-        BadSignature, BadPrekey, BadKey, TooMany, RelayUnreachable, WrongToken.
+        BadSignature, BadPrekey, BadKey, ForkedList, TooMany, RelayUnreachable, WrongToken.
     """
     person = to.contact.person
     whose = peer_key(person.id, to.key.device)
@@ -28,7 +29,7 @@ def have_session(to: Addressee, device: Device) -> None:
     if met is not None and met.sessions:
         return
     bundle = device.courier.claim_prekeys(
-        person.relay_url, person.mailbox, to.contact.send_token, to.key.device
+        person.relay_url, to.key.mailbox, to.contact.send_token, to.key.device
     )
     begun = _begun(bundle, to, device)
     if met is not None:
@@ -38,10 +39,10 @@ def have_session(to: Addressee, device: Device) -> None:
 
 def _begun(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
     if bundle.one_time is not None:
-        begin = _proven(bundle.one_time, PrekeyKind.ONE_TIME, to.key)
+        begin = _proven(bundle.one_time, PrekeyKind.ONE_TIME, to, device)
     else:
-        begin = _proven(bundle.fallback, PrekeyKind.FALLBACK, to.key)
-    xwing = _proven(bundle.xwing, PrekeyKind.XWING, to.key)
+        begin = _proven(bundle.fallback, PrekeyKind.FALLBACK, to, device)
+    xwing = _proven(bundle.xwing, PrekeyKind.XWING, to, device)
     session = begin_session(account_of(device), to.key.curve25519, begin.prekey.public)
     return Peer(
         device=to.key.device,
@@ -50,13 +51,15 @@ def _begun(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
         seal_to=XWingKey(xwing.prekey.id, xwing.prekey.public),
         made_for_me=False,
         key_epoch=xwing.prekey.epoch,
+        key_head=xwing.prekey.head,
         prekey=begin.prekey.id,
     )
 
 
-def _proven(untrusted: bytes, kind: PrekeyKind, by: DeviceKey) -> SignedPrekey:
+def _proven(untrusted: bytes, kind: PrekeyKind, to: Addressee, device: Device) -> SignedPrekey:
     signed = read_prekey(untrusted)
-    verify_prekey(signed, by)
+    verify_prekey(signed, to.key)
     if signed.prekey.kind is not kind:
         raise BadPrekey
+    check_head(to.contact, Head(signed.prekey.epoch, signed.prekey.head), device)
     return signed

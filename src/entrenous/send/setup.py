@@ -1,30 +1,22 @@
 """Make a device: keys for its owner and for itself, a mailbox at her relay."""
 
-from entrenous.craft.crypto.device import identity_key, new_account, signing_key
-from entrenous.craft.crypto.hashing import person_id
-from entrenous.craft.crypto.master import MASTER_BYTES, new_master, public_master
-from entrenous.craft.crypto.statements import sign_card, sign_certificate
-from entrenous.craft.wire.card import (
-    device_key,
-    write_card,
-    write_card_statement,
-    write_certificate,
-)
+from entrenous.craft.crypto.device import new_account
+from entrenous.craft.crypto.master import MASTER_BYTES, new_master
+from entrenous.craft.crypto.statements import verify_card
+from entrenous.craft.wire.card import write_card
 from entrenous.craft.wire.cbor import BadCbor
 from entrenous.craft.wire.text import as_url, is_name
-from entrenous.model.card import Certificate
 from entrenous.model.identity import BadRelayAddress, Home, Identity
 from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId
-from entrenous.model.person import BadName, DeviceKey, MasterKey, Person
+from entrenous.model.person import BadName
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
+from entrenous.send.devices.own_card import certify, first_list, signed_card
 from entrenous.send.drawers import SELF
 from entrenous.send.moment import this_second
 from entrenous.send.prekeys import publish_prekeys
-from entrenous.send.self import keep_account, keep_identity, who_am_i
+from entrenous.send.self import UNFINISHED, keep_account, keep_identity, who_am_i
 from entrenous.send.shown_card import shown_card
-
-_UNFINISHED = "set-up-unfinished"
 
 
 def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
@@ -50,18 +42,26 @@ def _address(relay_url: str) -> str:
 
 
 def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
-    home = Home(relay_url, MailboxId(device.dice.token(ID_BYTES)), Secret(device.dice.token(32)))
+    tokens = (Secret(device.dice.token(32)) for _ in ("owner", "close"))
+    home = Home(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
     master = new_master(device.dice.token(MASTER_BYTES))
     account = new_account()
-    key = _certified(master, account, device)
-    person = _person(name, public_master(master), home, key)
-    statement = write_card_statement(person, this_second(device))
-    card = write_card(statement, sign_card(master, statement))
-    identity = Identity(name, key.device, key.created_at, home, person, card, master)
+    now = this_second(device)
+    signed = certify(master, account, _new_device_id(device), now)
+    card = signed_card(master, (first_list(name, home, signed, now),), (signed,))
+    identity = Identity(
+        name=name,
+        device=signed.certificate.device,
+        created_at=now,
+        home=home,
+        person=verify_card(card),
+        card=write_card(card),
+        master=master,
+    )
     with device.vault.together():
         keep_account(account, device)
         keep_identity(identity, device)
-        device.vault.put(SELF, _UNFINISHED, b"")
+        device.vault.put(SELF, UNFINISHED, b"")
     finish_set_up(device)
     return identity
 
@@ -74,37 +74,15 @@ def finish_set_up(device: Device) -> None:
     Raises:
         NotEncrypted, RelayUnreachable, ProtocolTooOld.
     """
-    if device.vault.get(SELF, _UNFINISHED) is None:
+    if device.vault.get(SELF, UNFINISHED) is None:
         return
     me = who_am_i(device)
-    device.courier.create_mailbox(me.home.relay_url, me.home.mailbox, me.home.owner)
+    home = me.home
+    device.courier.create_mailbox(home.relay_url, home.mailbox, home.owner, home.close)
     shown = shown_card(me.card, me.person.id, me.home.mailbox)
     device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     publish_prekeys(device)
-    device.vault.drop(SELF, _UNFINISHED)
-
-
-def _certified(master: Secret, account: Secret, device: Device) -> DeviceKey:
-    certificate = Certificate(
-        person=person_id(public_master(master)),
-        device=_new_device_id(device),
-        ed25519=signing_key(account),
-        curve25519=identity_key(account),
-        created_at=this_second(device),
-    )
-    return device_key(certificate, sign_certificate(master, write_certificate(certificate)))
-
-
-def _person(name: str, master: MasterKey, home: Home, key: DeviceKey) -> Person:
-    return Person(
-        id=person_id(master),
-        name=name,
-        master=master,
-        relay_url=home.relay_url,
-        mailbox=home.mailbox,
-        epoch=1,
-        devices=(key,),
-    )
+    device.vault.drop(SELF, UNFINISHED)
 
 
 def _new_device_id(device: Device) -> DeviceId:

@@ -12,7 +12,7 @@ from entrenous.model.secret import Secret
 
 
 def shown_card(card: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
-    """What is published (docs/spec/identity.md section 3)."""
+    """What is published (docs/spec/identity.md section 4)."""
     return seal_file(Secret(person), card, mailbox)
 
 

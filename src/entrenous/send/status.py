@@ -1,12 +1,15 @@
 """What became of the messages that were sent."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from entrenous.model.envelope import EnvelopeState, EnvelopeStatus, NoSuchEnvelope
 from entrenous.model.errors import EntrenousError
 from entrenous.model.message import Message, SealedCopy
 from entrenous.ports import Device
 from entrenous.send.drawers import SEALED, lay, take_all
+
+_ENDS: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED, EnvelopeState.REVOKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def _sent(message: Message, device: Device) -> Sent:
 
 
 def _look(copy: SealedCopy, device: Device) -> SealedCopy:
-    if copy.state in (EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED) or not copy.acknowledged:
+    if copy.state in _ENDS or not copy.acknowledged:
         return copy
     try:
         status = device.courier.state(copy.relay_url, copy.envelope, copy.withdraw_token)

@@ -210,6 +210,7 @@ def test_forgetting_says_what_it_does_and_does_it(street: Street) -> None:
     assert "as soon as your relay has answered" in said.out
 
 
+@pytest.mark.threat("terminal-writing")
 @pytest.mark.parametrize("acting", ["\x1b[2J", "\x9b2J", "\r", "\x00", "\u202e", "\ud83d"])
 def test_nothing_that_is_said_acts_on_the_terminal(
     acting: str, capsys: pytest.CaptureFixture[str]

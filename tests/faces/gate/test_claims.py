@@ -67,6 +67,7 @@ def test_the_gate_itself_refuses_what_is_flat(device_gate: HttpBankClient) -> No
         device_gate.register(replace(REQUEST, whole=Fingerprint("pdq", bytes(32), 49)))
 
 
+@pytest.mark.threat("claims-flood")
 def test_so_many_claims_an_hour(device_gate: HttpBankClient, clock: WoundClock) -> None:
     first, *again = [device_gate.register(REQUEST) for _ in range(4)]
     assert again == [first] * 3  # one holder's token is one claim, however often it is asked

@@ -52,6 +52,7 @@ def test_the_bytes_may_come_bare(web: httpx.Client, another: Any) -> None:
         assert answer.json()["decision"] == "let through"
 
 
+@pytest.mark.threat("probing-registered")
 def test_a_stranger_cannot_tell_held_from_accepted(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
 ) -> None:

@@ -5,10 +5,12 @@ Nothing that goes wrong here keeps a command from doing what it was asked for.
 
 from collections.abc import Iterable
 
+from entrenous.faces.cli.changes import words_for
 from entrenous.faces.cli.output import hint, in_one_go
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.message import OfflineDevice
 from entrenous.ports import Device
+from entrenous.send.acquaintance.notices import take_changes
 from entrenous.send.aside import take_from_aside
 from entrenous.send.fetch import fetch_messages
 
@@ -28,6 +30,8 @@ def catch_up(device: Device) -> EntrenousError | None:
         return error
     finally:
         _hint_at_unreadable(take_from_aside(device))
+        for changed in take_changes(device):
+            hint(words_for(changed))
     return None
 
 

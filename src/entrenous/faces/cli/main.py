@@ -23,6 +23,7 @@ MODULES: Final = {
     "setup": "setup",
     "invite": "people",
     "person": "people",
+    "circle": "circle",
     "send": "send",
     "inbox": "inbox",
     "open": "inbox",
@@ -42,6 +43,8 @@ MODULES: Final = {
     "relay": "relay",
     "gate": "gate",
     "demo": "demo",
+    "device": "device_lock",
+    "passphrase": "device_lock",
 }
 _HELP: Final = "Private pictures that stay between us: send, carry, trace, stop, respond, learn."
 _EVERY_OPTION: Final = {"auto_envvar_prefix": "ENTRENOUS", "help_option_names": ["-h", "--help"]}

@@ -28,21 +28,38 @@ def new_passphrase(descriptor: int | None) -> Secret:
     given = _given(descriptor)
     if given is not None:
         return given
-    first = _typed("Choose a passphrase: ")
-    if _typed("Once more: ") != first:
-        raise PassphrasesDiffer
-    return _secret(first)
+    return _typed_twice()
+
+
+def another_passphrase(descriptor: int | None) -> Secret:
+    """A passphrase that replaces the one that was given; typed twice on a terminal.
+
+    Raises:
+        NoPassphrase, PassphrasesDiffer.
+    """
+    return _read_from(descriptor) if descriptor is not None else _typed_twice()
 
 
 def _given(descriptor: int | None) -> Secret | None:
     if descriptor is not None:
-        try:
-            with os.fdopen(os.dup(descriptor), "rb") as pipe:
-                return _secret(pipe.readline().rstrip(b"\r\n").decode(errors="surrogateescape"))
-        except (OSError, OverflowError):
-            raise NoPassphrase from None  # nothing can be read from that number
+        return _read_from(descriptor)
     written = os.environ.get("ENTRENOUS_PASSPHRASE")
     return None if written is None else _secret(written)
+
+
+def _read_from(descriptor: int) -> Secret:
+    try:
+        with os.fdopen(os.dup(descriptor), "rb") as pipe:
+            return _secret(pipe.readline().rstrip(b"\r\n").decode(errors="surrogateescape"))
+    except (OSError, OverflowError):
+        raise NoPassphrase from None  # nothing can be read from that number
+
+
+def _typed_twice() -> Secret:
+    first = _typed("Choose a passphrase: ")
+    if _typed("Once more: ") != first:
+        raise PassphrasesDiffer
+    return _secret(first)
 
 
 def _typed(prompt: str) -> str:

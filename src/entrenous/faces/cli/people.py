@@ -1,18 +1,23 @@
 """``entrenous invite`` and ``entrenous person ...``."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device import device_of
-from entrenous.faces.cli.output import put_json, say
+from entrenous.faces.cli.output import put_json, say, write_new
+from entrenous.faces.cli.output import when as when_exactly
+from entrenous.faces.cli.qr import qr_picture, qr_text
+from entrenous.faces.cli.verify import verify
 from entrenous.model.person import Contact
+from entrenous.send.acquaintance.block import block_contact, unblock_contact
+from entrenous.send.acquaintance.rename import rename_contact
 from entrenous.send.chores import has_tokens_to_withdraw
 from entrenous.send.invite import add_person, make_invite
 from entrenous.send.outbox import flush
-from entrenous.send.people import contacts, forget_contact, verify_contact
-from entrenous.send.safety import safety_number
+from entrenous.send.people import contacts, forget_contact
 from entrenous.spec import INVITE_DAYS
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -25,19 +30,34 @@ def join(app: typer.Typer) -> None:
     people.command("add")(add)
     people.command("list")(list_people)
     people.command("verify")(verify)
+    people.command("rename")(rename)
+    people.command("block")(block)
+    people.command("unblock")(unblock)
     people.command("forget")(forget)
     app.add_typer(people, name="person")
 
 
-def invite(context: typer.Context, as_json: Json = False) -> None:
+def invite(
+    context: typer.Context,
+    qr: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A QR code of it: a PNG file, or - for this terminal."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Make a link with which somebody can add you, and be sure that it is you."""
     with device_of(context) as device:
         link = make_invite(device)
+    if qr is not None and qr != "-":
+        write_new(Path(qr), qr_picture(link))
     if as_json:
         put_json({"schema": "entrenous/invite/1", "link": link})
         return
     say(link)
     say()
+    if qr == "-":
+        say(qr_text(link))
+        say()
     say("Give this link to people who may write to you, over a channel you trust.")
     say("They add you with: entrenous person add LINK --as NAME")
 
@@ -76,24 +96,34 @@ def list_people(context: typer.Context, as_json: Json = False) -> None:
         say("Nobody yet. Make a link for people to add you: entrenous invite")
 
 
-def verify(
-    context: typer.Context,
-    name: str,
-    same: Annotated[
-        bool, typer.Option("--same", help="The number is the same on both devices.")
-    ] = False,
-) -> None:
-    """Show the safety number to compare with somebody; --same notes that it agreed."""
+def rename(context: typer.Context, name: str, new_name: str) -> None:
+    """Call somebody otherwise, as when two names are easily taken for each other."""
     with device_of(context) as device:
-        number = safety_number(name, device)
-        if same:
-            verify_contact(name, device)
-    say(number)
-    if same:
-        say(f"Noted: {name}'s keys are compared.")
-    else:
-        say(f"Compare it with the number on {name}'s device, side by side or by voice.")
-        say(f"If it is the same: entrenous person verify {name} --same")
+        contact = rename_contact(name, new_name, device)
+    say(f"You call this person {contact.name} from now on.")
+
+
+def block(context: typer.Context, name: str) -> None:
+    """Take nothing from somebody any more, and let nothing go to them; they are not told.
+
+    What they sent before stays in your inbox, and that they take it back is still heeded.
+    """
+    with device_of(context) as device:
+        contact = block_contact(name, device)
+        flush(device)
+        later = has_tokens_to_withdraw(device)
+    when = "as soon as your relay has answered" if later else "from now on"
+    say(f"{contact.name} is blocked: {when}, your relay takes nothing from them any more.")
+    say("What comes by a link of yours that they still have does nothing.")
+    say(f"To let them in again: entrenous person unblock {contact.name}")
+
+
+def unblock(context: typer.Context, name: str) -> None:
+    """Let somebody in again whom you blocked."""
+    with device_of(context) as device:
+        contact = unblock_contact(name, device)
+        flush(device)
+    say(f"{contact.name} can write to you again, once their program has looked into its inbox.")
 
 
 def forget(context: typer.Context, name: str) -> None:
@@ -112,8 +142,16 @@ def forget(context: typer.Context, name: str) -> None:
 
 
 def _shown(contact: Contact) -> dict[str, object]:
-    return {"name": contact.name, "verified": contact.verified}
+    shown: dict[str, object] = {"name": contact.name, "verified": contact.verified}
+    if contact.blocked:
+        shown["blocked"] = True
+    if contact.changed_at is not None:
+        shown["changed_at"] = when_exactly(contact.changed_at)
+    return shown
 
 
 def _keys(contact: Contact) -> str:
-    return "keys compared" if contact.verified else "keys not compared yet"
+    said = "keys compared" if contact.verified else "keys not compared yet"
+    if contact.changed_at is not None:
+        said += f", devices changed on {contact.changed_at:%d %B %Y}"
+    return f"blocked, {said}" if contact.blocked else said

@@ -1,6 +1,7 @@
 """``entrenous send``."""
 
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -11,12 +12,12 @@ from entrenous.faces.cli.catch_up import catch_up, hint_at
 from entrenous.faces.cli.device import device_of
 from entrenous.faces.cli.output import bar, hint, put_json, read_file, say
 from entrenous.model.errors import Unreachable
-from entrenous.model.ids import RecipientId
 from entrenous.model.message import Draft, Policy
 from entrenous.ports import Device
-from entrenous.send.guard import open_doubts
+from entrenous.send.circle.members import recipients
+from entrenous.send.doubts.within import conversation_of, names_in
+from entrenous.send.guard import answered, open_doubts
 from entrenous.send.outbox import flush
-from entrenous.send.people import as_seen, contact_named
 from entrenous.send.send import send_message
 from entrenous.spec import DAYS_TO_OPEN
 
@@ -30,12 +31,20 @@ def send(
     context: typer.Context,
     files: Annotated[list[Path] | None, typer.Argument(help="Pictures to send.")] = None,
     to: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A person; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A person or a circle; may be repeated."),
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option("--in", metavar="MESSAGE", help="What it belongs to; to its people."),
     ] = None,
     confirm: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="The name that the guard asks for, typed."),
+        typer.Option(metavar="NAME", help="The first name that the guard asks for, typed."),
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Answers nothing that the guard asks: --confirm does.")
+    ] = False,
     caption: Annotated[
         str | None, typer.Option(metavar="TEXT", help="A line that goes with it.")
     ] = None,
@@ -59,17 +68,23 @@ def send(
     Until a copy is opened, taking it back and its expiry hold by cryptography; afterwards by the
     recipient's program, and anybody can photograph a screen.
     """
+    del yes  # whoever types it out of habit has not looked
     with device_of(context) as device:
         if resume:
             _resume(device, as_json=as_json)
             return
-        if not files or not to:
+        if not files or not (to or within):
             raise typer.BadParameter("give at least one picture and one --to NAME")
         data = tuple(read_file(path) for path in files)
         catch_up(device)  # that our own relay is silent is no reason not to seal
-        names = _names(to, device)
+        belongs = None if within is None else conversation_of(within, device)
+        going = recipients(to or names_in(belongs, device), device)
+        names = going.people
+        if not names:
+            raise typer.BadParameter(f"you know nobody else who has {within}: name them with --to")
         policy = Policy(device.clock.now() + timedelta(days=days), 1 if once else None)
-        draft = Draft(data, names, policy, caption, size, frozenset(confirm or ()))
+        typed = frozenset(confirm or ())
+        draft = Draft(data, names, policy, caption, size, typed, going.circles, belongs)
         draft = _ask(draft, device)
         with bar("Sealing", len(names)) as steps:
             sent = send_message(draft, device, steps.done)
@@ -79,12 +94,6 @@ def send(
         return
     people = "1 person" if len(names) == 1 else f"{len(names)} people"
     say(f"sent {sent.name} to {people}; take it back with: entrenous recall {sent.name}")
-
-
-def _names(to: list[str], device: Device) -> tuple[RecipientId, ...]:
-    """Each person once, however often and in whatever case she was named."""
-    people = dict.fromkeys(contact_named(name, device).name for name in to)
-    return tuple(map(RecipientId, people))
 
 
 def _resume(device: Device, *, as_json: bool) -> None:
@@ -109,9 +118,8 @@ def _ask(draft: Draft, device: Device) -> Draft:
     typed = set(draft.confirmed)
     for doubt in doubts:
         hint(f"  {doubt.why}.")
-        answer = typer.prompt(f"  Type {doubt.who} to send it to {doubt.who}", default="", err=True)
-        if as_seen(answer.strip()) == as_seen(doubt.who):
-            typed.add(answer.strip())
-    return Draft(
-        draft.files, draft.to, draft.policy, draft.caption, draft.size_px, frozenset(typed)
-    )
+        question = f"  Type {doubt.answer} to send it to {doubt.who}"
+        answer = typer.prompt(question, default="", err=True).strip()
+        if answered(doubt, [answer]):
+            typed.add(answer)
+    return replace(draft, confirmed=frozenset(typed))

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from entrenous.faces.cli.device import new_device, session_of
+from entrenous.faces.cli.device import device_of, new_device, session_of
 from entrenous.faces.cli.output import put_json, say
+from entrenous.send.devices.renew import renew
 from entrenous.send.setup import set_up
 
 
@@ -23,13 +24,17 @@ def setup(
     offline: Annotated[
         bool, typer.Option("--offline", help="No relay: this device only marks and traces.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Of an earlier version's device: new keys; the ledger stays."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Make a device: its keys, and an encrypted vault that only your passphrase opens."""
     if offline == (relay is not None):
         raise typer.BadParameter("give either --relay URL or --offline")
-    with new_device(context) as device:
-        identity = set_up(name, relay, device)
+    with device_of(context) if again else new_device(context) as device:
+        identity = (renew if again else set_up)(name, relay, device)
     home = session_of(context).settings.home
     if as_json:
         put_json({"schema": "entrenous/setup/1", "name": identity.name, "home": str(home)})

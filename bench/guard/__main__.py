@@ -1,0 +1,50 @@
+"""How often the guard speaks in a year, and whether it does at every slip.
+
+    python -m bench.guard              five years of five people: some minutes
+    python -m bench.guard --quick      one year, 60 slips of each kind
+
+The last line is one JSON object.
+"""
+
+import argparse
+import json
+from collections import Counter
+
+from bench.guard.measure import one_year
+
+
+def main() -> None:
+    """Measure, and print a line for each year."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--years", type=int, default=5)
+    parser.add_argument("--quick", action="store_true")
+    asked = parser.parse_args()
+    years = [
+        one_year(seed, slips_each=60 if asked.quick else 200, bare=not asked.quick)
+        for seed in range(1 if asked.quick else asked.years)
+    ]
+    for year in years:
+        told = f"{year.ordinary} messages, {year.asked} asked about: {year.silent:.2%} silent"
+        print(told)  # noqa: T201
+    planted, spoke = Counter[str](), Counter[str]()
+    for year in years:
+        planted.update(year.planted)
+        spoke.update(year.spoke)
+    ordinary = sum(year.ordinary for year in years)
+    answer: dict[str, object] = {
+        "schema": "entrenous/bench-guard/1",
+        "years": len(years),
+        "ordinary": ordinary,
+        "silent": round(1 - sum(year.asked for year in years) / ordinary, 4),
+        "silent_worst": round(min(year.silent for year in years), 4),
+        "planted": dict(planted),
+        "spoke": dict(spoke),
+    }
+    if not asked.quick:
+        bare = sum(year.asked_bare for year in years)
+        answer["silent_without_in"] = round(1 - bare / ordinary, 4)
+    print(json.dumps(answer))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

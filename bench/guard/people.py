@@ -1,0 +1,164 @@
+"""Somebody's device and the people she knows; their master keys are left out: nothing is sealed."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import cv2
+import numpy as np
+
+from entrenous.adapters.courier.memory import memory_courier
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.craft.crypto.device import new_account, signing_key
+from entrenous.craft.crypto.statements import sign_prekey
+from entrenous.craft.media.picture import read_picture
+from entrenous.craft.wire.prekey import write_prekey, write_prekey_statement
+from entrenous.model.card import Prekey, PrekeyKind
+from entrenous.model.circle import Circle, CircleId
+from entrenous.model.envelope import PrekeyBundle
+from entrenous.model.ids import DeviceId, MailboxId, PersonId
+from entrenous.model.person import Contact, DeviceKey, MasterKey, Person
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+
+NEW_YEAR: Final = datetime(2026, 1, 1, tzinfo=UTC)
+# Common given names of the United States in the last hundred years, as the Social Security
+# Administration counts them, and two pairs of names that everybody knows somebody of.
+NAMES: Final = tuple(
+    """
+    James Robert John Michael David William Richard Joseph Thomas Charles Daniel Matthew Anthony
+    Donald Steven Andrew Paul Joshua Kenneth Kevin Brian Timothy Ronald George Jason Edward
+    Jeffrey Ryan Jacob Nicholas Gary Eric Jonathan Stephen Larry Justin Scott Brandon Benjamin
+    Samuel Gregory Alexander Patrick Frank Raymond Jack Dennis Jerry Patricia Jennifer Linda
+    Elizabeth Barbara Susan Jessica Karen Sarah Lisa Nancy Sandra Betty Ashley Emily Kimberly
+    Margaret Donna Michelle Carol Amanda Melissa Deborah Stephanie Rebecca Sharon Laura Cynthia
+    Dorothy Amy Kathleen Angela Shirley Emma Brenda Pamela Nicole Samantha Katherine Christine
+    Debra Rachel Carolyn Janet Maria Olivia Heather Helen
+    """.split()  # noqa: SIM905 - a list of names is read as one
+)
+ALIKE: Final = ("Ana", "Anna", "Mark", "Mary")
+Rng = np.random.Generator
+
+
+class Clock:
+    """Stands where the simulation puts it."""
+
+    def __init__(self) -> None:
+        self.moment = NEW_YEAR
+
+    def now(self) -> datetime:
+        """This moment."""
+        return self.moment
+
+
+class SeededDice:
+    """Randomness that a seed repeats."""
+
+    def __init__(self, rng: Rng) -> None:
+        self._rng = rng
+
+    def token(self, size: int) -> bytes:
+        """So many bytes."""
+        return self._rng.bytes(size)
+
+
+class Shelf:
+    """What relays hold of every device that is in use: a prekey, days old, and signed by it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._accounts = dict[DeviceId, Secret]()
+        self.last_used = dict[DeviceId, datetime]()
+
+    def add(self, device: DeviceId) -> bytes:
+        """A new device is in use from now on; its public key, 32 bytes."""
+        self._accounts[device] = new_account()
+        return signing_key(self._accounts[device])
+
+    def claim(self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId) -> PrekeyBundle:
+        """What that device left when its program last ran."""
+        del url, mailbox, token
+        made_at = self.last_used.get(device, self._clock.now()) - timedelta(days=3)
+        made_at = made_at.replace(microsecond=0)
+        prekey = Prekey(PrekeyKind.XWING, bytes(8), device, 1, bytes(32), made_at, bytes(1216))
+        statement = write_prekey_statement(prekey)
+        xwing = write_prekey(statement, sign_prekey(self._accounts[device], statement))
+        return PrekeyBundle(device, None, b"", xwing)
+
+
+class QuickVault(MemoryVault):
+    """One that copies no record in order to undo a change: records are never changed in place."""
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """All changes inside, or none of them."""
+        before = {drawer: dict(records) for drawer, records in self._drawers.items()}
+        try:
+            yield
+        except BaseException:
+            self._drawers = before
+            raise
+
+
+def device_of(clock: Clock, shelf: Shelf, rng: Rng) -> Device:
+    """A device whose vault is in memory, and which meets relays that hold prekeys only."""
+    vault, courier = QuickVault(), memory_courier({})
+    courier.claim_prekeys = shelf.claim
+    return Device(clock, SeededDice(rng), vault, VaultLedger(vault), courier, read_picture)
+
+
+def somebody(name: str, device: Device, shelf: Shelf, *, verified: bool) -> Contact:
+    """A contact with one device."""
+    person = Person(
+        PersonId(device.dice.token(32)),
+        name,
+        MasterKey(b"", b""),
+        "https://relay.test",
+        epoch=1,
+        head=device.dice.token(32),
+        devices=(a_device(device, shelf),),
+    )
+    return Contact(name, person, Secret(bytes(32)), verified, device.clock.now())
+
+
+def with_new_phone(contact: Contact, device: Device, shelf: Shelf) -> Contact:
+    """The same person, on another device."""
+    person = contact.person
+    moved = replace(
+        person,
+        epoch=person.epoch + 1,
+        head=device.dice.token(32),
+        devices=(a_device(device, shelf),),
+    )
+    return replace(contact, person=moved, changed_at=device.clock.now())
+
+
+def a_device(device: Device, shelf: Shelf) -> DeviceKey:
+    """A device that nobody has heard of."""
+    name, now = DeviceId(device.dice.token(16)), device.clock.now().replace(microsecond=0)
+    mailbox = MailboxId(device.dice.token(16))
+    return DeviceKey(name, mailbox, shelf.add(name), bytes(32), now)
+
+
+def circle_of(name: str, people: list[Contact], rng: Rng) -> Circle:
+    """A circle that has been written to before."""
+    ids = tuple(sorted(one.person.id for one in people))
+    made = NEW_YEAR - timedelta(days=300)
+    return Circle(CircleId(rng.bytes(16)), name, ids, made, frozenset(ids))
+
+
+def pictures(count: int, rng: Rng) -> list[bytes]:
+    """Small files of pictures that do not look alike: clouds of colour with some lines."""
+    files = []
+    for _ in range(count):
+        coarse = rng.integers(0, 255, (6, 8, 3), np.uint8)
+        pixels = cv2.resize(coarse, (80, 60), interpolation=cv2.INTER_CUBIC)
+        for _ in range(12):
+            ends = [(int(rng.integers(80)), int(rng.integers(60))) for _ in range(2)]
+            colour = [int(one) for one in rng.integers(0, 255, 3)]
+            cv2.line(pixels, ends[0], ends[1], colour, 2)
+        files.append(cv2.imencode(".png", pixels)[1].tobytes())
+    return files

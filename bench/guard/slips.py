@@ -1,0 +1,154 @@
+"""Slips that are planted into the year: drafts that go where they were not meant to go.
+
+Each is made of the state of the moment, is not sent, and leaves nothing behind. The guard has to
+speak about the wrong recipient, or about nobody that was meant.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from bench.guard.people import somebody, with_new_phone
+from bench.guard.year import Year
+from entrenous.model.circle import Circle, Conversation
+from entrenous.model.ids import MessageName
+from entrenous.model.message import Draft
+from entrenous.model.person import Contact
+from entrenous.model.talk import Heard
+from entrenous.send.circle.kept import circles
+from entrenous.send.doubts.stale import longest_silence
+from entrenous.send.doubts.talks import talks_with
+from entrenous.send.drawers import CONTACT, HEARD, lay, peer_key
+from entrenous.send.guard import warn_about
+from entrenous.send.people import as_seen, contacts, keep_contact
+
+Slip = tuple[Draft, str]  # what is sent, and of whom the guard has to speak
+Maker = Callable[[Year], Slip | None]
+
+
+class Undone(Exception):
+    """Raised so that whatever was done to a vault is undone."""
+
+
+def plant(slip: Maker, year: Year) -> bool | None:
+    """Whether the guard speaks of whoever is wrong; None if this slip can't be made now."""
+    spoke = None
+    with suppress(Undone), year.device.vault.together():
+        planted = slip(year)
+        if planted is not None:
+            draft, wrong = planted
+            spoke = any(doubt.who == wrong for doubt in warn_about(draft, year.device))
+        raise Undone
+    year.shelf.last_used.clear()
+    return spoke
+
+
+def similar_name(year: Year) -> Slip | None:
+    """She means one person, in a talk with them or not, and types another name, one slip away."""
+    meant = year.usual()
+    other = next(one for one in year.some(2) if one.person.id != meant.person.id)
+    typed = replace(other, name=_one_slip_from(meant.name, year))
+    keep_contact(typed, year.device)
+    return _picture(year, [typed], None, _perhaps(year, _talk_of(meant))), typed.name
+
+
+def wrong_circle(year: Year) -> Slip | None:
+    """She means a person or a circle, in a talk with them or not, and names another circle."""
+    to, meant = year.talk_partners()
+    others = [one for one in circles(year.device.vault) if one != meant]
+    typed = others[int(year.rng.integers(len(others)))]
+    within = _perhaps(year, _talk_of(*to))
+    return _picture(year, year.people_of(typed), typed, within), typed.name
+
+
+def stale_device(year: Year) -> Slip | None:
+    """Whom she means lost their device 25 to 200 days ago, and nobody has said so."""
+    meant = year.usual()
+    now = year.clock.now()
+    silent = timedelta(days=float(year.rng.uniform(25, 200)))
+    key = replace(meant.person.devices[0], created_at=now - timedelta(days=400))
+    lost = replace(
+        meant,
+        since=now - timedelta(days=400),
+        person=replace(meant.person, devices=(key,)),
+    )
+    lay(lost, CONTACT, meant.person.id.hex(), year.device.vault)
+    whose = peer_key(meant.person.id, key.device)
+    lay(Heard(now - silent), HEARD, whose, year.device.vault)
+    year.shelf.last_used[key.device] = now - silent
+    if longest_silence(lost, talks_with(lost.person.id, year.device), now, year.device) is None:
+        return None  # this very silence was asked about some days ago
+    return _picture(year, [lost], None, _talk_of(lost)), lost.name
+
+
+def out_of_the_talk(year: Year) -> Slip | None:
+    """She is in a talk, and names somebody who is not."""
+    to, _ = year.talk_partners()
+    outside = [one for one in year.some(30) if one not in to]
+    return _picture(year, [outside[0]], None, _talk_of(*to)), outside[0].name
+
+
+def others_picture(year: Year) -> Slip | None:
+    """A picture that Karen has, with words to Karen, goes to somebody else."""
+    meant, typed = year.some(2)
+    file = int(year.rng.integers(20))
+    sent = year.meant([meant], None, None)
+    year.sent(replace(sent, look=year.looks[file]))
+    words = f"Dear {meant.first_name}, here it is again"
+    return year.draft(file, words, [typed], None, _talk_of(typed)), typed.name
+
+
+def somebody_new(year: Year) -> Slip | None:
+    """Somebody whom she has only just added."""
+    new = somebody("Wilhelmina", year.device, year.shelf, verified=bool(year.rng.random() < 0.5))
+    keep_contact(new, year.device)
+    return _picture(year, [new], None, None), new.name
+
+
+def changed_keys(year: Year) -> Slip | None:
+    """Whom she means has another device since the last message, and it need not be theirs."""
+    meant = year.usual()
+    moved = with_new_phone(meant, year.device, year.shelf)
+    keep_contact(moved, year.device)
+    return _picture(year, [moved], None, _talk_of(moved)), moved.name
+
+
+SLIPS: Final[Mapping[str, Callable[[Year], Slip | None]]] = {
+    "similar name": similar_name,
+    "wrong circle": wrong_circle,
+    "stale device": stale_device,
+    "out of the talk": out_of_the_talk,
+    "other's picture": others_picture,
+    "somebody new": somebody_new,
+    "changed keys": changed_keys,
+}
+
+
+def _one_slip_from(name: str, year: Year) -> str:
+    at = int(year.rng.integers(len(name) - 1))
+    letter = chr(97 + int(year.rng.integers(26)))
+    slips = (
+        name[:at] + letter + name[at + 1 :],
+        name[: at + 1] + letter + name[at + 1 :],
+        name[: at + 1] + name[at + 2 :],
+        name[:at] + name[at + 1] + name[at] + name[at + 2 :],
+    )
+    taken = {as_seen(one.name) for one in contacts(year.device)}
+    free = [one for one in slips if as_seen(one) not in taken]
+    return free[int(year.rng.integers(len(free)))]
+
+
+def _talk_of(*people: Contact) -> Conversation:
+    return Conversation(MessageName("1-any-talk"), frozenset(one.person.id for one in people))
+
+
+def _perhaps(year: Year, within: Conversation) -> Conversation | None:
+    return within if year.rng.random() < 0.5 else None
+
+
+def _picture(
+    year: Year, to: list[Contact], circle: Circle | None, within: Conversation | None
+) -> Draft:
+    return year.draft(int(year.rng.integers(40)), None, to, circle, within)

@@ -1,0 +1,221 @@
+"""One person's traffic, as a sequence of messages that are meant to go where they go.
+
+What is assumed, none of it measured on anybody: she has 30 contacts, among them two pairs of names
+that are alike, and meets 8 more; how much she writes to each falls as in Zipf's law; half of them
+are verified at once (she had their link), and one talk in ten with another makes her compare. She
+has two talks a day, and sends six messages in each on average. 12 talks in 100 are in one of four
+circles of 6 to 20 people. She begins half of the talks with one person and a quarter of those in a
+circle; what she sends after the first message of a talk, she sends within it. A contact gets a new
+phone every three years, and uses it every week. 15 messages in 100 have words, of which 10 in 100
+name somebody who does not get it; one picture in five was sent before. When the guard asked three
+times because two names are alike, she calls one of them otherwise.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+
+from bench.guard.people import (
+    ALIKE,
+    NAMES,
+    NEW_YEAR,
+    Clock,
+    Rng,
+    Shelf,
+    circle_of,
+    device_of,
+    pictures,
+    somebody,
+    with_new_phone,
+)
+from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.craft.media.picture import read_picture
+from entrenous.model.circle import Circle, Conversation
+from entrenous.model.fingerprint import Fingerprint
+from entrenous.model.ids import BlobId, MessageId, MessageName, RecipientId
+from entrenous.model.message import Copy, Doubt, Draft, Message, Policy, SentPicture
+from entrenous.model.person import Contact
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.acquaintance.rename import rename_contact
+from entrenous.send.circle.kept import circles, keep_circle
+from entrenous.send.doubts.heard import hear
+from entrenous.send.doubts.note import note_sent
+from entrenous.send.people import contacts, keep_contact
+
+TALKS: Final = 700
+MESSAGES: Final = 6  # in one talk
+_FILES: Final = 40  # of which half are sent again and again
+_AT_FIRST: Final = 30
+_MET: Final = 8
+_CIRCLES: Final = {"family": 6, "friends": 9, "choir": 14, "neighbours": 20}
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """A message before it is sent, and what it is about."""
+
+    draft: Draft
+    to: tuple[Contact, ...]
+    look: Fingerprint
+
+
+class Year:
+    """The person, her device, and everybody she knows so far."""
+
+    def __init__(self, seed: int, talks: int = TALKS) -> None:
+        self.rng: Rng = np.random.default_rng(seed)
+        self.clock = Clock()
+        self.shelf = Shelf(self.clock)
+        self.device: Device = device_of(self.clock, self.shelf, self.rng)
+        self.talks = talks
+        self.files = pictures(_FILES, self.rng)
+        self.looks = [fingerprint(read_picture(file)) for file in self.files]
+        self._asked = Counter[str]()
+        names = [str(name) for name in self.rng.permutation(NAMES)]
+        self._to_come = names[_AT_FIRST : _AT_FIRST + _MET]
+        for name in self.rng.permutation([*ALIKE, *names[: _AT_FIRST - len(ALIKE)]]):
+            self.meets(str(name))
+        self._writes_since_long()
+        for name, size in _CIRCLES.items():
+            keep_circle(circle_of(name, self.some(size), self.rng), self.device.vault)
+
+    def meets(self, name: str) -> None:
+        """Somebody is added, by their link or by hers."""
+        verified = bool(self.rng.random() < 0.5)
+        keep_contact(somebody(name, self.device, self.shelf, verified=verified), self.device)
+
+    def is_asked(self, doubts: tuple[Doubt, ...]) -> None:
+        """She answers; and is tired of two names that are alike after three times."""
+        for one in doubts:
+            alike = re.search(r"is easily taken for ([^,(]+) \(", one.why)
+            if alike is not None:
+                self._asked[alike[1]] += 1
+            if alike is not None and self._asked[alike[1]] == 3:
+                rename_contact(alike[1], f"{alike[1]} K.", self.device)
+
+    def some(self, count: int) -> list[Contact]:
+        """So many different contacts."""
+        known = contacts(self.device)
+        return [known[place] for place in self.rng.permutation(len(known))[:count]]
+
+    def passes(self) -> Iterator[Meant]:
+        """Every message in its order; each counts as sent when the next is asked for."""
+        for number in range(self.talks):
+            self.clock.moment = NEW_YEAR + timedelta(days=365 * number / self.talks)
+            self._lives(number)
+            yield from self._talk()
+
+    def meant(self, to: list[Contact], circle: Circle | None, within: Conversation | None) -> Meant:
+        """A message of one picture to these people.
+
+        Four of five pictures are new ones: in the ledger these look like nothing else.
+        """
+        file = int(self.rng.integers(_FILES))
+        known = file < _FILES // 2 and self.rng.random() < 0.4
+        look = self.looks[file] if known else Fingerprint("pdq", self.rng.bytes(32), 100)
+        file = file if known else int(self.rng.integers(_FILES // 2, _FILES))
+        caption = self._words() if self.rng.random() < 0.15 else None
+        return Meant(self.draft(file, caption, to, circle, within), tuple(to), look)
+
+    def draft(
+        self,
+        file: int,
+        caption: str | None,
+        to: list[Contact],
+        circle: Circle | None,
+        within: Conversation | None,
+    ) -> Draft:
+        """A draft of one picture."""
+        return Draft(
+            (self.files[file],),
+            tuple(RecipientId(one.name) for one in to),
+            Policy(self.clock.now() + timedelta(days=30)),
+            caption,
+            circles=() if circle is None else (circle.id,),
+            within=within,
+        )
+
+    def sent(self, meant: Meant) -> Conversation:
+        """It has gone out; the conversation that it began or went on with."""
+        message = self._message(meant)
+        self.device.ledger.record(message)
+        note_sent(message, meant.draft, self.device)
+        people = frozenset(one.person.id for one in meant.to)
+        return meant.draft.within or Conversation(message.name, people)
+
+    def talk_partners(self) -> tuple[list[Contact], Circle | None]:
+        """Whom a talk is with."""
+        if self.rng.random() < 0.12:
+            every = circles(self.device.vault)
+            circle = every[int(self.rng.integers(len(every)))]
+            return self.people_of(circle), circle
+        return [self.usual()], None
+
+    def people_of(self, circle: Circle) -> list[Contact]:
+        """Who is in a circle."""
+        return [one for one in contacts(self.device) if one.person.id in circle.people]
+
+    def usual(self) -> Contact:
+        """Somebody, the oftener the more she writes to them."""
+        known = sorted(contacts(self.device), key=lambda one: one.person.id)
+        weights = 1 / np.arange(1, len(known) + 1)
+        return known[int(self.rng.choice(len(known), p=weights / weights.sum()))]
+
+    def _talk(self) -> Iterator[Meant]:
+        to, circle = self.talk_partners()
+        people = frozenset(one.person.id for one in to)
+        hers = self.rng.random() < (0.5 if circle is None else 0.25)
+        within = None if hers else Conversation(self._name(), people)
+        for one in to:
+            if circle is None or self.rng.random() < 0.5:
+                hear(one.person.id, one.person.devices[0].device, self.device)
+        for _ in range(int(self.rng.geometric(1 / MESSAGES))):
+            meant = self.meant(to, circle, within)
+            yield meant
+            within = self.sent(meant)
+            self.clock.moment += timedelta(minutes=2)
+        self._compares(to)
+
+    def _lives(self, number: int) -> None:
+        """New acquaintances and new phones."""
+        if self._to_come and number % (self.talks // (_MET + 1)) == self.talks // (_MET + 2):
+            self.meets(self._to_come.pop())
+        for contact in contacts(self.device):
+            if self.rng.random() < 1 / 3 / self.talks:
+                keep_contact(with_new_phone(contact, self.device, self.shelf), self.device)
+
+    def _compares(self, to: list[Contact]) -> None:
+        for one in to:
+            if not one.verified and len(to) == 1 and self.rng.random() < 0.1:
+                keep_contact(replace(one, verified=True), self.device)
+
+    def _writes_since_long(self) -> None:
+        """Before this year she has written to everybody, and heard of them."""
+        self.clock.moment = NEW_YEAR - timedelta(days=10)
+        for contact in contacts(self.device):
+            hear(contact.person.id, contact.person.devices[0].device, self.device)
+            for _ in range(3):
+                self.sent(self.meant([contact], None, None))
+                self.clock.moment += timedelta(minutes=1)
+
+    def _words(self) -> str:
+        named = self.some(1)[0].name
+        return f"saw {named} there" if self.rng.random() < 0.1 else "look at this"
+
+    def _name(self) -> MessageName:
+        return MessageName(f"{int(self.rng.integers(1, 10**6))}-any-name")
+
+    def _message(self, meant: Meant) -> Message:
+        copies = tuple(self._copy(one) for one in meant.to)
+        picture = SentPicture(BlobId(bytes(16)), meant.look, Secret(bytes(32)), copies)
+        return Message(MessageId(self.rng.bytes(16)), self._name(), self.clock.now(), (picture,))
+
+    def _copy(self, to: Contact) -> Copy:
+        key = to.person.devices[0].device
+        return Copy(RecipientId(to.name), Secret(bytes(32)), bytes(32), to.person.id, key)

@@ -1,0 +1,1 @@
+"""How we stand with the people we know."""

@@ -1,0 +1,56 @@
+"""Block somebody: their letters do nothing any more, and none goes to them.
+
+Other than who is forgotten, who is blocked stays known, so that no link of ours lets them in again.
+"""
+
+from dataclasses import replace
+
+from entrenous.model.person import Contact
+from entrenous.ports import Device
+from entrenous.send.chores import take_tokens_back
+from entrenous.send.drawers import COMPARE, GREET
+from entrenous.send.invite import greet
+from entrenous.send.outbox import drop_promises
+from entrenous.send.people import contact_named, contact_of, keep_contact
+
+
+def block_contact(name: str, device: Device) -> Contact:
+    """Take nothing from a person any more, and take back every right to write to us.
+
+    Our relay hears it with the next flush; what comes before that, or by an invite of ours that
+    they still hold, arrives and has no effect.
+
+    Raises:
+        UnknownPerson.
+    """
+    contact = replace(contact_named(name, device), blocked=True)
+    with device.vault.together():
+        for lock in take_tokens_back(contact.person.id, device):
+            drop_promises(lock, device)
+        device.vault.drop(GREET, contact.person.id.hex())
+        device.vault.drop(COMPARE, contact.person.id.hex())
+        keep_contact(contact, device)
+    return contact
+
+
+def unblock_contact(name: str, device: Device) -> Contact:
+    """Let a person in again, and give them a new right to write to us.
+
+    Raises:
+        UnknownPerson, OfflineDevice; RelayUnreachable or a refusal, when there is no session with
+        them and their relay gives nothing to begin one with.
+    """
+    contact = contact_named(name, device)
+    if not contact.blocked:
+        return contact
+    back = replace(contact, blocked=False)
+    with device.vault.together():
+        keep_contact(back, device)
+        greet(back, None, device)
+    return back
+
+
+def is_blocked(person: bytes, device: Device) -> bool:
+    """Whether we blocked this person."""
+    contact = contact_of(person, device)
+    return contact is not None and contact.blocked

@@ -1,0 +1,39 @@
+"""That somebody's keys changed: noted when it is seen, and told once (docs/spec/people.md 4)."""
+
+from dataclasses import replace
+from typing import Final
+
+from entrenous.model.changed import Changed
+from entrenous.model.person import Contact
+from entrenous.ports import Device
+from entrenous.send.drawers import CHANGED, lay, take_all
+from entrenous.send.moment import this_second
+
+_UNTOLD_MAX: Final = 1000  # whoever may write to us must not fill the vault
+
+
+def note_change(before: Contact, after: Contact, device: Device) -> Contact:
+    """``after``, with the moment if it has other devices or lost its being verified; call it in
+    the transaction that stores it.
+    """
+    old = {key.device for key in before.person.devices}
+    new = {key.device for key in after.person.devices}
+    in_doubt = before.verified and not after.verified
+    if old == new and not in_doubt:
+        return after
+    now = this_second(device)
+    changed = Changed(after.name, now, len(new - old), len(old - new), in_doubt)
+    untold = device.vault.keys(CHANGED)
+    if len(untold) < _UNTOLD_MAX:
+        number = int(untold[-1]) + 1 if untold else 0
+        lay(changed, CHANGED, f"{number:012d}", device.vault)
+    return replace(after, changed_at=now)
+
+
+def take_changes(device: Device) -> tuple[Changed, ...]:
+    """What changed since this was last asked, the oldest first."""
+    with device.vault.together():
+        changes = tuple(take_all(Changed, CHANGED, device.vault))
+        for key in device.vault.keys(CHANGED):
+            device.vault.drop(CHANGED, key)
+    return changes

@@ -1,0 +1,114 @@
+"""Circles by name: who is in them, and who comes or goes."""
+
+from dataclasses import dataclass, replace
+
+from entrenous.craft.wire.text import is_name
+from entrenous.model.circle import Circle, CircleId, NotInCircle, UnknownCircle
+from entrenous.model.ids import ID_BYTES, PersonId, RecipientId
+from entrenous.model.person import BadName, Contact, NameTaken
+from entrenous.ports import Device
+from entrenous.send.circle.kept import circles, drop_circle, keep_circle
+from entrenous.send.moment import this_second
+from entrenous.send.people import as_seen, contacts, contacts_named
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Whom some names mean: people, each once, and the circles that were named."""
+
+    people: tuple[RecipientId, ...]
+    circles: tuple[CircleId, ...] = ()
+
+
+def recipients(names: list[str], device: Device) -> Recipients:
+    """The people whom these names of people and circles mean, each once; in a circle, whoever was
+    blocked is passed over.
+
+    Raises:
+        UnknownPerson: one of them is neither.
+    """
+    people, named = list[Contact](), list[Circle]()
+    for name in names:
+        circle = _found(name, device)
+        people.extend(contacts_named([name], device) if circle is None else _in(circle, device))
+        named.extend([] if circle is None else [circle])
+    each = dict.fromkeys(RecipientId(contact.name) for contact in people)
+    return Recipients(tuple(each), tuple(dict.fromkeys(circle.id for circle in named)))
+
+
+def circle_named(name: str, device: Device) -> Circle:
+    """The circle that we call so, whatever its case.
+
+    Raises:
+        UnknownCircle.
+    """
+    circle = _found(name, device)
+    if circle is None:
+        known = ", ".join(one.name for one in circles(device.vault))
+        raise UnknownCircle(name=name, known=known or "none yet")
+    return circle
+
+
+def people_in(circle: Circle, device: Device) -> tuple[Contact, ...]:
+    """Everybody in a circle, by name."""
+    return tuple(one for one in contacts(device) if one.person.id in circle.people)
+
+
+def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
+    """Add people to a circle, which is made if there is none of that name.
+
+    Raises:
+        BadName, NameTaken, UnknownPerson, CircleFull, EmptyCircle.
+    """
+    coming = _ids(people, device)
+    known = _found(name, device)
+    if known is None:
+        _refuse_taken(name, device)
+    with device.vault.together():
+        circle = (
+            Circle(CircleId(device.dice.token(ID_BYTES)), name, coming, this_second(device))
+            if known is None
+            else replace(known, people=tuple(sorted({*known.people, *coming})))
+        )
+        keep_circle(circle, device.vault)
+    return circle
+
+
+def remove_from_circle(name: str, people: list[str], device: Device) -> Circle | None:
+    """Take people out of a circle, or let go of all of it when none are named: then None.
+
+    Raises:
+        UnknownCircle, UnknownPerson, NotInCircle, EmptyCircle.
+    """
+    circle = circle_named(name, device)
+    if not people:
+        drop_circle(circle, device.vault)
+        return None
+    going = contacts_named(people, device)
+    for contact in going:
+        if contact.person.id not in circle.people:
+            raise NotInCircle(person=contact.name, name=circle.name)
+    gone = {contact.person.id for contact in going}
+    left = replace(circle, people=tuple(one for one in circle.people if one not in gone))
+    keep_circle(left, device.vault)
+    return left
+
+
+def _found(name: str, device: Device) -> Circle | None:
+    every = circles(device.vault)
+    return next((one for one in every if as_seen(one.name) == as_seen(name)), None)
+
+
+def _in(circle: Circle, device: Device) -> list[Contact]:
+    return [one for one in people_in(circle, device) if not one.blocked]
+
+
+def _ids(names: list[str], device: Device) -> tuple[PersonId, ...]:
+    return tuple(sorted({one.person.id for one in contacts_named(names, device)}))
+
+
+def _refuse_taken(name: str, device: Device) -> None:
+    if not is_name(name):
+        raise BadName
+    if any(as_seen(one.name) == as_seen(name) for one in contacts(device)):
+        raise NameTaken(name=name)

@@ -1,0 +1,50 @@
+"""What this device knows of other people's lists, so that no relay takes it back to older ones."""
+
+from dataclasses import dataclass
+
+from entrenous.craft.crypto.lists import check_agree, heads_of
+from entrenous.craft.wire.card import read_card
+from entrenous.model.device_list import Head
+from entrenous.model.ids import PersonId
+from entrenous.model.person import Contact
+from entrenous.ports import Device
+from entrenous.send.drawers import LIST, lay, take
+
+
+@dataclass(frozen=True, slots=True)
+class KnownList:
+    """A person's newest card that was proven, and every head of hers that was, oldest first."""
+
+    card: bytes
+    heads: tuple[Head, ...]
+
+
+def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
+    """The heads that we know of somebody, oldest first."""
+    known = take(KnownList, LIST, contact.person.id.hex(), device.vault)
+    newest = Head(contact.person.epoch, contact.person.head)
+    older = () if known is None else known.heads
+    return (*(head for head in older if head.epoch < newest.epoch), newest)
+
+
+def keep_list(person: PersonId, card: bytes, device: Device) -> None:
+    """Remember a proven card that is at least as new as the one before it (people.newest_card)."""
+    known = take(KnownList, LIST, person.hex(), device.vault)
+    heads = {} if known is None else {head.epoch: head for head in known.heads}
+    heads |= {head.epoch: head for head in heads_of(read_card(card).lists)}
+    ordered = tuple(heads[epoch] for epoch in sorted(heads))
+    lay(KnownList(card, ordered), LIST, person.hex(), device.vault)
+
+
+def check_head(contact: Contact, named: Head, device: Device) -> None:
+    """Return only if what somebody names as a head of hers is none that contradicts what we know.
+
+    Raises:
+        ForkedList.
+    """
+    check_agree(known_heads(contact, device), [named])
+
+
+def forget_list(person: PersonId, device: Device) -> None:
+    """Forget what was known of somebody's lists."""
+    device.vault.drop(LIST, person.hex())

@@ -1,0 +1,79 @@
+"""Begin anew on a device that an earlier version set up: new keys, and everybody is added again.
+
+What was marked, sent and traced stays, so a leak of an earlier copy is found as before. Letters and
+keys of before can be used by nobody any more, so they go.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from entrenous.craft.wire.record import unpack
+from entrenous.model.identity import AlreadySetUp, Identity
+from entrenous.model.ids import BlobId
+from entrenous.model.outbox import Posting
+from entrenous.model.record import BadRecord
+from entrenous.ports import Device
+from entrenous.send import drawers
+from entrenous.send.drawers import SELF
+from entrenous.send.self import EARLIER, IDENTITY, UNFINISHED, is_of_an_earlier_version
+from entrenous.send.setup import set_up
+
+_UNPUBLISHED: Final = "prekeys"
+_INBOX: Final = "inbox"  # as version 1 called these four
+_CORRESPONDENCE: Final = (
+    *("contact", "peer", "own-key", _INBOX),
+    *(drawers.CONTACT, drawers.INVITE, drawers.CHORE, drawers.GIVEN, drawers.WITHDRAW),
+    *(drawers.PEER, drawers.OWN_KEY, drawers.OUTBOX, drawers.INBOX, drawers.SEEN),
+    *(drawers.SEEN_MESSAGE, drawers.GREET, drawers.RECALLED, drawers.FINISH, drawers.ASIDE),
+)
+
+
+def renew(name: str, relay_url: str | None, device: Device) -> Identity:
+    """Set a device up again that an earlier version did; may be repeated until it succeeds.
+
+    Raises:
+        AlreadySetUp: this version did, or it was set up without a relay.
+        BadName, BadRelayAddress, NotEncrypted, RelayUnreachable, ProtocolTooOld.
+    """
+    if not is_of_an_earlier_version(device):
+        raise AlreadySetUp
+    _forget_correspondence(device)
+    try:
+        identity = set_up(name, relay_url, device)
+    except BaseException:
+        with device.vault.together():  # so that it is of an earlier version again
+            for key in (IDENTITY, UNFINISHED, _UNPUBLISHED):
+                device.vault.drop(SELF, key)
+        raise
+    device.vault.drop(SELF, EARLIER)
+    return identity
+
+
+def _forget_correspondence(device: Device) -> None:
+    blobs = [*_waiting(device), *_opened(device)]
+    with device.vault.together():
+        for drawer in _CORRESPONDENCE:
+            for key in device.vault.keys(drawer):
+                device.vault.drop(drawer, key)
+        for key in (UNFINISHED, _UNPUBLISHED):
+            device.vault.drop(SELF, key)
+    for blob in blobs:
+        device.vault.forget(blob)
+
+
+def _waiting(device: Device) -> Iterator[BlobId]:
+    """The files of what has not left."""
+    for _, record in device.vault.items(drawers.OUTBOX):
+        with suppress(BadRecord):
+            yield from (kept for _, kept in unpack(Posting, record).blobs)
+
+
+def _opened(device: Device) -> Iterator[BlobId]:
+    """The files of what was opened: version 1 kept one for each message."""
+    for _, record in device.vault.items(_INBOX):
+        kept = msgspec.msgpack.decode(record).get("kept")
+        if kept is not None:
+            yield BlobId(kept)

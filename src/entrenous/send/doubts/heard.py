@@ -1,0 +1,59 @@
+"""When each device of somebody was last heard of: by its last letter, or its newest prekey."""
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+from entrenous.craft.crypto.statements import verify_prekey
+from entrenous.craft.wire.prekey import read_prekey
+from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import DeviceId, PersonId
+from entrenous.model.person import Contact, DeviceKey
+from entrenous.model.talk import Heard
+from entrenous.ports import Device, Vault
+from entrenous.send.drawers import HEARD, lay, peer_key, take
+
+_ASK_AGAIN: Final = timedelta(hours=24)  # each time costs them a one-time key
+
+
+def hear(person: PersonId, key: DeviceId, device: Device) -> None:
+    """Note that a letter from this device came just now."""
+    lay(Heard(device.clock.now()), HEARD, peer_key(person, key), device.vault)
+
+
+def heard_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
+    """When a device was last heard of: its last letter or prekey, or when we first knew of it."""
+    known = max(contact.since, key.created_at)
+    heard = take(Heard, HEARD, peer_key(contact.person.id, key.device), device.vault)
+    return known if heard is None else max(known, heard.at)
+
+
+def ask_after(contact: Contact, key: DeviceKey, device: Device) -> None:
+    """Ask their relay for the device's newest X-Wing prekey, which it replaces every week as long
+    as its program runs (docs/spec/identity.md section 5), and note when that was made.
+
+    A relay that does not answer, or shows an old one, leaves things as they are.
+    """
+    whose, now = peer_key(contact.person.id, key.device), device.clock.now()
+    heard = take(Heard, HEARD, whose, device.vault)
+    if heard is not None and heard.looked_at is not None and now - heard.looked_at < _ASK_AGAIN:
+        return
+    at = heard_at(contact, key, device)
+    with suppress(EntrenousError):
+        at = max(at, min(now, _newest_prekey(contact, key, device)))
+    lay(Heard(at, now), HEARD, whose, device.vault)
+
+
+def forget_heard(person: PersonId, vault: Vault) -> None:
+    """Forget when a person's devices were heard of."""
+    for key in vault.keys(HEARD, person.hex()):
+        vault.drop(HEARD, key)
+
+
+def _newest_prekey(contact: Contact, key: DeviceKey, device: Device) -> datetime:
+    bundle = device.courier.claim_prekeys(
+        contact.person.relay_url, key.mailbox, contact.send_token, key.device
+    )
+    signed = read_prekey(bundle.xwing)
+    verify_prekey(signed, key)
+    return signed.prekey.made_at

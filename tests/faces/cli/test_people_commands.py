@@ -1,0 +1,79 @@
+"""Circles, blocking, renaming and comparing at the command line."""
+
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.faces.cli.test_letters import Street
+
+
+@pytest.fixture
+def street(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Street:
+    """Ana has added Ben; he has heard of it."""
+    street = Street(tmp_path, monkeypatch, capsys)
+    for name in ("ana", "ben"):
+        street.settles(name)
+    street.adds("ana", "ben")
+    return street
+
+
+def test_a_circle_is_made_sent_to_and_let_go(street: Street) -> None:
+    made = street.does("ana", "circle", "add", "family", "--person", "ben")
+    assert made == {"schema": "entrenous/circle/1", "name": "family", "people": ["ben"]}
+    sending = ("send", "beach.jpg", "--to", "family")
+    for words in ((), ("--yes",), ("--yes", "--confirm", "y")):
+        stopped = street.types("ana", *sending, *words)
+        assert stopped.status == 3, words
+    assert "--confirm family" in street.types("ana", *sending, "--yes").err
+    sent = street.does("ana", *sending, "--confirm", "family")
+    assert sent["copies"] == [{"to": "ben", "devices": 1}]
+    assert street.does("ana", "send", "beach.jpg", "--in", sent["message"])["copies"]
+    assert street.does("ana", "circle", "list")["circles"] == [
+        {"name": "family", "people": ["ben"]}
+    ]
+    assert street.types("ana", "circle", "remove", "family", "--person", "ben").status == 3
+    assert street.does("ana", "circle", "remove", "family")["people"] == []
+    assert "None yet" in street.types("ana", "circle", "list").out
+    unknown = street.types("ana", "circle", "remove", "family")
+    assert (unknown.status, "no circle family" in unknown.err) == (4, True)
+
+
+def test_somebody_is_renamed_blocked_and_let_in_again(street: Street) -> None:
+    assert street.types("ana", "person", "rename", "ben", "Ben Okri").status == 0
+    assert "blocked" in street.types("ana", "person", "block", "ben okri").out
+    (shown,) = street.does("ana", "person", "list")["people"]
+    assert shown == {"name": "Ben Okri", "verified": True, "blocked": True}
+    refused = street.types("ana", "send", "beach.jpg", "--to", "Ben Okri", "--confirm", "Ben")
+    assert (refused.status, "You blocked Ben Okri" in refused.err) == (3, True)
+    assert "(blocked, keys compared)" in street.types("ana", "person", "list").out
+    assert street.types("ana", "person", "unblock", "Ben Okri").status == 0
+    assert street.does("ana", "send", "beach.jpg", "--to", "Ben Okri", "--confirm", "Ben")
+
+
+def test_two_compare_seven_pictures(street: Street) -> None:
+    compare = ("person", "verify")
+    assert "Asked." in street.types("ana", *compare, "ben", "--sas").out
+    assert "Answered." in street.types("ben", *compare, "ana", "--sas").out
+    hers = street.types("ana", *compare, "ben", "--sas").out
+    his = street.types("ben", *compare, "ana", "--sas").out
+    assert hers == his
+    assert "or in numbers: " in hers
+    early = street.types("ben", *compare, "ana", "--sas", "--same").out
+    assert "as soon as ana has said so too" in early
+    assert "are compared" in street.types("ana", *compare, "ben", "--sas", "--same").out
+    (shown,) = street.does("ben", "person", "list")["people"]
+    assert shown["verified"] is True
+    assert street.types("ben", *compare, "ana", "--differs").status == 2
+    nothing = street.types("ben", *compare, "ana", "--sas", "--differs")
+    assert (nothing.status, "nothing of ana's to compare" in nothing.err) == (4, True)
+
+
+def test_an_invite_as_a_picture_and_on_the_terminal(street: Street) -> None:
+    link = street.does("ana", "invite", "--qr", "invite.png")["link"]
+    picture = cv2.imread(str(street.folder / "invite.png"), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    assert cv2.QRCodeDetector().detectAndDecode(picture)[0] == link
+    assert "█▀" in street.types("ana", "invite", "--qr", "-").out

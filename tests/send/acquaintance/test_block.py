@@ -1,0 +1,82 @@
+"""Who is blocked does nothing here any more, and is not told."""
+
+import pytest
+
+from entrenous.model.message import InboxState, NotToAll
+from entrenous.model.person import YouBlocked
+from entrenous.send.acquaintance.block import block_contact, unblock_contact
+from entrenous.send.chores import has_tokens_to_withdraw
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.invite import add_person, make_invite
+from entrenous.send.outbox import flush
+from entrenous.send.people import contact_named, contacts, forget_contact
+from entrenous.send.recall import recall_message
+from entrenous.send.verify.comparing import comparing_with
+from entrenous.send.verify.sas import compare_keys
+from tests.send.room import SMALL, Room
+
+
+@pytest.mark.threat("receipt-probing")
+def test_what_was_on_its_way_has_no_effect(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    compare_keys("ben", ana.device)
+    flush(ana.device)
+    assert block_contact("ANA", ben.device).name == "ana"
+    assert fetch_messages(ben.device).came == 2
+    assert received_messages(ben.device) == ()
+    assert comparing_with(ana.id, ben.device) is None
+
+
+def test_their_relay_lets_them_write_no_more_and_again_when_unblocked(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    block_contact("ana", ben.device)
+    assert flush(ben.device).problems == ()
+    assert not has_tokens_to_withdraw(ben.device)
+    with pytest.raises(NotToAll):
+        ana.sends(SMALL, ben)
+    assert not unblock_contact("ana", ben.device).blocked
+    flush(ben.device)
+    fetch_messages(ana.device)
+    ana.sends(SMALL, ben)
+    assert ben.received() == 1
+
+
+def test_a_link_of_ours_does_not_let_them_in(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    link = make_invite(ben.device)
+    block_contact("ana", ben.device)
+    flush(ben.device)
+    forget_contact("ben", ana.device)
+    add_person(link, "ben", ana.device)
+    fetch_messages(ben.device)
+    assert [(one.name, one.blocked) for one in contacts(ben.device)] == [("ana", True)]
+    assert fetch_messages(ana.device).came == 0, "they are not told"
+
+
+def test_that_they_take_something_back_is_heeded(friends: Room) -> None:
+    """To block somebody is no way to keep what they want back."""
+    ana, ben = friends["ana"], friends["ben"]
+    sent = ana.sends(SMALL, ben)
+    ben.received()
+    recall_message(sent.name, ana.device)
+    block_contact("ana", ben.device)
+    fetch_messages(ben.device)
+    (received,) = received_messages(ben.device)
+    assert received.state is InboxState.TAKEN_BACK
+
+
+def test_no_comparing_is_begun_with_them_and_their_link_lets_them_in(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    block_contact("ben", ana.device)
+    with pytest.raises(YouBlocked):
+        compare_keys("ben", ana.device)
+    assert not add_person(make_invite(ben.device), "ben", ana.device).blocked
+
+
+def test_unblocking_who_is_not_blocked_changes_nothing(friends: Room) -> None:
+    ana = friends["ana"]
+    before = contact_named("ben", ana.device)
+    assert unblock_contact("ben", ana.device) == before
+    assert flush(ana.device).left == 0

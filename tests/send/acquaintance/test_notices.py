@@ -1,0 +1,44 @@
+"""That keys changed is noted once, with the moment, and told once."""
+
+from dataclasses import replace
+
+from entrenous.model.ids import DeviceId
+from entrenous.send.acquaintance.notices import note_change, take_changes
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.invite import greet
+from entrenous.send.outbox import flush
+from entrenous.send.people import contact_named
+from tests.send.cards import another_device, issue_card
+from tests.send.room import Room
+
+
+def test_a_card_with_another_device_is_told_of(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    issue_card(ana, further=(another_device(ana),))
+    greet(contact_named("ben", ana.device), None, ana.device)
+    flush(ana.device)
+    fetch_messages(ben.device)
+    assert contact_named("ana", ben.device).changed_at == friends.clock.now()
+    (changed,) = take_changes(ben.device)
+    assert (changed.name, changed.came, changed.went, changed.in_doubt) == ("ana", 1, 0, False)
+    assert changed.at == friends.clock.now()
+    assert take_changes(ben.device) == ()
+
+
+def test_the_same_card_is_no_news(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    greet(contact_named("ben", ana.device), None, ana.device)
+    flush(ana.device)
+    fetch_messages(ben.device)
+    assert take_changes(ben.device) == ()
+    assert contact_named("ana", ben.device).changed_at is None
+
+
+def test_devices_that_went_and_doubts_are_counted(friends: Room) -> None:
+    ana = friends["ana"]
+    before = contact_named("ben", ana.device)
+    key = replace(before.person.devices[0], device=DeviceId(bytes(16)))
+    after = replace(before, person=replace(before.person, devices=(key,)), verified=False)
+    assert note_change(before, after, ana.device).changed_at is not None
+    (changed,) = take_changes(ana.device)
+    assert (changed.came, changed.went, changed.in_doubt) == (1, 1, True)

@@ -1,0 +1,80 @@
+"""Further cards of somebody, signed with her own master key."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from entrenous.craft.crypto.device import new_account
+from entrenous.craft.crypto.lists import head_of
+from entrenous.craft.crypto.statements import proof_of, verify_card
+from entrenous.craft.wire.card import read_card, write_card
+from entrenous.craft.wire.device_list import read_device_list, write_device_list
+from entrenous.model.card import SignedCertificate
+from entrenous.model.device_list import ListedDevice, ListStatement
+from entrenous.model.identity import Identity
+from entrenous.model.ids import DeviceId, MailboxId
+from entrenous.model.secret import Secret
+from entrenous.send.devices.own_card import certify, signed_card
+from entrenous.send.drawers import SELF, lay, take
+from entrenous.send.self import IDENTITY
+from tests.send.room import Person
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def identity_of(who: Person) -> Identity:
+    """Everything that her device knows of itself."""
+    identity = take(Identity, SELF, IDENTITY, who.device.vault)
+    assert identity is not None
+    return identity
+
+
+def becomes(who: Person, identity: Identity) -> None:
+    """Her device goes on as this."""
+    lay(identity, SELF, IDENTITY, who.device.vault)
+
+
+def after(newest: ListStatement, **fields: Any) -> ListStatement:
+    """The list behind this one."""
+    said = newest.said
+    following = replace(said, epoch=said.epoch + 1, previous=head_of(newest.statement), **fields)
+    return read_device_list(write_device_list(following))
+
+
+def instead(newest: ListStatement, **fields: Any) -> ListStatement:
+    """Another list of the same epoch."""
+    return read_device_list(write_device_list(replace(newest.said, **fields)))
+
+
+def issue_card(
+    who: Person,
+    *,
+    same_epoch: bool = False,
+    further: tuple[SignedCertificate, ...] = (),
+    **fields: Any,
+) -> bytes:
+    """The card with her next list, or with another one of the same epoch; hers from now on.
+
+    ``further`` are devices to list besides those that are; each receives at a mailbox of its own.
+    """
+    identity = identity_of(who)
+    assert identity.card is not None
+    card = read_card(identity.card)
+    listed = [
+        ListedDevice(one.certificate.device, proof_of(one), MailboxId(one.certificate.device))
+        for one in further
+    ]
+    devices = sorted((*card.newest.said.devices, *listed), key=lambda one: one.device)
+    new = (instead if same_epoch else after)(card.newest, devices=tuple(devices), **fields)
+    lists = (*(card.lists[:-1] if same_epoch else card.lists), new)
+    assert identity.master is not None
+    issued = signed_card(identity.master, lists, (*card.certificates, *further))
+    becomes(who, replace(identity, person=verify_card(issued), card=write_card(issued)))
+    return write_card(issued)
+
+
+def another_device(who: Person, account: Secret | None = None) -> SignedCertificate:
+    """A device that she certified, without a session, a prekey or a mailbox anywhere."""
+    identity = identity_of(who)
+    assert identity.master is not None
+    return certify(identity.master, account or new_account(), DeviceId(bytes(16)), NOON)

@@ -1,0 +1,144 @@
+"""Circles: one name for several people, each of whom gets a copy of their own."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.model.circle import (
+    Circle,
+    CircleFull,
+    CircleId,
+    EmptyCircle,
+    NotInCircle,
+    UnknownCircle,
+)
+from entrenous.model.ids import PersonId
+from entrenous.model.message import ConfirmsNobody, Draft, GuardSaysStop
+from entrenous.model.person import BadName, NameTaken, UnknownPerson, YouBlocked
+from entrenous.send.acquaintance.block import block_contact
+from entrenous.send.circle.kept import circles
+from entrenous.send.circle.members import (
+    add_to_circle,
+    circle_named,
+    people_in,
+    recipients,
+    remove_from_circle,
+)
+from entrenous.send.doubts.within import conversation_of
+from entrenous.send.guard import insist, warn_about
+from entrenous.send.people import contact_named, forget_contact, free_name, keep_contact
+from entrenous.send.send import Posted, send_message
+from tests.send.cards import NOON
+from tests.send.room import Person, Room
+from tests.send.test_guard import draft
+
+
+@pytest.fixture
+def family(friends: Room) -> Room:
+    """Ana, who knows Ben and Caro, and calls both her family."""
+    ana = friends["ana"]
+    ana.adds(friends.settles("caro"))
+    add_to_circle("family", ["ben", "caro"], ana.device)
+    return friends
+
+
+def to_family(ana: Person, *confirmed: str) -> Draft:
+    going = recipients(["family"], ana.device)
+    return replace(draft(ana, *going.people, confirmed=confirmed), circles=going.circles)
+
+
+def sends(ana: Person) -> Posted:
+    return send_message(to_family(ana, "Family"), ana.device)
+
+
+def test_a_circle_is_found_by_name_and_its_people_each_once(family: Room) -> None:
+    ana = family["ana"]
+    going = recipients(["ben", "FAMILY", "Caro"], ana.device)
+    assert going.people == ("ben", "caro")
+    assert going.circles == (circle_named("Family", ana.device).id,)
+    with pytest.raises(UnknownPerson):
+        recipients(["familie"], ana.device)
+    with pytest.raises(UnknownCircle, match="family"):
+        circle_named("familie", ana.device)
+
+
+def test_names_of_people_and_circles_are_told_apart(family: Room) -> None:
+    ana = family["ana"]
+    with pytest.raises(NameTaken):
+        add_to_circle("BEN", ["caro"], ana.device)
+    with pytest.raises(NameTaken):
+        keep_contact(replace(contact_named("ben", ana.device), name="Family"), ana.device)
+    assert free_name("family", ana.device) == "family 2", "so a stranger can't call herself that"
+    with pytest.raises(BadName):
+        add_to_circle(" ", ["caro"], ana.device)
+
+
+def test_people_come_and_go(family: Room) -> None:
+    ana = family["ana"]
+    assert remove_from_circle("family", ["ben"], ana.device) is not None
+    with pytest.raises(NotInCircle, match="ben is not in family"):
+        remove_from_circle("family", ["ben"], ana.device)
+    with pytest.raises(EmptyCircle):
+        remove_from_circle("family", ["caro"], ana.device)
+    add_to_circle("family", ["ben"], ana.device)
+    assert [one.name for one in people_in(circle_named("family", ana.device), ana.device)] == [
+        "ben",
+        "caro",
+    ]
+    forget_contact("ben", ana.device)
+    assert len(circle_named("family", ana.device).people) == 1
+    forget_contact("caro", ana.device)
+    assert circles(ana.device.vault) == ()
+
+
+def test_a_circle_holds_256_people() -> None:
+    people = tuple(PersonId(number.to_bytes(32)) for number in range(257))
+    Circle(CircleId(bytes(16)), "city", people[:256], NOON)
+    with pytest.raises(CircleFull, match="257 people"):
+        Circle(CircleId(bytes(16)), "city", people, NOON)
+    with pytest.raises(ValueError, match="ascending"):
+        Circle(CircleId(bytes(16)), "city", people[1::-1], NOON)
+
+
+def test_a_circle_is_asked_about_by_its_own_name_and_once_for_all(family: Room) -> None:
+    ana = family["ana"]
+    (doubt,) = warn_about(to_family(ana), ana.device)
+    assert (doubt.who, doubt.answer) == ("family", "family")
+    for reason in ("goes to 2 people", "first message to ben", "first message to caro"):
+        assert reason in doubt.why
+    for wrong in ("ben", "yes"):
+        with pytest.raises((GuardSaysStop, ConfirmsNobody)):
+            insist(to_family(ana, wrong), ana.device)
+    assert sends(ana).devices == {"ben": 1, "caro": 1}
+    (again,) = warn_about(to_family(ana), ana.device)
+    assert again.why == "family is a circle: this goes to 2 people"
+
+
+def test_within_its_conversation_it_is_not(family: Room) -> None:
+    ana = family["ana"]
+    of_all = conversation_of(sends(ana).name, ana.device)
+    assert warn_about(replace(to_family(ana), within=of_all), ana.device) == ()
+    alone = send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
+    of_ben = conversation_of(alone.name, ana.device)
+    (doubt,) = warn_about(replace(to_family(ana), within=of_ben), ana.device)
+    assert f"family is not the conversation of {alone.name}" in doubt.why
+
+
+def test_who_is_new_in_it_is_named(family: Room) -> None:
+    ana = family["ana"]
+    sends(ana)
+    ana.adds(family.settles("zoe"))
+    add_to_circle("family", ["zoe"], ana.device)
+    (doubt,) = warn_about(to_family(ana), ana.device)
+    assert "zoe is new in family" in doubt.why
+    sends(ana)
+    (again,) = warn_about(to_family(ana), ana.device)
+    assert "new in" not in again.why
+
+
+def test_who_is_blocked_is_passed_over(family: Room) -> None:
+    ana = family["ana"]
+    block_contact("ben", ana.device)
+    assert recipients(["family"], ana.device).people == ("caro",)
+    with pytest.raises(YouBlocked, match="blocked ben"):
+        insist(draft(ana, "ben"), ana.device)

@@ -1,0 +1,28 @@
+"""Another device than the last message went to is asked about once."""
+
+from dataclasses import replace
+
+from entrenous.model.ids import DeviceId
+from entrenous.send.people import contact_named, keep_contact
+from tests.send.room import SMALL, Room
+from tests.send.test_guard import doubts
+
+
+def test_a_new_device_is_asked_about(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    known = contact_named("ben", ana.device)
+    second = replace(known.person.devices[0], device=DeviceId(bytes(16)))
+    moved = replace(known.person, devices=(*known.person.devices, second))
+    keep_contact(replace(known, person=moved), ana.device)
+    assert doubts(ana, "ben") == {"ben": "ben has a device that you have not sent anything to"}
+    keep_contact(known, ana.device)
+    assert doubts(ana, "ben") == {}, "one that went away is no danger"
+
+
+def test_keys_that_count_no_more_are_asked_about(friends: Room) -> None:
+    ana = friends["ana"]
+    ana.sends(SMALL, friends["ben"])
+    keep_contact(replace(contact_named("ben", ana.device), verified=False), ana.device)
+    assert "do not count as compared any more" in doubts(ana, "ben")["ben"]
+    assert "have not compared" in doubts(ana, "ben")["ben"]
