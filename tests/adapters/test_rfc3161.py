@@ -64,6 +64,7 @@ def test_a_stamp_outlives_its_authoritys_certificate() -> None:
     assert when == datetime(2023, 2, 1, tzinfo=UTC)
 
 
+@pytest.mark.threat("evidence-changed")
 @judged
 @pytest.mark.parametrize(
     ("folder", "token", "data", "chain"),

@@ -167,6 +167,7 @@ def test_sqlite_another_process_sees_it_and_a_restart_too(tmp_path: Path) -> Non
     assert first.entries(0) == ()
 
 
+@pytest.mark.threat("withdrawal-ignored")
 def test_sqlite_a_withdrawn_hash_is_not_left_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "gate.sqlite"
     store = SqlBankStore(open_engine(path))

@@ -105,6 +105,7 @@ def test_a_message_travels_and_leaves_nothing_to_hand_out(town: Town) -> None:
         courier.blob(url, post.blob_id, post.fetch)
 
 
+@pytest.mark.threat("n-plus-one-views")
 def test_everything_may_be_repeated(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.ready(opens=1)
     attempt = post.attempt()
@@ -124,6 +125,7 @@ def test_everything_may_be_repeated(town: Town) -> None:
         assert courier.withdraw(url, post.id, post.withdraw).opened == 1
 
 
+@pytest.mark.threat("view-once-bypass")
 def test_a_hundred_racing_openers_get_one_share(town: Town) -> None:
     post = town.ready(opens=1)
 
@@ -191,6 +193,7 @@ def test_prekeys_are_handed_out_once(town: Town) -> None:
     assert courier.prekey_count(url, post.mailbox, post.owner, DEVICE) == 50
 
 
+@pytest.mark.threat("prekey-depletion")
 def test_claims_are_limited_for_an_hour(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.opened()
     with pytest.raises(NoPrekeys):
@@ -245,6 +248,7 @@ def test_tokens_end(town: Town) -> None:
         courier.card(url, post.mailbox, post.token)
 
 
+@pytest.mark.threat("others-rights")
 def test_nobody_does_what_is_another_ones(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.ready()
     keys, other = Prekeys((), None, None), post.other
@@ -332,7 +336,7 @@ def test_what_is_too_large_or_too_late_is_refused(town: Town) -> None:
     late = replace(post.letter(), expires_at=NOON + timedelta(days=31))
     with pytest.raises(TooFarAhead, match="30 days"):
         courier.post(url, post.token, late)
-    assert BLOB_BYTES_MAX == 256 * 1024 * 1024
+    assert BLOB_BYTES_MAX == 4 * 1024**3
 
 
 def test_what_was_never_there_is_not_found(town: Town) -> None:
@@ -357,6 +361,7 @@ def test_a_letter_has_no_share(town: Town) -> None:
         courier.open_share(url, letter.id, post.open, post.attempt())
 
 
+@pytest.mark.threat("n-plus-one-views")
 def test_two_openings_end_with_the_second_finish(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.ready(opens=2)
     one, two = post.attempt(), post.attempt()
@@ -392,6 +397,7 @@ def test_without_a_limit_it_opens_until_it_expires(town: Town) -> None:
         courier.open_share(url, post.id, post.open, post.attempt())
 
 
+@pytest.mark.threat("hostile-network")
 def test_plain_http_stays_on_this_machine(town: Town) -> None:
     for far in ("http://relay.example", "http://192.0.2.1:80", "HTTP://relay.example"):
         with pytest.raises(NotEncrypted, match="https"):

@@ -1,7 +1,6 @@
 """What only the SQLite store has: a file, its schema, its size, and what is left in it."""
 
 import asyncio
-import contextlib
 import random
 import sqlite3
 import threading
@@ -15,7 +14,7 @@ import pytest
 
 from entrenous.adapters.mail.sqlite import open_mail
 from entrenous.model.envelope import DiskFull
-from entrenous.model.held import ComingBlob, HeldBlob, HeldLetter, NewerDatabase
+from entrenous.model.held import HeldBlob, HeldLetter, HeldUpload, NewerDatabase
 from entrenous.model.ids import EnvelopeId, MailboxId
 from entrenous.ports import MailView
 from tests.carry.relays import NOON
@@ -89,34 +88,11 @@ def test_a_full_disk_refuses_what_is_large_and_takes_what_is_small(
     store.close()
 
 
-def test_a_database_of_an_earlier_version_gets_what_it_lacks(
-    tmp_path: Path, runner: asyncio.Runner
-) -> None:
-    path = tmp_path / "mail.db"
-    store = open_mail(path)
-    runner.run(store.together(lambda desk: desk.put(LETTER)))
-    store.close()
-
-    def schema() -> set[str]:
-        with contextlib.closing(sqlite3.connect(path)) as file:
-            return {name for (name,) in file.execute("SELECT name FROM sqlite_schema")}
-
-    whole = schema()
-    with contextlib.closing(sqlite3.connect(path)) as file:
-        file.execute("DROP INDEX held_blob_by_mailbox")
-        file.execute("DROP TABLE coming_blob")
-    assert schema() < whole
-    again = open_mail(path)
-    assert runner.run(again.look(lambda view: view.find(HeldLetter))) == [LETTER]
-    again.close()
-    assert schema() == whole
-
-
 def test_what_a_mailbox_holds_is_added_up_without_reading_its_rows(tmp_path: Path) -> None:
     """The two sums run for every upload: each within one mailbox's part of an index."""
     store = open_mail(tmp_path / "mail.db")
     writer = store._writer
-    for kind, names in ((HeldBlob, ("mailbox", "envelope")), (ComingBlob, ("mailbox",))):
+    for kind, names in ((HeldBlob, ("mailbox", "envelope")), (HeldUpload, ("mailbox",))):
         asked = writer._desk._tables.weigh(kind, "size", names)
         given = (None,) * len(asked.names)
         plan = writer._connection.execute(f"EXPLAIN QUERY PLAN {asked.text}", given)

@@ -18,16 +18,20 @@ from entrenous.adapters.mail.sqlite import SqliteMail, open_mail
 from entrenous.model.envelope import EnvelopeState, IdInUse
 from entrenous.model.held import (
     HELD,
-    ComingBlob,
+    GoneMailbox,
     HeldAttempt,
     HeldBlob,
     HeldCard,
     HeldEnvelope,
+    HeldGroup,
     HeldKey,
     HeldLetter,
+    HeldLock,
     HeldMailbox,
+    HeldRestore,
     HeldShare,
     HeldToken,
+    HeldUpload,
     LastingKeys,
     Leftover,
     SpentKey,
@@ -46,6 +50,10 @@ DEVICE = DeviceId(b"D" * 16)
 LETTER = HeldLetter(ENVELOPE, BOX, 1, b"sealed", NOON)
 EVERY_KIND = [
     HeldMailbox(BOX, b"lock", 7),
+    HeldMailbox(BOX, b"lock", 7, b"close lock"),
+    GoneMailbox(BOX, NOON),
+    HeldLock(BOX, Secret(b"key"), b"lock", 10),
+    HeldLock(BOX, Secret(b"key"), b"lock", 0, 2**40, b"asked", b"opening"),
     HeldCard(BOX, b"card"),
     HeldToken(BOX, b"lock", None, 1, 2, NOON, None),
     HeldToken(BOX, b"lock", 10, 1, 2, NOON, NOON),
@@ -57,11 +65,14 @@ EVERY_KIND = [
         *(NOON, None, NOON, NOON),
     ),
     LETTER,
-    HeldShare(ENVELOPE, Secret(b"share"), None),
+    HeldShare(ENVELOPE, Secret(b"share"), None, BOX),
+    HeldShare(ENVELOPE, Secret(b"share"), 1, BOX, b"G" * 16),
+    HeldGroup(b"G" * 16, 1, 0, NOON),
     HeldAttempt(ENVELOPE, b"attempt", finished=True),
     HeldBlob(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", None, NOON),
-    ComingBlob("name", BOX, 5, NOON),
+    HeldUpload(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", NOON),
     Leftover("name", NOON),
+    HeldRestore(1, NOON),
 ]
 
 

@@ -1,6 +1,7 @@
 """One suite for every vault: in memory, and on SQLCipher in a folder."""
 
 import contextlib
+import io
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -162,6 +163,47 @@ def test_large_things_are_kept_until_they_are_forgotten(vault: Vault, size: int)
     assert vault.kept(second) == data
 
 
+@pytest.mark.parametrize("size", [0, 1, 65_536, 3_000_001])
+def test_what_streams_in_is_what_streams_out(vault: Vault, size: int) -> None:
+    data = (b"0123456789abcdef" * (size // 16 + 1))[:size]
+    for blob in (
+        vault.keep(data),
+        vault.keep_from(io.BytesIO(data)),
+        vault.keep_sealed(data),
+        vault.keep_sealed(io.BytesIO(data)),
+    ):
+        out = io.BytesIO()
+        vault.read_to(blob, out)
+        assert out.getvalue() == vault.kept(blob) == data
+        vault.forget(blob)
+        with pytest.raises(NoSuchBlob):
+            vault.read_to(blob, out)
+        with pytest.raises(NoSuchBlob):
+            vault.kept(blob)
+
+
+def test_ciphertext_is_kept_as_it_is_and_everything_else_is_not(
+    opened: Callable[[], SqlcipherVault], tmp_path: Path
+) -> None:
+    vault = opened()
+    as_it_is, sealed = vault.keep_sealed(b"ciphertext"), vault.keep_from(io.BytesIO(PLANTED))
+    assert b"ciphertext" in everything_in(tmp_path / "files")
+    assert PLANTED not in everything_in(tmp_path / "files")
+    vault = opened()
+    assert (vault.kept(as_it_is), vault.kept(sealed)) == (b"ciphertext", PLANTED)
+
+
+def test_a_file_laid_beside_is_not_taken_for_ciphertext(tmp_path: Path) -> None:
+    """Whoever can write the folder but lacks the key cannot turn a sealed file into their own."""
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
+        blob = vault.keep(PLANTED)
+        (tmp_path / "files" / f"{blob.hex()}.age").write_bytes(b"another")
+        assert vault.kept(blob) == PLANTED
+        (tmp_path / "files" / blob.hex()).unlink()
+        with pytest.raises(NoSuchBlob):
+            vault.kept(blob)
+
+
 def test_it_is_all_there_after_closing_and_opening(opened: Callable[[], SqlcipherVault]) -> None:
     vault = opened()
     vault.put("drawer", "alone", b"1")
@@ -260,6 +302,8 @@ def test_a_sealed_file_that_was_changed_or_cut_does_not_open(tmp_path: Path) -> 
             place.write_bytes(changed)
             with pytest.raises(DoesNotOpen):
                 vault.kept(blob)
+            with pytest.raises(DoesNotOpen):
+                vault.read_to(blob, io.BytesIO())
 
 
 def test_a_file_of_another_vault_does_not_open(tmp_path: Path) -> None:

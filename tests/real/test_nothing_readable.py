@@ -2,13 +2,12 @@
 
 import base64
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytest
 
-from entrenous.adapters.vault.home import unlock_vault
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.invite import read_invite
@@ -32,6 +31,8 @@ from entrenous.send.drawers import (
     take_all,
 )
 from entrenous.send.self import ACCOUNT, IDENTITY
+from entrenous.settings import Settings
+from entrenous.wiring.device import open_device
 from tests.craft.media.test_nothing_left import MARKER, spellings
 from tests.real.evening import ANA, BEN, CAPTION, Evening
 from tests.real.stage import Shell, all_bytes
@@ -76,8 +77,15 @@ def secrets_of(vault: Vault) -> Iterator[bytes]:
     yield from (vault.get(SELF, ACCOUNT) or b"", vault.get(SELF, "files-key") or b"")
 
 
+@contextmanager
+def vault_of(who: Shell) -> Iterator[Vault]:
+    words = Secret(who.passphrase.encode())
+    with open_device(Settings(who.home), lambda: words) as device:
+        yield device.vault
+
+
 def unlocked(who: Shell) -> set[bytes]:
-    with closing(unlock_vault(who.home, Secret(who.passphrase.encode()))) as vault:
+    with vault_of(who) as vault:
         return set(secrets_of(vault))
 
 
@@ -105,7 +113,7 @@ def words(told: Evening) -> list[bytes]:
 
 def who_they_are(who: Shell) -> list[bytes]:
     """A person's id and public master keys: no secrets, but not the relay's business either."""
-    with closing(unlock_vault(who.home, Secret(who.passphrase.encode()))) as vault:
+    with vault_of(who) as vault:
         person = unpack(Identity, vault.get(SELF, IDENTITY) or b"").person
     assert person is not None
     return [person.id, person.master.ed25519, person.master.mldsa65[:32]]
@@ -129,7 +137,7 @@ def found(needles: list[bytes], *hay: bytes) -> list[bytes]:
 def test_the_relay_holds_nothing_that_can_be_read(told: Evening, keys: set[bytes]) -> None:
     held = all_bytes(told.relay.folder)
     assert b"age-encryption.org/v1" in held  # the file that still waits is really looked at
-    with closing(unlock_vault(told.ana.home, Secret(told.ana.passphrase.encode()))) as vault:
+    with vault_of(told.ana) as vault:
         (sealed, *_) = take_all(SealedCopy, SEALED, vault)
     assert lock_of(sealed.withdraw_token) in held  # and so is its database
     assert found(words(told), held) == []

@@ -1,8 +1,10 @@
 """A relay is killed hard in the middle of things: nothing it acknowledged is lost, all arrives."""
 
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -41,8 +43,11 @@ def files(relay: Server) -> int:
     return sum(place.is_file() for place in (relay.folder / "blobs").rglob("*"))
 
 
-def log_size(relay: Server) -> int:
-    return (relay.folder / "mail.db-wal").stat().st_size
+def rows(relay: Server, question: str) -> list[object]:
+    """What its database answers, looked at from outside."""
+    path = f"file:{relay.folder / 'mail.db'}?mode=ro"
+    with closing(sqlite3.connect(path, uri=True)) as database:
+        return database.execute(question).fetchall()
 
 
 def a_file_lies_there(relay: Server) -> Callable[[], bool]:
@@ -50,9 +55,17 @@ def a_file_lies_there(relay: Server) -> Callable[[], bool]:
     return lambda: files(relay) > before
 
 
-def something_was_written(relay: Server) -> Callable[[], bool]:
-    before = log_size(relay)
-    return lambda: log_size(relay) > before
+def it_unlocks(relay: Server) -> Callable[[], bool]:
+    """The relay has counted a try, and may not have answered yet."""
+    asked = "SELECT asked FROM held_lock ORDER BY mailbox"
+    before = rows(relay, asked)
+    return lambda: rows(relay, asked) != before
+
+
+def a_key_is_given_out(relay: Server) -> Callable[[], bool]:
+    attempts = "SELECT attempt FROM held_attempt"
+    before = rows(relay, attempts)
+    return lambda: rows(relay, attempts) != before
 
 
 def restarted(relay: Server, away_s: float = 0.3) -> None:
@@ -68,7 +81,7 @@ def test_what_was_being_sent_arrives_once_whenever_the_relay_dies(
     sent = []
     moments: list[Callable[[Server], Callable[[], bool]]] = [
         a_file_lies_there,
-        something_was_written,
+        it_unlocks,
         a_file_lies_there,
     ]
     for moment in moments:
@@ -82,19 +95,31 @@ def test_what_was_being_sent_arrives_once_whenever_the_relay_dies(
     arrive_once(sent, ana, ben)
 
 
+@pytest.fixture
+def other_relay(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path / "other relay", ("relay", "run"))
+    server.start()
+    yield server
+    server.stop()
+
+
 def test_what_was_given_up_is_sent_later_and_opened_once(
-    relay: Server, people: tuple[Shell, Shell, Path], tmp_path: Path
+    other_relay: Server, people: tuple[Shell, Shell, Path], tmp_path: Path
 ) -> None:
-    ana, ben, picture = people
-    before = set(ben.inbox())
-    relay.stop(signal.SIGKILL)
-    gave_up = ana.does("send", str(picture), *TO, status=6, patience_s=0.2)
+    """Caro's relay is away; Ana's own answers, so that her device opens."""
+    ana, _, picture = people
+    caro = Shell("caro", tmp_path / "caro")
+    caro.does("setup", "--name", "caro", "--relay", other_relay.url)
+    ana.adds(caro)
+    other_relay.stop(signal.SIGKILL)
+    to_caro = ("--to", "caro", "--confirm", "caro", "--json")
+    gave_up = ana.does("send", str(picture), *to_caro, status=6, patience_s=0.2)
     assert gave_up.out == b""
     assert b"--resume" in gave_up.err
-    relay.start()
+    other_relay.start()
     assert ana.does("send", "--resume", "--json").answer["left"] == 1
-    (name,) = set(ben.inbox()) - before
-    (file,) = ben.does("open", name, "--out", str(tmp_path), "--json").answer["files"]
+    (name,) = caro.inbox()
+    (file,) = caro.does("open", name, "--out", str(tmp_path), "--json").answer["files"]
     assert Path(file).read_bytes().startswith(JPEG)
 
 
@@ -103,7 +128,7 @@ def test_a_relay_that_dies_while_somebody_opens_loses_neither_key_nor_count(
 ) -> None:
     ana, ben, picture = people
     name = ana.does("send", str(picture), *TO).answer["message"]
-    happened = something_was_written(relay)
+    happened = a_key_is_given_out(relay)
     opening = ben.begins("open", name, "--out", str(tmp_path), "--json")
     assert wait_until(happened, 20)
     restarted(relay)

@@ -82,6 +82,7 @@ def test_a_link_that_was_added_is_noticed(room: Room, name: CaseName) -> None:
         verify_chain(name, room.device)
 
 
+@pytest.mark.threat("evidence-changed")
 @pytest.mark.parametrize("field", [field.name for field in fields(Custody)])
 def test_every_field_of_a_link_is_under_its_hash(field: str, room: Room, name: CaseName) -> None:
     one = chain(name, room.device)[2]

@@ -81,6 +81,7 @@ def test_levels_say_what_is_proven_and_since_when(
     assert level_in_words(later.evidence[2], later).endswith("not stamped yet")
 
 
+@pytest.mark.threat("evidence-changed")
 def test_a_changed_item_is_refused_everywhere(
     room: Room, case: Case, authority: HttpTimestampAuthority
 ) -> None:

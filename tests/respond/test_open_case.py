@@ -29,6 +29,7 @@ def test_a_case_opens_from_a_trace_and_keeps_its_verdict(room: Room) -> None:
     assert case_called(case.name, room.device).trace == trace
 
 
+@pytest.mark.threat("under-eighteen")
 @pytest.mark.parametrize("answer", [AgeAnswer.CHILD, AgeAnswer.UNSURE])
 @pytest.mark.parametrize(
     ("country", "helper"), [("GB", "Childline"), ("US", "takeitdown.ncmec.org"), ("BR", "NCMEC")]

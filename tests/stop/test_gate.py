@@ -28,6 +28,7 @@ def _bordered(pixels: Any, width: int) -> Any:
     return cv2.copyMakeBorder(pixels, *sides, cv2.BORDER_CONSTANT, value=(0, 0, 0))
 
 
+@pytest.mark.threat("claim-censors")
 @pytest.mark.parametrize("how", EDITS)
 def test_an_edited_upload_is_held_and_says_how(room: Room, hers: Any, how: str) -> None:
     claim = room.protect(hers, parts=False).claim

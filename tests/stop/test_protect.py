@@ -52,6 +52,7 @@ def test_the_gate_keeps_nothing_about_her(room: Room, hers: Any) -> None:
     assert (claim.reason, claim.jurisdiction, claim.disputes) == ("", "", 0)
 
 
+@pytest.mark.threat("under-eighteen")
 def test_under_eighteen_is_another_door(room: Room, hers: Any) -> None:
     with pytest.raises(TooYoung, match=r"takeitdown\.ncmec\.org"):
         room.protect(hers, adult=False)

@@ -46,6 +46,7 @@ def test_confirming_refuses_the_next_one_also_as_a_cut_out(room: Room, hers: Any
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.LET_THROUGH
 
 
+@pytest.mark.threat("claim-censors")
 def test_a_released_picture_is_not_asked_about_again(room: Room, hers: Any) -> None:
     room.protect(hers)
     release(judge_upload(jpeg(hers), room.platform).case, room.platform)
@@ -62,6 +63,7 @@ def test_a_new_claim_after_a_release_is_asked_about(room: Room, hers: Any) -> No
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
 
 
+@pytest.mark.threat("claim-censors")
 def test_three_disputes_suspend_a_claim(room: Room, hers: Any) -> None:
     claim = room.protect(hers).claim
     cases = [judge_upload(jpeg(hers), room.platform).case for _ in range(3)]

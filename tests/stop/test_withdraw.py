@@ -12,6 +12,7 @@ from entrenous.stop.withdraw import unprotect, withdraw_claim
 from tests.stop.room import Room, jpeg
 
 
+@pytest.mark.threat("withdrawal-ignored")
 def test_the_next_upload_passes_and_nothing_is_left(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD

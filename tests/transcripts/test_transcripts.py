@@ -39,7 +39,7 @@ class World:
 
     terminal: Terminal
     seeds: Path
-    relay: subprocess.Popen[bytes] | None = None
+    relays: list[subprocess.Popen[bytes]] = field(default_factory=list)
     words: dict[str, str] = field(default_factory=dict)
 
     def put(self, name: str, content: bytes) -> None:
@@ -59,26 +59,27 @@ class World:
             try:
                 make(made)
             finally:
-                made.stop_relay()
+                made.stop_relays()
         shutil.copytree(place, self.terminal.folder, dirs_exist_ok=True)
 
-    def start_relay(self) -> str:
+    def start_relay(self, name: str = "relay") -> str:
         """Start it where it was before, if it was; its address."""
-        known = self.terminal.folder / "relay.url"
+        known = self.terminal.folder / f"{name}.url"
         host = known.read_text().removeprefix("http://") if known.exists() else "127.0.0.1:0"
         command = [sys.executable, "-m", "entrenous", "relay", "run", "--json"]
-        where = ["--data", str(self.terminal.folder / "relay"), "--listen", host]
-        self.relay = subprocess.Popen([*command, *where], stdout=subprocess.PIPE)
-        assert self.relay.stdout is not None
-        url = str(json.loads(self.relay.stdout.readline())["url"])
+        where = ["--data", str(self.terminal.folder / name), "--listen", host]
+        relay = subprocess.Popen([*command, *where], stdout=subprocess.PIPE)
+        self.relays.append(relay)
+        assert relay.stdout is not None
+        url = str(json.loads(relay.stdout.readline())["url"])
         known.write_text(url)
         return url
 
-    def stop_relay(self) -> None:
-        if self.relay is not None:
-            self.relay.terminate()
-            self.relay.communicate(timeout=20)
-            self.relay = None
+    def stop_relays(self) -> None:
+        for relay in self.relays:
+            relay.terminate()
+            relay.communicate(timeout=20)
+        self.relays.clear()
 
 
 def jpeg(name: str) -> bytes:
@@ -105,29 +106,58 @@ def offline_ana(world: World) -> None:
     world.done("entrenous setup --offline --name ana")
 
 
-def ana_and_ben(world: World) -> None:
+def ana_and_ben(world: World, bens_relay: str = "relay") -> None:
     url = world.start_relay()
+    bens = url if bens_relay == "relay" else world.start_relay(bens_relay)
     world.done(f"entrenous setup --name ana --relay {url}")
-    world.done(f"ENTRENOUS_HOME=ben entrenous setup --name ben --relay {url}")
+    world.done(f"ENTRENOUS_HOME=ben entrenous setup --name ben --relay {bens}")
     link = json.loads(world.done("ENTRENOUS_HOME=ben entrenous invite --json"))["link"]
     world.done(f"entrenous person add {link} --as ben")
 
 
-def without_relay(world: World) -> None:
-    world.grow("two people", ana_and_ben)
-    url = (world.terminal.folder / "relay.url").read_text()
+def at_two_relays(world: World) -> None:
+    ana_and_ben(world, "bens relay")
+
+
+def with_a_window(world: World) -> None:
+    ana_and_ben(world)
+    world.done("entrenous device offline --hours 168")
+
+
+def remember(world: World, relay: str = "relay") -> None:
+    """Which address the transcript's one stands for."""
+    url = (world.terminal.folder / f"{relay}.url").read_text()
     world.words[RELAY] = url.removeprefix("http://")
 
 
 def with_relay(world: World) -> None:
-    without_relay(world)
+    world.grow("two people", ana_and_ben)
+    remember(world)
     world.start_relay()
+
+
+def without_relay(world: World) -> None:
+    world.grow("two people", ana_and_ben)
+    remember(world)
+
+
+def without_bens_relay(world: World) -> None:
+    world.grow("two relays", at_two_relays)
+    remember(world, "bens relay")
+    world.start_relay()
+
+
+def in_a_window(world: World) -> None:
+    world.grow("a window", with_a_window)
+    remember(world)
 
 
 GIVENS: dict[str, Callable[[World], object]] = {
     "ana's device, set up offline": lambda w: w.grow("offline", offline_ana),
     "ana and ben at one relay; ana has added ben": with_relay,
     "ana and ben at one relay, which has stopped; ana has added ben": without_relay,
+    "ana and ben at two relays, of which ben's has stopped; ana has added ben": without_bens_relay,
+    "ana and ben at one relay, which has stopped; ana's device opens without it": in_a_window,
     "beach.jpg, a photo": lambda w: w.put("beach.jpg", jpeg("astronaut")),
     "copies of beach.jpg, marked for ben and caro": lambda w: w.done(
         "entrenous mark beach.jpg --to ben --to caro --out copies"
@@ -149,7 +179,7 @@ def world(tmp_path: Path, seeds: Path) -> Iterator[World]:
     world = World(Terminal(tmp_path, tmp_path / "ana"), seeds)
     world.words[HOME] = str(world.terminal.home)
     yield world
-    world.stop_relay()
+    world.stop_relays()
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -107,6 +107,7 @@ def test_taken_back_after_opening_the_recipients_device_forgets_it(village: Vill
     assert kept not in ben.vault._files
 
 
+@pytest.mark.threat("others-rights")
 def test_nobody_else_can_take_a_message_back(village: Village) -> None:
     ana, ben, caro = village.people["ana"], village.people["ben"], village.settles("caro")
     caro.adds(ben)
@@ -126,6 +127,8 @@ def test_what_is_not_opened_in_time_expires(village: Village) -> None:
     assert received_messages(ben.device)[-1].manifest is None
 
 
+@pytest.mark.threat("backups-revive")
+@pytest.mark.threat("view-once-bypass")
 def test_view_once_hands_its_key_out_once(village: Village) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     ana.sends(photo(), ben, opens=1)
@@ -140,6 +143,7 @@ def test_view_once_hands_its_key_out_once(village: Village) -> None:
         open_message(name, ben.device)
 
 
+@pytest.mark.threat("wrong-recipient")
 def test_the_guard_stops_a_first_message_until_the_name_is_typed(village: Village) -> None:
     ana = village.people["ana"]
     policy = Policy(ana.device.clock.now() + timedelta(days=1))

@@ -119,6 +119,7 @@ def test_both_write_at_once_and_all_of_it_arrives_in_any_order(ana: Person, ben:
     assert (aside(ana), aside(ben)) == (0, 0)
 
 
+@pytest.mark.threat("lying-relay")
 def test_letters_that_are_shown_again_and_again_count_once(ana: Person, ben: Person) -> None:
     ana.sends(SMALL, ben)
     ana.sends(SMALL, ben)
@@ -159,6 +160,7 @@ def test_an_old_letter_under_a_new_number_is_not_taken_in_again(ana: Person, ben
     assert (len(opened(ben)), aside(ben)) == (2, 1)
 
 
+@pytest.mark.threat("lying-relay")
 def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
     room: Room, ana: Person, ben: Person
 ) -> None:
@@ -255,6 +257,7 @@ def test_a_letter_that_a_newer_key_has_overtaken_opens_and_its_key_goes_with_it(
     assert own_keys(ben) == 1
 
 
+@pytest.mark.threat("later-theft")
 def test_letters_in_order_leave_no_older_key(ana: Person, ben: Person) -> None:
     for _ in range(3):
         for one, other in ((ana, ben), (ben, ana)):
@@ -263,6 +266,7 @@ def test_letters_in_order_leave_no_older_key(ana: Person, ben: Person) -> None:
     assert own_keys(ben) == 2  # the one that Ana sealed to last, and the one that she has now
 
 
+@pytest.mark.threat("later-theft")
 def test_a_letter_that_never_comes_keeps_older_keys_for_so_many_letters_only(
     ana: Person, ben: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +332,7 @@ SWAPS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+@pytest.mark.threat("server-adds-device")
 @pytest.mark.parametrize("swap", SWAPS)
 def test_keys_that_are_not_of_that_device_are_not_sealed_to(room: Room, swap: str) -> None:
     ben, dan, mallory = room["ben"], room.settles("dan"), room["caro"]
@@ -399,6 +404,7 @@ def test_the_files_of_two_messages_that_were_swapped_open_neither(ana: Person, b
     assert len(opened(ben)) == 2
 
 
+@pytest.mark.threat("lying-relay")
 def test_a_wrong_half_of_the_key_opens_nothing_and_uses_nothing_up(
     ana: Person, ben: Person
 ) -> None:
@@ -500,6 +506,7 @@ def test_a_relay_that_shows_the_note_first_and_the_message_later_undoes_nothing(
         open_message(received.name, ben.device)
 
 
+@pytest.mark.threat("server-adds-device")
 def test_a_relay_cannot_say_who_somebody_is(room: Room, ana: Person) -> None:
     """After all of this the keys that everybody trusts are the ones that they began with."""
     for name in ("ben", "caro"):

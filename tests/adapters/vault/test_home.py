@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.vault.home import (
-    SCHEMA,
-    create_vault,
-    discard_vault,
-    has_vault,
-    unlock_vault,
-)
+from entrenous.adapters.vault.home import create_vault, discard_vault, unlock_vault
+from entrenous.adapters.vault.lock_head import FIRST_SCHEMA, SCHEMA, has_vault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
-from entrenous.craft.crypto.vault_key import Cost, vault_key
+from entrenous.craft.crypto.vault_key import (
+    NO_OUTPUT,
+    Cost,
+    first_vault_key,
+    stretch,
+    vault_key,
+)
 from entrenous.craft.wire.record import pack
 from entrenous.model.record import BadRecord
 from entrenous.model.secret import Secret
@@ -27,11 +28,11 @@ SALT = bytes(16)
 DEVICE = b"d" * 32
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A vault as create_vault makes it, but for the cost."""
+@pytest.fixture(params=[FIRST_SCHEMA, SCHEMA])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A vault as create_vault makes it, but for the cost; or as it did before there was a lock."""
     head = {
-        "schema": SCHEMA,
+        "schema": request.param,
         "salt": "A" * 22 + "==",
         "memory_kib": CHEAP.memory_kib,
         "passes": CHEAP.passes,
@@ -39,7 +40,14 @@ def home(tmp_path: Path) -> Path:
     }
     (tmp_path / "vault.json").write_text(json.dumps(head))
     (tmp_path / "device.key").write_bytes(DEVICE)
-    vault = SqlcipherVault(tmp_path, vault_key(WORDS, SALT, DEVICE, CHEAP))
+    stretched = stretch(WORDS, SALT, CHEAP)
+    first = request.param == FIRST_SCHEMA
+    key = (
+        first_vault_key(stretched, DEVICE, SALT)
+        if first
+        else vault_key(stretched, NO_OUTPUT, DEVICE, SALT)
+    )
+    vault = SqlcipherVault(tmp_path, key)
     vault.put("drawer", "key", b"value")
     vault.close()
     return tmp_path
@@ -105,6 +113,7 @@ def test_there_is_none(tmp_path: Path) -> None:
         unlock_vault(tmp_path, WORDS)
 
 
+@pytest.mark.threat("stolen-device")
 def test_without_the_devices_secret_the_passphrase_opens_nothing(home: Path) -> None:
     (home / "device.key").write_bytes(b"e" * 32)
     with pytest.raises(WrongPassphrase):
@@ -142,7 +151,11 @@ def test_a_head_that_cannot_be_read_is_said_plainly(home: Path, head: bytes) -> 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"schema": "entrenous/vault/2"},
+        {"schema": "entrenous/vault/3"},
+        {"lock": {}},
+        {"lock": {"relay_url": "", "mailbox": "", "unlock_token": ""}},
+        {"next": {}},
+        {"next": {"salt": "", "memory_kib": 1, "passes": 1, "lanes": 1, "lock": None}},
         {"salt": "AAAA"},
         {"salt": "not base64!"},
         {"memory_kib": 0},

@@ -1,0 +1,102 @@
+"""docs/threats.md, made of docs/threats.toml and of the tests that are marked with a row's id.
+
+``python -m tests.house.threats --write`` makes it anew.
+"""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+ROWS: Final = ROOT / "docs" / "threats.toml"
+PAGE: Final = ROOT / "docs" / "threats.md"
+MARK: Final = "threat"
+HEAD: Final = """\
+# Threats, controls, tests
+
+What could go wrong, what stands against it, and the tests that show it. What is not built yet says
+so. What we do not stop at all is in [known-attacks.md](known-attacks.md). This page is made of
+`docs/threats.toml` and of the tests marked with a row's name, by
+`python -m tests.house.threats --write`; `tests/house/test_threats.py` fails when it is stale, or
+when a row has no test.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One threat. ``case`` is a real case that taught it; ``also`` is what shows it besides tests;
+    ``left`` is the part of its control that is not built, ``not_built`` all of it.
+    """
+
+    id: str
+    section: str
+    threat: str
+    control: str
+    case: str = ""
+    also: tuple[str, ...] = ()
+    left: str = ""
+    not_built: str = ""
+
+
+def rows() -> tuple[Row, ...]:
+    """Every row, in the page's order."""
+    read = tomllib.loads(ROWS.read_text())["row"]
+    return tuple(Row(**{**row, "also": tuple(row.get("also", ()))}) for row in read)
+
+
+def marked() -> dict[str, list[str]]:
+    """By the row that they name, the tests that are marked, each as ``path::function``."""
+    found: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        for test, row in marks_in(file.read_text()):
+            found.setdefault(row, []).append(f"{file.relative_to(ROOT).as_posix()}::{test}")
+    return found
+
+
+def marks_in(source: str) -> Iterator[tuple[str, str]]:
+    """The tests of a file that are marked, and the row that each mark names."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for decorator in node.decorator_list:
+                match decorator:
+                    case ast.Call(
+                        func=ast.Attribute(attr=attr), args=[ast.Constant(value=str(row))]
+                    ) if attr == MARK:
+                        yield node.name, row
+
+
+def page(every: tuple[Row, ...], tests: Mapping[str, list[str]]) -> str:
+    """The whole page."""
+    lines, section = [HEAD], ""
+    for row in every:
+        if row.section != section:
+            section = row.section
+            lines.append(f"## {section}\n\n| threat | control here | tests |\n| --- | --- | --- |")
+        lines.append(_line(row, tests.get(row.id, [])))
+        if row is every[-1] or every[every.index(row) + 1].section != section:
+            lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _line(row: Row, tests: list[str]) -> str:
+    threat = f"{row.threat} ({row.case})" if row.case else row.threat
+    shown = ", ".join(f"`{one}`" for one in (*tests, *row.also))
+    rest = f"not built yet: {row.not_built or row.left}" if row.not_built or row.left else ""
+    return f"| {threat} | {row.control} | {'; '.join(filter(None, (shown, rest)))} |"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or say whether it is stale."""
+    made = page(rows(), marked())
+    if arguments == ["--write"]:
+        PAGE.write_text(made)
+        return 0
+    return 0 if made == PAGE.read_text() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

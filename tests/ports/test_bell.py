@@ -1,0 +1,81 @@
+"""One suite for every Bell."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from entrenous.adapters.bell.local import LocalBell
+from entrenous.model.ids import MailboxId
+from entrenous.ports import Bell
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+HERE, THERE = MailboxId(b"h" * 16), MailboxId(b"t" * 16)
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+@pytest.fixture(params=["local"])
+def bell() -> Bell:
+    return LocalBell()
+
+
+async def both(*waiting: Any) -> list[Any]:
+    return list(await asyncio.gather(*waiting))
+
+
+def test_a_ring_between_listening_and_waiting_is_heard(bell: Bell, run: Run) -> None:
+    async def story() -> bool:
+        with bell.listen(HERE) as rings:
+            bell.ring(HERE)
+            return await rings(20)
+
+    assert run(story()) is True
+
+
+def test_everybody_who_listens_there_is_woken_and_nobody_else(bell: Bell, run: Run) -> None:
+    async def story() -> list[bool]:
+        with bell.listen(HERE) as one, bell.listen(HERE) as two, bell.listen(THERE) as other:
+            bell.ring(HERE)
+            return await both(one(20), two(20), other(0))
+
+    assert run(story()) == [True, True, False]
+
+
+def test_a_ring_before_listening_is_not_heard(bell: Bell, run: Run) -> None:
+    async def story() -> bool:
+        bell.ring(HERE)
+        with bell.listen(HERE) as rings:
+            return await rings(0)
+
+    assert run(story()) is False
+
+
+def test_who_is_hushed_waits_no_more(bell: Bell, run: Run) -> None:
+    async def story() -> list[bool]:
+        with bell.listen(HERE) as rings:
+            bell.hush()
+            first = await rings(20)
+        with bell.listen(THERE) as rings:
+            return [first, await rings(20)]
+
+    assert run(story()) == [True, True]
+
+
+def test_listening_again_starts_anew(bell: Bell, run: Run) -> None:
+    async def story() -> list[bool]:
+        with bell.listen(HERE) as rings:
+            bell.ring(HERE)
+            first = await rings(20)
+        with bell.listen(HERE) as rings:
+            return [first, await rings(0)]
+
+    assert run(story()) == [True, False]

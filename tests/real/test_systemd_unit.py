@@ -1,0 +1,60 @@
+"""The systemd unit that is handed out: systemd understands it, and it leaves little to attack."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SHARE = Path(__file__).parents[2] / "share"
+UNIT = "entrenous-relay.service"
+PROGRAM = "/opt/entrenous/.venv/bin/entrenous"
+EXPOSURE_MAX = 2.0  # of 10, by systemd's own count
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(
+        shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here"
+    ),
+]
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit, with a program that is on this machine in the place of ours."""
+    told = (SHARE / UNIT).read_text()
+    assert told.count(PROGRAM) == 2
+    (tmp_path / UNIT).write_text(told.replace(PROGRAM, sys.executable))
+    return tmp_path / UNIT
+
+
+def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["systemd-analyze", "--no-pager", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_systemd_understands_it(unit: Path) -> None:
+    done = asked("verify", "--man=no", str(unit))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_setting_that_systemd_does_not_know_would_be_found(unit: Path) -> None:
+    unit.write_text(unit.read_text().replace("ProtectHome=", "ProtectHouse="))
+    assert "ProtectHouse" in asked("verify", "--man=no", str(unit)).stderr
+
+
+def test_it_leaves_little_to_attack(unit: Path) -> None:
+    told = asked("security", "--offline=yes", str(unit)).stdout
+    found = re.search(r"exposure level for \S+: ([\d.]+)", told)
+    assert found is not None, told
+    assert float(found[1]) <= EXPOSURE_MAX
+
+
+def test_what_it_starts_can_be_typed() -> None:
+    lines = re.findall(r"ExecStart(?:Pre)?=-?\S+ (.*)", (SHARE / UNIT).read_text())
+    assert lines == [
+        "relay check --settings /etc/entrenous/relay.toml",
+        "relay run --settings /etc/entrenous/relay.toml",
+    ]

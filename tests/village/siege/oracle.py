@@ -1,0 +1,158 @@
+"""What must never be seen on anybody's device, whatever the relay did: each sight is an "accept".
+
+What is true is read where no relay reaches: in the senders' own vaults, and in the identities of
+the people themselves. The rules, and why each may be held against a device:
+
+* forged, swapped: whatever an inbox shows, its sender sent to this very person, with that time, end
+  and number of openings; whatever opens is, byte for byte, the copy that was made for them.
+* replayed: an ending is final; no letter is counted as two messages.
+* taken back, used up, over: see :meth:`Oracle.opened`.
+* somebody else's keys: a contact is, key by key, as its owner's own master key said at some time,
+  never older than it was known before; a letter is sealed to no key of another device.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from entrenous.model.ids import EnvelopeId, PersonId
+from entrenous.model.letter import Content
+from entrenous.model.message import Message, Received, SealedCopy
+from entrenous.model.peer import OwnKey, Peer
+from entrenous.model.person import Person
+from entrenous.send.drawers import OWN_KEY, PEER, SEALED, take_all
+from entrenous.send.inbox import ENDED, received_messages
+from entrenous.send.people import contacts
+from entrenous.send.self import who_am_i
+from tests.village.siege.world import Besieged
+from tests.village.world import Villager
+
+
+@dataclass
+class Oracle:
+    """Watches one siege; ``accepts`` is what it has seen that must not be."""
+
+    village: Besieged
+    accepts: list[str] = field(default_factory=list)
+    opens: dict[bytes, int | None] = field(default_factory=dict)  # by message: its policy
+    _ended: set[tuple[str, bytes]] = field(default_factory=set)  # device and message
+    _openers: dict[EnvelopeId, set[str]] = field(default_factory=dict)
+    _said: dict[tuple[PersonId, int], Person] = field(default_factory=dict)
+    _epochs: dict[tuple[str, PersonId], int] = field(default_factory=dict)
+    _owners: dict[bytes, str] = field(default_factory=dict)  # whose an X-Wing key is
+
+    def look(self) -> None:
+        """Look at everybody's device."""
+        for who in self.village.people.values():
+            me = who_am_i(who.device).person
+            self._said[me.id, me.epoch] = me
+            for key in take_all(OwnKey, OWN_KEY, who.vault):
+                self._owners.setdefault(key.id, who.name)
+        for who in self.village.people.values():
+            self._look_at_inbox(who)
+            self._look_at_contacts(who)
+            self._look_at_keys(who)
+
+    def _accept(self, who: Villager, what: str) -> None:
+        if (seen := f"{who.name}: {what}") not in self.accepts:
+            self.accepts.append(seen)
+
+    def _look_at_inbox(self, who: Villager) -> None:
+        shown = received_messages(who.device)
+        if len({one.id for one in shown}) != len(shown):
+            self._accept(who, "one message is shown twice")
+        for received in shown:
+            self._look_at(received, who)
+
+    def _look_at(self, received: Received, who: Villager) -> None:
+        true = self._sent(received, who)
+        if true is None:
+            self._accept(who, f"{received.name} is shown, and was never sent to them")
+            return
+        message, copy = true
+        said = (received.sent_at, received.expires_at, received.opens, received.envelope)
+        if said != (message.sent_at, message.expires_at, self.opens[message.id], copy.envelope):
+            self._accept(who, f"{received.name} is shown otherwise than it was sent")
+        key = (who.name, received.id)
+        if key in self._ended and received.state not in ENDED:
+            self._accept(who, f"{received.name} had ended and lives again")
+        if received.state in ENDED:
+            self._ended.add(key)
+
+    def _sent(self, received: Received, who: Villager) -> tuple[Message, SealedCopy] | None:
+        """What its sender's own vault says of a message that somebody shows."""
+        sender = self._owner_of(received.sender)
+        if sender is None:
+            return None
+        mine = who_am_i(who.device)
+        messages = {one.id: one for one in sender.device.ledger.messages()}
+        for copy in take_all(SealedCopy, SEALED, sender.vault):
+            mine_too = (copy.person, copy.device) == (mine.person.id, mine.key.device)
+            if mine_too and copy.message == received.id and copy.message in messages:
+                return messages[copy.message], copy
+        return None
+
+    def _owner_of(self, person: PersonId) -> Villager | None:
+        everybody = self.village.people.values()
+        return next((w for w in everybody if who_am_i(w.device).person.id == person), None)
+
+    def _look_at_contacts(self, who: Villager) -> None:
+        for contact in contacts(who.device):
+            known = contact.person
+            if self._said.get((known.id, known.epoch)) != known:
+                self._accept(who, f"{contact.name} has keys that {contact.name} never said")
+            before = self._epochs.get((who.name, known.id), 0)
+            if known.epoch < before:
+                self._accept(who, f"{contact.name} has an older list than before")
+            self._epochs[who.name, known.id] = max(before, known.epoch)
+
+    def _look_at_keys(self, who: Villager) -> None:
+        for peer in take_all(Peer, PEER, who.vault):
+            owner, true = self._owners.get(peer.seal_to.id), self._owner_of(peer.person)
+            if owner is not None and (true is None or owner != true.name):
+                self._accept(who, f"letters for {peer.person.hex()[:8]} are sealed to {owner}")
+
+    def opened(
+        self, device: str, who: Villager, before: Received, content: Content, at: datetime
+    ) -> None:
+        """A message opened on ``device`` (who's own, or a copy of it); it was ``before``.
+
+        What ended on this very device never opens again, nor what is over by its clock. What was
+        taken back, or was opened as often as its sender allowed, opens on no device that has not
+        opened it already; unless the relay kept the half of its key and handed it out once more.
+        """
+        true = self._sent(before, who)
+        if true is None:
+            self._accept(who, f"{before.name} opened, and was never sent to them")
+            return
+        message, copy = true
+        whole = [hashlib.sha256(one.data).digest() for one in content.files]
+        if whole != _made_for(who, message) or content.caption != message.caption:
+            self._accept(who, f"{before.name} opened as something else than was sent")
+        if before.state in ENDED or (device, before.id) in self._ended:
+            self._accept(who, f"{before.name} opened after it had ended here")
+        if message.expires_at is not None and at >= message.expires_at:
+            self._accept(who, f"{before.name} opened after its time")
+        if not before.kept:
+            self._opened_first(device, who, before, copy.envelope)
+
+    def _opened_first(
+        self, device: str, who: Villager, before: Received, envelope: EnvelopeId
+    ) -> None:
+        adversary = self.village.adversary
+        openers = self._openers.setdefault(envelope, set())
+        openers.add(device)
+        if envelope in adversary.handed_out_again:
+            return
+        if envelope in adversary.taken_back:
+            self._accept(who, f"{before.name} was taken back and opened afterwards")
+        limit = self.opens[before.id]
+        if limit is not None and len(openers) > limit:
+            self._accept(who, f"{before.name} opened {len(openers)} times, not {limit}")
+
+
+def _made_for(who: Villager, message: Message) -> list[bytes]:
+    me = who_am_i(who.device).person.id
+    return [
+        copy.sha256 for picture in message.pictures for copy in picture.copies if copy.person == me
+    ]

@@ -1,0 +1,325 @@
+"""Besiege the village, seed by seed: ``python -m tests.village.siege.run --runs 1000``.
+
+Prints one line of JSON at the end. Exit 1 when anything was accepted that must not be, or broke;
+each such seed is printed with the command that plays it again.
+"""
+
+import argparse
+import json
+import secrets
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from typing import Any, Final
+
+from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import RecipientId
+from entrenous.model.message import Draft, Message, Policy
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.generation import begin_opening, confirm_opening
+from entrenous.send.inbox import received_messages
+from entrenous.send.invite import add_person, make_invite
+from entrenous.send.open import open_message
+from entrenous.send.people import contacts, forget_contact
+from entrenous.send.recall import recall_message
+from entrenous.send.self import who_am_i
+from entrenous.send.send import send_message
+from entrenous.send.setup import set_up
+from entrenous.send.shown_card import shown_card
+from entrenous.send.status import sent_messages
+from entrenous.wiring.lock import ask_relay
+from tests.send.cards import issue_card
+from tests.village.adversary import PATIENCE, NeverEnds
+from tests.village.siege.oracle import Oracle
+from tests.village.siege.world import (
+    PASSPHRASE,
+    PICTURE,
+    Besieged,
+    delete_mailbox,
+    lock_of_device,
+    look_after_lock,
+    settled_people,
+)
+from tests.village.world import Villager
+
+STEPS: Final = 40
+SENDS: Final = 4  # of one siege; marking a picture is what takes its time
+AGAIN: Final = "python -m tests.village.siege.run --seed {seed}"
+
+
+@dataclass
+class Outcome:
+    """What one siege came to."""
+
+    seed: int
+    accepts: list[str] = field(default_factory=list)
+    broke: list[str] = field(default_factory=list)
+    opened: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    played: Counter[str] = field(default_factory=Counter)
+    asked: Counter[str] = field(default_factory=Counter)
+    trace: list[str] = field(default_factory=list)
+
+    @property
+    def report(self) -> str:
+        """What was wrong, and how to see it again; empty if nothing was."""
+        wrong = [*self.accepts, *self.broke]
+        return "" if not wrong else "\n".join([*wrong, AGAIN.format(seed=self.seed)])
+
+
+class Siege:
+    """One siege: steps that people take, while an adversary holds their relays."""
+
+    def __init__(self, seed: int, plan: str | None = None) -> None:
+        self.dice = Random(f"steps {seed}")
+        self.village = Besieged(seed, settled_people())
+        self.adversary = self.village.adversary
+        self.adversary.mischief = self.dice.choice((0.02, 0.05, 0.15, 0.4))
+        self.adversary.hoards = self.dice.random() < 0.25
+        chosen = self.dice.choice(list(PLANS))
+        self.adversary.favourites, more = PLANS[plan or chosen]
+        self.weights = [often * (6 if step in more else 1) for step, often in STEPS_TAKEN.items()]
+        self.oracle = Oracle(self.village)
+        self.outcome = Outcome(seed, played=self.adversary.played, asked=self.adversary.asked)
+        self.outcome.accepts = self.oracle.accepts
+        self.copies: list[Villager] = []
+        self.sends_left = SENDS
+        if self.dice.random() < 0.25:
+            self._settles("eve")
+
+    def _settles(self, name: str) -> None:
+        """Somebody begins while the relays are not honest any more."""
+        newcomer = self.village.person(name)
+        url = self.dice.choice(sorted(self.village.mails))
+        self._do("settles", newcomer, lambda: set_up(name, url, newcomer.device))
+        self.village.people[name] = newcomer
+
+    def besiege(self) -> Outcome:
+        """All of it, and then peace: the relays are honest, and everybody looks once more."""
+        self.oracle.look()
+        for _ in range(STEPS):
+            self._take(self.dice.choices(list(STEPS_TAKEN), self.weights)[0])
+        self.adversary.makes_peace()
+        for who in self._everybody():
+            self._do("fetches", who, lambda who=who: fetch_messages(who.device))
+        for who in self._everybody():
+            for received in received_messages(who.device):
+                self._open(who, who.name, received.name)
+        return self.outcome
+
+    def _everybody(self) -> list[Villager]:
+        return list(self.village.people.values())
+
+    def _take(self, step: "Step") -> None:
+        step(self, self.dice.choice(self._everybody()))
+        self.oracle.look()
+
+    def _do(self, what: str, who: Villager, work: Callable[[], Any]) -> Any:
+        """Let somebody do something; what it is refused with is what a person would read."""
+        self.adversary.patience = PATIENCE
+        said = "done"
+        try:
+            return work()
+        except EntrenousError as error:
+            said = type(error).__name__
+            self.outcome.refused[said] += 1
+        except (Exception, NeverEnds) as error:  # noqa: BLE001 - whatever it is, it is a finding
+            said = type(error).__name__
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            self.outcome.broke.append(
+                f"{who.name} {what}: {error!r} at {last.filename}:{last.lineno}"
+            )
+        finally:
+            self.outcome.trace.append(f"{who.name} {what}: {said}")
+        return None
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def sends(self, who: Villager) -> None:
+        names = [contact.name for contact in contacts(who.device)]
+        if not self.sends_left or not names:
+            return
+        self.sends_left -= 1
+        to = tuple(
+            map(RecipientId, self.dice.sample(names, self.dice.randint(1, min(2, len(names)))))
+        )
+        opens = self.dice.choice((None, 1, 1, 2))
+        until = self.village.clock.now() + timedelta(hours=self.dice.choice((2, 48, 168)))
+        caption = f"number {self.sends_left} of {who.name}"
+        draft = Draft((PICTURE,), to, Policy(until, opens), caption, confirmed=frozenset(to))
+        before = {message.id for message in who.device.ledger.messages()}
+        self._do("sends", who, lambda: send_message(draft, who.device))
+        for message in who.device.ledger.messages():
+            if message.id not in before:
+                self.oracle.opens[message.id] = opens
+
+    def fetches(self, who: Villager) -> None:
+        self._do("fetches", who, lambda: fetch_messages(who.device))
+
+    def opens(self, who: Villager) -> None:
+        shown = received_messages(who.device)
+        if shown:
+            self._open(who, who.name, self.dice.choice(shown).name)
+
+    def races(self, who: Villager) -> None:
+        """On a copy of somebody's disk, beside the true one: the relay sees two openers."""
+        shown = [one for one in received_messages(who.device) if not one.kept]
+        if not shown:
+            return
+        name = self.dice.choice(shown).name
+        copied = self.village.copy_of(who.name, self.dice.randrange(10**6))
+        racers = [(who, who.name), (copied, f"{who.name}'s copy {len(self.copies)}")]
+        self.copies.append(copied)
+        self.dice.shuffle(racers)
+        for one, device in racers:
+            self._open(one, device, name)
+
+    def _open(self, who: Villager, device: str, name: str) -> None:
+        shown = {one.name: one for one in received_messages(who.device)}
+        at = self.village.clock.now()
+        content = self._do("opens", who, lambda: open_message(name, who.device))
+        if content is not None:
+            self.outcome.opened += 1
+            self.oracle.opened(device, who, shown[name], content, at)
+
+    def takes_back(self, who: Villager) -> None:
+        sent: list[Message] = list(who.device.ledger.messages())
+        if sent:
+            name = self.dice.choice(sent).name
+            self._do("takes back", who, lambda: recall_message(name, who.device))
+
+    def looks_after_them(self, who: Villager) -> None:
+        self._do("looks", who, lambda: sent_messages(who.device))
+
+    def meets(self, who: Villager) -> None:
+        """Adds somebody by an invite, for the first time or anew."""
+        most = self._everybody() if self.dice.random() < 0.5 else self._everybody()[:2]
+        other = self.dice.choice([one for one in most if one is not who])
+        link = self._do("invites", other, lambda: make_invite(other.device))
+        if link is not None:
+            name = f"{other.name} of {who.name}"
+            self._do("adds", who, lambda: add_person(link, name, who.device))
+
+    def changes_the_list(self, who: Villager) -> None:
+        """Says anew which devices are theirs, and publishes it."""
+        card, me = issue_card(who), who_am_i(who.device)  # type: ignore[arg-type]
+        shown = shown_card(card, me.person.id, me.home.mailbox)
+        home = me.home
+        self._do(
+            "publishes",
+            who,
+            lambda: who.device.courier.publish_card(
+                home.relay_url, home.mailbox, home.owner, shown
+            ),
+        )
+
+    def forgets(self, who: Villager) -> None:
+        known = contacts(who.device)
+        if known:
+            name = self.dice.choice(known).name
+            self._do("forgets", who, lambda: forget_contact(name, who.device))
+
+    def unlocks(self, who: Villager) -> None:
+        """Asks for the relay's part of the vault's key, and tells it of this opening."""
+        courier, dice = who.device.courier, who.device.dice
+        lock = lock_of_device(who)
+        self._do("unlocks", who, lambda: ask_relay(lock, PASSPHRASE, courier, dice))
+
+        def opening() -> None:
+            begin_opening(who.vault)
+            confirm_opening(who.device)
+
+        if self.dice.random() < 0.3:
+            self._do("opens the vault", who, opening)
+        else:
+            self._do("looks after the lock", who, lambda: look_after_lock(who))
+
+    def leaves(self, who: Villager) -> None:
+        """Has the mailbox deleted, as from another device; who left goes on asking for it."""
+        if self.dice.random() < 0.2:
+            self._do("leaves", who, lambda: delete_mailbox(who))
+
+    def time_passes(self, _who: Villager) -> None:
+        self.village.clock.wind(minutes=self.dice.choice((1, 70, 1500)))
+
+
+Step = Callable[[Siege, Villager], None]
+STEPS_TAKEN: Final[dict[Step, int]] = {
+    Siege.sends: 12,
+    Siege.fetches: 24,
+    Siege.opens: 14,
+    Siege.races: 6,
+    Siege.takes_back: 6,
+    Siege.looks_after_them: 3,
+    Siege.meets: 5,
+    Siege.changes_the_list: 3,
+    Siege.forgets: 1,
+    Siege.unlocks: 2,
+    Siege.leaves: 1,
+    Siege.time_passes: 4,
+}
+Plan = tuple[frozenset[str], frozenset[Step]]  # what she plays with, and what people then do more
+PLANS: Final[Mapping[str, Plan]] = {
+    "anything": (frozenset(), frozenset()),
+    "letters": (frozenset({"waiting", "post", "acknowledge"}), frozenset({Siege.sends})),
+    "lists": (frozenset({"card"}), frozenset({Siege.changes_the_list, Siege.meets})),
+    "keys": (frozenset({"claim_prekeys"}), frozenset({Siege.meets, Siege.forgets})),
+    "content": (frozenset({"blob", "open_share"}), frozenset({Siege.opens, Siege.races})),
+    "endings": (
+        frozenset({"withdraw", "state", "open_share"}),
+        frozenset({Siege.takes_back, Siege.races}),
+    ),
+}
+
+
+def besiege(seed: int, plan: str | None = None) -> Outcome:
+    """One siege, from nothing but its seed; ``plan`` stands in for the one that it would draw."""
+    return Siege(seed, plan).besiege()
+
+
+def fresh_seeds(count: int) -> list[int]:
+    """Seeds that nobody has tried."""
+    return [secrets.randbelow(10**9) for _ in range(count)]
+
+
+def besiege_all(seeds: Iterable[int], say: Callable[[str], None]) -> dict[str, Any]:
+    """One siege for each seed; what was wrong is said at once, and all of it summed up."""
+    total: Counter[str] = Counter(runs=0, accepts=0, broke=0)
+    tricks: Counter[str] = Counter()
+    for seed in seeds:
+        outcome = besiege(seed)
+        total.update(runs=1, accepts=len(outcome.accepts), broke=len(outcome.broke))
+        total.update(opened=outcome.opened, refused=outcome.refused.total())
+        total.update(calls=outcome.asked.total())
+        tricks.update(outcome.played)
+        if outcome.report:
+            say(outcome.report)
+        if total["runs"] % 100 == 0:
+            say(f"{total['runs']} runs, {total['accepts']} accepts")
+    return {**total, "tricks": tricks.total(), "kinds_of_tricks": len(tricks)}
+
+
+def main(arguments: list[str]) -> int:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, help="play this one, and tell every step")
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--first", type=int, help="seeds from here on, not fresh ones")
+    asked = parser.parse_args(arguments)
+    if asked.seed is not None:
+        outcome = besiege(asked.seed)
+        print(*outcome.trace, outcome.report or "nothing was wrong", sep="\n")  # noqa: T201
+        return 1 if outcome.report else 0
+    first = asked.first
+    seeds = fresh_seeds(asked.runs) if first is None else range(first, first + asked.runs)
+    summed = besiege_all(seeds, lambda line: print(line, flush=True))  # noqa: T201
+    print(json.dumps({"schema": "entrenous/siege/1", **summed}))  # noqa: T201
+    return 1 if summed["accepts"] or summed["broke"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

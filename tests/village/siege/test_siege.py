@@ -1,0 +1,148 @@
+"""An adversary at every relay: whatever her dice say, nothing is accepted that must not be.
+
+A few fixed seeds and fresh ones; ENTRENOUS_SIEGES says how many fresh ones (in CI: 20).
+The long run: ``python -m tests.village.siege.run --runs 1000``.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from entrenous.craft.wire.prekey import read_prekey
+from entrenous.model.device_list import Standing
+from entrenous.model.ids import MessageId
+from entrenous.model.message import InboxState
+from entrenous.send.inbox import received_messages, settle
+from entrenous.send.recall import recall_message
+from tests.village.adversary import calls_of_a_courier
+from tests.village.siege.run import PLANS, STEPS_TAKEN, Siege, besiege, fresh_seeds
+from tests.village.tricks import ON_ONE_CALL
+
+FRESH = int(os.environ.get("ENTRENOUS_SIEGES", "20" if os.environ.get("CI") else "2"))
+# A check that is taken out, and the plan and the words by which the sieges notice.
+SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
+    "has an older list": ("lists", "send.invite.newest_card", lambda *_: Standing.NEWER),
+    "are sealed to": ("keys", "send.sessions._proven", lambda key, *_: read_prekey(key)),
+}
+
+
+@pytest.mark.threat("server-adds-device")
+@pytest.mark.threat("key-confusion")
+@pytest.mark.threat("identity-misbinding")
+@pytest.mark.threat("lying-relay")
+@pytest.mark.parametrize("seed", range(len(PLANS)))
+def test_nothing_is_accepted_under_any_plan(seed: int) -> None:
+    outcome = besiege(seed, list(PLANS)[seed])
+    assert not outcome.report, outcome.report
+    assert outcome.played.total() > 0
+
+
+@pytest.mark.threat("lying-relay")
+def test_nothing_is_accepted_under_fresh_seeds() -> None:
+    asked: Counter[str] = Counter()
+    for seed in fresh_seeds(FRESH):
+        outcome = besiege(seed)
+        print(f"python -m tests.village.siege.run --seed {seed}")  # noqa: T201 - shown on failure
+        assert not outcome.report, outcome.report
+        asked.update(outcome.asked)
+    assert asked.total() > 0
+
+
+def test_a_seed_plays_the_same_again() -> None:
+    one, other = besiege(7), besiege(7)
+    assert one.trace == other.trace
+    assert (one.played, one.asked) == (other.played, other.asked)
+
+
+def test_every_call_of_a_courier_is_played_with() -> None:
+    """Those without a trick of their own are met by the ones for any call."""
+    assert set(ON_ONE_CALL) <= calls_of_a_courier()
+    asked = [set(besiege(seed).asked) for seed in (15, 26)]
+    assert set.union(*asked) == calls_of_a_courier()
+
+
+@pytest.mark.parametrize("words", SABOTAGE)
+def test_a_check_that_is_missing_is_noticed(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, place, instead = SABOTAGE[words]
+    monkeypatch.setattr(f"entrenous.{place}", instead)
+    reports = (concentrated(seed, plan).besiege().report for seed in range(20))
+    assert any(words in report for report in reports)
+
+
+def concentrated(seed: int, plan: str) -> Siege:
+    """A siege in which people do nothing but what the plan is about."""
+    siege = Siege(seed, plan)
+    siege.weights = [int(step in PLANS[plan][1]) for step in STEPS_TAKEN]
+    return siege
+
+
+# --- the oracle itself --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def siege() -> Siege:
+    """Ana has sent Ben a message that may be opened once, and it is there."""
+    siege = Siege(0)
+    siege.adversary.makes_peace()
+    while not received_messages(siege.village.people["ben"].device):
+        siege.sends_left = 1
+        siege.sends(siege.village.people["ana"])
+        siege.fetches(siege.village.people["ben"])
+    return siege
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"id": MessageId(bytes(16))},
+        {"sender": bytes(32)},
+        {"opens": 9},
+        {"expires_at": None},
+        {"envelope": bytes(16)},
+    ],
+    ids=lambda forged: next(iter(forged)),
+)
+def test_what_was_never_sent_so_is_noticed(siege: Siege, forged: dict[str, Any]) -> None:
+    ben = siege.village.people["ben"]
+    siege.oracle.look()
+    assert siege.oracle.accepts == []
+    settle(replace(received_messages(ben.device)[0], **forged), InboxState.WAITING, ben.device)
+    siege.oracle.look()
+    assert len(siege.oracle.accepts) >= 1
+
+
+def test_an_ending_that_is_undone_is_noticed(siege: Siege) -> None:
+    ben = siege.village.people["ben"]
+    honest = received_messages(ben.device)[0]
+    settle(honest, InboxState.TAKEN_BACK, ben.device)
+    siege.oracle.look()
+    settle(honest, InboxState.WAITING, ben.device)
+    siege.oracle.look()
+    assert siege.oracle.accepts == [f"ben: {honest.name} had ended and lives again"]
+
+
+def test_a_relay_that_does_not_let_go_is_noticed(
+    siege: Siege, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.carry.withdraw.close", lambda _desk, held, *_: held)
+    ana, ben = siege.village.people["ana"], siege.village.people["ben"]
+    received = received_messages(ben.device)[0]
+    sent = [message.name for message in ana.device.ledger.messages() if message.id == received.id]
+    recall_message(sent[0], ana.device)
+    siege.opens(ben)
+    assert siege.oracle.accepts == [f"ben: {received.name} was taken back and opened afterwards"]
+
+
+def test_a_relay_that_does_not_count_is_noticed(
+    siege: Siege, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.carry.release._count", lambda *_: None)
+    ben = siege.village.people["ben"]
+    received = received_messages(ben.device)[0]
+    siege.oracle.opens[received.id] = 1
+    siege.races(ben)
+    assert f"ben: {received.name} opened 2 times, not 1" in siege.oracle.accepts

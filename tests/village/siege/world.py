@@ -1,0 +1,133 @@
+"""Five people at two relays that one adversary holds: settled once, besieged anew for each seed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from entrenous.adapters.blobs.memory import MemoryBlobs
+from entrenous.adapters.courier.memory import memory_courier
+from entrenous.adapters.mail.memory import MemoryMail
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.craft.media.picture import read_picture
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.lock import RelayLock
+from entrenous.model.secret import Secret
+from entrenous.ports import Courier, Device, Relay
+from entrenous.send.self import who_am_i
+from entrenous.send.setup import set_up
+from tests.village.adversary import Adversary
+from tests.village.world import LoadedDice, Villager, WoundClock, photo
+
+HOMES = {
+    "ana": "http://127.0.0.1:7001",
+    "ben": "http://127.0.0.1:7002",
+    "caro": "http://127.0.0.1:7001",
+    "dan": "http://127.0.0.1:7002",
+    "mallory": "http://127.0.0.1:7001",  # in league with whoever holds the relays
+}
+FRIENDS = (("ana", "ben"), ("ana", "caro"), ("ben", "caro"), ("mallory", "ben"), ("ana", "mallory"))
+PICTURE = photo(width_px=96)
+CLOSE = Secret(b"c" * 32)
+PASSPHRASE = Secret(b"stretched already, by argon2id..")
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What lies on every disk before a siege begins."""
+
+    vaults: Mapping[str, tuple[dict[str, dict[str, bytes]], dict[Any, bytes]]]
+    rows: Mapping[str, dict[type, dict[Any, Any]]]
+    adversary: Adversary
+
+
+class Besieged:
+    """People, their relays, and who stands between; ``seed`` decides everything that happens."""
+
+    def __init__(self, seed: int, settled: Settled | None = None) -> None:
+        self.seed, self.clock = seed, WoundClock()
+        self.mails = {url: MemoryMail() for url in sorted(set(HOMES.values()))}
+        self.honest = _courier(self.mails, self.clock, seed)
+        self.adversary = Adversary(self.honest, seed)
+        self.people = {name: self.person(name) for name in HOMES}
+        if settled is not None:
+            self._lay(settled)
+
+    def person(self, name: str, dice: str = "") -> Villager:
+        """A device that holds nothing yet."""
+        vault = MemoryVault()
+        device = Device(
+            self.clock,
+            LoadedDice(f"{name} {dice} {self.seed}"),
+            vault,
+            VaultLedger(vault),
+            self.adversary.before(name),  # type: ignore[arg-type]
+            read_picture,
+        )
+        return Villager(name, device, vault)
+
+    def _lay(self, settled: Settled) -> None:
+        for name, (drawers, files) in settled.vaults.items():
+            _fill(self.people[name].vault, drawers, files)
+        self.adversary.knows(settled.adversary)
+        for url, rows in settled.rows.items():
+            self.mails[url]._desk._rows = {kind: dict(held) for kind, held in rows.items()}
+
+    def copy_of(self, name: str, number: int) -> Villager:
+        """A second device that began as a copy of somebody's disk."""
+        copied = self.person(name, f"copy {number}")
+        vault = self.people[name].vault
+        _fill(copied.vault, vault._drawers, vault._files)
+        return copied
+
+
+def lock_of_device(who: Villager) -> RelayLock:
+    """The lock that was made for somebody's device."""
+    home = who_am_i(who.device).home
+    return RelayLock(home.relay_url, home.mailbox, Secret(b"u" * 32))
+
+
+def delete_mailbox(who: Villager) -> None:
+    """With a close token that is made for it."""
+    home, courier = who_am_i(who.device).home, who.device.courier
+    courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE)
+    courier.close_mailbox(home.relay_url, home.mailbox, CLOSE)
+
+
+def look_after_lock(who: Villager) -> None:
+    """Ask what a device, or its recovery sheet, asks of its relay about the lock."""
+    home, courier = who_am_i(who.device).home, who.device.courier
+    courier.make_lock(lock_of_device(who), home.owner)
+    courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE)
+    courier.allow_more_tries(home.relay_url, home.mailbox, CLOSE)
+
+
+@cache
+def settled_people() -> Settled:
+    """Everybody is settled, friends have added each other, and everybody has a lock."""
+    village = Besieged(0)
+    for name, url in HOMES.items():
+        set_up(name, url, village.people[name].device)
+    for one, other in FRIENDS:
+        village.people[one].adds(village.people[other])
+    for who in village.people.values():
+        home = who_am_i(who.device).home
+        who.device.courier.make_lock(lock_of_device(who), home.owner)
+    vaults = {name: (who.vault._drawers, who.vault._files) for name, who in village.people.items()}
+    rows = {url: mail._desk._rows for url, mail in village.mails.items()}
+    return Settled(vaults, rows, village.adversary)
+
+
+def _courier(mails: Mapping[str, MemoryMail], clock: WoundClock, seed: int) -> Courier:
+    return memory_courier(
+        {
+            url: relay_app(Relay(mail, MemoryBlobs(), clock, LoadedDice(f"{url} {seed}")))
+            for url, mail in mails.items()
+        }
+    )
+
+
+def _fill(vault: MemoryVault, drawers: dict[str, dict[str, bytes]], files: Any) -> None:
+    vault._drawers = {name: dict(held) for name, held in drawers.items()}
+    vault._files = dict(files)

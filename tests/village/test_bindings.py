@@ -1,0 +1,99 @@
+"""Everything that a message's key is bound to: whoever changes one thing of it opens nothing.
+
+The letter's own bindings are in tests/send/test_read_letter.py and tests/craft/crypto/test_seal.py;
+here it is what came out of the letter, field by field, none left out.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from entrenous.model.envelope import WrongToken
+from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import EnvelopeId, MessageId, MessageName, PersonId
+from entrenous.model.letter import BlobChanged, DoesNotOpen, Manifest, PersonHead, ReplyTo
+from entrenous.model.message import InboxState, Received
+from entrenous.model.secret import Secret
+from entrenous.send.drawers import INBOX, inbox_key
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages, settle
+from entrenous.send.open import open_message
+from tests.send.room import SMALL, Person, Room
+
+OTHER = Secret(bytes(32))
+HEAD = PersonHead(PersonId(bytes(32)), 1, bytes(32))
+Change = Callable[[Manifest], dict[str, Any]]
+
+CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
+    "name": (lambda _: {"name": MessageName("1-other-name")}, DoesNotOpen),
+    "sent_at": (lambda m: {"sent_at": m.sent_at + timedelta(seconds=1)}, DoesNotOpen),
+    "expires_at": (lambda _: {"expires_at": None}, DoesNotOpen),
+    "opens": (lambda _: {"opens": 7}, DoesNotOpen),
+    "audience": (lambda m: {"audience": m.audience[:1]}, DoesNotOpen),
+    "secret": (lambda _: {"secret": OTHER}, DoesNotOpen),
+    "blobs": (lambda m: {"blobs": (m.blobs[0], replace(m.blobs[1], size=9))}, BlobChanged),
+    "fetch_token": (lambda _: {"fetch_token": OTHER}, WrongToken),
+    "open_token": (lambda _: {"open_token": OTHER}, WrongToken),
+    "heads": (lambda m: {"heads": (HEAD, *m.heads[1:])}, DoesNotOpen),
+    "marks": (lambda _: {"marks": (bytes(32),)}, DoesNotOpen),
+    "reply": (lambda _: {"reply": ReplyTo(HEAD.person, MessageId(bytes(16)))}, DoesNotOpen),
+    "circle": (lambda _: {"circle": bytes(16)}, DoesNotOpen),
+}
+
+
+@pytest.fixture
+def ben() -> Person:
+    """With a message that went to Caro too, and that he has not opened."""
+    room = Room()
+    ana, ben, caro = (room.settles(name) for name in ("ana", "ben", "caro"))
+    ana.adds(ben)
+    ana.adds(caro)
+    ana.sends(SMALL, ben, caro, opens=3)
+    fetch_messages(ben.device)
+    return ben
+
+
+def waiting(who: Person) -> Received:
+    (received,) = received_messages(who.device)
+    assert received.manifest is not None
+    return received
+
+
+def test_no_field_of_a_message_is_left_out() -> None:
+    """The relay's address binds nothing: it says where to ask, and only our own may stand there."""
+    assert {*CHANGES, "relay_url"} == {field.name for field in fields(Manifest)}
+
+
+@pytest.mark.threat("identity-misbinding")
+@pytest.mark.parametrize("field", CHANGES)
+def test_a_message_with_one_field_changed_does_not_open(ben: Person, field: str) -> None:
+    honest = waiting(ben)
+    change, error = CHANGES[field]
+    assert honest.manifest is not None
+    other = replace(honest.manifest, **change(honest.manifest))
+    assert other != honest.manifest
+    settle(replace(honest, manifest=other), InboxState.WAITING, ben.device)
+    with pytest.raises(error):
+        open_message(honest.name, ben.device)
+    settle(honest, InboxState.WAITING, ben.device)
+    assert len(open_message(honest.name, ben.device).files) == 1
+
+
+@pytest.mark.threat("identity-misbinding")
+@pytest.mark.parametrize("field", ["id", "envelope"])
+def test_a_key_is_of_one_message_in_one_envelope(ben: Person, field: str) -> None:
+    """Its blobs and both halves of its key under another id: the relay even answers."""
+    honest = waiting(ben)
+    ids: dict[str, Any] = {"id": MessageId(bytes(16)), "envelope": EnvelopeId(bytes(16))}
+    other = replace(honest, **{field: ids[field]})
+    ben.device.vault.drop(INBOX, inbox_key(honest.sender, honest.id))
+    settle(other, InboxState.WAITING, ben.device)
+
+    def under_its_own(answer: Any, url: str, _: bytes, *arguments: Any) -> Any:
+        return answer(url, honest.envelope, *arguments)
+
+    with ben.courier.playing(open_share=under_its_own), pytest.raises(DoesNotOpen):
+        open_message(honest.name, ben.device)

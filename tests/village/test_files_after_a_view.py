@@ -1,0 +1,102 @@
+"""What a view leaves on disk: sealed files in the vault's folder; after a recall, not even those.
+
+Compared is the whole of what the program may write to: its folder, the folder that it is started
+in, and the one for temporary files.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.sqlcipher import SqlcipherVault
+from entrenous.craft.media.picture import read_picture
+from entrenous.model.ids import RecipientId
+from entrenous.model.message import Draft, Policy
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.invite import add_person, make_invite
+from entrenous.send.open import open_message
+from entrenous.send.recall import recall_message
+from entrenous.send.send import send_message
+from entrenous.send.setup import set_up
+from tests.village.world import RELAY, LoadedDice, Village, photo
+
+PIECE = 48  # bytes of a picture that no other file holds by chance
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Everything that may be written to lies in it."""
+    for name in ("home", "started-in", "temporary"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "started-in")
+    monkeypatch.setenv("HOME", str(tmp_path / "started-in"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return tmp_path
+
+
+@pytest.fixture
+def village() -> Village:
+    village = Village()
+    village.settles("ana")
+    return village
+
+
+@pytest.fixture
+def ben(village: Village, folder: Path) -> Iterator[Device]:
+    """Whose vault is on disk, with a message from Ana that he has not opened."""
+    vault, ana = SqlcipherVault(folder / "home", Secret(b"k" * 32)), village.people["ana"]
+    ledger = VaultLedger(vault)
+    device = Device(village.clock, LoadedDice("ben"), vault, ledger, village.courier, read_picture)
+    set_up("ben", RELAY, device)
+    add_person(make_invite(device), "ben", ana.device)
+    fetch_messages(device)
+    fetch_messages(ana.device)
+    yield device
+    vault.close()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def kept_files(folder: Path) -> set[str]:
+    """Those beside the database, whose journal comes and goes."""
+    return {name for name in files(folder) if not name.startswith("home/vault.db")}
+
+
+@pytest.mark.threat("gallery-auto-save")
+def test_a_view_leaves_only_sealed_files_and_a_recall_none(
+    village: Village, ben: Device, folder: Path
+) -> None:
+    ana = village.people["ana"].device
+    policy = Policy(village.clock.now() + timedelta(days=1))
+    to = (RecipientId("ben"),)
+    posted = send_message(Draft((photo(),), to, policy, confirmed=frozenset(to)), ana)
+    fetch_messages(ben)
+    before = kept_files(folder)
+    (received,) = received_messages(ben)
+    (shown,) = open_message(received.name, ben).files
+
+    after = files(folder)
+    new = kept_files(folder) - before
+    assert len(new) == 2  # its frame and its picture
+    assert {name.split("/")[0] for name in after} == {"home"}
+    pieces = [shown.data[at : at + PIECE] for at in range(0, len(shown.data) - PIECE, 499)]
+    held = b"".join(after.values())
+    assert len(pieces) > 20
+    assert [piece for piece in pieces if piece in held] == []
+
+    recall_message(posted.name, ana)
+    fetch_messages(ben)
+    assert kept_files(folder) == before

@@ -1,0 +1,324 @@
+"""What an adversary can do with one question: a table of tricks, for all calls and for single ones.
+
+A trick gets the question (``tests.village.adversary.Asked``) and answers it, or raises what a
+relay, or a network without one, may raise.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from datetime import timedelta
+from random import Random
+from typing import Any, Final
+
+from entrenous.model.envelope import (
+    EnvelopeState,
+    EnvelopeStatus,
+    NoSuchBlob,
+    NoSuchEnvelope,
+    NoSuchMailbox,
+    NotUnderstood,
+    PrekeyBundle,
+    RelayFull,
+    RelayUnreachable,
+    TakenBack,
+    TooMany,
+    UsedUp,
+    Waiting,
+    WrongToken,
+)
+from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import EnvelopeId
+from entrenous.model.secret import Secret
+
+Trick = Callable[[Any], Any]
+
+LIES: Final[tuple[EntrenousError, ...]] = (
+    NoSuchMailbox(),
+    NoSuchEnvelope(),
+    NoSuchBlob(),
+    WrongToken(),
+    NotUnderstood(),
+    TooMany(retry_after_s=60),
+    RelayFull(),
+    TakenBack(),
+    UsedUp(),
+)
+
+
+def turned(thing: Any, dice: Random) -> Any:
+    """The same with one bit turned somewhere in its bytes; what holds none stays as it is."""
+    if isinstance(thing, bytes) and thing:
+        changed = bytearray(thing)
+        changed[int(dice.random() * len(thing))] ^= 1 << int(dice.random() * 8)
+        return type(thing)(changed)
+    if isinstance(thing, Secret):
+        return Secret(turned(thing.reveal(), dice))
+    if isinstance(thing, list) and thing:
+        place = int(dice.random() * len(thing))
+        return [turned(one, dice) if at == place else one for at, one in enumerate(thing)]
+    if is_dataclass(thing) and not isinstance(thing, type):
+        held = [one.name for one in fields(thing) if _holds_bytes(getattr(thing, one.name))]
+        if held:
+            name = held[int(dice.random() * len(held))]
+            return replace(thing, **{name: turned(getattr(thing, name), dice)})
+    return thing
+
+
+def _holds_bytes(thing: Any) -> bool:
+    return isinstance(thing, bytes | Secret) and len(thing) > 0
+
+
+# --- any call -----------------------------------------------------------------------------------
+
+
+def drops_the_question(_asked: Any) -> Any:
+    raise RelayUnreachable(host="relay")
+
+
+def drops_the_answer(asked: Any) -> Any:
+    asked.honest()
+    raise RelayUnreachable(host="relay")
+
+
+def repeats_the_question(asked: Any) -> Any:
+    asked.honest()
+    return asked.honest()
+
+
+def sends_it_on_later(asked: Any) -> Any:
+    """Behind others, as if it had been lost; who asked will have asked again by then."""
+    asked.adversary.late.append((asked.caller, asked.call, asked.arguments))
+    raise RelayUnreachable(host="relay")
+
+
+def lies(asked: Any) -> Any:
+    raise asked.dice.choice(LIES)
+
+
+def turns_a_bit(asked: Any) -> Any:
+    return turned(asked.honest(), asked.dice)
+
+
+def answers_as_before(asked: Any) -> Any:
+    """With what it said about this at some earlier time, and without asking."""
+    if asked.call == "open_share":
+        return hands_out_again(asked)
+    earlier = [one for one in asked.remembered() if one.about == asked.about]
+    return asked.dice.choice(earlier).answer if earlier else asked.honest()
+
+
+def answers_about_another(asked: Any) -> Any:
+    """With what it said about something else, or to somebody else."""
+    answer = asked.honest()
+    others = [one for one in asked.remembered() if one.about != asked.about]
+    return asked.dice.choice(others).answer if others else answer
+
+
+ANY: Final[tuple[Trick, ...]] = (
+    drops_the_question,
+    drops_the_answer,
+    repeats_the_question,
+    sends_it_on_later,
+    lies,
+    turns_a_bit,
+    answers_as_before,
+    answers_about_another,
+)
+
+
+# --- letters ------------------------------------------------------------------------------------
+
+
+def swallows(_asked: Any) -> None:
+    """Says that it was done, and does nothing."""
+
+
+def says_it_is_swallowed(asked: Any) -> EnvelopeStatus:
+    """As above, where the answer is a state; or the true state, and a lie about it."""
+    if asked.call == "state" or asked.dice.random() < 0.5:
+        asked.honest()
+    return EnvelopeStatus(asked.dice.choice(list(EnvelopeState)), asked.dice.randrange(3))
+
+
+def posts_it_changed(asked: Any) -> None:
+    """With a bit turned in it, or under another's number, beside the true one."""
+    url, token, envelope = asked.arguments
+    changed = replace(envelope, sealed=turned(envelope.sealed, asked.dice))
+    asked.adversary.ask(asked.caller, "post", (url, token, changed))
+
+
+def posts_another_again(asked: Any) -> None:
+    """Somebody's earlier letter into this mailbox too, under a number of its own."""
+    asked.honest()
+    earlier = asked.dice.choice(asked.remembered()).arguments[2]
+    url, token, envelope = asked.arguments
+    number = EnvelopeId(asked.dice.randbytes(16))
+    again = replace(envelope, id=number, sealed=earlier.sealed, share=None, blobs=())
+    asked.adversary.ask(asked.caller, "post", (url, token, again))
+
+
+def reorders(asked: Any) -> list[Waiting]:
+    page: list[Waiting] = list(asked.honest())
+    asked.dice.shuffle(page)
+    return page
+
+
+def withholds_some(asked: Any) -> list[Waiting]:
+    return [one for one in asked.honest() if asked.dice.random() < 0.5]
+
+
+def shows_twice(asked: Any) -> list[Waiting]:
+    page = asked.honest()
+    return [*page, *page]
+
+
+def shows_old_ones_anew(asked: Any) -> list[Waiting]:
+    """What was acknowledged long ago, under new numbers and with more time left."""
+    page = list(asked.honest())
+    old = [one for heard in asked.remembered() for one in heard.answer]
+    asked.dice.shuffle(old)
+    return [*map(_renumbered(asked.dice, len(page)), old[:3]), *page]
+
+
+def _renumbered(dice: Random, above: int) -> Callable[[Waiting], Waiting]:
+    def renumbered(one: Waiting) -> Waiting:
+        number = EnvelopeId(dice.randbytes(16)) if dice.random() < 0.5 else one.id
+        later = one.expires_at + timedelta(days=9)
+        return replace(one, id=number, sequence=one.sequence + above, expires_at=later)
+
+    return renumbered
+
+
+def swaps_letters(asked: Any) -> list[Waiting]:
+    page = list(asked.honest())
+    sealed = [one.sealed for one in page]
+    asked.dice.shuffle(sealed)
+    return [replace(one, sealed=letter) for one, letter in zip(page, sealed, strict=True)]
+
+
+def shows_others_letters(asked: Any) -> list[Waiting]:
+    page = list(asked.honest())
+    others = [
+        one for heard in asked.remembered() if heard.about != asked.about for one in heard.answer
+    ]
+    asked.dice.shuffle(others)
+    return [*others[:2], *page]
+
+
+# --- cards and keys -----------------------------------------------------------------------------
+
+
+def splits_the_view(asked: Any) -> bytes:
+    """Some see the oldest list of somebody, and others the newest, for good."""
+    newest = asked.honest()
+    mine = [one.answer for one in asked.remembered() if one.about == asked.about]
+    hidden = Random(f"{asked.adversary.seed} {asked.caller}").random() < 0.5
+    return mine[0] if hidden else newest
+
+
+def rolls_the_list_back(asked: Any) -> bytes:
+    asked.honest()
+    mine: list[bytes] = [one.answer for one in asked.remembered() if one.about == asked.about]
+    return mine[int(asked.dice.random() * len(mine))]
+
+
+def swallows_the_list(asked: Any) -> None:
+    """Says that a new list is published, and goes on showing the old one."""
+
+
+def hands_out_anothers_keys(asked: Any) -> PrekeyBundle:
+    """All, or some, of what belongs to another device, or of this one's earlier ones."""
+    true: PrekeyBundle = asked.honest()
+    others = [one for one in asked.remembered() if one.about != asked.about]
+    other = asked.dice.choice(others or asked.remembered()).answer
+    names = [one.name for one in fields(PrekeyBundle)]
+    some = asked.dice.sample(names, asked.dice.randint(1, len(names)))
+    return replace(true, **{name: getattr(other, name) for name in some})
+
+
+def runs_out_of_keys(asked: Any) -> PrekeyBundle:
+    return replace(asked.honest(), one_time=None)
+
+
+def miscounts(asked: Any) -> int:
+    asked.honest()
+    return asked.dice.choice((0, 1, 50, 10**9))
+
+
+# --- content ------------------------------------------------------------------------------------
+
+
+def cuts(asked: Any) -> bytes:
+    data: bytes = asked.honest()
+    return data[: int(asked.dice.random() * len(data))]
+
+
+def lengthens(asked: Any) -> bytes:
+    return bytes(asked.honest()) + b"\0" * asked.dice.randrange(1, 9)
+
+
+def replays_a_half(asked: Any) -> Secret:
+    """The half of another message's key, of another device's, or an invented one."""
+    asked.honest()
+    others = [half for one, half in asked.adversary.halves.items() if one != asked.about]
+    return asked.dice.choice([*others, Secret(bytes(32))])
+
+
+def hands_out_again(asked: Any) -> Secret:
+    """The very half, to whoever asks, however often, after all promises: if it hoards."""
+    adversary = asked.adversary
+    if not adversary.hoards or asked.about not in adversary.halves:
+        return replays_a_half(asked)
+    adversary.handed_out_again.add(asked.about)
+    return adversary.halves[asked.about]
+
+
+def answers_two_racers(asked: Any) -> Secret:
+    """Lets a second opener race with a number of its own, and gives the winner's half to both."""
+    url, envelope, token, _ = asked.arguments
+    racers = [
+        (asked.caller, asked.arguments),
+        ("racer", (url, envelope, token, asked.dice.randbytes(16))),
+    ]
+    asked.dice.shuffle(racers)
+    won: list[Secret] = []
+    for caller, arguments in racers:
+        try:
+            won.append(asked.adversary.ask(caller, "open_share", arguments))
+        except EntrenousError:
+            if not won and caller != "racer":
+                raise
+    return won[0] if won else asked.honest()
+
+
+ON_ONE_CALL: Final[Mapping[str, tuple[Trick, ...]]] = {
+    "waiting": (
+        reorders,
+        withholds_some,
+        shows_twice,
+        shows_old_ones_anew,
+        swaps_letters,
+        shows_others_letters,
+    ),
+    "post": (swallows, posts_it_changed, posts_another_again),
+    "acknowledge": (swallows,),
+    "withdraw": (says_it_is_swallowed,),
+    "state": (says_it_is_swallowed,),
+    "card": (splits_the_view, rolls_the_list_back),
+    "publish_card": (swallows_the_list,),
+    "publish_prekeys": (miscounts,),
+    "prekey_count": (miscounts,),
+    "claim_prekeys": (hands_out_anothers_keys, runs_out_of_keys),
+    "register_token": (swallows,),
+    "withdraw_token": (swallows,),
+    "bring_blob": (swallows,),
+    "blob": (cuts, lengthens),
+    "open_share": (replays_a_half, hands_out_again, answers_two_racers),
+    "finish": (swallows,),
+    "note_opened": (swallows,),
+    "allow_more_tries": (swallows,),
+    "set_close_token": (swallows,),
+    "close_mailbox": (swallows,),
+    "make_lock": (swallows,),
+    "create_mailbox": (swallows,),
+}
