@@ -8,7 +8,7 @@ PHOTO  ?=
 BIN    := .venv/bin
 UV     := $(BIN)/uv
 # What tests meet for real, from Debian: the program that proves it is there, and its package.
-SYSTEM := exiftool:libimage-exiftool-perl openssl:openssl chromium:chromium age:age pdftotext:poppler-utils
+SYSTEM := exiftool:libimage-exiftool-perl openssl:openssl chromium:chromium age:age pdftotext:poppler-utils nginx:nginx-light
 
 demo: .venv/.run
 	@$(BIN)/python -m entrenous demo $(if $(PHOTO),--photo "$(PHOTO)")

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from entrenous.faces.cli.main import run
+from entrenous.faces.cli.main import Apps, run
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -23,13 +23,23 @@ def main() -> None:
     """Run the command line and leave with its exit status (ARCHITECTURE section 8)."""
     # Before NumPy is loaded: matrices here are small, and threads cost them more than they gain.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    sys.exit(run(sys.argv[1:], {"relay": _relay_app, "gate": _gate_app}))
+    apps: Apps = {"relay": _relay_app, "metered relay": _metered_relay, "gate": _gate_app}
+    sys.exit(run(sys.argv[1:], apps))
 
 
 def _relay_app(relay: Relay) -> Starlette:
     from entrenous.faces.relay.app import relay_app
 
     return relay_app(relay)
+
+
+def _metered_relay(relay: Relay) -> tuple[Starlette, Starlette]:
+    """The relay, and its figures."""
+    from entrenous.faces.relay.app import relay_app
+    from entrenous.faces.relay.metrics import Meters, metrics_app
+
+    meters = Meters()
+    return relay_app(relay, meters.answered), metrics_app(meters, relay)
 
 
 def _gate_app(platform: Platform, tokens: GateTokens) -> Starlette:

@@ -6,18 +6,50 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
 
+from entrenous.adapters.tls import Certificate
 from entrenous.model.setting import AddressTaken
 
 _BACKLOG: Final = 2048
+_LOOK_EVERY_S: Final = 0.1
 _GRACE_S: Final = 10  # what is on its way at a stop may take this long to finish
 
 
-def serve(app: Starlette, host: str, port: int, announce: Callable[[str], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A second application of the same process, on an address of its own, in plain HTTP."""
+
+    app: Starlette
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How an application is served.
+
+    With a ``certificate``, in TLS, and the certificate is read again at each SIGHUP; ``beside`` is
+    served as well, for as long. ``stopping`` is called when it was asked to stop, so that requests
+    which wait for something end now.
+    """
+
+    certificate: Certificate | None = None
+    beside: Beside | None = None
+    stopping: Callable[[], None] | None = None
+
+
+def serve(
+    app: Starlette,
+    host: str,
+    port: int,
+    announce: Callable[[str], None],
+    ways: Ways | None = None,
+) -> None:
     """Serve until SIGTERM or Ctrl-C; port 0 takes a free one.
 
     Args:
@@ -25,12 +57,54 @@ def serve(app: Starlette, host: str, port: int, announce: Callable[[str], None])
         host: an address of this machine, without brackets.
         port: 0 to 65535.
         announce: called once with the URL, when requests are answered.
+        ways: how, if not in plain HTTP and alone.
 
     Raises:
-        AddressTaken: the address can't be had.
+        AddressTaken: an address can't be had.
     """
-    with listening(host, port) as taken, _calm_stop():
-        asyncio.run(_serve(server_for(app), taken, announce))
+    ways = ways or Ways()
+    with listening(host, port) as taken, _second(ways.beside) as also, _calm_stop():
+        server = server_for(app, ways.certificate)
+        asyncio.run(_serve_all(server, taken, announce, also, ways))
+
+
+@contextmanager
+def _second(beside: Beside | None) -> Iterator[tuple[uvicorn.Server, socket.socket] | None]:
+    if beside is None:
+        yield None
+        return
+    with listening(beside.host, beside.port) as taken:
+        yield server_for(beside.app), taken
+
+
+async def _serve_all(
+    server: uvicorn.Server,
+    taken: socket.socket,
+    announce: Callable[[str], None],
+    also: tuple[uvicorn.Server, socket.socket] | None,
+    ways: Ways,
+) -> None:
+    """Serve both; whoever is told to stop first hands that on to the other."""
+    if ways.certificate and threading.current_thread() is threading.main_thread():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ways.certificate.load)
+    telling = asyncio.create_task(_tell_when_stopping(server, ways.stopping))
+    if also is None:
+        await _serve(server, taken, announce)
+    else:
+        second, its = also
+        serving = asyncio.create_task(second.serve(sockets=[its]))
+        await _started(second, serving)
+        await _serve(server, taken, announce)
+        second.should_exit = True
+        await serving
+    telling.cancel()
+
+
+async def _tell_when_stopping(server: uvicorn.Server, stopping: Callable[[], None] | None) -> None:
+    while not server.should_exit:  # noqa: ASYNC110 -- a flag is all it has
+        await asyncio.sleep(_LOOK_EVERY_S)
+    if stopping is not None:
+        stopping()
 
 
 @contextmanager
@@ -49,40 +123,46 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield taken
 
 
-def server_for(app: Starlette) -> uvicorn.Server:
+def server_for(app: Starlette, certificate: Certificate | None = None) -> uvicorn.Server:
     """The server: no access log, and nothing about it in its answers."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=_GRACE_S,
-        )
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_GRACE_S,
     )
+    if certificate is not None:
+        config.load()
+        config.ssl = certificate.context
+    return uvicorn.Server(config)
 
 
-def url_of(taken: socket.socket) -> str:
+def url_of(taken: socket.socket, scheme: str = "http") -> str:
     """Where a socket listens, as a URL."""
     host, port = taken.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 async def _serve(
     server: uvicorn.Server, taken: socket.socket, announce: Callable[[str], None]
 ) -> None:
     serving = asyncio.create_task(server.serve(sockets=[taken]))
+    await _started(server, serving)
+    if server.started:
+        announce(url_of(taken, "https" if server.config.ssl else "http"))
+    await serving
+
+
+async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
     while not server.started and not serving.done():  # noqa: ASYNC110 -- a flag is all it has
         await asyncio.sleep(0.005)
-    if server.started:
-        announce(url_of(taken))
-    await serving
 
 
 @contextmanager

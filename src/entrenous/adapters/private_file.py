@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -16,7 +16,12 @@ def write_private(place: Path, data: bytes) -> None:
     A crash leaves the old file or the new one, never half of it. A link at ``place`` is replaced,
     not followed.
     """
-    _write(place, data, lambda fresh: fresh.replace(place))
+    _write(place, lambda file: file.write(data), lambda fresh: fresh.replace(place))
+
+
+def fill_private(place: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """As :func:`write_private`, with what ``fill`` writes into the file that it is given."""
+    _write(place, fill, lambda fresh: fresh.replace(place))
 
 
 def add_private(place: Path, data: bytes) -> None:
@@ -25,7 +30,7 @@ def add_private(place: Path, data: bytes) -> None:
     Raises:
         FileExistsError: something is there, a link that leads nowhere included; it stays.
     """
-    _write(place, data, lambda fresh: _add(fresh, place))
+    _write(place, lambda file: file.write(data), lambda fresh: _add(fresh, place))
 
 
 def sync_folder(folder: Path) -> None:
@@ -37,13 +42,15 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _write(place: Path, data: bytes, publish: Callable[[Path], object]) -> None:
+def _write(
+    place: Path, fill: Callable[[BinaryIO], object], publish: Callable[[Path], object]
+) -> None:
     """First under a name that nobody can guess and occupy, also in a folder that others share."""
     fresh = place.with_name(f".entrenous-{secrets.token_hex(16)}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         publish(fresh)

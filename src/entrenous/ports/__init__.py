@@ -5,14 +5,16 @@ vault, one that was given a :class:`Platform` cannot hold a mailbox. One suite o
 (tests/ports/) runs on every adapter of it.
 """
 
-from entrenous.ports.device import BankClient, Courier, Device, Ledger, Vault
+from entrenous.ports.courier import Courier
+from entrenous.ports.device import BankClient, Device, Ledger, Vault
 from entrenous.ports.platform import BankStore, IndexStore, Platform, ReviewQueue
-from entrenous.ports.relay import BlobStore, MailDesk, MailStore, MailView, Relay
+from entrenous.ports.relay import Bell, BlobStore, MailDesk, MailStore, MailView, Relay
 from entrenous.ports.world import Clock, Dice, Machine, StampChecker, TimestampAuthority
 
 __all__ = [
     "BankClient",
     "BankStore",
+    "Bell",
     "BlobStore",
     "Clock",
     "Courier",

@@ -3,26 +3,18 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from entrenous.model.bank import ClaimRequest, ClaimStatus
 from entrenous.model.candidate import Candidate
 from entrenous.model.clip import Clip, Cut
-from entrenous.model.envelope import (
-    BlobDeposit,
-    Envelope,
-    EnvelopeStatus,
-    PrekeyBundle,
-    Prekeys,
-    SendToken,
-    Waiting,
-)
-from entrenous.model.ids import BlobId, ClaimId, DeviceId, EnvelopeId, MailboxId, MessageId
+from entrenous.model.ids import BlobId, ClaimId, MessageId
 from entrenous.model.message import Copy, Message
 from entrenous.model.picture import DecoderDidNotStart, Picture
 from entrenous.model.secret import Secret
 from entrenous.model.sound import Sound
 from entrenous.model.verdict import Trace
+from entrenous.ports.courier import Courier
 from entrenous.ports.world import Clock, Dice
 
 
@@ -61,6 +53,24 @@ class Vault(Protocol):
 
     def kept(self, blob: BlobId) -> bytes:
         """What was kept; raises NoSuchBlob."""
+        ...
+
+    def keep_from(self, reader: BinaryIO) -> BlobId:
+        """As ``keep``, of all that ``reader`` yields, a few chunks in memory at a time."""
+        ...
+
+    def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
+        """Keep what is ciphertext already, as it is; durable when it returns. ``kept`` gives the
+        same bytes back, and it is for the caller to know them again by their hash.
+        """
+        ...
+
+    def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
+        """Write what was kept to ``writer``, a chunk at a time; raises NoSuchBlob.
+
+        Raises DoesNotOpen when the file was changed or cut short, perhaps only at its end: then
+        what ``writer`` was given is not to be used.
+        """
         ...
 
     def forget(self, blob: BlobId) -> None:
@@ -124,90 +134,6 @@ class Ledger(Protocol):
 
     def traces(self) -> tuple[Trace, ...]:
         """Every trace that was kept, oldest first."""
-        ...
-
-
-class Courier(Protocol):
-    """Relays as seen from a device. ``url`` is the relay's; docs/spec/relay.md has the meaning.
-
-    Every method raises RelayUnreachable when there is no answer, ProtocolTooOld when the relay
-    wants a newer client, and the relay's own errors (model/envelope.py) by name.
-    """
-
-    def create_mailbox(self, url: str, mailbox: MailboxId, owner: Secret) -> None:
-        """Make a mailbox that ``owner`` opens."""
-        ...
-
-    def publish_card(self, url: str, mailbox: MailboxId, owner: Secret, card: bytes) -> None:
-        """Put the card where holders of a send token can read it."""
-        ...
-
-    def card(self, url: str, mailbox: MailboxId, token: Secret) -> bytes:
-        """Read a card."""
-        ...
-
-    def publish_prekeys(
-        self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId, prekeys: Prekeys
-    ) -> int:
-        """Add prekeys; returns how many one-time keys the relay now holds."""
-        ...
-
-    def prekey_count(self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId) -> int:
-        """How many one-time keys the relay still holds."""
-        ...
-
-    def claim_prekeys(
-        self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId
-    ) -> PrekeyBundle:
-        """Take what is needed to start a session with that device."""
-        ...
-
-    def register_token(self, url: str, mailbox: MailboxId, owner: Secret, token: SendToken) -> None:
-        """Let holders of a token write to this mailbox."""
-        ...
-
-    def withdraw_token(self, url: str, mailbox: MailboxId, owner: Secret, lock: bytes) -> None:
-        """Stop letting them."""
-        ...
-
-    def bring_blob(self, url: str, token: Secret, deposit: BlobDeposit, data: bytes) -> None:
-        """Upload a blob; durable when it returns; may be repeated."""
-        ...
-
-    def blob(self, url: str, blob: BlobId, fetch_token: Secret) -> bytes:
-        """Download a blob."""
-        ...
-
-    def post(self, url: str, token: Secret, envelope: Envelope) -> None:
-        """Post an envelope; durable when it returns; may be repeated."""
-        ...
-
-    def waiting(self, url: str, mailbox: MailboxId, owner: Secret, after: int) -> list[Waiting]:
-        """Envelopes with a sequence above ``after``, oldest first, at most a page of them."""
-        ...
-
-    def acknowledge(
-        self, url: str, mailbox: MailboxId, owner: Secret, envelope: EnvelopeId
-    ) -> None:
-        """Say that an envelope is on disk here; the relay forgets its bytes."""
-        ...
-
-    def open_share(
-        self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
-    ) -> Secret:
-        """Ask for the relay's half of a content key; raises TakenBack, Expired, UsedUp."""
-        ...
-
-    def finish(self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes) -> None:
-        """Say that the content is on disk here."""
-        ...
-
-    def withdraw(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
-        """Take an envelope back."""
-        ...
-
-    def state(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
-        """Where one of our own envelopes is."""
         ...
 
 

@@ -1,12 +1,14 @@
 """What carrying messages needs, and the room that holds it."""
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
 from entrenous.model.held import HeldLetter
 from entrenous.model.ids import MailboxId
+from entrenous.model.relay_settings import Limits
 from entrenous.ports.world import Clock, Dice
 
 Row = TypeVar("Row")
@@ -82,13 +84,35 @@ class MailStore(Protocol):
 class BlobStore(Protocol):
     """Large sealed things under names that the relay chooses anew for each upload."""
 
-    async def keep(self, name: str, chunks: AsyncIterator[bytes]) -> None:
-        """Store a stream under a fresh name; durable when it returns, nothing if it raises.
+    async def keep(
+        self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int = 0
+    ) -> None:
+        """Store a stream; it is there, whole and durable, when this returns, and not if it raises.
+
+        What came until then stays as an unfinished one: :meth:`size` tells how much of it there is,
+        a later ``keep`` goes on at any ``start`` up to that, :meth:`drop` removes it. To keep what
+        is there already is no error.
+
+        Args:
+            name: what it is called.
+            chunks: its bytes from ``start`` to the end.
+            sha256: of all of it.
+            start: how many bytes of an unfinished one of this name are left as they are.
 
         Raises:
-            DiskFull, DiskFailed: nothing was stored.
-            Exception: what ``chunks`` raised; then nothing was stored.
+            DamagedBlob: the whole has another hash, or its first ``start`` bytes are not there.
+            NoSuchBlob: it was dropped meanwhile.
+            DiskFull, DiskFailed: the disk refused.
+            Exception: what ``chunks`` raised.
         """
+        ...
+
+    async def size(self, name: str) -> int:
+        """How many bytes of an unfinished one are there; 0 if there is none."""
+        ...
+
+    def room(self) -> int | None:
+        """How many more bytes fit; None where nobody can tell."""
         ...
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -100,11 +124,37 @@ class BlobStore(Protocol):
         ...
 
 
+class Bell(Protocol):
+    """Wakes devices that wait for their mailbox; a ring says that something came, and no more."""
+
+    def ring(self, mailbox: MailboxId) -> None:
+        """Wake whoever listens there now; nobody need."""
+        ...
+
+    def listen(
+        self, mailbox: MailboxId
+    ) -> AbstractContextManager[Callable[[float], Awaitable[bool]]]:
+        """Hear every ring from now on.
+
+        What it gives waits for one: at most that many seconds, and tells whether there was one.
+
+        Raises:
+            TooMany: too many listen there already.
+        """
+        ...
+
+    def hush(self) -> None:
+        """Wake everybody, and from now on let nobody wait: the relay stops."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """All that carrying a message may touch."""
+    """All that carrying a message may touch; without a bell nobody is woken, and all else works."""
 
     mail: MailStore
     blobs: BlobStore
     clock: Clock
     dice: Dice
+    limits: Limits = field(default_factory=Limits)
+    bell: Bell | None = None

@@ -5,8 +5,9 @@ from contextlib import closing, contextmanager
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.adapters.vault.home import create_vault, discard_vault, has_vault, unlock_vault
+from entrenous.adapters.vault.home import Unlocked, create, discard_vault, unlock
 from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.lock_head import has_vault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.media.clip.jail import decode_clip_untrusted
 from entrenous.craft.media.jail import decode_untrusted
@@ -16,6 +17,7 @@ from entrenous.model.vault import NoVaultHere, VaultExists
 from entrenous.ports import Device
 from entrenous.settings import Settings
 from entrenous.wiring.folders import kept_in
+from entrenous.wiring.lock import Asking, lock_up, settle
 
 
 @contextmanager
@@ -24,45 +26,63 @@ def open_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterato
 
     Raises:
         NoVaultHere, WrongPassphrase, VaultBusy, UnusableFolder.
+        Locked, DeviceShut, RelayUnreachable, OfflineWindowOver: the relay's part is not to be had.
     """
+    with open_unlocked(settings, passphrase) as (device, _):
+        yield device
+
+
+@contextmanager
+def open_unlocked(
+    settings: Settings, passphrase: Callable[[], Secret]
+) -> Iterator[tuple[Device, Unlocked]]:
+    """As :func:`open_device`, with what the vault's key was made of."""
     with kept_in(settings.home):
         if not has_vault(settings.home):
             raise NoVaultHere(home=settings.home)
     words = passphrase()
-    with kept_in(settings.home):
-        opened = unlock_vault(settings.home, words)
-    with closing(opened) as vault:
-        yield _device(vault, settings)
+    with new_client() as client:
+        courier = HttpCourier(client, settings.patience_s)
+        ask = Asking(settings.home, courier, SystemClock(), SystemDice())
+        with kept_in(settings.home):
+            opened = unlock(settings.home, words, ask)
+        with closing(opened.vault) as vault:
+            device = _device(vault, courier)
+            yield device, settle(opened, device)
 
 
 @contextmanager
 def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
     """A new, empty device in ``settings.home``.
 
+    When it has a relay by the time that it is closed, the relay gets its part of the key.
+
     Raises:
-        VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull.
+        VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull, RelayUnreachable.
     """
     with kept_in(settings.home):
         if has_vault(settings.home):
             raise VaultExists(home=settings.home)
     words = passphrase()
     with kept_in(settings.home):
-        made = create_vault(settings.home, words)
-    with closing(made) as vault:
+        made = create(settings.home, words)
+    with new_client() as client, closing(made.vault) as vault:
         try:
-            yield _device(vault, settings)
+            device = _device(vault, HttpCourier(client, settings.patience_s))
+            yield device
+            settle(lock_up(made, device), device)
         except BaseException:
             discard_vault(settings.home)  # half a device would be in the way of the next attempt
             raise
 
 
-def _device(vault: SqlcipherVault, settings: Settings) -> Device:
+def _device(vault: SqlcipherVault, courier: HttpCourier) -> Device:
     return Device(
         clock=SystemClock(),
         dice=SystemDice(),
         vault=vault,
         ledger=VaultLedger(vault),
-        courier=HttpCourier(new_client(), settings.patience_s),
+        courier=courier,
         read_picture=decode_untrusted,
         read_clip=decode_clip_untrusted,
         read_sound=decode_sound_untrusted,

@@ -4,7 +4,7 @@ What a relay answers is not trusted: bodies are read up to a limit, and of its e
 and the numbers are used, so that no text of theirs is ever shown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -21,6 +21,7 @@ from entrenous.model.envelope import (
     DiskFull,
     Expired,
     IdInUse,
+    MailboxesClosed,
     MailboxFull,
     NoPrekeys,
     NoSuchBlob,
@@ -38,9 +39,11 @@ from entrenous.model.envelope import (
     TooMany,
     TooManyRegistered,
     UsedUp,
+    WrongOffset,
     WrongToken,
 )
 from entrenous.model.errors import EntrenousError
+from entrenous.model.lock import Locked, LockExists, NoLock, NotAPoint, RolledBack
 from entrenous.model.secret import Secret
 from entrenous.spec import PROTOCOL_VERSION
 
@@ -50,6 +53,8 @@ _KNOWN: Final[tuple[type[EntrenousError], ...]] = (
     *(NoSuchMailbox, NotUnderstood, ProtocolTooOld, TakenBack, TooFarAhead, TooLarge, TooMany),
     *(UsedUp, WrongToken),
     *(MailboxFull, TooManyRegistered),
+    *(MailboxesClosed, WrongOffset),
+    *(Locked, LockExists, NoLock, NotAPoint, RolledBack),
 )
 SPOKEN: Final = "Entrenous-Protocol"  # in every request and in every answer of a relay
 _ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024  # a page of the largest envelopes takes 9 MB
@@ -65,6 +70,10 @@ class Ask:
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     limit: int = _ANSWER_BYTES_MAX
+
+
+#: Makes one request to the relay at a URL; what :func:`ask` answers and raises.
+Asks = Callable[[str, Ask], bytes]
 
 
 def ask(client: httpx.Client, url: str, what: Ask, patience: Patience) -> bytes:

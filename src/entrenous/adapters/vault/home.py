@@ -1,52 +1,78 @@
 """The folder of a device: a head that says how its key is derived, the device secret, the vault.
 
 ``device.key`` is the part of the key that somebody with a copy of the database alone does not have;
-``vault.json`` holds the salt and the cost of argon2id, so that the cost can be raised later. Both
-are written before the vault is made, and the head last: a folder without a head is not yet a
-device.
+``vault.json`` holds the salt and the cost of argon2id, so that the cost can be raised later, and
+where the relay's part of the key is (docs/spec/lock.md). Both are written before the vault is made,
+and the head last: a folder without a head is not yet a device.
 """
 
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from entrenous.adapters.private_file import write_private
 from entrenous.adapters.vault.hold import hold
-from entrenous.adapters.vault.sqlcipher import WAIT_S, SqlcipherVault
-from entrenous.craft.crypto.vault_key import DEVICE_SECRET_BYTES, SALT_BYTES, Cost, vault_key
+from entrenous.adapters.vault.lock_head import Head, Terms, has_vault, read_head, write_head
+from entrenous.adapters.vault.sqlcipher import WAIT_S, SqlcipherVault, opens
+from entrenous.craft.crypto.vault_key import (
+    DEVICE_SECRET_BYTES,
+    NO_OUTPUT,
+    SALT_BYTES,
+    Cost,
+    first_vault_key,
+    stretch,
+    vault_key,
+)
+from entrenous.model.lock import FewTriesLeft, Locked, RelayLock
 from entrenous.model.record import BadRecord
 from entrenous.model.secret import Secret
-from entrenous.model.vault import NoVaultHere, VaultExists, WeakPassphrase
+from entrenous.model.vault import NoVaultHere, VaultExists, WeakPassphrase, WrongPassphrase
 
-SCHEMA: Final = "entrenous/vault/1"
 PASSPHRASE_LEAST: Final = 8  # NIST SP 800-63B section 5.1.1.2
+_FEW: Final = 3  # tries, from which on it is said how many are left
 
 
-class _Head(msgspec.Struct, forbid_unknown_fields=True):
-    schema: str
-    salt: bytes
-    memory_kib: int
-    passes: int
-    lanes: int
+@dataclass(frozen=True, slots=True)
+class RelayPart:
+    """The relay's part of a key (64 bytes; none: 0), the tries left, or that it was kept here."""
+
+    output: Secret = NO_OUTPUT
+    tries: int | None = None
+    kept_here: bool = False
 
 
-def has_vault(home: Path) -> bool:
-    """Whether a device was set up in this folder."""
-    return (home / "vault.json").is_file()
+#: Gets the relay's part of the key for a stretched passphrase.
+AskRelay = Callable[[RelayLock, Secret], RelayPart]
+
+
+@dataclass(frozen=True, slots=True)
+class Unlocked:
+    """A vault that is open, and what its key was made of."""
+
+    home: Path
+    vault: SqlcipherVault
+    terms: Terms
+    stretched: Secret
+    part: RelayPart
+    pending: Terms | None = None
 
 
 def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
-    """Make a new, empty vault in ``home``, which need not exist.
+    """Make a new, empty vault in ``home``, which need not exist; no relay has a part of its key.
 
     Raises:
         VaultExists, WeakPassphrase, VaultBusy, DiskFull.
     """
-    if len(passphrase.reveal().decode(errors="replace")) < PASSPHRASE_LEAST:
-        raise WeakPassphrase(least=PASSPHRASE_LEAST)
+    return create(home, passphrase).vault
+
+
+def create(home: Path, passphrase: Secret) -> Unlocked:
+    """As :func:`create_vault`, with what its key was made of."""
+    refuse_weak(passphrase)
     held = hold(home, WAIT_S)  # two set-ups at once must not write over each other's keys
     try:
         _refuse_existing(home)
@@ -57,20 +83,10 @@ def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
         raise
 
 
-def _refuse_existing(home: Path) -> None:
-    if has_vault(home):
-        raise VaultExists(home=home)
-
-
-def _make(home: Path, passphrase: Secret, held: int) -> SqlcipherVault:
-    cost = Cost()
-    head = _Head(SCHEMA, secrets.token_bytes(SALT_BYTES), cost.memory_kib, cost.passes, cost.lanes)
-    write_private(home / "device.key", secrets.token_bytes(DEVICE_SECRET_BYTES))
-    for left_over in home.glob("vault.db*"):  # of a set-up that was interrupted before its head
-        left_over.unlink()
-    vault = SqlcipherVault(home, _key(home, head, passphrase), held=held)
-    write_private(home / "vault.json", msgspec.json.encode(head))
-    return vault
+def refuse_weak(passphrase: Secret) -> None:
+    """Raise WeakPassphrase unless this may protect a vault."""
+    if len(passphrase.reveal().decode(errors="replace")) < PASSPHRASE_LEAST:
+        raise WeakPassphrase(least=PASSPHRASE_LEAST)
 
 
 def discard_vault(home: Path) -> None:
@@ -82,29 +98,104 @@ def discard_vault(home: Path) -> None:
 
 
 def unlock_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
-    """Open the vault in ``home``.
+    """Open a vault of which no relay has a part; raises as :func:`unlock` does."""
+    return unlock(home, passphrase, no_relay).vault
+
+
+def no_relay(_: RelayLock, __: Secret) -> RelayPart:
+    """What is known without asking: nothing, so only a vault without a relay's lock opens."""
+    return RelayPart()
+
+
+def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
+    """Open the vault in ``home``; a change of its key that a crash cut short is completed.
 
     Raises:
         NoVaultHere, WrongPassphrase, VaultBusy, BadRecord (the head is damaged).
+        Locked, DeviceShut, RelayUnreachable: what ``ask`` raises.
     """
     if not has_vault(home):
         raise NoVaultHere(home=home)
-    return SqlcipherVault(home, _key(home, _read_head(home), passphrase))
-
-
-def _read_head(home: Path) -> _Head:
+    held = hold(home, WAIT_S)
     try:
-        head = msgspec.json.decode((home / "vault.json").read_bytes(), type=_Head)
-    except msgspec.MsgspecError:
-        raise BadRecord(kind="vault head") from None
-    if head.schema != SCHEMA:
-        raise BadRecord(kind="vault head")
-    return head
+        return _opened(home, passphrase, ask, held)
+    except BaseException:
+        with suppress(OSError):  # a vault that failed to open has closed it
+            os.close(held)
+        raise
 
 
-def _key(home: Path, head: _Head, passphrase: Secret) -> Secret:
+def new_terms(lock: RelayLock | None) -> Terms:
+    """A fresh salt at today's cost."""
+    return Terms(secrets.token_bytes(SALT_BYTES), Cost(), lock)
+
+
+def change_key(unlocked: Unlocked, terms: Terms, stretched: Secret, part: RelayPart) -> Unlocked:
+    """Encrypt the vault under another key; it opens after a crash at any point (lock.md 3)."""
+    home = unlocked.home
+    write_head(home, Head(unlocked.terms, terms))
+    unlocked.vault.rekey(_key(home, terms, stretched, part.output))
+    write_head(home, Head(terms))
+    return replace(unlocked, terms=terms, stretched=stretched, part=part, pending=None)
+
+
+def _refuse_existing(home: Path) -> None:
+    if has_vault(home):
+        raise VaultExists(home=home)
+
+
+def _make(home: Path, passphrase: Secret, held: int) -> Unlocked:
+    terms = new_terms(None)
+    write_private(home / "device.key", secrets.token_bytes(DEVICE_SECRET_BYTES))
+    for left_over in home.glob("vault.db*"):  # of a set-up that was interrupted before its head
+        left_over.unlink()
+    stretched = stretch(passphrase, terms.salt, terms.cost)
+    vault = SqlcipherVault(home, _key(home, terms, stretched, NO_OUTPUT), held=held)
+    write_head(home, Head(terms))
+    return Unlocked(home, vault, terms, stretched, RelayPart())
+
+
+def _opened(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocked:
+    head, part = read_head(home), RelayPart()
+    for terms in filter(None, (head.now, head.next)):
+        stretched = stretch(passphrase, terms.salt, terms.cost)
+        part = ask(terms.lock, stretched) if terms.lock else RelayPart()
+        key = _key(home, terms, stretched, part.output)
+        if head.next is None or opens(home, key):
+            return _settled(
+                Unlocked(home, _vault(home, key, held, part), terms, stretched, part), head
+            )
+    raise _wrong(part)
+
+
+def _vault(home: Path, key: Secret, held: int, part: RelayPart) -> SqlcipherVault:
     try:
-        cost = Cost(head.memory_kib, head.passes, head.lanes)
-        return vault_key(passphrase, head.salt, (home / "device.key").read_bytes(), cost)
+        return SqlcipherVault(home, key, held=held)
+    except WrongPassphrase:
+        raise _wrong(part) from None
+
+
+def _settled(unlocked: Unlocked, head: Head) -> Unlocked:
+    """Drop the other key from the head; but a first lock is still made with the same token."""
+    first_lock = head.now.lock is None and head.next is not None and head.next.lock is not None
+    if unlocked.terms is head.now and first_lock:
+        return replace(unlocked, pending=head.next)
+    if head.next is not None:
+        write_head(unlocked.home, Head(unlocked.terms))
+    return unlocked
+
+
+def _wrong(part: RelayPart) -> WrongPassphrase | Locked:
+    if part.tries is None or part.tries > _FEW:
+        return WrongPassphrase()
+    return FewTriesLeft(tries=part.tries) if part.tries else Locked()
+
+
+def _key(home: Path, terms: Terms, stretched: Secret, output: Secret) -> Secret:
+    try:
+        secret = (home / "device.key").read_bytes()
+        if terms.first:
+            return first_vault_key(stretched, secret, terms.salt)
+        return vault_key(stretched, output, secret, terms.salt)
     except (ValueError, FileNotFoundError):
         raise BadRecord(kind="vault head") from None

@@ -1,9 +1,9 @@
 """A vault in memory, for the village and for tests."""
 
 import contextlib
-import copy
 import secrets
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from entrenous.model.envelope import NoSuchBlob
 from entrenous.model.ids import ID_BYTES, BlobId
@@ -41,7 +41,9 @@ class MemoryVault:
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """All changes inside, or none of them; nested uses join the outer one."""
-        before = copy.deepcopy(self._drawers) if self._depth == 0 else None
+        before = None
+        if self._depth == 0:  # records are bytes, so that a copy of each drawer is enough
+            before = {name: dict(held) for name, held in self._drawers.items()}
         self._depth += 1
         try:
             yield
@@ -63,6 +65,18 @@ class MemoryVault:
         if blob not in self._files:
             raise NoSuchBlob
         return self._files[blob]
+
+    def keep_from(self, reader: BinaryIO) -> BlobId:
+        """As ``keep``, of all that ``reader`` yields."""
+        return self.keep(reader.read())
+
+    def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
+        """Keep what is ciphertext already, as it is."""
+        return self.keep(sealed if isinstance(sealed, bytes) else sealed.read())
+
+    def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
+        """Write what was kept to ``writer``; raises NoSuchBlob."""
+        writer.write(self.kept(blob))
 
     def forget(self, blob: BlobId) -> None:
         """Remove it; it need not exist."""

@@ -6,17 +6,24 @@ without one was left by a crash before its record was committed, and goes when t
 """
 
 import contextlib
+import io
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import sqlcipher3
 
-from entrenous.adapters.private_file import write_private
+from entrenous.adapters.private_file import fill_private
 from entrenous.adapters.vault.hold import hold
-from entrenous.craft.crypto.sealed_file import seal_file, unseal_file
+from entrenous.craft.crypto.sealed_file import (
+    seal_file,
+    seal_stream,
+    unseal_file,
+    unseal_stream,
+)
 from entrenous.model.envelope import DiskFull, NoSuchBlob
 from entrenous.model.ids import ID_BYTES, BlobId
 from entrenous.model.record import BadRecord
@@ -37,6 +44,8 @@ CREATE TABLE IF NOT EXISTS record (
 """
 _FILES: Final = "CREATE TABLE IF NOT EXISTS file (name TEXT PRIMARY KEY) WITHOUT ROWID"
 _FILES_KEY: Final = ("self", "files-key")
+_AS_IT_IS: Final = ".age"  # ends the name of a file that is not sealed once more
+_CHUNK: Final = 1024 * 1024  # bytes
 
 
 class SqlcipherVault:
@@ -67,6 +76,14 @@ class SqlcipherVault:
         """Give the vault free for another process."""
         self._database.close()
         os.close(self._lock)
+
+    def rekey(self, key: Secret) -> None:
+        """Encrypt the whole database anew, in one transaction; durable when it returns.
+
+        Pages under the old key are gone from the disk afterwards, as far as it overwrites.
+        """
+        self._run(f"PRAGMA rekey = \"x'{key.reveal().hex()}'\"")
+        self._run("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def get(self, drawer: str, key: str) -> bytes | None:
         """The record, or None."""
@@ -112,34 +129,66 @@ class SqlcipherVault:
 
     def keep(self, data: bytes) -> BlobId:
         """Seal a large thing to disk under a random name; durable when it returns."""
-        blob = BlobId(secrets.token_bytes(ID_BYTES))
-        place = self._place(blob)
-        with _full_disk_named():
-            write_private(place, seal_file(self._files_key, data, blob))
-        self._run("INSERT INTO file VALUES (?)", place.name)
+        blob = _new_name()
+        sealed = seal_file(self._files_key, data, blob)
+        self._fill(blob.hex(), lambda file: file.write(sealed))
+        return blob
+
+    def keep_from(self, reader: BinaryIO) -> BlobId:
+        """As ``keep``, of all that ``reader`` yields, a few chunks in memory at a time."""
+        blob = _new_name()
+        self._fill(blob.hex(), lambda file: seal_stream(self._files_key, reader, file, blob))
+        return blob
+
+    def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
+        """Keep what is ciphertext already, as it is; durable when it returns."""
+        blob = _new_name()
+        reader = io.BytesIO(sealed) if isinstance(sealed, bytes) else sealed
+        self._fill(blob.hex() + _AS_IT_IS, lambda file: shutil.copyfileobj(reader, file, _CHUNK))
         return blob
 
     def kept(self, blob: BlobId) -> bytes:
         """What was kept; raises NoSuchBlob."""
-        try:
-            sealed = self._place(blob).read_bytes()
-        except FileNotFoundError:
-            raise NoSuchBlob from None
-        return unseal_file(self._files_key, sealed, blob)
+        with self._reading(blob) as (file, sealed_here):
+            data = file.read()
+        return unseal_file(self._files_key, data, blob) if sealed_here else data
+
+    def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
+        """Write what was kept to ``writer``, a chunk at a time; raises NoSuchBlob."""
+        with self._reading(blob) as (file, sealed_here):
+            if sealed_here:
+                unseal_stream(self._files_key, file, writer, blob)
+            else:
+                shutil.copyfileobj(file, writer, _CHUNK)
 
     def forget(self, blob: BlobId) -> None:
         """Remove it; it need not exist."""
-        self._place(blob).unlink(missing_ok=True)
-        self._run("DELETE FROM file WHERE name = ?", self._place(blob).name)
+        for name in (blob.hex(), blob.hex() + _AS_IT_IS):
+            (self._folder / "files" / name).unlink(missing_ok=True)
+            self._run("DELETE FROM file WHERE name = ?", name)
+
+    def _fill(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
+        with _full_disk_named():
+            fill_private(self._folder / "files" / name, fill)
+        self._run("INSERT INTO file VALUES (?)", name)
+
+    @contextlib.contextmanager
+    def _reading(self, blob: BlobId) -> Iterator[tuple[BinaryIO, bool]]:
+        """The file, and whether it was sealed here, as its row says; nobody else writes rows."""
+        as_it_is = self._run("SELECT 1 FROM file WHERE name = ?", blob.hex() + _AS_IT_IS).fetchone()
+        name = blob.hex() if as_it_is is None else blob.hex() + _AS_IT_IS
+        try:
+            file = (self._folder / "files" / name).open("rb")
+        except FileNotFoundError:
+            raise NoSuchBlob from None
+        with file:
+            yield file, as_it_is is None
 
     def _sweep(self) -> None:
         known = {str(name) for (name,) in self._run("SELECT name FROM file").fetchall()}
         for place in (self._folder / "files").iterdir():
             if place.name not in known:
                 place.unlink()
-
-    def _place(self, blob: BlobId) -> Path:
-        return self._folder / "files" / blob.hex()
 
     def _run(self, statement: str, *values: object) -> Any:
         with _full_disk_named():
@@ -166,6 +215,19 @@ class SqlcipherVault:
             stored = secrets.token_bytes(32)
             self.put(*_FILES_KEY, stored)
         return Secret(stored)
+
+
+def opens(folder: Path, key: Secret) -> bool:
+    """Whether ``key`` is that of the vault in ``folder``, which nobody else may hold meanwhile."""
+    try:
+        _connect(folder / "vault.db", key).close()
+    except WrongPassphrase:
+        return False
+    return True
+
+
+def _new_name() -> BlobId:
+    return BlobId(secrets.token_bytes(ID_BYTES))
 
 
 def _connect(path: Path, key: Secret) -> Any:

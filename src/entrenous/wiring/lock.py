@@ -1,0 +1,190 @@
+"""What stands between a passphrase and an open vault: the relay's part of its key (lock.md)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.vault.home import (
+    RelayPart,
+    Unlocked,
+    change_key,
+    new_terms,
+    refuse_weak,
+)
+from entrenous.adapters.vault.lock_head import Head, write_head
+from entrenous.adapters.vault.offline import close_window, has_window, open_window, read_window
+from entrenous.craft.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar, finalize
+from entrenous.craft.crypto.vault_key import asked_of_relay, stretch
+from entrenous.model.envelope import NoSuchMailbox
+from entrenous.model.errors import Unreachable
+from entrenous.model.lock import (
+    DeviceShut,
+    NoLock,
+    NoRelaysPart,
+    NotConfirmed,
+    OfflineWindowOver,
+    RelayLock,
+)
+from entrenous.model.recovery import RecoverySheet
+from entrenous.model.secret import Secret
+from entrenous.model.vault import WrongPassphrase
+from entrenous.ports import Clock, Courier, Device, Dice
+from entrenous.send.generation import begin_opening, confirm_opening, home_to_lock
+from entrenous.settings import Settings
+from entrenous.spec import TOKEN_BYTES
+
+_BRIEFLY: Final = httpx.Timeout(2)  # in a window, a relay that is not there is not waited for
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Gets the relay's part of a vault's key: kept here in an offline window, or by asking."""
+
+    home: Path
+    courier: Courier
+    clock: Clock
+    dice: Dice
+
+    def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
+        """The relay's part for a stretched passphrase.
+
+        Raises:
+            Locked, DeviceShut, RelayUnreachable, OfflineWindowOver.
+            WrongPassphrase: the relay does not answer, and the window opens to another one.
+        """
+        window = read_window(self.home, stretched)
+        if window is not None and self.clock.now() < window[0]:
+            return RelayPart(window[1], kept_here=True)
+        if window is not None:
+            close_window(self.home)
+        try:
+            return ask_relay(lock, stretched, self.courier, self.dice)
+        except Unreachable:
+            if window is not None:
+                raise OfflineWindowOver(until=window[0]) from None
+            if has_window(self.home):
+                raise WrongPassphrase from None
+            raise
+
+
+def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) -> RelayPart:
+    """One question, of ten; raises Locked, DeviceShut, RelayUnreachable, NotAPoint."""
+    untold, scalar = asked_of_relay(stretched), draw_scalar(dice.token(UNIFORM_BYTES))
+    try:
+        answered = courier.unlock(lock, blind(untold, scalar))
+    except NoLock:
+        raise DeviceShut from None
+    return RelayPart(finalize(untold, scalar, answered.evaluated), answered.tries)
+
+
+def settle(unlocked: Unlocked, device: Device) -> Unlocked:
+    """After the vault opened: give it its lock if it has none yet, and tell the relay.
+
+    When the relay does not answer, the device opens all the same; what needs the relay says so.
+
+    Raises:
+        DeviceShut: the relay has forgotten this device.
+    """
+    with suppress(Unreachable):
+        unlocked = lock_up(unlocked, device)
+    if unlocked.terms.lock is not None:
+        _tell(unlocked, device)
+    return unlocked
+
+
+def lock_up(unlocked: Unlocked, device: Device) -> Unlocked:
+    """Give a new vault its relay's lock, if it has a relay; may be repeated after a crash.
+
+    Raises:
+        RelayUnreachable.
+    """
+    mail = home_to_lock(device)
+    if mail is None or unlocked.terms.lock is not None or unlocked.terms.first:
+        return unlocked
+    token = Secret(device.dice.token(TOKEN_BYTES))
+    begun = unlocked.pending.lock if unlocked.pending is not None else None
+    lock = begun or RelayLock(mail.relay_url, mail.mailbox, token)
+    terms = replace(unlocked.terms, lock=lock)
+    write_head(unlocked.home, Head(unlocked.terms, terms))
+    device.courier.make_lock(lock, mail.owner)
+    part = ask_relay(lock, unlocked.stretched, device.courier, device.dice)
+    return change_key(unlocked, terms, unlocked.stretched, part)
+
+
+def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
+    """Let this vault open without its relay for so many hours; until when.
+
+    Raises:
+        NoRelaysPart: it opens without one anyhow.
+        NotConfirmed: it was opened in such a window, and only the relay may allow another.
+    """
+    if unlocked.terms.lock is None:
+        raise NoRelaysPart
+    if unlocked.part.kept_here:
+        raise NotConfirmed
+    until = (clock.now() + timedelta(hours=hours)).replace(microsecond=0)
+    open_window(unlocked.home, unlocked.stretched, unlocked.part.output, until)
+    return until
+
+
+def forbid_offline(unlocked: Unlocked) -> None:
+    """Close the window, whether or not there is one."""
+    close_window(unlocked.home)
+
+
+def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> None:
+    """Give the device of a recovery sheet ten more tries; needs no vault.
+
+    Raises:
+        DeviceShut: its lock was deleted.
+        RelayUnreachable, WrongToken.
+    """
+    with new_client() as client:
+        courier = HttpCourier(client, settings.patience_s)
+        try:
+            courier.allow_more_tries(sheet.relay_url, sheet.mailbox, sheet.close)
+        except (NoLock, NoSuchMailbox):
+            raise DeviceShut from None
+
+
+def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlocked:
+    """Encrypt the vault under another passphrase. An offline window ends with the old one.
+
+    Raises:
+        WeakPassphrase, RelayUnreachable, Locked, DiskFull.
+    """
+    refuse_weak(words)
+    lock = unlocked.terms.lock
+    terms = new_terms(lock)
+    stretched = stretch(words, terms.salt, terms.cost)
+    part = ask_relay(lock, stretched, device.courier, device.dice) if lock else RelayPart()
+    changed = change_key(unlocked, terms, stretched, part)
+    close_window(unlocked.home)
+    return changed
+
+
+def _tell(unlocked: Unlocked, device: Device) -> None:
+    begin_opening(device.vault)
+    try:
+        with suppress(Unreachable), _asked(unlocked, device) as asked:
+            confirm_opening(asked)
+    except DeviceShut:
+        close_window(unlocked.home)
+        raise
+
+
+@contextmanager
+def _asked(unlocked: Unlocked, device: Device) -> Iterator[Device]:
+    """The device as it asks its relay now: in a window, without patience."""
+    if not unlocked.part.kept_here:
+        yield device
+        return
+    with new_client() as client:
+        client.timeout = _BRIEFLY
+        yield replace(device, courier=HttpCourier(client))
