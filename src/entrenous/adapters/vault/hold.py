@@ -7,7 +7,7 @@ from pathlib import Path
 
 from entrenous.model.vault import VaultBusy
 
-_PAUSE_S = 0.05
+_PAUSE_S = 0.05  # flock(2) waits for ever or not at all, so a wait with an end has to ask again
 
 
 def hold(folder: Path, wait_s: float) -> int:
