@@ -32,7 +32,7 @@ from entrenous.craft.media.jail import decode_untrusted
 from entrenous.model.ids import RecipientId
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
-from entrenous.send.crew import crew_size
+from entrenous.send.mark.crew import crew_size
 from entrenous.send.mark.picture import mark_copies
 
 SCHEMA = "entrenous/bench-mark/1"

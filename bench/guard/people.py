@@ -15,7 +15,7 @@ from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.crypto.device import new_account, signing_key
 from entrenous.craft.crypto.statements import sign_prekey
 from entrenous.craft.media.picture import read_picture
-from entrenous.craft.wire.prekey import write_prekey, write_prekey_statement
+from entrenous.craft.wire.identity.prekey import write_prekey, write_prekey_statement
 from entrenous.model.card import Prekey, PrekeyKind
 from entrenous.model.circle import Circle, CircleId
 from entrenous.model.envelope import PrekeyBundle

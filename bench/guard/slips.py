@@ -17,12 +17,12 @@ from entrenous.model.ids import MessageName
 from entrenous.model.message import Draft
 from entrenous.model.person import Contact
 from entrenous.model.talk import Heard
+from entrenous.send.acquaintance.people import as_seen, contacts, keep_contact
 from entrenous.send.circle.kept import circles
 from entrenous.send.doubts.stale import longest_silence
 from entrenous.send.doubts.talks import talks_with
 from entrenous.send.drawers import CONTACT, HEARD, lay, peer_key
 from entrenous.send.guard import warn_about
-from entrenous.send.people import as_seen, contacts, keep_contact
 
 Slip = tuple[Draft, str]  # what is sent, and of whom the guard has to speak
 Maker = Callable[[Year], Slip | None]

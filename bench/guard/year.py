@@ -42,11 +42,11 @@ from entrenous.model.message import Copy, Doubt, Draft, Message, Policy, SentPic
 from entrenous.model.person import Contact
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
+from entrenous.send.acquaintance.people import contacts, keep_contact
 from entrenous.send.acquaintance.rename import rename_contact
 from entrenous.send.circle.kept import circles, keep_circle
 from entrenous.send.doubts.heard import hear
 from entrenous.send.doubts.note import note_sent
-from entrenous.send.people import contacts, keep_contact
 
 TALKS: Final = 700
 MESSAGES: Final = 6  # in one talk

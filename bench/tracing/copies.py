@@ -18,7 +18,7 @@ from entrenous.craft.mark.code import stream_bytes
 from entrenous.craft.mark.embed import embed
 from entrenous.craft.media.write import write_picture
 from entrenous.model.secret import Secret
-from entrenous.send.copies import Original, new_seed, prepare_original, write_copy
+from entrenous.send.mark.copies import Original, new_seed, prepare_original, write_copy
 from entrenous.spec import COPY_CONTEXT
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)

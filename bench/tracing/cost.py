@@ -12,7 +12,7 @@ from bench.attacks import leak
 from bench.photographs import PHOTOGRAPHS, Size
 from bench.tracing.house import people, send, sender
 from entrenous.craft.media.write import write_picture
-from entrenous.send.copies import prepare_original
+from entrenous.send.mark.copies import prepare_original
 
 T = TypeVar("T")
 

@@ -27,8 +27,8 @@ from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.message import Copy, Message
 from entrenous.model.secret import Secret
 from entrenous.model.verdict import NothingToWeigh, Trace
-from entrenous.send.copies import Original, new_seed, prepare_original, write_copy
-from entrenous.send.remember import remember
+from entrenous.send.mark.copies import Original, new_seed, prepare_original, write_copy
+from entrenous.send.mark.remember import remember
 from entrenous.spec import SEED_BYTES
 from entrenous.trace.trace import Originals, trace_picture
 

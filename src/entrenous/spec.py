@@ -73,7 +73,7 @@ OPENS_MAX: Final = 1000
 WAKE_S_MAX: Final = 60  # how long a device may wait for a letter in one request
 PAGE_MAX: Final = 50  # envelopes in one answer
 
-# --- what one mailbox may hold: docs/spec/relay.md section 9, carry/room.py ---------------------
+# --- what one mailbox may hold: docs/spec/relay.md section 9, carry/mailboxes/room.py ---
 LETTERS_WAITING_MAX: Final = 2000  # 66 a day for a month; at most 313 MiB
 LOOSE_BLOBS_MAX: Final = 1000  # that no envelope names yet, with those on their way
 LOOSE_BYTES_MAX: Final = 8 * 1024**3  # two of the largest files

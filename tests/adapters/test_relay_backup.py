@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from entrenous.adapters.relay_backup import copy_back, read_backup, save_backup
-from entrenous.carry.accept import accept
 from entrenous.carry.hold import bring_blob
-from entrenous.carry.mailbox import create_mailbox
-from entrenous.carry.tokens import register_token
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.mailboxes.mailbox import create_mailbox
+from entrenous.carry.mailboxes.tokens import register_token
 from entrenous.craft.crypto.hashing import lock_of, sha256
 from entrenous.model.held import HeldBlob, HeldEnvelope, HeldLetter
 from entrenous.model.relay_backup import DamagedBackup, NoBackupHere, NotEmpty

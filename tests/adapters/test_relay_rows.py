@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.adapters.relay_rows import rows_of
-from entrenous.carry.mailbox import create_mailbox
+from entrenous.carry.mailboxes.mailbox import create_mailbox
 from entrenous.model.ids import MailboxId
 from tests.carry.relays import Post, WoundClock, disk_relay
 

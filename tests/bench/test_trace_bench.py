@@ -20,7 +20,7 @@ from bench.tracing.null import KEYS, NullRow, one_leak, pooled, scene
 from bench.tracing.plan import full, narrowed, quick
 from bench.tracing.run import kept_rows
 from entrenous.craft.media.picture import read_picture
-from entrenous.send.copies import new_seed
+from entrenous.send.mark.copies import new_seed
 from entrenous.trace.trace import Originals
 
 FIELDS = (

@@ -10,15 +10,15 @@ import pytest
 
 from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.courier.memory import at_once
-from entrenous.carry.accept import accept
 from entrenous.carry.expire import expire
-from entrenous.carry.hand_over import acknowledge, waiting
 from entrenous.carry.hold import bring_blob
-from entrenous.carry.mailbox import create_mailbox
-from entrenous.carry.prekeys import add_prekeys, claim_prekeys
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.hand_over import acknowledge, waiting
+from entrenous.carry.letters.withdraw import look_after, withdraw
+from entrenous.carry.mailboxes.mailbox import create_mailbox
+from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys
+from entrenous.carry.mailboxes.tokens import register_token
 from entrenous.carry.release import finish, open_share
-from entrenous.carry.tokens import register_token
-from entrenous.carry.withdraw import look_after, withdraw
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.model.envelope import EnvelopeState, Expired, Prekeys
 from entrenous.model.held import (

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.courier.memory import at_once
-from entrenous.carry.accept import accept
 from entrenous.carry.expire import expire
 from entrenous.carry.hold import bring_blob, find_blob, how_much_came
-from entrenous.carry.mailbox import create_mailbox
-from entrenous.carry.tokens import register_token
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.mailboxes.mailbox import create_mailbox
+from entrenous.carry.mailboxes.tokens import register_token
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.model.envelope import (
     DamagedBlob,

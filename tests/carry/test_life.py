@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from entrenous.adapters.courier.memory import at_once
-from entrenous.carry.accept import accept
 from entrenous.carry.expire import expire
-from entrenous.carry.hand_over import acknowledge, waiting
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.hand_over import acknowledge, waiting
+from entrenous.carry.letters.withdraw import look_after, withdraw
 from entrenous.carry.release import finish, open_share
-from entrenous.carry.withdraw import look_after, withdraw
 from entrenous.model.envelope import EnvelopeState, Expired, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.held import HeldShare
 from tests.carry.relays import NOON, Post, WoundClock, memory_relay

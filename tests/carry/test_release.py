@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from entrenous.adapters.courier.memory import at_once
+from entrenous.carry.letters.withdraw import look_after, withdraw
 from entrenous.carry.release import open_share
-from entrenous.carry.withdraw import look_after, withdraw
 from entrenous.model.envelope import TakenBack, UsedUp
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay

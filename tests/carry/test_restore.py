@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from entrenous.adapters.courier.memory import at_once
-from entrenous.carry.accept import accept
 from entrenous.carry.hold import bring_blob
-from entrenous.carry.mailbox import create_mailbox
-from entrenous.carry.prekeys import add_prekeys, claim_prekeys
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.withdraw import look_after, withdraw
+from entrenous.carry.mailboxes.mailbox import create_mailbox
+from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys
+from entrenous.carry.mailboxes.tokens import register_token
 from entrenous.carry.release import open_share
 from entrenous.carry.restore import fail_closed, restored_at
-from entrenous.carry.tokens import register_token
-from entrenous.carry.withdraw import look_after, withdraw
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.model.envelope import EnvelopeState, NoSuchEnvelope, Prekeys, UsedUp
 from entrenous.model.held import (

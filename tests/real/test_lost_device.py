@@ -23,7 +23,7 @@ from entrenous.adapters.vault.offline import has_window
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.crypto.oprf import blind, draw_scalar, evaluate, finalize
 from entrenous.craft.crypto.vault_key import Cost, asked_of_relay, stretch
-from entrenous.craft.wire.recovery import read_sheet, write_sheet
+from entrenous.craft.wire.identity.recovery import read_sheet, write_sheet
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.envelope import RelayUnreachable
 from entrenous.model.identity import Home
@@ -41,9 +41,9 @@ from entrenous.model.recovery import MasterAway, NothingToRecover, OthersSheet
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WeakPassphrase, WrongPassphrase
 from entrenous.ports import Device
+from entrenous.send.devices.generation import home_of
+from entrenous.send.devices.recovery import sheet_of, take_master_away
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.generation import home_of
-from entrenous.send.recovery import sheet_of, take_master_away
 from entrenous.send.setup import set_up
 from entrenous.settings import Settings
 from entrenous.wiring import device as wiring

@@ -10,7 +10,7 @@ import pytest
 
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.craft.crypto.hashing import lock_of
-from entrenous.craft.wire.invite import read_invite
+from entrenous.craft.wire.identity.invite import read_invite
 from entrenous.craft.wire.record import unpack
 from entrenous.model.envelope import SendToken
 from entrenous.model.identity import Identity
@@ -20,6 +20,7 @@ from entrenous.model.person import Contact
 from entrenous.model.protection import Protection
 from entrenous.model.secret import Secret
 from entrenous.ports import Vault
+from entrenous.send.devices.self import ACCOUNT, IDENTITY
 from entrenous.send.drawers import (
     CONTACT,
     INBOX,
@@ -30,7 +31,6 @@ from entrenous.send.drawers import (
     SELF,
     take_all,
 )
-from entrenous.send.self import ACCOUNT, IDENTITY
 from entrenous.settings import Settings
 from entrenous.wiring.device import open_device
 from tests.craft.media.test_nothing_left import MARKER, spellings

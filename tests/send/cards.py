@@ -7,16 +7,16 @@ from typing import Any
 from entrenous.craft.crypto.device import new_account
 from entrenous.craft.crypto.lists import head_of
 from entrenous.craft.crypto.statements import proof_of, verify_card
-from entrenous.craft.wire.card import read_card, write_card
-from entrenous.craft.wire.device_list import read_device_list, write_device_list
+from entrenous.craft.wire.identity.card import read_card, write_card
+from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
 from entrenous.model.card import SignedCertificate
 from entrenous.model.device_list import ListedDevice, ListStatement
 from entrenous.model.identity import Identity
 from entrenous.model.ids import DeviceId, MailboxId
 from entrenous.model.secret import Secret
 from entrenous.send.devices.own_card import certify, signed_card
+from entrenous.send.devices.self import IDENTITY
 from entrenous.send.drawers import SELF, lay, take
-from entrenous.send.self import IDENTITY
 from tests.send.room import Person
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -10,10 +10,10 @@ from entrenous.faces.relay.app import relay_app
 from entrenous.model.ids import PersonId
 from entrenous.model.letter import Content
 from entrenous.ports import Device
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
-from entrenous.send.self import who_am_i
 from entrenous.send.setup import set_up
 from tests.village.malicious_relay import MaliciousCourier
 from tests.village.relay import village_relay

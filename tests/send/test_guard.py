@@ -10,13 +10,13 @@ from entrenous.model.ids import RecipientId
 from entrenous.model.message import ConfirmsNobody, Draft, GuardSaysStop, Policy, WaitsInOutbox
 from entrenous.model.person import UnknownPerson, YouBlocked
 from entrenous.send.acquaintance.block import block_contact
+from entrenous.send.acquaintance.people import contact_named, keep_contact, verify_contact
 from entrenous.send.acquaintance.rename import rename_contact
 from entrenous.send.doubts.talks import call_talks_off
 from entrenous.send.doubts.within import conversation_of
 from entrenous.send.drawers import SELF, TALK
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.guard import insist, warn_about
-from entrenous.send.people import contact_named, keep_contact, verify_contact
 from entrenous.send.send import send_message
 from tests.send.room import SMALL, Person, Room
 from tests.village.malicious_relay import failing

@@ -16,11 +16,11 @@ from entrenous.model.envelope import (
 from entrenous.model.letter import BadContent, DoesNotOpen, Manifest
 from entrenous.model.message import InboxState, NotTakenBackYet, Received, UnknownMessage
 from entrenous.model.notes import RecallNote
-from entrenous.send import seal_content
 from entrenous.send.drawers import FINISH
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import ENDED, find_received, received_messages, settle, when_in_words
-from entrenous.send.obey import obey
+from entrenous.send.letter.obey import obey
+from entrenous.send.message import seal as seal_content
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages

@@ -22,12 +22,12 @@ from entrenous.model.envelope import (
 )
 from entrenous.model.errors import EntrenousError
 from entrenous.model.message import CopyRefused, Departure, NotToAll, SealedCopy, WaitsInOutbox
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import CHORE, OUTBOX, SEALED, take_all
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.invite import add_person, make_invite
 from entrenous.send.outbox import Flushed, flush
 from entrenous.send.recall import recall_message
-from entrenous.send.self import who_am_i
 from entrenous.send.status import sent_messages
 from tests.send.room import HERE, SMALL, THERE, Person, Room
 from tests.village.malicious_relay import Honest, Trick, failing

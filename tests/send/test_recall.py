@@ -21,8 +21,8 @@ from entrenous.model.message import (
     SentToYou,
     WaitsInOutbox,
 )
+from entrenous.send.acquaintance.people import forget_contact
 from entrenous.send.open import open_message
-from entrenous.send.people import forget_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from tests.send.room import HERE, SMALL, Room

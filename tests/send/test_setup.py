@@ -14,12 +14,12 @@ from entrenous.model.ids import MessageId, MessageName
 from entrenous.model.message import EarlierDevice, Message
 from entrenous.model.person import BadName
 from entrenous.ports import Device
+from entrenous.send.acquaintance.invite import make_invite
 from entrenous.send.devices.renew import renew
+from entrenous.send.devices.self import ACCOUNT, EARLIER, who_am_i
 from entrenous.send.drawers import OUTBOX, SELF
 from entrenous.send.inbox import received_messages
-from entrenous.send.invite import make_invite
-from entrenous.send.naming import new_name
-from entrenous.send.self import ACCOUNT, EARLIER, who_am_i
+from entrenous.send.message.naming import new_name
 from entrenous.send.setup import finish_set_up, set_up
 from tests.send.room import HERE, Room
 from tests.village.malicious_relay import MaliciousCourier, failing

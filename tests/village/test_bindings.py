@@ -1,6 +1,6 @@
 """Everything that a message's key is bound to: whoever changes one thing of it opens nothing.
 
-The letter's own bindings are in tests/send/test_read_letter.py and tests/craft/crypto/test_seal.py;
+The letter's own bindings are in tests/send/letter/test_read.py and tests/craft/crypto/test_seal.py;
 here it is what came out of the letter, field by field, none left out.
 """
 

@@ -14,12 +14,12 @@ from entrenous.model.envelope import EnvelopeState, TakenBack, UsedUp
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import Draft, InboxState, Policy, Received
 from entrenous.ports import Device
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contact_named, contacts
 from entrenous.send.drawers import ASIDE, CHORE, FINISH, GREET, OUTBOX
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received, received_messages
-from entrenous.send.invite import add_person, make_invite
 from entrenous.send.open import open_message
-from entrenous.send.people import contact_named, contacts
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages

@@ -18,9 +18,9 @@ from entrenous.model.ids import RecipientId
 from entrenous.model.message import Draft, Policy
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
+from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.invite import add_person, make_invite
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message

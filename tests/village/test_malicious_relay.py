@@ -31,14 +31,14 @@ from entrenous.model.message import InboxState, WaitsInOutbox
 from entrenous.model.peer import OwnKey
 from entrenous.model.person import BadSignature
 from entrenous.model.secret import Secret
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contact_named, contacts
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import ASIDE, OWN_KEY, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.invite import add_person, make_invite
 from entrenous.send.open import open_message
-from entrenous.send.people import contact_named, contacts
 from entrenous.send.recall import recall_message
-from entrenous.send.self import who_am_i
 from entrenous.send.status import sent_messages
 from tests.send.room import SMALL, Person, Room
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
@@ -270,7 +270,7 @@ def test_letters_in_order_leave_no_older_key(ana: Person, ben: Person) -> None:
 def test_a_letter_that_never_comes_keeps_older_keys_for_so_many_letters_only(
     ana: Person, ben: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.send.read_letter.COUNTER_WINDOW", 4)
+    monkeypatch.setattr("entrenous.send.letter.read.COUNTER_WINDOW", 4)
     with ana.courier.playing(post=lambda *_: None):
         ana.sends(SMALL, ben)  # the relay throws it away
     kept = []

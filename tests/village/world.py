@@ -18,8 +18,8 @@ from entrenous.craft.media.picture import read_picture
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import Draft, Policy
 from entrenous.ports import Courier, Device, Relay
+from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.invite import add_person, make_invite
 from entrenous.send.send import Posted, send_message
 from entrenous.send.setup import set_up
 from tests.village.relay import village_relay

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from entrenous.adapters.system import SystemClock
+from entrenous.carry.letters.withdraw import look_after
 from entrenous.carry.release import open_share
-from entrenous.carry.withdraw import look_after
 from entrenous.model.envelope import EnvelopeState, NoSuchEnvelope
 from entrenous.model.relay_backup import DamagedBackup, NotEmpty
 from entrenous.model.relay_settings import NoRelayHere

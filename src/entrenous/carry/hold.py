@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from entrenous.carry.accept import refuse_date
 from entrenous.carry.expire import forget_blob, forget_upload, remove_leftovers
+from entrenous.carry.letters.accept import refuse_date
+from entrenous.carry.mailboxes.room import room_for_blob
+from entrenous.carry.mailboxes.tokens import sender
 from entrenous.carry.moment import now
-from entrenous.carry.room import room_for_blob
-from entrenous.carry.tokens import sender
 from entrenous.craft.crypto.hashing import lock_of, same
 from entrenous.model.envelope import (
     BlobDeposit,

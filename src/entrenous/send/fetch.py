@@ -10,15 +10,15 @@ from entrenous.model.envelope import Waiting
 from entrenous.model.errors import EntrenousError, Malformed, Unproven
 from entrenous.model.person import NotInvited, OnThisMachine
 from entrenous.ports import Device
-from entrenous.send.arrivals import act_on
-from entrenous.send.aside import put_aside, take_newer
+from entrenous.send.acquaintance.invite import answer_greetings
+from entrenous.send.devices.self import Me, refuse_unready, who_am_i
 from entrenous.send.drawers import SEEN
-from entrenous.send.invite import answer_greetings
+from entrenous.send.letter.arrivals import act_on
+from entrenous.send.letter.aside import put_aside, take_newer
+from entrenous.send.letter.prekeys import look_after_prekeys
+from entrenous.send.letter.read import read_letter
 from entrenous.send.open import finish_openings
 from entrenous.send.outbox import flush
-from entrenous.send.prekeys import look_after_prekeys
-from entrenous.send.read_letter import read_letter
-from entrenous.send.self import Me, refuse_unready, who_am_i
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from entrenous.model.ids import RecipientId
 from entrenous.model.message import ConfirmsNobody, Doubt, Draft, GuardSaysStop
 from entrenous.model.person import Contact, YouBlocked
 from entrenous.ports import Device
+from entrenous.send.acquaintance.people import as_seen, contacts, pick
 from entrenous.send.circle.kept import circles, circles_of
 from entrenous.send.doubts.circle import goes_to_many, new_in_it
 from entrenous.send.doubts.conversation import not_in_it
@@ -24,7 +25,6 @@ from entrenous.send.doubts.person import not_compared, somebody_new
 from entrenous.send.doubts.scene import Scene
 from entrenous.send.doubts.stale import not_heard_of
 from entrenous.send.doubts.talks import talks_with
-from entrenous.send.people import as_seen, contacts, pick
 
 _OF_A_PERSON: Final[tuple[Callable[[Contact, Scene], Iterator[str]], ...]] = (
     not_compared,

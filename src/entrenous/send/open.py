@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from entrenous.craft.crypto.blob import check_blob, decrypt_blob
 from entrenous.craft.crypto.derive import blob_key, content_key
-from entrenous.craft.wire.content import read_frame, unpad_file
-from entrenous.craft.wire.letter import write_manifest
+from entrenous.craft.wire.letter.content import read_frame, unpad_file
+from entrenous.craft.wire.letter.letter import write_manifest
 from entrenous.model.envelope import Expired, NoSuchBlob, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import ID_BYTES

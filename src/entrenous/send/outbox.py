@@ -16,8 +16,8 @@ from entrenous.model.ids import EnvelopeId
 from entrenous.model.message import CopyRefused, Departure, SealedCopy
 from entrenous.model.outbox import Posting
 from entrenous.ports import Device
-from entrenous.send.chores import do_chores
 from entrenous.send.drawers import CHORE, OUTBOX, SEALED, lay, take, take_all
+from entrenous.send.letter.chores import do_chores
 from entrenous.send.setup import finish_set_up
 
 # After these a posting goes on waiting: the relay is away, busy or newer, or the way damaged it.

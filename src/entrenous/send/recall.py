@@ -21,11 +21,11 @@ from entrenous.model.message import (
 )
 from entrenous.model.notes import RecallNote
 from entrenous.ports import Device
+from entrenous.send.devices.self import is_ready
 from entrenous.send.drawers import SEALED, lay
 from entrenous.send.inbox import inbox_names
-from entrenous.send.letters import addressee_of, plain_outer, write_letter
+from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
 from entrenous.send.outbox import NOT_NOW, Flushed, drop_postings, flush
-from entrenous.send.self import is_ready
 from entrenous.send.status import sealed_copies
 
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from entrenous.craft.crypto.commitments import mark_commitment
-from entrenous.craft.wire.commitment import write_mark
+from entrenous.craft.wire.letter.commitment import write_mark
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.letter import ContentFile, PersonHead
 from entrenous.model.message import (
@@ -25,20 +25,20 @@ from entrenous.model.message import (
 )
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
-from entrenous.send.call_off import call_off
-from entrenous.send.copies import MadeCopy, Original, new_seed, prepare_original, write_each
+from entrenous.send.acquaintance.people import contact_named
+from entrenous.send.devices.self import refuse_unready
 from entrenous.send.doubts.note import note_sent
 from entrenous.send.drawers import SEALED, lay, take_all
 from entrenous.send.guard import insist
-from entrenous.send.letters import Addressee, addressees, write_letter
+from entrenous.send.letter.sessions import have_session
+from entrenous.send.letter.write import Addressee, addressees, write_letter
+from entrenous.send.mark.copies import MadeCopy, Original, new_seed, prepare_original, write_each
+from entrenous.send.mark.remember import keep_looks, remember
+from entrenous.send.message.call_off import call_off
+from entrenous.send.message.naming import new_name
+from entrenous.send.message.seal import OwnFile, Sealed, Sending, seal_content
 from entrenous.send.moment import this_second
-from entrenous.send.naming import new_name
 from entrenous.send.outbox import Flushed, flush
-from entrenous.send.people import contact_named
-from entrenous.send.remember import keep_looks, remember
-from entrenous.send.seal_content import OwnFile, Sealed, Sending, seal_content
-from entrenous.send.self import refuse_unready
-from entrenous.send.sessions import have_session
 
 
 @dataclass(frozen=True, slots=True)

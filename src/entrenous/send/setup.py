@@ -3,8 +3,8 @@
 from entrenous.craft.crypto.device import new_account
 from entrenous.craft.crypto.master import MASTER_BYTES, new_master
 from entrenous.craft.crypto.statements import verify_card
-from entrenous.craft.wire.card import write_card
 from entrenous.craft.wire.cbor import BadCbor
+from entrenous.craft.wire.identity.card import write_card
 from entrenous.craft.wire.text import as_url, is_name
 from entrenous.model.identity import BadRelayAddress, Home, Identity
 from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId
@@ -12,11 +12,11 @@ from entrenous.model.person import BadName
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.own_card import certify, first_list, signed_card
+from entrenous.send.devices.self import UNFINISHED, keep_account, keep_identity, who_am_i
+from entrenous.send.devices.shown_card import shown_card
 from entrenous.send.drawers import SELF
+from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.moment import this_second
-from entrenous.send.prekeys import publish_prekeys
-from entrenous.send.self import UNFINISHED, keep_account, keep_identity, who_am_i
-from entrenous.send.shown_card import shown_card
 
 
 def set_up(name: str, relay_url: str | None, device: Device) -> Identity:

@@ -35,7 +35,7 @@ from entrenous.model.recovery import RecoverySheet
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WrongPassphrase
 from entrenous.ports import Clock, Courier, Device, Dice
-from entrenous.send.generation import begin_opening, confirm_opening, home_to_lock
+from entrenous.send.devices.generation import begin_opening, confirm_opening, home_to_lock
 from entrenous.settings import Settings
 from entrenous.spec import TOKEN_BYTES
 

@@ -21,7 +21,7 @@ from entrenous.craft.crypto.vault_key import (
     stretch,
     vault_key,
 )
-from entrenous.craft.wire.card import read_card
+from entrenous.craft.wire.identity.card import read_card
 from entrenous.model.ids import EnvelopeId, MessageId
 from entrenous.model.letter import NotBound
 from entrenous.model.person import BadSignature

@@ -26,8 +26,8 @@ from entrenous.craft.crypto.lists import (
     verify_lists,
 )
 from entrenous.craft.crypto.master import new_master, public_master
-from entrenous.craft.wire.card import recent
-from entrenous.craft.wire.device_list import read_device_list, write_device_list
+from entrenous.craft.wire.identity.card import recent
+from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
 from entrenous.model.device_list import (
     DeviceList,
     ForkedList,

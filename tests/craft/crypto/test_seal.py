@@ -28,8 +28,8 @@ from entrenous.craft.crypto.seal import (
     seal_letter,
 )
 from entrenous.craft.crypto.xwing import OVERHEAD_BYTES, new_key, public_key, seal_to
-from entrenous.craft.wire.body import write_body
-from entrenous.craft.wire.letter import read_header, write_header, write_info
+from entrenous.craft.wire.letter.body import write_body
+from entrenous.craft.wire.letter.letter import read_header, write_header, write_info
 from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MessageId, MessageName, PersonId
 from entrenous.model.letter import (
     Address,

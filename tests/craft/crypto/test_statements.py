@@ -24,11 +24,11 @@ from entrenous.craft.crypto.statements import (
     verify_prekey,
     verify_receipt,
 )
-from entrenous.craft.wire.card import read_card, write_card
-from entrenous.craft.wire.certificate import write_certificate
-from entrenous.craft.wire.commitment import write_receipt_statement
-from entrenous.craft.wire.device_list import read_device_list, write_device_list
-from entrenous.craft.wire.prekey import read_prekey, write_prekey, write_prekey_statement
+from entrenous.craft.wire.identity.card import read_card, write_card
+from entrenous.craft.wire.identity.certificate import write_certificate
+from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
+from entrenous.craft.wire.identity.prekey import read_prekey, write_prekey, write_prekey_statement
+from entrenous.craft.wire.letter.commitment import write_receipt_statement
 from entrenous.model.card import (
     Card,
     Certificate,

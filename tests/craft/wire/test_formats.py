@@ -7,27 +7,27 @@ from typing import Any
 import cbor2
 import pytest
 
-from entrenous.craft.wire.body import read_body, write_body, write_manifest
-from entrenous.craft.wire.card import read_card, recent, write_card
 from entrenous.craft.wire.cbor import decode, encode
-from entrenous.craft.wire.certificate import read_certificate, write_certificate
-from entrenous.craft.wire.content import (
+from entrenous.craft.wire.identity.card import read_card, recent, write_card
+from entrenous.craft.wire.identity.certificate import read_certificate, write_certificate
+from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
+from entrenous.craft.wire.identity.invite import read_invite, write_invite
+from entrenous.craft.wire.identity.prekey import read_prekey, write_prekey, write_prekey_statement
+from entrenous.craft.wire.letter.body import read_body, write_body, write_manifest
+from entrenous.craft.wire.letter.content import (
     pad_file,
     padded_length,
     read_frame,
     unpad_file,
     write_frame,
 )
-from entrenous.craft.wire.device_list import read_device_list, write_device_list
-from entrenous.craft.wire.invite import read_invite, write_invite
-from entrenous.craft.wire.letter import (
+from entrenous.craft.wire.letter.letter import (
     read_header,
     read_sealed,
     write_header,
     write_info,
     write_sealed,
 )
-from entrenous.craft.wire.prekey import read_prekey, write_prekey, write_prekey_statement
 from entrenous.model.card import (
     BadCard,
     BadPrekey,

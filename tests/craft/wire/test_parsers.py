@@ -16,20 +16,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.craft.wire.body import read_body, write_body
-from entrenous.craft.wire.card import read_card, write_card
 from entrenous.craft.wire.cbor import decode, encode
-from entrenous.craft.wire.certificate import read_certificate, write_certificate
-from entrenous.craft.wire.content import read_frame, write_frame
-from entrenous.craft.wire.device_list import read_device_list, write_device_list
-from entrenous.craft.wire.invite import read_invite, write_invite
-from entrenous.craft.wire.letter import (
+from entrenous.craft.wire.identity.card import read_card, write_card
+from entrenous.craft.wire.identity.certificate import read_certificate, write_certificate
+from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
+from entrenous.craft.wire.identity.invite import read_invite, write_invite
+from entrenous.craft.wire.identity.prekey import read_prekey, write_prekey, write_prekey_statement
+from entrenous.craft.wire.letter.body import read_body, write_body
+from entrenous.craft.wire.letter.content import read_frame, write_frame
+from entrenous.craft.wire.letter.letter import (
     read_header,
     read_sealed,
     write_header,
     write_sealed,
 )
-from entrenous.craft.wire.prekey import read_prekey, write_prekey, write_prekey_statement
 from entrenous.craft.wire.text import is_name
 from entrenous.model.caption import acts_on_screen
 from entrenous.model.card import (

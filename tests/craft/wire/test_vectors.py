@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.wire.body import read_body, write_body
-from entrenous.craft.wire.card import read_card, write_card
-from entrenous.craft.wire.certificate import read_certificate, write_certificate
-from entrenous.craft.wire.content import read_frame, write_frame
-from entrenous.craft.wire.device_list import read_device_list, write_device_list
-from entrenous.craft.wire.invite import read_invite, write_invite
-from entrenous.craft.wire.letter import read_header, write_header
-from entrenous.craft.wire.prekey import read_prekey, write_prekey
+from entrenous.craft.wire.identity.card import read_card, write_card
+from entrenous.craft.wire.identity.certificate import read_certificate, write_certificate
+from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
+from entrenous.craft.wire.identity.invite import read_invite, write_invite
+from entrenous.craft.wire.identity.prekey import read_prekey, write_prekey
+from entrenous.craft.wire.letter.body import read_body, write_body
+from entrenous.craft.wire.letter.content import read_frame, write_frame
+from entrenous.craft.wire.letter.letter import read_header, write_header
 from entrenous.model.errors import Malformed
 
 FILES = sorted((Path(__file__).parents[2] / "vectors" / "wire").glob("*.txt"))

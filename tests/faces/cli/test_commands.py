@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import entrenous.faces.cli.setup as setup_command
+from entrenous.faces.cli.device.passphrase import ask_passphrase
 from entrenous.faces.cli.exits import BUG, BY_FAMILY, INTERRUPTED, NO, USAGE, YES, exit_of
 from entrenous.faces.cli.main import MODULES, run
-from entrenous.faces.cli.passphrase import ask_passphrase
 from entrenous.model.errors import (
     EntrenousError,
     Malformed,

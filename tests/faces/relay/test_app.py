@@ -254,7 +254,7 @@ def test_it_says_which_protocols_it_speaks(web: httpx.Client) -> None:
 def test_a_full_mailbox_is_429_and_says_when_to_try_again(
     web: httpx.Client, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.carry.room.LETTERS_WAITING_MAX", 1)
+    monkeypatch.setattr("entrenous.carry.mailboxes.room.LETTERS_WAITING_MAX", 1)
     letter = post.letter()
     url = f"{URL}/v1/mailboxes/{b64u(post.mailbox)}/envelopes/{b64u(letter.id)}"
     answer = web.put(url, content=write_envelope(letter), headers=bearer(post.token))

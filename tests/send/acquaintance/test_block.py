@@ -5,12 +5,12 @@ import pytest
 from entrenous.model.message import InboxState, NotToAll
 from entrenous.model.person import YouBlocked
 from entrenous.send.acquaintance.block import block_contact, unblock_contact
-from entrenous.send.chores import has_tokens_to_withdraw
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contact_named, contacts, forget_contact
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.invite import add_person, make_invite
+from entrenous.send.letter.chores import has_tokens_to_withdraw
 from entrenous.send.outbox import flush
-from entrenous.send.people import contact_named, contacts, forget_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.verify.comparing import comparing_with
 from entrenous.send.verify.sas import compare_keys

@@ -16,6 +16,12 @@ from entrenous.model.ids import PersonId
 from entrenous.model.message import ConfirmsNobody, Draft, GuardSaysStop
 from entrenous.model.person import BadName, NameTaken, UnknownPerson, YouBlocked
 from entrenous.send.acquaintance.block import block_contact
+from entrenous.send.acquaintance.people import (
+    contact_named,
+    forget_contact,
+    free_name,
+    keep_contact,
+)
 from entrenous.send.circle.kept import circles
 from entrenous.send.circle.members import (
     add_to_circle,
@@ -26,7 +32,6 @@ from entrenous.send.circle.members import (
 )
 from entrenous.send.doubts.within import conversation_of
 from entrenous.send.guard import insist, warn_about
-from entrenous.send.people import contact_named, forget_contact, free_name, keep_contact
 from entrenous.send.send import Posted, send_message
 from tests.send.cards import NOON
 from tests.send.room import Person, Room

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from entrenous.model.ids import DeviceId
-from entrenous.send.people import contact_named, keep_contact
+from entrenous.send.acquaintance.people import contact_named, keep_contact
 from tests.send.room import SMALL, Room
 from tests.send.test_guard import doubts
 

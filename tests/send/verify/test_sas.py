@@ -4,13 +4,13 @@ import pytest
 
 from entrenous.model.compare import NotComparedYet, NothingToCompare, ShortString, Stage
 from entrenous.model.notes import CompareStep
+from entrenous.send.acquaintance.people import contact_named, keep_contact
 from entrenous.send.acquaintance.rename import rename_contact
 from entrenous.send.drawers import CONTACT
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.letters import addressees, plain_outer, write_letter
+from entrenous.send.letter.sessions import have_session
+from entrenous.send.letter.write import addressees, plain_outer, write_letter
 from entrenous.send.outbox import flush
-from entrenous.send.people import contact_named, keep_contact
-from entrenous.send.sessions import have_session
 from entrenous.send.verify.comparing import comparing_with
 from entrenous.send.verify.sas import agree, compare_keys, disagree, string_with
 from tests.send.room import Person, Room

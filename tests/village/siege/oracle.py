@@ -20,10 +20,10 @@ from entrenous.model.letter import Content
 from entrenous.model.message import Message, Received, SealedCopy
 from entrenous.model.peer import OwnKey, Peer
 from entrenous.model.person import Person
+from entrenous.send.acquaintance.people import contacts
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import OWN_KEY, PEER, SEALED, take_all
 from entrenous.send.inbox import ENDED, received_messages
-from entrenous.send.people import contacts
-from entrenous.send.self import who_am_i
 from tests.village.siege.world import Besieged
 from tests.village.world import Villager
 

@@ -19,17 +19,17 @@ from typing import Any, Final
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import Draft, Message, Policy
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contacts, forget_contact
+from entrenous.send.devices.generation import begin_opening, confirm_opening
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.devices.shown_card import shown_card
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.generation import begin_opening, confirm_opening
 from entrenous.send.inbox import received_messages
-from entrenous.send.invite import add_person, make_invite
 from entrenous.send.open import open_message
-from entrenous.send.people import contacts, forget_contact
 from entrenous.send.recall import recall_message
-from entrenous.send.self import who_am_i
 from entrenous.send.send import send_message
 from entrenous.send.setup import set_up
-from entrenous.send.shown_card import shown_card
 from entrenous.send.status import sent_messages
 from entrenous.wiring.lock import ask_relay
 from tests.send.cards import issue_card

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.wire.prekey import read_prekey
+from entrenous.craft.wire.identity.prekey import read_prekey
 from entrenous.model.device_list import Standing
 from entrenous.model.ids import MessageId
 from entrenous.model.message import InboxState
@@ -25,8 +25,12 @@ from tests.village.tricks import ON_ONE_CALL
 FRESH = int(os.environ.get("ENTRENOUS_SIEGES", "20" if os.environ.get("CI") else "2"))
 # A check that is taken out, and the plan and the words by which the sieges notice.
 SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
-    "has an older list": ("lists", "send.invite.newest_card", lambda *_: Standing.NEWER),
-    "are sealed to": ("keys", "send.sessions._proven", lambda key, *_: read_prekey(key)),
+    "has an older list": (
+        "lists",
+        "send.acquaintance.invite.newest_card",
+        lambda *_: Standing.NEWER,
+    ),
+    "are sealed to": ("keys", "send.letter.sessions._proven", lambda key, *_: read_prekey(key)),
 }
 
 
@@ -128,7 +132,7 @@ def test_an_ending_that_is_undone_is_noticed(siege: Siege) -> None:
 def test_a_relay_that_does_not_let_go_is_noticed(
     siege: Siege, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.carry.withdraw.close", lambda _desk, held, *_: held)
+    monkeypatch.setattr("entrenous.carry.letters.withdraw.close", lambda _desk, held, *_: held)
     ana, ben = siege.village.people["ana"], siege.village.people["ben"]
     received = received_messages(ben.device)[0]
     sent = [message.name for message in ana.device.ledger.messages() if message.id == received.id]

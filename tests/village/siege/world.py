@@ -15,7 +15,7 @@ from entrenous.faces.relay.app import relay_app
 from entrenous.model.lock import RelayLock
 from entrenous.model.secret import Secret
 from entrenous.ports import Courier, Device, Relay
-from entrenous.send.self import who_am_i
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.setup import set_up
 from tests.village.adversary import Adversary
 from tests.village.world import LoadedDice, Villager, WoundClock, photo

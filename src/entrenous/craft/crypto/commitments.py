@@ -8,7 +8,7 @@ _MARK: Final = b"entrenous/2 mark\x00"
 
 
 def mark_commitment(mark: bytes) -> bytes:
-    """The commitment, 32 bytes, to what craft/wire/commitment.py wrote of a copy's mark."""
+    """The commitment, 32 bytes, to what craft/wire/letter/commitment.py wrote of a copy's mark."""
     return sha256(_MARK + mark)
 
 

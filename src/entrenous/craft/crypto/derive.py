@@ -37,8 +37,8 @@ def content_key(
 ) -> Secret:
     """The key of one copy's content, from both of its halves (docs/spec/content.md section 3).
 
-    ``secret`` and ``share`` have 32 bytes each; ``manifest`` is what craft/wire/message_body.py
-    calls ``write_manifest``.
+    ``secret`` and ``share`` have 32 bytes each; ``manifest`` is what
+    craft/wire/letter/message_body.py calls ``write_manifest``.
 
     Raises:
         ValueError: a half has another length; joined, two pairs of halves could look alike.

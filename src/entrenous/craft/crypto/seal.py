@@ -75,7 +75,7 @@ def seal_letter(
     """The sealed letter without its outer address, and the session's state after it.
 
     ``to`` is the recipient's public X-Wing key (1,216 bytes); ``info``, ``header`` and ``body`` are
-    encoded (craft/wire/letter.py). The result is 1,136 bytes longer than one of ``SIZES``.
+    encoded (craft/wire/letter/letter.py). The result is 1,136 bytes longer than one of ``SIZES``.
 
     Raises:
         LetterTooLong: header and body do not fit the largest size.

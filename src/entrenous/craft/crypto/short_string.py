@@ -32,7 +32,7 @@ def commitment_to(public: bytes) -> bytes:
 
 
 def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortString:
-    """What both sides compare, after ``transcript`` (craft/wire/compare.py).
+    """What both sides compare, after ``transcript`` (craft/wire/identity/compare.py).
 
     Raises:
         BadKey: the other side's key is none.

@@ -11,8 +11,8 @@ from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.message import OfflineDevice
 from entrenous.ports import Device
 from entrenous.send.acquaintance.notices import take_changes
-from entrenous.send.aside import take_from_aside
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.aside import take_from_aside
 
 
 def catch_up(device: Device) -> EntrenousError | None:

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from entrenous.faces.cli.device import session_of
+from entrenous.faces.cli.device.opened import session_of
+from entrenous.faces.cli.device.passphrase import ask_passphrase
 from entrenous.faces.cli.exits import NO, YES
 from entrenous.faces.cli.output import put_json, say
-from entrenous.faces.cli.passphrase import ask_passphrase
 from entrenous.learn.check_up import check_up as look
 from entrenous.learn.lesson import lesson, lesson_names
 from entrenous.model.advice import Advice

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from entrenous.faces.cli.catch_up import catch_up
-from entrenous.faces.cli.device import device_of
+from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import hint, in_one_go, put_json, say, when, write_new
 from entrenous.model.errors import Unreachable
 from entrenous.model.letter import Content

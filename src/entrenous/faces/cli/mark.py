@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.faces.cli.device import device_of
+from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.interrupt import minding_interrupts
 from entrenous.faces.cli.output import bar, put_json, read_file, say, write_new
 from entrenous.model.ids import MessageName, RecipientId

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from entrenous.faces.cli.catch_up import hint_at
-from entrenous.faces.cli.device import device_of
+from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import put_json, say, when
 from entrenous.model.message import Recall
 from entrenous.send.recall import recall_message

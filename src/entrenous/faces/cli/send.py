@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from entrenous.faces.cli.catch_up import catch_up, hint_at
-from entrenous.faces.cli.device import device_of
+from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import bar, hint, put_json, read_file, say
 from entrenous.model.errors import Unreachable
 from entrenous.model.message import Draft, Policy

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from entrenous.faces.cli.device import device_of, new_device, session_of
+from entrenous.faces.cli.device.opened import device_of, new_device, session_of
 from entrenous.faces.cli.output import put_json, say
 from entrenous.send.devices.renew import renew
 from entrenous.send.setup import set_up

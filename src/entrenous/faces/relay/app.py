@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from entrenous.carry.expire import expire
-from entrenous.carry.quota import Coming
+from entrenous.carry.mailboxes.quota import Coming
 from entrenous.faces.relay import blobs, envelopes, locks, mailboxes, wake
 from entrenous.faces.relay.answering import Handler, Watch, answering, refuse, unwatched
 from entrenous.ports import Relay

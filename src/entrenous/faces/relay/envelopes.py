@@ -5,10 +5,10 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrenous.carry.accept import accept
-from entrenous.carry.hand_over import acknowledge, waiting
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.hand_over import acknowledge, waiting
+from entrenous.carry.letters.withdraw import look_after, withdraw
 from entrenous.carry.release import finish, open_share
-from entrenous.carry.withdraw import look_after, withdraw
 from entrenous.craft.wire.relay.envelope import (
     read_attempt,
     read_envelope,

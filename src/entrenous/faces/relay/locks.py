@@ -3,8 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrenous.carry.close import close_mailbox, set_close_lock
-from entrenous.carry.lock import allow_more_tries, answer, make_lock, note_opened
+from entrenous.carry.mailboxes.close import close_mailbox, set_close_lock
+from entrenous.carry.mailboxes.lock import allow_more_tries, answer, make_lock, note_opened
 from entrenous.craft.wire.relay.lock import (
     read_close_lock,
     read_opened,

@@ -5,10 +5,10 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrenous.carry.mailbox import card_of, create_mailbox, put_card
-from entrenous.carry.prekeys import add_prekeys, claim_prekeys, count_prekeys
+from entrenous.carry.mailboxes.mailbox import card_of, create_mailbox, put_card
+from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys, count_prekeys
+from entrenous.carry.mailboxes.tokens import register_token, withdraw_token
 from entrenous.carry.restore import restored_at
-from entrenous.carry.tokens import register_token, withdraw_token
 from entrenous.craft.wire.relay.mailbox import (
     read_mailbox_locks,
     read_prekeys,

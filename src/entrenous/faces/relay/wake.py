@@ -5,7 +5,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrenous.carry.wake import letter_comes
+from entrenous.carry.letters.wake import letter_comes
 from entrenous.faces.relay.asking import mailbox_of, number, token_of
 from entrenous.faces.relay.mailboxes import JSON
 from entrenous.ports import Relay

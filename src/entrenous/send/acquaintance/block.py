@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from entrenous.model.person import Contact
 from entrenous.ports import Device
-from entrenous.send.chores import take_tokens_back
+from entrenous.send.acquaintance.invite import greet
+from entrenous.send.acquaintance.people import contact_named, contact_of, keep_contact
 from entrenous.send.drawers import COMPARE, GREET
-from entrenous.send.invite import greet
+from entrenous.send.letter.chores import take_tokens_back
 from entrenous.send.outbox import drop_promises
-from entrenous.send.people import contact_named, contact_of, keep_contact
 
 
 def block_contact(name: str, device: Device) -> Contact:

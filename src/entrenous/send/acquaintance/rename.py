@@ -5,7 +5,7 @@ from dataclasses import replace
 from entrenous.craft.wire.text import is_name
 from entrenous.model.person import BadName, Contact
 from entrenous.ports import Device
-from entrenous.send.people import contact_named, keep_contact
+from entrenous.send.acquaintance.people import contact_named, keep_contact
 
 
 def rename_contact(name: str, new_name: str, device: Device) -> Contact:

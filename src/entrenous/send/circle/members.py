@@ -7,9 +7,9 @@ from entrenous.model.circle import Circle, CircleId, NotInCircle, UnknownCircle
 from entrenous.model.ids import ID_BYTES, PersonId, RecipientId
 from entrenous.model.person import BadName, Contact, NameTaken
 from entrenous.ports import Device
+from entrenous.send.acquaintance.people import as_seen, contacts, contacts_named
 from entrenous.send.circle.kept import circles, drop_circle, keep_circle
 from entrenous.send.moment import this_second
-from entrenous.send.people import as_seen, contacts, contacts_named
 
 
 @dataclass(frozen=True, slots=True)

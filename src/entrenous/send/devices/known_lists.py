@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from entrenous.craft.crypto.lists import check_agree, heads_of
-from entrenous.craft.wire.card import read_card
+from entrenous.craft.wire.identity.card import read_card
 from entrenous.model.device_list import Head
 from entrenous.model.ids import PersonId
 from entrenous.model.person import Contact

@@ -8,9 +8,9 @@ from entrenous.craft.crypto.hashing import person_id
 from entrenous.craft.crypto.lists import sign_list
 from entrenous.craft.crypto.master import public_master
 from entrenous.craft.crypto.statements import proof_of, sign_certificate
-from entrenous.craft.wire.card import recent
-from entrenous.craft.wire.certificate import write_certificate
-from entrenous.craft.wire.device_list import read_device_list, write_device_list
+from entrenous.craft.wire.identity.card import recent
+from entrenous.craft.wire.identity.certificate import write_certificate
+from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
 from entrenous.model.card import Card, Certificate, Enforces, SignedCertificate
 from entrenous.model.device_list import DeviceList, ListedDevice, ListStatement, Speaks
 from entrenous.model.identity import Home

@@ -17,8 +17,8 @@ from entrenous.model.outbox import Posting
 from entrenous.model.record import BadRecord
 from entrenous.ports import Device
 from entrenous.send import drawers
+from entrenous.send.devices.self import EARLIER, IDENTITY, UNFINISHED, is_of_an_earlier_version
 from entrenous.send.drawers import SELF
-from entrenous.send.self import EARLIER, IDENTITY, UNFINISHED, is_of_an_earlier_version
 from entrenous.send.setup import set_up
 
 _UNPUBLISHED: Final = "prekeys"

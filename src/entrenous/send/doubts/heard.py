@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from entrenous.craft.crypto.statements import verify_prekey
-from entrenous.craft.wire.prekey import read_prekey
+from entrenous.craft.wire.identity.prekey import read_prekey
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.person import Contact, DeviceKey

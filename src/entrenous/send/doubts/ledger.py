@@ -10,8 +10,8 @@ from entrenous.model.ids import PersonId
 from entrenous.model.message import Draft
 from entrenous.model.person import Contact
 from entrenous.ports import Device
+from entrenous.send.acquaintance.people import as_seen
 from entrenous.send.doubts.scene import Scene
-from entrenous.send.people import as_seen
 from entrenous.spec import PDQ_QUALITY_MIN, PDQ_RADIUS
 
 

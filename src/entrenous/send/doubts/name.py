@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from entrenous.model.person import Contact
+from entrenous.send.acquaintance.people import as_seen
 from entrenous.send.doubts.scene import Scene
-from entrenous.send.people import as_seen
 
 _WAY_OUT: Final = "to tell them apart: entrenous person rename"
 

@@ -7,10 +7,10 @@ from entrenous.model.message import Draft, Message
 from entrenous.model.person import Contact
 from entrenous.model.talk import Talk
 from entrenous.ports import Device
+from entrenous.send.acquaintance.people import contacts_named
 from entrenous.send.circle.kept import circles_of, keep_circle
 from entrenous.send.doubts.stale import longest_silence
 from entrenous.send.doubts.talks import keep_talk, talks_with
-from entrenous.send.people import contacts_named
 
 
 def note_sent(message: Message, draft: Draft, device: Device) -> None:

@@ -4,9 +4,9 @@ from entrenous.model.circle import Conversation
 from entrenous.model.ids import PersonId
 from entrenous.model.message import Received, UnknownMessage
 from entrenous.ports import Device
+from entrenous.send.acquaintance.people import contacts
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.inbox import received_messages
-from entrenous.send.people import contacts
-from entrenous.send.self import who_am_i
 from entrenous.send.status import sealed_copies
 
 

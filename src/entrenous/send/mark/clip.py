@@ -11,11 +11,11 @@ from entrenous.craft.wire.record import pack
 from entrenous.model.ids import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
 from entrenous.model.message import Copy, Message, SentClip, SentSound
 from entrenous.ports import Device
-from entrenous.send.copies import new_seed
 from entrenous.send.mark.clip_copies import ClipOriginal, Wanted, prepare_clip, write_clips
 from entrenous.send.mark.clip_sound import ClipSound, clip_sound
+from entrenous.send.mark.copies import new_seed
 from entrenous.send.mark.picture import MarkedFile
-from entrenous.send.naming import new_name
+from entrenous.send.message.naming import new_name
 
 _BATCH_BYTES: Final = 256 * 1024 * 1024  # of originals whose copies are in memory together
 _BATCH_MAX: Final = 12

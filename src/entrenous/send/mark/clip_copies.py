@@ -28,8 +28,8 @@ from entrenous.model.clip import ClipTooSmallToMark, Cut, Frame, Shown, Survey
 from entrenous.model.picture import TooSmallToMark
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
-from entrenous.send.crew import crew_size
 from entrenous.send.mark.clip_survey import survey
+from entrenous.send.mark.crew import crew_size
 from entrenous.spec import CLIP_CONTEXT, DITHER_CONTEXT, PILOT_CONTEXT, SEED_BYTES
 
 _EVERYTHING: Final = Cut()

@@ -8,9 +8,9 @@ from datetime import datetime
 from entrenous.model.ids import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
 from entrenous.model.message import Copy, Message
 from entrenous.ports import Device
-from entrenous.send.copies import MadeCopy, Original, new_seed, prepare_original, write_copies
-from entrenous.send.naming import new_name
-from entrenous.send.remember import keep_looks, remember
+from entrenous.send.mark.copies import MadeCopy, Original, new_seed, prepare_original, write_copies
+from entrenous.send.mark.remember import keep_looks, remember
+from entrenous.send.message.naming import new_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from entrenous.model.message import Copy, Message, SentSound
 from entrenous.model.secret import Secret
 from entrenous.model.sound import Sound
 from entrenous.ports import Device
-from entrenous.send.copies import new_seed
-from entrenous.send.crew import crew_size, in_order
+from entrenous.send.mark.copies import new_seed
+from entrenous.send.mark.crew import crew_size, in_order
 from entrenous.send.mark.picture import MarkedFile
-from entrenous.send.naming import new_name
+from entrenous.send.message.naming import new_name
 from entrenous.spec import SOUND_CONTEXT
 
 _PIXELS_PER_SAMPLE: Final = 2  # a copy of a sound in work takes as much memory as so many pixels

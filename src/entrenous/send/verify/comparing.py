@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 from entrenous.craft.crypto.short_string import agreement, short_string
-from entrenous.craft.wire.compare import write_transcript
+from entrenous.craft.wire.identity.compare import write_transcript
 from entrenous.model.compare import Comparing, ShortString
 from entrenous.model.ids import PersonId
 from entrenous.ports import Device
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import COMPARE, lay, take
-from entrenous.send.self import who_am_i
 from entrenous.spec import COMPARE_HOURS
 
 

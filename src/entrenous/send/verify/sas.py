@@ -16,11 +16,11 @@ from entrenous.model.notes import CompareStep
 from entrenous.model.person import Contact, YouBlocked
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
-from entrenous.send.letters import Addressee, addressees, plain_outer, write_letter
+from entrenous.send.acquaintance.people import contact_named, keep_contact
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.letter.sessions import have_session
+from entrenous.send.letter.write import Addressee, addressees, plain_outer, write_letter
 from entrenous.send.moment import this_second
-from entrenous.send.people import contact_named, keep_contact
-from entrenous.send.self import who_am_i
-from entrenous.send.sessions import have_session
 from entrenous.send.verify.comparing import (
     comparing_with,
     drop_comparing,

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Final
 
 from entrenous.adapters.mail.sqlite import open_mail
-from entrenous.carry.accept import accept
-from entrenous.carry.hand_over import acknowledge
 from entrenous.carry.hold import bring_blob
-from entrenous.carry.mailbox import create_mailbox, put_card
-from entrenous.carry.prekeys import add_prekeys, claim_prekeys
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.hand_over import acknowledge
+from entrenous.carry.letters.withdraw import withdraw
+from entrenous.carry.mailboxes.mailbox import create_mailbox, put_card
+from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys
+from entrenous.carry.mailboxes.tokens import register_token
 from entrenous.carry.release import finish, open_share
-from entrenous.carry.tokens import register_token
-from entrenous.carry.withdraw import withdraw
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.model.envelope import Envelope, Prekeys
 from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MailboxId

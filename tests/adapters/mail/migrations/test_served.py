@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 import pytest
 
-from entrenous.carry.accept import accept
-from entrenous.carry.close import close_mailbox
 from entrenous.carry.expire import expire
-from entrenous.carry.hand_over import acknowledge, waiting
 from entrenous.carry.hold import find_blob
-from entrenous.carry.mailbox import card_of
-from entrenous.carry.prekeys import claim_prekeys, count_prekeys
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.hand_over import acknowledge, waiting
+from entrenous.carry.letters.withdraw import look_after, withdraw
+from entrenous.carry.mailboxes.close import close_mailbox
+from entrenous.carry.mailboxes.mailbox import card_of
+from entrenous.carry.mailboxes.prekeys import claim_prekeys, count_prekeys
 from entrenous.carry.release import finish, open_share
-from entrenous.carry.withdraw import look_after, withdraw
 from entrenous.model.envelope import EnvelopeState, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.held import HeldAttempt, HeldEnvelope, HeldGroup, HeldShare
 from entrenous.model.ids import MailboxId

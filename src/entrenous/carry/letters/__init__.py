@@ -1,0 +1,1 @@
+"""Letters at the relay: taken, handed over, withdrawn."""

@@ -1,0 +1,127 @@
+"""Accept an envelope: from its sender's hands into the database, once (relay.md section 5)."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from entrenous.carry.mailboxes.room import room_for_letter
+from entrenous.carry.mailboxes.tokens import sender, spend
+from entrenous.carry.moment import now
+from entrenous.craft.crypto.hashing import same, sha256
+from entrenous.model.envelope import (
+    Envelope,
+    EnvelopeState,
+    Expired,
+    IdInUse,
+    NoSuchBlob,
+    NoSuchMailbox,
+    TooFarAhead,
+    TooLarge,
+)
+from entrenous.model.held import HeldBlob, HeldEnvelope, HeldLetter, HeldMailbox, HeldShare
+from entrenous.model.ids import BlobId
+from entrenous.model.relay_settings import Limits
+from entrenous.model.secret import Secret
+from entrenous.ports import MailDesk, Relay
+from entrenous.spec import SEALED_BYTES_MAX
+
+_GRACE: Final = timedelta(hours=1)  # a sender's clock may run ahead of ours
+
+
+async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
+    """Take an envelope in; False if it is a repeat of one that was accepted before.
+
+    A repeat needs no token: who can repeat every byte of an envelope has posted it, and its token
+    may have been used up by that very post.
+
+    Raises:
+        NoSuchMailbox, WrongToken: this is no holder of a send token.
+        IdInUse: the id was used for another envelope, or a blob belongs to another one.
+        NoSuchBlob: a blob that it names is not here, or was not brought for it.
+        TooLarge, TooFarAhead, Expired: beyond what a relay takes.
+        MailboxFull: as many letters wait there as may.
+    """
+    _refuse_large(envelope)
+    present = now(relay)
+    envelope = replace(envelope, expires_at=envelope.expires_at.replace(microsecond=0))
+    digest = digest_of(envelope)
+
+    def work(desk: MailDesk) -> bool:
+        held = desk.get(HeldEnvelope, envelope.id)
+        if held is not None and same(held.digest, digest):
+            return False
+        granted = sender(desk, envelope.mailbox, token, present)
+        if held is not None:
+            raise IdInUse
+        refuse_date(envelope.expires_at, present, relay.limits)
+        room_for_letter(desk, envelope.mailbox, relay.limits)
+        _store(desk, envelope, digest, present)
+        spend(desk, granted)
+        return True
+
+    new = await relay.mail.together(work)
+    if new and relay.bell is not None:
+        relay.bell.ring(envelope.mailbox)
+    return new
+
+
+def digest_of(envelope: Envelope) -> bytes:
+    """SHA-256 over everything that was posted, each part preceded by its length."""
+    share = envelope.share
+    parts = (
+        *(b"entrenous/1 envelope", envelope.id, envelope.mailbox, envelope.sealed),
+        *(b"%d" % int(envelope.expires_at.timestamp()), envelope.withdraw_lock),
+        *((share.value.reveal(), share.open_lock, b"%d" % (share.opens or 0)) if share else ()),
+        *(b"blobs", *envelope.blobs),
+    )
+    return sha256(b"".join(b"%d:" % len(part) + part for part in parts))
+
+
+def refuse_date(expires_at: datetime, present: datetime, limits: Limits) -> None:
+    """Raise Expired or TooFarAhead unless a relay may keep something until then."""
+    if expires_at <= present:
+        raise Expired(when=expires_at)
+    if expires_at > present + timedelta(days=limits.keep_days) + _GRACE:
+        raise TooFarAhead(limit_days=limits.keep_days)
+
+
+def _refuse_large(envelope: Envelope) -> None:
+    if len(envelope.sealed) > SEALED_BYTES_MAX:
+        raise TooLarge(limit_bytes=SEALED_BYTES_MAX)
+
+
+def _store(desk: MailDesk, envelope: Envelope, digest: bytes, present: datetime) -> None:
+    share, expires_at = envelope.share, envelope.expires_at
+    lock = share.open_lock if share else None
+    desk.put(
+        HeldEnvelope(
+            *(envelope.id, digest, envelope.withdraw_lock, lock, EnvelopeState.WAITING, 0),
+            *(expires_at, None, None, None, expires_at),
+        )
+    )
+    sequence = _next_sequence(desk, envelope)
+    desk.put(HeldLetter(envelope.id, envelope.mailbox, sequence, envelope.sealed, expires_at))
+    if share:
+        desk.put(HeldShare(envelope.id, share.value, share.opens, envelope.mailbox))
+    for blob in envelope.blobs:
+        _link(desk, blob, envelope, present)
+
+
+def _next_sequence(desk: MailDesk, envelope: Envelope) -> int:
+    held = desk.get(HeldMailbox, envelope.mailbox)
+    if held is None:
+        raise NoSuchMailbox
+    desk.put(replace(held, last_sequence=held.last_sequence + 1))
+    return held.last_sequence + 1
+
+
+def _link(desk: MailDesk, blob: BlobId, envelope: Envelope, present: datetime) -> None:
+    """Bind a blob to its envelope; the withdraw lock shows that the same sender brought both."""
+    held = desk.get(HeldBlob, blob)
+    if held is None or held.due_at <= present or held.mailbox != envelope.mailbox:
+        raise NoSuchBlob
+    if not same(held.withdraw_lock, envelope.withdraw_lock):
+        raise NoSuchBlob
+    if held.envelope is not None:
+        raise IdInUse
+    desk.put(replace(held, envelope=envelope.id, due_at=envelope.expires_at))

@@ -1,0 +1,1 @@
+"""What says who somebody is, as bytes."""

@@ -1,0 +1,1 @@
+"""What goes into letters and blobs, as bytes."""

@@ -1,0 +1,123 @@
+"""``entrenous device ...`` and ``entrenous passphrase change``: the lock of this device's vault."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrenous.craft.wire.identity.recovery import read_sheet, write_sheet
+from entrenous.faces.cli.device.opened import session_of, unlocked_of
+from entrenous.faces.cli.device.passphrase import another_passphrase
+from entrenous.faces.cli.output import put_json, read_file, say, when, write_new
+from entrenous.model.recovery import RecoverySheet
+from entrenous.send.devices.recovery import sheet_of, take_master_away
+from entrenous.spec import OFFLINE_HOURS_MAX
+from entrenous.wiring.lock import allow_more_tries, allow_offline, change_passphrase, forbid_offline
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Sheet = Annotated[
+    Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
+]
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    device = typer.Typer(help="This device and its lock.", no_args_is_help=True)
+    device.command("offline")(offline)
+    device.command("recovery")(recovery)
+    device.command("unlock")(unlock)
+    app.add_typer(device, name="device")
+    passphrase = typer.Typer(help="What opens this device's vault.", no_args_is_help=True)
+    passphrase.command("change")(change)
+    app.add_typer(passphrase, name="passphrase")
+
+
+def offline(
+    context: typer.Context,
+    hours: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=OFFLINE_HOURS_MAX, help="For so many hours."),
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="No longer.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let this device open without its relay for some hours.
+
+    Meanwhile somebody who copies its folder can try passphrases without end, and keeps that chance.
+    Sending and fetching still wait for the relay.
+    """
+    if off == (hours is not None):
+        raise typer.BadParameter("give either --hours N or --off")
+    with unlocked_of(context) as (device, unlocked):
+        until = allow_offline(unlocked, hours, device.clock) if hours else None
+        if until is None:
+            forbid_offline(unlocked)
+    if as_json:
+        put_json({"schema": "entrenous/offline/1", "until": when(until) if until else None})
+    elif until:
+        say(f"Until {when(until)} this device opens without its relay.")
+    else:
+        say("This device opens only with its relay.")
+
+
+def recovery(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the sheet.")],
+    old: Sheet = None,
+    as_json: Json = False,
+) -> None:
+    """Write your recovery sheet, and take the master key off this device.
+
+    Print it and keep it apart from your devices: with it you allow more tries after ten wrong
+    passphrases, and shut a device that was lost. Who has it can pose as you.
+    """
+    earlier = _read(old) if old else None
+    with unlocked_of(context) as (device, unlocked):
+        sheet = sheet_of(unlocked.part.output, earlier, device)
+        write_new(out, write_sheet(sheet).encode())
+        take_master_away(device)
+    if as_json:
+        put_json({"schema": "entrenous/recovery/1", "file": str(out)})
+        return
+    say(f"wrote {out}")
+    say("Print it, then delete the file. Your master key is no longer on this device.")
+
+
+def unlock(
+    context: typer.Context,
+    sheet: Annotated[Path, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")],
+    as_json: Json = False,
+) -> None:
+    """Allow ten more tries, after ten wrong passphrases locked this device."""
+    allow_more_tries(session_of(context).settings, _read(sheet))
+    if as_json:
+        put_json({"schema": "entrenous/unlock/1", "tries": 10})
+        return
+    say("The relay answers ten more tries.")
+
+
+def change(
+    context: typer.Context,
+    descriptor: Annotated[
+        int | None,
+        typer.Option(
+            "--new-passphrase-fd", metavar="N", help="Read the new one from this file descriptor."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Choose another passphrase. The old one opens nothing any more, and ends an offline window."""
+    with unlocked_of(context) as (device, unlocked):
+        change_passphrase(unlocked, another_passphrase(descriptor), device)
+        sheet = unlocked.terms.lock is not None
+    if as_json:
+        put_json({"schema": "entrenous/passphrase/1", "new_sheet_needed": sheet})
+        return
+    say("From now on the new passphrase opens this device.")
+    if sheet:
+        say("A recovery sheet from before no longer opens it without the relay; write a new one:")
+        say("entrenous device recovery --out FILE")
+
+
+def _read(path: Path) -> RecoverySheet:
+    return read_sheet(read_file(path).decode(errors="replace"))

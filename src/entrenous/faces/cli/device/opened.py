@@ -1,0 +1,55 @@
+"""Open this person's device for the length of one command."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import typer
+
+from entrenous.adapters.vault.home import Unlocked
+from entrenous.faces.cli.device.passphrase import ask_passphrase, new_passphrase
+from entrenous.faces.cli.main import Session
+from entrenous.ports import Device
+from entrenous.wiring.device import create_device, open_device, open_unlocked
+
+
+def session_of(context: typer.Context) -> Session:
+    """Settings and where the passphrase comes from."""
+    session = context.find_root().obj
+    if not isinstance(session, Session):
+        raise TypeError("a command runs inside faces.cli.main.run")
+    return session
+
+
+@contextmanager
+def device_of(context: typer.Context) -> Iterator[Device]:
+    """The device in ENTRENOUS_HOME, unlocked; locked again afterwards.
+
+    Raises:
+        NoVaultHere, WrongPassphrase, NoPassphrase, VaultBusy, Locked, DeviceShut.
+        RelayUnreachable, OfflineWindowOver: its relay's part of the lock is not to be had.
+    """
+    session = session_of(context)
+    with open_device(session.settings, lambda: ask_passphrase(session.passphrase_fd)) as device:
+        yield device
+
+
+@contextmanager
+def unlocked_of(context: typer.Context) -> Iterator[tuple[Device, Unlocked]]:
+    """The same, with what its vault's key was made of, for the commands that change its lock."""
+    session = session_of(context)
+    ask = partial(ask_passphrase, session.passphrase_fd)
+    with open_unlocked(session.settings, ask) as opened:
+        yield opened
+
+
+@contextmanager
+def new_device(context: typer.Context) -> Iterator[Device]:
+    """A new, empty device in ENTRENOUS_HOME.
+
+    Raises:
+        VaultExists, WeakPassphrase, NoPassphrase, PassphrasesDiffer.
+    """
+    session = session_of(context)
+    with create_device(session.settings, lambda: new_passphrase(session.passphrase_fd)) as device:
+        yield device

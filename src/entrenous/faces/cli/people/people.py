@@ -1,0 +1,157 @@
+"""``entrenous invite`` and ``entrenous person ...``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrenous.faces.cli.catch_up import catch_up
+from entrenous.faces.cli.device.opened import device_of
+from entrenous.faces.cli.output import put_json, say, write_new
+from entrenous.faces.cli.output import when as when_exactly
+from entrenous.faces.cli.people.qr import qr_picture, qr_text
+from entrenous.faces.cli.people.verify import verify
+from entrenous.model.person import Contact
+from entrenous.send.acquaintance.block import block_contact, unblock_contact
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contacts, forget_contact
+from entrenous.send.acquaintance.rename import rename_contact
+from entrenous.send.letter.chores import has_tokens_to_withdraw
+from entrenous.send.outbox import flush
+from entrenous.spec import INVITE_DAYS
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("invite")(invite)
+    people = typer.Typer(help="The people you write to.", no_args_is_help=True)
+    people.command("add")(add)
+    people.command("list")(list_people)
+    people.command("verify")(verify)
+    people.command("rename")(rename)
+    people.command("block")(block)
+    people.command("unblock")(unblock)
+    people.command("forget")(forget)
+    app.add_typer(people, name="person")
+
+
+def invite(
+    context: typer.Context,
+    qr: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A QR code of it: a PNG file, or - for this terminal."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a link with which somebody can add you, and be sure that it is you."""
+    with device_of(context) as device:
+        link = make_invite(device)
+    if qr is not None and qr != "-":
+        write_new(Path(qr), qr_picture(link))
+    if as_json:
+        put_json({"schema": "entrenous/invite/1", "link": link})
+        return
+    say(link)
+    say()
+    if qr == "-":
+        say(qr_text(link))
+        say()
+    say("Give this link to people who may write to you, over a channel you trust.")
+    say("They add you with: entrenous person add LINK --as NAME")
+
+
+def add(
+    context: typer.Context,
+    link: str,
+    name: Annotated[str, typer.Option("--as", metavar="NAME", help="What you call this person.")],
+    as_json: Json = False,
+) -> None:
+    """Add somebody by the invite link they gave you; what an invite adds is verified."""
+    with device_of(context) as device:
+        before = {one.person.id: one.name for one in contacts(device)}
+        contact = add_person(link, name, device)
+    if as_json:
+        put_json({"schema": "entrenous/person/1", **_shown(contact)})
+        return
+    say(f"{contact.name} is added, and the keys are the ones the invite names.")
+    called = before.get(contact.person.id, contact.name)
+    if called != contact.name:
+        say(f"You had called this person {called}; from now on it is {contact.name}.")
+    say(f"next: entrenous send PHOTO --to {contact.name}")
+
+
+def list_people(context: typer.Context, as_json: Json = False) -> None:
+    """Everybody you can write to."""
+    with device_of(context) as device:
+        catch_up(device)
+        known = contacts(device)
+    if as_json:
+        put_json({"schema": "entrenous/people/1", "people": [_shown(contact) for contact in known]})
+        return
+    for contact in known:
+        say(f"{contact.name}  ({_keys(contact)})")
+    if not known:
+        say("Nobody yet. Make a link for people to add you: entrenous invite")
+
+
+def rename(context: typer.Context, name: str, new_name: str) -> None:
+    """Call somebody otherwise, as when two names are easily taken for each other."""
+    with device_of(context) as device:
+        contact = rename_contact(name, new_name, device)
+    say(f"You call this person {contact.name} from now on.")
+
+
+def block(context: typer.Context, name: str) -> None:
+    """Take nothing from somebody any more, and let nothing go to them; they are not told.
+
+    What they sent before stays in your inbox, and that they take it back is still heeded.
+    """
+    with device_of(context) as device:
+        contact = block_contact(name, device)
+        flush(device)
+        later = has_tokens_to_withdraw(device)
+    when = "as soon as your relay has answered" if later else "from now on"
+    say(f"{contact.name} is blocked: {when}, your relay takes nothing from them any more.")
+    say("What comes by a link of yours that they still have does nothing.")
+    say(f"To let them in again: entrenous person unblock {contact.name}")
+
+
+def unblock(context: typer.Context, name: str) -> None:
+    """Let somebody in again whom you blocked."""
+    with device_of(context) as device:
+        contact = unblock_contact(name, device)
+        flush(device)
+    say(f"{contact.name} can write to you again, once their program has looked into its inbox.")
+
+
+def forget(context: typer.Context, name: str) -> None:
+    """Forget somebody: their keys, your way to write to them, and theirs to write to you.
+
+    What they sent stays in your inbox, and copies that you sent them can still be traced.
+    """
+    with device_of(context) as device:
+        contact = forget_contact(name, device)
+        flush(device)
+        later = has_tokens_to_withdraw(device)
+    when = "as soon as your relay has answered" if later else "from now on"
+    say(f"{contact.name} is forgotten here; {when}, your relay takes nothing from them any more.")
+    say("What they sent stays in your inbox. A link of yours that they still have lets them in")
+    say(f"again until it ends: at most {INVITE_DAYS} days after you made it.")
+
+
+def _shown(contact: Contact) -> dict[str, object]:
+    shown: dict[str, object] = {"name": contact.name, "verified": contact.verified}
+    if contact.blocked:
+        shown["blocked"] = True
+    if contact.changed_at is not None:
+        shown["changed_at"] = when_exactly(contact.changed_at)
+    return shown
+
+
+def _keys(contact: Contact) -> str:
+    said = "keys compared" if contact.verified else "keys not compared yet"
+    if contact.changed_at is not None:
+        said += f", devices changed on {contact.changed_at:%d %B %Y}"
+    return f"blocked, {said}" if contact.blocked else said

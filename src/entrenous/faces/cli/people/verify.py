@@ -1,0 +1,90 @@
+"""``entrenous person verify``."""
+
+from typing import Annotated
+
+import typer
+
+from entrenous.faces.cli.catch_up import catch_up
+from entrenous.faces.cli.device.opened import device_of
+from entrenous.faces.cli.output import hint, say
+from entrenous.model.compare import Comparing, ShortString, Stage
+from entrenous.ports import Device
+from entrenous.send.acquaintance.people import verify_contact
+from entrenous.send.outbox import flush
+from entrenous.send.verify.safety import safety_number
+from entrenous.send.verify.sas import agree, compare_keys, disagree, string_with
+
+_WAITING = {
+    Stage.BEGUN: "Asked. On {name}'s device: entrenous person verify YOU --sas",
+    Stage.ANSWERED: "Answered. As soon as {name}'s device has looked into its inbox, look again.",
+}
+
+
+def verify(
+    context: typer.Context,
+    name: str,
+    same: Annotated[bool, typer.Option("--same", help="It is the same on both devices.")] = False,
+    sas: Annotated[
+        bool, typer.Option("--sas", help="Compare seven pictures or three numbers instead.")
+    ] = False,
+    differs: Annotated[
+        bool, typer.Option("--differs", help="With --sas: it is not the same on both devices.")
+    ] = False,
+) -> None:
+    """Make sure that nobody stands between you and somebody: compare what both devices show.
+
+    Side by side or by voice; never by messages, which whoever stands in between could change.
+    """
+    if differs and (same or not sas):
+        raise typer.BadParameter("--differs goes with --sas alone")
+    with device_of(context) as device:
+        if sas:
+            _by_signs(name, device, same=same, differs=differs)
+        else:
+            _by_number(name, device, same=same)
+
+
+def _by_number(name: str, device: Device, *, same: bool) -> None:
+    say(safety_number(name, device))
+    if same:
+        verify_contact(name, device)
+        say(f"Noted: {name}'s keys are compared.")
+    else:
+        say(f"Compare it with the number on {name}'s device, side by side or by voice.")
+        say(f"If it is the same: entrenous person verify {name} --same")
+
+
+def _by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
+    catch_up(device)
+    if differs:
+        disagree(name, device)
+        say(f"Noted: {name}'s keys do not count as compared. Somebody may stand between you.")
+        say("Do not send them anything private before you met and found out.")
+        return
+    if same:
+        _agree(name, device)
+    else:
+        _show(name, compare_keys(name, device), device)
+    flush(device)
+
+
+def _agree(name: str, device: Device) -> None:
+    if agree(name, device).verified:
+        say(f"Noted: {name}'s keys are compared.")
+    else:
+        say(f"Noted. {name}'s keys count as compared as soon as {name} has said so too.")
+
+
+def _show(name: str, comparing: Comparing, device: Device) -> None:
+    if comparing.stage in _WAITING:
+        say(_WAITING[comparing.stage].format(name=name))
+        say(f"Then here: entrenous person verify {name} --sas")
+        return
+    _put(string_with(name, device))
+    hint(f"The same on {name}'s device: entrenous person verify {name} --sas --same")
+    hint(f"Anything else: entrenous person verify {name} --sas --differs")
+
+
+def _put(shown: ShortString) -> None:
+    say("  ".join(f"{sign.emoji} {sign.name}" for sign in shown.signs))
+    say("or in numbers: " + " ".join(map(str, shown.numbers)))

@@ -1,0 +1,1 @@
+"""Commands for somebody whose picture has leaked."""

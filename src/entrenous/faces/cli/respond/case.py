@@ -1,0 +1,214 @@
+"""``entrenous case ...``: a person's file about one leak."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from entrenous.faces.cli.device.opened import device_of
+from entrenous.faces.cli.output import in_utc, put_json, read_file, say
+from entrenous.faces.cli.respond.notice import notice
+from entrenous.faces.cli.respond.words import answer_case, case_json, how_to_name_a_place
+from entrenous.model.case import AgeAnswer, Reach, Sighting, Situation, TakenBy
+from entrenous.model.verdict import NoSuchTrace, Trace
+from entrenous.ports import Device
+from entrenous.respond.add import add_file, add_sighting, add_statement
+from entrenous.respond.case_file import case_called, cases
+from entrenous.respond.describe import describe_case
+from entrenous.respond.open_case import BEFORE_CAPTURE, open_case
+from entrenous.respond.places import place as read_place
+from entrenous.respond.progress import close_case, erase_case, reopen_case
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Places = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PLACE", help="Where you live, where the platform is: GB, US-CA."),
+]
+Intimate = Annotated[
+    bool | None, typer.Option("--intimate/--not-intimate", help="What kind of picture it is.")
+]
+TakenByMe = Annotated[bool, typer.Option("--taken-by-me", help="You took the picture.")]
+HideMyName = Annotated[
+    bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
+]
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    case = typer.Typer(
+        help="A file about one leak: what was seen, kept, asked.", no_args_is_help=True
+    )
+    case.command("open")(open_)
+    case.command("about")(about)
+    case.command("list")(list_cases)
+    case.command("show")(show)
+    case.command("add")(add)
+    case.command("notice")(notice)
+    case.command("close")(close)
+    case.command("erase")(erase)
+    app.add_typer(case, name="case")
+
+
+def open_(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="A closed case to open again.")] = None,
+    from_trace: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Number of a trace.")
+    ] = None,
+    place: Places = None,
+    adults: Annotated[
+        bool, typer.Option("--adults", help="Everybody in the picture was 18 or older.")
+    ] = False,
+    under_18: Annotated[
+        bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
+    ] = False,
+    intimate: Intimate = None,
+    taken_by_me: TakenByMe = False,
+    hide_my_name: HideMyName = False,
+    as_json: Json = False,
+) -> None:
+    """Open a case, from a trace or from nothing but what you saw."""
+    situation = _situation(place, intimate, taken_by_me=taken_by_me, hide_my_name=hide_my_name)
+    with device_of(context) as device:
+        if name is not None:
+            case = reopen_case(name, device)
+        else:
+            trace = None if from_trace is None else _trace(from_trace, device)
+            case = open_case(trace, situation, _age(adults=adults, under_18=under_18), device)
+        answer_case(case, device, as_json=as_json)
+    if not as_json:
+        if not case.situation.places:
+            say(f"  {how_to_name_a_place(case)}")
+        say()
+        for advice in BEFORE_CAPTURE:
+            say(f"  {advice}")
+
+
+def about(
+    context: typer.Context,
+    name: str,
+    place: Places = None,
+    intimate: Intimate = None,
+    taken_by_me: TakenByMe = False,
+    hide_my_name: HideMyName = False,
+    as_json: Json = False,
+) -> None:
+    """Say more about what a case is about; the choice of routes turns on it."""
+    more = _situation(place, intimate, taken_by_me=taken_by_me, hide_my_name=hide_my_name)
+    with device_of(context) as device:
+        answer_case(describe_case(name, more, device), device, as_json=as_json)
+
+
+def list_cases(context: typer.Context, as_json: Json = False) -> None:
+    """Every case, newest first."""
+    with device_of(context) as device:
+        known = cases(device)
+        if as_json:
+            shown = [case_json(case, device) for case in known]
+            put_json({"schema": "entrenous/cases/1", "cases": shown})
+            return
+    for case in known:
+        say(f"{case.name}  {case.state}, opened on {case.opened_at:%d %B %Y}")
+    if not known:
+        say("No cases. Open one with: entrenous case open")
+
+
+def show(context: typer.Context, name: str, as_json: Json = False) -> None:
+    """A case: what was found, where it was seen, what is kept, which clock runs, one next step."""
+    with device_of(context) as device:
+        answer_case(case_called(name, device), device, as_json=as_json)
+
+
+def add(
+    context: typer.Context,
+    name: str,
+    file: Annotated[Path | None, typer.Argument(help="A screenshot or file to keep.")] = None,
+    what: Annotated[
+        str, typer.Option(metavar="TEXT", help="What the file shows, in a line.")
+    ] = "a file",
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of a page where you saw it.")
+    ] = None,
+    chat: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The chat where you saw it, in words.")
+    ] = None,
+    handle: Annotated[str, typer.Option(metavar="NAME", help="The account it was shown at.")] = "",
+    seen_at: Annotated[
+        datetime | None, typer.Option(help="When you first saw it, in UTC; now if left out.")
+    ] = None,
+    statement: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What you want to note.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Add where you saw it, a file you keep, or a statement. The address is not opened."""
+    if url and urlsplit(url).scheme not in {"http", "https"}:
+        raise typer.BadParameter("--url begins with http:// or https://; say others with --chat")
+    if file is None and not (url or chat or statement):
+        raise typer.BadParameter("give a file, --url, --chat or --statement")
+    data = None if file is None else read_file(file)
+    with device_of(context) as device, device.vault.together():
+        moment = in_utc(seen_at) if seen_at else device.clock.now()
+        for where, reach in ((url, Reach.PUBLIC), (chat, Reach.PRIVATE)):
+            if where:
+                add_sighting(name, Sighting(where, reach, moment, handle), device)
+        if statement:
+            add_statement(name, statement, device)
+        if data is not None:
+            add_file(name, data, what, device)
+        answer_case(case_called(name, device), device, as_json=as_json)
+
+
+def close(context: typer.Context, name: str) -> None:
+    """Close a case; it can be opened again."""
+    with device_of(context) as device:
+        closed = close_case(name, device)
+    say(f"{closed.name} is closed. Open it again with: entrenous case open {closed.name}")
+
+
+def erase(
+    context: typer.Context,
+    name: str,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase a case and everything kept in it from this device, for good."""
+    if not yes:
+        question = f"Erase {name} and all that is kept in it, for good?"
+        typer.confirm(question, abort=True, err=True)
+    with device_of(context) as device:
+        erase_case(name, device)
+    say(f"{name} is erased from this device.")
+
+
+def _trace(number: int, device: Device) -> Trace:
+    for trace in device.ledger.traces():
+        if trace.number == number:
+            return trace
+    raise NoSuchTrace(number=number)
+
+
+def _situation(
+    place: list[str] | None, intimate: bool | None, *, taken_by_me: bool, hide_my_name: bool
+) -> Situation:
+    return Situation(
+        places=tuple(read_place(typed) for typed in place or ()),
+        intimate=intimate,
+        taken_by=TakenBy.ME if taken_by_me else TakenBy.UNSAID,
+        name_must_stay_hidden=hide_my_name,
+    )
+
+
+def _age(*, adults: bool, under_18: bool) -> AgeAnswer:
+    if under_18:
+        return AgeAnswer.CHILD
+    if adults:
+        return AgeAnswer.ADULTS
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("say --adults or --under-18: was everybody in it 18 or older?")
+    question = "Was everybody in the picture 18 or older when it was taken? (yes, no, unsure)"
+    answer = typer.prompt(question, err=True).strip().casefold()
+    known = {"yes": AgeAnswer.ADULTS, "y": AgeAnswer.ADULTS, "no": AgeAnswer.CHILD}
+    return known.get(answer, AgeAnswer.UNSURE)

@@ -1,0 +1,102 @@
+"""``entrenous evidence ...``: trusted time, looking again, and taking out what is kept."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.faces.cli.device.opened import device_of
+from entrenous.faces.cli.output import put_json, read_file, say, when, write_new
+from entrenous.model.evidence import CustodyAct
+from entrenous.respond.evidence import read_evidence, stamp_evidence, verify_case
+from entrenous.wiring.outside import kept_authorities, timestamp_authority
+
+# The first bytes of what people keep most, so that a file opens with a click.
+_SUFFIXES: Final = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"%PDF": ".pdf"}
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    evidence = typer.Typer(help="Evidence: trusted time, and checks.", no_args_is_help=True)
+    evidence.command("stamp")(stamp)
+    evidence.command("verify")(verify)
+    evidence.command("export")(export)
+    app.add_typer(evidence, name="evidence")
+
+
+def stamp(
+    context: typer.Context,
+    name: str,
+    authority: Annotated[
+        str, typer.Option(metavar="URL", help="Address of an RFC 3161 stamp authority.")
+    ],
+    ca: Annotated[
+        Path, typer.Option(metavar="FILE", help="Certificates that you trust for it, PEM.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Have a case's evidence stamped; the authority sees one hash, never the evidence."""
+    trusted = read_file(ca)
+    with device_of(context) as device, timestamp_authority(authority, trusted) as stamper:
+        case = stamp_evidence(name, stamper, device)
+    newest = case.stamps[-1]
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/stamp/1",
+                "case": case.name,
+                "at": when(newest.at),
+                "authority": newest.authority_url,
+                "items": len(case.evidence),
+            }
+        )
+        return
+    say(f"Stamped at {newest.at:%d %B %Y, %H:%M:%S} UTC by {newest.authority_url}.")
+    say("This proves that the evidence existed by then, not that what it shows is true.")
+
+
+def verify(context: typer.Context, name: str, as_json: Json = False) -> None:
+    """Check a case again: its custody chain, every item, every stamp."""
+    with device_of(context) as device:
+        case = verify_case(name, device, kept_authorities())
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/evidence-check/1",
+                "case": case.name,
+                "items": len(case.evidence),
+                "stamps": len(case.stamps),
+                "links": case.links,
+            }
+        )
+        return
+    say(
+        f"{case.name}: {case.links} custody entries, {len(case.evidence)} items and "
+        f"{len(case.stamps)} stamps hold."
+    )
+
+
+def export(
+    context: typer.Context,
+    name: str,
+    item: Annotated[int, typer.Argument(help="Number of the item, as the case shows it.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write it to.")],
+    purpose: Annotated[
+        str, typer.Option(metavar="TEXT", help="What for; it is noted in the chain of custody.")
+    ] = "taken out of the vault",
+    as_json: Json = False,
+) -> None:
+    """Write an item out, exactly as it was kept; that this was done is noted in the case."""
+    with device_of(context) as device:
+        data = read_evidence(name, item, purpose, device, CustodyAct.EXPORTED)
+        place = out / f"{name}-item-{item}{_suffix(data)}"
+        write_new(place, data)
+    if as_json:
+        put_json({"schema": "entrenous/evidence-export/1", "file": str(place)})
+        return
+    say(f"wrote {place}")
+
+
+def _suffix(data: bytes) -> str:
+    return next((end for start, end in _SUFFIXES.items() if data.startswith(start)), ".bin")

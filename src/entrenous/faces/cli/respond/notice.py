@@ -1,0 +1,93 @@
+"""``entrenous case notice``: draft a notice, and note what became of it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.faces.cli.device.opened import device_of
+from entrenous.faces.cli.output import in_utc, put_json, say
+from entrenous.faces.cli.respond.words import answer_case
+from entrenous.model.case import Notice, NoticeEvent
+from entrenous.respond.notice import preview, write_notice
+from entrenous.respond.progress import note
+
+_ONE: Final = "give --route ID, or one of --sent, --received, --asked, --supplied, --removed, "
+_USAGE: Final = _ONE + "--refused, --withdrawn with the number of a notice"
+
+
+def _number(about: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(metavar="NUMBER", help=about)
+    return option
+
+
+def notice(
+    context: typer.Context,
+    name: str,
+    route: Annotated[
+        str | None, typer.Option(metavar="ID", help="A route of: entrenous law routes")
+    ] = None,
+    sent: Annotated[int | None, _number("Note that you sent this notice, by its number.")] = None,
+    received: Annotated[int | None, _number("Note that they confirmed its receipt.")] = None,
+    asked: Annotated[int | None, _number("Note that they asked for more.")] = None,
+    supplied: Annotated[int | None, _number("Note that you gave them what they asked.")] = None,
+    removed: Annotated[int | None, _number("Note that the picture is gone there.")] = None,
+    refused: Annotated[int | None, _number("Note that they refused.")] = None,
+    withdrawn: Annotated[int | None, _number("Note that you no longer ask this.")] = None,
+    at: Annotated[
+        datetime | None, typer.Option(help="When that happened, in UTC; now if left out.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Draft a notice along a route, or note what became of one. Nothing is sent from here."""
+    happened = _happened(
+        {
+            NoticeEvent.SEND: sent,
+            NoticeEvent.RECEIPT: received,
+            NoticeEvent.ASK: asked,
+            NoticeEvent.SUPPLY: supplied,
+            NoticeEvent.REMOVAL: removed,
+            NoticeEvent.REFUSAL: refused,
+            NoticeEvent.WITHDRAW: withdrawn,
+        }
+    )
+    if len(happened) + (route is not None) != 1:
+        raise typer.BadParameter(_USAGE)
+    if route is not None:
+        _draft(context, name, route, as_json=as_json)
+        return
+    ((event, number),) = happened
+    with device_of(context) as device:
+        moment = in_utc(at) if at else device.clock.now()
+        answer_case(note(name, number, event, moment, device), device, as_json=as_json)
+
+
+def _happened(typed: Mapping[NoticeEvent, int | None]) -> list[tuple[NoticeEvent, int]]:
+    return [(event, number) for event, number in typed.items() if number is not None]
+
+
+def _draft(context: typer.Context, name: str, route: str, *, as_json: bool) -> None:
+    with device_of(context) as device:
+        drafted = write_notice(name, route, device)
+        today = device.clock.now().date()
+    if as_json:
+        put_json({"schema": "entrenous/notice/1", "case": name, **_shown(drafted)})
+    else:
+        say(preview(drafted, today))
+        next_command = f"entrenous case notice {name} --sent {drafted.number}"
+        say(f"This is notice {drafted.number}. Once you have sent it: {next_command}")
+
+
+def _shown(drafted: Notice) -> dict[str, object]:
+    return {
+        "notice": drafted.number,
+        "route": drafted.route.id,
+        "law": drafted.route.law,
+        "provision": drafted.route.provision,
+        "source": drafted.route.source,
+        "read_on": drafted.route.read_on.isoformat(),
+        "letter": drafted.letter,
+        "missing": list(drafted.missing),
+        "sent": False,
+    }

@@ -1,0 +1,1 @@
+"""Commands that say whose copy a leak is."""

@@ -1,0 +1,143 @@
+"""``entrenous verdict ...``: disclose what a verdict rests on; check what somebody disclosed."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.craft.media.jail import decode_untrusted
+from entrenous.faces.cli.device.opened import device_of
+from entrenous.faces.cli.output import bar, put_json, read_file, say, write_new
+from entrenous.faces.cli.trace.explain import FOR_FEW, signing_account
+from entrenous.model.verdict import Finding
+from entrenous.trace.explain.prose import NOT_WHO
+from entrenous.trace.report.disclose import disclose as disclose_trace
+from entrenous.trace.report.repeat import Files, Repeated, check_report
+from entrenous.trace.words import in_digits, odds, ratio_in_digits, support
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+SENDER: Final = (
+    "It can't show that the sender did not make the found file: she can make every copy."
+)
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    verdict = typer.Typer(help="Verdicts: let others check them.", no_args_is_help=True)
+    verdict.command("disclose")(disclose)
+    verdict.command("check")(check)
+    app.add_typer(verdict, name="verdict")
+
+
+def disclose(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(help="Number of the trace, as it was printed.")],
+    leak: Annotated[Path, typer.Option(metavar="FILE", help="The found file, as it was traced.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the report, JSON.")],
+    with_original: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the original there too; a check needs it."),
+    ] = None,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="No names but of the copies that are named.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a report with the mark secrets of one picture, for an expert or a court to check."""
+    data = read_file(leak)
+    with device_of(context) as device:
+        made = disclose_trace(number, data, device, signing_account(device), blind=blind)
+    write_new(out, made.file)
+    if with_original is not None:
+        write_new(with_original, made.original)
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/verdict-disclosure/1",
+                "trace": number,
+                "path": str(out),
+                "digest": made.digest.hex(),
+                "finding": made.report.finding.value,
+                "named": list(made.report.named),
+            }
+        )
+        return
+    say(f"wrote {out}")
+    say(f"  its digest, to tell on another way: {made.digest.hex()}")
+    say(FOR_FEW.format(path=out))
+    say(f"to check it: entrenous verdict check {out} --leak FILE --original FILE")
+
+
+def check(
+    report: Annotated[Path, typer.Argument(help="The report, as it was handed over.")],
+    leak: Annotated[Path, typer.Option(metavar="FILE", help="The found file.")],
+    original: Annotated[Path, typer.Option(metavar="FILE", help="The original.")],
+    copy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A copy that a recipient still has.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Repeat a disclosed finding from the files, without the sender's vault.
+
+    Exit status 0: everything in the report was computed anew and agrees; 5: something differs.
+    """
+    files = Files(
+        read_file(report), read_file(leak), read_file(original), read_file(copy) if copy else None
+    )
+    with bar("Checking", 1) as steps:
+        repeated = check_report(files, decode_untrusted, steps.reached)
+    if as_json:
+        put_json(_shown(repeated))
+    else:
+        _tell(repeated)
+
+
+def _shown(repeated: Repeated) -> dict[str, object]:
+    report = repeated.report
+    return {
+        "schema": "entrenous/verdict-check/1",
+        "holds": True,
+        "bit_for_bit": not repeated.elsewhere,
+        "elsewhere": {name: list(pair) for name, pair in repeated.elsewhere.items()},
+        "digest": repeated.digest.hex(),
+        "signed_by": repeated.signed_by.hex() if repeated.signed_by else None,
+        "finding": report.finding.value,
+        "named": list(report.named),
+        "compared": report.given.compared,
+        "compared_at_most": repeated.most,
+        "copy_of": repeated.copy_of,
+    }
+
+
+def _tell(repeated: Repeated) -> None:
+    if repeated.elsewhere:
+        say("The report holds: everything in it was computed anew and agrees, but for rounding.")
+        for name, (there, here) in repeated.elsewhere.items():
+            say(f"  {name}: made with {there}, checked with {here}")
+    else:
+        say("The report holds: everything in it was computed anew and agrees bit for bit.")
+    _tell_finding(repeated)
+    if repeated.copy_of is not None:
+        say(f"The copy in hand is the one that the report lists for {repeated.copy_of}.")
+    if repeated.signed_by is None:
+        say("It is not signed.")
+    else:
+        say(f"It is signed with the device key {repeated.signed_by.hex()}.")
+        say("  Whether that is the sender's: compare it with her card.")
+    say(f"{NOT_WHO} {SENDER}")
+
+
+def _tell_finding(repeated: Repeated) -> None:
+    report = repeated.report
+    if report.finding is Finding.NOBODY:
+        say("No copy stands out. This does not clear anybody.")
+        return
+    figures = {copy.to: copy for copy in report.copies}
+    for label in report.named:
+        copy = figures[label]
+        say(f"The found file's hidden marks fit the copy made for {label}.")
+        say(f"  {odds(copy.chance)} Chance: {in_digits(copy.chance)}.")
+        ratio = ratio_in_digits(copy.likelihood_ratio)
+        say(f"  Likelihood ratio: {ratio} ({support(copy.likelihood_ratio)}).")
+    say(f"The report says that {report.given.compared:,} copies were compared.")
+    say(f"  The same would be named if there had been up to {repeated.most:,}.")

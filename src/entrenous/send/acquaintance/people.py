@@ -1,0 +1,154 @@
+"""The people this device knows."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+
+from entrenous.craft.crypto.lists import extends, heads_of
+from entrenous.model.card import Card
+from entrenous.model.device_list import Standing
+from entrenous.model.peer import Peer
+from entrenous.model.person import Contact, NameTaken, UnknownPerson
+from entrenous.ports import Device
+from entrenous.send.circle.kept import circles, leave_circles
+from entrenous.send.devices.known_lists import forget_list, known_heads
+from entrenous.send.doubts.heard import forget_heard
+from entrenous.send.doubts.talks import forget_talks
+from entrenous.send.drawers import (
+    COMPARE,
+    CONTACT,
+    GREET,
+    OWN_KEY,
+    PEER,
+    lay,
+    peer_key,
+    take,
+    take_all,
+)
+from entrenous.send.letter.chores import take_tokens_back
+from entrenous.send.outbox import drop_promises
+
+
+def contacts(device: Device) -> tuple[Contact, ...]:
+    """Everybody, by name."""
+    found = take_all(Contact, CONTACT, device.vault)
+    return tuple(sorted(found, key=lambda contact: contact.name))
+
+
+def as_seen(name: str) -> str:
+    """One form for names that look the same: case, ways to write an accent, invisible joiners."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return unicodedata.normalize("NFKC", plain).translate({0x200C: None, 0x200D: None})
+
+
+def contact_named(name: str, device: Device) -> Contact:
+    """The person we call ``name``, whatever its case.
+
+    Raises:
+        UnknownPerson: we call nobody so.
+    """
+    return contacts_named([name], device)[0]
+
+
+def contacts_named(names: Sequence[str], device: Device) -> tuple[Contact, ...]:
+    """The people whom we call these names, in this order.
+
+    Raises:
+        UnknownPerson: we call nobody one of them.
+    """
+    return pick(names, contacts(device))
+
+
+def pick(names: Sequence[str], known: Sequence[Contact]) -> tuple[Contact, ...]:
+    """Those of these people whom we call these names, in the names' order.
+
+    Raises:
+        UnknownPerson: we call nobody one of them.
+    """
+    by_name = {as_seen(contact.name): contact for contact in known}
+    for name in names:
+        if as_seen(name) not in by_name:
+            everybody = ", ".join(contact.name for contact in known)
+            raise UnknownPerson(name=name, known=everybody or "nobody yet")
+    return tuple(by_name[as_seen(name)] for name in names)
+
+
+def contact_of(person: bytes, device: Device) -> Contact | None:
+    """The contact with this person id, if we know them."""
+    return next((c for c in contacts(device) if c.person.id == person), None)
+
+
+def keep_contact(contact: Contact, device: Device) -> None:
+    """Store a new or changed contact.
+
+    Raises:
+        NameTaken: somebody else, or a circle, is already called so.
+    """
+    if any(as_seen(circle.name) == as_seen(contact.name) for circle in circles(device.vault)):
+        raise NameTaken(name=contact.name)
+    for other in contacts(device):
+        same_name = as_seen(other.name) == as_seen(contact.name)
+        if same_name and other.person.id != contact.person.id:
+            raise NameTaken(name=contact.name)
+    lay(contact, CONTACT, contact.person.id.hex(), device.vault)
+
+
+def free_name(wanted: str, device: Device) -> str:
+    """``wanted``, or the first of "wanted 2", "wanted 3" that nobody has."""
+    taken = {as_seen(contact.name) for contact in contacts(device)}
+    taken |= {as_seen(circle.name) for circle in circles(device.vault)}
+    name, number = wanted, 2
+    while as_seen(name) in taken:
+        name, number = f"{wanted} {number}", number + 1
+    return name
+
+
+def newest_card(shown: Card, known: Contact, device: Device) -> Standing:
+    """What a proven card is to what we know of its person (docs/spec/identity.md section 3).
+
+    Raises:
+        OldList, ForkedList: it is not taken.
+    """
+    return extends(known_heads(known, device), heads_of(shown.lists))
+
+
+def verify_contact(name: str, device: Device) -> Contact:
+    """Note that a person's safety number was compared and agreed."""
+    contact = replace(contact_named(name, device), verified=True)
+    keep_contact(contact, device)
+    return contact
+
+
+def forget_contact(name: str, device: Device) -> Contact:
+    """Forget a person: their keys, sessions, our right to write to them and theirs to write to us,
+    and that they were in our circles.
+
+    Our relay takes nothing from them any more once it was told so, with the next flush. An invite
+    of ours that they still hold is another right, and goes on until its day.
+
+    Raises:
+        UnknownPerson.
+    """
+    contact = contact_named(name, device)
+    with device.vault.together():
+        for lock in take_tokens_back(contact.person.id, device):
+            drop_promises(lock, device)
+        device.vault.drop(GREET, contact.person.id.hex())
+        device.vault.drop(CONTACT, contact.person.id.hex())
+        device.vault.drop(COMPARE, contact.person.id.hex())
+        leave_circles(contact.person.id, device.vault)
+        forget_talks(contact.person.id, device.vault)
+        forget_heard(contact.person.id, device.vault)
+        forget_list(contact.person.id, device)
+        for key in contact.person.devices:
+            _forget_session(peer_key(contact.person.id, key.device), device)
+    return contact
+
+
+def _forget_session(whose: str, device: Device) -> None:
+    """Counters stay: should we meet again, the other device refuses numbers that it has seen."""
+    peer = take(Peer, PEER, whose, device.vault)
+    if peer is not None:
+        for key_id in peer.mine:
+            device.vault.drop(OWN_KEY, key_id.hex())
+        lay(replace(peer, sessions=(), mine=(), prekey=None), PEER, whose, device.vault)

@@ -1,0 +1,1 @@
+"""Letters: sealed, opened, and what each kind of them sets off."""

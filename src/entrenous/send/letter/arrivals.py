@@ -1,0 +1,106 @@
+"""What each kind of letter does when it arrives: one table, one line for each kind.
+
+A handler runs in the transaction that moves the ratchets on (send/fetch.py): what it raises undoes
+both.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from entrenous.model.envelope import Waiting
+from entrenous.model.letter import Manifest, NotBound
+from entrenous.model.message import InboxState, Received
+from entrenous.model.notes import CompareStep, Hello, RecallNote
+from entrenous.model.person import Contact, NotInvited
+from entrenous.ports import Device
+from entrenous.send.acquaintance.block import is_blocked
+from entrenous.send.acquaintance.invite import be_greeted, invited_by
+from entrenous.send.acquaintance.people import contact_of
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.doubts.heard import hear
+from entrenous.send.drawers import GREET, RECALLED, inbox_key
+from entrenous.send.inbox import settle
+from entrenous.send.letter.aside import put_newer
+from entrenous.send.letter.obey import obey
+from entrenous.send.letter.read import Letter
+from entrenous.send.message.naming import free_message_name
+from entrenous.send.verify.steps import take_step
+
+Handler = Callable[[Any, Letter, Waiting, Device], None]  # the first is the letter's body
+
+
+def act_on(letter: Letter, waiting: Waiting, device: Device) -> None:
+    """Store the effect of a letter; one of a kind that this program does not know is counted.
+
+    Raises:
+        NotInvited, OnThisMachine, OldList, ForkedList, NotBound: it has none.
+    """
+    if is_blocked(letter.person.id, device) and not isinstance(letter.body, RecallNote):
+        return  # its ratchets move on, so that letters after an unblocking open
+    hear(letter.person.id, letter.header.from_device, device)
+    handler = ARRIVALS.get(type(letter.body))
+    if handler is None:
+        put_newer(waiting.id.hex(), device)
+    else:
+        handler(letter.body, letter, waiting, device)
+
+
+def sender_of(letter: Letter, device: Device) -> Contact:
+    """The contact who sent this letter.
+
+    Raises:
+        NotBound: we know nobody with these keys.
+    """
+    contact = contact_of(letter.person.id, device)
+    if contact is None:
+        raise NotBound(what="it is from nobody we know")
+    return contact
+
+
+def _greeted(hello: Hello, letter: Letter, _waiting: Waiting, device: Device) -> None:
+    invited = hello.invite_lock is not None and invited_by(hello.invite_lock, device)
+    if not invited and contact_of(letter.person.id, device) is None:
+        raise NotInvited
+    contact = be_greeted(hello, letter.person, device)
+    if invited:
+        device.vault.put(GREET, contact.person.id.hex(), b"")
+
+
+def _received(manifest: Manifest, letter: Letter, waiting: Waiting, device: Device) -> None:
+    if manifest.relay_url != who_am_i(device).home.relay_url:
+        # Whose server it names would learn where we are, and when we look.
+        raise NotBound(what="its files do not lie at our relay")
+    message = letter.header.message
+    sender = sender_of(letter, device)
+    received = Received(
+        id=message,
+        name=free_message_name(manifest.name, device),
+        sender=sender.person.id,
+        sender_name=sender.name,
+        sent_at=manifest.sent_at,
+        envelope=waiting.id,
+        relay_url=manifest.relay_url,
+        expires_at=manifest.expires_at,
+        opens=manifest.opens,
+        state=InboxState.WAITING,
+        manifest=manifest,
+    )
+    key = inbox_key(sender.person.id, message)
+    taken_back = device.vault.get(RECALLED, key) is not None
+    settle(received, InboxState.TAKEN_BACK if taken_back else InboxState.WAITING, device)
+
+
+def _taken_back(note: RecallNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
+    obey(note, letter.header.from_person, device)
+
+
+def _compared(step: CompareStep, letter: Letter, _waiting: Waiting, device: Device) -> None:
+    take_step(step, letter.header, sender_of(letter, device), device)
+
+
+ARRIVALS: Final[Mapping[type[Any], Handler]] = {
+    Hello: _greeted,
+    Manifest: _received,
+    RecallNote: _taken_back,
+    CompareStep: _compared,
+}

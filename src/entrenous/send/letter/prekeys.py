@@ -1,0 +1,103 @@
+"""This device's own prekeys at its relay: make them, top them up, replace them in time."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import pairwise
+from typing import Final
+
+from entrenous.craft.crypto.device import add_one_time_keys, replace_fallback_key
+from entrenous.craft.crypto.statements import sign_prekey
+from entrenous.craft.crypto.xwing import PRIVATE_BYTES, new_key, public_key
+from entrenous.craft.wire.identity.prekey import write_prekey, write_prekey_statement
+from entrenous.model.card import Prekey, PrekeyKind
+from entrenous.model.envelope import Prekeys
+from entrenous.model.letter import XWingKey
+from entrenous.model.peer import OwnKey
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.devices.self import Me, account_of, keep_account, who_am_i
+from entrenous.send.drawers import OWN_KEY, SELF, lay, take, take_all
+from entrenous.send.moment import this_second
+from entrenous.spec import KEY_ID_BYTES, ONE_TIME_KEYS
+
+_LOW: Final = ONE_TIME_KEYS // 2
+_REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
+_DELETE_AFTER: Final = timedelta(days=14)  # counted from when it was replaced
+_UNPUBLISHED: Final = "prekeys"
+
+
+def publish_prekeys(device: Device) -> None:
+    """Bring a full set of one-time keys, a fallback key and an X-Wing key to the relay.
+
+    The private halves are on disk before the public ones leave. A set that the relay did not take
+    is brought again rather than a new one: an account keeps the private halves of two fallback keys
+    only, and one of them must be the one that the relay hands out.
+    """
+    me = who_am_i(device)
+    prekeys = take(Prekeys, SELF, _UNPUBLISHED, device.vault) or _new_set(me, device)
+    device.courier.publish_prekeys(
+        me.home.relay_url, me.home.mailbox, me.home.owner, me.key.device, prekeys
+    )
+    device.vault.drop(SELF, _UNPUBLISHED)
+
+
+def _new_set(me: Me, device: Device) -> Prekeys:
+    with device.vault.together():
+        account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
+        account, fallback_id, fallback = replace_fallback_key(account)
+        keep_account(account, device)
+        xwing = make_own_key(None, me, device)
+        signed = partial(_signed, me, account, this_second(device))
+        one_times = tuple(
+            signed(PrekeyKind.ONE_TIME, key_id, public) for key_id, public in one_time.items()
+        )
+        prekeys = Prekeys(
+            one_time=one_times,
+            fallback=signed(PrekeyKind.FALLBACK, fallback_id, fallback),
+            xwing=signed(PrekeyKind.XWING, xwing.id, xwing.public),
+        )
+        lay(prekeys, SELF, _UNPUBLISHED, device.vault)
+    return prekeys
+
+
+def look_after_prekeys(device: Device) -> None:
+    """Top up when few one-time keys are left, or when the X-Wing prekey has done its days."""
+    me = who_am_i(device)
+    home = me.home
+    held = device.courier.prekey_count(home.relay_url, home.mailbox, home.owner, me.key.device)
+    now = device.clock.now()
+    fresh = [key for key in _public_keys(device) if now - key.made_at < _REPLACE_AFTER]
+    if held < _LOW or not fresh:
+        publish_prekeys(device)
+    _forget_old_prekeys(device)
+
+
+def _public_keys(device: Device) -> list[OwnKey]:
+    """Our X-Wing prekeys, oldest first."""
+    public = [key for key in take_all(OwnKey, OWN_KEY, device.vault) if key.peer is None]
+    return sorted(public, key=lambda key: key.made_at)
+
+
+def _forget_old_prekeys(device: Device) -> None:
+    """Whoever was given one before it was replaced has some days to write to it."""
+    for key, successor in pairwise(_public_keys(device)):
+        if device.clock.now() - successor.made_at >= _DELETE_AFTER:
+            device.vault.drop(OWN_KEY, key.id.hex())
+
+
+def make_own_key(peer: str | None, me: Me, device: Device) -> XWingKey:
+    """A new X-Wing key pair of ours, stored; made for one ``peer``, or public (None)."""
+    private = new_key(device.dice.token(PRIVATE_BYTES))
+    key_id = device.dice.token(KEY_ID_BYTES)
+    own = OwnKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
+    lay(own, OWN_KEY, key_id.hex(), device.vault)
+    return XWingKey(key_id, public_key(private))
+
+
+def _signed(  # noqa: PLR0913, PLR0917 - a prekey names this many things
+    me: Me, account: Secret, made_at: datetime, kind: PrekeyKind, key_id: bytes, public: bytes
+) -> bytes:
+    epoch, head = me.person.epoch, me.person.head
+    prekey = Prekey(kind, key_id, me.key.device, epoch, head, made_at, public)
+    statement = write_prekey_statement(prekey)
+    return write_prekey(statement, sign_prekey(account, statement))

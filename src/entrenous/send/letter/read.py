@@ -1,0 +1,241 @@
+"""Read a letter that arrived: every check of docs/spec/letter.md section 4, in its order."""
+
+from dataclasses import dataclass, replace
+
+from entrenous.craft.crypto.hashing import same, sha256
+from entrenous.craft.crypto.lists import check_agree, heads_of
+from entrenous.craft.crypto.seal import (
+    Around,
+    Opened,
+    belongs_to,
+    open_around,
+    open_first_letter,
+    open_letter,
+)
+from entrenous.craft.crypto.statements import verify_card
+from entrenous.craft.crypto.xwing import seal_to
+from entrenous.craft.wire.identity.card import read_card
+from entrenous.craft.wire.letter.letter import read_body, read_header, read_sealed, write_info
+from entrenous.model.device_list import Head
+from entrenous.model.envelope import Waiting
+from entrenous.model.letter import Address, BadKey, Body, Header, NotBound
+from entrenous.model.notes import CardNote, Hello, RequestNote
+from entrenous.model.peer import OwnKey, Peer
+from entrenous.model.person import Person
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.acquaintance.people import contact_of
+from entrenous.send.devices.known_lists import known_heads
+from entrenous.send.devices.self import Me, account_of, keep_account
+from entrenous.send.drawers import (
+    OWN_KEY,
+    PEER,
+    SEEN_MESSAGE,
+    inbox_key,
+    lay,
+    peer_key,
+    take,
+)
+from entrenous.spec import COUNTER_WINDOW
+
+_SESSIONS_MAX = 4  # both sides may begin one at the same moment; older ones run out
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter that is proven to be from ``person``'s device, for us, whole and new."""
+
+    header: Header
+    body: Body
+    person: Person
+
+
+def read_letter(waiting: Waiting, me: Me, device: Device) -> Letter:
+    """Open one letter and move the ratchets on; call it in the transaction that stores its effect.
+
+    Raises:
+        BadLetter, NotBound, BadCard, BadSignature, ForkedList.
+    """
+    key_id, around_bytes = read_sealed(waiting.sealed)
+    own = take(OwnKey, OWN_KEY, key_id.hex(), device.vault)
+    if own is None:
+        raise NotBound(what="its key is not ours, or is gone")
+    made_for = None if own.peer is None else take(Peer, PEER, own.peer, device.vault)
+    around = open_around(own.private, write_info(_address(own, made_for, me)), around_bytes)
+    header = read_header(around.untrusted_header)
+    _check_address(header, made_for, waiting, me)
+    peer = take(Peer, PEER, peer_key(header.from_person, header.from_device), device.vault)
+    opened, sessions = _open(around, header, peer, device)
+    if not same(sha256(opened.body), header.body_sha256):
+        raise NotBound(what="its header names another body")
+    body = read_body(opened.body)
+    person = _proven_sender(body, header, device)
+    _check_lists(header, person, me, device)
+    _check_new(header, peer, device)
+    _check_next_key(header)
+    _move_on(header, own, peer, sessions, device)
+    return Letter(header, body, person)
+
+
+def _address(own: OwnKey, made_for: Peer | None, me: Me) -> Address:
+    return Address(
+        to_person=me.person.id,
+        to_device=me.key.device,
+        key=own.id,
+        epoch=own.epoch,
+        head=own.head,
+        from_person=None if made_for is None else made_for.person,
+        from_device=None if made_for is None else made_for.device,
+    )
+
+
+def _check_address(header: Header, made_for: Peer | None, waiting: Waiting, me: Me) -> None:
+    if (header.to_person, header.to_device) != (me.person.id, me.key.device):
+        raise NotBound(what="it is for another device")
+    if header.envelope != waiting.id:
+        raise NotBound(what="it came in another envelope")
+    if made_for is not None and (header.from_person, header.from_device) != (
+        made_for.person,
+        made_for.device,
+    ):
+        raise NotBound(what="its key was made for another device")
+
+
+def _open(
+    around: Around, header: Header, peer: Peer | None, device: Device
+) -> tuple[Opened, tuple[Secret, ...]]:
+    """The opened letter, and the sessions with its sender afterwards, this one first."""
+    known = () if peer is None else peer.sessions
+    for session in known:
+        if around.begins and not belongs_to(session, around):
+            continue
+        opened = _try(session, around)
+        if opened is not None:
+            others = tuple(other for other in known if other != session)
+            return opened, (opened.session, *others)
+    if not around.begins:
+        raise NotBound(what="it is of no session that we have")
+    opened, account = open_first_letter(account_of(device), header.curve25519, around)
+    keep_account(account, device)
+    return opened, (opened.session, *known)[:_SESSIONS_MAX]
+
+
+def _try(session: Secret, around: Around) -> Opened | None:
+    try:
+        return open_letter(session, around)
+    except NotBound:
+        return None
+
+
+def _proven_sender(body: Body, header: Header, device: Device) -> Person:
+    """The person whose master key certified the device that this session is with."""
+    contact = contact_of(header.from_person, device)
+    if isinstance(body, Hello | RequestNote) or (isinstance(body, CardNote) and contact):
+        person = verify_card(read_card(body.card))
+    elif contact is None:
+        raise NotBound(what="it is from nobody we know")
+    else:
+        person = contact.person
+    keys = [key for key in person.devices if key.device == header.from_device]
+    if person.id != header.from_person or not keys:
+        raise NotBound(what="its sender has no such device")
+    if not same(keys[0].curve25519, header.curve25519):
+        raise NotBound(what="its session is with another key")
+    return person
+
+
+def _check_lists(header: Header, person: Person, me: Me, device: Device) -> None:
+    """Neither side writes under a list that is older than the newest, or that never was."""
+    contact = contact_of(person.id, device)
+    shown = Head(person.epoch, person.head)
+    known = (shown,) if contact is None else known_heads(contact, device)
+    named = Head(header.from_epoch, header.from_head)
+    check_agree(known, (shown, named))
+    check_agree((shown,), (named,))
+    if header.from_epoch < max(person.epoch, known[-1].epoch):
+        raise NotBound(what="it was written under an old card")
+    _check_ours(header, me)
+
+
+def _check_ours(header: Header, me: Me) -> None:
+    head = me.person.head
+    if header.to_epoch < me.person.epoch:
+        heads = {one.epoch: one.digest for one in heads_of(read_card(me.card).lists)}
+        head = heads.get(header.to_epoch, header.to_head)  # too long ago for our card to say
+    if header.to_epoch > me.person.epoch or not same(head, header.to_head):
+        raise NotBound(what="it was written to a card that is not ours")
+
+
+def _check_new(header: Header, peer: Peer | None, device: Device) -> None:
+    seen = frozenset[int]() if peer is None else peer.seen
+    if header.counter in seen or header.counter <= max(seen, default=0) - COUNTER_WINDOW:
+        raise NotBound(what="it came before")
+    message = inbox_key(header.from_person, header.message)
+    if device.vault.get(SEEN_MESSAGE, message) is not None:
+        raise NotBound(what="its message came before")
+    device.vault.put(SEEN_MESSAGE, message, b"")
+
+
+def _check_next_key(header: Header) -> None:
+    """A next key that is none would leave us unable to write back for good."""
+    try:
+        seal_to(header.next_key.public, b"", b"")
+    except BadKey:
+        raise NotBound(what="its next key is no key") from None
+
+
+def _move_on(
+    header: Header, own: OwnKey, peer: Peer | None, sessions: tuple[Secret, ...], device: Device
+) -> None:
+    """Store the ratchets' new state, and forget the keys that the peer no longer needs."""
+    seen = frozenset[int]() if peer is None else peer.seen
+    newest = header.counter > max(seen, default=0)
+    moved = Peer(
+        device=header.from_device,
+        person=header.from_person,
+        sessions=sessions,
+        seal_to=header.next_key,
+        made_for_me=True,
+        key_epoch=header.from_epoch,
+        key_head=header.from_head,
+        sent=0 if peer is None else peer.sent,
+        seen=_window(seen | {header.counter}),
+    )
+    if peer is not None:
+        moved = _without_old_keys(moved, own, peer, device)
+    if peer is not None and not newest:
+        moved = replace(
+            moved, seal_to=peer.seal_to, key_epoch=peer.key_epoch, key_head=peer.key_head
+        )
+    lay(moved, PEER, peer_key(header.from_person, header.from_device), device.vault)
+
+
+def _without_old_keys(moved: Peer, own: OwnKey, peer: Peer, device: Device) -> Peer:
+    """Forget our keys that are older than the newest one used, once no letter to them can come.
+
+    A peer never goes back to an older key; so what may still come is a letter with a lower number.
+    """
+    used = _newer(own.id, peer)
+    if used not in peer.mine:
+        return replace(moved, mine=peer.mine, used=used)
+    needed = 0 if _one_is_missing(moved.seen) else peer.mine.index(used)
+    for forgotten in peer.mine[:needed]:
+        device.vault.drop(OWN_KEY, forgotten.hex())
+    return replace(moved, mine=peer.mine[needed:], used=used)
+
+
+def _newer(key: bytes, peer: Peer) -> bytes | None:
+    """This key of ours, or the one that the peer has used before, if that is newer."""
+    age = {one: place for place, one in enumerate(peer.mine)}
+    return key if age.get(key, -1) >= age.get(peer.used or b"", 0) else peer.used
+
+
+def _one_is_missing(seen: frozenset[int]) -> bool:
+    """Whether a letter that would still be taken has not come yet."""
+    newest = max(seen)
+    return len(seen) < min(newest, COUNTER_WINDOW)
+
+
+def _window(seen: frozenset[int]) -> frozenset[int]:
+    newest = max(seen)
+    return frozenset(counter for counter in seen if counter > newest - COUNTER_WINDOW)

@@ -1,0 +1,156 @@
+"""Write a letter to another device: seal it, and lay it into the outbox (docs/spec/letter.md)."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from entrenous.craft.crypto.hashing import lock_of, sha256
+from entrenous.craft.crypto.seal import seal_letter
+from entrenous.craft.crypto.tokens import send_token
+from entrenous.craft.wire.letter.letter import write_body, write_header, write_info, write_sealed
+from entrenous.model.envelope import BlobDeposit, Envelope, ShareDeposit
+from entrenous.model.ids import ID_BYTES, BlobId, DeviceId, EnvelopeId, MessageId, PersonId
+from entrenous.model.letter import Address, Body, Header, XWingKey
+from entrenous.model.notes import Hello
+from entrenous.model.outbox import Posting
+from entrenous.model.peer import Peer
+from entrenous.model.person import Contact, DeviceKey
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.acquaintance.people import contact_of
+from entrenous.send.devices.self import Me, refuse_unready, who_am_i
+from entrenous.send.drawers import OWN_KEY, PEER, lay, peer_key, take
+from entrenous.send.letter.prekeys import make_own_key
+from entrenous.send.moment import this_second
+from entrenous.send.outbox import next_order, put_out
+from entrenous.spec import DAYS_TO_OPEN, OWN_KEYS_PER_PEER
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """One device of a contact."""
+
+    contact: Contact
+    key: DeviceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Outer:
+    """What goes around a letter for the relay's eyes."""
+
+    envelope: EnvelopeId
+    expires_at: datetime
+    withdraw_token: Secret
+    message: MessageId
+    share: ShareDeposit | None = None
+    blobs: tuple[tuple[BlobDeposit, BlobId], ...] = ()
+
+
+def addressees(contact: Contact) -> tuple[Addressee, ...]:
+    """Every device of a contact."""
+    return tuple(Addressee(contact, key) for key in contact.person.devices)
+
+
+def addressee_of(person: PersonId, key: DeviceId, device: Device) -> Addressee | None:
+    """The device of a contact, if we still know both."""
+    contact = contact_of(person, device)
+    every = () if contact is None else addressees(contact)
+    return next((one for one in every if one.key.device == key), None)
+
+
+def plain_outer(device: Device) -> Outer:
+    """What goes around a letter that carries no content: a hello or a recall."""
+    return Outer(
+        envelope=EnvelopeId(device.dice.token(ID_BYTES)),
+        expires_at=this_second(device) + timedelta(days=DAYS_TO_OPEN - 1),
+        withdraw_token=Secret(device.dice.token(32)),
+        message=MessageId(device.dice.token(ID_BYTES)),
+    )
+
+
+def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> None:
+    """Seal a letter and lay it into the outbox; both, or neither, are then on disk.
+
+    The session with the addressee must exist (send/letter/sessions.py).
+
+    Raises:
+        LetterTooLong, OfflineDevice, RolledBack, NotConfirmed.
+    """
+    me = who_am_i(device)
+    refuse_unready(device)
+    with device.vault.together():
+        whose = peer_key(to.contact.person.id, to.key.device)
+        peer = take(Peer, PEER, whose, device.vault)
+        if peer is None or not peer.sessions:
+            raise LookupError("a letter is written to a device that there is a session with")
+        next_key = make_own_key(whose, me, device)
+        info = write_info(_address(peer, to, me))
+        encoded = write_body(body)
+        header = write_header(_header(encoded, peer, to, outer, me, next_key))
+        around, session = seal_letter(peer.sessions[0], peer.seal_to.public, info, header, encoded)
+        _keep_peer(peer, session, next_key, device)
+        posting = _posting(write_sealed(peer.seal_to.id, around), to, outer, device)
+        needs = lock_of(send_token(body.seed, body.first)) if isinstance(body, Hello) else None
+        put_out(replace(posting, needs=needs), device)
+
+
+def _address(peer: Peer, to: Addressee, me: Me) -> Address:
+    return Address(
+        to_person=to.contact.person.id,
+        to_device=to.key.device,
+        key=peer.seal_to.id,
+        epoch=peer.key_epoch,
+        head=peer.key_head,
+        from_person=me.person.id if peer.made_for_me else None,
+        from_device=me.key.device if peer.made_for_me else None,
+    )
+
+
+def _header(  # noqa: PLR0913, PLR0917 - a header binds this many things
+    encoded: bytes, peer: Peer, to: Addressee, outer: Outer, me: Me, next_key: XWingKey
+) -> Header:
+    return Header(
+        from_person=me.person.id,
+        from_device=me.key.device,
+        to_person=to.contact.person.id,
+        to_device=to.key.device,
+        from_epoch=me.person.epoch,
+        to_epoch=to.contact.person.epoch,
+        prekey=None if peer.made_for_me else peer.prekey,
+        message=outer.message,
+        counter=peer.sent + 1,
+        next_key=next_key,
+        curve25519=me.key.curve25519,
+        envelope=outer.envelope,
+        body_sha256=sha256(encoded),
+        from_head=me.person.head,
+        to_head=to.contact.person.head,
+        token=None,
+    )
+
+
+def _keep_peer(peer: Peer, session: Secret, next_key: XWingKey, device: Device) -> None:
+    mine = (*peer.mine, next_key.id)
+    for forgotten in mine[:-OWN_KEYS_PER_PEER]:
+        device.vault.drop(OWN_KEY, forgotten.hex())
+    moved = replace(
+        peer,
+        sessions=(session, *peer.sessions[1:]),
+        mine=mine[-OWN_KEYS_PER_PEER:],
+        sent=peer.sent + 1,
+    )
+    lay(moved, PEER, peer_key(peer.person, peer.device), device.vault)
+
+
+def _posting(sealed: bytes, to: Addressee, outer: Outer, device: Device) -> Posting:
+    person = to.contact.person
+    envelope = Envelope(
+        id=outer.envelope,
+        mailbox=to.key.mailbox,
+        sealed=sealed,
+        expires_at=outer.expires_at,
+        withdraw_lock=lock_of(outer.withdraw_token),
+        share=outer.share,
+        blobs=tuple(deposit.id for deposit, _ in outer.blobs),
+    )
+    order = next_order(device)
+    return Posting(order, person.relay_url, to.contact.send_token, envelope, outer.blobs)

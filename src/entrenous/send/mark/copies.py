@@ -1,0 +1,192 @@
+"""Marked copies: one per recipient, all from one preparation of the original."""
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from queue import SimpleQueue
+from threading import Lock
+from typing import Final
+
+import numpy as np
+
+from entrenous.craft.crypto.derive import stream
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.fingerprint.landmarks.kept import record_of
+from entrenous.craft.mark.code import Shape, dither_bytes, stream_bytes
+from entrenous.craft.mark.embed import colours, paint
+from entrenous.craft.mark.lay_on import Canvas, canvas
+from entrenous.craft.mark.luma import Pixels
+from entrenous.craft.mark.prepare import Prepared, prepare
+from entrenous.craft.media.finer import finer_needed
+from entrenous.craft.media.resize import resize
+from entrenous.craft.media.write import write_picture
+from entrenous.model.picture import Picture
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.mark.crew import begun, crew_size, in_batches, in_order
+from entrenous.spec import COPY_CONTEXT, DITHER_CONTEXT, SEED_BYTES
+
+_TRIAL: Final = Secret(bytes(SEED_BYTES))  # of the copy that nobody gets: all others are as strong
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Original:
+    """A picture about to be sent: its samples, what marking needs, and the secret of its dither.
+
+    ``dither_stream`` is what that secret grows into, and ``colours`` are the samples taken apart:
+    every copy needs all of both.
+    ``look`` is what the ledger will find a leak by; it is made while the first copies are.
+    """
+
+    source: bytes
+    picture: Picture
+    prepared: Prepared
+    colours: tuple[Pixels, ...]
+    dither: Secret
+    dither_stream: bytes
+    look: Future[bytes]
+    trial: "Trial"
+    size_px: int | None
+
+    @property
+    def finer(self) -> int:
+        """How many steps finer than the original the copies are written."""
+        return self.trial.finer
+
+
+class Trial:
+    """A copy that nobody gets, marked as strongly as others: how finely must those be written?
+
+    It is made once, by whoever is the first to have a canvas, while others paint already.
+    """
+
+    def __init__(self, shape: Shape, judge: Callable[[Canvas], int]) -> None:
+        """``shape`` is (rows, columns); ``judge`` paints over the canvas that it is given."""
+        self._shape = shape
+        self._judge = judge
+        self._finer: int | None = None
+        self._lock = Lock()
+
+    def make(self, onto: Canvas) -> None:
+        """Make it here, unless it is made, or is being made by somebody else."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._judged(lambda: onto)
+            finally:
+                self._lock.release()
+
+    @property
+    def finer(self) -> int:
+        """The steps that were found; waits for whoever is making it, and else makes it."""
+        with self._lock:
+            return self._judged(lambda: canvas(*self._shape))
+
+    def _judged(self, room: Callable[[], Canvas]) -> int:
+        if self._finer is None:
+            self._finer = self._judge(room())
+        return self._finer
+
+
+@dataclass(frozen=True, slots=True)
+class MadeCopy:
+    """One recipient's copy as a file, and the secret that its mark grew from."""
+
+    seed: Secret
+    data: bytes
+    sha256: bytes
+
+
+def prepare_original(untrusted_data: bytes, size_px: int | None, device: Device) -> Original:
+    """Decode a picture in the jail, reduce it if asked, measure where a mark can hide.
+
+    Raises:
+        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
+    """
+    read = device.read_picture(untrusted_data)
+    picture = read if size_px is None else resize(read, size_px)
+    look = begun(lambda: record_of(picture))  # nothing here keeps more than one processor busy
+    dither = Secret(device.dice.token(SEED_BYTES))
+    size = dither_bytes(picture.width_px, picture.height_px)
+    dither_stream = stream(dither, DITHER_CONTEXT, size)
+    prepared = prepare(np.asarray(picture))
+    apart = colours(prepared)
+
+    def judge(trial: Canvas) -> int:
+        paint(prepared, apart, _copy_stream(picture, _TRIAL), dither_stream, onto=trial)
+        return finer_needed(picture, trial.pixels)
+
+    trial = Trial(prepared.layout.full, judge)
+    return Original(
+        untrusted_data, picture, prepared, apart, dither, dither_stream, look, trial, size_px
+    )
+
+
+def new_seed(device: Device) -> Secret:
+    """The secret that one copy's mark grows from."""
+    return Secret(device.dice.token(SEED_BYTES))
+
+
+def write_copy(original: Original, seed: Secret) -> bytes:
+    """One marked copy as a file: no metadata, the original's format, size and colours."""
+    return _write(original, seed, canvas(*original.prepared.layout.full))
+
+
+def write_copies(
+    original: Original, seeds: Iterable[Secret]
+) -> Generator[tuple[MadeCopy, ...], None, None]:
+    """Copy after copy, in the order of their seeds, on all processors; what is ready comes
+    together.
+
+    A seed is taken when somebody is free for it, and what is made waits to be asked for, so memory
+    does not grow with the number of copies.
+    """
+    workers = crew_size(original.picture.pixels)
+    free = SimpleQueue[Canvas]()  # one canvas for each worker, used again and again
+    for _ in range(workers):
+        free.put(canvas(*original.prepared.layout.full))
+
+    def make(seed: Secret) -> MadeCopy:
+        onto = free.get()
+        try:
+            data = _write(original, seed, onto)
+        finally:
+            free.put(onto)
+        return MadeCopy(seed, data, sha256(data))
+
+    return in_batches(make, seeds, workers)
+
+
+def write_each(
+    originals: Sequence[Original], seeds: Sequence[tuple[Secret, ...]]
+) -> Generator[tuple[MadeCopy, ...], None, None]:
+    """For one recipient after the other their copies of all pictures, on all processors.
+
+    ``seeds`` has for each recipient one seed a picture.
+    """
+
+    def make(job: tuple[Original, Secret]) -> MadeCopy:
+        data = write_copy(*job)
+        return MadeCopy(job[1], data, sha256(data))
+
+    jobs = (job for own in seeds for job in zip(originals, own, strict=True))
+    workers = crew_size(max(original.picture.pixels for original in originals))
+    with closing(in_order(make, jobs, workers)) as made:
+        for _ in seeds:
+            yield tuple(islice(made, len(originals)))
+
+
+def _write(original: Original, seed: Secret, onto: Canvas) -> bytes:
+    original.trial.make(onto)
+    _paint(original, seed, onto)
+    return write_picture(original.picture, onto.pixels, finer=original.finer)
+
+
+def _paint(original: Original, seed: Secret, onto: Canvas) -> None:
+    key_stream = _copy_stream(original.picture, seed)
+    paint(original.prepared, original.colours, key_stream, original.dither_stream, onto=onto)
+
+
+def _copy_stream(picture: Picture, seed: Secret) -> bytes:
+    return stream(seed, COPY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))

@@ -1,0 +1,168 @@
+"""The end of a mailbox: what its device could still have opened is gone, and stays gone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.courier.memory import at_once
+from entrenous.carry.expire import expire
+from entrenous.carry.hold import bring_blob, find_blob
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.hand_over import acknowledge
+from entrenous.carry.letters.withdraw import look_after, withdraw
+from entrenous.carry.mailboxes.close import close_mailbox
+from entrenous.carry.mailboxes.lock import make_lock
+from entrenous.carry.mailboxes.mailbox import card_of, create_mailbox, put_card
+from entrenous.carry.mailboxes.prekeys import add_prekeys
+from entrenous.carry.mailboxes.tokens import register_token
+from entrenous.carry.release import finish, open_share
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.model.envelope import (
+    EnvelopeState,
+    NoSuchBlob,
+    NoSuchEnvelope,
+    NoSuchMailbox,
+    Prekeys,
+)
+from entrenous.model.held import (
+    HELD,
+    GoneMailbox,
+    HeldEnvelope,
+    HeldLock,
+    HeldMailbox,
+    HeldUpload,
+    Leftover,
+)
+from entrenous.model.ids import BlobId, DeviceId
+from entrenous.model.secret import Secret
+from entrenous.ports import Relay
+from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
+from tests.carry.test_expire import blobs_in, count, found_in, parts_of
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+DEVICE = DeviceId(b"D" * 16)
+CLOSE, UNLOCK = Secret(b"c" * 32), Secret(b"u" * 32)
+
+
+async def arrive(relay: Relay, post: Post) -> None:
+    """One copy in a mailbox that has everything a mailbox can have."""
+    await create_mailbox(post.mailbox, lock_of(post.owner), relay, lock_of(CLOSE))
+    await register_token(post.mailbox, post.owner, post.granted(), relay)
+    await make_lock(post.mailbox, post.owner, lock_of(UNLOCK), relay)
+    await put_card(post.mailbox, post.owner, b"a card", relay)
+    await add_prekeys(
+        post.mailbox, post.owner, DEVICE, Prekeys((b"one",), b"fallback", b"xwing"), relay
+    )
+    await bring_blob(post.deposit(), post.token, stream(post.blob), relay)
+    await accept(post.envelope(), post.token, relay)
+
+
+async def stream(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+@pytest.fixture
+def relay() -> Relay:
+    return memory_relay()
+
+
+@pytest.mark.threat("stolen-device")
+@pytest.mark.parametrize("before", ["waiting", "delivered", "opened", "half opened"])
+def test_every_envelope_ends_and_its_sender_is_told(relay: Relay, before: str) -> None:
+    post = Post()
+    at_once(arrive(relay, post))
+    attempt = post.attempt()
+    if before in ("delivered", "opened"):
+        at_once(acknowledge(post.mailbox, post.owner, post.id, relay))
+    if before in ("opened", "half opened"):
+        at_once(open_share(post.id, post.open, attempt, relay))
+    if before == "opened":
+        at_once(finish(post.id, post.open, attempt, relay))
+    at_once(close_mailbox(post.mailbox, CLOSE, relay))
+    status = at_once(look_after(post.id, post.withdraw, relay))
+    assert status.state is EnvelopeState.REVOKED
+    assert status.opened == ("opened" in before)
+    for again in (attempt, post.attempt()):
+        with pytest.raises(NoSuchEnvelope):
+            at_once(open_share(post.id, post.open, again, relay))
+    with pytest.raises(NoSuchBlob):
+        at_once(find_blob(post.blob_id, post.fetch, relay))
+    assert at_once(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.REVOKED
+    assert blobs_in(relay) == 0
+
+
+def test_nothing_is_left_but_the_name_and_the_tombstones(relay: Relay) -> None:
+    post = Post()
+    at_once(arrive(relay, post))
+    at_once(close_mailbox(post.mailbox, post.owner, relay))
+    assert count(relay, *HELD) == count(relay, GoneMailbox, HeldEnvelope) == 2
+    with pytest.raises(NoSuchMailbox):
+        at_once(card_of(post.mailbox, post.token, relay))
+    relay.clock.wind(days=30)  # type: ignore[attr-defined]
+    at_once(expire(relay))
+    assert count(relay, *HELD) == 0
+    assert at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay)) is True
+
+
+def test_other_mailboxes_are_as_they_were(relay: Relay) -> None:
+    dice = CountingDice(thrown=100)
+    mine, others = Post(), Post(dice=dice)
+    at_once(arrive(relay, mine))
+    at_once(arrive(relay, others))
+    before = count(relay, *HELD)
+    at_once(close_mailbox(mine.mailbox, CLOSE, relay))
+    at_once(close_mailbox(mine.mailbox, CLOSE, relay))
+    assert at_once(open_share(others.id, others.open, others.attempt(), relay)) == others.share
+    assert at_once(look_after(others.id, others.withdraw, relay)).state is EnvelopeState.OPENED
+    assert count(relay, HeldMailbox, HeldLock) == 2
+    assert count(relay, *HELD) < before
+
+
+def test_what_is_on_its_way_does_not_arrive(relay: Relay) -> None:
+    """The mailbox goes between the first byte of an upload and its last."""
+    post = Post()
+
+    async def cut_short() -> AsyncIterator[bytes]:
+        yield post.blob[:1000]
+        await close_mailbox(post.mailbox, CLOSE, relay)
+        yield post.blob[1000:]
+
+    async def story() -> None:
+        await create_mailbox(post.mailbox, lock_of(post.owner), relay, lock_of(CLOSE))
+        await register_token(post.mailbox, post.owner, post.granted(), relay)
+        await bring_blob(post.deposit(), post.token, cut_short(), relay)
+
+    with pytest.raises(NoSuchBlob):
+        at_once(story())
+    assert count(relay, *HELD) == count(relay, GoneMailbox) == 1
+    assert blobs_in(relay) == 0
+
+
+def test_a_blob_of_which_a_part_is_here_goes_too(relay: Relay) -> None:
+    post = Post()
+    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    until = NOON + timedelta(hours=1)
+    upload = HeldUpload(BlobId(b"B" * 16), "name", post.mailbox, 9, b"", b"", b"", until)
+    at_once(relay.mail.together(lambda desk: desk.put(upload)))
+    at_once(close_mailbox(post.mailbox, post.owner, relay))
+    assert count(relay, HeldUpload, Leftover) == 0
+
+
+@pytest.mark.threat("account-takeover")
+def test_the_key_is_not_on_the_medium_any_more(tmp_path: Path) -> None:
+    """Nor are letter, share and blob: every byte of the relay's folder is looked at."""
+    post = Post()
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        asyncio.run(arrive(relay, post))
+        held = asyncio.run(relay.mail.look(lambda view: view.get(HeldLock, post.mailbox)))
+        assert held is not None
+        planted = [*parts_of(post), held.key.reveal(), b"a card", lock_of(UNLOCK)]
+        assert found_in(tmp_path, planted) == len(planted)
+        asyncio.run(close_mailbox(post.mailbox, CLOSE, relay))
+        asyncio.run(expire(relay))
+        assert found_in(tmp_path, planted) == 0

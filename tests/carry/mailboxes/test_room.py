@@ -1,0 +1,179 @@
+"""One mailbox holds so much and no more; and what is refused finds room again."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from entrenous import spec
+from entrenous.adapters.courier.memory import at_once
+from entrenous.carry.expire import expire
+from entrenous.carry.hold import bring_blob
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.hand_over import acknowledge
+from entrenous.carry.letters.withdraw import withdraw
+from entrenous.carry.mailboxes.mailbox import create_mailbox
+from entrenous.carry.mailboxes.prekeys import add_prekeys
+from entrenous.carry.mailboxes.tokens import register_token, withdraw_token
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.model.envelope import (
+    BlobDeposit,
+    DamagedBlob,
+    MailboxFull,
+    Prekeys,
+    SendToken,
+    TooManyRegistered,
+)
+from entrenous.model.held import HeldUpload
+from entrenous.model.ids import BlobId, DeviceId
+from entrenous.ports import Relay
+from tests.carry.relays import Post, WoundClock, memory_relay, stream
+
+RELAY_MD = Path(__file__).parents[3] / "docs/spec/relay.md"
+Limit = Callable[[str, int], None]
+
+
+@pytest.fixture
+def clock() -> WoundClock:
+    return WoundClock()
+
+
+@pytest.fixture
+def relay(clock: WoundClock) -> Relay:
+    return memory_relay(clock)
+
+
+@pytest.fixture
+def post(relay: Relay) -> Post:
+    post = Post()
+    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
+    return post
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> Limit:
+    return lambda name, value: monkeypatch.setattr(f"entrenous.carry.mailboxes.room.{name}", value)
+
+
+def another(post: Post) -> BlobDeposit:
+    return replace(post.deposit(), id=BlobId(post.dice.token(16)))
+
+
+def bring(relay: Relay, post: Post, deposit: BlobDeposit) -> bool:
+    return at_once(bring_blob(deposit, post.token, stream(post.blob), relay))
+
+
+@pytest.mark.parametrize(("name", "value"), [("LOOSE_BYTES_MAX", 10_000), ("LOOSE_BLOBS_MAX", 2)])
+def test_blobs_that_no_envelope_names_fill_a_mailbox(
+    relay: Relay, post: Post, limit: Limit, name: str, value: int
+) -> None:
+    limit(name, value)
+    assert bring(relay, post, post.deposit())
+    assert bring(relay, post, another(post))
+    with pytest.raises(MailboxFull) as refused:
+        bring(relay, post, another(post))
+    assert refused.value.facts == {"retry_after_s": 3600}
+    assert not bring(relay, post, post.deposit())
+    at_once(accept(post.envelope(), post.token, relay))
+    assert bring(relay, post, another(post))
+
+
+def test_a_full_mailbox_concerns_nobody_else_and_empties_in_a_day(
+    relay: Relay, clock: WoundClock, post: Post, limit: Limit
+) -> None:
+    limit("LOOSE_BYTES_MAX", 5000)
+    bring(relay, post, post.deposit())
+    ben = Post(dice=post.dice)
+    at_once(create_mailbox(ben.mailbox, lock_of(ben.owner), relay))
+    at_once(register_token(ben.mailbox, ben.owner, ben.granted(), relay))
+    assert bring(relay, ben, ben.deposit())
+    clock.wind(days=1)
+    at_once(expire(relay))
+    assert bring(relay, post, another(post))
+
+
+def test_what_is_on_its_way_counts_and_gives_its_room_back(
+    relay: Relay, post: Post, limit: Limit
+) -> None:
+    """Many uploads that are begun and never ended must not pass where one could not."""
+    limit("LOOSE_BYTES_MAX", 9999)
+
+    async def meanwhile() -> AsyncIterator[bytes]:
+        yield post.blob[:1]
+        with pytest.raises(MailboxFull):
+            await bring_blob(another(post), post.token, stream(post.blob), relay)
+
+    with pytest.raises(DamagedBlob):
+        at_once(bring_blob(post.deposit(), post.token, meanwhile(), relay))
+    assert at_once(relay.mail.look(lambda view: view.count(HeldUpload))) == 0
+    assert bring(relay, post, another(post))
+
+
+@pytest.mark.parametrize(("name", "value"), [("MAILBOX_BYTES_MAX", 5000), ("MAILBOX_BLOBS_MAX", 1)])
+def test_blobs_of_envelopes_count_until_they_are_gone(
+    relay: Relay, post: Post, limit: Limit, name: str, value: int
+) -> None:
+    limit(name, value)
+    bring(relay, post, post.deposit())
+    at_once(accept(post.envelope(), post.token, relay))
+    at_once(acknowledge(post.mailbox, post.owner, post.id, relay))
+    with pytest.raises(MailboxFull):
+        bring(relay, post, another(post))
+    at_once(withdraw(post.id, post.withdraw, relay))
+    assert bring(relay, post, another(post))
+
+
+def test_as_many_letters_wait_as_may(relay: Relay, post: Post, limit: Limit) -> None:
+    limit("LETTERS_WAITING_MAX", 2)
+    first, second, third = (post.letter() for _ in range(3))
+    at_once(accept(first, post.token, relay))
+    at_once(accept(second, post.token, relay))
+    with pytest.raises(MailboxFull, match="nothing was lost"):
+        at_once(accept(third, post.token, relay))
+    assert not at_once(accept(second, post.token, relay))
+    at_once(acknowledge(post.mailbox, post.owner, first.id, relay))
+    assert at_once(accept(third, post.token, relay))
+
+
+def test_a_letter_that_found_no_room_used_nothing_up(
+    relay: Relay, post: Post, limit: Limit
+) -> None:
+    limit("LETTERS_WAITING_MAX", 0)
+    at_once(register_token(post.mailbox, post.owner, post.granted(uses=1), relay))
+    letter = post.letter()
+    with pytest.raises(MailboxFull):
+        at_once(accept(letter, post.token, relay))
+    limit("LETTERS_WAITING_MAX", 1)
+    assert at_once(accept(letter, post.token, relay))
+
+
+def test_as_many_tokens_are_registered_as_may_be(relay: Relay, post: Post, limit: Limit) -> None:
+    limit("TOKENS_MAX", 2)
+    second, third = (SendToken(post.dice.token(32), None, None) for _ in range(2))
+    assert at_once(register_token(post.mailbox, post.owner, second, relay))
+    with pytest.raises(TooManyRegistered, match="entrenous person forget"):
+        at_once(register_token(post.mailbox, post.owner, third, relay))
+    assert not at_once(register_token(post.mailbox, post.owner, second, relay))
+    at_once(withdraw_token(post.mailbox, post.owner, second.lock, relay))
+    assert at_once(register_token(post.mailbox, post.owner, third, relay))
+
+
+def test_as_many_devices_leave_keys_as_may(relay: Relay, post: Post, limit: Limit) -> None:
+    limit("PREKEY_DEVICES_MAX", 1)
+    first, second = DeviceId(b"1" * 16), DeviceId(b"2" * 16)
+    keys = Prekeys((b"one",), b"fallback", b"xwing")
+    for _ in range(2):
+        assert at_once(add_prekeys(post.mailbox, post.owner, first, keys, relay)) == 1
+    with pytest.raises(TooManyRegistered):
+        at_once(add_prekeys(post.mailbox, post.owner, second, keys, relay))
+
+
+def test_the_specification_says_the_same_numbers() -> None:
+    section = RELAY_MD.read_text().partition("\n## 9.")[2].partition("\n## ")[0]
+    found = {int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", section)}
+    counts = (spec.LETTERS_WAITING_MAX, spec.LOOSE_BLOBS_MAX, spec.MAILBOX_BLOBS_MAX)
+    sizes = (spec.LOOSE_BYTES_MAX // 2**30, spec.MAILBOX_BYTES_MAX // 2**30)
+    assert {*counts, *sizes, spec.TOKENS_MAX, spec.PREKEY_DEVICES_MAX} <= found

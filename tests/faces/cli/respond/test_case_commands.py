@@ -1,0 +1,151 @@
+"""A case from the command line: what happened to a notice, and what is kept in it."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from entrenous.faces.cli.main import run
+from entrenous.faces.cli.stop import protect as protect_command
+
+Ask = Callable[..., Any]
+SENT_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(days=9)
+
+
+def after(hours: float) -> str:
+    """So long after the notice was sent, as one types it."""
+    return (SENT_AT + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Give a command with --json to an offline device; its exit status must be as said."""
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
+
+    def command(*arguments: str, status: int = 0) -> Any:
+        capsys.readouterr()
+        assert run([*arguments, "--json"], {}) == status
+        return json.loads(capsys.readouterr().out or "null")
+
+    command("setup", "--name", "ana", "--offline")
+    return command
+
+
+@pytest.fixture
+def case(ask: Ask) -> str:
+    """A case with a notice that was sent nine days ago."""
+    name = str(ask("case", "open", "--adults", "--intimate", "--place", "US")["case"])
+    ask("case", "add", name, "--url", "https://pictures.example/p/123")
+    ask("case", "notice", name, "--route", "us-tida-removal")
+    ask("case", "notice", name, "--sent", "1", "--at", after(0))
+    return name
+
+
+def state(shown: Any) -> str:
+    return str(shown["notices"][0]["state"])
+
+
+def test_what_was_taken_down_in_time_is_never_called_late(ask: Ask, case: str) -> None:
+    assert ask("case", "show", case)["deadlines"][0]["state"] == "missed"
+    removed = ask("case", "notice", case, "--removed", "1", "--at", after(24))
+    assert state(removed) == "removed"
+    clock = ask("case", "show", case)["deadlines"][0]
+    assert clock["state"] == "met"
+    assert "ran out" not in clock["in_words"]
+    assert "They removed it" in removed["next"]
+
+
+def test_a_receipt_starts_the_clock_anew_and_a_refusal_leads_on(ask: Ask, case: str) -> None:
+    received = ask("case", "notice", case, "--received", "1", "--at", after(2))
+    assert state(received) == "received"
+    assert received["deadlines"][0]["due_at"] == after(2 + 48) + "Z"
+    refused = ask("case", "notice", case, "--refused", "1")
+    assert state(refused) == "refused"
+    assert refused["next"].startswith("Next you could go to: ")
+
+
+def test_asking_for_more_supplying_and_withdrawing(ask: Ask, case: str) -> None:
+    for option, becomes in (
+        ("--asked", "asked for more"),
+        ("--supplied", "received"),
+        ("--withdrawn", "withdrawn"),
+    ):
+        assert state(ask("case", "notice", case, option, "1")) == becomes
+    ask("case", "notice", case, "--removed", "1", status=3)
+
+
+def test_a_time_with_a_zone_is_that_moment(ask: Ask, case: str) -> None:
+    shown = ask("case", "notice", case, "--received", "1", "--at", after(2 + 2) + "+0200")
+    assert shown["deadlines"][0]["due_at"] == after(2 + 48) + "Z"
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--sent", "1", "--removed", "1"), ("--route", "x", "--refused", "1")]
+)
+def test_one_thing_at_a_time(ask: Ask, case: str, options: tuple[str, ...]) -> None:
+    ask("case", "notice", case, *options, status=2)
+
+
+def test_an_item_comes_out_as_it_was_kept(ask: Ask, case: str, tmp_path: Path) -> None:
+    shot = tmp_path / "screenshot.png"
+    shot.write_bytes(b"\x89PNG\r\n\x1a\n as it was")
+    ask("case", "add", case, str(shot), "--what", "the post")
+    before = ask("evidence", "verify", case)["links"]
+    out = str(tmp_path / "out")
+    told = ask("evidence", "export", case, "1", "--out", out, "--purpose", "for the court")
+    assert Path(told["file"]).read_bytes() == shot.read_bytes()
+    assert Path(told["file"]).name == f"{case}-item-1.png"
+    assert ask("evidence", "verify", case)["links"] == before + 1
+    ask("evidence", "export", case, "9", "--out", out, status=4)
+
+
+def test_questions_are_asked_beside_the_answer(
+    ask: Ask, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal ``--json`` still prints one object: a question goes to standard error."""
+    asked: list[str] = []
+
+    def answers(text: str, *, err: bool = False, **_: object) -> str:
+        assert err, text
+        asked.append(text)
+        return "yes"
+
+    monkeypatch.setattr(typer, "prompt", answers)
+    monkeypatch.setattr(typer, "confirm", answers)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert ask("case", "open")["state"] == "open"
+    assert protect_command._adults()
+    assert run(["case", "erase", case], {}) == 0
+    capsys.readouterr()
+    assert len(asked) == 3
+
+
+def test_more_can_be_said_about_an_open_case(ask: Ask) -> None:
+    name = str(ask("case", "open", "--adults")["case"])
+    before = {one["route"] for one in ask("law", "routes", name)["routes"]}
+    ask("case", "about", name, "--place", "GB", "--intimate")
+    after_it = {one["route"] for one in ask("law", "routes", name)["routes"]}
+    assert "uk-osa-20a" not in before
+    assert "uk-osa-20a" in after_it
+    ask("case", "about", name, "--place", "US")  # what was said before stays
+    assert {"uk-osa-20a", "us-tida-removal"} <= {
+        one["route"] for one in ask("law", "routes", name)["routes"]
+    }
+
+
+def test_an_address_that_is_none_is_not_written_into_a_notice(ask: Ask, case: str) -> None:
+    ask("case", "add", case, "--url", "not a url", status=2)
+    assert len(ask("case", "show", case)["sightings"]) == 1
+
+
+def test_a_draft_tells_its_number_and_what_to_type_next(
+    ask: Ask, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("case", "show", case)["case"] == case
+    assert run(["case", "notice", case, "--route", "us-tida-removal"], {}) == 0
+    assert f"entrenous case notice {case} --sent 2" in capsys.readouterr().out

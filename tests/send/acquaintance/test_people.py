@@ -1,0 +1,145 @@
+"""Who is known: by names that are told apart as people tell them apart."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.model.envelope import RelayUnreachable
+from entrenous.model.message import NotToAll
+from entrenous.model.peer import Peer
+from entrenous.model.person import NameTaken, UnknownPerson
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import (
+    as_seen,
+    contact_named,
+    contact_of,
+    contacts,
+    forget_contact,
+    free_name,
+    keep_contact,
+    verify_contact,
+)
+from entrenous.send.drawers import OWN_KEY, PEER, take
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.chores import has_tokens_to_withdraw
+from entrenous.send.outbox import Flushed, flush
+from tests.send.room import HERE, SMALL, Room
+from tests.village.malicious_relay import failing
+
+
+def test_people_are_found_by_name_whatever_its_case_and_by_id(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    for name in ("ben", "BEN", "Ben"):
+        assert contact_named(name, ana.device).person.id == ben.id
+    assert contact_of(ben.id, ana.device) == contact_named("ben", ana.device)
+    assert contact_of(bytes(32), ana.device) is None
+    with pytest.raises(UnknownPerson, match="ben"):
+        contact_named("ben2", ana.device)
+    with pytest.raises(UnknownPerson, match="nobody yet"):
+        contact_named("ben", friends.settles("caro").device)
+
+
+@pytest.mark.parametrize("name", ["zoé", "ZOE\u0301", "zo\u200dé"])
+def test_one_name_has_many_spellings_and_one_person(friends: Room, name: str) -> None:
+    ana, caro = friends["ana"], friends.settles("caro")
+    ana.adds(caro)
+    keep_contact(replace(contact_named("ben", ana.device), name="zoé"), ana.device)
+    assert contact_named(name, ana.device).person.id == friends["ben"].id
+    with pytest.raises(NameTaken):
+        keep_contact(replace(contact_named("caro", ana.device), name=name), ana.device)
+    assert free_name(name, ana.device) == f"{name} 2"
+
+
+def test_a_free_name_is_free_and_the_wanted_one_if_it_can_be(friends: Room) -> None:
+    ana = friends["ana"]
+    assert free_name("caro", ana.device) == "caro"
+    assert free_name("Ben", ana.device) == "Ben 2"
+    keep_contact(replace(contact_named("ben", ana.device), name="ben 2"), ana.device)
+    assert free_name("Ben", ana.device) == "Ben"
+
+
+def test_a_strangers_name_takes_nobodys_place(friends: Room) -> None:
+    """Somebody who calls herself "ben" writes to Ana, who knows a Ben."""
+    ana, ben = friends["ana"], friends["ben"]
+    other_ben = friends.settles("ben")
+    other_ben.adds(ana)
+    assert [(one.name, one.verified) for one in contacts(ana.device)] == [
+        ("ben", True),
+        ("ben 2", False),
+    ]
+    assert contact_named("ben", ana.device).person.id == ben.id
+
+
+def test_comparing_is_noted_for_that_person_alone(friends: Room) -> None:
+    ben = friends["ben"]
+    friends.settles("caro").adds(ben)
+    verify_contact("ana", ben.device)
+    assert {one.name: one.verified for one in contacts(ben.device)} == {"ana": True, "caro": False}
+
+
+def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
+    ana = friends["ana"]
+    ((whose, _),) = ana.device.vault.items(PEER)
+    peer = take(Peer, PEER, whose, ana.device.vault)
+    assert peer is not None
+    assert (len(peer.sessions), len(peer.mine)) == (1, 1)
+    assert forget_contact("BEN", ana.device).name == "ben"
+    assert contacts(ana.device) == ()
+    left = take(Peer, PEER, whose, ana.device.vault)
+    assert left is not None
+    assert (left.sessions, left.mine, left.sent) == ((), (), peer.sent)
+    assert ana.device.vault.get(OWN_KEY, peer.mine[0].hex()) is None
+    with pytest.raises(UnknownPerson):
+        forget_contact("ben", ana.device)
+
+
+@pytest.mark.threat("forgotten-writes-on")
+def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
+    friends: Room,
+) -> None:
+    """Also with a token of an earlier greeting; and nobody else loses theirs."""
+    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
+    caro.adds(ben)
+    first = contact_named("ben", ana.device).send_token
+    ana.adds(ben)
+    second = contact_named("ben", ana.device).send_token
+    assert first != second
+    forget_contact("ana", ben.device)
+    assert flush(ben.device).problems == ()
+    for token in (first, second):
+        contact = contact_named("ben", ana.device)
+        keep_contact(replace(contact, send_token=token), ana.device)
+        with pytest.raises(NotToAll):
+            ana.sends(SMALL, ben)
+    caro.sends(SMALL, ben)
+    assert ben.received() == 1
+
+
+def test_a_relay_that_is_away_hears_of_it_later(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    friends.silence(HERE)
+    forget_contact("ana", ben.device)
+    assert flush(ben.device).problems
+    assert has_tokens_to_withdraw(ben.device)
+    friends.back(HERE)
+    flush(ben.device)
+    assert not has_tokens_to_withdraw(ben.device)
+    with pytest.raises(NotToAll):
+        ana.sends(SMALL, ben)
+
+
+def test_a_token_that_waits_to_be_given_is_not_given_to_who_is_forgotten(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    away = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(post=away, register_token=away), pytest.raises(RelayUnreachable):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    forget_contact("ben", ana.device)
+    assert flush(ana.device) == Flushed(0, {}, ())
+    assert fetch_messages(ben.device).came == 0
+
+
+@given(st.text(max_size=20))
+def test_what_is_seen_is_settled(name: str) -> None:
+    assert as_seen(as_seen(name)) == as_seen(name)

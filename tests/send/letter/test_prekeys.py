@@ -1,0 +1,152 @@
+"""Prekeys: enough of them, renewed in time, and none lost that somebody may have been given."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from entrenous.model.envelope import RelayFull, RelayUnreachable
+from entrenous.model.peer import OwnKey
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contacts
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.drawers import ASIDE, OWN_KEY, take_all
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.prekeys import publish_prekeys
+from entrenous.spec import ONE_TIME_KEYS
+from tests.send.room import HERE, THERE, Person, Room
+from tests.village.malicious_relay import Honest, failing
+
+
+def held(who: Person) -> int:
+    home = who_am_i(who.device).home
+    return who.device.courier.prekey_count(
+        HERE, home.mailbox, home.owner, who_am_i(who.device).key.device
+    )
+
+
+def public_keys(who: Person) -> int:
+    return sum(key.peer is None for key in take_all(OwnKey, OWN_KEY, who.device.vault))
+
+
+def on_the_fallback(honest: Honest, *arguments: Any) -> Any:
+    """The relay has no one-time key left."""
+    return replace(honest(*arguments), one_time=None)
+
+
+def was_reached(ben: Person) -> bool:
+    fetch_messages(ben.device)
+    return len(contacts(ben.device)) == 1 and list(ben.device.vault.items(ASIDE)) == []
+
+
+def test_a_new_device_leaves_a_full_set(room: Room) -> None:
+    assert held(room["ana"]) == ONE_TIME_KEYS
+    assert public_keys(room["ana"]) == 1
+
+
+def test_one_time_keys_are_topped_up_when_few_are_left(room: Room) -> None:
+    ben = room["ben"]
+    with ben.courier.playing(prekey_count=lambda *_: 25):
+        fetch_messages(ben.device)
+    assert ben.courier.calls["publish_prekeys"] == 1
+    with ben.courier.playing(prekey_count=lambda *_: 24):
+        fetch_messages(ben.device)
+    assert ben.courier.calls["publish_prekeys"] == 2
+
+
+@pytest.mark.threat("prekey-depletion")
+def test_with_every_one_time_key_gone_letters_still_arrive(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    with ana.courier.playing(claim_prekeys=on_the_fallback):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    assert was_reached(ben)
+
+
+def test_the_public_xwing_key_is_replaced_after_a_week_and_gone_two_later(room: Room) -> None:
+    ben = room["ben"]
+    (first,) = (key.id for key in take_all(OwnKey, OWN_KEY, ben.device.vault))
+    for days, keys in ((6, 1), (1, 2), (6, 2), (1, 3), (6, 3)):
+        room.clock.wind(days=days)
+        fetch_messages(ben.device)
+        assert public_keys(ben) == keys
+    assert ben.device.vault.get(OWN_KEY, first.hex()) is not None
+    room.clock.wind(days=1)
+    fetch_messages(ben.device)
+    assert ben.device.vault.get(OWN_KEY, first.hex()) is None
+
+
+def test_after_a_long_silence_the_old_key_is_replaced_and_has_its_fortnight(room: Room) -> None:
+    ben = room["ben"]
+    room.clock.wind(days=100)
+    for days, keys in ((0, 2), (6, 2), (8, 2), (1, 2), (6, 3)):
+        room.clock.wind(days=days)
+        fetch_messages(ben.device)
+        assert public_keys(ben) == keys
+    assert ben.courier.calls["publish_prekeys"] == 4
+
+
+def test_who_was_given_a_key_just_before_it_was_replaced_still_reaches_its_owner(
+    room: Room,
+) -> None:
+    """Caro's relay was away for a fortnight: what she sealed then goes to a key of before."""
+    ben, caro = room["ben"], room.settles("caro", THERE)
+    link = make_invite(ben.device)
+    room.clock.wind(days=6)
+    with (
+        caro.courier.playing(register_token=failing(RelayUnreachable(host="x"))),
+        pytest.raises(RelayUnreachable),
+    ):
+        add_person(link, "ben", caro.device)
+    room.clock.wind(days=1)
+    fetch_messages(ben.device)
+    room.clock.wind(days=13)
+    fetch_messages(ben.device)
+    fetch_messages(caro.device)
+    assert was_reached(ben)
+
+
+@pytest.mark.parametrize("begins", ["one-time", "fallback"])
+def test_what_began_before_a_renewal_is_read_after_it(room: Room, begins: str) -> None:
+    ana, ben = room["ana"], room["ben"]
+    tricks = {"claim_prekeys": on_the_fallback} if begins == "fallback" else {}
+    with ana.courier.playing(**tricks):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    publish_prekeys(ben.device)
+    assert was_reached(ben)
+
+
+@pytest.mark.parametrize("error", [RelayFull(), RelayUnreachable(host="x")], ids=type)
+def test_a_set_that_the_relay_does_not_take_is_brought_again(room: Room, error: Exception) -> None:
+    """The fallback key that the relay goes on handing out is not forgotten here meanwhile."""
+    ana, ben = room["ana"], room["ben"]
+    link = make_invite(ben.device)
+    for _ in range(4):
+        with ben.courier.playing(publish_prekeys=failing(error)), pytest.raises(type(error)):
+            publish_prekeys(ben.device)
+    with ana.courier.playing(claim_prekeys=on_the_fallback):
+        add_person(link, "ben", ana.device)
+    assert was_reached(ben)
+    publish_prekeys(ben.device)
+    caro = room.settles("caro")
+    with caro.courier.playing(claim_prekeys=on_the_fallback):
+        add_person(link, "ben", caro.device)
+    fetch_messages(ben.device)
+    assert len(contacts(ben.device)) == 2
+
+
+def test_a_set_whose_acknowledgement_was_lost_is_brought_again_too(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+
+    def taken_but_not_said(honest: Honest, *arguments: Any) -> Any:
+        honest(*arguments)
+        raise RelayUnreachable(host="x")
+
+    for _ in range(3):
+        with (
+            ben.courier.playing(publish_prekeys=taken_but_not_said),
+            pytest.raises(RelayUnreachable),
+        ):
+            publish_prekeys(ben.device)
+    with ana.courier.playing(claim_prekeys=on_the_fallback):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    assert was_reached(ben)

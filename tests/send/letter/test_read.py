@@ -1,0 +1,292 @@
+"""Every binding of a letter, swapped one at a time by somebody who holds the sender's own keys.
+
+The letters are sealed as the sender's program would, but for one wrong field, so nothing but the
+check of that field can refuse them. Afterwards the honest letter opens: a refusal moves nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.crypto.seal import seal_letter
+from entrenous.craft.wire.cbor import encode
+from entrenous.craft.wire.letter.letter import write_body, write_header, write_info, write_sealed
+from entrenous.model.device_list import ForkedList
+from entrenous.model.envelope import Waiting
+from entrenous.model.errors import Malformed, Unproven
+from entrenous.model.ids import EnvelopeId, MessageId
+from entrenous.model.letter import Address, Body, NotBound
+from entrenous.model.notes import Hello, NeedsUpdate, RecallNote, UnknownBody, WindowNote
+from entrenous.model.peer import Peer
+from entrenous.model.secret import Secret
+from entrenous.send.acquaintance.people import contact_named, forget_contact, keep_contact
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.drawers import PEER, peer_key, take
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.letter.prekeys import make_own_key
+from entrenous.send.letter.read import Letter, read_letter
+from entrenous.send.letter.sessions import have_session
+from entrenous.send.letter.write import _address, _header, addressees, plain_outer
+from tests.send.cards import issue_card
+from tests.send.room import SMALL, Person, Room
+from tests.village.malicious_relay import flipped
+
+Change = Callable[[Any], Any]
+
+
+def same(noun: Any) -> Any:
+    return noun
+
+
+@dataclass
+class Forge:
+    """Writes letters from one person to another, with what is asked for changed."""
+
+    sender: Person
+    reader: Person
+
+    def __post_init__(self) -> None:
+        device = self.sender.device
+        self.me = who_am_i(device)
+        (self.to,) = addressees(contact_named(self.reader.name, device))
+        have_session(self.to, device)
+        whose = peer_key(self.reader.id, self.to.key.device)
+        peer = take(Peer, PEER, whose, device.vault)
+        assert peer is not None
+        self.peer = peer
+        self.next_key = make_own_key(whose, self.me, device)
+
+    def letter(
+        self,
+        header: Change = same,
+        address: Change = same,
+        body: Body | None = None,
+        sent_body: Body | None = None,
+    ) -> Waiting:
+        """A letter whose header and address are changed before it is sealed around them."""
+        outer = plain_outer(self.sender.device)
+        encoded = write_body(body or RecallNote(MessageId(bytes(16))))
+        named = _header(encoded, self.peer, self.to, outer, self.me, self.next_key)
+        info = write_info(address(_address(self.peer, self.to, self.me)))
+        inside = encoded if sent_body is None else write_body(sent_body)
+        around, session = seal_letter(
+            self.peer.sessions[0],
+            self.peer.seal_to.public,
+            info,
+            write_header(header(named)),
+            inside,
+        )
+        # The next letter is the session's next, so that Olm alone would let it through.
+        self.peer = replace(self.peer, sessions=(session, *self.peer.sessions[1:]))
+        sealed = write_sealed(self.peer.seal_to.id, around)
+        return Waiting(outer.envelope, 1, sealed, outer.expires_at)
+
+    def read(self, waiting: Waiting) -> Letter:
+        """As fetching does it: all of its effect, or none."""
+        device = self.reader.device
+        with device.vault.together():
+            return read_letter(waiting, who_am_i(device), device)
+
+    def is_refused(
+        self, waiting: Waiting, as_: type[Exception] | tuple[type[Exception], ...] = NotBound
+    ) -> None:
+        before = {name: dict(drawer) for name, drawer in self.reader.vault._drawers.items()}
+        with pytest.raises(as_):
+            self.read(waiting)
+        assert before == self.reader.vault._drawers
+
+
+@pytest.fixture(params=["first letter", "later letter"])
+def forge(request: pytest.FixtureRequest, friends: Room) -> Forge:
+    """Caro's first letter to Ben, after he knows her; or one of a long acquaintance."""
+    caro, ben = friends.settles("caro"), friends["ben"]
+    caro.adds(ben)
+    if request.param == "later letter":
+        caro.sends(SMALL, ben)
+        assert ben.received() == 1
+        ben.sends(SMALL, caro)
+        assert caro.received() == 1
+        return Forge(caro, ben)
+    # A session that begins anew, as when Caro's device lost hers; Ben still knows her card.
+    contact = contact_named("ben", caro.device)
+    forget_contact("ben", caro.device)
+    keep_contact(contact, caro.device)
+    return Forge(caro, ben)
+
+
+@pytest.mark.threat("letter-twice")
+def test_the_honest_letter_opens_once(forge: Forge) -> None:
+    honest = forge.letter()
+    letter = forge.read(honest)
+    assert letter.person.id == forge.sender.id
+    assert letter.body == RecallNote(MessageId(bytes(16)))
+    forge.is_refused(honest)
+
+
+FIELDS: dict[str, Change] = {
+    "from person": lambda h: replace(h, from_person=bytes(32)),
+    "from device": lambda h: replace(h, from_device=bytes(16)),
+    "to person": lambda h: replace(h, to_person=h.from_person),
+    "to device": lambda h: replace(h, to_device=h.from_device),
+    "to epoch": lambda h: replace(h, to_epoch=h.to_epoch + 1),
+    "counter that was used": lambda h: replace(h, counter=h.counter - 1),
+    "next key that is none": lambda h: replace(
+        h, next_key=replace(h.next_key, public=b"\xff" * 1216)
+    ),
+    "curve25519": lambda h: replace(h, curve25519=bytes(31) + b"\x01"),
+    "envelope": lambda h: replace(h, envelope=EnvelopeId(bytes(16))),
+    "body": lambda h: replace(h, body_sha256=sha256(b"another")),
+    "from head": lambda h: replace(h, from_head=bytes(32)),
+    "to head": lambda h: replace(h, to_head=bytes(32)),
+}
+
+
+@pytest.mark.threat("identity-misbinding")
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_header_with_one_wrong_field_is_refused(forge: Forge, field: str) -> None:
+    forge.is_refused(forge.letter(header=FIELDS[field]), as_=(NotBound, ForkedList))
+    forge.read(forge.letter())
+
+
+ADDRESSES: dict[str, Change] = {
+    "to person": lambda a: replace(a, to_person=bytes(32)),
+    "to device": lambda a: replace(a, to_device=bytes(16)),
+    "key": lambda a: replace(a, key=bytes(8)),
+    "epoch": lambda a: replace(a, epoch=a.epoch + 1),
+    "head": lambda a: replace(a, head=bytes(32)),
+    "from": lambda a: replace(
+        a,
+        from_person=None if a.from_person else bytes(32),
+        from_device=None if a.from_device else bytes(16),
+    ),
+    "from device": lambda a: replace(
+        a, from_person=a.from_person or bytes(32), from_device=bytes(16)
+    ),
+}
+
+
+@pytest.mark.threat("identity-misbinding")
+@pytest.mark.parametrize("field", ADDRESSES)
+def test_an_outside_with_one_wrong_field_is_refused(forge: Forge, field: str) -> None:
+    def wrong(address: Address) -> Address:
+        return ADDRESSES[field](address)  # type: ignore[no-any-return]
+
+    forge.is_refused(forge.letter(address=wrong))
+    forge.read(forge.letter())
+
+
+def test_another_body_than_the_header_names_is_refused(forge: Forge) -> None:
+    forge.is_refused(forge.letter(sent_body=RecallNote(MessageId(b"\x01" * 16))))
+    forge.read(forge.letter())
+
+
+def test_a_message_id_that_came_before_is_refused(forge: Forge) -> None:
+    message = forge.read(forge.letter()).header.message
+    forge.is_refused(
+        forge.letter(header=lambda h: replace(h, message=message, counter=h.counter + 1))
+    )
+    forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 1)))
+
+
+def test_a_letter_written_under_an_older_card_is_refused(forge: Forge) -> None:
+    reader = forge.reader.device
+    contact = contact_named(forge.sender.name, reader)
+    keep_contact(replace(contact, person=replace(contact.person, epoch=2)), reader)
+    forge.is_refused(forge.letter())
+    forge.read(forge.letter(header=lambda h: replace(h, from_epoch=2)))
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_sender_who_shows_us_another_list_than_before_is_found_out(forge: Forge) -> None:
+    """As when a relay shows Ben one list of hers, and she writes under another."""
+    reader = forge.reader.device
+    contact = contact_named(forge.sender.name, reader)
+    newer = replace(contact.person, epoch=2, head=b"n" * 32)
+    keep_contact(replace(contact, person=newer), reader)
+    older = forge.letter(header=lambda h: replace(h, from_head=bytes(32)))
+    forge.is_refused(older, as_=ForkedList)
+    forge.is_refused(forge.letter(header=lambda h: replace(h, from_epoch=2)), as_=ForkedList)
+    forge.read(forge.letter(header=lambda h: replace(h, from_epoch=2, from_head=b"n" * 32)))
+
+
+def test_a_letter_to_an_earlier_list_of_ours_names_the_one_that_was(forge: Forge) -> None:
+    issue_card(forge.reader)
+    forge.is_refused(forge.letter(header=lambda h: replace(h, to_head=bytes(32))))
+    issue_card(forge.reader)
+    forge.is_refused(forge.letter(header=lambda h: replace(h, to_epoch=2)))
+    forge.read(forge.letter())
+
+
+def test_what_only_a_newer_program_knows_is_told_once_and_stops_nothing(forge: Forge) -> None:
+    reader = forge.reader.device
+    letters = [
+        forge.letter(body=UnknownBody(4711, encode([1, "later"]))),
+        forge.letter(
+            body=WindowNote(Secret(bytes(32)), 0),
+            header=lambda h: replace(h, counter=h.counter + 1),
+        ),
+    ]
+    trick = {"waiting": lambda _honest, *a: letters if a[-1] == 0 else []}
+    with forge.reader.courier.playing(**trick, acknowledge=lambda *_: None):
+        fetched = fetch_messages(reader)
+    assert [type(problem) for problem in fetched.problems] == [NeedsUpdate]
+    assert fetch_messages(reader).problems == ()
+    assert take_from_aside(reader) == 0
+    forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 2)))
+
+
+def test_a_hello_must_carry_the_card_of_the_device_that_wrote_it(
+    forge: Forge, friends: Room
+) -> None:
+    others = who_am_i(friends["ana"].device).card
+    forge.is_refused(forge.letter(body=Hello(others, Secret(bytes(32)), 0, None)))
+    own = forge.me.card
+    forge.is_refused(
+        forge.letter(body=Hello(own[:-1] + bytes([own[-1] ^ 1]), Secret(bytes(32)), 0, None)),
+        as_=Unproven,
+    )
+    forge.is_refused(forge.letter(body=Hello(b"\xa0", Secret(bytes(32)), 0, None)), as_=Malformed)
+    forge.read(forge.letter(body=Hello(own, Secret(bytes(32)), 0, None)))
+
+
+def test_a_counter_may_be_skipped_and_come_late_but_not_too_late(forge: Forge) -> None:
+    def numbered(number: int) -> Waiting:
+        return forge.letter(header=lambda h: replace(h, counter=start + number))
+
+    start = forge.peer.sent
+    for number, new in ((70, True), (71, True), (70, False), (8, True), (7, False), (72, True)):
+        if new:
+            forge.read(numbered(number))
+        else:
+            forge.is_refused(numbered(number))
+
+
+def test_a_letter_with_a_bit_turned_or_cut_is_refused_and_the_whole_one_opens(
+    forge: Forge,
+) -> None:
+    honest = forge.letter()
+    for place in (0, 1, 8, 9, 500, 1128, 1129, 2000, -1):
+        turned = replace(honest, sealed=flipped(honest.sealed, place))
+        forge.is_refused(turned, as_=(NotBound, Malformed))
+    for cut in (0, 1, 9, 1000, -1):
+        forge.is_refused(replace(honest, sealed=honest.sealed[:cut]), as_=Malformed)
+    forge.read(honest)
+
+
+def test_an_older_card_is_not_taken_from_a_hello(forge: Forge) -> None:
+    reader = forge.reader.device
+    contact = contact_named(forge.sender.name, reader)
+    newer = replace(contact, person=replace(contact.person, epoch=2))
+    keep_contact(newer, reader)
+    old = forge.letter(
+        body=Hello(forge.me.card, Secret(b"m" * 32), 0, None),
+        header=lambda h: replace(h, from_epoch=2),
+    )
+    trick = {"waiting": lambda _honest, *a: [old] if a[-1] == 0 else []}
+    with forge.reader.courier.playing(**trick, acknowledge=lambda *_: None):
+        fetch_messages(reader)
+    assert contact_named(forge.sender.name, reader) == newer
