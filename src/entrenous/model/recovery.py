@@ -52,6 +52,23 @@ class OthersSheet(Refused):
     """
 
 
+class EarlierSheet(Refused):
+    """
+    The relay does not answer, and this recovery sheet is not for the relay and the mailbox that
+    this device has now, so it cannot open it: it belongs to another device, or was written before a
+    move. Nothing was changed. Try the newest sheet that was written on this device.
+    """
+
+
+class SheetDoesNotOpen(Refused):
+    """
+    The relay does not answer, and with this recovery sheet and that passphrase the device does not
+    open. Nothing was changed. Either the passphrase was mistyped, or the sheet was written before
+    the passphrase was last changed. Mind Caps Lock and the keyboard's language; else try the newest
+    sheet that was written on this device.
+    """
+
+
 class NothingToRecover(Refused):
     """
     This device has no relay, or was set up before there were recovery sheets, so there is nothing

@@ -12,12 +12,14 @@ from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.media.clip.jail import decode_clip_untrusted
 from entrenous.craft.media.jail import decode_untrusted
 from entrenous.craft.media.sound.jail import decode_sound_untrusted
+from entrenous.model.recovery import RecoverySheet
 from entrenous.model.secret import Secret
 from entrenous.model.vault import NoVaultHere, VaultExists
 from entrenous.ports import Device
+from entrenous.send.devices.siblings import ourselves
 from entrenous.settings import Settings
 from entrenous.wiring.folders import kept_in
-from entrenous.wiring.lock import Asking, lock_up, settle
+from entrenous.wiring.lock import Asking, lock_up, settle, unlock_by_sheet
 
 
 @contextmanager
@@ -34,21 +36,29 @@ def open_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterato
 
 @contextmanager
 def open_unlocked(
-    settings: Settings, passphrase: Callable[[], Secret]
+    settings: Settings, passphrase: Callable[[], Secret], sheet: RecoverySheet | None = None
 ) -> Iterator[tuple[Device, Unlocked]]:
-    """As :func:`open_device`, with what the vault's key was made of."""
+    """As :func:`open_device`, with what the vault's key was made of.
+
+    With a recovery sheet also where its relay does not answer; raises EarlierSheet,
+    SheetDoesNotOpen then.
+    """
     with kept_in(settings.home):
         if not has_vault(settings.home):
             raise NoVaultHere(home=settings.home)
     words = passphrase()
-    with new_client() as client:
+    with new_client(settings.relay_ca) as client:
         courier = HttpCourier(client, settings.patience_s)
         ask = Asking(settings.home, courier, SystemClock(), SystemDice())
         with kept_in(settings.home):
-            opened = unlock(settings.home, words, ask)
+            opened = (
+                unlock(settings.home, words, ask)
+                if sheet is None
+                else unlock_by_sheet(settings.home, words, ask, sheet)
+            )
         with closing(opened.vault) as vault:
-            device = _device(vault, courier)
-            yield device, settle(opened, device)
+            device = _device(vault, courier, settings)
+            yield device, settle(opened, device, settings)
 
 
 @contextmanager
@@ -66,17 +76,26 @@ def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Itera
     words = passphrase()
     with kept_in(settings.home):
         made = create(settings.home, words)
-    with new_client() as client, closing(made.vault) as vault:
+    with new_client(settings.relay_ca) as client, closing(made.vault) as vault:
         try:
-            device = _device(vault, HttpCourier(client, settings.patience_s))
+            device = _device(vault, HttpCourier(client, settings.patience_s), settings)
             yield device
-            settle(lock_up(made, device), device)
+            settle(made if _is_linked(device) else lock_up(made, device), device, settings)
         except BaseException:
-            discard_vault(settings.home)  # half a device would be in the way of the next attempt
+            if not _is_linked(_device(vault, HttpCourier(client), settings)):
+                discard_vault(settings.home)  # it would be in the way of the next attempt
             raise
 
 
-def _device(vault: SqlcipherVault, courier: HttpCourier) -> Device:
+def _is_linked(device: Device) -> bool:
+    """Whether other devices have it on their list already: then it stays, whatever its relay says,
+    and its next command goes on.
+    """
+    us = ourselves(device)
+    return us is not None and bool(us.person.devices)
+
+
+def _device(vault: SqlcipherVault, courier: HttpCourier, settings: Settings) -> Device:
     return Device(
         clock=SystemClock(),
         dice=SystemDice(),
@@ -86,4 +105,5 @@ def _device(vault: SqlcipherVault, courier: HttpCourier) -> Device:
         read_picture=decode_untrusted,
         read_clip=decode_clip_untrusted,
         read_sound=decode_sound_untrusted,
+        receipts=settings.receipts,
     )

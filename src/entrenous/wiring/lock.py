@@ -11,11 +11,13 @@ import httpx
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.vault.home import (
+    AskRelay,
     RelayPart,
     Unlocked,
     change_key,
     new_terms,
     refuse_weak,
+    unlock,
 )
 from entrenous.adapters.vault.lock_head import Head, write_head
 from entrenous.adapters.vault.offline import close_window, has_window, open_window, read_window
@@ -31,11 +33,13 @@ from entrenous.model.lock import (
     OfflineWindowOver,
     RelayLock,
 )
-from entrenous.model.recovery import RecoverySheet
+from entrenous.model.recovery import EarlierSheet, RecoverySheet, SheetDoesNotOpen
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WrongPassphrase
 from entrenous.ports import Clock, Courier, Device, Dice
 from entrenous.send.devices.generation import begin_opening, confirm_opening, home_to_lock
+from entrenous.send.move.lock import lock_followed, lock_to_follow
+from entrenous.send.move.old_home import give_tries_back
 from entrenous.settings import Settings
 from entrenous.spec import TOKEN_BYTES
 
@@ -73,6 +77,49 @@ class Asking:
             raise
 
 
+@dataclass(slots=True)
+class BySheet:
+    """Gets the relay's part by asking, or from the recovery sheet where the relay is silent; the
+    sheet was ``used`` then.
+    """
+
+    ask: AskRelay
+    sheet: RecoverySheet
+    used: bool = False
+
+    def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
+        """The relay's part for a stretched passphrase.
+
+        Raises:
+            EarlierSheet: the relay is silent, and this sheet is for another lock.
+            Locked, DeviceShut, WrongPassphrase; RelayUnreachable, of a lock after the sheet's.
+        """
+        try:
+            return self.ask(lock, stretched)
+        except Unreachable:
+            if (lock.relay_url, lock.mailbox) == (self.sheet.relay_url, self.sheet.mailbox):
+                self.used = True
+                return RelayPart(self.sheet.output, kept_here=True)
+            if self.used:
+                raise
+            raise EarlierSheet from None
+
+
+def unlock_by_sheet(home: Path, words: Secret, ask: AskRelay, sheet: RecoverySheet) -> Unlocked:
+    """Open a vault whose relay may be gone, with what a recovery sheet holds of its part.
+
+    Raises:
+        SheetDoesNotOpen, EarlierSheet; and as adapters/vault/home.py unlock does.
+    """
+    by_sheet = BySheet(ask, sheet)
+    try:
+        return unlock(home, words, by_sheet)
+    except WrongPassphrase:
+        if by_sheet.used:
+            raise SheetDoesNotOpen from None
+        raise
+
+
 def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) -> RelayPart:
     """One question, of ten; raises Locked, DeviceShut, RelayUnreachable, NotAPoint."""
     untold, scalar = asked_of_relay(stretched), draw_scalar(dice.token(UNIFORM_BYTES))
@@ -83,7 +130,7 @@ def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) 
     return RelayPart(finalize(untold, scalar, answered.evaluated), answered.tries)
 
 
-def settle(unlocked: Unlocked, device: Device) -> Unlocked:
+def settle(unlocked: Unlocked, device: Device, settings: Settings) -> Unlocked:
     """After the vault opened: give it its lock if it has none yet, and tell the relay.
 
     When the relay does not answer, the device opens all the same; what needs the relay says so.
@@ -92,9 +139,11 @@ def settle(unlocked: Unlocked, device: Device) -> Unlocked:
         DeviceShut: the relay has forgotten this device.
     """
     with suppress(Unreachable):
-        unlocked = lock_up(unlocked, device)
+        unlocked = lock_up(follow_move(unlocked, device), device)
+    if lock_to_follow(device) is not None:
+        give_tries_back(device)
     if unlocked.terms.lock is not None:
-        _tell(unlocked, device)
+        _tell(unlocked, device, settings)
     return unlocked
 
 
@@ -115,6 +164,26 @@ def lock_up(unlocked: Unlocked, device: Device) -> Unlocked:
     device.courier.make_lock(lock, mail.owner)
     part = ask_relay(lock, unlocked.stretched, device.courier, device.dice)
     return change_key(unlocked, terms, unlocked.stretched, part)
+
+
+def follow_move(unlocked: Unlocked, device: Device) -> Unlocked:
+    """After a move, lock the vault with its new relay's part; may be repeated after a crash.
+
+    An offline window ends, since it keeps the old relay's.
+
+    Raises:
+        RelayUnreachable.
+    """
+    lock = lock_to_follow(device)
+    if lock is None:
+        return unlocked
+    if unlocked.terms.lock != lock and not unlocked.terms.first:
+        close_window(unlocked.home)
+        part = ask_relay(lock, unlocked.stretched, device.courier, device.dice)
+        terms = replace(unlocked.terms, lock=lock)
+        unlocked = change_key(unlocked, terms, unlocked.stretched, part)
+    lock_followed(device)
+    return unlocked
 
 
 def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
@@ -145,7 +214,7 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> None:
         DeviceShut: its lock was deleted.
         RelayUnreachable, WrongToken.
     """
-    with new_client() as client:
+    with new_client(settings.relay_ca) as client:
         courier = HttpCourier(client, settings.patience_s)
         try:
             courier.allow_more_tries(sheet.relay_url, sheet.mailbox, sheet.close)
@@ -169,10 +238,10 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
     return changed
 
 
-def _tell(unlocked: Unlocked, device: Device) -> None:
+def _tell(unlocked: Unlocked, device: Device, settings: Settings) -> None:
     begin_opening(device.vault)
     try:
-        with suppress(Unreachable), _asked(unlocked, device) as asked:
+        with suppress(Unreachable), _asked(unlocked, device, settings) as asked:
             confirm_opening(asked)
     except DeviceShut:
         close_window(unlocked.home)
@@ -180,11 +249,11 @@ def _tell(unlocked: Unlocked, device: Device) -> None:
 
 
 @contextmanager
-def _asked(unlocked: Unlocked, device: Device) -> Iterator[Device]:
+def _asked(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[Device]:
     """The device as it asks its relay now: in a window, without patience."""
     if not unlocked.part.kept_here:
         yield device
         return
-    with new_client() as client:
+    with new_client(settings.relay_ca) as client:
         client.timeout = _BRIEFLY
         yield replace(device, courier=HttpCourier(client))

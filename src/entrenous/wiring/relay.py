@@ -1,7 +1,8 @@
 """Open a relay: its database, its blobs. It has no way to a key."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -9,8 +10,10 @@ from entrenous.adapters.bell.local import LocalBell
 from entrenous.adapters.blobs.files import FileBlobs
 from entrenous.adapters.mail.sqlite import open_mail
 from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.model.relay_settings import Limits, NoRelayHere
-from entrenous.ports import Relay
+from entrenous.model.errors import EntrenousError
+from entrenous.model.held import OlderDatabase
+from entrenous.model.relay_settings import LacksPostgresql, LacksS3, Limits, NoRelayHere
+from entrenous.ports import Bell, BlobStore, MailStore, Relay
 from entrenous.wiring.folders import kept_in
 
 MAIL: Final = "mail.db"
@@ -18,33 +21,88 @@ MAIL: Final = "mail.db"
 
 @contextmanager
 def open_relay(
-    folder: Path, limits: Limits | None = None, *, upgrade: bool = True
+    folder: Path,
+    limits: Limits | None = None,
+    *,
+    upgrade: bool = True,
+    database: str | None = None,
+    blobs: str | None = None,
 ) -> Iterator[Relay]:
     """The relay whose database and blobs are in ``folder``, made if they are missing.
 
-    A database of an earlier version is brought up to date, if ``upgrade`` is set.
+    A ``database``, ``postgresql://...``, and a bucket for the ``blobs``, ``s3://...``, are used
+    instead of those in the folder; several relays may share them. A database of an earlier version
+    is brought up to date, if ``upgrade`` is set.
 
     Raises:
         UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase.
+        DatabaseAway: the ``database`` cannot be reached.
+        BadDatabaseAddress: it cannot be read as one.
+        LacksPostgresql, LacksS3: a library.
     """
-    with kept_in(folder):
+    with kept_in(folder), ExitStack() as opened:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        blobs = FileBlobs(folder / "blobs")
-        opened = open_mail(folder / MAIL, upgrade=upgrade)
-    with closing(opened) as mail:
-        yield Relay(mail, blobs, SystemClock(), SystemDice(), limits or Limits(), LocalBell())
+        store = FileBlobs(folder / "blobs") if blobs is None else _in_bucket(blobs)
+        mail, bell = (
+            _in_folder(folder, opened, upgrade=upgrade)
+            if database is None
+            else _in_postgresql(database, opened, upgrade=upgrade)
+        )
+        going = opened.pop_all()
+    with going:
+        yield Relay(mail, store, SystemClock(), SystemDice(), limits or Limits(), bell)
+
+
+def _in_bucket(url: str) -> BlobStore:
+    """Imported here, for not everybody has its library."""
+    try:
+        from entrenous.adapters.blobs.s3 import open_s3  # noqa: PLC0415
+    except ImportError:
+        raise LacksS3 from None
+    return open_s3(url)
+
+
+def postgres_fault(url: str) -> str | None:
+    """Why no relay can use that PostgreSQL, in words; None if one can."""
+    try:
+        with ExitStack() as opened:
+            _in_postgresql(url, opened, upgrade=False)
+    except OlderDatabase:
+        return None  # the start of a relay brings it up to date
+    except EntrenousError as why:
+        return " ".join(str(why).split())
+    return None
+
+
+def _in_folder(folder: Path, opened: ExitStack, *, upgrade: bool) -> tuple[MailStore, Bell]:
+    return opened.enter_context(closing(open_mail(folder / MAIL, upgrade=upgrade))), LocalBell()
+
+
+def _in_postgresql(url: str, opened: ExitStack, *, upgrade: bool) -> tuple[MailStore, Bell]:
+    """Rows and bell in PostgreSQL; imported here, for not everybody has its library."""
+    try:
+        from entrenous.adapters.bell.postgres import PostgresBell  # noqa: PLC0415
+        from entrenous.adapters.mail.postgres import connect_to, open_postgres  # noqa: PLC0415
+    except ImportError:
+        raise LacksPostgresql from None
+    mail = opened.enter_context(closing(open_postgres(url, upgrade=upgrade)))
+    return mail, opened.enter_context(closing(PostgresBell(partial(connect_to, url))))
 
 
 @contextmanager
-def open_present_relay(folder: Path) -> Iterator[Relay]:
+def open_present_relay(
+    folder: Path, database: str | None = None, blobs: str | None = None
+) -> Iterator[Relay]:
     """The same, but nothing is made where there is no relay; it may be running.
 
     Raises:
         NoRelayHere: there is none.
         UnusableFolder, DiskFull, DiskFailed, NewerDatabase.
+        DatabaseAway: the ``database`` cannot be reached.
+        LacksPostgresql, LacksS3: a library.
         OlderDatabase: only the start of a relay brings it up to date.
     """
-    if not (folder / MAIL).is_file():
+    if database is None and not (folder / MAIL).is_file():
         raise NoRelayHere(path=folder)
-    with open_relay(folder, upgrade=False) as relay:
+    with open_relay(folder, upgrade=False, database=database, blobs=blobs) as relay:
         yield relay

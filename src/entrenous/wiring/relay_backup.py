@@ -53,17 +53,17 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
         shutil.rmtree(fresh, ignore_errors=True)  # of one that was broken off
         empty_folder(data)
         try:
-            copy_back(folder, backup, fresh)
-            lost = _without_doubt(fresh, backup, with_shares=with_shares)
+            damaged = copy_back(folder, backup, fresh)
+            gone = damaged | frozenset(backup.missing)
+            lost = _without_doubt(fresh, gone, with_shares=with_shares)
             for name in (BLOBS, MAIL):
                 (fresh / name).rename(data / name)
                 sync_folder(data)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-    return Restored(backup, lost)
+    return Restored(backup, lost, len(damaged))
 
 
-def _without_doubt(fresh: Path, backup: Backup, *, with_shares: bool) -> int:
+def _without_doubt(fresh: Path, missing: frozenset[str], *, with_shares: bool) -> int:
     with open_relay(fresh) as relay:
-        missing = frozenset(backup.missing)
         return asyncio.run(fail_closed(relay, missing, with_shares=with_shares))

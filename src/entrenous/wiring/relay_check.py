@@ -18,7 +18,7 @@ from entrenous.adapters.system import SystemClock
 from entrenous.adapters.tls import Certificate
 from entrenous.model.relay_check import Finding
 from entrenous.model.relay_settings import MEGABYTE, BadCertificate, RelaySettings
-from entrenous.wiring.relay import MAIL
+from entrenous.wiring.relay import MAIL, postgres_fault
 
 _RENEW_BEFORE: Final = timedelta(days=14)
 _CLOCK_GRACE: Final = timedelta(minutes=2)
@@ -56,6 +56,8 @@ def _disk(settings: RelaySettings, _: datetime) -> Finding:
 
 
 def _database(settings: RelaySettings, _: datetime) -> Finding:
+    if settings.database is not None:
+        return _postgresql(settings.database)
     mail = settings.data / MAIL
     if not mail.exists():
         return _fine("database", "there is none yet; the relay makes it")
@@ -63,6 +65,13 @@ def _database(settings: RelaySettings, _: datetime) -> Finding:
     if fault:
         return _fault("database", f"{mail}: {fault}. Restore a backup, or update Entrenous")
     return _fine("database", "it is whole")
+
+
+def _postgresql(url: str) -> Finding:
+    fault = postgres_fault(url)
+    if fault:
+        return _fault("database", fault)
+    return _fine("database", "the PostgreSQL answers")
 
 
 def _clock(settings: RelaySettings, now: datetime) -> Finding:

@@ -18,6 +18,7 @@ from entrenous.model.card import BadCard
 from entrenous.model.device_list import ForkedList, OldList
 from entrenous.model.envelope import RelayUnreachable, TooMany, WrongToken
 from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import DeviceId
 from entrenous.model.message import OfflineDevice
 from entrenous.model.person import (
     BadInvite,
@@ -27,14 +28,17 @@ from entrenous.model.person import (
     OnThisMachine,
     ThatIsYou,
 )
+from entrenous.model.secret import Secret
 from entrenous.send.acquaintance.invite import add_person, greet, make_invite
 from entrenous.send.acquaintance.people import contact_named, contacts, forget_contact, keep_contact
+from entrenous.send.devices.first_token import keep_token
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import seen_card, shown_card
 from entrenous.send.drawers import GREET, INVITE
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.setup import set_up
+from entrenous.send.tokens.use import token_for
 from tests.send.cards import another_device, becomes, identity_of, issue_card
 from tests.send.room import HERE, SMALL, THERE, Person, Room
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
@@ -69,7 +73,9 @@ def test_afterwards_neither_writes_with_the_invites_token(friends: Room) -> None
     ana, ben = friends["ana"], friends["ben"]
     (lock,) = (key for key, _ in ben.device.vault.items(INVITE))
     for one, other in ((ana, "ben"), (ben, "ana")):
-        assert lock_of(contact_named(other, one.device).send_token).hex() != lock
+        contact = contact_named(other, one.device)
+        token = token_for(contact, contact.person.devices[0].device, one.device)
+        assert lock_of(token).hex() != lock
 
 
 @pytest.mark.parametrize("place", [0, 10, 13, 40, 80, -3, -1])
@@ -211,10 +217,9 @@ def test_nobody_is_added_when_the_relay_is_away(room: Room) -> None:
 
 def test_added_once_more_somebody_is_renamed_and_stays_one_person(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    token = contact_named("ben", ana.device).send_token
     add_person(make_invite(ben.device), "benjamin", ana.device)
     (contact,) = contacts(ana.device)
-    assert (contact.name, contact.send_token) == ("benjamin", token)
+    assert contact.name == "benjamin"
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     ben.sends(SMALL, ana)
@@ -409,11 +414,17 @@ def test_a_guest_whose_relay_is_away_holds_up_nobody(room: Room) -> None:
     assert (ben.received(), caro.received()) == (2, 1)
 
 
+def with_a_way_to(key: DeviceId, of: Person, who: Person) -> None:
+    """As if another device of who writes had been given a token for this one."""
+    keep_token(of.id, key, Secret(bytes(32)), who.device)
+
+
 def test_a_guest_whose_relay_is_nowhere_stops_nothing_and_is_greeted_in_time(room: Room) -> None:
     """Her card names a device that can only be written to with the help of a relay that is away."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory", THERE)
     issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite(ben.device), "ben", mallory.device)
+    with_a_way_to(another_device(mallory).certificate.device, mallory, ben)
     add_person(make_invite(ben.device), "ben", ana.device)
     ana.sends(SMALL, ben)
     room.silence(THERE)
@@ -429,6 +440,7 @@ def test_a_guest_whose_keys_are_no_good_is_not_greeted_for_ever(room: Room) -> N
     ben, mallory = room["ben"], room.settles("mallory", THERE)
     issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite(ben.device), "ben", mallory.device)
+    with_a_way_to(another_device(mallory).certificate.device, mallory, ben)
 
     def of_the_first_device(honest: Honest, *arguments: Any) -> Any:
         me, (url, _, token, _) = who_am_i(mallory.device), arguments
@@ -452,7 +464,7 @@ def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(room: Ro
 
         return trick
 
-    with ana.courier.playing(register_token=noting("token"), post=noting("letter")):
+    with ana.courier.playing(change_tokens=noting("token"), post=noting("letter")):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert order == ["token", "letter"]
 

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.model.envelope import RelayUnreachable
+from entrenous.craft.crypto.tokens import send_token
+from entrenous.craft.wire.text import is_name, numbered
+from entrenous.model.envelope import RelayUnreachable, WrongToken
 from entrenous.model.message import NotToAll
 from entrenous.model.peer import Peer
 from entrenous.model.person import NameTaken, UnknownPerson
+from entrenous.model.window import HeldWindow
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import (
     as_seen,
@@ -21,11 +24,12 @@ from entrenous.send.acquaintance.people import (
     keep_contact,
     verify_contact,
 )
-from entrenous.send.drawers import OWN_KEY, PEER, take
+from entrenous.send.devices.siblings import free_device_name
+from entrenous.send.drawers import CONTACT, OWN_KEY, PEER, WINDOW_OUT, lay, take, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.chores import has_tokens_to_withdraw
 from entrenous.send.outbox import Flushed, flush
-from tests.send.room import HERE, SMALL, Room
+from tests.send.room import HERE, SMALL, Person, Room
 from tests.village.malicious_relay import failing
 
 
@@ -58,6 +62,35 @@ def test_a_free_name_is_free_and_the_wanted_one_if_it_can_be(friends: Room) -> N
     assert free_name("Ben", ana.device) == "Ben 2"
     keep_contact(replace(contact_named("ben", ana.device), name="ben 2"), ana.device)
     assert free_name("Ben", ana.device) == "Ben"
+
+
+@given(st.text("ab é\u200d", min_size=1, max_size=64).filter(is_name), st.integers(2, 10**6))
+def test_a_name_with_a_number_is_still_a_name(name: str, number: int) -> None:
+    assert is_name(numbered(name, number))
+    assert numbered(name, number).endswith(f" {number}")
+    assert name.startswith(numbered(name, number).removesuffix(f" {number}"))
+
+
+def test_free_names_are_none_too_long(friends: Room) -> None:
+    ana, longest = friends["ana"], "b" * 64
+    keep_contact(replace(contact_named("ben", ana.device), name=longest), ana.device)
+    assert free_name(longest, ana.device) == "b" * 62 + " 2"
+    assert free_device_name(longest, [longest]) == "b" * 62 + " 2"
+
+
+def test_her_own_name_is_free_to_somebody(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    assert free_name("Ben", ana.device, ben.id) == "Ben"
+
+
+def test_who_keeps_her_name_is_kept_though_another_has_it(friends: Room) -> None:
+    """As an earlier version may have left them: her letters are not to fail for it."""
+    ana, caro = friends["ana"], friends.settles("caro")
+    ana.adds(caro)
+    known = contact_named("caro", ana.device)
+    lay(replace(known, name="ben"), CONTACT, caro.id.hex(), ana.device.vault)
+    keep_contact(replace(known, name="ben", verified=False), ana.device)
+    assert [one.name for one in contacts(ana.device)] == ["ben", "ben"]
 
 
 def test_a_strangers_name_takes_nobodys_place(friends: Room) -> None:
@@ -95,24 +128,34 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
         forget_contact("ben", ana.device)
 
 
+def window_of(who: Person) -> HeldWindow:
+    """What somebody may write to the one device that she knows with."""
+    (held,) = take_all(HeldWindow, WINDOW_OUT, who.device.vault)
+    return held
+
+
 @pytest.mark.threat("forgotten-writes-on")
 def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
     friends: Room,
 ) -> None:
-    """Also with a token of an earlier greeting; and nobody else loses theirs."""
+    """Also with tokens of an earlier greeting; and nobody else loses theirs."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
-    first = contact_named("ben", ana.device).send_token
+    first = window_of(ana)
     ana.adds(ben)
-    second = contact_named("ben", ana.device).send_token
-    assert first != second
+    second = window_of(ana)
+    assert first.seed is not None
+    assert second.seed is not None
+    assert first.seed != second.seed
     forget_contact("ana", ben.device)
     assert flush(ben.device).problems == ()
-    for token in (first, second):
-        contact = contact_named("ben", ana.device)
-        keep_contact(replace(contact, send_token=token), ana.device)
-        with pytest.raises(NotToAll):
-            ana.sends(SMALL, ben)
+    url, mailbox, _ = ben.home
+    for seed, until in ((first.seed, first.until), (second.seed, second.until)):
+        for index in range(until):
+            with pytest.raises(WrongToken):
+                friends.honest.card(url, mailbox, send_token(seed, index))
+    with pytest.raises(NotToAll):
+        ana.sends(SMALL, ben)
     caro.sends(SMALL, ben)
     assert ben.received() == 1
 
@@ -133,7 +176,7 @@ def test_a_relay_that_is_away_hears_of_it_later(friends: Room) -> None:
 def test_a_token_that_waits_to_be_given_is_not_given_to_who_is_forgotten(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(post=away, register_token=away), pytest.raises(RelayUnreachable):
+    with ana.courier.playing(post=away, change_tokens=away), pytest.raises(RelayUnreachable):
         add_person(make_invite(ben.device), "ben", ana.device)
     forget_contact("ben", ana.device)
     assert flush(ana.device) == Flushed(0, {}, ())

@@ -1,19 +1,25 @@
 """Two people compare seven signs, and whoever stands in between is seen."""
 
+from dataclasses import replace
+
 import pytest
 
+from entrenous.craft.crypto.short_string import public_of
 from entrenous.model.compare import NotComparedYet, NothingToCompare, ShortString, Stage
 from entrenous.model.notes import CompareStep
 from entrenous.send.acquaintance.people import contact_named, keep_contact
 from entrenous.send.acquaintance.rename import rename_contact
+from entrenous.send.devices.self import keep_identity
 from entrenous.send.drawers import CONTACT
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.sessions import have_session
 from entrenous.send.letter.write import addressees, plain_outer, write_letter
 from entrenous.send.outbox import flush
-from entrenous.send.verify.comparing import comparing_with
+from entrenous.send.verify.comparing import comparing_with, keep_comparing
 from entrenous.send.verify.sas import agree, compare_keys, disagree, string_with
+from tests.send.cards import identity_of
 from tests.send.room import Person, Room
+from tests.village.households import links
 
 
 def looks(*people: Person) -> None:
@@ -115,6 +121,41 @@ def test_a_key_that_is_not_the_promised_one_ends_it(friends: Room) -> None:
     says(ana, "ben", CompareStep(begun.transaction, 3, b"k" * 32))
     looks(ben)
     assert comparing_with(ana.id, ben.device) is None
+
+
+@pytest.mark.threat("identity-misbinding")
+def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> None:
+    """Who begins has promised her key, and would choose her list until the signs fit."""
+    ana, ben = friends["ana"], friends["ben"]
+    stage(ana, "ben")
+    looks(ben)
+    stage(ben, "ana")
+    begun, answered = comparing_with(ben.id, ana.device), comparing_with(ana.id, ben.device)
+    assert begun is not None
+    assert answered is not None
+    identity = identity_of(ana)
+    assert identity.person is not None
+    shown = set[ShortString]()
+    for head in (b"h" * 32, b"i" * 32):
+        another = replace(identity.person, epoch=identity.person.epoch + 1, head=head)
+        keep_identity(replace(identity, person=another), ana.device)
+        says(ana, "ben", CompareStep(begun.transaction, 3, public_of(begun.private)))
+        looks(ben)
+        shown.add(string_with("ana", ben.device))
+        keep_comparing(ana.id, answered, ben.device)
+    keep_identity(identity, ana.device)
+    looks(ana)
+    assert shown == {string_with("ben", ana.device)}
+
+
+def test_a_device_that_is_linked_meanwhile_changes_no_sign(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    stage(ana, "ben")
+    links(friends, ana, "phone")
+    looks(ben)
+    stage(ben, "ana")
+    looks(ana, ben)
+    assert string_with("ben", ana.device) == string_with("ana", ben.device)
 
 
 @pytest.mark.parametrize("key", [bytes(32), b"short"])

@@ -1,13 +1,19 @@
 """``entrenous setup``."""
 
-from typing import Annotated
+import getpass
+import sys
+from typing import Annotated, Final
 
 import typer
 
+from entrenous.faces.cli.device.link import link_here
 from entrenous.faces.cli.device.opened import device_of, new_device, session_of
 from entrenous.faces.cli.output import put_json, say
 from entrenous.send.devices.renew import renew
+from entrenous.send.devices.siblings import own_name
 from entrenous.send.setup import set_up
+
+_CODE_MAX: Final = 4096  # characters of a line; a code has at most 1024
 
 
 def join(app: typer.Typer) -> None:
@@ -17,7 +23,9 @@ def join(app: typer.Typer) -> None:
 
 def setup(
     context: typer.Context,
-    name: Annotated[str, typer.Option(metavar="NAME", help="What people shall see as your name.")],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What people shall see as your name.")
+    ] = None,
     relay: Annotated[
         str | None, typer.Option(metavar="URL", help="Address of your relay, https://...")
     ] = None,
@@ -28,9 +36,30 @@ def setup(
         bool,
         typer.Option("--again", help="Of an earlier version's device: new keys; the ledger stays."),
     ] = False,
+    link: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE",
+            help="A further device of yours: the other one's code; - asks for it.",
+        ),
+    ] = None,
+    called: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", help="With --link: what you call this device."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Make a device: its keys, and an encrypted vault that only your passphrase opens."""
+    """Make a device: its keys, and an encrypted vault that only your passphrase opens.
+
+    With --link it becomes one of yours; the code comes from your other device: entrenous device add
+    """
+    if link is not None:
+        if name is not None or relay is not None or offline or again:
+            raise typer.BadParameter("--link goes without --name, --relay, --offline and --again")
+        _link(context, link, called, as_json=as_json)
+        return
+    if name is None:
+        raise typer.BadParameter("give --name NAME, or --link CODE")
     if offline == (relay is not None):
         raise typer.BadParameter("give either --relay URL or --offline")
     with device_of(context) if again else new_device(context) as device:
@@ -41,3 +70,22 @@ def setup(
         return
     say(f"This is now {identity.name}'s device; its vault is in {home}.")
     say("next: entrenous mark PHOTO --to NAME --out DIR" if offline else "next: entrenous invite")
+
+
+def _typed() -> str:
+    """The code from standard input, unseen on a terminal: no list of commands keeps it."""
+    if sys.stdin.isatty():
+        return getpass.getpass("Code of your other device: ")
+    return sys.stdin.readline(_CODE_MAX)
+
+
+def _link(context: typer.Context, code: str, called: str | None, *, as_json: bool) -> None:
+    with new_device(context) as device:
+        link_here(_typed() if code == "-" else code, called, device, as_json=as_json)
+        name = own_name(device)
+    home = session_of(context).settings.home
+    if as_json:
+        put_json({"schema": "entrenous/setup/1", "device": name, "home": str(home)})
+        return
+    say(f"Its vault is in {home}.")
+    say("next: entrenous person list")

@@ -10,8 +10,8 @@ from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import greet
 from entrenous.send.acquaintance.people import contact_named, contact_of, keep_contact
 from entrenous.send.drawers import COMPARE, GREET
-from entrenous.send.letter.chores import take_tokens_back
 from entrenous.send.outbox import drop_promises
+from entrenous.send.tokens.windows import take_tokens_back
 
 
 def block_contact(name: str, device: Device) -> Contact:

@@ -10,10 +10,9 @@ from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.craft.wire.identity.invite import read_invite, write_invite
 from entrenous.craft.wire.text import is_name, is_on_this_machine
-from entrenous.model.device_list import Standing
 from entrenous.model.envelope import NoPrekeys, SendToken, TooMany
 from entrenous.model.errors import EntrenousError, Unreachable
-from entrenous.model.ids import EnvelopeId
+from entrenous.model.ids import DeviceId, EnvelopeId
 from entrenous.model.notes import Hello
 from entrenous.model.person import (
     BadName,
@@ -27,18 +26,20 @@ from entrenous.model.person import (
 )
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
-from entrenous.send.acquaintance.notices import note_change
 from entrenous.send.acquaintance.people import contact_of, free_name, keep_contact, newest_card
 from entrenous.send.devices.known_lists import keep_list
+from entrenous.send.devices.lists.gone import forget_devices, left_behind
+from entrenous.send.devices.lists.greet_devices import greet_one
+from entrenous.send.devices.lists.take_list import take_list
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import seen_card
 from entrenous.send.drawers import CONTACT, GREET, INVITE, lay, take
-from entrenous.send.letter.chores import promise_window
-from entrenous.send.letter.sessions import have_session
-from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.letter.sessions import begin_again, within_reach
+from entrenous.send.letter.write import addressees
 from entrenous.send.moment import this_second
 from entrenous.send.outbox import flush
 from entrenous.send.setup import finish_set_up
+from entrenous.send.tokens.use import has_way, take_invite
 from entrenous.spec import INVITE_DAYS, INVITE_USES
 
 
@@ -77,10 +78,16 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     known = contact_of(person.id, device)
     if known is not None:
         newest_card(read_card(card), known, device)
-        contact = replace(known, name=name, person=person, verified=True, blocked=False)
+        contact = replace(known, name=name, person=person, send_token=invite.token, verified=True)
+        contact = replace(contact, blocked=False)
     with device.vault.together():
+        # Also when we knew her: she may have forgotten us, and with us what she had given us.
+        take_invite(person.id, _device_of(invite, person), invite.token, device)
         keep_contact(contact, device)
         keep_list(person.id, card, device)
+        if known is not None:
+            forget_devices(person.id, left_behind(known.person, person), device)
+            _begin_again(contact, device)
         hellos = greet(contact, lock_of(invite.token), device)
     stayed = flush(device).stayed
     for hello in hellos:
@@ -90,20 +97,22 @@ def add_person(link: str, name: str, device: Device) -> Contact:
 
 
 def greet(contact: Contact, invite_lock: bytes | None, device: Device) -> tuple[EnvelopeId, ...]:
-    """Lay a hello for each of the contact's devices into the outbox, with a token of their own."""
-    me = who_am_i(device)
-    hello = Hello(me.card, promise_window(contact.person.id, device), 0, invite_lock)
-    envelopes = []
+    """Lay a hello for each device of a contact that we have a way to into the outbox, with a
+    window of tokens of its own.
+    """
+    ways = (to for to in addressees(contact) if has_way(contact, to.key.device, device))
+    return tuple(greet_one(to, invite_lock, device) for to in within_reach(ways, device))
+
+
+def _begin_again(contact: Contact, device: Device) -> None:
+    """Who forgot us has forgotten the sessions too."""
     for to in addressees(contact):
-        have_session(to, device)
-        outer = plain_outer(device)
-        write_letter(hello, to, outer, device)
-        envelopes.append(outer.envelope)
-    return tuple(envelopes)
+        if has_way(contact, to.key.device, device):
+            begin_again(to, device)
 
 
 def be_greeted(hello: Hello, person: Person, device: Device) -> Contact:
-    """Take in somebody's hello: her newest card, and the token with which we may write to her.
+    """Take in somebody's hello: her newest card. What it tells of tokens is not for here.
 
     She is not verified by this: the name is only what she calls herself. Nor does she stay so when
     what we knew of her list is older than what she shows of its history.
@@ -113,15 +122,10 @@ def be_greeted(hello: Hello, person: Person, device: Device) -> Contact:
     """
     _leads_outside(person.relay_url, device)
     known = contact_of(person.id, device)
-    token = send_token(hello.seed, hello.first)
-    if known is None:
-        name = free_name(person.name, device)
-        contact = Contact(name, person, token, verified=False, since=this_second(device))
-    else:
-        standing = newest_card(read_card(hello.card), known, device)
-        verified = known.verified and standing is not Standing.NEWER_UNPROVEN
-        contact = replace(known, person=person, send_token=token, verified=verified)
-        contact = note_change(known, contact, device)
+    if known is not None:
+        return take_list(known, hello.card, device)
+    name, token = free_name(person.name, device), send_token(hello.seed, hello.first)
+    contact = Contact(name, person, token, verified=False, since=this_second(device))
     keep_contact(contact, device)
     keep_list(person.id, hello.card, device)
     return contact
@@ -164,6 +168,18 @@ def _leads_outside(relay_url: str, device: Device) -> None:
     """
     if is_on_this_machine(relay_url) and not is_on_this_machine(who_am_i(device).home.relay_url):
         raise OnThisMachine
+
+
+def _device_of(invite: Invite, person: Person) -> DeviceId:
+    """The device whose mailbox an invite opens.
+
+    Raises:
+        NotTheirKeys: none of hers has that mailbox.
+    """
+    for key in person.devices:
+        if key.mailbox == invite.mailbox:
+            return key.device
+    raise NotTheirKeys
 
 
 def _card_of(invite: Invite, device: Device) -> bytes:

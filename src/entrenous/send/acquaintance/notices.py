@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from entrenous.model.changed import Changed
+from entrenous.model.changed import Changed, Contradiction
 from entrenous.model.person import Contact
 from entrenous.ports import Device
 from entrenous.send.drawers import CHANGED, lay, take_all
@@ -23,11 +23,20 @@ def note_change(before: Contact, after: Contact, device: Device) -> Contact:
         return after
     now = this_second(device)
     changed = Changed(after.name, now, len(new - old), len(old - new), in_doubt)
-    untold = device.vault.keys(CHANGED)
-    if len(untold) < _UNTOLD_MAX:
-        number = int(untold[-1]) + 1 if untold else 0
-        lay(changed, CHANGED, f"{number:012d}", device.vault)
+    _note(changed, device)
     return replace(after, changed_at=now)
+
+
+def note_contradiction(name: str | None, lists: Contradiction, device: Device) -> None:
+    """Have it told once that something is wrong with somebody's lists; None: with our own."""
+    _note(Changed(name or "", this_second(device), 0, 0, in_doubt=False, lists=lists), device)
+
+
+def note_renamed(was: str, name: str, device: Device) -> None:
+    """Have it told once that somebody, or a circle, is called otherwise, since another is called
+    so; call it in the transaction that does it.
+    """
+    _note(Changed(name, this_second(device), 0, 0, in_doubt=False, was=was), device)
 
 
 def take_changes(device: Device) -> tuple[Changed, ...]:
@@ -37,3 +46,10 @@ def take_changes(device: Device) -> tuple[Changed, ...]:
         for key in device.vault.keys(CHANGED):
             device.vault.drop(CHANGED, key)
     return changes
+
+
+def _note(changed: Changed, device: Device) -> None:
+    untold = device.vault.keys(CHANGED)
+    if len(untold) < _UNTOLD_MAX:
+        number = int(untold[-1]) + 1 if untold else 0
+        lay(changed, CHANGED, f"{number:012d}", device.vault)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from entrenous.craft.crypto.lists import extends, heads_of
+from entrenous.craft.wire.text import numbered
 from entrenous.model.card import Card
 from entrenous.model.device_list import Standing
 from entrenous.model.peer import Peer
@@ -12,12 +13,18 @@ from entrenous.model.person import Contact, NameTaken, UnknownPerson
 from entrenous.ports import Device
 from entrenous.send.circle.kept import circles, leave_circles
 from entrenous.send.devices.known_lists import forget_list, known_heads
+from entrenous.send.devices.siblings import ourselves
 from entrenous.send.doubts.heard import forget_heard
 from entrenous.send.doubts.talks import forget_talks
 from entrenous.send.drawers import (
     COMPARE,
     CONTACT,
+    FIRST_TOKEN,
+    FORK,
     GREET,
+    GREET_DEVICE,
+    GREETED,
+    NAMED,
     OWN_KEY,
     PEER,
     lay,
@@ -25,8 +32,9 @@ from entrenous.send.drawers import (
     take,
     take_all,
 )
-from entrenous.send.letter.chores import take_tokens_back
 from entrenous.send.outbox import drop_promises
+from entrenous.send.tokens.use import forget_ways
+from entrenous.send.tokens.windows import take_tokens_back
 
 
 def contacts(device: Device) -> tuple[Contact, ...]:
@@ -74,33 +82,43 @@ def pick(names: Sequence[str], known: Sequence[Contact]) -> tuple[Contact, ...]:
 
 
 def contact_of(person: bytes, device: Device) -> Contact | None:
-    """The contact with this person id, if we know them."""
-    return next((c for c in contacts(device) if c.person.id == person), None)
+    """The contact with this person id, if we know them; for our own, our other devices."""
+    found = take(Contact, CONTACT, person.hex(), device.vault)
+    if found is None:
+        us = ourselves(device)
+        return us if us is not None and us.person.id == person else None
+    return found
 
 
 def keep_contact(contact: Contact, device: Device) -> None:
-    """Store a new or changed contact.
+    """Store a new or changed contact; who keeps her name is not asked whose it is.
 
     Raises:
-        NameTaken: somebody else, or a circle, is already called so.
+        NameTaken: she has another name than before, and somebody else, or a circle, has it.
     """
-    if any(as_seen(circle.name) == as_seen(contact.name) for circle in circles(device.vault)):
+    person = contact.person.id
+    known = take(Contact, CONTACT, person.hex(), device.vault)
+    renamed = known is None or as_seen(known.name) != as_seen(contact.name)
+    if renamed and as_seen(contact.name) in _taken(person, device):
         raise NameTaken(name=contact.name)
-    for other in contacts(device):
-        same_name = as_seen(other.name) == as_seen(contact.name)
-        if same_name and other.person.id != contact.person.id:
-            raise NameTaken(name=contact.name)
-    lay(contact, CONTACT, contact.person.id.hex(), device.vault)
+    lay(contact, CONTACT, person.hex(), device.vault)
 
 
-def free_name(wanted: str, device: Device) -> str:
-    """``wanted``, or the first of "wanted 2", "wanted 3" that nobody has."""
-    taken = {as_seen(contact.name) for contact in contacts(device)}
-    taken |= {as_seen(circle.name) for circle in circles(device.vault)}
+def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
+    """``wanted``, or the first of "wanted 2", "wanted 3" that nobody has, and no circle; ``of`` is
+    the person or circle that it is for, whose own name is free to her. None is too long for a name.
+    """
+    taken = _taken(of, device)
     name, number = wanted, 2
     while as_seen(name) in taken:
-        name, number = f"{wanted} {number}", number + 1
+        name, number = numbered(wanted, number), number + 1
     return name
+
+
+def _taken(of: bytes | None, device: Device) -> set[str]:
+    """As they are seen, the names of everybody and of every circle but this one."""
+    people = {as_seen(one.name) for one in contacts(device) if one.person.id != of}
+    return people | {as_seen(one.name) for one in circles(device.vault) if one.id != of}
 
 
 def newest_card(shown: Card, known: Contact, device: Device) -> Standing:
@@ -136,10 +154,13 @@ def forget_contact(name: str, device: Device) -> Contact:
         device.vault.drop(GREET, contact.person.id.hex())
         device.vault.drop(CONTACT, contact.person.id.hex())
         device.vault.drop(COMPARE, contact.person.id.hex())
+        forget_ways(contact.person.id, device)
         leave_circles(contact.person.id, device.vault)
         forget_talks(contact.person.id, device.vault)
         forget_heard(contact.person.id, device.vault)
         forget_list(contact.person.id, device)
+        for drawer in (NAMED, FORK):
+            device.vault.drop(drawer, contact.person.id.hex())
         for key in contact.person.devices:
             _forget_session(peer_key(contact.person.id, key.device), device)
     return contact
@@ -147,6 +168,8 @@ def forget_contact(name: str, device: Device) -> Contact:
 
 def _forget_session(whose: str, device: Device) -> None:
     """Counters stay: should we meet again, the other device refuses numbers that it has seen."""
+    for drawer in (FIRST_TOKEN, GREETED, GREET_DEVICE):
+        device.vault.drop(drawer, whose)
     peer = take(Peer, PEER, whose, device.vault)
     if peer is not None:
         for key_id in peer.mine:

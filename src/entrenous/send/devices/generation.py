@@ -13,6 +13,7 @@ from entrenous.model.lock import DeviceShut, NoLock, Opening, RolledBack
 from entrenous.ports import Device, Vault
 from entrenous.send.devices.self import ACCOUNT, IDENTITY, ROLLED_BACK, UNCONFIRMED, UNFINISHED
 from entrenous.send.drawers import (
+    BATCH,
     CHORE,
     FINISH,
     GREET,
@@ -21,6 +22,9 @@ from entrenous.send.drawers import (
     OWN_KEY,
     PEER,
     SELF,
+    WINDOW_IN,
+    WINDOW_OLD,
+    WINDOW_OUT,
     WITHDRAW,
     lay,
     take,
@@ -30,7 +34,10 @@ from entrenous.spec import OPENING_BYTES, OPENINGS_MAX
 _GENERATION: Final = "generation"
 _OPENING: Final = "opening"  # that the relay was told of, and whose answer may be lost
 #: What a state that went on elsewhere must not act on any more.
-_RATCHETS: Final = (PEER, OWN_KEY, OUTBOX, CHORE, WITHDRAW, GREET, FINISH, INVITE)
+_RATCHETS: Final = (
+    *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE),
+    *(CHORE, BATCH, WITHDRAW, WINDOW_IN, WINDOW_OLD, WINDOW_OUT),
+)
 
 
 def home_of(vault: Vault) -> Home | None:

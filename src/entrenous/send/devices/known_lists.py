@@ -8,6 +8,7 @@ from entrenous.model.device_list import Head
 from entrenous.model.ids import PersonId
 from entrenous.model.person import Contact
 from entrenous.ports import Device
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import LIST, lay, take
 
 
@@ -20,11 +21,28 @@ class KnownList:
 
 
 def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
-    """The heads that we know of somebody, oldest first."""
+    """The heads that we know of somebody, oldest first; of ourselves, those that our card shows."""
+    me = who_am_i(device)
+    if contact.person.id == me.person.id:
+        return heads_of(read_card(me.card).lists)
     known = take(KnownList, LIST, contact.person.id.hex(), device.vault)
     newest = Head(contact.person.epoch, contact.person.head)
     older = () if known is None else known.heads
     return (*(head for head in older if head.epoch < newest.epoch), newest)
+
+
+def known_card(person: PersonId, device: Device) -> bytes | None:
+    """The newest card of somebody that was proven."""
+    known = take(KnownList, LIST, person.hex(), device.vault)
+    return None if known is None else known.card
+
+
+def card_with(person: PersonId, head: bytes, device: Device) -> bytes | None:
+    """The newest card of somebody, if the list with this head is in its history."""
+    card = known_card(person, device)
+    if card is None:
+        return None
+    return card if head in {one.digest for one in heads_of(read_card(card).lists)} else None
 
 
 def keep_list(person: PersonId, card: bytes, device: Device) -> None:

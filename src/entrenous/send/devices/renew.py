@@ -24,8 +24,9 @@ from entrenous.send.setup import set_up
 _UNPUBLISHED: Final = "prekeys"
 _INBOX: Final = "inbox"  # as version 1 called these four
 _CORRESPONDENCE: Final = (
-    *("contact", "peer", "own-key", _INBOX),
-    *(drawers.CONTACT, drawers.INVITE, drawers.CHORE, drawers.GIVEN, drawers.WITHDRAW),
+    *("contact", "peer", "own-key", "chore", "given", "withdraw", _INBOX),
+    *(drawers.CONTACT, drawers.INVITE, drawers.CHORE, drawers.BATCH, drawers.WITHDRAW),
+    *(drawers.WITHDRAWN, drawers.WINDOW_IN, drawers.WINDOW_OLD, drawers.WINDOW_OUT),
     *(drawers.PEER, drawers.OWN_KEY, drawers.OUTBOX, drawers.INBOX, drawers.SEEN),
     *(drawers.SEEN_MESSAGE, drawers.GREET, drawers.RECALLED, drawers.FINISH, drawers.ASIDE),
 )

@@ -17,6 +17,7 @@ from entrenous.model.person import Contact, YouBlocked
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_named, keep_contact
+from entrenous.send.devices.lists.forked import thaw
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.letter.sessions import have_session
 from entrenous.send.letter.write import Addressee, addressees, plain_outer, write_letter
@@ -99,30 +100,29 @@ def settle_agreed(contact: Contact, device: Device) -> Contact:
     if now is None or now.stage is not Stage.AGREED or not now.they_agree:
         return contact
     drop_comparing(contact.person.id, device)
-    verified = replace(contact, verified=True)
+    verified = replace(thaw(contact, device), verified=True)
     keep_contact(verified, device)
     return verified
 
 
-def show_key(comparing: Comparing, step: int, contact: Contact, device: Device) -> Half:
-    """Send our public key to their device; our half, as both sides know it then."""
-    me = who_am_i(device)
-    half = Half(me.key.device, me.person.head, public_of(comparing.private))
+def show_key(comparing: Comparing, step: int, contact: Contact, device: Device) -> None:
+    """Send our public key to their device."""
     if comparing.their_device is not None:
-        note = CompareStep(comparing.transaction, step, half.public)
+        note = CompareStep(comparing.transaction, step, public_of(comparing.private))
         _write(note, contact, comparing.their_device, device)
-    return half
 
 
 def _begin(contact: Contact, device: Device) -> Comparing:
+    private = Secret(device.dice.token(32))
     begun = Comparing(
         transaction=device.dice.token(ID_BYTES),
         began_at=this_second(device),
         stage=Stage.BEGUN,
         starter=True,
-        private=Secret(device.dice.token(32)),
+        private=private,
+        mine=_our_half(private, device),
     )
-    promise = CompareStep(begun.transaction, 1, commitment_to(public_of(begun.private)))
+    promise = CompareStep(begun.transaction, 1, commitment_to(public_of(private)))
     with device.vault.together():
         for to in addressees(contact):
             have_session(to, device)
@@ -133,10 +133,17 @@ def _begin(contact: Contact, device: Device) -> Comparing:
 
 def _answer(asked: Comparing, contact: Contact, device: Device) -> Comparing:
     with device.vault.together():
-        mine = show_key(asked, 2, contact, device)
+        show_key(asked, 2, contact, device)
+        mine = _our_half(asked.private, device)
         answered = replace(asked, stage=Stage.ANSWERED, mine=mine)
         keep_comparing(contact.person.id, answered, device)
     return answered
+
+
+def _our_half(private: Secret, device: Device) -> Half:
+    """Our half, as the other side learns it from the letter that is written now."""
+    me = who_am_i(device)
+    return Half(me.key.device, me.person.head, public_of(private))
 
 
 def _ready(contact: Contact, device: Device) -> Comparing:

@@ -57,6 +57,7 @@ def _asked(step: CompareStep, header: Header, contact: Contact, device: Device) 
         private=Secret(device.dice.token(32)),
         their_device=header.from_device,
         commitment=step.data,
+        their_head=header.from_head,
     )
     keep_comparing(contact.person.id, asked, device)
 
@@ -67,20 +68,27 @@ def _answered(
     """They showed their key, so ours, which we promised, may be shown too."""
     if known.stage is not Stage.BEGUN:
         return
-    met = replace(known, their_device=header.from_device, theirs=_half(step, header))
-    _get_ready(replace(met, mine=show_key(met, 3, contact, device)), contact, device)
+    theirs = Half(header.from_device, header.from_head, step.data)
+    met = replace(known, their_device=header.from_device, theirs=theirs)
+    show_key(met, 3, contact, device)
+    _get_ready(met, contact, device)
 
 
 def _shown(
     known: Comparing, step: CompareStep, header: Header, contact: Contact, device: Device
 ) -> None:
-    """They showed the key that they had promised before they saw ours."""
-    if known.stage is not Stage.ANSWERED:
+    """They showed the key that they had promised before they saw ours.
+
+    Their list is the one of the promise: a head that is named only now could have been chosen so
+    that the signs fit.
+    """
+    if known.stage is not Stage.ANSWERED or known.their_head is None:
         return
     if not same(commitment_to(step.data), known.commitment or b""):
         drop_comparing(contact.person.id, device)
         return
-    _get_ready(replace(known, theirs=_half(step, header)), contact, device)
+    theirs = Half(header.from_device, known.their_head, step.data)
+    _get_ready(replace(known, theirs=theirs), contact, device)
 
 
 def _agreed(
@@ -100,10 +108,6 @@ def _get_ready(met: Comparing, contact: Contact, device: Device) -> None:
     ready = replace(met, stage=Stage.READY)
     string_of(ready, contact.person.id, device)  # raises BadKey before anybody is shown a thing
     keep_comparing(contact.person.id, ready, device)
-
-
-def _half(step: CompareStep, header: Header) -> Half:
-    return Half(header.from_device, header.from_head, step.data)
 
 
 _STEPS: Final[Mapping[int, Callable[[Comparing, CompareStep, Header, Contact, Device], None]]] = {

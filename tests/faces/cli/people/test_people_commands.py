@@ -45,7 +45,9 @@ def test_somebody_is_renamed_blocked_and_let_in_again(street: Street) -> None:
     assert street.types("ana", "person", "rename", "ben", "Ben Okri").status == 0
     assert "blocked" in street.types("ana", "person", "block", "ben okri").out
     (shown,) = street.does("ana", "person", "list")["people"]
-    assert shown == {"name": "Ben Okri", "verified": True, "blocked": True}
+    keys = street.does("ben", "device", "list")["keys"]
+    assert shown == {"name": "Ben Okri", "verified": True, "keys": keys, "blocked": True}
+    assert f"Your keys: {keys[:4]} {keys[4:8]} " in street.types("ben", "device", "list").out
     refused = street.types("ana", "send", "beach.jpg", "--to", "Ben Okri", "--confirm", "Ben")
     assert (refused.status, "You blocked Ben Okri" in refused.err) == (3, True)
     assert "(blocked, keys compared)" in street.types("ana", "person", "list").out

@@ -20,13 +20,17 @@ Sheet = Annotated[
 ]
 
 
-def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    device = typer.Typer(help="This device and its lock.", no_args_is_help=True)
+def commands() -> typer.Typer:
+    """Those of ``entrenous device`` that are about the lock; devices.py adds the others."""
+    device = typer.Typer(help="Your devices and their locks.", no_args_is_help=True)
     device.command("offline")(offline)
     device.command("recovery")(recovery)
     device.command("unlock")(unlock)
-    app.add_typer(device, name="device")
+    return device
+
+
+def join(app: typer.Typer) -> None:
+    """Add the command about the passphrase."""
     passphrase = typer.Typer(help="What opens this device's vault.", no_args_is_help=True)
     passphrase.command("change")(change)
     app.add_typer(passphrase, name="passphrase")

@@ -9,6 +9,7 @@ import typer
 from entrenous.adapters.vault.home import Unlocked
 from entrenous.faces.cli.device.passphrase import ask_passphrase, new_passphrase
 from entrenous.faces.cli.main import Session
+from entrenous.model.recovery import RecoverySheet
 from entrenous.ports import Device
 from entrenous.wiring.device import create_device, open_device, open_unlocked
 
@@ -35,11 +36,15 @@ def device_of(context: typer.Context) -> Iterator[Device]:
 
 
 @contextmanager
-def unlocked_of(context: typer.Context) -> Iterator[tuple[Device, Unlocked]]:
-    """The same, with what its vault's key was made of, for the commands that change its lock."""
+def unlocked_of(
+    context: typer.Context, sheet: RecoverySheet | None = None
+) -> Iterator[tuple[Device, Unlocked]]:
+    """The same, with what its vault's key was made of, for the commands that change its lock; with
+    a recovery sheet also where its relay is silent.
+    """
     session = session_of(context)
     ask = partial(ask_passphrase, session.passphrase_fd)
-    with open_unlocked(session.settings, ask) as opened:
+    with open_unlocked(session.settings, ask, sheet) as opened:
         yield opened
 
 

@@ -40,6 +40,17 @@ def another_passphrase(descriptor: int | None) -> Secret:
     return _read_from(descriptor) if descriptor is not None else _typed_twice()
 
 
+def archive_passphrase(descriptor: int | None) -> Secret:
+    """The passphrase of an archive that is read.
+
+    Raises:
+        NoPassphrase: none was given and there is no terminal to ask on.
+    """
+    if descriptor is not None:
+        return _read_from(descriptor)
+    return _secret(_typed("Passphrase of the archive: "))
+
+
 def _given(descriptor: int | None) -> Secret | None:
     if descriptor is not None:
         return _read_from(descriptor)

@@ -17,6 +17,7 @@ from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contacts, forget_contact
 from entrenous.send.acquaintance.rename import rename_contact
 from entrenous.send.letter.chores import has_tokens_to_withdraw
+from entrenous.send.letter.repair import repair_sessions
 from entrenous.send.outbox import flush
 from entrenous.spec import INVITE_DAYS
 
@@ -33,6 +34,7 @@ def join(app: typer.Typer) -> None:
     people.command("rename")(rename)
     people.command("block")(block)
     people.command("unblock")(unblock)
+    people.command("repair")(repair)
     people.command("forget")(forget)
     app.add_typer(people, name="person")
 
@@ -126,6 +128,19 @@ def unblock(context: typer.Context, name: str) -> None:
     say(f"{contact.name} can write to you again, once their program has looked into its inbox.")
 
 
+def repair(context: typer.Context, name: str) -> None:
+    """Begin anew with somebody whose letters can't be opened here, or who can't open yours.
+
+    As after one of you went back to a copy of the device. Keys stay the same, and what could not be
+    opened has to be sent again.
+    """
+    with device_of(context) as device:
+        contact = repair_sessions(name, device)
+        flush(device)
+    say(f"You and {contact.name} begin anew, as soon as their program has looked into its inbox.")
+    say("Ask for what you miss to be sent again.")
+
+
 def forget(context: typer.Context, name: str) -> None:
     """Forget somebody: their keys, your way to write to them, and theirs to write to you.
 
@@ -142,7 +157,11 @@ def forget(context: typer.Context, name: str) -> None:
 
 
 def _shown(contact: Contact) -> dict[str, object]:
-    shown: dict[str, object] = {"name": contact.name, "verified": contact.verified}
+    shown: dict[str, object] = {
+        "name": contact.name,
+        "verified": contact.verified,
+        "keys": contact.person.id.hex(),
+    }
     if contact.blocked:
         shown["blocked"] = True
     if contact.changed_at is not None:

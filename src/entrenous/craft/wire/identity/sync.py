@@ -1,0 +1,174 @@
+"""What one's own devices tell each other, as bytes (docs/spec/devices.md section 5)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any, Final
+
+from entrenous.craft.wire.cbor import (
+    BadCbor,
+    as_blob,
+    as_bytes,
+    as_list,
+    as_time,
+    as_uint,
+    decode,
+    encode,
+    named,
+    seconds,
+    unless_null,
+)
+from entrenous.craft.wire.identity.link_parts import as_lent, plain_lent
+from entrenous.craft.wire.text import as_name
+from entrenous.model.circle import CircleId
+from entrenous.model.ids import ID_BYTES, DeviceId, PersonId
+from entrenous.model.notes import SyncNote, SyncTopic
+from entrenous.model.secret import Secret
+from entrenous.model.sync import (
+    BadSync,
+    Shared,
+    SharedBlock,
+    SharedCircle,
+    SharedClose,
+    SharedContact,
+    SharedGone,
+)
+from entrenous.spec import (
+    CIRCLE_PEOPLE_MAX,
+    DEVICES_MAX,
+    PLAIN_CARD_BYTES_MAX,
+    TOKEN_BYTES,
+)
+
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def write_sync(shared: Shared) -> SyncNote:
+    """The note that tells it.
+
+    Raises:
+        ValueError: a field is not what the specification allows.
+    """
+    note = SyncNote(_TOPICS[type(shared)], encode(_plain(shared)))
+    try:
+        read_sync(note)
+    except BadSync:
+        raise ValueError("a field of this note is not what the specification allows") from None
+    return note
+
+
+def read_sync(untrusted: SyncNote) -> Shared:
+    """What a note tells.
+
+    Raises:
+        BadSync: it is of another form.
+    """
+    with named(BadSync):
+        return _READ[untrusted.topic](decode(untrusted.data))
+
+
+def lasting(shared: Shared) -> bytes:
+    """What of it has to be told again when it changes: neither when, nor what is lent, nor a card,
+    which people tell by themselves.
+    """
+    timeless = replace(shared, at=_NEVER)
+    if isinstance(timeless, SharedContact):
+        timeless = replace(timeless, card=b"", lent=())
+    return bytes([_TOPICS[type(timeless)]]) + encode(_plain(timeless))
+
+
+def _plain(shared: Shared) -> list[object]:
+    match shared:
+        case SharedContact():
+            lent = [[device, plain_lent(tokens)] for device, tokens in shared.lent]
+            return [
+                *(shared.person, seconds(shared.at), shared.name, int(shared.verified)),
+                *(seconds(shared.since), shared.card, lent),
+            ]
+        case SharedGone():
+            return [shared.person, seconds(shared.at)]
+        case SharedCircle():
+            made_at = seconds(shared.made_at)
+            return [shared.id, seconds(shared.at), shared.name, list(shared.people), made_at]
+        case SharedClose():
+            return [shared.device, seconds(shared.at), shared.name, shared.close.reveal()]
+        case SharedBlock():
+            return [shared.person, seconds(shared.at), int(shared.blocked)]
+
+
+def _contact(value: Any) -> SharedContact:
+    person, at, name, verified, since, card, lent = as_list(value, 7, 7)
+    return SharedContact(
+        person=_person(person),
+        at=as_time(at),
+        name=as_name(name),
+        verified=_flag(verified),
+        since=as_time(since),
+        card=as_blob(card, PLAIN_CARD_BYTES_MAX),
+        lent=tuple(map(_lent, as_list(lent, 0, DEVICES_MAX))),
+    )
+
+
+def _gone(value: Any) -> SharedGone:
+    person, at = as_list(value, 2, 2)
+    return SharedGone(_person(person), as_time(at))
+
+
+def _circle(value: Any) -> SharedCircle:
+    circle, at, name, people, made_at = as_list(value, 5, 5)
+    members = tuple(map(_person, as_list(people, 0, CIRCLE_PEOPLE_MAX)))
+    if any(one >= after for one, after in pairwise(members)):
+        raise BadCbor
+    known = unless_null(name, as_name)
+    return SharedCircle(
+        id=CircleId(as_bytes(circle, ID_BYTES)),
+        at=as_time(at),
+        name=known,
+        people=members,
+        made_at=as_time(made_at),
+    )
+
+
+def _close(value: Any) -> SharedClose:
+    device, at, name, close = as_list(value, 4, 4)
+    token = Secret(as_bytes(close, TOKEN_BYTES))
+    return SharedClose(_device(device), as_time(at), as_name(name), token)
+
+
+def _block(value: Any) -> SharedBlock:
+    person, at, blocked = as_list(value, 3, 3)
+    return SharedBlock(_person(person), as_time(at), _flag(blocked))
+
+
+def _lent(entry: Any) -> Any:
+    device, tokens = as_list(entry, 2, 2)
+    return _device(device), as_lent(tokens)
+
+
+def _flag(value: object) -> bool:
+    return bool(as_uint(value, 1))
+
+
+def _person(value: object) -> PersonId:
+    return PersonId(as_bytes(value, 32))
+
+
+def _device(value: object) -> DeviceId:
+    return DeviceId(as_bytes(value, ID_BYTES))
+
+
+_TOPICS: Final[Mapping[type[Shared], SyncTopic]] = {
+    SharedContact: SyncTopic.CONTACT,
+    SharedGone: SyncTopic.CONTACT_GONE,
+    SharedCircle: SyncTopic.CIRCLE,
+    SharedClose: SyncTopic.CLOSE_TOKEN,
+    SharedBlock: SyncTopic.BLOCKED,
+}
+_READ: Final[Mapping[SyncTopic, Callable[[Any], Shared]]] = {
+    SyncTopic.CONTACT: _contact,
+    SyncTopic.CONTACT_GONE: _gone,
+    SyncTopic.CIRCLE: _circle,
+    SyncTopic.CLOSE_TOKEN: _close,
+    SyncTopic.BLOCKED: _block,
+}

@@ -1,0 +1,18 @@
+"""The token with which we may write to a device: the one that it gave us, or was handed to us."""
+
+from entrenous.model.ids import DeviceId, PersonId
+from entrenous.model.person import Contact
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.drawers import FIRST_TOKEN, peer_key
+
+
+def token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:
+    """What we write to one device of somebody with; the invite's, before it gave us another."""
+    kept = device.vault.get(FIRST_TOKEN, peer_key(contact.person.id, to))
+    return contact.send_token if kept is None else Secret(kept)
+
+
+def keep_token(person: PersonId, of: DeviceId, token: Secret, device: Device) -> None:
+    """Write to a device with this from now on."""
+    device.vault.put(FIRST_TOKEN, peer_key(person, of), token.reveal())

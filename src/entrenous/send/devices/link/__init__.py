@@ -1,0 +1,1 @@
+"""Linking a further device of the same person (docs/spec/devices.md section 2)."""

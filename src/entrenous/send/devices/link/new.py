@@ -1,0 +1,191 @@
+"""The new device's side of a linking: it asks, compares, and becomes what it is granted
+(docs/spec/devices.md section 2).
+"""
+
+from dataclasses import dataclass, replace
+
+from entrenous.craft.crypto.device import identity_key, new_account, signing_key
+from entrenous.craft.crypto.hashing import same
+from entrenous.craft.crypto.link import (
+    link_promise,
+    link_transcript,
+    open_grant,
+    seal_offer,
+)
+from entrenous.craft.crypto.short_string import agreement, public_of, short_string
+from entrenous.craft.crypto.xwing import PRIVATE_BYTES, new_key, public_key
+from entrenous.craft.wire.identity.link import read_link_code, write_link_message
+from entrenous.craft.wire.identity.link_parts import read_grant, write_offer
+from entrenous.craft.wire.text import is_name
+from entrenous.model.compare import ShortString
+from entrenous.model.errors import EntrenousError, Malformed, Unproven
+from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId
+from entrenous.model.link import (
+    Grant,
+    LinkAnswer,
+    LinkAsk,
+    LinkCode,
+    LinkDiffers,
+    LinkGrant,
+    LinkNotProven,
+    LinkOver,
+    LinkShow,
+    Offer,
+)
+from entrenous.model.person import BadName
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.devices.link.become import become
+from entrenous.send.devices.link.grant import OLD
+from entrenous.send.devices.link.mail import Box, make_box, next_message, post_message
+from entrenous.send.devices.link.states import LinkEvent, LinkState, step
+from entrenous.send.devices.own_card import ENFORCES
+from entrenous.send.devices.siblings import ourselves
+from entrenous.spec import TOKEN_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class NewSide:
+    """How far a linking has come here; messages are kept as they travelled."""
+
+    state: LinkState
+    code: LinkCode
+    box: Box
+    account: Secret
+    private: Secret
+    unseal: Secret
+    offer: Offer
+    asked: bytes
+    answer: LinkAnswer | None = None
+    transcript: bytes = b""
+
+    @property
+    def string(self) -> ShortString:
+        """What both devices show if nobody stands between them.
+
+        Raises:
+            LinkOver: it has not come so far.
+        """
+        if self.answer is None:
+            raise LinkOver
+        return short_string(self.private, self.answer.public, self.transcript)
+
+
+def ask_to_link(untrusted_code: str, name: str | None, device: Device) -> NewSide:
+    """Begin with the code that the old device shows; ``name`` is what to call this device.
+
+    Nothing of it is in the vault before it is granted.
+
+    Raises:
+        BadLinkCode, BadName, NotEncrypted, RelayUnreachable, MailboxesClosed.
+        LinkOver: the code has ended.
+    """
+    code = read_link_code(untrusted_code.strip())
+    if name is not None and not is_name(name):
+        raise BadName
+    account, unseal = new_account(), new_key(device.dice.token(PRIVATE_BYTES))
+    offer = Offer(
+        ed25519=signing_key(account),
+        curve25519=identity_key(account),
+        device=DeviceId(device.dice.token(ID_BYTES)),
+        enforces=ENFORCES,
+        seal_to=public_key(unseal),
+        mailbox=MailboxId(device.dice.token(ID_BYTES)),
+        close=Secret(device.dice.token(TOKEN_BYTES)),
+        name=name,
+    )
+    owner, private = (Secret(device.dice.token(32)) for _ in range(2))
+    box = make_box(code.relay_url, offer.mailbox, owner, offer.close, device)
+    promise = link_promise(public_of(private), write_offer(offer))
+    asked = write_link_message(LinkAsk(box.mailbox, box.token, promise))
+    post_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
+    return NewSide(LinkState.ASKED, code, box, account, private, unseal, offer, asked)
+
+
+def look_new(new: NewSide, device: Device) -> NewSide:
+    """Go on with what came, if anything did.
+
+    Raises:
+        LinkOver: it took too long, or what came was out of order or does not hold.
+        RelayUnreachable.
+    """
+    try:
+        return _next(new, device)
+    except (Malformed, Unproven, LinkOver):
+        end_new(new, device)
+        raise LinkOver from None
+
+
+def same_here(new: NewSide) -> NewSide:
+    """The person says that both show the same; what the old device grants is taken from now on.
+
+    Raises:
+        LinkOver.
+    """
+    if step(new.state, LinkEvent.SAME) is not LinkState.AGREED:
+        raise LinkOver
+    return replace(new, state=LinkState.AGREED)
+
+
+def differs_here(new: NewSide, device: Device) -> None:
+    """The person says that they show something else.
+
+    Raises:
+        LinkDiffers: always.
+    """
+    end_new(new, device)
+    raise LinkDiffers
+
+
+def end_new(new: NewSide, device: Device) -> None:
+    """It is over: delete the mailbox, if the relay answers; nobody was told of it.
+
+    Not if this device was granted meanwhile: then it is on the list, and receives there.
+    """
+    if ourselves(device) is not None:
+        return
+    try:
+        device.courier.close_mailbox(new.code.relay_url, new.box.mailbox, new.box.owner)
+    except EntrenousError:
+        return  # it holds nothing, and takes nothing after ten minutes
+
+
+def _next(new: NewSide, device: Device) -> NewSide:
+    came = next_message(new.box, device)
+    if came is None:
+        return new
+    message, encoded = came
+    match message:
+        case LinkAnswer() if step(new.state, LinkEvent.ANSWER) is LinkState.SHOWN:
+            return _show(new, message, encoded, device)
+        case LinkGrant() if step(new.state, LinkEvent.GRANT) is LinkState.LINKED:
+            return _take(new, message, device)
+    raise LinkOver
+
+
+def _show(new: NewSide, answer: LinkAnswer, encoded: bytes, device: Device) -> NewSide:
+    offer = write_offer(new.offer)
+    sealed = seal_offer(answer.seal_to, new.asked, encoded, offer)
+    shown = write_link_message(LinkShow(public_of(new.private), sealed))
+    transcript = link_transcript(new.asked, encoded)
+    following = replace(new, state=LinkState.SHOWN, answer=answer, transcript=transcript)
+    following.string  # noqa: B018 - raises before anything leaves
+    code, until = new.code, new.box.until
+    post_message(code.relay_url, code.mailbox, code.token, shown, until, device)
+    return following
+
+
+def _take(new: NewSide, message: LinkGrant, device: Device) -> NewSide:
+    grant = read_grant(open_grant(new.unseal, new.transcript, message.sealed))
+    _check(grant, new)
+    become(grant, new.offer, new.account, new.box, device)
+    return replace(new, state=LinkState.LINKED)
+
+
+def _check(grant: Grant, new: NewSide) -> None:
+    """Only who made the pictures with us may have granted this."""
+    if new.answer is None:
+        raise LinkNotProven
+    proof = agreement(new.private, new.answer.public, new.transcript, OLD)
+    if not same(proof, grant.proof):
+        raise LinkNotProven

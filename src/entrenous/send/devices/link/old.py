@@ -1,0 +1,226 @@
+"""The old device's side of a linking: it shows the code, compares, and puts the new one on the
+list (docs/spec/devices.md section 2).
+
+Until the person says that both devices show the same, nothing of it is on disk but that the mailbox
+which was made for it is to be deleted. What follows is one transaction: the list is signed once, so
+no crash makes two that contradict each other.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from entrenous.craft.crypto.hashing import same
+from entrenous.craft.crypto.link import link_promise, link_transcript, open_offer
+from entrenous.craft.crypto.short_string import public_of, short_string
+from entrenous.craft.crypto.xwing import PRIVATE_BYTES, new_key, public_key
+from entrenous.craft.wire.identity.link import write_link_code, write_link_message
+from entrenous.craft.wire.identity.link_parts import read_offer
+from entrenous.model.compare import ShortString
+from entrenous.model.errors import Malformed, Unproven
+from entrenous.model.ids import ID_BYTES, MailboxId
+from entrenous.model.letter import BadKey
+from entrenous.model.link import (
+    Closing,
+    LinkAnswer,
+    LinkAsk,
+    LinkCode,
+    LinkDiffers,
+    LinkOver,
+    LinkShow,
+    Offer,
+    TooManyDevices,
+)
+from entrenous.model.recovery import RecoverySheet
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.devices.link.grant import Compared, put_on_list
+from entrenous.send.devices.link.mail import Box, make_box, next_message, post_message
+from entrenous.send.devices.link.states import LinkEvent, LinkState, step
+from entrenous.send.devices.lists.at_relay import close_later
+from entrenous.send.devices.lists.own_list import master_at_hand
+from entrenous.send.devices.self import refuse_unready, who_am_i
+from entrenous.send.devices.siblings import sibling_of
+from entrenous.send.outbox import flush
+from entrenous.send.setup import finish_set_up
+from entrenous.spec import DEVICES_MAX, TOKEN_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class OldSide:
+    """How far a linking has come here; messages are kept as they travelled."""
+
+    state: LinkState
+    box: Box
+    master: Secret
+    hand_master_on: bool
+    private: Secret
+    unseal: Secret
+    ask: LinkAsk | None = None
+    asked: bytes = b""
+    answered: bytes = b""
+    shown: LinkShow | None = None
+    transcript: bytes = b""
+    offer: Offer | None = None
+
+    @property
+    def code(self) -> str:
+        """What is shown to the new device, as text or as a QR code."""
+        return write_link_code(LinkCode(self.box.relay_url, self.box.mailbox, self.box.token))
+
+    @property
+    def until(self) -> datetime:
+        """When the code ends."""
+        return self.box.until
+
+    @property
+    def string(self) -> ShortString:
+        """What both devices show if nobody stands between them.
+
+        Raises:
+            LinkOver: it has not come so far.
+        """
+        if self.shown is None:
+            raise LinkOver
+        return short_string(self.private, self.shown.public, self.transcript)
+
+
+def offer_link(sheet: RecoverySheet | None, device: Device) -> OldSide:
+    """Begin: make a mailbox for this linking alone.
+
+    Raises:
+        MasterAway, OthersSheet, TooManyDevices, OfflineDevice, RolledBack, NotConfirmed,
+        RelayUnreachable.
+    """
+    refuse_unready(device)
+    master = master_at_hand(sheet, device)
+    me = who_am_i(device)
+    if len(me.person.devices) >= DEVICES_MAX:
+        raise TooManyDevices
+    finish_set_up(device)
+    mailbox, owner = MailboxId(device.dice.token(ID_BYTES)), Secret(device.dice.token(TOKEN_BYTES))
+    box = make_box(me.home.relay_url, mailbox, owner, None, device)
+    close_later(Closing(me.home.relay_url, mailbox, owner, box.until), device)
+    return OldSide(
+        state=LinkState.OFFERED,
+        box=box,
+        master=master,
+        hand_master_on=sheet is None,
+        private=Secret(device.dice.token(32)),
+        unseal=new_key(device.dice.token(PRIVATE_BYTES)),
+    )
+
+
+def look_old(old: OldSide, device: Device) -> OldSide:
+    """Go on with what came, if anything did.
+
+    Raises:
+        LinkOver: it took too long, or what came was out of order or does not hold.
+        RelayUnreachable.
+    """
+    if old.state is LinkState.GRANTED:
+        return _heard(old, device)
+    try:
+        return _next(old, device)
+    except (Malformed, Unproven, LinkOver):
+        end_old(old, device)
+        raise LinkOver from None
+
+
+def same_on_both(old: OldSide, device: Device) -> OldSide:
+    """The person says that both show the same: put the new device on the list, and tell it.
+
+    Raises:
+        LinkOver, TooManyDevices.
+    """
+    if step(old.state, LinkEvent.SAME) is not LinkState.GRANTED:
+        raise LinkOver
+    old.box.refuse_late(device)
+    if old.offer is None or old.ask is None or old.shown is None:
+        raise LinkOver
+    compared = Compared(
+        offer=old.offer,
+        ask=old.ask,
+        until=old.until,
+        master=old.master,
+        handed_on=old.master if old.hand_master_on else None,
+        private=old.private,
+        public=old.shown.public,
+        transcript=old.transcript,
+    )
+    put_on_list(compared, device)
+    end_box(old, device)
+    flush(device)
+    return replace(old, state=LinkState.GRANTED)
+
+
+def differs(old: OldSide, device: Device) -> None:
+    """The person says that they show something else.
+
+    Raises:
+        LinkDiffers: always.
+    """
+    end_old(old, device)
+    raise LinkDiffers
+
+
+def end_old(old: OldSide, device: Device) -> None:
+    """It is over; the mailbox goes as soon as the relay answers."""
+    end_box(old, device)
+    flush(device)
+
+
+def is_granted(old: OldSide, device: Device) -> bool:
+    """Whether the new device is on our list; then only a revocation takes it off."""
+    return old.offer is not None and sibling_of(old.offer.device, device) is not None
+
+
+def end_box(old: OldSide, device: Device) -> None:
+    """Have the mailbox of this linking deleted now."""
+    close_later(Closing(old.box.relay_url, old.box.mailbox, old.box.owner), device)
+
+
+def _next(old: OldSide, device: Device) -> OldSide:
+    came = next_message(old.box, device)
+    if came is None:
+        return old
+    message, encoded = came
+    match message:
+        case LinkAsk() if step(old.state, LinkEvent.ASK) is LinkState.ANSWERED:
+            return _answer(old, message, encoded, device)
+        case LinkShow() if step(old.state, LinkEvent.SHOW) is LinkState.COMPARING:
+            return _compare(old, message)
+    raise LinkOver
+
+
+def _answer(old: OldSide, ask: LinkAsk, encoded: bytes, device: Device) -> OldSide:
+    answer = LinkAnswer(public_of(old.private), public_key(old.unseal))
+    answered = write_link_message(answer)
+    url, until = old.box.relay_url, old.until
+    post_message(url, ask.mailbox, ask.token, answered, until, device)
+    return replace(old, state=LinkState.ANSWERED, ask=ask, asked=encoded, answered=answered)
+
+
+def _compare(old: OldSide, show: LinkShow) -> OldSide:
+    offer = open_offer(old.unseal, old.asked, old.answered, show.sealed_offer)
+    if old.ask is None or not same(link_promise(show.public, offer), old.ask.promise):
+        raise LinkOver
+    said = read_offer(offer)
+    if said.mailbox != old.ask.mailbox:
+        raise LinkOver
+    transcript = link_transcript(old.asked, old.answered)
+    compared = replace(
+        old, state=LinkState.COMPARING, shown=show, transcript=transcript, offer=said
+    )
+    try:
+        compared.string  # noqa: B018 - raises before anybody is shown a thing
+    except BadKey:
+        raise LinkOver from None
+    return compared
+
+
+def _heard(old: OldSide, device: Device) -> OldSide:
+    """Whether the new device has written its first letter, which a fetch took in."""
+    sibling = None if old.offer is None else sibling_of(old.offer.device, device)
+    if sibling is None or not sibling.heard:
+        return old
+    return replace(old, state=step(old.state, LinkEvent.HELLO))

@@ -1,0 +1,62 @@
+"""Tell devices how to write to us: new ones of people whom we know, and our own."""
+
+from contextlib import suppress
+
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.model.envelope import NoPrekeys, TooMany
+from entrenous.model.errors import EntrenousError, Unreachable
+from entrenous.model.ids import DeviceId, EnvelopeId, PersonId
+from entrenous.model.notes import Hello
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.devices.self import is_ready, who_am_i
+from entrenous.send.drawers import FIRST_TOKEN, GREET_DEVICE, GREETED, WINDOW_OUT, peer_key
+from entrenous.send.letter.sessions import have_session
+from entrenous.send.letter.write import Addressee, addressee_of, plain_outer, write_letter
+from entrenous.send.tokens.use import has_way
+from entrenous.send.tokens.windows import give_window
+
+_LATER = (Unreachable, TooMany, NoPrekeys)
+
+
+def greet_devices(device: Device) -> None:
+    """Lay out a hello for each device that has yet to hear from us; whose relay can't be had now,
+    or which has left no keys yet, is greeted next time.
+    """
+    for whose in device.vault.keys(GREET_DEVICE) if is_ready(device) else ():
+        person, key = (bytes.fromhex(part) for part in whose.split())
+        to = addressee_of(PersonId(person), DeviceId(key), device)
+        with suppress(*_LATER):
+            _greet(to, whose, device)
+
+
+def _greet(to: Addressee | None, whose: str, device: Device) -> None:
+    try:
+        with device.vault.together():
+            if to is not None and has_way(to.contact, to.key.device, device):
+                greet_one(to, _still_invited_by(to, device), device)
+            device.vault.drop(GREET_DEVICE, whose)
+    except _LATER:
+        raise
+    except EntrenousError:
+        device.vault.drop(GREET_DEVICE, whose)  # its keys, or what we may write with, will never do
+
+
+def _still_invited_by(to: Addressee, device: Device) -> bytes | None:
+    """The invite that lets us in, where we cannot know that an earlier hello arrived."""
+    whose = peer_key(to.contact.person.id, to.key.device)
+    if device.vault.get(WINDOW_OUT, whose) is not None:
+        return None
+    token = device.vault.get(FIRST_TOKEN, whose)
+    return None if token is None else lock_of(Secret(token))
+
+
+def greet_one(to: Addressee, invite_lock: bytes | None, device: Device) -> EnvelopeId:
+    """Lay a hello for one device into the outbox, with a window of its own; the envelope's id."""
+    have_session(to, device)
+    window = give_window(to.contact.person, to.key.device, device)
+    hello = Hello(who_am_i(device).card, window.seed, window.first, invite_lock)
+    outer = plain_outer(device)
+    write_letter(hello, to, outer, device)
+    device.vault.put(GREETED, peer_key(to.contact.person.id, to.key.device), b"")
+    return outer.envelope

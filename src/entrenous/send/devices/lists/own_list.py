@@ -1,0 +1,201 @@
+"""The next list of one's own devices: who may sign it, and what follows from it on this device."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from entrenous.craft.crypto.lists import extends, head_of, heads_of
+from entrenous.craft.crypto.statements import proof_of, verify_card
+from entrenous.craft.wire.identity.card import read_card, write_card
+from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
+from entrenous.model.card import Card, SignedCertificate
+from entrenous.model.device_list import (
+    DeviceList,
+    ForkedList,
+    ListedDevice,
+    RevokedAs,
+    RevokedDevice,
+    Standing,
+)
+from entrenous.model.identity import Home, Identity
+from entrenous.model.ids import DeviceId, MailboxId
+from entrenous.model.link import Closing, Sibling, TooManyDevices
+from entrenous.model.recovery import MasterAway, OthersSheet, RecoverySheet
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.devices.lists.at_relay import close_later
+from entrenous.send.devices.lists.forked import fork_of
+from entrenous.send.devices.lists.gone import forget_devices, left_behind
+from entrenous.send.devices.own_card import signed_card
+from entrenous.send.devices.self import (
+    CARD_TO_SHOW,
+    IDENTITY,
+    NEXT_CLOSE,
+    Me,
+    keep_identity,
+    who_am_i,
+)
+from entrenous.send.devices.siblings import (
+    free_device_name,
+    keep_sibling,
+    own_name,
+    sibling_of,
+    siblings,
+)
+from entrenous.send.drawers import SELF, SIBLING, take
+from entrenous.send.moment import this_second
+from entrenous.spec import DEVICES_MAX, REVOKED_MAX, TOKEN_BYTES
+
+_LOST: Final = RevokedAs.LOST
+
+
+def master_at_hand(sheet: RecoverySheet | None, device: Device) -> Secret:
+    """The key that signs lists: from the vault, or from the sheet that it was written on.
+
+    Raises:
+        MasterAway: it is on a sheet, and none was given.
+        OthersSheet: the sheet is somebody else's.
+        OfflineDevice, RolledBack.
+    """
+    me, identity = who_am_i(device), take(Identity, SELF, IDENTITY, device.vault)
+    if sheet is not None and sheet.person != me.person.id:
+        raise OthersSheet
+    master = (identity.master if identity else None) or (sheet and sheet.master)
+    if not master:
+        raise MasterAway
+    return master
+
+
+def list_with(
+    master: Secret, signed: SignedCertificate, mailbox: MailboxId, device: Device
+) -> Card:
+    """The card whose newest list has one device more.
+
+    Raises:
+        TooManyDevices.
+    """
+    card = read_card(who_am_i(device).card)
+    listed = ListedDevice(signed.certificate.device, proof_of(signed), mailbox)
+    devices = (*card.newest.said.devices, listed)
+    if len(devices) > DEVICES_MAX:
+        raise TooManyDevices
+    following = replace(card.newest.said, devices=_sorted(devices))
+    return _signed(master, card, following, (*card.certificates, signed), device)
+
+
+def list_without(master: Secret, gone: DeviceId, kind: RevokedAs, device: Device) -> Card:
+    """The card whose newest list has this device among the revoked ones."""
+    card = read_card(who_am_i(device).card)
+    said = card.newest.said
+    revoked = (*said.revoked, RevokedDevice(gone, this_second(device), kind))
+    following = replace(
+        said,
+        devices=tuple(one for one in said.devices if one.device != gone),
+        revoked=_with_room(revoked),
+    )
+    return _signed(master, card, following, card.certificates, device)
+
+
+def list_at(master: Secret, home: Home, device: Device) -> Card:
+    """The card whose newest list has this device, and its person, at another relay."""
+    me = who_am_i(device)
+    card = read_card(me.card)
+    said, this = card.newest.said, me.key.device
+    devices = tuple(
+        replace(one, mailbox=home.mailbox) if one.device == this else one for one in said.devices
+    )
+    following = replace(said, devices=devices, relay_url=home.relay_url)
+    return _signed(master, card, following, card.certificates, device)
+
+
+def take_own_card(card: Card, device: Device) -> bool:
+    """Go on as one of the devices of a newer card of ours; call it in a transaction.
+
+    Devices that left it are forgotten. Returns whether it was newer; a card that does not list this
+    device is not taken: nobody can revoke herself.
+
+    Raises:
+        BadSignature, OldList, ForkedList.
+    """
+    me, person = who_am_i(device), verify_card(card)
+    if _standing(card, me) is Standing.SAME:
+        return False
+    identity = take(Identity, SELF, IDENTITY, device.vault)
+    if identity is None or me.key not in person.devices or person.id != me.person.id:
+        return False
+    listed, gone = {key.device for key in person.devices}, left_behind(me.person, person)
+    updated = replace(identity, name=person.name, person=person, card=write_card(card))
+    keep_identity(updated, device)
+    device.vault.put(SELF, CARD_TO_SHOW, b"")
+    forget_devices(person.id, gone, device)
+    _have_closed(gone, me, device)
+    _know_siblings(listed - {me.key.device}, gone, device)
+    _shut_out(gone, card.newest.said, device)
+    return True
+
+
+def _standing(card: Card, me: Me) -> Standing:
+    try:
+        return extends(heads_of(read_card(me.card).lists), heads_of(card.lists))
+    except ForkedList:
+        raise fork_of(me.person.id, heads_of(card.lists)[-1], write_card(card)) from None
+
+
+def _have_closed(gone: Collection[DeviceId], me: Me, device: Device) -> None:
+    """Whoever knows what deletes the mailbox of a device that is none any more has it deleted: the
+    one that revoked it may not.
+    """
+    for key in me.person.devices:
+        one = sibling_of(key.device, device) if key.device in gone else None
+        if one is not None and one.close is not None:
+            close_later(Closing(me.home.relay_url, key.mailbox, one.close, name=one.name), device)
+
+
+def _know_siblings(
+    listed: Collection[DeviceId], gone: Collection[DeviceId], device: Device
+) -> None:
+    """Let go of those that are gone; one that another device of ours linked has a name from it."""
+    for one in gone:
+        device.vault.drop(SIBLING, one.hex())
+    for one in sorted(listed):
+        if sibling_of(one, device) is None:
+            names = [own_name(device), *(known.name for known in siblings(device))]
+            keep_sibling(Sibling(one, free_device_name(None, names), None), device)
+
+
+def _shut_out(gone: Sequence[DeviceId], said: DeviceList, device: Device) -> None:
+    """A lost device knows the token that deletes our mailbox, so that is to be another one."""
+    if any(was.device in gone and was.kind is _LOST for was in said.revoked):
+        device.vault.put(SELF, NEXT_CLOSE, device.dice.token(TOKEN_BYTES))
+
+
+def _signed(
+    master: Secret,
+    card: Card,
+    following: DeviceList,
+    certificates: tuple[SignedCertificate, ...],
+    device: Device,
+) -> Card:
+    said = replace(
+        following,
+        epoch=card.newest.said.epoch + 1,
+        previous=head_of(card.newest.statement),
+        issued_at=_not_before(card.newest.said.issued_at, device),
+    )
+    statement = read_device_list(write_device_list(said))
+    return signed_card(master, (*card.lists, statement), certificates)
+
+
+def _not_before(last: datetime, device: Device) -> datetime:
+    return max(last, this_second(device))
+
+
+def _with_room(revoked: tuple[RevokedDevice, ...]) -> tuple[RevokedDevice, ...]:
+    """Those revoked last, as many as a list holds, in its order."""
+    newest = sorted(revoked, key=lambda one: one.at)[-REVOKED_MAX:]
+    return tuple(sorted(newest, key=lambda one: one.device))
+
+
+def _sorted(devices: Sequence[ListedDevice]) -> tuple[ListedDevice, ...]:
+    return tuple(sorted(devices, key=lambda one: one.device))

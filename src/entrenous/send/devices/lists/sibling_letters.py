@@ -1,0 +1,67 @@
+"""What letters about lists do when they come: from our own devices, and from other people's."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+from entrenous.craft.wire.identity.card import read_card
+from entrenous.model.device_list import OldList
+from entrenous.model.letter import Header, NotBound
+from entrenous.model.notes import CardNote, Hello, SyncNote
+from entrenous.model.person import Contact
+from entrenous.ports import Device
+from entrenous.send.devices.lists.own_list import take_own_card
+from entrenous.send.devices.lists.take_list import take_list
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.devices.siblings import keep_sibling, sibling_of
+from entrenous.send.devices.sync.take import take_sync
+from entrenous.send.drawers import GREET_DEVICE, GREETED, peer_key
+from entrenous.send.tokens.use import take_window
+
+
+def is_sibling(header: Header, device: Device) -> bool:
+    """Whether a proven letter is from another device of ours."""
+    return header.from_person == who_am_i(device).person.id
+
+
+def sibling_greets(hello: Hello, header: Header, device: Device) -> None:
+    """Another device of ours says how to write to it; it is greeted back once."""
+    with suppress(OldList):  # it has not heard of the newest one yet
+        take_own_card(read_card(hello.card), device)
+    known = sibling_of(header.from_device, device)
+    if known is None:
+        raise NotBound(what="it is from a device that is none of ours")
+    keep_sibling(replace(known, heard=True), device)
+    take_window(header, hello.seed, hello.first, device)
+    greet_back(header, device)
+
+
+def greet_back(header: Header, device: Device) -> None:
+    """Have a device that we have not told how to write to us told so."""
+    whose = peer_key(header.from_person, header.from_device)
+    if device.vault.get(GREETED, whose) is None:
+        device.vault.put(GREET_DEVICE, whose, b"")
+
+
+def card_comes(note: CardNote, header: Header, contact: Contact, device: Device) -> None:
+    """Somebody's list, or ours, has changed; one that we know a newer one of is passed over.
+
+    Raises:
+        BadCard, BadSignature, ForkedList.
+    """
+    with suppress(OldList):
+        if is_sibling(header, device):
+            take_own_card(read_card(note.card), device)
+        else:
+            take_list(contact, note.card, device)
+
+
+def sibling_tells(note: SyncNote, header: Header, device: Device) -> None:
+    """Another device of ours tells what it knows.
+
+    Raises:
+        NotBound: it is from somebody else.
+        BadSync.
+    """
+    if not is_sibling(header, device):
+        raise NotBound(what="it is not from one of your devices")
+    take_sync(note, header.from_device, device)

@@ -1,0 +1,42 @@
+"""Take in a newer list of somebody's devices, wherever it was shown."""
+
+from dataclasses import replace
+
+from entrenous.craft.crypto.lists import head_of
+from entrenous.craft.crypto.statements import verify_card
+from entrenous.craft.wire.identity.card import read_card
+from entrenous.model.device_list import ForkedList, Head, Standing
+from entrenous.model.person import Contact
+from entrenous.ports import Device
+from entrenous.send.acquaintance.notices import note_change
+from entrenous.send.acquaintance.people import keep_contact, newest_card
+from entrenous.send.devices.known_lists import keep_list
+from entrenous.send.devices.lists.forked import fork_of
+from entrenous.send.devices.lists.gone import forget_devices, left_behind
+from entrenous.send.drawers import NAMED
+
+
+def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
+    """The contact as this card has them, stored; call it in a transaction.
+
+    Devices that left the list are forgotten, and what changed is told once. A person does not stay
+    verified when what we knew is older than what the card shows of its history; one whose lists
+    contradict each other stays as they are.
+
+    Raises:
+        BadCard, BadSignature, OldList; ForkedList, which says whose (send/devices/lists/forked.py).
+    """
+    card = read_card(untrusted_card)
+    person = verify_card(card)
+    try:
+        standing = newest_card(card, known, device)
+    except ForkedList:
+        head = Head(person.epoch, head_of(card.newest.statement))
+        raise fork_of(person.id, head, untrusted_card) from None
+    verified = known.verified and standing is not Standing.NEWER_UNPROVEN
+    after = note_change(known, replace(known, person=person, verified=verified), device)
+    forget_devices(person.id, left_behind(known.person, person), device)
+    keep_contact(after, device)
+    keep_list(person.id, untrusted_card, device)
+    device.vault.drop(NAMED, person.id.hex())
+    return after

@@ -1,0 +1,87 @@
+"""Revoke a device of ours (docs/spec/devices.md section 4).
+
+The list, the letters that tell of it and the deletion of its mailbox are laid out in one
+transaction; what a relay cannot hear now waits, and is done by a later command.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from entrenous.model.device_list import RevokedAs
+from entrenous.model.ids import MailboxId
+from entrenous.model.link import Closing, Sibling, ThisDevice
+from entrenous.model.recovery import RecoverySheet
+from entrenous.ports import Device
+from entrenous.send.devices.lists.at_relay import close_later
+from entrenous.send.devices.lists.own_list import list_without, master_at_hand, take_own_card
+from entrenous.send.devices.lists.tell import tell_people_of_card, tell_siblings_of_card
+from entrenous.send.devices.self import refuse_unready, who_am_i
+from entrenous.send.devices.siblings import own_name, sibling_named
+from entrenous.send.devices.sync.tell import forget_told, tell_siblings
+from entrenous.send.drawers import CLOSE, CLOSED
+from entrenous.send.outbox import flush
+
+
+class Shut(StrEnum):
+    """Whether its relay's part of the lock of a revoked device is deleted."""
+
+    DONE = "done"
+    WAITS = "waits"  # the relay has not confirmed it; it is asked again by every flush
+    ELSEWHERE = "elsewhere"  # this device does not know what deletes it; another one may
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A device that is none any more: what it was called, and how it stands with its vault."""
+
+    name: str
+    shut: Shut
+
+
+def revoke_device(name: str, *, lost: bool, sheet: RecoverySheet | None, device: Device) -> Revoked:
+    """Take a device off our list for good, and have everything that it holds at the relay deleted:
+    what waits for it, its shares, and its part of its vault's lock.
+
+    Raises:
+        UnknownDevice, ThisDevice, MasterAway, OthersSheet, OfflineDevice, RolledBack, NotConfirmed.
+    """
+    refuse_unready(device)
+    if name.strip().casefold() == own_name(device).casefold():
+        raise ThisDevice
+    one = sibling_named(name, device)
+    mailbox = _mailbox_of(one, device)
+    master = master_at_hand(sheet, device)
+    with device.vault.together():
+        kind = RevokedAs.LOST if lost else RevokedAs.RETIRED
+        take_own_card(list_without(master, one.device, kind, device), device)
+        _close_by_sheet(one, mailbox, sheet, device)
+        forget_told(one.device, device)
+        tell_siblings_of_card((), device)
+        tell_people_of_card(device)
+    flush(device)
+    tell_siblings(device)
+    flush(device)
+    return Revoked(one.name, _how_shut(mailbox, device))
+
+
+def _mailbox_of(one: Sibling, device: Device) -> MailboxId | None:
+    listed = who_am_i(device).person.devices
+    return next((key.mailbox for key in listed if key.device == one.device), None)
+
+
+def _close_by_sheet(
+    one: Sibling, mailbox: MailboxId | None, sheet: RecoverySheet | None, device: Device
+) -> None:
+    """Of a device that never told what deletes its mailbox, and wrote the sheet that does."""
+    if one.close is None and sheet is not None and sheet.mailbox == mailbox:
+        url = who_am_i(device).home.relay_url
+        close_later(Closing(url, sheet.mailbox, sheet.close, name=one.name), device)
+
+
+def _how_shut(mailbox: MailboxId | None, device: Device) -> Shut:
+    if mailbox is None:
+        return Shut.ELSEWHERE
+    if device.vault.get(CLOSE, mailbox.hex()) is not None:
+        return Shut.WAITS
+    closed = device.vault.get(CLOSED, mailbox.hex()) is not None
+    return Shut.DONE if closed else Shut.ELSEWHERE

@@ -1,0 +1,139 @@
+"""What our other devices should know, as this one knows it, and when each of it changed last."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.wire.identity.sync import lasting
+from entrenous.model.circle import CircleId
+from entrenous.model.ids import PersonId
+from entrenous.model.person import Contact
+from entrenous.model.sync import (
+    Shared,
+    SharedBlock,
+    SharedCircle,
+    SharedClose,
+    SharedContact,
+    SharedGone,
+)
+from entrenous.ports import Device
+from entrenous.send.acquaintance.people import contacts
+from entrenous.send.circle.kept import circles
+from entrenous.send.devices.known_lists import KnownList
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.devices.siblings import own_name
+from entrenous.send.drawers import LIST, STAMP, lay, take
+from entrenous.send.moment import this_second
+
+_CONTACT: Final = "contact "
+_CIRCLE: Final = "circle "
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When a record changed last, and the hash of what it then was."""
+
+    at: datetime
+    digest: bytes
+
+    @property
+    def rank(self) -> tuple[datetime, bytes]:
+        """The greater one counts; of one second, all devices choose the same."""
+        return self.at, self.digest
+
+
+def key_of(shared: Shared) -> str:
+    """What a record is about."""
+    match shared:
+        case SharedContact() | SharedGone():
+            return _CONTACT + shared.person.hex()
+        case SharedCircle():
+            return _CIRCLE + shared.id.hex()
+        case SharedClose():
+            return "close " + shared.device.hex()
+        case SharedBlock():
+            return "blocked " + shared.person.hex()
+
+
+def digest_of(shared: Shared) -> bytes:
+    """What two devices know alike has one digest."""
+    return sha256(lasting(shared))
+
+
+def all_records(device: Device) -> dict[str, Shared]:
+    """Everything that is shared, with what is no more; ``at`` is when it changed, noted now where
+    it changed since this was last asked. Call it in a transaction.
+    """
+    now = this_second(device)
+    found = {key_of(one): one for one in _now(now, device)}
+    for key in device.vault.keys(STAMP):
+        if key not in found and key.startswith((_CONTACT, _CIRCLE)):
+            found[key] = _gone(key, now)
+    # Blocks come first, so that on a new device nobody is let in until the letter behind it.
+    return {key: _stamped(key, one, now, device) for key, one in sorted(found.items())}
+
+
+def stamp_of(key: str, device: Device) -> Stamp | None:
+    """When this changed last, as far as it is known here."""
+    return take(Stamp, STAMP, key, device.vault)
+
+
+def keep_stamp(key: str, stamp: Stamp, device: Device) -> None:
+    """Note when this changed."""
+    lay(stamp, STAMP, key, device.vault)
+
+
+def is_told_blocked(person: PersonId, device: Device) -> bool:
+    """Whether the newest that we heard of a person, known here or not, is that she is blocked."""
+    said = SharedBlock(person, _LONG_AGO, blocked=True)
+    stamp = stamp_of(key_of(said), device)
+    return stamp is not None and stamp.digest == digest_of(said)
+
+
+def _stamped(key: str, shared: Shared, now: datetime, device: Device) -> Shared:
+    stamp, digest = stamp_of(key, device), digest_of(shared)
+    if stamp is None or stamp.digest != digest:
+        stamp = Stamp(_changed_at(shared, stamp, now), digest)
+        keep_stamp(key, stamp, device)
+    return replace(shared, at=stamp.at)
+
+
+def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime:
+    """Always after what it changes, though the clock of the device that said that be ahead."""
+    if before is not None:
+        return max(now, before.at + timedelta(seconds=1))
+    never_blocked = isinstance(shared, SharedBlock) and not shared.blocked
+    return _LONG_AGO if never_blocked else now
+
+
+def _now(now: datetime, device: Device) -> Iterator[Shared]:
+    known = contacts(device)
+    yield from (_contact(one, now, device) for one in known)
+    yield from (SharedBlock(one.person.id, now, one.blocked) for one in known)
+    for circle in circles(device.vault):
+        yield SharedCircle(circle.id, now, circle.name, circle.people, circle.made_at)
+    me = who_am_i(device)
+    if me.home.close is not None:
+        yield SharedClose(me.key.device, now, own_name(device), me.home.close)
+
+
+def _contact(contact: Contact, now: datetime, device: Device) -> SharedContact:
+    known = take(KnownList, LIST, contact.person.id.hex(), device.vault)
+    return SharedContact(
+        person=contact.person.id,
+        at=now,
+        name=contact.name,
+        verified=contact.verified,
+        since=contact.since,
+        card=b"" if known is None else known.card,
+    )
+
+
+def _gone(key: str, now: datetime) -> Shared:
+    what, _, name = key.partition(" ")
+    if what == _CIRCLE.strip():
+        return SharedCircle(CircleId(bytes.fromhex(name)), now, None, (), _LONG_AGO)
+    return SharedGone(PersonId(bytes.fromhex(name)), now)

@@ -1,0 +1,172 @@
+"""Take in what another device of ours tells; the newest change counts, wherever it was made."""
+
+from dataclasses import replace
+
+from entrenous.craft.crypto.hashing import same
+from entrenous.craft.crypto.statements import verify_card
+from entrenous.craft.wire.identity.card import read_card
+from entrenous.craft.wire.identity.sync import read_sync
+from entrenous.model.circle import Circle
+from entrenous.model.device_list import ForkedList, OldList
+from entrenous.model.ids import DeviceId
+from entrenous.model.letter import NotBound
+from entrenous.model.link import Sibling
+from entrenous.model.notes import SyncNote
+from entrenous.model.person import Contact
+from entrenous.model.secret import Secret
+from entrenous.model.sync import (
+    Shared,
+    SharedBlock,
+    SharedCircle,
+    SharedClose,
+    SharedContact,
+    SharedGone,
+)
+from entrenous.ports import Device
+from entrenous.send.acquaintance.block import block_contact
+from entrenous.send.acquaintance.people import contact_of, forget_contact, keep_contact
+from entrenous.send.circle.kept import drop_circle, keep_circle
+from entrenous.send.devices.known_lists import keep_list
+from entrenous.send.devices.lists.forked import freeze
+from entrenous.send.devices.lists.take_list import take_list
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.devices.siblings import (
+    free_device_name,
+    keep_sibling,
+    own_name,
+    sibling_of,
+    siblings,
+)
+from entrenous.send.devices.sync.names import settle_name
+from entrenous.send.devices.sync.records import (
+    Stamp,
+    digest_of,
+    is_told_blocked,
+    keep_stamp,
+    key_of,
+    stamp_of,
+)
+from entrenous.send.devices.sync.tell import note_told
+from entrenous.send.drawers import CIRCLE, GREET_DEVICE, peer_key, take
+from entrenous.send.tokens.use import take_lent
+
+
+def take_sync(note: SyncNote, sender: DeviceId, device: Device) -> None:
+    """Do here what was done on another device; call it in the transaction that opens its letter.
+
+    Raises:
+        BadSync; NotBound: a close token of another device than the one that says so.
+    """
+    shared = read_sync(note)
+    if isinstance(shared, SharedClose) and shared.device != sender:
+        raise NotBound(what="it is about another device of yours")
+    # What became of it here may differ, as when a name is taken: then all_records dates it anew.
+    key, said = key_of(shared), Stamp(shared.at, digest_of(shared))
+    known = stamp_of(key, device)
+    if known is not None and _counts(known, said, shared):
+        if known == said:
+            note_told(sender, key, device)
+        return
+    _take(shared, device)
+    keep_stamp(key, said, device)
+    note_told(sender, key, device)
+
+
+def _counts(known: Stamp, said: Stamp, shared: Shared) -> bool:
+    """Whether what we know is as new; what one device alone says comes in its order."""
+    if isinstance(shared, SharedClose):
+        return known.at > said.at or known == said
+    return known.rank >= said.rank
+
+
+def _take(shared: Shared, device: Device) -> None:
+    match shared:
+        case SharedContact():
+            _contact(shared, device)
+        case SharedGone():
+            known = _somebody(shared.person, device)
+            if known is not None:
+                forget_contact(known.name, device)
+        case SharedBlock():
+            _block(shared, device)
+        case SharedCircle():
+            _circle(shared, device)
+        case SharedClose():
+            _close(shared, device)
+
+
+def _somebody(person: bytes, device: Device) -> Contact | None:
+    """A contact, and never ourselves."""
+    return None if person == who_am_i(device).person.id else contact_of(person, device)
+
+
+def _contact(shared: SharedContact, device: Device) -> None:
+    if shared.person == who_am_i(device).person.id:
+        return
+    known = _somebody(shared.person, device)
+    known = _new(shared, device) if known is None else _newer(known, shared, device)
+    name = settle_name(shared.name, known.name, shared.person, device)
+    kept = replace(known, name=name, verified=shared.verified, since=shared.since)
+    keep_contact(kept, device)
+    listed = {key.device for key in kept.person.devices}
+    for key, lent in shared.lent:
+        if key in listed:
+            take_lent(shared.person, key, lent, device)
+            if not kept.blocked:
+                device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
+
+
+def _new(shared: SharedContact, device: Device) -> Contact:
+    person = verify_card(read_card(shared.card))
+    if not same(person.id, shared.person):
+        raise NotBound(what="its card is another person's")
+    keep_list(person.id, shared.card, device)
+    nothing = Secret(bytes(32))  # each of their devices has a token of its own
+    blocked = is_told_blocked(shared.person, device)
+    return Contact(shared.name, person, nothing, shared.verified, shared.since, blocked=blocked)
+
+
+def _newer(known: Contact, shared: SharedContact, device: Device) -> Contact:
+    if not shared.card:
+        return known
+    try:
+        return take_list(known, shared.card, device)
+    except OldList:
+        return known
+    except ForkedList as fork:
+        freeze(fork, device)
+        return contact_of(known.person.id, device) or known
+
+
+def _block(shared: SharedBlock, device: Device) -> None:
+    """Of somebody unknown the stamp is kept, and counts when she is told of."""
+    known = _somebody(shared.person, device)
+    if known is None or known.blocked == shared.blocked:
+        return
+    if shared.blocked:
+        block_contact(known.name, device)
+        return
+    keep_contact(replace(known, blocked=False), device)
+    for key in known.person.devices:
+        device.vault.put(GREET_DEVICE, peer_key(known.person.id, key.device), b"")
+
+
+def _circle(shared: SharedCircle, device: Device) -> None:
+    known = take(Circle, CIRCLE, shared.id.hex(), device.vault)
+    if shared.name is None or not shared.people:
+        if known is not None:
+            drop_circle(known, device.vault)
+        return
+    before = shared.name if known is None else known.name
+    name = settle_name(shared.name, before, shared.id, device)
+    sent_to = frozenset() if known is None else known.sent_to
+    circle = Circle(shared.id, name, shared.people, shared.made_at, sent_to)
+    keep_circle(circle, device.vault)
+
+
+def _close(shared: SharedClose, device: Device) -> None:
+    known = sibling_of(shared.device, device)
+    others = [one.name for one in siblings(device) if one.device != shared.device]
+    name = free_device_name(shared.name, [own_name(device), *others])
+    heard = known is None or known.heard
+    keep_sibling(Sibling(shared.device, name, shared.close, heard), device)

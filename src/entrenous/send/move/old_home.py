@@ -1,0 +1,108 @@
+"""The mailbox that this device moved out of: its mail still comes, for some days.
+
+What lies there opens as before, since keys belong to the device and not to its mailbox. A relay
+that is gone for good is asked once an hour, so that it does not keep anybody waiting.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from entrenous.model.envelope import NoSuchMailbox, WrongToken
+from entrenous.model.errors import EntrenousError
+from entrenous.model.identity import Home
+from entrenous.model.link import Closing
+from entrenous.model.lock import NoLock, Opening, RolledBack
+from entrenous.model.move import OldHome
+from entrenous.ports import Device
+from entrenous.send.devices.lists.at_relay import note_closed
+from entrenous.send.devices.self import LOCK_TO_FOLLOW, who_am_i
+from entrenous.send.drawers import OLD_HOME, SELF, lay, take_all
+from entrenous.send.moment import this_second
+from entrenous.spec import GENERATION_MAX, OLD_HOME_DAYS, OPENING_BYTES
+
+_ASK_AGAIN: Final = timedelta(hours=1)
+_GIVE_UP: Final = timedelta(days=OLD_HOME_DAYS)  # counted from when it should have been deleted
+_FORGOTTEN: Final = (NoSuchMailbox, WrongToken)
+
+
+def leave(home: Home, device: Device, *, silent: bool) -> datetime:
+    """Remember where we were; until when mail may come there. Call it in a transaction."""
+    now = this_second(device)
+    until = now + timedelta(days=OLD_HOME_DAYS)
+    asked = now + _ASK_AGAIN if silent else None
+    lay(OldHome(home, until, asked), OLD_HOME, home.mailbox.hex(), device.vault)
+    return until
+
+
+def old_homes(device: Device) -> tuple[OldHome, ...]:
+    """Where this device was, those first that it left first."""
+    found = take_all(OldHome, OLD_HOME, device.vault)
+    return tuple(sorted(found, key=lambda one: one.until))
+
+
+def our_relays(device: Device) -> frozenset[str]:
+    """The relays at which letters and files may lie for us."""
+    left = {one.home.relay_url for one in old_homes(device)}
+    return frozenset({who_am_i(device).home.relay_url, *left})
+
+
+def homes_to_ask(device: Device) -> tuple[OldHome, ...]:
+    """Old homes whose relays are to be asked now."""
+    now = device.clock.now()
+    return tuple(one for one in old_homes(device) if one.ask_after is None or one.ask_after <= now)
+
+
+def let_go(old: OldHome, device: Device) -> None:
+    """After its mail was fetched: no copy of this device goes on there, and when the time is over
+    the mailbox is deleted. While the vault still opens through it, it stays.
+
+    Raises:
+        RelayUnreachable, NoSuchMailbox, WrongToken: as for the mail.
+    """
+    if device.vault.get(SELF, LOCK_TO_FOLLOW) is not None:
+        return
+    home, key = old.home, old.home.mailbox.hex()
+    if not old.overtaken:
+        _overtake(home, device)
+        lay(replace(old, ask_after=None, overtaken=True), OLD_HOME, key, device.vault)
+    if device.clock.now() >= old.until:
+        device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
+        with device.vault.together():
+            note_closed(Closing(home.relay_url, home.mailbox, home.owner), device)
+            device.vault.drop(OLD_HOME, key)
+
+
+def note_refused(old: OldHome, why: EntrenousError, device: Device) -> EntrenousError | None:
+    """Its relay did not answer as it should; what is to be told of it.
+
+    A relay that has forgotten the mailbox is asked no more, nor one that is silent for long.
+    """
+    key, now = old.home.mailbox.hex(), this_second(device)
+    if isinstance(why, _FORGOTTEN) or now >= old.until + _GIVE_UP:
+        if device.vault.get(SELF, LOCK_TO_FOLLOW) is None:
+            device.vault.drop(OLD_HOME, key)
+        return None
+    lay(replace(old, ask_after=now + _ASK_AGAIN), OLD_HOME, key, device.vault)
+    return why
+
+
+def give_tries_back(device: Device) -> None:
+    """The vault opened through an old relay's part of its lock, which counted a try."""
+    for old in old_homes(device):
+        with suppress(EntrenousError):
+            _note_opened(old.home, 1, device)
+
+
+def _overtake(home: Home, device: Device) -> None:
+    """A copy of this device from before the move would go on there: so its relay hears of the last
+    generation that there can be.
+    """
+    with suppress(RolledBack, NoLock):
+        _note_opened(home, GENERATION_MAX, device)
+
+
+def _note_opened(home: Home, generation: int, device: Device) -> None:
+    opening = Opening(generation, device.dice.token(OPENING_BYTES))
+    device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)

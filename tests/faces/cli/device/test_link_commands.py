@@ -1,0 +1,75 @@
+"""``entrenous device add`` after its person said yes: what it says of the new device is so."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from entrenous.faces.cli.device import link as command
+from entrenous.model.envelope import RelayUnreachable
+from entrenous.model.link import StoppedAfterGrant
+from entrenous.send.devices.link.new import NewSide, ask_to_link, look_new
+from entrenous.send.devices.link.old import OldSide
+from entrenous.send.devices.siblings import siblings
+from tests.send.room import HERE, Person, Room
+from tests.village.households import bare
+
+
+@pytest.fixture
+def room() -> Room:
+    room = Room()
+    room.settles("ana")
+    return room
+
+
+class Beside:
+    """The new device, whose person looks at it whenever the old one waits, and never says yes."""
+
+    def __init__(self, phone: Person, then: BaseException) -> None:
+        self.phone = phone
+        self.then = then
+        self.side: NewSide | None = None
+
+    def reads(self, old: OldSide, **_: bool) -> None:
+        self.side = ask_to_link(old.code, "phone", self.phone.device)
+
+    def wake(self, _honest: Callable[..., Any], _url: str, mailbox: bytes, *_: Any) -> bool:
+        if self.side is not None and mailbox == self.side.code.mailbox:
+            self.side = look_new(self.side, self.phone.device)
+            return True
+        raise self.then
+
+
+def adds(room: Room, then: BaseException, monkeypatch: pytest.MonkeyPatch) -> Person:
+    ana = room["ana"]
+    beside = Beside(bare(room, "phone"), then)
+    monkeypatch.setattr(command, "_put_code", beside.reads)
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
+    with ana.courier.playing(wake=beside.wake):
+        command.show_code(None, ana.device, qr=False, as_json=False)
+    return ana
+
+
+def test_one_that_has_not_answered_is_not_called_linked(
+    room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ana = adds(room, RelayUnreachable(host=HERE), monkeypatch)
+    said = capsys.readouterr().out
+    assert "phone is on your list, but it has not answered" in said
+    assert "Linked" not in said
+    assert [one.name for one in siblings(ana.device)] == ["phone"]
+
+
+def test_who_stops_it_then_is_told_that_it_is_on_the_list(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoppedAfterGrant, match="phone is on your list already"):
+        adds(room, KeyboardInterrupt(), monkeypatch)
+
+
+def test_scripts_are_told_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for answered in (True, False):
+        command._tell("phone", answered=answered, as_json=True)
+        assert json.loads(capsys.readouterr().out)["answered"] is answered

@@ -1,0 +1,124 @@
+"""Two devices of one person, as programs: linked side by side, then one is lost."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.real.stage import PROGRAM, Done, Server, Shell
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+
+@dataclass
+class Typed:
+    """A command that somebody types into while it runs."""
+
+    process: subprocess.Popen[str]
+
+    def reads(self) -> dict[str, object]:
+        """The next object that it says."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.process.stderr.read() if self.process.stderr else ""
+        read: dict[str, object] = json.loads(line)
+        return read
+
+    def types(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def ends(self) -> Done:
+        out, err = self.process.communicate(timeout=60)
+        return Done(self.process.returncode, out.encode(), err.encode())
+
+
+def typing(who: Shell, *arguments: str) -> Typed:
+    surroundings = {
+        **os.environ,
+        "ENTRENOUS_HOME": str(who.home),
+        "ENTRENOUS_PASSPHRASE": who.passphrase,
+        "PYTHONUNBUFFERED": "1",
+    }
+    pipe = subprocess.PIPE
+    return Typed(
+        subprocess.Popen(
+            (*PROGRAM, *arguments),
+            env=surroundings,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+        )
+    )
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path / "relay", ("relay", "run"))
+    server.start()
+    yield server
+    server.stop()
+
+
+def links(laptop: Shell, phone: Shell, *answers: str) -> tuple[Done, Done]:
+    old = typing(laptop, "device", "add", "--json")
+    code = str(old.reads()["code"])
+    new = typing(phone, "setup", "--link", code, "--as", "phone", "--json")
+    here, there = old.reads(), new.reads()
+    assert here == there
+    for one, answer in zip((old, new), answers, strict=True):
+        one.types(answer)
+    return old.ends(), new.ends()
+
+
+@pytest.mark.threat("stolen-device")
+def test_a_second_device_is_linked_and_lost_and_stays_shut(relay: Server, tmp_path: Path) -> None:
+    laptop, ben = Shell("ana", tmp_path / "laptop"), Shell("ben", tmp_path / "ben")
+    phone = Shell("phone", tmp_path / "phone")
+    for one in (laptop, ben):
+        one.does("setup", "--name", one.name.title(), "--relay", relay.url)
+    laptop.adds(ben)
+    old, new = links(laptop, phone, "yes", "yes")
+    assert (old.status, new.status) == (0, 0), (old.err, new.err)
+    people = phone.does("person", "list", "--json").answer["people"]
+    assert [(one["name"], one["verified"]) for one in people] == [("ben", True)]
+    ben.does("inbox")
+    assert {one["name"] for one in laptop.does("device", "list", "--json").answer["devices"]} == {
+        "device 1",
+        "phone",
+    }
+    image = Path(shutil.copytree(phone.home, tmp_path / "thief"))
+
+    said = laptop.does("device", "revoke", "phone", "--lost", "--json").answer
+    assert said["shut"]
+    assert len(said["to_do"]) > 4
+    thief = Shell("thief", image, passphrase=phone.passphrase)
+    for one in (phone, thief):
+        for _ in range(2):
+            assert b"shut" in one.does("inbox", status=3).err
+    (left,) = laptop.does("device", "list", "--json").answer["devices"]
+    assert left["name"] == "device 1"
+    told = ben.does("inbox").err
+    assert re.search(rb"devices changed", told)
+
+
+@pytest.mark.threat("linking-phish")
+def test_whoever_sees_other_pictures_says_no_and_nothing_is_linked(
+    relay: Server, tmp_path: Path
+) -> None:
+    laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
+    laptop.does("setup", "--name", "Ana", "--relay", relay.url)
+    old, new = links(laptop, phone, "no", "no")
+    assert b"different pictures" in old.err
+    assert b"different pictures" in new.err
+    assert not (phone.home / "vault.json").exists()
+    (only,) = laptop.does("device", "list", "--json").answer["devices"]
+    assert only["this"]

@@ -1,0 +1,196 @@
+"""A device moves to another relay, typed: its lock follows, and a relay that is gone for good is
+left with the recovery sheet. Real vaults, real relays behind HTTP.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.vault import home as adapter
+from entrenous.adapters.vault.lock_head import read_head
+from entrenous.craft.crypto.vault_key import Cost
+from entrenous.craft.wire.identity.recovery import read_sheet, write_sheet
+from entrenous.faces.cli.exits import BY_FAMILY, YES
+from entrenous.faces.cli.main import run
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.ids import MailboxId
+from entrenous.model.secret import Secret
+from entrenous.send.move.house import move_house
+from entrenous.send.move.lock import lock_to_follow
+from entrenous.send.move.old_home import old_homes
+from entrenous.settings import Settings
+from entrenous.wiring.device import open_device, open_unlocked
+from tests.carry.relays import WoundClock, disk_relay, served
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+WORDS = "four or five unrelated words"
+REFUSED, AWAY = BY_FAMILY["refused"], BY_FAMILY["unreachable"]
+Said = Callable[..., str]
+
+
+@dataclass
+class Town:
+    """Two relays, each of which can go away for good, and Ana's folder."""
+
+    folder: Path
+    urls: dict[str, str] = field(default_factory=dict)
+    running: dict[str, ExitStack] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "ana"
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(self.home, 0.0)
+
+    @property
+    def sheet(self) -> Path:
+        return self.folder / "sheet.txt"
+
+    def starts(self, name: str) -> str:
+        stack = ExitStack()
+        relay = stack.enter_context(disk_relay(self.folder / name, WoundClock()))
+        self.urls[name] = stack.enter_context(served(relay_app(relay)))
+        self.running[name] = stack
+        return self.urls[name]
+
+    def ends(self, name: str) -> None:
+        self.running.pop(name).close()
+
+    def lock_is_at(self) -> str:
+        head = read_head(self.home)
+        assert head.next is None
+        assert head.now.lock is not None
+        return head.now.lock.relay_url
+
+
+def words() -> Secret:
+    return Secret(WORDS.encode())
+
+
+@pytest.fixture
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    monkeypatch.setattr(adapter, "Cost", lambda: Cost(memory_kib=19_456, passes=2, lanes=1))
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
+    town = Town(tmp_path)
+    for name in ("old", "new"):
+        town.starts(name)
+    assert run(["setup", "--name", "ana", "--relay", town.urls["old"]], {}) == YES
+    yield town
+    for stack in town.running.values():
+        stack.close()
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    """What a command says, and how it ends."""
+
+    def typed(*typed: str, status: int = YES) -> str:
+        capsys.readouterr()
+        assert run(list(typed), {}) == status
+        both = capsys.readouterr()
+        return both.out + both.err
+
+    return typed
+
+
+def test_a_device_moves_and_its_lock_with_it(town: Town, said: Said) -> None:
+    new = town.urls["new"]
+    answer = json.loads(said("device", "move", "--relay", new, "--json"))
+    assert (answer["schema"], answer["relay"]) == ("entrenous/moved/1", new)
+    assert (answer["before"], answer["letters_waiting"]) == (town.urls["old"], 0)
+    assert town.lock_is_at() == new
+    with open_device(town.settings, words) as device:
+        assert [one.overtaken for one in old_homes(device)] == [True]
+    again = said("device", "move", "--relay", new)
+    assert f"This device is at {new} now." in again
+    assert "entrenous device recovery" in again
+    town.ends("old")
+    assert "device 1" in said("device", "list")
+    said("device", "move", "--relay", "relay", status=REFUSED)
+
+
+def test_there_is_nothing_to_move_to_where_one_is(town: Town, said: Said) -> None:
+    assert "already" in said("device", "move", "--relay", town.urls["old"], status=REFUSED)
+    assert town.lock_is_at() == town.urls["old"]
+
+
+def test_a_lock_that_did_not_follow_follows_with_the_next_command(town: Town, said: Said) -> None:
+    said("device", "offline", "--hours", "2")
+    with open_device(town.settings, words) as device:
+        move_house(town.urls["new"], None, device)
+        assert lock_to_follow(device) is not None
+    assert town.lock_is_at() == town.urls["old"]
+    said("sent")
+    assert town.lock_is_at() == town.urls["new"]
+    assert not (town.home / "offline.key").exists()
+    town.ends("old")
+    said("sent")
+
+
+def test_tries_are_not_used_up_while_the_new_relay_is_silent(town: Town, said: Said) -> None:
+    with open_device(town.settings, words) as device:
+        move_house(town.urls["new"], None, device)
+    town.ends("new")
+    for _ in range(12):
+        said("sent")
+    with open_unlocked(town.settings, words) as (device, unlocked):
+        assert lock_to_follow(device) is not None
+        assert unlocked.part.tries == 9
+
+
+def test_a_relay_that_is_gone_for_good_is_left_with_the_sheet(town: Town, said: Said) -> None:
+    new = town.urls["new"]
+    said("device", "recovery", "--out", str(town.sheet))
+    town.ends("old")
+    said("sent", status=AWAY)
+    said("device", "move", "--relay", new, status=AWAY)
+    told = said("device", "move", "--relay", new, "--recovery", str(town.sheet))
+    assert f"This device is at {new} now." in told
+    assert town.lock_is_at() == new
+    said("sent")
+    earlier = said("device", "move", "--relay", new, "--recovery", str(town.sheet))
+    assert "is at" in earlier  # its relay answers, so no sheet is needed
+    town.ends("new")
+    refused = said("device", "move", "--relay", new, "--recovery", str(town.sheet), status=REFUSED)
+    assert "written before a move" in " ".join(refused.split())
+
+
+def test_a_move_that_broke_off_goes_on_with_the_sheet(town: Town, said: Said) -> None:
+    """The lock had not followed yet when the old relay went away for good."""
+    new = town.urls["new"]
+    said("device", "recovery", "--out", str(town.sheet))
+    with open_device(town.settings, words) as device:
+        move_house(new, read_sheet(town.sheet.read_text()), device)
+    town.ends("old")
+    said("sent", status=AWAY)
+    said("device", "move", "--relay", new, "--recovery", str(town.sheet))
+    assert town.lock_is_at() == new
+    said("sent")
+
+
+def test_a_wrong_sheet_opens_nothing_and_says_why(town: Town, said: Said) -> None:
+    said("device", "recovery", "--out", str(town.sheet))
+    right = read_sheet(town.sheet.read_text())
+    others = {
+        "passphrase was last changed": replace(right, output=Secret(bytes(64))),
+        "belongs to another device": replace(right, mailbox=MailboxId(bytes(16))),
+    }
+    before = town.sheet.read_text()
+    town.ends("old")
+    for told, sheet in others.items():
+        town.sheet.write_text(write_sheet(sheet))
+        typed = ("device", "move", "--relay", town.urls["new"], "--recovery", str(town.sheet))
+        assert told in " ".join(said(*typed, status=REFUSED).split())
+        assert town.lock_is_at() == town.urls["old"]
+    town.sheet.write_text(before)
+    said("device", "move", "--relay", town.urls["new"], "--recovery", str(town.sheet))
+    assert town.lock_is_at() == town.urls["new"]

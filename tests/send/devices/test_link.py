@@ -1,0 +1,387 @@
+"""Linking with somebody in between: what she replays, swaps or sends on gets her nothing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from entrenous.craft.crypto.device import identity_key, new_account, signing_key
+from entrenous.craft.crypto.link import (
+    link_promise,
+    link_transcript,
+    open_grant,
+    seal_grant,
+    seal_offer,
+)
+from entrenous.craft.crypto.short_string import public_of
+from entrenous.craft.crypto.xwing import new_key, public_key
+from entrenous.craft.wire.identity.link import (
+    padded_link,
+    read_link_message,
+    unpadded_link,
+    write_link_message,
+)
+from entrenous.craft.wire.identity.link_parts import read_grant, write_grant, write_offer
+from entrenous.model.envelope import Envelope
+from entrenous.model.link import (
+    BadLinkCode,
+    Grant,
+    LinkAnswer,
+    LinkAsk,
+    LinkDiffers,
+    LinkGrant,
+    LinkOver,
+    LinkShow,
+)
+from entrenous.model.recovery import MasterAway, OthersSheet, RecoverySheet
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.devices.link.new import (
+    NewSide,
+    ask_to_link,
+    differs_here,
+    end_new,
+    look_new,
+    same_here,
+)
+from entrenous.send.devices.link.old import (
+    OldSide,
+    differs,
+    look_old,
+    offer_link,
+    same_on_both,
+)
+from entrenous.send.devices.link.states import LinkState
+from entrenous.send.devices.recovery import take_master_away
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.drawers import CLOSE, SELF
+from entrenous.send.fetch import fetch_messages
+from tests.send.cards import identity_of
+from tests.send.room import Person, Room
+from tests.village.households import bare, link
+
+Message = LinkAsk | LinkAnswer | LinkShow | LinkGrant
+
+
+@pytest.fixture
+def ana(room: Room) -> Person:
+    return room["ana"]
+
+
+@pytest.fixture
+def phone(room: Room) -> Person:
+    return bare(room, "phone")
+
+
+def devices_of(who: Person) -> int:
+    return len(who_am_i(who.device).person.devices)
+
+
+def is_empty(who: Person) -> bool:
+    return not list(who.device.vault.items(SELF))
+
+
+def swapped(change: Callable[[Message], Message]) -> Callable[..., Any]:
+    """Of the courier's ``post``: what is a message of a linking travels changed."""
+
+    def post(honest: Callable[..., Any], url: str, token: Secret, envelope: Envelope) -> None:
+        message = change(read_link_message(unpadded_link(envelope.sealed)))
+        changed = padded_link(write_link_message(message))
+        honest(url, token, replace(envelope, sealed=changed))
+
+    return post
+
+
+def both(old: Device, new: Device) -> tuple[OldSide, NewSide]:
+    """Until both show their pictures."""
+    here = offer_link(None, old)
+    there = ask_to_link(here.code, None, new)
+    here = look_old(here, old)
+    there = look_new(there, new)
+    return look_old(here, old), there
+
+
+def test_both_show_the_same_and_the_new_device_is_on_the_list(ana: Person, phone: Person) -> None:
+    link(ana.device, phone.device, "phone")
+    assert devices_of(ana) == devices_of(phone) == 2
+    assert who_am_i(phone.device).person == who_am_i(ana.device).person
+    assert identity_of(phone).master == identity_of(ana).master
+    assert who_am_i(phone.device).home.mailbox != who_am_i(ana.device).home.mailbox
+
+
+def test_nothing_to_look_at_changes_nothing(ana: Person, phone: Person) -> None:
+    here = offer_link(None, ana.device)
+    assert look_old(here, ana.device) == here
+    there = ask_to_link(here.code, None, phone.device)
+    assert look_new(there, phone.device) == there
+
+
+@pytest.mark.threat("linking-phish")
+def test_a_code_that_is_used_twice_links_nobody(room: Room, ana: Person, phone: Person) -> None:
+    other = bare(room, "somebody")
+    here = offer_link(None, ana.device)
+    ask_to_link(here.code, None, phone.device)
+    ask_to_link(here.code, None, other.device)
+    here = look_old(here, ana.device)
+    with pytest.raises(LinkOver):
+        look_old(here, ana.device)
+    assert devices_of(ana) == 1
+    with pytest.raises(LinkOver):
+        ask_to_link(here.code, None, other.device)
+
+
+@pytest.mark.threat("linking-phish")
+def test_a_code_ends_after_ten_minutes(room: Room, ana: Person, phone: Person) -> None:
+    here = offer_link(None, ana.device)
+    room.clock.wind(minutes=10)
+    with pytest.raises(LinkOver):
+        look_old(here, ana.device)
+    with pytest.raises(LinkOver):
+        ask_to_link(here.code, None, phone.device)
+    room.clock.wind(seconds=1)
+    fetch_messages(ana.device)
+    assert not list(ana.device.vault.items(CLOSE))
+
+
+@pytest.mark.threat("linking-phish")
+def test_who_says_yes_too_late_links_nobody(room: Room, ana: Person, phone: Person) -> None:
+    here, _ = both(ana.device, phone.device)
+    room.clock.wind(minutes=10)
+    with pytest.raises(LinkOver):
+        same_on_both(here, ana.device)
+    assert devices_of(ana) == 1
+
+
+@pytest.mark.threat("linking-phish")
+@pytest.mark.parametrize("what", ["key", "offer"])
+def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> None:
+    """Whoever waits for the old device's key before she chooses her own has promised another."""
+    here = offer_link(None, ana.device)
+    there = ask_to_link(here.code, None, phone.device)
+    here = look_old(here, ana.device)
+
+    def change(message: Message) -> Message:
+        if what == "key" and isinstance(message, LinkShow):
+            return replace(message, public=public_of(Secret(b"m" * 32)))
+        return message
+
+    if what == "offer":
+        there = replace(there, offer=replace(there.offer, close=Secret(b"m" * 32)))
+    with phone.courier.playing(post=swapped(change)):
+        look_new(there, phone.device)
+    with pytest.raises(LinkOver):
+        look_old(here, ana.device)
+    assert devices_of(ana) == 1
+
+
+@pytest.mark.threat("linking-phish")
+def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone: Person) -> None:
+    """She is a new device to the old one and an old device to the new one; both say no."""
+    thief, boss = bare(room, "thief"), room.settles("boss")
+    here = offer_link(None, ana.device)
+    facing_the_old = ask_to_link(here.code, None, thief.device)
+    facing_the_new = offer_link(None, boss.device)
+    there = ask_to_link(facing_the_new.code, None, phone.device)
+    here = look_old(here, ana.device)
+    facing_the_old = look_new(facing_the_old, thief.device)
+    look_old(facing_the_new, boss.device)
+    here = look_old(here, ana.device)
+    there = look_new(there, phone.device)
+    assert here.string == facing_the_old.string
+    assert here.string != there.string
+    with pytest.raises(LinkDiffers):
+        differs(here, ana.device)
+    with pytest.raises(LinkDiffers):
+        differs_here(there, phone.device)
+    assert devices_of(ana) == 1
+    assert is_empty(phone)
+
+
+@pytest.mark.threat("linking-phish")
+@pytest.mark.parametrize("half", ["public", "seal_to"])
+def test_keys_that_are_swapped_on_the_way_change_the_pictures_or_end_it(
+    ana: Person, phone: Person, half: str
+) -> None:
+    """The old device cannot read what was sealed to another key; another key makes other ones."""
+    other = public_of(Secret(b"m" * 32)) if half == "public" else public_key(new_key(b"m" * 32))
+
+    def change(message: Message) -> Message:
+        return replace(message, **{half: other}) if isinstance(message, LinkAnswer) else message
+
+    here = offer_link(None, ana.device)
+    there = ask_to_link(here.code, None, phone.device)
+    with ana.courier.playing(post=swapped(change)):
+        here = look_old(here, ana.device)
+    there = look_new(there, phone.device)
+    with pytest.raises(LinkOver):
+        look_old(here, ana.device)
+    assert devices_of(ana) == 1
+
+
+@pytest.mark.threat("linking-phish")
+def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Person) -> None:
+    """Else who stands in between seals the promised offer until the pictures fit; nobody promised
+    how it would be sealed.
+    """
+    here = offer_link(None, ana.device)
+    there = ask_to_link(here.code, None, phone.device)
+    here = look_old(here, ana.device)
+    answered = here.answered
+    sealed = set[bytes]()
+
+    def anew(message: Message) -> Message:
+        if not isinstance(message, LinkShow):
+            return message
+        offer = write_offer(there.offer)
+        again = seal_offer(public_key(here.unseal), there.asked, answered, offer)
+        sealed.update({message.sealed_offer, again})
+        return replace(message, sealed_offer=again)
+
+    with phone.courier.playing(post=swapped(anew)):
+        shown = look_new(there, phone.device)
+    compared = look_old(here, ana.device)
+    assert len(sealed) == 2
+    assert compared.string == shown.string
+    assert (compared.transcript, shown.transcript) == (link_transcript(there.asked, answered),) * 2
+
+
+def posted(here: OldSide, there: NewSide, old: Device, new: Device) -> tuple[Envelope, Grant]:
+    """What the old device writes when its person says yes, and the grant in it."""
+    same_on_both(here, old)
+    box = there.box
+    (waiting,) = new.courier.waiting(box.relay_url, box.mailbox, box.owner, 0)
+    message = read_link_message(unpadded_link(waiting.sealed))
+    assert isinstance(message, LinkGrant)
+    return waiting, read_grant(open_grant(there.unseal, there.transcript, message.sealed))
+
+
+@pytest.mark.threat("linking-phish")
+@pytest.mark.parametrize("spoilt", ["nothing", "proof", "transcript", "key", "card", "master"])
+def test_a_grant_of_which_one_thing_is_not_right_is_refused(
+    room: Room, ana: Person, phone: Person, spoilt: str
+) -> None:
+    """All else in it is the old device's own, so it is this one thing that is looked at."""
+    here, there = both(ana.device, phone.device)
+    there, before = same_here(there), who_am_i(ana.device).card
+    waiting, grant = posted(here, there, ana.device, phone.device)
+    others = identity_of(room.settles("boss"))
+    changed = {
+        "proof": replace(grant, proof=bytes(32)),
+        "card": replace(grant, card=before),
+        "master": replace(grant, master=others.master),
+    }
+    to = public_key(new_key(b"m" * 32)) if spoilt == "key" else there.offer.seal_to
+    transcript = b"another" if spoilt == "transcript" else there.transcript
+    sealed = seal_grant(to, transcript, write_grant(changed.get(spoilt, grant)))
+    forged = replace(waiting, sealed=padded_link(write_link_message(LinkGrant(sealed))))
+    with phone.courier.playing(waiting=lambda *_: [forged]):
+        if spoilt == "nothing":
+            assert look_new(there, phone.device).state is LinkState.LINKED
+            return
+        with pytest.raises(LinkOver):
+            look_new(there, phone.device)
+    assert is_empty(phone)
+
+
+@pytest.mark.threat("linking-phish")
+def test_what_ends_a_linking_leaves_a_device_that_was_granted(ana: Person, phone: Person) -> None:
+    """Somebody stops it just then: its mailbox is on the list already, so it stays."""
+    there = link(ana.device, phone.device)[1]
+    end_new(there, phone.device)
+    assert fetch_messages(phone.device).problems == ()
+
+
+@pytest.mark.threat("linking-phish")
+def test_a_grant_sent_on_to_another_device_is_refused(
+    room: Room, ana: Person, phone: Person
+) -> None:
+    """A device that links with somebody else at the same time is given Ana's grant instead."""
+    here, there = both(ana.device, phone.device)
+    boss, other = room.settles("boss"), bare(room, "other")
+    _, others = both(boss.device, other.device)
+    here = same_on_both(here, ana.device)
+    taken = phone.device.courier.waiting(there.box.relay_url, there.box.mailbox, there.box.owner, 0)
+    assert len(taken) == 1
+    tricks = {"waiting": lambda *_: taken, "acknowledge": lambda *_: None}
+    with other.courier.playing(**tricks), pytest.raises(LinkOver):
+        look_new(same_here(others), other.device)
+    assert is_empty(other)
+    assert look_new(same_here(there), phone.device).state is LinkState.LINKED
+
+
+def test_nothing_is_taken_before_the_person_said_yes(ana: Person, phone: Person) -> None:
+    here, there = both(ana.device, phone.device)
+    same_on_both(here, ana.device)
+    with pytest.raises(LinkOver):
+        look_new(there, phone.device)
+    assert is_empty(phone)
+
+
+def test_a_message_that_comes_twice_ends_it(ana: Person, phone: Person) -> None:
+    here = offer_link(None, ana.device)
+    there = ask_to_link(here.code, None, phone.device)
+    page = ana.device.courier.waiting(here.box.relay_url, here.box.mailbox, here.box.owner, 0)
+    here = look_old(here, ana.device)
+    with ana.courier.playing(waiting=lambda *_: page), pytest.raises(LinkOver):
+        look_old(here, ana.device)
+    with pytest.raises(LinkOver):
+        look_new(there, phone.device)
+
+
+def test_a_promise_hides_what_is_promised() -> None:
+    account = new_account()
+    keys = (signing_key(account), identity_key(account))
+    promises = {link_promise(key, b"offer") for key in keys}
+    assert len(promises) == 2
+
+
+@pytest.mark.parametrize(
+    "code", ["", "entrenous:1:AAAA", "entrenous-link:2:", "entrenous-link:2:AA"]
+)
+def test_what_is_no_code_is_refused(phone: Person, code: str) -> None:
+    with pytest.raises(BadLinkCode):
+        ask_to_link(code, None, phone.device)
+
+
+def sheet_of(who: Person) -> RecoverySheet:
+    identity, me = identity_of(who), who_am_i(who.device)
+    assert identity.master is not None
+    assert me.home.close is not None
+    return RecoverySheet(
+        *(me.person.id, identity.master, me.home.relay_url, me.home.mailbox),
+        *(me.home.close, Secret(bytes(64))),
+    )
+
+
+def test_with_the_master_key_on_a_sheet_it_is_asked_for_and_not_handed_on(
+    room: Room, ana: Person, phone: Person
+) -> None:
+    sheet, others = sheet_of(ana), sheet_of(room["ben"])
+    take_master_away(ana.device)
+    with pytest.raises(MasterAway):
+        offer_link(None, ana.device)
+    with pytest.raises(OthersSheet):
+        offer_link(others, ana.device)
+    here = offer_link(sheet, ana.device)
+    there = ask_to_link(here.code, None, phone.device)
+    here = look_old(here, ana.device)
+    there = look_new(there, phone.device)
+    same_on_both(look_old(here, ana.device), ana.device)
+    assert look_new(same_here(there), phone.device).state is LinkState.LINKED
+    assert identity_of(phone).master is None
+    assert identity_of(ana).master is None
+
+
+def test_an_offer_is_the_size_of_a_letter(ana: Person, phone: Person) -> None:
+    """So that a relay does not tell a linking from letters by the sizes alone."""
+    sizes = set[int]()
+
+    def post(honest: Callable[..., Any], *arguments: Any) -> Any:
+        sizes.add(len(arguments[-1].sealed))
+        return honest(*arguments)
+
+    with ana.courier.playing(post=post), phone.courier.playing(post=post):
+        there = link(ana.device, phone.device)[1]
+    assert sizes <= {1145 + 1024 * 2**power for power in range(1, 8)}
+    assert write_offer(there.offer)

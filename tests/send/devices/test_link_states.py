@@ -1,0 +1,64 @@
+"""The table of a linking, and its drawing."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.send.devices.link.states import NEXT, LinkEvent, LinkState, step
+
+MACHINE = Path(__file__).parents[3] / "docs/machines/link.md"
+IN_TURN = {
+    LinkState.OFFERED: [LinkEvent.ASK, LinkEvent.SHOW, LinkEvent.SAME, LinkEvent.HELLO],
+    LinkState.ASKED: [LinkEvent.ANSWER, LinkEvent.SAME, LinkEvent.GRANT],
+}
+
+
+def arrows() -> set[str]:
+    """As the drawing has them."""
+    changes = {
+        f"{state.value} --> {after.value}: {event.value}"
+        for (state, event), after in NEXT.items()
+        if after not in {state, LinkState.ENDED}
+    }
+    ends = {
+        f"{state.value} --> ended: anything else"
+        for state in LinkState
+        if NEXT[state, LinkEvent.STOP] is LinkState.ENDED and state is not LinkState.ENDED
+    }
+    return changes | ends | {"[*] --> offered: code", "[*] --> asked: code"}
+
+
+def rows() -> list[str]:
+    """As the table has them."""
+    return [
+        f"| **{state.value}** | " + " | ".join(NEXT[state, event] for event in LinkEvent) + " |"
+        for state in LinkState
+    ]
+
+
+def test_the_drawing_shows_the_table() -> None:
+    lines = [line.strip() for line in MACHINE.read_text().splitlines()]
+    assert {line for line in lines if "-->" in line} == arrows()
+    assert [line for line in lines if line.startswith("| **")] == rows()
+
+
+@given(st.sampled_from(sorted(IN_TURN)), st.lists(st.sampled_from(list(LinkEvent)), max_size=6))
+def test_only_the_right_order_links(begin: LinkState, events: list[LinkEvent]) -> None:
+    state = begin
+    for event in events:
+        state = step(state, event)
+    *first, last = IN_TURN[begin]
+    in_turn = events[: len(first)] == first and last in events[len(first) :]
+    if state is LinkState.LINKED:
+        assert in_turn
+    elif begin is LinkState.OFFERED:
+        assert not in_turn  # once it is granted, nothing but a revocation undoes it
+
+
+def test_every_order_that_is_right_links() -> None:
+    for begin, turn in IN_TURN.items():
+        state = begin
+        for event in turn:
+            state = step(state, event)
+        assert state is LinkState.LINKED

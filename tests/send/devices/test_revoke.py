@@ -1,0 +1,205 @@
+"""A device is revoked: what its thief has is of no use, and everybody hears of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.craft.wire.identity.card import read_card
+from entrenous.model.device_list import RevokedAs
+from entrenous.model.envelope import NoSuchEnvelope, NoSuchMailbox, WrongToken
+from entrenous.model.link import ThisDevice, UnknownDevice
+from entrenous.model.message import InboxState
+from entrenous.model.recovery import MasterAway
+from entrenous.send.acquaintance.notices import take_changes
+from entrenous.send.acquaintance.people import contact_named
+from entrenous.send.devices.lists.at_relay import still_to_close
+from entrenous.send.devices.lists.overview import overview
+from entrenous.send.devices.recovery import take_master_away
+from entrenous.send.devices.revoke import Revoked, Shut, revoke_device
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.devices.siblings import keep_sibling, siblings
+from entrenous.send.drawers import FIRST_TOKEN, PEER, WINDOW_IN, WINDOW_OUT, peer_key
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.aside import take_from_aside
+from tests.send.devices.test_link import sheet_of
+from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.village.households import bare, catch_up, link, links
+
+
+@pytest.fixture
+def home() -> Room:
+    """Ana with a laptop ("ana"), a phone and a tablet; Ben with one device at another relay."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben", THERE)
+    ana.adds(ben)
+    phone, tablet = links(room, ana, "phone", "phone"), links(room, ana, "tablet", "tablet")
+    catch_up(ana, phone, tablet, ben, phone, tablet, ana, ben)
+    return room
+
+
+def everybody(home: Room) -> tuple[Person, ...]:
+    return home["ana"], home["tablet"], home["ben"]
+
+
+@pytest.mark.threat("stolen-device")
+def test_a_revoked_device_gets_no_share_and_nothing_new(home: Room) -> None:
+    ana, phone, tablet, ben = (home[name] for name in ("ana", "phone", "tablet", "ben"))
+    assert ben.sends(SMALL, ana).devices == {"ana": 3}
+    fetch_messages(phone.device)
+    (held,) = received_messages(phone.device)
+    assert held.manifest is not None
+
+    revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    with pytest.raises(NoSuchEnvelope):
+        phone.device.courier.open_share(HERE, held.envelope, held.manifest.open_token, bytes(16))
+    with pytest.raises((NoSuchMailbox, WrongToken)):
+        fetch_messages(phone.device)
+    catch_up(ben, tablet)
+    assert ben.sends(SMALL, ana).devices == {"ana": 2}
+    for one in (ana, tablet):
+        assert one.opens_newest().files
+    assert [take_from_aside(one.device) for one in everybody(home)] == [0, 0, 0]
+
+
+def test_everybody_hears_of_it_and_forgets_its_keys_and_tokens(home: Room) -> None:
+    ana, phone, tablet, ben = (home[name] for name in ("ana", "phone", "tablet", "ben"))
+    take_changes(ben.device)
+    gone = who_am_i(phone.device)
+    whose = peer_key(gone.person.id, gone.key.device)
+    assert ben.device.vault.get(PEER, whose) is not None
+    revoke_device("phone", lost=False, sheet=None, device=ana.device)
+    catch_up(ben, tablet, ben)
+    (told,) = take_changes(ben.device)
+    assert (told.name, told.came, told.went) == ("ana", 0, 1)
+    for one in everybody(home):
+        held = [one.device.vault.get(drawer, whose) for drawer in (PEER, WINDOW_OUT, FIRST_TOKEN)]
+        assert held == [None, None, None]
+        assert one.device.vault.get(WINDOW_IN, whose) is None
+    assert [one.name for one in siblings(tablet.device)] == ["device 1"]
+    said = read_card(who_am_i(tablet.device).card).newest.said
+    assert [(one.device, one.kind) for one in said.revoked] == [
+        (gone.key.device, RevokedAs.RETIRED)
+    ]
+
+
+@pytest.mark.threat("stolen-device")
+def test_the_thief_knows_no_close_token_any_more(home: Room) -> None:
+    ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
+    known = {one.name: one.close for one in siblings(phone.device)}
+    revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    catch_up(tablet, ana, tablet, ana)
+    for who, name in ((ana, "device 1"), (tablet, "tablet")):
+        mailbox, stolen = who_am_i(who.device).home.mailbox, known[name]
+        assert stolen is not None
+        with pytest.raises(WrongToken):
+            phone.device.courier.close_mailbox(HERE, mailbox, stolen)
+    (sibling,) = siblings(tablet.device)
+    assert sibling.close == who_am_i(ana.device).home.close
+    (sibling,) = siblings(ana.device)
+    assert sibling.close == who_am_i(tablet.device).home.close
+
+
+def test_any_device_can_revoke_any_other(home: Room) -> None:
+    revoke_device("device 1", lost=True, sheet=None, device=home["tablet"].device)
+    with pytest.raises((NoSuchMailbox, WrongToken)):
+        fetch_messages(home["ana"].device)
+    catch_up(home["ben"], home["phone"])
+    assert home["ben"].sends(SMALL, home["ana"]).devices == {"ana": 2}
+
+
+def test_what_a_relay_does_not_hear_now_waits_and_is_told_later(home: Room) -> None:
+    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+    home.silence(HERE)
+    revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    assert overview(ana.device).to_close == ("phone",)
+    assert overview(ana.device).letters > 0
+    home.back(HERE)
+    catch_up(ana, ben)
+    assert overview(ana.device).to_close == ()
+    assert overview(ana.device).letters == 0
+    with pytest.raises((NoSuchMailbox, WrongToken)):
+        fetch_messages(phone.device)
+    assert len(contact_named("ana", ben.device).person.devices) == 2
+
+
+def test_what_is_said_of_a_vault_is_so(home: Room) -> None:
+    ana = home["ana"]
+    told = revoke_device(" Phone ", lost=True, sheet=None, device=ana.device)
+    assert told == Revoked("phone", Shut.DONE)
+    home.silence(HERE)
+    told = revoke_device("tablet ", lost=True, sheet=None, device=ana.device)
+    assert told == Revoked("tablet", Shut.WAITS)
+
+
+@pytest.mark.threat("stolen-device")
+def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(home: Room) -> None:
+    """The watch was lost before it told the laptop what deletes its mailbox."""
+    ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
+    watch = bare(home, "watch")
+    link(phone.device, watch.device, "watch")
+    fetch_messages(ana.device)
+    (name,) = (one.name for one in siblings(ana.device) if one.close is None)
+    told = revoke_device(name, lost=True, sheet=None, device=ana.device)
+    assert told == Revoked(name, Shut.ELSEWHERE)
+    assert still_to_close(ana.device) == ()
+    catch_up(tablet)
+    mail = who_am_i(watch.device).home
+    watch.device.courier.waiting(HERE, mail.mailbox, mail.owner, 0)  # it is there still
+    catch_up(phone)
+    with pytest.raises((NoSuchMailbox, WrongToken)):
+        watch.device.courier.waiting(HERE, mail.mailbox, mail.owner, 0)
+    assert still_to_close(phone.device) == ()
+
+
+def test_a_sheet_that_it_wrote_shuts_a_device_that_this_one_cannot(home: Room) -> None:
+    ana, phone = home["ana"], home["phone"]
+    sheet = sheet_of(phone)
+    (told,) = (one for one in siblings(ana.device) if one.name == "phone")
+    keep_sibling(replace(told, close=None), ana.device)
+    revoked = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
+    assert revoked == Revoked("phone", Shut.DONE)
+
+
+def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> None:
+    """The phone links it; the laptop and the tablet hear from itself what deletes its mailbox."""
+    ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
+    watch = links(home, phone, "watch", "watch")
+    for _ in range(2):
+        catch_up(phone, ana, tablet, watch)
+    close = who_am_i(watch.device).home.close
+    for one in (ana, phone, tablet):
+        assert {known.name: known.close for known in siblings(one.device)}["watch"] == close
+    known = {one.device: one.close for one in siblings(watch.device)}
+    others = [who_am_i(one.device) for one in (ana, phone, tablet)]
+    assert known == {one.key.device: one.home.close for one in others}
+    told = revoke_device("watch", lost=True, sheet=None, device=tablet.device)
+    assert told == Revoked("watch", Shut.DONE)
+
+
+def test_the_master_key_is_asked_for_where_it_is_on_a_sheet(home: Room) -> None:
+    ana = home["ana"]
+    sheet = sheet_of(ana)
+    take_master_away(ana.device)
+    with pytest.raises(MasterAway):
+        revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    assert len(siblings(ana.device)) == 2
+    revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
+    assert [one.name for one in siblings(ana.device)] == ["tablet"]
+    assert not overview(ana.device).master_here
+
+
+def test_a_device_is_not_revoked_by_itself_nor_one_that_is_none(home: Room) -> None:
+    with pytest.raises(ThisDevice):
+        revoke_device("Device 1", lost=False, sheet=None, device=home["ana"].device)
+    with pytest.raises(UnknownDevice, match="phone, tablet"):
+        revoke_device("watch", lost=False, sheet=None, device=home["ana"].device)
+
+
+def test_what_waited_here_for_a_revoked_device_stops_nothing(home: Room) -> None:
+    """Ben sealed a copy for the phone while its relay was away; it was revoked meanwhile."""
+    ana, tablet, ben = home["ana"], home["tablet"], home["ben"]
+    ben.sends(SMALL, ana)
+    revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    catch_up(ben, tablet, ana)
+    assert {one.state for one in received_messages(tablet.device)} == {InboxState.WAITING}

@@ -1,0 +1,294 @@
+"""What one device learns, the others of the same person know after their next look."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from entrenous.craft.wire.identity.sync import write_sync
+from entrenous.model.notes import SyncNote, SyncTopic
+from entrenous.model.person import UnknownPerson
+from entrenous.model.sync import SharedBlock, SharedGone
+from entrenous.send.acquaintance.block import block_contact, unblock_contact
+from entrenous.send.acquaintance.notices import take_changes
+from entrenous.send.acquaintance.people import contact_named, contacts, forget_contact
+from entrenous.send.acquaintance.rename import rename_contact
+from entrenous.send.circle.kept import circles
+from entrenous.send.circle.members import add_to_circle, remove_from_circle
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.devices.siblings import siblings
+from entrenous.send.drawers import CONTACT, lay
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from tests.send.room import SMALL, THERE, Person, Room
+from tests.village.households import bare, catch_up, link, links
+from tests.village.malicious_relay import Honest
+from tests.village.world import WoundClock
+
+
+@pytest.fixture
+def home() -> Room:
+    """Ana with a laptop ("ana") and a phone; Ben, whom she knows, and Caro, whom nobody knows."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben", THERE)
+    room.settles("caro")
+    ana.adds(ben)
+    phone = links(room, ana, "phone", "phone")
+    catch_up(ben, phone, ana, ben)
+    return room
+
+
+def talk(*people: Person) -> None:
+    """Until nobody has anything to tell any more."""
+    for _ in range(3):
+        catch_up(*people)
+
+
+def names(who: Person) -> list[str]:
+    return [one.name for one in contacts(who.device)]
+
+
+def test_somebody_who_is_added_on_one_is_written_to_from_both(home: Room) -> None:
+    ana, phone, caro = home["ana"], home["phone"], home["caro"]
+    phone.adds(caro)
+    talk(phone, ana, caro)
+    assert names(ana) == names(phone) == ["ben", "caro"]
+    assert contact_named("caro", ana.device).verified
+    assert ana.sends(SMALL, caro).devices == {"caro": 1}
+    assert caro.opens_newest().files
+    assert caro.sends(SMALL, ana).devices == {"ana": 2}
+    for one in (ana, phone):
+        assert one.opens_newest().files
+    assert [take_from_aside(one.device) for one in (ana, phone, caro)] == [0, 0, 0]
+
+
+def test_names_circles_blocks_and_forgetting_follow(home: Room) -> None:
+    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+    home.clock.wind(seconds=1)
+    rename_contact("ben", "Benedict", phone.device)
+    add_to_circle("friends", ["Benedict"], phone.device)
+    talk(phone, ana)
+    assert names(ana) == ["Benedict"]
+    assert [circle.name for circle in circles(ana.device.vault)] == ["friends"]
+    home.clock.wind(seconds=1)
+    block_contact("Benedict", ana.device)
+    talk(ana, phone)
+    assert contact_named("Benedict", phone.device).blocked
+    home.clock.wind(seconds=1)
+    unblock_contact("Benedict", phone.device)
+    remove_from_circle("friends", [], phone.device)
+    talk(phone, ana, ben, phone, ana)
+    assert not contact_named("Benedict", ana.device).blocked
+    assert circles(ana.device.vault) == ()
+    assert ben.sends(SMALL, ana).devices == {"ana": 2}
+    home.clock.wind(seconds=1)
+    forget_contact("Benedict", ana.device)
+    talk(ana, phone)
+    assert names(ana) == names(phone) == []
+
+
+def test_of_two_changes_at_once_both_end_with_the_same(home: Room) -> None:
+    ana, phone = home["ana"], home["phone"]
+    rename_contact("ben", "Benno", ana.device)
+    rename_contact("ben", "Benji", phone.device)
+    talk(ana, phone)
+    assert names(ana) == names(phone)
+    home.clock.wind(seconds=1)
+    rename_contact(names(phone)[0], "Ben", phone.device)
+    talk(ana, phone)
+    assert names(ana) == ["Ben"]
+
+
+def test_nothing_more_is_told_once_all_is_told(home: Room) -> None:
+    ana, phone = home["ana"], home["phone"]
+    talk(ana, phone)
+    before = ana.courier.calls["post"], phone.courier.calls["post"]
+    talk(ana, phone)
+    assert (ana.courier.calls["post"], phone.courier.calls["post"]) == before
+
+
+def test_nobody_is_shown_her_own_devices_as_people(home: Room) -> None:
+    assert names(home["ana"]) == ["ben"]
+    with pytest.raises(UnknownPerson):
+        contact_named("ana", home["ana"].device)
+
+
+@pytest.mark.parametrize("what", ["block", "gone", "broken"])
+def test_what_somebody_else_tells_as_if_it_were_a_sibling_is_refused(home: Room, what: str) -> None:
+    ana, ben = home["ana"], home["ben"]
+    caro, now = home["caro"].id, home.clock.now()
+    notes = {
+        "block": write_sync(SharedBlock(ben.id, now, True)),
+        "gone": write_sync(SharedGone(caro, now)),
+        "broken": SyncNote(SyncTopic.CIRCLE, b"\x80"),
+    }
+    for to in addressees(contact_named("ana", ben.device)):
+        write_letter(notes[what], to, plain_outer(ben.device), ben.device)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert take_from_aside(ana.device) == 1
+    assert not contact_named("ben", ana.device).blocked
+
+
+def test_three_devices_know_each_other(home: Room) -> None:
+    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+    tablet = links(home, phone, "tablet", "tablet")
+    talk(phone, ana, tablet)
+    assert [one.name for one in siblings(ana.device)] == ["phone", "tablet"]
+    assert [one.name for one in siblings(tablet.device)] == ["device 1", "phone"]
+    assert all(one.close and one.heard for one in siblings(tablet.device))
+    assert who_am_i(ana.device).person == who_am_i(tablet.device).person
+    talk(ben, tablet, ana, phone)
+    assert ben.sends(SMALL, ana).devices == {"ana": 3}
+    assert tablet.opens_newest().files
+    everybody = (ana, phone, tablet, ben)
+    assert [take_from_aside(one.device) for one in everybody] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("held_back", [None, 1])
+def test_who_was_blocked_before_a_device_was_linked_is_not_let_in_by_it(
+    held_back: int | None,
+) -> None:
+    """Also when the letter that tells of the block comes later than the one about the person."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben")
+    ana.adds(ben)
+    catch_up(ben, ana)
+    block_contact("ben", ana.device)
+    fetch_messages(ana.device)
+    room.clock.wind(seconds=60)
+    phone = bare(room, "phone")
+    link(ana.device, phone.device, "phone")
+    seen, kept = set[bool](), list[Any]()
+    if held_back is not None:
+        fetch_messages(phone.device)
+        room.clock.wind(seconds=2)
+        fetch_messages(ana.device)
+        kept = phone.device.courier.waiting(*phone.home, 0)[held_back : held_back + 1]
+
+    def later(honest: Honest, *arguments: Any) -> Any:
+        return [one for one in honest(*arguments) if one not in kept]
+
+    with phone.courier.playing(waiting=later):
+        for _ in range(3):
+            for who in (phone, ana, ben):
+                room.clock.wind(seconds=2)
+                fetch_messages(who.device)
+    for _ in range(3):
+        for who in (phone, ana, ben):
+            room.clock.wind(seconds=2)
+            fetch_messages(who.device)
+        seen |= {one.blocked for who in (ana, phone) for one in contacts(who.device)}
+    assert (names(ana), names(phone), seen) == (["ben"], ["ben"], {True})
+
+
+def test_a_new_device_knows_of_a_block_before_it_knows_whom(home: Room) -> None:
+    """Its relay hands out one letter at each look."""
+    ana = home["ana"]
+    block_contact("ben", ana.device)
+    tablet = bare(home, "tablet")
+    link(ana.device, tablet.device, "tablet")
+    catch_up(tablet, ana)
+
+    def one(honest: Honest, *arguments: Any) -> Any:
+        return honest(*arguments)[:1] if arguments[-1] == 0 else []
+
+    seen = list[tuple[str, bool]]()
+    with tablet.courier.playing(waiting=one):
+        while tablet.device.courier.waiting(*tablet.home, 0):
+            home.clock.wind(seconds=5)
+            fetch_messages(tablet.device)
+            seen += [(who.name, who.blocked) for who in contacts(tablet.device)]
+    assert seen
+    assert set(seen) == {("ben", True)}
+
+
+def test_what_cannot_be_told_keeps_nothing_else_back(home: Room) -> None:
+    """A name that is too long for a note: it stays here, and every command goes on."""
+    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+    known = contact_named("ben", ana.device)
+    lay(replace(known, name="b" * 65), CONTACT, ben.id.hex(), ana.device.vault)
+    ana.adds(home["caro"])
+    talk(home["caro"], ana, phone)
+    assert names(phone) == ["ben", "caro"]
+
+
+def test_two_strangers_with_the_longest_name_are_told_like_everybody(home: Room) -> None:
+    ana, phone = home["ana"], home["phone"]
+    longest = "n" * 64
+    strangers = [home.settles(longest) for _ in range(2)]
+    for one in strangers:
+        one.adds(ana)
+        fetch_messages(one.device)
+    talk(ana, phone, *strangers)
+    assert names(ana) == names(phone) == ["ben", "n" * 62 + " 2", longest]
+
+
+def test_one_name_means_one_person_on_all_devices(home: Room) -> None:
+    """Ana calls Caro "Kim" on the one and Dan "Kim" on the other: the lower id keeps the name."""
+    ana, phone = home["ana"], home["phone"]
+    caro, dan = home["caro"], home.settles("dan")
+    ana.adds(caro)
+    phone.adds(dan)
+    rename_contact("caro", "Kim", ana.device)
+    rename_contact("dan", "kim", phone.device)
+    for _ in range(4):
+        home.clock.wind(seconds=1)
+        catch_up(phone, ana, caro, dan)
+    first, second = sorted([caro.id, dan.id])
+    kept = {caro.id: "Kim", dan.id: "kim"}
+    for one in (ana, phone):
+        assert contact_named("kim", one.device).person.id == first
+        assert contact_named("kim 2", one.device).person.id == second
+    assert names(ana) == names(phone)
+    assert kept[first] in names(ana)
+    told = [one for who in (ana, phone) for one in take_changes(who.device) if one.was]
+    assert told
+    assert {(one.name.casefold(), one.was.casefold()) for one in told if one.was} == {
+        ("kim 2", "kim")
+    }
+    before = ana.courier.calls["post"], phone.courier.calls["post"]
+    talk(ana, phone)
+    assert (ana.courier.calls["post"], phone.courier.calls["post"]) == before
+
+
+def test_who_is_only_written_otherwise_keeps_her_name_everywhere(home: Room) -> None:
+    ana, phone = home["ana"], home["phone"]
+    rename_contact("ben", "Ben", ana.device)
+    talk(ana, phone)
+    assert names(ana) == names(phone) == ["Ben"]
+
+
+def test_a_change_counts_whatever_the_other_devices_clock_says(home: Room) -> None:
+    """The phone's clock is an hour ahead; what the laptop does later is newer all the same."""
+    ana, phone = home["ana"], home["phone"]
+    ahead = WoundClock()
+    ahead.wind(seconds=int((home.clock.now() - ahead.now()) / timedelta(seconds=1)) + 3600)
+    rename_contact("ben", "Benno", phone.device)
+    home.people["phone"] = phone = replace(phone, device=replace(phone.device, clock=ahead))
+    talk(phone, ana)
+    assert names(ana) == ["Benno"]
+    home.clock.wind(seconds=5)
+    rename_contact("Benno", "Benji", ana.device)
+    talk(ana, phone)
+    assert names(ana) == names(phone) == ["Benji"]
+
+
+def test_a_circle_never_gets_the_name_of_a_person(home: Room) -> None:
+    """It has hers on one device, and she has its on the other; letters arrive all the same."""
+    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+    add_to_circle("Family", ["ben"], phone.device)
+    rename_contact("ben", "Family", ana.device)
+    for _ in range(3):
+        home.clock.wind(seconds=1)
+        catch_up(phone, ana)
+    for one in (ana, phone):
+        assert names(one) == ["Family"]
+        assert [circle.name for circle in circles(one.device.vault)] == ["Family 2"]
+    links(home, ben, "bens tablet", "tablet")
+    for one in (ana, phone):
+        fetch_messages(one.device)
+        assert len(contact_named("Family", one.device).person.devices) == 2
+    assert [take_from_aside(one.device) for one in (ana, phone)] == [0, 0]

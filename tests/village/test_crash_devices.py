@@ -1,0 +1,150 @@
+"""A device dies while one is linked, or revoked: there are never two lists, and nobody is stuck.
+
+It dies before and after every request, and at the end of every transaction, before and after it is
+on disk; what happens inside of one is on disk with all of it or not at all.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from entrenous.model.envelope import NoSuchMailbox, WrongToken
+from entrenous.ports import Device
+from entrenous.send.acquaintance.people import contact_named
+from entrenous.send.devices.link.new import NewSide, ask_to_link, look_new, same_here
+from entrenous.send.devices.link.old import OldSide, look_old, offer_link, same_on_both
+from entrenous.send.devices.link.states import LinkState
+from entrenous.send.devices.lists.overview import overview
+from entrenous.send.devices.revoke import revoke_device
+from entrenous.send.devices.self import ACCOUNT, who_am_i
+from entrenous.send.drawers import SELF
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.aside import take_from_aside
+from tests.send.room import SMALL, Person, Room
+from tests.village.crashes import survived
+from tests.village.households import bare, catch_up, link
+from tests.village.test_crash import until_it_survives
+
+
+@pytest.fixture
+def home() -> Room:
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben")
+    ana.adds(ben)
+    return room
+
+
+def compared(old: Device, new: Device, name: str) -> tuple[OldSide, NewSide]:
+    """Both show their pictures, and the new device's person has said yes."""
+    here = offer_link(None, old)
+    there = ask_to_link(here.code, name, new)
+    here = look_old(here, old)
+    there = look_new(there, new)
+    return look_old(here, old), same_here(there)
+
+
+def count(who: Person) -> int:
+    return len(who_am_i(who.device).person.devices)
+
+
+def dies(work: Callable[[Device], object], who: Person, moments: int) -> bool:
+    return not survived(work, who.device, moments, changes=())
+
+
+def all_is_well(*people: Person) -> bool:
+    return [take_from_aside(one.device) for one in people] == [0] * len(people)
+
+
+def test_the_old_device_dies_while_it_grants(home: Room) -> None:
+    ana, ben = home["ana"], home["ben"]
+
+    def once(moments: int) -> bool:
+        name = f"phone {moments}"
+        new = bare(home, name)
+        here, there = compared(ana.device, new.device, name)
+        died = dies(lambda device: same_on_both(here, device), ana, moments)
+        fetch_messages(ana.device)  # what waits goes out with the next command
+        if count(ana) == 1:
+            assert died
+            return False
+        assert look_new(there, new.device).state is LinkState.LINKED, f"after {moments} moments"
+        catch_up(new, ana, new, ben, new, ana)
+        assert count(new) == count(ana) == 2, f"after {moments} moments"
+        if moments % 5 == 0:
+            assert ben.sends(SMALL, ana).devices == {"ana": 2}, f"after {moments} moments"
+            assert new.opens_newest().files
+            assert ana.opens_newest().files
+        revoke_device(name, lost=False, sheet=None, device=ana.device)
+        catch_up(ben, ana)
+        assert all_is_well(ana, ben, new)
+        return not died
+
+    assert until_it_survives(once) > 3
+
+
+def test_the_new_device_dies_while_it_becomes_one(home: Room) -> None:
+    ana, ben = home["ana"], home["ben"]
+
+    def once(third: int) -> bool:
+        moments = 3 * third  # every third: there are many, and each costs a device
+        name = f"phone {moments}"
+        new = bare(home, name)
+        here, there = compared(ana.device, new.device, name)
+        same_on_both(here, ana.device)
+
+        def become(device: Device) -> None:
+            look_new(there, device)
+            fetch_messages(device)
+
+        died = dies(become, new, moments)
+        if new.device.vault.get(SELF, ACCOUNT) is None:
+            assert died  # the folder is discarded; the device stays on the list until it is revoked
+            assert name in [one.name for one in overview(ana.device).devices]
+        else:
+            catch_up(new, ana, new, ben, new, ana)
+            assert count(new) == count(ana) == 2, f"after {moments} moments"
+            if third % 3 == 0:
+                assert ben.sends(SMALL, ana).devices == {"ana": 2}, f"after {moments} moments"
+                assert new.opens_newest().files
+            assert all_is_well(new)
+        revoke_device(name, lost=False, sheet=None, device=ana.device)
+        catch_up(ben, ana)
+        assert all_is_well(ana, ben)
+        return not died
+
+    assert until_it_survives(once) > 8
+
+
+@pytest.mark.threat("stolen-device")
+def test_a_device_dies_while_it_revokes(home: Room) -> None:
+    ana, ben = home["ana"], home["ben"]
+
+    def once(third: int) -> bool:
+        moments = 3 * third
+        name = f"phone {moments}"
+        new = bare(home, name)
+        link(ana.device, new.device, name)
+        catch_up(new, ana, ben, new, ana, ben)
+        died = dies(
+            lambda device: revoke_device(name, lost=True, sheet=None, device=device), ana, moments
+        )
+        fetch_messages(ana.device)
+        if count(ana) == 2:
+            assert died
+            revoke_device(name, lost=True, sheet=None, device=ana.device)
+        with pytest.raises((NoSuchMailbox, WrongToken)):
+            fetch_messages(new.device)
+        assert overview(ana.device).to_close == (), f"after {moments} moments"
+        catch_up(ben, ana)
+        known = contact_named("ana", ben.device).person
+        assert (known.epoch, known.head) == (
+            who_am_i(ana.device).person.epoch,
+            who_am_i(ana.device).person.head,
+        )
+        if third % 3 == 0:
+            assert ben.sends(SMALL, ana).devices == {"ana": 1}, f"after {moments} moments"
+            assert ana.opens_newest().files
+        assert all_is_well(ana, ben)
+        return not died
+
+    assert until_it_survives(once) > 8

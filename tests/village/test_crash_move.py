@@ -1,0 +1,68 @@
+"""A device dies while it moves to another relay: it is here or there, and nobody is lost.
+
+It dies before or after requests, and at the end of transactions; all of that happens to the same
+people, in a row.
+"""
+
+import pytest
+
+from entrenous.send.acquaintance.people import contact_named
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.drawers import CHORE, GREET_DEVICE, OUTBOX
+from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.move.house import move_house
+from entrenous.send.move.lock import lock_followed
+from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.village.crashes import survived
+from tests.village.households import catch_up
+from tests.village.test_crash import until_it_survives
+
+
+@pytest.fixture
+def town() -> Room:
+    room = Room()
+    ana, ben, cleo = room.settles("ana"), room.settles("ben"), room.settles("cleo", THERE)
+    ana.adds(ben)
+    cleo.adds(ana)
+    return room
+
+
+def is_told(who: Person, ana: Person) -> bool:
+    known, now = contact_named("ana", who.device).person, who_am_i(ana.device).person
+    return (known.epoch, known.head, known.relay_url) == (now.epoch, now.head, now.relay_url)
+
+
+def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
+    ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
+    homes = set[bytes]()
+
+    def once(third: int) -> bool:
+        moments = 1 + 3 * third
+        target = THERE if ana.home[0] == HERE else HERE
+        homes.add(ana.home[1])
+        lived = survived(lambda device: move_house(target, None, device), ana.device, moments, ())
+        catch_up(ana)  # the next command
+        if ana.home[0] != target:
+            assert not lived
+            assert ana.home[1] in homes
+            move_house(target, None, ana.device)
+        lock_followed(ana.device)
+        assert ana.home[1] not in homes
+        if third % 3 == 1:
+            ben.sends(SMALL, ana)  # he has not heard yet
+        catch_up(ana, ben, cleo, ana)
+        assert [is_told(one, ana) for one in (ben, cleo)] == [True, True], moments
+        if third % 3 == 0:
+            before = ana.received()
+            for one in (ben, cleo):
+                one.sends(SMALL, ana)
+            assert ana.received() == before + 2, f"after {moments} moments"
+            assert ana.opens_newest().files
+        waiting = [ana.device.vault.keys(name) for name in (OUTBOX, CHORE, GREET_DEVICE)]
+        assert waiting == [(), (), ()], f"after {moments} moments"
+        assert [take_from_aside(one.device) for one in (ana, ben, cleo)] == [0, 0, 0], moments
+        town.clock.wind(seconds=1)
+        return lived
+
+    assert until_it_survives(once) > 8
+    assert len(homes) > 8

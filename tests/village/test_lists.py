@@ -1,0 +1,295 @@
+"""A relay that tampers with lists of devices: it adds none, and what it holds back is found out."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from entrenous.craft.wire.identity.card import read_card, write_card
+from entrenous.model.changed import Contradiction
+from entrenous.model.person import TwoLists
+from entrenous.send.acquaintance.notices import take_changes
+from entrenous.send.acquaintance.people import contact_named, keep_contact, verify_contact
+from entrenous.send.devices.lists.forked import Fork
+from entrenous.send.devices.lists.named import NamedList
+from entrenous.send.devices.revoke import revoke_device
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.devices.shown_card import shown_card
+from entrenous.send.drawers import FORK, NAMED, take
+from entrenous.send.fetch import fetch_messages
+from tests.send.cards import another_device, becomes, identity_of, issue_card
+from tests.send.room import SMALL, Person, Room
+from tests.village.households import bare, catch_up, link, links
+from tests.village.malicious_relay import changed
+
+Trick = Callable[..., Any]
+
+
+@pytest.fixture
+def home() -> Room:
+    """Ana, who knows Ben and Caro, who know each other."""
+    room = Room()
+    ana, ben, caro = (room.settles(name) for name in ("ana", "ben", "caro"))
+    for one, other in ((ana, ben), (ana, caro), (ben, caro)):
+        one.adds(other)
+    return room
+
+
+def devices(of: str, by: Person) -> int:
+    return len(contact_named(of, by.device).person.devices)
+
+
+def contradictions(who: Person) -> list[tuple[str, Contradiction | None]]:
+    return [(one.name, one.lists) for one in take_changes(who.device) if one.lists]
+
+
+def showing(card: bytes, of: Person) -> Trick:
+    """The relay shows this card at her mailbox, sealed as hers is."""
+    me = who_am_i(of.device)
+    return changed(lambda _: shown_card(card, me.person.id, me.home.mailbox))
+
+
+def names_newer_list(writer: Person, of: Person, reader: Person) -> None:
+    """A letter to the reader that names a newer list of somebody than the reader knows."""
+    writer.sends(SMALL, reader, *([of] if of is not writer else []))
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_list_that_the_relay_made_is_not_taken(home: Room) -> None:
+    """It waits until somebody asks for a list, and shows one with a device of its own."""
+    ana, ben, thief = home["ana"], home["ben"], home.settles("thief")
+    before = identity_of(ana)
+    issue_card(ana)
+    mine = read_card(who_am_i(ana.device).card)
+    others = read_card(who_am_i(thief.device).card)
+    added = replace(mine, certificates=(*mine.certificates, *others.certificates))
+    signed_by_another = replace(mine, master=others.master, signature=others.signature)
+    forged = [write_card(signed_by_another), who_am_i(thief.device).card]
+    with pytest.raises(ValueError, match="not what the specification allows"):
+        write_card(added)  # the newest list does not name that certificate
+    ana.sends(SMALL, ben)
+    for card in forged:
+        with ben.courier.playing(card=showing(card, ana)):
+            fetch_messages(ben.device)
+        home.clock.wind(hours=9)
+    assert (devices("ana", ben), contact_named("ana", ben.device).person.epoch) == (1, 1)
+    assert ben.sends(SMALL, ana).devices == {"ana": 1}
+    assert before.device == who_am_i(ana.device).key.device
+
+
+def test_a_newer_list_that_a_letter_names_is_asked_for(home: Room) -> None:
+    ana, ben = home["ana"], home["ben"]
+    verify_contact("ana", ben.device)
+    issue_card(ana)
+    me = who_am_i(ana.device)
+    shown = shown_card(me.card, me.person.id, me.home.mailbox)
+    ana.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    assert contact_named("ana", ben.device).person.epoch == 2
+    assert contact_named("ana", ben.device).verified
+    assert not list(ben.device.vault.items(NAMED))
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_list_that_is_held_back_is_told_after_three_tries_in_a_day(home: Room) -> None:
+    """The relay goes on showing the list of before."""
+    ana, ben = home["ana"], home["ben"]
+    old = who_am_i(ana.device).card
+    issue_card(ana)
+    ana.sends(SMALL, ben)
+    told = []
+    with ben.courier.playing(card=showing(old, ana)):
+        for _ in range(6):
+            fetch_messages(ben.device)
+            told.append(contradictions(ben))
+            home.clock.wind(hours=4)
+    assert told == [[], [], [], [], [("ana", Contradiction.HELD_BACK)], []]
+    assert contact_named("ana", ben.device).person.epoch == 1
+
+
+@pytest.mark.threat("server-adds-device")
+def test_two_lists_of_one_epoch_freeze_the_person(home: Room) -> None:
+    """Who has Ana's master key signs another list beside hers; Ben has heard of the one."""
+    ana, ben = home["ana"], home["ben"]
+    fork(ana, ben)
+    ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    assert contradictions(ben) == [("ana", Contradiction.FORKED)]
+    frozen = contact_named("ana", ben.device)
+    assert (frozen.forked, frozen.verified) == (True, False)
+    with pytest.raises(TwoLists):
+        ben.sends(SMALL, ana)
+    kept = take(Fork, FORK, ana.id.hex(), ben.device.vault)
+    assert kept is not None
+    assert kept.other.digest == who_am_i(ana.device).person.head
+    assert read_card(kept.known).newest.said.epoch == 2
+    fetch_messages(ben.device)
+    assert contradictions(ben) == []
+
+
+def fork(ana: Person, ben: Person) -> None:
+    """Ben knows a second list of hers that she does not go on with."""
+    honest = identity_of(ana)
+    issue_card(ana, further=(another_device(ana),))
+    me = who_am_i(ana.device)
+    shown = shown_card(me.card, me.person.id, me.home.mailbox)
+    ana.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    assert devices("ana", ben) == 2
+    take_changes(ben.device)
+    becomes(ana, honest)
+    issue_card(ana, name="Ana")
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(home: Room) -> None:
+    """Ben is shown one list of Ana's and Caro another; Caro's message to both names hers."""
+    ana, ben, caro = home["ana"], home["ben"], home["caro"]
+    fork(ana, ben)
+    me = who_am_i(ana.device)
+    shown = shown_card(me.card, me.person.id, me.home.mailbox)
+    ana.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    ana.sends(SMALL, caro)
+    fetch_messages(caro.device)
+    assert contact_named("ana", caro.device).person.head == me.person.head
+    assert contradictions(ben) == []
+    caro.sends(SMALL, ana, ben)
+    assert ben.received() == 2
+    assert contradictions(ben) == [("ana", Contradiction.FORKED)]
+    assert contact_named("ana", ben.device).forked
+
+
+@pytest.mark.threat("server-adds-device")
+def test_who_only_claims_another_list_freezes_nobody(home: Room) -> None:
+    """Caro knows a list of Ana's that Ana's relay does not show: it is told, and no more."""
+    ana, ben, caro = home["ana"], home["ben"], home["caro"]
+    known = contact_named("ana", caro.device)
+    other = replace(known.person, head=b"f" * 32)
+    keep_contact(replace(known, person=other), caro.device)
+    caro.sends(SMALL, ana, ben)
+    for _ in range(3):
+        fetch_messages(ben.device)
+        home.clock.wind(hours=9)
+    assert contradictions(ben) == [("ana", Contradiction.SPLIT)]
+    assert not contact_named("ana", ben.device).forked
+    assert ben.sends(SMALL, ana).devices == {"ana": 1}
+
+
+def claims(liar: Person, of: str, epoch: int) -> None:
+    """The liar's program believes that somebody has a list of this epoch."""
+    known = contact_named(of, liar.device)
+    other = replace(known.person, epoch=epoch, head=b"f" * 32)
+    keep_contact(replace(known, person=other), liar.device)
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room) -> None:
+    """Caro names a list of Ana's that there is none of. Ben never gets the letter about Ana's next
+    one, but hears of it, and her relay shows it.
+    """
+    ana, ben, caro = home["ana"], home["ben"], home["caro"]
+    claims(caro, "ana", 2**40)
+    caro.sends(SMALL, ana, ben)
+    for _ in range(3):
+        fetch_messages(ben.device)
+        home.clock.wind(hours=9)
+    assert contradictions(ben) == [("ana", Contradiction.HELD_BACK)]
+    old = who_am_i(ana.device).card
+    issue_card(ana)
+    ana.sends(SMALL, ben)
+    with ben.courier.playing(card=showing(old, ana)):
+        fetch_messages(ben.device)
+    named = take(NamedList, NAMED, ana.id.hex(), ben.device.vault)
+    assert named is not None
+    assert (named.head.epoch, named.own) == (2, True)
+    home.clock.wind(hours=9)
+    publish(ana)
+    fetch_messages(ben.device)
+    assert contact_named("ana", ben.device).person.epoch == 2
+    assert take(NamedList, NAMED, ana.id.hex(), ben.device.vault) is None
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_newer_list_that_is_shown_is_taken_whatever_was_named(home: Room) -> None:
+    ana, ben, caro = home["ana"], home["ben"], home["caro"]
+    claims(caro, "ana", 2**40)
+    caro.sends(SMALL, ana, ben)
+    issue_card(ana)
+    publish(ana)
+    fetch_messages(ben.device)
+    assert contact_named("ana", ben.device).person.epoch == 2
+    named = take(NamedList, NAMED, ana.id.hex(), ben.device.vault)
+    assert named is not None
+    assert (named.head.epoch, named.tries) == (2**40, 1)
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_claim_of_a_newer_list_of_ours_is_told_as_a_claim(home: Room) -> None:
+    """Nobody keeps our own list back from us: who says so knows another one, or writes nonsense."""
+    ana, caro = home["ana"], home["caro"]
+    claims(caro, "ana", 2**40)
+    caro.sends(SMALL, ana)
+    for _ in range(4):
+        fetch_messages(ana.device)
+        home.clock.wind(hours=9)
+    assert contradictions(ana) == [("", Contradiction.SPLIT)]
+
+
+def publish(ana: Person) -> None:
+    """Her newest card lies at her relay."""
+    me = who_am_i(ana.device)
+    shown = shown_card(me.card, me.person.id, me.home.mailbox)
+    ana.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_list_of_ours_that_we_did_not_make_is_told(home: Room) -> None:
+    """Who has the master key shows Ben a list of Ana's; his next message to her names it."""
+    ana, ben = home["ana"], home["ben"]
+    fork(ana, ben)
+    ben.sends(SMALL, ana)
+    for _ in range(2):
+        fetch_messages(ana.device)
+    assert contradictions(ana) == [("", Contradiction.SPLIT)]
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_relay_that_freezes_everything_delays_and_changes_nothing(home: Room) -> None:
+    """It shows nobody the new list, and lets no letter about it through; then it gives up."""
+    ana, ben = home["ana"], home["ben"]
+    with ben.courier.playing(waiting=lambda *_: []):
+        links(home, ana, "phone")
+        catch_up(ben, ana, ben)
+        assert devices("ana", ben) == 1
+    catch_up(ben, ana, home["phone"], ben)
+    assert devices("ana", ben) == 2
+    assert ben.sends(SMALL, ana).devices == {"ana": 2}
+    assert contradictions(ben) == []
+    for one in (ana, home["phone"]):
+        assert one.opens_newest().files
+
+
+def test_a_device_that_was_never_finished_stops_nobody(home: Room) -> None:
+    """It is on the list, and died before it left a key anywhere."""
+    ana, ben = home["ana"], home["ben"]
+    dead = bare(home, "dead")
+    link(ana.device, dead.device)
+    catch_up(ana, ben)
+    assert devices("ana", ben) == 2
+    assert ben.sends(SMALL, ana).devices == {"ana": 1}
+    assert ana.opens_newest().files
+
+
+def test_two_devices_that_change_the_list_at_once_are_told(home: Room) -> None:
+    """Neither has heard of the other's change: each says so, and goes on with its own list."""
+    ana, phone = home["ana"], links(home, home["ana"], "phone", "phone")
+    watch = links(home, ana, "watch", "watch")
+    catch_up(phone, watch, ana, phone, watch)
+    revoke_device("watch", lost=False, sheet=None, device=phone.device)
+    revoke_device("watch", lost=True, sheet=None, device=ana.device)
+    catch_up(ana, phone)
+    assert contradictions(ana) == contradictions(phone) == [("", Contradiction.FORKED)]
+    assert who_am_i(ana.device).person.epoch == who_am_i(phone.device).person.epoch == 4
