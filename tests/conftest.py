@@ -1,11 +1,23 @@
-"""Rules for all tests: no socket but in those marked ``real``; one thread per matrix product."""
+"""Rules for all tests: no socket but in those marked ``real``; one thread per matrix product.
+
+A test that asks public vectors says how many with the fixture ``judged``; the counts of those that
+passed stand in the line ``judges:`` at the end of a run.
+"""
 
 import os
+from collections.abc import Callable
 
 # Before NumPy is loaded: two workers with two threads each only get in each other's way.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("ENTRENOUS_UNDO", "0")  # what is sent in a test leaves at once
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.postgres import Cluster
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -13,3 +25,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("real") is not None:
             item.add_marker(pytest.mark.enable_socket)
+
+
+@pytest.fixture
+def judged(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Tell by whose vectors, and by how many of them, this test judged the program."""
+    return lambda judge, count: record_property("judged", (judge, count))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line with every judge and the number of its vectors that were asked and passed."""
+    told = [
+        value
+        for report in terminalreporter.stats.get("passed", [])
+        for name, value in getattr(report, "user_properties", [])
+        if name == "judged"
+    ]
+    if told:
+        counts = ", ".join(f"{judge} {count:,}" for judge, count in sorted(map(tuple, told)))
+        terminalreporter.write_line(f"judges: {counts}")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[Cluster]":
+    """A PostgreSQL server; it need not survive a power cut."""
+    from tests.postgres import cluster
+
+    with cluster("-c fsync=off -c full_page_writes=off") as made:
+        yield made

@@ -86,12 +86,12 @@ def test_strangers_bytes_are_refused(untrusted: bytes) -> None:
 
 def test_a_blob_is_the_one_that_was_named() -> None:
     ref = BlobRef(BlobId(bytes(16)), len(SEALED), sha256(SEALED))
-    check_blob(ref, SEALED)
+    check_blob(ref, io.BytesIO(SEALED))
     for other in (SEALED[:-1], SEALED[:-1] + bytes([SEALED[-1] ^ 1]), b"", SEALED + b"\x00"):
         with pytest.raises(BlobChanged):
-            check_blob(ref, other)
+            check_blob(ref, io.BytesIO(other))
     with pytest.raises(BlobChanged):
-        check_blob(BlobRef(ref.id, ref.size + 1, ref.sha256), SEALED)
+        check_blob(BlobRef(ref.id, ref.size + 1, ref.sha256), io.BytesIO(SEALED))
 
 
 def test_a_key_of_another_length_is_refused() -> None:
@@ -99,10 +99,11 @@ def test_a_key_of_another_length_is_refused() -> None:
         identity_of(Secret(bytes(33)))
 
 
-def test_the_age_test_kit(judges: Path) -> None:
+def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> None:
     """C2SP/CCTV: every file that should fail does; every one for an X25519 identity opens.
 
-    Blobs are never armored, so our reader refuses those that are.
+    Both readers, the whole one and the streaming one, are asked and must agree. Blobs are never
+    armored, so ours refuse those that are.
     """
     wrong, opened, refused = [], 0, 0
     for path in sorted((judges / "age").iterdir()):
@@ -122,6 +123,8 @@ def test_the_age_test_kit(judges: Path) -> None:
     assert wrong == []
     assert opened >= 14
     assert refused >= 100
+    judged("age test kit", opened + refused)
+    judged("age test kit, streamed", opened + refused)
 
 
 def attempt(identities: list[str], file: bytes) -> str | None:
@@ -172,10 +175,27 @@ class _Full(io.BytesIO):
 
 
 def test_a_full_disk_is_no_damaged_blob() -> None:
+    long = encrypt_blob(KEY, bytes(3_000_000))
     for work in (encrypt_stream, decrypt_stream):
-        with pytest.raises(OSError, match="full") as raised:
-            work(KEY, io.BytesIO(SEALED), _Full())
-        assert raised.value.errno == errno.ENOSPC
+        for data in (SEALED, long):  # the first write fails, or the last
+            with pytest.raises(OSError, match="full") as raised:
+                work(KEY, io.BytesIO(data), _Full())
+            assert raised.value.errno == errno.ENOSPC
+
+
+class _Torn(io.BytesIO):
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() > 200_000:
+            raise OSError(errno.EIO, "torn")
+        return super().read(size)
+
+
+def test_a_disk_that_cannot_be_read_is_no_damaged_blob() -> None:
+    long = encrypt_blob(KEY, bytes(3_000_000))
+    for work in (encrypt_stream, decrypt_stream):
+        with pytest.raises(OSError, match="torn") as raised:
+            work(KEY, _Torn(long), io.BytesIO())
+        assert raised.value.errno == errno.EIO
 
 
 @pytest.mark.real

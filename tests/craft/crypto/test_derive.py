@@ -1,5 +1,6 @@
 """Key streams and content keys: whatever differs going in, differs coming out."""
 
+import hmac
 import time
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.craft.crypto.derive import blob_key, content_key, derive, stream
-from entrenous.model.ids import EnvelopeId, MessageId
+from entrenous.craft.crypto.derive import blob_key, content_key, derive, share_group, stream
+from entrenous.model.ids import EnvelopeId, MessageId, PersonId
 from entrenous.model.secret import Secret
 
 SEED = Secret(bytes(range(32)))
@@ -85,3 +86,15 @@ def test_every_blob_has_a_key_of_its_own() -> None:
 def test_contexts_are_apart() -> None:
     assert derive(SEED, b"one") != derive(SEED, b"two")
     assert derive(SEED, b"one") != derive(SEED, b"one", salt=b"salt")
+
+
+def test_a_share_group_is_one_persons_in_one_message() -> None:
+    """HKDF of other people's or messages' secrets gives others; worked out by hand below."""
+    ana, ben = PersonId(b"A" * 32), PersonId(b"B" * 32)
+    one, two = Secret(bytes(32)), Secret(bytes([1]) * 32)
+    groups = {share_group(secret, who) for secret in (one, two) for who in (ana, ben)}
+    assert len(groups) == 4
+    assert {len(group) for group in groups} == {16}
+    pseudorandom = hmac.digest(bytes(32), bytes(32), "sha256")
+    info = b"entrenous/2 share group\x00" + ana + b"\x01"
+    assert share_group(one, ana) == hmac.digest(pseudorandom, info, "sha256")[:16]

@@ -130,6 +130,16 @@ def test_a_history_that_is_broken_is_refused(how: str) -> None:
         verify_lists(lists, sign_list(master, lists[-1].statement), KEYS)
 
 
+@pytest.mark.threat("downgrade")
+@pytest.mark.parametrize("speaks", [Speaks(2, 2), Speaks(2, 3), Speaks(3, 3), Speaks(1, 4)])
+def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: Speaks) -> None:
+    """Not even by a list that her master key signed, as an old program or a thief would."""
+    newer = after(FIRST, speaks=Speaks(3, 4))
+    with pytest.raises(BadSignature, match="device list"):
+        proven((FIRST, newer, after(newer, speaks=speaks)))
+    assert proven((FIRST, newer, after(newer, speaks=Speaks(4, 5))))
+
+
 def test_a_revoked_device_that_made_room_is_still_not_taken_back() -> None:
     """The list of the revoked is full; one leaves it, and comes back as a device."""
     many = tuple(

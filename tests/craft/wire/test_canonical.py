@@ -2,6 +2,7 @@
 
 # ruff: noqa: PT011 -- whatever the reason, these bytes are refused
 
+import contextlib
 import json
 import math
 
@@ -74,3 +75,9 @@ def test_json_that_is_not_canonical_is_refused(data: bytes) -> None:
 def test_a_deep_nest_does_not_exhaust_the_stack() -> None:
     with pytest.raises(ValueError):
         read_canonical(b"[" * 100_000 + b"]" * 100_000)
+
+
+def test_nor_does_a_nest_that_can_be_read_but_not_written() -> None:
+    for depth in range(700, 1000):
+        with contextlib.suppress(ValueError):
+            read_canonical(b"[" * depth + b"]" * depth)

@@ -1,5 +1,6 @@
 """What each format refuses, and the values that it fixes."""
 
+import io
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,10 +16,10 @@ from entrenous.craft.wire.identity.invite import read_invite, write_invite
 from entrenous.craft.wire.identity.prekey import read_prekey, write_prekey, write_prekey_statement
 from entrenous.craft.wire.letter.body import read_body, write_body, write_manifest
 from entrenous.craft.wire.letter.content import (
+    Unpadding,
     pad_file,
     padded_length,
     read_frame,
-    unpad_file,
     write_frame,
 )
 from entrenous.craft.wire.letter.letter import (
@@ -647,12 +648,21 @@ def test_a_frame_is_padded_exactly() -> None:
             read_frame(wrong)
 
 
+def unpadded(padded: bytes, size: int) -> bytes:
+    file = io.BytesIO()
+    inside = Unpadding(file, size)
+    for at in range(0, len(padded), 1000):
+        inside.write(padded[at : at + 1000])
+    inside.insist()
+    return file.getvalue()
+
+
 @pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 1_000_000])
 def test_a_file_is_padded_exactly(size: int) -> None:
     data = b"f" * size
     padded = pad_file(data)
     assert len(padded) == padded_length(size)
-    assert unpad_file(padded, size) == data
+    assert unpadded(padded, size) == data
     for wrong, said in (
         (padded[:-1], size),
         (padded + bytes(1), size),
@@ -660,12 +670,12 @@ def test_a_file_is_padded_exactly(size: int) -> None:
         (padded, 0),
     ):
         with pytest.raises(BadContent):
-            unpad_file(wrong, said)
+            unpadded(wrong, said)
     if len(padded) > size:
         with pytest.raises(BadContent):
-            unpad_file(padded[:-1] + b"\x01", size)
+            unpadded(padded[:-1] + b"\x01", size)
         with pytest.raises(BadContent):
-            unpad_file(padded, size - 1)
+            unpadded(padded, size - 1)
     with pytest.raises(ValueError, match="one byte"):
         pad_file(b"")
 

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 
 from entrenous.craft.wire.canonical import canonical_json
 from entrenous.craft.wire.report import read_report, seal_report, write_report
+from entrenous.model.ids import DeviceId, MessageId, PersonId
 from entrenous.model.report import (
     BadReport,
+    CopyProof,
     DisclosedCopy,
     Disclosure,
     Examined,
+    Receipted,
     Report,
     Signature,
 )
@@ -39,6 +42,25 @@ moments = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(  # noqa:
 )
 
 
+ids = st.binary(min_size=16, max_size=16)
+
+
+@st.composite
+def proofs(draw: st.DrawFn) -> CopyProof:
+    marks = draw(st.lists(st.none() | hashes, min_size=1, max_size=3))
+    signatures = st.binary(min_size=64, max_size=64)
+    receipts = st.builds(Receipted, st.binary(min_size=1, max_size=200), signatures)
+    return CopyProof(
+        MessageId(draw(ids)),
+        PersonId(draw(hashes)),
+        DeviceId(draw(ids)),
+        tuple(marks),
+        tuple(draw(st.lists(receipts, max_size=2))),
+        draw(st.integers(1, len(marks))),
+        draw(st.none() | hashes.map(Secret)),
+    )
+
+
 @st.composite
 def reports(draw: st.DrawFn) -> Report:
     names = draw(st.lists(labels, min_size=1, max_size=4, unique=True))
@@ -52,6 +74,7 @@ def reports(draw: st.DrawFn) -> Report:
             draw(fractions),
             draw(chances),
             draw(st.floats(0.0, 2.0**256)),
+            draw(st.none() | proofs()),
         )
         for name in names
     )
@@ -80,6 +103,7 @@ def reports(draw: st.DrawFn) -> Report:
         copies=copies,
         finding=draw(st.sampled_from(Finding)),
         named=tuple(names[: draw(st.integers(0, len(names)))]),
+        cards=tuple(draw(st.lists(st.binary(min_size=1, max_size=40), max_size=len(names)))),
     )
 
 
@@ -120,7 +144,7 @@ def sealed_again(plain: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("schema",), "entrenous/verdict-report/2"),
+        (("schema",), "entrenous/verdict-report/1"),
         (("warning",), ""),
         (("copies", 0, "score"), "nan"),
         (("copies", 0, "score"), "inf"),

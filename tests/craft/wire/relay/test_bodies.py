@@ -33,8 +33,10 @@ sixteen, thirty_two = st.binary(min_size=16, max_size=16), st.binary(min_size=32
 signed = st.binary(max_size=60)
 moments = st.integers(0, 10**10).map(lambda s: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(0, s))
 maybe: Callable[[Any], Any] = lambda of: st.none() | of  # noqa: E731
-opens = maybe(st.integers(1, 1000))
-shares = st.builds(ShareDeposit, thirty_two.map(Secret), thirty_two, opens)
+halves = (thirty_two.map(Secret), thirty_two)
+shares = st.builds(ShareDeposit, *halves, st.none(), st.none()) | st.builds(
+    ShareDeposit, *halves, st.integers(1, 1000), sixteen
+)
 blobs = st.lists(sixteen.map(BlobId), max_size=5, unique=True).map(tuple)
 sealed = st.binary(min_size=1, max_size=300)
 
@@ -154,7 +156,7 @@ def test_prekeys_come_in_a_load_that_the_relay_can_take() -> None:
 
 @pytest.mark.parametrize("opens", [0, 1001, -1, 1.5, "1", True])
 def test_a_share_opens_a_sensible_number_of_times(opens: object) -> None:
-    deposit = ShareDeposit(Secret(bytes(32)), bytes(32), 1)
+    deposit = ShareDeposit(Secret(bytes(32)), bytes(32), 1, bytes(16))
     noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
     whole = Envelope(ID, BOX, b"x", noon, bytes(32), deposit)
     members = msgspec.json.decode(envelope.write_envelope(whole))

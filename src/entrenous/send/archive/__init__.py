@@ -1,0 +1,1 @@
+"""Archives: what a person takes to another device, or keeps (docs/spec/archive.md)."""

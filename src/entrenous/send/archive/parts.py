@@ -1,0 +1,89 @@
+"""Which records an archive holds: its folders, their nouns, and the files that these name.
+
+Cases, protections and traces belong to other verbs; here they are moved as they are, so only the
+names of their drawers are known (docs/spec/archive.md section 3).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from entrenous.model.case import Case
+from entrenous.model.circle import Circle
+from entrenous.model.evidence import Custody
+from entrenous.model.ids import BlobId
+from entrenous.model.message import Message, Received, SealedCopy
+from entrenous.model.person import Contact
+from entrenous.model.protection import Protection
+from entrenous.model.receipt import Covered, ProvenReceipt
+from entrenous.model.verdict import Trace
+from entrenous.send.devices.known_lists import KnownList
+from entrenous.send.drawers import COVERED, RECEIPT, RECEIPT_CARD
+
+CONTACTS: Final = "contacts"
+LISTS: Final = "lists"
+CIRCLES: Final = "circles"
+LEDGER: Final = "ledger"
+LOOKS: Final = "looks"
+SENT: Final = "sent"
+TRACES: Final = "traces"
+RECEIVED: Final = "received"
+KEYS: Final = "keys"
+CASES: Final = "cases"  # the drawer has this name too, and so has the next
+CUSTODY: Final = "custody"
+PROTECTIONS: Final = "protections"
+PROTECTION_DRAWER: Final = "protection"
+COVERS: Final = "covered"
+RECEIPTS: Final = "receipts"
+RECEIPT_CARDS: Final = "receipt-cards"
+#: What proves who got which mark, by folder: drawers that are moved as they are.
+PROOFS: Final[Mapping[str, str]] = {
+    COVERS: COVERED,
+    RECEIPTS: RECEIPT,
+    RECEIPT_CARDS: RECEIPT_CARD,
+}
+
+NOUNS: Final[Mapping[str, type[Any]]] = {
+    CONTACTS: Contact,
+    LISTS: KnownList,
+    CIRCLES: Circle,
+    LEDGER: Message,
+    SENT: SealedCopy,
+    TRACES: Trace,
+    RECEIVED: Received,
+    CASES: Case,
+    CUSTODY: Custody,
+    PROTECTIONS: Protection,
+    COVERS: Covered,
+    RECEIPTS: ProvenReceipt,
+}
+PLAIN: Final = (KEYS, LOOKS, RECEIPT_CARDS)  # bytes of forms of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One record of an archive: its name is ``folder/key``, ``noun`` what ``data`` holds."""
+
+    folder: str
+    key: str
+    noun: Any
+    data: bytes
+
+
+def within(folder: str, items: Sequence[Item]) -> Iterator[Item]:
+    """Those of one folder, in order."""
+    return (item for item in items if item.folder == folder)
+
+
+def files_of(noun: object) -> Iterator[BlobId]:
+    """The files that a noun names."""
+    if isinstance(noun, Message):
+        yield from (picture.original for picture in noun.pictures)
+        for clip in noun.clips:
+            yield from (clip.original, clip.survey)
+        for sound in noun.sounds:
+            yield from (sound.original, sound.contour)
+    elif isinstance(noun, Received):
+        yield from noun.kept
+    elif isinstance(noun, Case):
+        yield from (item.blob for item in noun.evidence)

@@ -1,0 +1,196 @@
+"""Archives and the programs that others wrote: age, age-encryption in node, rage, tar.
+
+Each opens what we export, and we open what it makes of the same things. A tool that is not here is
+skipped by name; the package for node comes into a folder of the test's own.
+"""
+
+import shlex
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from entrenous.model.ids import RecipientId
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.mark.picture import mark_copies
+from entrenous.wiring.archive import KEY, TAR, export_archive, import_archive
+from tests.send.archive.boxes import everything, fresh_device, nobody_watches
+from tests.send.room import SMALL, Room
+
+pytestmark = pytest.mark.real
+
+WORDS = "four unrelated words"
+NODE = """
+import { readFileSync, writeFileSync } from "node:fs";
+import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
+const [way, words, folder] = process.argv.slice(2);
+const key = `${folder}/archive.key.age`, tar = `${folder}/archive.tar.age`;
+if (way === "open") {
+  const first = new Decrypter();
+  first.addPassphrase(words);
+  const identity = (await first.decrypt(readFileSync(key), "text")).trim();
+  const second = new Decrypter();
+  second.addIdentity(identity);
+  writeFileSync(`${folder}/opened.tar`, await second.decrypt(readFileSync(tar)));
+} else {
+  const identity = await generateX25519Identity();
+  const first = new Encrypter();
+  first.setPassphrase(words);
+  first.setScryptWorkFactor(12);
+  writeFileSync(key, await first.encrypt(identity + "\\n"));
+  const second = new Encrypter();
+  second.addRecipient(await identityToRecipient(identity));
+  writeFileSync(tar, await second.encrypt(readFileSync(`${folder}/plain.tar`)));
+}
+"""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A device that marked a picture, and the folder of its archive."""
+
+    device: Device
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    device = fresh_device(Room(), "ana")
+    list(mark_copies(SMALL, [RecipientId("mum"), RecipientId("dad")], None, device))
+    folder = tmp_path_factory.mktemp("archives") / "ours"
+    export_archive(folder, Secret(WORDS.encode()), device, nobody_watches)
+    return Exported(device, folder)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], None]:
+    """age-encryption in node, which opens or makes the archive in a folder."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("node and npm are not installed")
+    place = tmp_path_factory.mktemp("node")
+    got = subprocess.run(
+        ["npm", "install", "--no-audit", "--no-fund", "--silent", "age-encryption"],
+        cwd=place,
+        capture_output=True,
+        check=False,
+    )
+    if got.returncode:
+        pytest.skip("npm cannot get age-encryption")
+    (place / "way.mjs").write_text(NODE)
+
+    def run(way: str, folder: Path) -> None:
+        command = ["node", str(place / "way.mjs"), way, WORDS, str(folder)]
+        subprocess.run(command, cwd=place, check=True, capture_output=True)
+
+    return run
+
+
+def tool(*names: str) -> str:
+    """The first of these programs; skips by name when one is missing."""
+    for name in names:
+        if shutil.which(name) is None:
+            pytest.skip(f"{name} is not installed")
+    return names[0]
+
+
+def typed(command: list[str], times: int = 1) -> None:
+    """Run a program that asks for a passphrase on a terminal."""
+    tool("script")
+    subprocess.run(
+        ["script", "-qec", shlex.join(command), "/dev/null"],
+        input=f"{WORDS}\n".encode() * times,
+        capture_output=True,
+        check=True,
+    )
+
+
+def is_hers(tar: Path, device: Device) -> None:
+    """The tar holds the original, and every record of the device."""
+    with tarfile.open(tar) as opened:
+        names = opened.getnames()
+        (file,) = [name for name in names if name.startswith("files/")]
+        content = opened.extractfile(file)
+        assert content is not None
+        assert content.read() == SMALL
+    messages = {f"ledger/{message.id.hex()}" for message in device.ledger.messages()}
+    assert names[0] == "index.json"
+    assert messages < set(names)
+
+
+def plain_tar(exported: Exported, folder: Path, program: str) -> Path:
+    """What ours holds, put together anew by GNU tar."""
+    _opened_with(program, exported.folder, folder / "ours.tar")
+    (folder / "things").mkdir()
+    subprocess.run(["tar", "xf", "ours.tar", "-C", "things"], cwd=folder, check=True)
+    with tarfile.open(folder / "ours.tar") as opened:
+        names = opened.getnames()
+    command = ["tar", "cf", "plain.tar", "-C", "things", *names]
+    subprocess.run(command, cwd=folder, check=True)
+    return folder / "plain.tar"
+
+
+def _opened_with(program: str, archive: Path, tar: Path) -> None:
+    key = str(archive / KEY)
+    typed([program, "-d", "-i", key, "-o", str(tar), str(archive / TAR)])
+
+
+def takes_in(folder: Path, exported: Exported) -> None:
+    """Ours reads the archive in a folder, and then the device has what the other one has."""
+    anew = fresh_device(Room(), "ana")
+    assert import_archive(folder, Secret(WORDS.encode()), anew, nobody_watches).sent == 1
+    assert list(anew.ledger.messages()) == list(exported.device.ledger.messages())
+    assert everything(anew)[1] == everything(exported.device)[1]
+
+
+def test_ours_opens_ours(exported: Exported) -> None:
+    assert sorted(file.name for file in exported.folder.iterdir()) == [KEY, TAR]
+    assert {file.stat().st_mode & 0o777 for file in exported.folder.iterdir()} == {0o600}
+    takes_in(exported.folder, exported)
+
+
+@pytest.mark.parametrize("program", ["age", "rage"])
+def test_the_public_program_opens_ours(program: str, exported: Exported, tmp_path: Path) -> None:
+    _opened_with(tool(program), exported.folder, tmp_path / "opened.tar")
+    is_hers(tmp_path / "opened.tar", exported.device)
+
+
+@pytest.mark.parametrize("program", ["age", "rage"])
+def test_ours_opens_what_the_public_program_makes(
+    program: str, exported: Exported, tmp_path: Path
+) -> None:
+    tool(program, f"{program}-keygen", "tar")
+    tar = plain_tar(exported, tmp_path, program)
+    subprocess.run(
+        [f"{program}-keygen", "-o", "key"], cwd=tmp_path, check=True, capture_output=True
+    )
+    made = (tmp_path / "key").read_text()
+    (tmp_path / "theirs").mkdir()
+    typed([program, "-p", "-o", str(tmp_path / "theirs" / KEY), str(tmp_path / "key")], times=2)
+    recipient = made.split("public key: ")[1].split()[0]
+    out = ["-o", str(tmp_path / "theirs" / TAR)]
+    subprocess.run([program, "-r", recipient, *out, str(tar)], check=True)
+    takes_in(tmp_path / "theirs", exported)
+
+
+def test_age_encryption_in_node_opens_ours(
+    node: Callable[[str, Path], None], exported: Exported, tmp_path: Path
+) -> None:
+    shutil.copytree(exported.folder, tmp_path / "ours")
+    node("open", tmp_path / "ours")
+    is_hers(tmp_path / "ours" / "opened.tar", exported.device)
+
+
+def test_ours_opens_what_age_encryption_in_node_makes(
+    node: Callable[[str, Path], None], exported: Exported, tmp_path: Path
+) -> None:
+    shutil.copytree(exported.folder, tmp_path / "ours")
+    node("open", tmp_path / "ours")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "ours" / "opened.tar").rename(tmp_path / "theirs" / "plain.tar")
+    node("make", tmp_path / "theirs")
+    takes_in(tmp_path / "theirs", exported)
