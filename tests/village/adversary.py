@@ -22,14 +22,16 @@ from entrenous.model.ids import EnvelopeId
 from entrenous.model.secret import Secret
 from entrenous.ports import Courier
 from tests.village.tricks import ANY, ON_ONE_CALL, Trick
+from tests.village.whole import Whole, streamed
 
 REMEMBERED = 40  # answers of each call
 PATIENCE = 5000  # calls that one person's one action may make of a relay that never ends
 
 
 def calls_of_a_courier() -> frozenset[str]:
-    """The name of everything that can be asked of a relay."""
-    return frozenset(name for name in dir(Courier) if not name.startswith("_"))
+    """The name of everything that can be asked of a relay; to her, blobs are bytes."""
+    names = frozenset(name for name in dir(Courier) if not name.startswith("_"))
+    return names - {"blob_to"} | {"blob"}
 
 
 class NeverEnds(BaseException):  # not an Exception, so that nobody mends it on the way
@@ -103,7 +105,7 @@ class Adversary:
         """Ask the honest relay, and remember what was said."""
         if call == "post" and arguments[2].share is not None:
             self.halves[arguments[2].id] = arguments[2].share.value
-        answer = getattr(self.relay, call)(*arguments)
+        answer = getattr(Whole(self.relay), call)(*arguments)
         if call == "withdraw":
             self.taken_back.add(arguments[1])
         self.remember(caller, call, arguments, answer)
@@ -162,6 +164,6 @@ class Before:
     caller: str
 
     def __getattr__(self, call: str) -> Callable[..., Any]:
-        if call not in calls_of_a_courier():
+        if call not in calls_of_a_courier() | {"blob_to"}:
             raise AttributeError(call)
-        return lambda *arguments: self.adversary.answer(self.caller, call, arguments)
+        return streamed(call, lambda name, asked: self.adversary.answer(self.caller, name, asked))

@@ -1,6 +1,6 @@
 """A device that dies at a chosen moment: before a change of its vault, before or after a call."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -8,7 +8,7 @@ from typing import Any, Final
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.ports import Device
 
-CHANGES: Final = ("put", "drop", "keep", "forget")
+CHANGES: Final = ("put", "drop", "keep", "keep_from", "keep_as", "keep_sealed", "adding", "forget")
 
 
 class Crash(BaseException):
@@ -30,9 +30,10 @@ class Fuse:
 class DyingVault:
     """A vault whose process may die before any change, and before and after a transaction."""
 
-    def __init__(self, vault: Any, fuse: Fuse) -> None:
+    def __init__(self, vault: Any, fuse: Fuse, changes: Collection[str] = CHANGES) -> None:
         self._vault = vault
         self._fuse = fuse
+        self._changes = changes
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -43,12 +44,12 @@ class DyingVault:
 
     def __getattr__(self, call: str) -> Callable[..., Any]:
         real: Callable[..., Any] = getattr(self._vault, call)
-        if call not in CHANGES:
+        if call not in self._changes:
             return real
 
-        def change(*arguments: Any) -> Any:
+        def change(*arguments: Any, **named: Any) -> Any:
             self._fuse.burn()
-            return real(*arguments)
+            return real(*arguments, **named)
 
         return change
 
@@ -70,10 +71,10 @@ class DyingCourier:
         return request
 
 
-def dying(device: Device, moments: int) -> Device:
-    """The same device, which dies after so many moments."""
+def dying(device: Device, moments: int, changes: Collection[str] = CHANGES) -> Device:
+    """The same device, which dies after so many moments; single ``changes`` count as such too."""
     fuse = Fuse(moments)
-    vault = DyingVault(device.vault, fuse)
+    vault = DyingVault(device.vault, fuse, changes)
     return replace(
         device,
         vault=vault,
@@ -82,10 +83,15 @@ def dying(device: Device, moments: int) -> Device:
     )
 
 
-def survived(work: Callable[[Device], object], device: Device, moments: int) -> bool:
+def survived(
+    work: Callable[[Device], object],
+    device: Device,
+    moments: int,
+    changes: Collection[str] = CHANGES,
+) -> bool:
     """Run the work on a device that dies after so many moments; False if it did."""
     try:
-        work(dying(device, moments))
+        work(dying(device, moments, changes))
     except Crash:
         return False
     return True

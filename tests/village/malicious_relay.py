@@ -10,16 +10,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from entrenous.ports import Courier
+from tests.village.whole import Whole, streamed
 
 Honest = Callable[..., Any]
 Trick = Callable[..., Any]
 
 
 class MaliciousCourier:
-    """A :class:`entrenous.ports.Courier` that passes everything on but what a trick takes over."""
+    """A :class:`entrenous.ports.Courier` that passes everything on but what a trick takes over.
+
+    To a trick, blobs are bytes: that of ``blob`` returns them, and answers for ``blob_to``.
+    """
 
     def __init__(self, honest: Courier) -> None:
-        self._honest = honest
+        self._honest = Whole(honest)
         self._tricks: dict[str, Trick] = {}
         self.calls: Counter[str] = Counter()
 
@@ -33,14 +37,13 @@ class MaliciousCourier:
             self._tricks = before
 
     def __getattr__(self, call: str) -> Honest:
+        return streamed(call, self._answer)
+
+    def _answer(self, call: str, arguments: tuple[Any, ...]) -> Any:
+        self.calls[call] += 1
         honest: Honest = getattr(self._honest, call)
-
-        def answer(*arguments: Any) -> Any:
-            self.calls[call] += 1
-            trick = self._tricks.get(call)
-            return honest(*arguments) if trick is None else trick(honest, *arguments)
-
-        return answer
+        trick = self._tricks.get(call)
+        return honest(*arguments) if trick is None else trick(honest, *arguments)
 
 
 def failing(error: Exception, *, times: int | None = None) -> Trick:

@@ -4,6 +4,7 @@ All of a verb's crashes happen to the same people, in a row, so that what one of
 is there at the next.
 """
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
@@ -12,14 +13,15 @@ import pytest
 
 from entrenous.model.envelope import EnvelopeState, TakenBack, UsedUp
 from entrenous.model.ids import RecipientId
+from entrenous.model.letter import FrameFile
 from entrenous.model.message import Draft, InboxState, Policy, Received
 from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contact_named, contacts
-from entrenous.send.drawers import ASIDE, CHORE, FINISH, GREET, OUTBOX
+from entrenous.send.drawers import ASIDE, CHORE, DOWNLOAD, FINISH, GREET, OUTBOX
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received, received_messages
-from entrenous.send.open import open_message
+from entrenous.send.open import Fill, open_message, open_message_to
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
@@ -51,7 +53,7 @@ def until_it_survives(work: Callable[[int], bool]) -> int:
 
 def nothing_is_left_over(*people: Person) -> bool:
     """No letter was unreadable, and nothing waits to be done."""
-    drawers = (ASIDE, OUTBOX, CHORE, GREET, FINISH)
+    drawers = (ASIDE, OUTBOX, CHORE, GREET, DOWNLOAD, FINISH)
     return not any(list(one.device.vault.items(name)) for one in people for name in drawers)
 
 
@@ -105,6 +107,7 @@ def test_sending(ana: Person, ben: Person) -> None:
 def test_fetching(ana: Person, ben: Person) -> None:
     def once(moments: int) -> bool:
         had = set(names(ben))
+        fetch_messages(ana.device)  # of how many more letters ben takes
         sent = {ana.sends(SMALL, ben).name for _ in range(2)}
         lived = survived(fetch_messages, ben.device, moments)
         assert set(names(ben)) - had == sent, f"after {moments} moments"
@@ -121,9 +124,20 @@ def test_opening_what_may_be_opened_once(ana: Person, ben: Person) -> None:
     def once(moments: int) -> bool:
         name = ana.sends(SMALL, ben, opens=1).name
         fetch_messages(ben.device)
-        before = called(name, ben)
-        lived = survived(lambda device: open_message(name, device), ben.device, moments)
-        assert open_message(name, ben.device).files, f"after {moments} moments"
+        before, shown = called(name, ben), list[int]()
+
+        def show(_number: int, _file: FrameFile, fill: Fill) -> None:
+            fill(writer := io.BytesIO())
+            shown.append(len(writer.getvalue()))
+
+        lived = survived(lambda device: open_message_to(name, show, device), ben.device, moments)
+        if called(name, ben).state is InboxState.USED_UP:
+            assert shown, f"after {moments} moments"
+        else:
+            open_message_to(name, show, ben.device)
+        assert set(shown) == {shown[0]}, f"after {moments} moments"
+        with pytest.raises(UsedUp):
+            open_message(name, ben.device)
         fetch_messages(ben.device)
         copy = next(
             copy
@@ -134,11 +148,10 @@ def test_opening_what_may_be_opened_once(ana: Person, ben: Person) -> None:
         status = ana.device.courier.state(copy.relay_url, copy.envelope, copy.withdraw_token)
         assert (status.state, status.opened) == (EnvelopeState.OPENED, 1)
         assert before.manifest is not None
-        for attempt in (bytes(16), called(name, ben).attempt or bytes(16)):
-            with pytest.raises(UsedUp):
-                ben.device.courier.open_share(
-                    copy.relay_url, copy.envelope, before.manifest.open_token, attempt
-                )
+        with pytest.raises(UsedUp):
+            ben.device.courier.open_share(
+                copy.relay_url, copy.envelope, before.manifest.open_token, bytes(16)
+            )
         assert nothing_is_left_over(ana, ben)
         return lived
 

@@ -4,6 +4,7 @@ Compared is the whole of what the program may write to: its folder, the folder t
 in, and the one for temporary files.
 """
 
+import secrets
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,6 +16,7 @@ from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.ids import RecipientId
+from entrenous.model.letter import ContentFile, FileRole
 from entrenous.model.message import Draft, Policy
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
@@ -25,6 +27,7 @@ from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.setup import set_up
+from tests.village.sealed import sends_as_it_is
 from tests.village.world import RELAY, LoadedDice, Village, photo
 
 PIECE = 48  # bytes of a picture that no other file holds by chance
@@ -75,6 +78,14 @@ def kept_files(folder: Path) -> set[str]:
     return {name for name in files(folder) if not name.startswith("home/vault.db")}
 
 
+def nothing_of(data: bytes, held: dict[str, bytes]) -> bool:
+    """Whether no piece of a file is to be found anywhere."""
+    pieces = [data[at : at + PIECE] for at in range(0, len(data) - PIECE, 499)]
+    everything = b"".join(held.values())
+    assert len(pieces) > 20
+    return not any(piece in everything for piece in pieces)
+
+
 @pytest.mark.threat("gallery-auto-save")
 def test_a_view_leaves_only_sealed_files_and_a_recall_none(
     village: Village, ben: Device, folder: Path
@@ -92,11 +103,59 @@ def test_a_view_leaves_only_sealed_files_and_a_recall_none(
     new = kept_files(folder) - before
     assert len(new) == 2  # its frame and its picture
     assert {name.split("/")[0] for name in after} == {"home"}
-    pieces = [shown.data[at : at + PIECE] for at in range(0, len(shown.data) - PIECE, 499)]
-    held = b"".join(after.values())
-    assert len(pieces) > 20
-    assert [piece for piece in pieces if piece in held] == []
+    assert nothing_of(shown.data, after)
 
     recall_message(posted.name, ana)
     fetch_messages(ben)
+    assert kept_files(folder) == before
+
+
+KINDS = {
+    "picture": ContentFile("image/jpeg", secrets.token_bytes(50_000), FileRole.PICTURE),
+    "clip": ContentFile("video/mp4", secrets.token_bytes(3_000_000), FileRole.CLIP),
+    "voice": ContentFile("audio/ogg", secrets.token_bytes(200_000), FileRole.VOICE),
+}
+
+
+@pytest.mark.threat("gallery-auto-save")
+@pytest.mark.threat("view-once-bypass")
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_opens_once_leaves_no_file_at_all(
+    village: Village, ben: Device, folder: Path, kind: str
+) -> None:
+    """Not sealed either; and the two records that change hold neither half of its key."""
+    sent, ana = KINDS[kind], village.people["ana"].device
+    policy = Policy(village.clock.now() + timedelta(days=1), opens=1)
+    sends_as_it_is((sent,), "only for your eyes", policy, "ben", ana)
+    fetch_messages(ben)
+    (received,) = received_messages(ben)
+    before = kept_files(folder)
+    content = open_message(received.name, ben)
+    assert (content.files, content.caption) == ((sent,), "only for your eyes")
+
+    after = files(folder)
+    assert kept_files(folder) == before
+    assert {name.split("/")[0] for name in after} == {"home"}
+    assert nothing_of(sent.data, after)
+    (left,) = received_messages(ben)
+    assert (left.manifest, left.key, left.text, left.attempt) == (None, None, None, None)
+
+
+@pytest.mark.threat("gallery-auto-save")
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_may_be_opened_again_stays_sealed(
+    village: Village, ben: Device, folder: Path, kind: str
+) -> None:
+    sent, ana = KINDS[kind], village.people["ana"].device
+    policy = Policy(village.clock.now() + timedelta(days=1))
+    sends_as_it_is((sent,), None, policy, "ben", ana)
+    fetch_messages(ben)
+    (received,) = received_messages(ben)
+    before = kept_files(folder)
+    for _ in range(2):
+        assert open_message(received.name, ben).files == (sent,)
+        assert len(kept_files(folder) - before) == 2
+        assert nothing_of(sent.data, files(folder))
+    village.clock.wind(days=2)
+    received_messages(ben)
     assert kept_files(folder) == before

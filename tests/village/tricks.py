@@ -311,6 +311,7 @@ ON_ONE_CALL: Final[Mapping[str, tuple[Trick, ...]]] = {
     "claim_prekeys": (hands_out_anothers_keys, runs_out_of_keys),
     "register_token": (swallows,),
     "withdraw_token": (swallows,),
+    "change_tokens": (swallows,),
     "bring_blob": (swallows,),
     "blob": (cuts, lengthens),
     "open_share": (replays_a_half, hands_out_again, answers_two_racers),

@@ -1,0 +1,209 @@
+"""Inputs that are much like others: bytes changed anywhere, or one node of what they encode.
+
+A parser that checks lengths and order refuses nearly all bytes that were changed blindly at its
+first line. What is changed as a value, and encoded again, gets behind that.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+import cbor2
+
+from entrenous.craft.wire.b64u import b64u, unb64u
+from entrenous.craft.wire.cbor import decode
+from entrenous.model.errors import Malformed
+
+Change = Callable[[bytes, Random], bytes]
+
+_BLIND: Final = 4  # one in so many changes is of bytes, whatever they encode
+_NUMBERS: Final = (0, 1, 2, 3, 5, 23, 24, 255, 256, 65_535, 2**31, 2**53, 2**63 - 1, 2**64 - 1)
+_SIZES: Final = (0, 1, 8, 15, 16, 17, 31, 32, 33, 64, 65, 96, 256)
+_TEXTS: Final = ("", "a", "\u202e", "\x1b[2J", "\u2764", "a" * 65, "https://r.example/", "\x00")
+_JSON: Final[tuple[Any, ...]] = (
+    *(None, True, 1.5, -1, [], {}, [[]], {"a": 0}, 1e308, "2026-11-25T12:00:00.000000Z"),
+    *(*_NUMBERS, *_TEXTS),
+)
+_JSON_SIZES: Final = (0, 1, 16, 31, 32, 33, 64)
+
+
+def change_bytes(data: bytes, rng: Random) -> bytes:
+    """Flip, put in, take out or double a few bytes, or cut the end off."""
+    changed = bytearray(data)
+    for _ in range(rng.randint(1, 3)):
+        at, size = rng.randint(0, len(changed)), rng.choice((1, 1, 1, 2, 4, 16))
+        match rng.randrange(5):
+            case 0:
+                changed[at : at + size] = rng.randbytes(size)
+            case 1:
+                changed[at:at] = rng.randbytes(size)
+            case 2:
+                del changed[at : at + size]
+            case 3:
+                changed[at:at] = changed[at : at + size]
+            case _ if rng.randrange(4) == 0:
+                del changed[at:]
+            case _ if at < len(changed):
+                changed[at] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+def change_cbor(data: bytes, rng: Random) -> bytes:
+    """Change one node of a CBOR value, also of one that lies encoded in a byte string."""
+    if rng.randrange(_BLIND) == 0:
+        return change_bytes(data, rng)
+    try:
+        value = decode(data)
+    except Malformed:
+        return change_bytes(data, rng)
+    return _encoded(changed_value(value, rng), data, rng)
+
+
+def change_json(data: bytes, rng: Random) -> bytes:
+    """Change one node of a JSON value, also the bytes that a text of it encodes."""
+    if rng.randrange(_BLIND) == 0:
+        return change_bytes(data, rng)
+    try:
+        changed = _changed_json(json.loads(data), rng)
+        kept = json.dumps(changed, ensure_ascii=False, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        return change_bytes(data, rng)
+    return kept.encode("utf-8", "replace")
+
+
+def inside(
+    unwrap: Callable[[bytes], bytes], wrap: Callable[[bytes], bytes], change: Change
+) -> Change:
+    """Change what is wrapped; where nothing can be unwrapped, change the bytes."""
+
+    def changed(data: bytes, rng: Random) -> bytes:
+        if rng.randrange(_BLIND) == 0:
+            return change_bytes(data, rng)
+        try:
+            return wrap(change(unwrap(data), rng))
+        except (Malformed, ValueError):
+            return change_bytes(data, rng)
+
+    return changed
+
+
+def text_after(prefix: bytes) -> Change:
+    """Change CBOR that stands in base64url behind a prefix."""
+
+    def unwrap(data: bytes) -> bytes:
+        return unb64u(data.removeprefix(prefix).decode())
+
+    return inside(unwrap, lambda encoded: prefix + b64u(encoded).encode(), change_cbor)
+
+
+def _encoded(value: Any, data: bytes, rng: Random) -> bytes:
+    try:
+        return cbor2.dumps(value, canonical=True)
+    except (ValueError, OverflowError, TypeError, cbor2.CBORError):
+        return change_bytes(data, rng)
+
+
+def changed_value(value: Any, rng: Random) -> Any:
+    """The value with one node of it changed, chosen on the way down."""
+    if isinstance(value, list) and value and rng.randrange(5):
+        at = rng.randrange(len(value))
+        return [*value[:at], changed_value(value[at], rng), *value[at + 1 :]]
+    if isinstance(value, dict) and value and rng.randrange(5):
+        key = rng.choice(list(value))
+        return {**value, key: changed_value(value[key], rng)}
+    if isinstance(value, bytes) and len(value) > 64 and rng.randrange(2):
+        with contextlib.suppress(Malformed):
+            return _encoded(changed_value(decode(value), rng), value, rng)
+    return _another(value, rng)
+
+
+def _another(value: Any, rng: Random) -> Any:
+    if rng.randrange(6) == 0:
+        return _anything(rng)
+    some = _anything(rng)
+    match value:
+        case list():
+            some = _another_list(value, some, rng)
+        case dict():
+            some = _another_map(value, rng)
+        case bytes():
+            some = change_bytes(value, rng) if rng.randrange(2) else rng.randbytes(len(value))
+        case str():
+            some = value + rng.choice(_TEXTS) if rng.randrange(2) else value[: rng.randrange(9)]
+        case int():
+            some = max(0, value + rng.randint(-2, 2)) if rng.randrange(2) else rng.choice(_NUMBERS)
+    return some
+
+
+def _another_list(value: list[Any], more: Any, rng: Random) -> list[Any]:
+    at = rng.randint(0, len(value))
+    match rng.randrange(4):
+        case 0:
+            return value[:at] + value[at + 1 :]
+        case 1:
+            return [*value[:at], more, *value[at:]]
+        case 2:
+            return value[:at] + value[at - 1 :] if at else [*value, *value]
+        case _:
+            return value[at:] + value[:at]
+
+
+def _another_map(value: dict[Any, Any], rng: Random) -> dict[Any, Any]:
+    kept = dict(value)
+    if kept and rng.randrange(2):
+        del kept[rng.choice(list(kept))]
+    else:
+        kept[rng.randrange(20)] = _anything(rng)
+    return kept
+
+
+def _anything(rng: Random) -> Any:
+    match rng.randrange(6):
+        case 0:
+            return None
+        case 1:
+            return rng.choice(_NUMBERS)
+        case 2:
+            return rng.randbytes(rng.choice(_SIZES))
+        case 3:
+            return rng.choice(_TEXTS)
+        case 4:
+            return [rng.choice(_NUMBERS), rng.randbytes(16)][: rng.randrange(3)]
+        case _:
+            return {1: rng.choice(_NUMBERS), 2: rng.randbytes(32)} if rng.randrange(2) else {}
+
+
+def _changed_json(value: Any, rng: Random) -> Any:
+    if isinstance(value, list) and value and rng.randrange(5):
+        at = rng.randrange(len(value))
+        return [*value[:at], _changed_json(value[at], rng), *value[at + 1 :]]
+    if isinstance(value, dict) and value and rng.randrange(6):
+        key = rng.choice(list(value))
+        return {**value, key: _changed_json(value[key], rng)}
+    return _another_json(value, rng)
+
+
+def _another_json(value: Any, rng: Random) -> Any:
+    if isinstance(value, str) and rng.randrange(2):
+        return _another_text(value, rng)
+    if isinstance(value, list) and rng.randrange(2):
+        return _another_list(value, rng.choice(_JSON), rng)
+    if isinstance(value, dict) and rng.randrange(2):
+        return {name: one for name, one in value.items() if rng.randrange(4)}
+    if isinstance(value, int) and rng.randrange(2):
+        return value + rng.randint(-2, 2)
+    if rng.randrange(3) == 0:
+        return b64u(rng.randbytes(rng.choice(_JSON_SIZES)))
+    return rng.choice(_JSON)
+
+
+def _another_text(value: str, rng: Random) -> str:
+    """Another of as many bytes, in base64url or as hexadecimal digits; or another text."""
+    with contextlib.suppress(Malformed):
+        if rng.randrange(3):
+            return b64u(change_bytes(unb64u(value), rng)[: rng.choice(_SIZES) or None])
+    if value and set(value) <= set("0123456789abcdef") and rng.randrange(2):
+        return rng.randbytes(len(value) // 2).hex()
+    return value + rng.choice(_TEXTS)

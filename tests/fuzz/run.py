@@ -1,0 +1,184 @@
+"""Fuzz every reader: ``python -m tests.fuzz.run --target all --runs 10000000 --hours 2``.
+
+Each target runs until it has read so many inputs, or for so long, counted over all runs since its
+code last changed. Stop it whenever you like (Ctrl-C): it goes on from there. What it found lies in
+``bench-out/fuzz/TARGET/finds``; the table is written after every slice of a few minutes.
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from tests.fuzz.reach import code_of
+from tests.fuzz.tally import Tally, begun, read_tallies, write_tallies
+from tests.fuzz.target import Target
+from tests.fuzz.targets.every import PLANTED, TARGETS, module_of, target_of
+
+OUT: Final = Path("docs/benchmarks/fuzz.json")
+ROOM: Final = Path("bench-out/fuzz")
+_EXECUTED: Final = re.compile(rb"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
+_SEEN: Final = re.compile(rb"^#(\d+)\s", re.MULTILINE)
+_EDGES: Final = re.compile(rb"\bcov: (\d+)")
+_BOUNDS: Final = ("-timeout=20", "-rss_limit_mb=2048", "-len_control=0", "-print_final_stats=1")
+_PATIENCE_S: Final = 60
+_FOLDERS: Final = ("corpus", "seeds", "finds")
+_LOG: Final = "log.txt"
+
+
+class NoAtheris(SystemExit):
+    """Where Atheris does not run, tests/fuzz/test_targets.py still changes inputs at random."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a target has read enough, in inputs and seconds."""
+
+    runs: int
+    seconds: float
+    slice_s: float
+
+
+@dataclass(slots=True)
+class Board:
+    """The tallies, shared by those who fuzz, and written whenever one of them changes."""
+
+    out: Path
+    room: Path
+    tallies: dict[str, Tally]
+    over: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def put(self, tally: Tally) -> None:
+        """Keep it, on disk too, and say it."""
+        with self._lock:
+            self.tallies[tally.target] = tally
+            write_tallies(self.out, self.tallies)
+            found = ", ".join(tally.finds) or "nothing found"
+            sys.stdout.write(
+                f"{tally.target}: {tally.inputs:,} in {tally.seconds:,.0f} s; {found}\n"
+            )
+            sys.stdout.flush()
+
+
+def main() -> int:
+    """Fuzz; 1 when something was found."""
+    asked = _asked()
+    if find_spec("atheris") is None:
+        raise NoAtheris("atheris is not installed here: it exists for Linux on x86-64")
+    names = list(TARGETS) if "all" in asked.target else asked.target
+    limits = Limits(asked.runs, asked.hours * 3600, asked.slice)
+    board = Board(asked.out, asked.room, read_tallies(asked.out))
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, lambda _number, _frame: board.over.set())
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        list(pool.map(lambda name: fuzz(target_of(name), limits, board), names))
+    return int(any(board.tallies[name].finds for name in names if name in board.tallies))
+
+
+def fuzz(target: Target, limits: Limits, board: Board) -> None:
+    """Go on with one target until it is done, finds something, or all is over.
+
+    Raises:
+        RuntimeError: libFuzzer did not run; where it says why.
+    """
+    with board._lock:  # who reaches what is seen by one at a time
+        tally = begun(target.name, code_of(target), board.tallies)
+    while not tally.is_done(limits.runs, limits.seconds) and not board.over.is_set():
+        before = time.monotonic()
+        said, failed = _slice(target, tally, limits, board)
+        finds = _finds(board.room / target.name) if failed else ()
+        tally = tally.and_(*counted(said, time.monotonic() - before), finds)
+        if failed and not finds:
+            raise RuntimeError(f"see {board.room / target.name / _LOG}")
+        board.put(tally)
+        if finds:
+            return
+
+
+def counted(said: bytes, seconds: float) -> tuple[int, float, int]:
+    """Inputs, seconds and edges, from what libFuzzer said; of one that was killed, what it knew."""
+    executed = _EXECUTED.findall(said) or _SEEN.findall(said) or [b"0"]
+    return int(executed[-1]), seconds, int((_EDGES.findall(said) or [b"0"])[-1])
+
+
+def _slice(target: Target, tally: Tally, limits: Limits, board: Board) -> tuple[bytes, bool]:
+    """Run libFuzzer for a while: all that it said, and whether it gave up by itself."""
+    room = _furnish(board.room / target.name, target)
+    seconds = max(1, int(min(limits.slice_s, limits.seconds - tally.seconds)))
+    command = [
+        *(sys.executable, "-m", "tests.fuzz.one", module_of(target.name), target.name, *_BOUNDS),
+        *(f"-runs={limits.runs - tally.inputs}", f"-max_total_time={seconds}"),
+        *(f"-max_len={target.longest}", f"-artifact_prefix={room}/finds/"),
+        *(str(room / folder) for folder in _FOLDERS),
+    ]
+    with (room / _LOG).open("wb") as into, _running(command, into) as process:
+        while process.poll() is None and not board.over.wait(0.2):
+            pass
+        failed = bool(process.poll())
+    return (room / _LOG).read_bytes(), failed
+
+
+@contextlib.contextmanager
+def _running(command: list[str], into: object) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a group of its own, asked to stop when nobody waits for it any more."""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, stdout=into, stderr=into, env=environment, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _furnish(room: Path, target: Target) -> Path:
+    """The target's folder: what it has learnt, what it begins with, what it found before."""
+    for folder in _FOLDERS:
+        (room / folder).mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(target.seeds()):
+        (room / "seeds" / f"{number:03d}").write_bytes(seed)
+    return room
+
+
+def _finds(room: Path) -> tuple[str, ...]:
+    """Kept inputs that ended the process; one that was merely slow did not."""
+    names = sorted(path.name for path in (room / "finds").iterdir())
+    return tuple(name for name in names if not name.startswith("slow-unit"))
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    names = ["all", *TARGETS, PLANTED.name]
+    add("--target", action="append", choices=names, help="May be given several times.")
+    add("--runs", type=int, default=10_000_000, help="Inputs for each target.")
+    add("--hours", type=float, default=2.0, help="Or so long for each target.")
+    add("--jobs", type=int, default=1, help="So many targets at a time.")
+    add("--slice", type=float, default=300.0, help="Seconds after which counts are kept.")
+    add("--out", type=Path, default=OUT, help="The table; a page for people is written beside it.")
+    add("--room", type=Path, default=ROOM, help="Where inputs are kept.")
+    asked = parser.parse_args()
+    asked.target = asked.target or ["all"]
+    return asked
+
+
+if __name__ == "__main__":
+    sys.exit(main())

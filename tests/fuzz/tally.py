@@ -1,0 +1,80 @@
+"""How many inputs each target has read so far: kept between runs, for as long as its code stays."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+SCHEMA: Final = "entrenous/fuzz/1"
+HEADING: Final = """# What fuzzing has shown
+
+Made by `python -m tests.fuzz.run`, not by hand. Each target is a reader of what strangers send,
+fuzzed with [Atheris](https://github.com/google/atheris) (libFuzzer) in a process of its own. Out of
+a reader may come its own refusal, or something that is the same when it is written back; anything
+else is a find, and so is an input that takes more than 20 seconds or 2 GB. Counts are added up for
+as long as the code that a target reaches stays the same; *edges* are those of the byte code (ours,
+and that of python-multipart and tomllib) that its inputs went through. What was found so far, and
+what became of it, stands in [fuzz-finds.md](fuzz-finds.md).
+
+| target | inputs | seconds | inputs/s | edges | finds |
+| --- | ---: | ---: | ---: | ---: | ---: |
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One target's count; ``code`` is a hash of what it reaches, ``finds`` names kept inputs."""
+
+    target: str
+    code: str
+    inputs: int = 0
+    seconds: float = 0.0
+    edges: int = 0
+    finds: tuple[str, ...] = ()
+
+    def and_(self, inputs: int, seconds: float, edges: int, finds: tuple[str, ...]) -> "Tally":
+        """With what one more run has shown."""
+        return replace(
+            self,
+            inputs=self.inputs + inputs,
+            seconds=round(self.seconds + seconds, 1),
+            edges=max(self.edges, edges),
+            finds=tuple(sorted({*self.finds, *finds})),
+        )
+
+    def is_done(self, runs: int, seconds: float) -> bool:
+        """Whether it has read so many inputs, or for so long."""
+        return self.inputs >= runs or self.seconds >= seconds
+
+
+def read_tallies(path: Path) -> dict[str, Tally]:
+    """What is kept; nothing where there is no file."""
+    if not path.exists():
+        return {}
+    rows = json.loads(path.read_text())["targets"]
+    return {row["target"]: Tally(**{**row, "finds": tuple(row["finds"])}) for row in rows}
+
+
+def begun(name: str, code: str, kept: dict[str, Tally]) -> Tally:
+    """Where a target goes on; from nothing when its code is another."""
+    known = kept.get(name)
+    return known if known is not None and known.code == code else Tally(name, code)
+
+
+def write_tallies(path: Path, tallies: dict[str, Tally]) -> None:
+    """Keep them, and the same as a page for people beside it."""
+    rows = [asdict(tallies[name]) for name in sorted(tallies)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps({"schema": SCHEMA, "targets": rows}, indent=1) + "\n")
+    fresh.replace(path)
+    path.with_suffix(".md").write_text(HEADING + "".join(map(_row, tallies.values())))
+
+
+def _row(tally: Tally) -> str:
+    speed = tally.inputs / tally.seconds if tally.seconds else 0.0
+    found = ", ".join(f"`{name}`" for name in tally.finds) or "none"
+    return (
+        f"| {tally.target} | {tally.inputs:,} | {tally.seconds:,.0f} | {speed:,.0f} "
+        f"| {tally.edges} | {found} |\n"
+    )

@@ -1,0 +1,109 @@
+"""What an archive holds: its index, its tar, the identity that opens it."""
+
+import io
+from random import Random
+from typing import Final
+
+from entrenous.craft.crypto.archive import unlock_key
+from entrenous.craft.crypto.blob import identity_of, key_of
+from entrenous.craft.crypto.passphrase_file import seal_under
+from entrenous.craft.wire.archive import (
+    ending,
+    entries,
+    header,
+    padding,
+    read_index,
+    write_index,
+)
+from entrenous.model.archive import BadArchive, Index, Part, WrongArchivePassphrase
+from entrenous.model.secret import Secret
+from tests.fuzz.mutate import change_bytes, change_json
+from tests.fuzz.seeds import NOON, PERSON
+from tests.fuzz.target import Target, holds, one_noun
+
+_BLOCK: Final = 512
+_WORDS: Final = Secret(b"four unrelated words")
+_SUM: Final = slice(148, 156)  # where a header of a tar has its own sum
+
+
+def _files(untrusted: bytes) -> list[tuple[str, int]]:
+    """What there is in a tar; a file of every other place is left to be passed over."""
+    found = list[tuple[str, int]]()
+    for entry in entries(io.BytesIO(untrusted)):
+        if len(found) % 2 == 0 and len(entry.content.read()) > entry.size:
+            raise AssertionError("more than it announces")
+        found.append((entry.name, entry.size))
+    return found
+
+
+def _fits(untrusted_files: list[tuple[str, int]]) -> bool:
+    return all(size >= 0 for _, size in untrusted_files)
+
+
+def _tar(*files: tuple[str, bytes]) -> bytes:
+    parts = (header(name, len(data)) + data + padding(len(data)) for name, data in files)
+    return b"".join(parts) + ending()
+
+
+def _change_tar(data: bytes, rng: Random) -> bytes:
+    """Change a few bytes, of the front as often as of all, and let the first header's sum fit."""
+    split = min(len(data), rng.choice((_BLOCK, 2 * _BLOCK, len(data))))
+    changed = bytearray(change_bytes(data[:split], rng) + data[split:])
+    if rng.randrange(4) and len(changed) >= _BLOCK:
+        changed[_SUM] = b" " * 8
+        changed[_SUM] = b"%06o\0 " % sum(changed[:_BLOCK])
+    return bytes(changed)
+
+
+def _index() -> bytes:
+    parts = (Part("contacts/a.cbor", 7, b"h" * 32), Part("files/0f", 9, b"i" * 32))
+    return write_index(Index(NOON, PERSON, parts))
+
+
+def _cheap(key: Secret) -> bytes:
+    """The key of an archive, at scrypt's lowest price."""
+    identity = identity_of(key).reveal()
+    return seal_under(_WORDS, b"# created: today\n" + identity + b"\n", bytes(range(48)), price=1)
+
+
+def _unlocked(untrusted: bytes) -> Secret:
+    """Another price would take seconds, and up to 1 GiB; it is a number in the header."""
+    if b" 1\n" not in untrusted[:64]:
+        raise BadArchive
+    return unlock_key(untrusted, _WORDS)
+
+
+TARGETS: Final = (
+    Target(
+        "archive-index",
+        one_noun(read_index, write_index),
+        lambda: [_index(), write_index(Index(NOON, None, ()))],
+        change_json,
+        longest=2048,
+    ),
+    Target(
+        "archive-tar",
+        holds(_files, _fits),
+        lambda: [
+            _tar(("index.json", b"{}"), ("files/0f", b"f" * 600)),
+            *(_tar(("a/b", b"")), _tar()),
+        ],
+        _change_tar,
+    ),
+    Target(
+        "age-identity",
+        one_noun(
+            lambda untrusted: key_of(Secret(untrusted)),
+            lambda key: identity_of(key).reveal(),
+            (ValueError,),
+        ),
+        lambda: [identity_of(Secret(bytes(range(32)))).reveal(), b"AGE-SECRET-KEY-1"],
+        longest=128,
+    ),
+    Target(
+        "archive-key",
+        one_noun(_unlocked, _cheap, (BadArchive, WrongArchivePassphrase)),
+        lambda: [_cheap(Secret(bytes(range(32)))), b"age-encryption.org/v1\n"],
+        longest=1024,
+    ),
+)

@@ -1,0 +1,168 @@
+"""What meets a key: group elements, public keys, age files, sealed parts of a linking, stamps."""
+
+import io
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from entrenous.adapters.rfc3161 import _decoded, proven_at
+from entrenous.craft.crypto.blob import check_blob, decrypt_blob, decrypt_stream, encrypt_blob
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.crypto.link import open_grant, open_offer, seal_grant, seal_offer
+from entrenous.craft.crypto.oprf import blind, draw_scalar, evaluate, finalize
+from entrenous.craft.crypto.sealed_file import seal_file, unseal_file, unseal_stream
+from entrenous.craft.crypto.short_string import agreement, public_of, short_string
+from entrenous.craft.crypto.xwing import new_key, public_key, seal_to
+from entrenous.craft.wire.identity.compare import write_transcript
+from entrenous.model.compare import Half
+from entrenous.model.errors import Malformed, Unproven
+from entrenous.model.evidence import StampDoesNotHold
+from entrenous.model.ids import BlobId
+from entrenous.model.letter import BlobChanged, BlobRef, DoesNotOpen, NotBound
+from entrenous.model.secret import Secret
+from tests.fuzz.seeds import DEVICE, LOCK, PERSON, encoded
+from tests.fuzz.target import Target, holds
+
+_KEY: Final = Secret(bytes(range(32)))
+_STAMP: Final = Path(__file__).parents[1] / "stamp.txt"
+_OPENS: Final = (Malformed, Unproven)
+
+
+def _opened(untrusted: bytes, open_: Callable[..., bytes], stream: Callable[..., None]) -> bytes:
+    """Whole and in chunks an age file must open to the same, or not at all."""
+    wrote = io.BytesIO()
+    try:
+        stream(_KEY, io.BytesIO(untrusted), wrote)
+    except DoesNotOpen:
+        streamed = None
+    else:
+        streamed = wrote.getvalue()
+    try:
+        whole = open_(_KEY, untrusted)
+    except DoesNotOpen:
+        whole = None
+    if whole != streamed:
+        raise AssertionError("one reader opens what the other refuses")
+    if whole is None:
+        raise DoesNotOpen
+    return whole
+
+
+def _blob(untrusted: bytes) -> bytes:
+    return _opened(untrusted, decrypt_blob, decrypt_stream)
+
+
+def _sealed(untrusted: bytes) -> bytes:
+    return _opened(untrusted, unseal_file, unseal_stream)
+
+
+def _aged() -> Iterable[bytes]:
+    whole = encrypt_blob(_KEY, b"picture" * 30)
+    return [whole, whole[:-1], whole.replace(b"X25519", b"x25519"), encrypt_blob(_KEY, b"")]
+
+
+def _named_blob(untrusted: bytes) -> bool:
+    check_blob(BlobRef(BlobId(bytes(16)), 5, sha256(b"bytes")), io.BytesIO(untrusted))
+    return untrusted == b"bytes"
+
+
+def _element(untrusted: bytes) -> bool:
+    """Whoever asks and whoever answers refuse the same elements."""
+    asked = finalize(Secret(b"input"), _scalar(), untrusted)
+    return len(evaluate(_scalar(), untrusted)) == 32 and len(asked) == 64
+
+
+@cache
+def _scalar() -> Secret:
+    return draw_scalar(bytes(range(64)))
+
+
+def _elements() -> Iterable[bytes]:
+    asked = blind(Secret(b"input"), _scalar())
+    return [asked, evaluate(_scalar(), asked), bytes(32), b"\xff" * 32, asked[:-1]]
+
+
+def _compared(untrusted: bytes) -> bool:
+    """A step of comparing keys holds up to 96 bytes that ought to be a public key."""
+    mine, theirs = (Half(DEVICE, LOCK, shown) for shown in (public_of(_KEY), untrusted))
+    seen = write_transcript(bytes(16), (PERSON, mine), (PERSON, theirs))
+    agreement(_KEY, untrusted, seen, PERSON)
+    return len(short_string(_KEY, untrusted, seen).signs) == 7
+
+
+def _publics() -> Iterable[bytes]:
+    return [public_of(Secret(bytes([7] * 32))), bytes(32), b"\x01" + bytes(31), bytes(96), b""]
+
+
+def _wrapped(untrusted: bytes) -> bool:
+    return len(seal_to(untrusted, b"info", b"plain")) == len(b"plain") + 1136
+
+
+@cache
+def _xwing() -> tuple[Secret, bytes]:
+    key = new_key(bytes(32))
+    return key, public_key(key)
+
+
+def _linked(untrusted: bytes) -> bool:
+    key, _ = _xwing()
+    try:
+        return open_offer(key, b"ask", b"answer", untrusted) == b"offer"
+    except NotBound:
+        return open_grant(key, b"transcript", untrusted) == b"grant"
+
+
+def _links() -> Iterable[bytes]:
+    _, public = _xwing()
+    return [
+        seal_offer(public, b"ask", b"answer", b"offer"),
+        *(seal_grant(public, b"transcript", b"grant"), bytes(1136), b""),
+    ]
+
+
+@cache
+def _stamp() -> dict[str, bytes]:
+    """A stamp of a local authority, over its own folder's words; see tests/fuzz/stamp.txt."""
+    lines = (line.split(": ", 1) for line in _STAMP.read_text().splitlines())
+    return {name: bytes.fromhex(value) for name, value in lines}
+
+
+def _stamped(untrusted: bytes) -> Any:
+    """The time that it states; a changed one states the same or none."""
+    known = _stamp()
+    _ = _decoded(untrusted).status
+    return proven_at(untrusted, known["manifest"], known["authority"])
+
+
+def _genuine(at: Any) -> bool:
+    known = _stamp()
+    return bool(at == proven_at(known["token"], known["manifest"], known["authority"]))
+
+
+TARGETS: Final = (
+    Target("age", holds(_blob, lambda _: True, _OPENS), _aged, longest=2048),
+    Target(
+        "sealed-file",
+        holds(_sealed, lambda _: True, _OPENS),
+        lambda: [seal_file(_KEY, b"kept"), seal_file(_KEY, b"")],
+        longest=1024,
+    ),
+    Target(
+        "blob-hash", holds(_named_blob, bool, (BlobChanged,)), lambda: [b"bytes", b""], longest=16
+    ),
+    Target("oprf-element", holds(_element, bool), _elements, longest=40),
+    Target("compare-key", holds(_compared, bool), _publics, longest=96),
+    Target(
+        "xwing-public",
+        holds(_wrapped, bool),
+        lambda: [_xwing()[1], bytes(1216), *encoded("prekey")],
+        longest=1400,
+    ),
+    Target("link-sealed", holds(_linked, bool, _OPENS), _links, longest=1300),
+    Target(
+        "stamp",
+        holds(_stamped, _genuine, (StampDoesNotHold,)),
+        lambda: [_stamp()["token"], b"\x30\x03\x02\x01\x02", b""],
+    ),
+)

@@ -1,0 +1,252 @@
+"""Documents: claims, evidence, reports, lists of hashes, forms, settings, what lies on a disk."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from entrenous.adapters.bank.client import _Answer, _detail, _says
+from entrenous.adapters.relay_backup import _written, read_backup
+from entrenous.adapters.relay_settings import read_relay_settings
+from entrenous.adapters.vault.lock_head import (
+    FIRST_SCHEMA,
+    SCHEMA,
+    Head,
+    Terms,
+    _shape,
+    _terms,
+    read_head,
+)
+from entrenous.craft.crypto.vault_key import Cost
+from entrenous.craft.wire.canonical import canonical_json
+from entrenous.craft.wire.claim import read_claim, read_request, write_claim, write_request
+from entrenous.craft.wire.evidence import read_manifest, write_manifest
+from entrenous.craft.wire.report import read_report, seal_report, write_report
+from entrenous.faces.gate.app import _verb
+from entrenous.faces.gate.body import file_in_form, parse_options_header
+from entrenous.model.bank import (
+    ClaimRequest,
+    ClaimState,
+    ClaimStatus,
+    GateRefused,
+)
+from entrenous.model.errors import Malformed, Refused, Unproven
+from entrenous.model.evidence import EvidenceManifest, Level, ManifestItem
+from entrenous.model.fingerprint import Fingerprint
+from entrenous.model.ids import ClaimId
+from entrenous.model.lock import RelayLock
+from entrenous.model.relay_backup import Backup, BlobEntry
+from entrenous.model.relay_settings import RelaySettings
+from entrenous.model.report import DisclosedCopy, Disclosure, Examined, Report, Signature
+from entrenous.model.secret import Secret
+from entrenous.model.verdict import Finding
+from entrenous.stop.banks import read_hashes
+from entrenous.stop.review import confirm, release
+from tests.fuzz.mutate import change_json, inside
+from tests.fuzz.seeds import BOX, NOON, URL
+from tests.fuzz.target import Target, holds, one_form, one_noun
+
+_FOLDER: Final = "relay.toml"
+_REPORT_SEAL: Final = ("digest", "device", "signature")
+
+
+class Held:
+    """A file's bytes where a path is expected: no disk is asked a million times."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.data = data
+
+    def __truediv__(self, _: str) -> "Held":
+        return self
+
+    def __str__(self) -> str:
+        return _FOLDER
+
+    @property
+    def parent(self) -> "Held":
+        """Its folder, of which nobody wants anything but its name."""
+        return self
+
+    def read_bytes(self) -> bytes:
+        """All of it."""
+        return self.data
+
+    def read_text(self, encoding: str) -> str:
+        """All of it, with line ends as Python reads them."""
+        return io.TextIOWrapper(io.BytesIO(self.data), encoding).read()
+
+
+def _from_file(read: Callable[[Any], Any]) -> Callable[[bytes], Any]:
+    return lambda untrusted: read(Held(untrusted))
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _sealed_again(read: tuple[Report, bytes, Signature | None]) -> bytes:
+    report, _, signed = read
+    plain, digest = write_report(report, _sha256)
+    return seal_report(plain, digest, signed)
+
+
+def _report() -> bytes:
+    copies = (DisclosedCopy("ben", Secret(b"s" * 32), b"h" * 32, 9.5, 0, 9.5, 1e-9, 1e7),)
+    given = Disclosure(b"l" * 32, b"o" * 32, None, 0, Secret(b"d" * 32), 3)
+    examined = Examined((1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), 40, 0.25, 100, b"e" * 32)
+    report = Report(
+        *(NOON, {"numpy": "2"}, 1, "7-otter", given, examined),
+        *(1e-6, copies, Finding.ONE, ("ben",)),
+    )
+    return _sealed_again((report, b"", Signature(b"d" * 32, b"s" * 64)))
+
+
+def _with_digest(changed: bytes) -> bytes:
+    """With a digest that fits, so that what is refused is refused for itself."""
+    whole = json.loads(changed)
+    if not isinstance(whole, dict):
+        raise ValueError("no report at all")  # noqa: TRY004 -- as what is no JSON
+    plain = {name: value for name, value in whole.items() if name not in _REPORT_SEAL}
+    whole["digest"] = _sha256(canonical_json(plain)).hex()
+    return json.dumps(whole).encode()
+
+
+def _evidence() -> bytes:
+    item = ManifestItem(1, Level.A1, datetime(2026, 11, 25, 12, tzinfo=UTC), b"\x02" * 32)
+    return write_manifest(EvidenceManifest(NOON, b"\x01" * 32, (item,)))
+
+
+def _form_of(untrusted: bytes) -> bytes:
+    """A multipart form; its first line is the Content-Type that it came with."""
+    kind, _, form = untrusted.partition(b"\n")
+    _, options = parse_options_header(kind)
+    return file_in_form(form, options.get(b"boundary", b""))
+
+
+_FORM: Final = (
+    b"multipart/form-data; boundary=x\n"
+    b'--x\r\nContent-Disposition: form-data; name="note"\r\n\r\nhers\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n'
+    b"Content-Type: image/jpeg\r\n\r\nbytes\r\n--x--\r\n"
+)
+_LIST: Final = b"hash,note\n\n# a comment\n" + b"0f" * 32 + b',one\r\n"' + b"0F" * 32 + b'"\rno\n'
+
+
+def _gate_said(untrusted: bytes) -> str:
+    """A gate's words as they are passed on: some hundred printable characters."""
+    answer = _Answer(422, "application/problem+json", untrusted)
+    _says(answer, GateRefused)
+    return _detail(answer)
+
+
+def _head_again(head: Head) -> bool:
+    """Each of its terms is read the same from what is written of it."""
+    every = [terms for terms in (head.now, head.next) if terms is not None]
+    return all(_terms(_shape(terms), first=terms.first) == terms for terms in every)
+
+
+def _heads() -> list[bytes]:
+    lock = RelayLock(URL, BOX, Secret(b"u" * 32))
+    now, after = Terms(b"s" * 16, Cost(), lock), Terms(b"n" * 16, Cost())
+    plain = msgspec.to_builtins(_shape(now))
+    old = {"schema": FIRST_SCHEMA, **plain, "lock": None}
+    new = {"schema": SCHEMA, **plain, "next": msgspec.to_builtins(_shape(after))}
+    return [msgspec.json.encode(one) for one in (old, new)]
+
+
+def _settings(untrusted: bytes) -> bool:
+    return isinstance(read_relay_settings(Held(untrusted)), RelaySettings)
+
+
+def _verdict(untrusted: bytes) -> bool:
+    return _verb(untrusted) in (confirm, release)
+
+
+def _listed(untrusted: bytes) -> bool:
+    hashes, refused = read_hashes(untrusted.decode("utf-8", errors="replace"))
+    return all(len(bits) == 32 for bits in hashes) and len(dict(refused)) == len(refused)
+
+
+_TOML: Final = b"""data = "relay"
+listen = "[::]:8443"
+tls_cert = "cert.pem"
+tls_key = 'key.pem'
+log = "json"
+floor = 2
+keep_days = 7
+mailbox_open = false
+quota_mailbox_mb = 100
+free_mb_min = 0
+"""
+
+TARGETS: Final = (
+    Target(
+        "claim-request",
+        one_noun(read_request, write_request),
+        lambda: [
+            write_request(
+                ClaimRequest(
+                    *(Fingerprint("pdq", bytes(32), 90), (bytes(32),), bytes(32), "hers", "FR")
+                )
+            )
+        ],
+        change_json,
+        longest=2048,
+    ),
+    Target(
+        "claim",
+        one_noun(read_claim, write_claim),
+        lambda: [write_claim(ClaimStatus(ClaimId("c" * 22), "pdq", one)) for one in ClaimState],
+        change_json,
+        longest=512,
+    ),
+    Target(
+        "gate-words",
+        holds(_gate_said, lambda said: len(said) <= 300 and (not said or said.isprintable())),
+        lambda: [b'{"type":"urn:entrenous:refused:gate-refused","detail":"no"}', b"[]", b"{}"],
+        change_json,
+        longest=1024,
+    ),
+    Target(
+        "verdict",
+        holds(_verdict, bool),
+        lambda: [b'{"decision":"confirm"}', b'{"decision":"release"}', b'{"decision":"no"}'],
+        change_json,
+        longest=256,
+    ),
+    Target("evidence", one_form(read_manifest, write_manifest), lambda: [_evidence()], change_json),
+    Target(
+        "report",
+        one_noun(lambda untrusted: read_report(untrusted, _sha256), _sealed_again),
+        lambda: [_report()],
+        inside(lambda report: report, _with_digest, change_json),
+    ),
+    Target(
+        "upload-form",
+        holds(_form_of, bool),
+        lambda: [_FORM, _FORM.replace(b"x", b"boundary"), b"multipart/form-data\n\r\n"],
+        longest=1024,
+    ),
+    Target("hash-list", holds(_listed, bool), lambda: [_LIST], longest=2048),
+    Target(
+        "vault-head",
+        holds(_from_file(read_head), _head_again),
+        _heads,
+        change_json,
+        longest=2048,
+    ),
+    Target(
+        "relay-settings", holds(_settings, bool, (Malformed, Refused)), lambda: [_TOML, b"# none"]
+    ),
+    Target(
+        "relay-backup",
+        one_noun(_from_file(read_backup), _written, (Unproven,)),
+        lambda: [_written(Backup(NOON, "0a" * 32, (BlobEntry("0b", 7, "0c" * 32),), ("0d",)))],
+        change_json,
+        longest=1024,
+    ),
+)

@@ -1,0 +1,208 @@
+"""What says who somebody is: certificates, lists, cards, prekeys, invites, sheets, linking."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+from entrenous.craft.wire.b64u import b64u, unb64u
+from entrenous.craft.wire.cbor import decode, encode
+from entrenous.craft.wire.identity.card import read_card, write_card
+from entrenous.craft.wire.identity.certificate import read_certificate, write_certificate
+from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
+from entrenous.craft.wire.identity.invite import PREFIX, read_invite, write_invite
+from entrenous.craft.wire.identity.link import PREFIX as LINK_PREFIX
+from entrenous.craft.wire.identity.link import (
+    padded_link,
+    read_link_code,
+    read_link_message,
+    unpadded_link,
+    write_link_code,
+    write_link_message,
+)
+from entrenous.craft.wire.identity.link_parts import (
+    read_grant,
+    read_offer,
+    write_grant,
+    write_offer,
+)
+from entrenous.craft.wire.identity.prekey import read_prekey, write_prekey
+from entrenous.craft.wire.identity.recovery import _check, read_sheet, write_sheet
+from entrenous.craft.wire.identity.sync import lasting, read_sync, write_sync
+from entrenous.model.circle import CircleId
+from entrenous.model.errors import Malformed
+from entrenous.model.link import (
+    Grant,
+    Introduced,
+    LinkAnswer,
+    LinkAsk,
+    LinkCode,
+    LinkGrant,
+    LinkShow,
+    Offer,
+    Sibling,
+)
+from entrenous.model.notes import SyncNote, SyncTopic
+from entrenous.model.secret import Secret
+from entrenous.model.sync import (
+    Shared,
+    SharedBlock,
+    SharedCircle,
+    SharedClose,
+    SharedContact,
+    SharedGone,
+)
+from entrenous.model.window import LentToken
+from tests.fuzz.mutate import change_bytes, change_cbor, text_after
+from tests.fuzz.seeds import BOX, DEVICE, INVITE, LOCK, NOON, PERSON, SHEET, URL, encoded, good
+from tests.fuzz.target import Target, one_form, one_noun
+
+_TOKEN: Final = Secret(b"t" * 32)
+_SHEET_PREFIX: Final = b"entrenous-recovery:2:"
+_TOPICS: Final = tuple(SyncTopic)
+_OFFER: Final = Offer(
+    *(b"e" * 32, b"c" * 32, DEVICE, (1, 2), b"x" * 1216, BOX, Secret(b"c" * 32), "Tablet")
+)
+_MESSAGES: Final = (
+    LinkAsk(BOX, _TOKEN, b"p" * 32),
+    LinkAnswer(b"k" * 32, b"x" * 1216),
+    LinkShow(b"k" * 32, b"sealed"),
+    LinkGrant(b"sealed"),
+)
+
+
+def _grant() -> bytes:
+    sibling = Introduced(Sibling(DEVICE, "Phone", _TOKEN), (LentToken(3, _TOKEN),))
+    bare = Introduced(Sibling(DEVICE, "Phone", None), ())
+    return write_grant(Grant(good("card"), Secret(b"m" * 64), "Tablet", (sibling, bare), LOCK))
+
+
+def _text(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
+    """Any bytes make some text."""
+    return lambda untrusted: read(untrusted.decode("latin-1"))
+
+
+def _change_sheet(data: bytes, rng: Random) -> bytes:
+    """Change a field and make the check fit, or change the text as it stands."""
+    if rng.randrange(2):
+        return change_bytes(data, rng)
+    code = b"".join(data.removeprefix(_SHEET_PREFIX).split())
+    try:
+        changed = decode(change_cbor(unb64u(code.decode()), rng))
+        fields = changed[:-1] if isinstance(changed, list) else [changed]
+        return _SHEET_PREFIX + b64u(encode([*fields, _check(fields)])).encode()
+    except (Malformed, ValueError):
+        return change_bytes(data, rng)
+
+
+def _note_of(untrusted: bytes) -> Shared:
+    """A note whose topic the first byte says."""
+    topic = _TOPICS[untrusted[0] % len(_TOPICS)] if untrusted else SyncTopic.CONTACT
+    return read_sync(SyncNote(topic, untrusted[1:]))
+
+
+def _note(shared: Shared) -> bytes:
+    note = write_sync(shared)
+    return bytes([_TOPICS.index(note.topic)]) + note.data
+
+
+def _noted(read: tuple[bytes, Shared]) -> bytes:
+    """The topic's byte as it came, and what is written of the note."""
+    lasting(read[1])
+    return read[0] + _note(read[1])[1:]
+
+
+def _shared() -> list[bytes]:
+    lent = ((DEVICE, (LentToken(3, _TOKEN),)),)
+    every: tuple[Shared, ...] = (
+        SharedContact(PERSON, NOON, "Ben", True, NOON, good("card"), lent),
+        SharedGone(PERSON, NOON),
+        SharedCircle(CircleId(b"o" * 16), NOON, "Friends", (PERSON,), NOON),
+        SharedClose(DEVICE, NOON, "Tablet", _TOKEN),
+        SharedBlock(PERSON, NOON, True),
+    )
+    return list(map(_note, every))
+
+
+def _change_note(data: bytes, rng: Random) -> bytes:
+    return data[:1] + change_cbor(data[1:], rng)
+
+
+TARGETS: Final = (
+    Target(
+        "certificate",
+        one_form(read_certificate, write_certificate),
+        lambda: encoded("certificate"),
+        change_cbor,
+        longest=1024,
+    ),
+    Target(
+        "device-list",
+        one_form(lambda untrusted: read_device_list(untrusted).said, write_device_list),
+        lambda: encoded("list"),
+        change_cbor,
+    ),
+    Target(
+        "card",
+        one_form(read_card, write_card),
+        lambda: encoded("card"),
+        change_cbor,
+        longest=32 * 1024,
+    ),
+    Target(
+        "prekey",
+        one_form(read_prekey, lambda key: write_prekey(key.statement, key.signature)),
+        lambda: encoded("prekey"),
+        change_cbor,
+    ),
+    Target(
+        "invite",
+        one_form(_text(read_invite), lambda invite: write_invite(invite).encode()),
+        lambda: [*encoded("invite"), write_invite(INVITE).encode()],
+        text_after(PREFIX.encode()),
+        longest=1100,
+    ),
+    Target(
+        "recovery-sheet",
+        one_noun(_text(read_sheet), lambda sheet: write_sheet(sheet).encode()),
+        lambda: [write_sheet(SHEET).encode(), b"Keep this.\n\n" + write_sheet(SHEET).encode()],
+        _change_sheet,
+    ),
+    Target(
+        "link-code",
+        one_form(_text(read_link_code), lambda code: write_link_code(code).encode()),
+        lambda: [write_link_code(LinkCode(URL, BOX, _TOKEN)).encode()],
+        text_after(LINK_PREFIX.encode()),
+        longest=1100,
+    ),
+    Target(
+        "link-message",
+        one_form(read_link_message, write_link_message),
+        lambda: list(map(write_link_message, _MESSAGES)),
+        change_cbor,
+    ),
+    Target(
+        "link-padding",
+        one_form(unpadded_link, padded_link),
+        lambda: [padded_link(b"message"), padded_link(b"")],
+    ),
+    Target(
+        "link-offer",
+        one_form(read_offer, write_offer),
+        lambda: [write_offer(_OFFER)],
+        change_cbor,
+    ),
+    Target(
+        "link-grant",
+        one_form(read_grant, write_grant),
+        lambda: [_grant()],
+        change_cbor,
+        longest=32 * 1024,
+    ),
+    Target(
+        "sync-note",
+        one_form(lambda untrusted: (untrusted[:1], _note_of(untrusted)), _noted),
+        _shared,
+        _change_note,
+        longest=32 * 1024,
+    ),
+)

@@ -1,0 +1,191 @@
+"""Letters: around, header, bodies, content."""
+
+import io
+from collections.abc import Callable
+from typing import Final
+
+import vodozemac
+
+from entrenous.craft.crypto.device import new_account, signing_key
+from entrenous.craft.crypto.seal import (
+    SIZES,
+    Around,
+    _framed,
+    _unframed,
+    belongs_to,
+    open_around,
+    open_first_letter,
+    open_letter,
+)
+from entrenous.craft.wire.cbor import encode
+from entrenous.craft.wire.letter.body import read_body, write_body
+from entrenous.craft.wire.letter.commitment import write_receipt_statement
+from entrenous.craft.wire.letter.content import (
+    Unpadding,
+    _unpadded,
+    pad_file,
+    padded_length,
+    read_frame,
+    write_frame,
+)
+from entrenous.craft.wire.letter.letter import (
+    read_header,
+    read_sealed,
+    write_header,
+    write_sealed,
+)
+from entrenous.craft.wire.letter.receipt import read_receipt_statement
+from entrenous.model.errors import Malformed
+from entrenous.model.letter import NotBound
+from entrenous.model.secret import Secret
+from tests.fuzz.mutate import change_cbor, inside
+from tests.fuzz.seeds import BODIES, HEADER, encoded, vectors
+from tests.fuzz.target import Target, holds, one_form
+
+_REFUSED: Final = (Malformed, NotBound)
+_LENGTH: Final = 8
+
+
+def _framed_again(encoded_frame: bytes) -> bytes:
+    whole = len(encoded_frame).to_bytes(_LENGTH, "big") + encoded_frame
+    return whole.ljust(padded_length(len(whole)), b"\0")
+
+
+def _file_in(untrusted: bytes) -> tuple[int, bytes]:
+    """A file whose size, as its frame would say it, stands in the first three bytes."""
+    size = int.from_bytes(untrusted[:3], "big")
+    file = io.BytesIO()
+    inside = Unpadding(file, size)
+    inside.write(untrusted[3:])
+    inside.insist()
+    return size, file.getvalue()
+
+
+def _inside_of(untrusted: bytes) -> tuple[bytes, int, bytes]:
+    """What the outer seal leaves has one of a few sizes; the rest of it is zeros here."""
+    return _unframed(untrusted.ljust(SIZES[0], b"\0"))
+
+
+def _letter() -> dict[str, str]:
+    return next(one for one in vectors("letter", "crypto") if one["expect"] == "success")
+
+
+def _opened(untrusted: bytes) -> Around:
+    """The outer seal of a letter; few bytes but the genuine ones can get behind it."""
+    known = _letter()
+    key, info = bytes.fromhex(known["private"]), bytes.fromhex(known["info"])
+    return open_around(Secret(key), info, untrusted)
+
+
+class Olm:
+    """Both ends of a session, made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._account = new_account()
+        self._identity = vodozemac.Account().curve25519_key.to_bytes()
+        self._session = Secret(
+            vodozemac.Account()
+            .create_outbound_session(
+                vodozemac.Curve25519PublicKey.from_bytes(self._identity),
+                vodozemac.Curve25519PublicKey.from_bytes(self._identity),
+            )
+            .pickle(bytes(32))
+            .encode()
+        )
+        signing_key(self._account)
+
+    def take(self, untrusted: bytes) -> bool:
+        """Offer it to a session, and as the first letter of one; whether it is a message at all."""
+        around = Around(bytes(32), b"header", *_typed(untrusted))
+        belongs_to(self._session, around)
+        refused = [
+            _refusal(lambda: open_letter(self._session, around)),
+            _refusal(lambda: open_first_letter(self._account, self._identity, around)),
+        ]
+        return not all(isinstance(one, Malformed) for one in refused)
+
+    def first(self) -> list[bytes]:
+        """A message that begins a session, and what stands inside of one."""
+        session = vodozemac.Session.from_pickle(self._session.reveal().decode(), bytes(32))
+        kind, message = session.encrypt(b"inside").to_parts()
+        return [bytes([kind]) + message, b"\x01" + message[-60:], b"\x01\x03\x0a\x20" + bytes(60)]
+
+
+def _refusal(offer: Callable[[], object]) -> Exception | None:
+    try:
+        offer()
+    except _REFUSED as refusal:
+        str(refusal)
+        return refusal
+    return None
+
+
+def _typed(untrusted: bytes) -> tuple[int, bytes]:
+    return (untrusted[0] & 1, untrusted[1:]) if untrusted else (0, b"")
+
+
+_OLM: Final = list[Olm]()
+
+
+def _olm() -> Olm:
+    if not _OLM:
+        _OLM.append(Olm())
+    return _OLM[0]
+
+
+TARGETS: Final = (
+    Target(
+        "letter-outside",
+        one_form(read_sealed, lambda pair: write_sealed(*pair)),
+        lambda: [write_sealed(b"k" * 8, b"opaque"), b"\x01" + bytes(20), b""],
+    ),
+    Target(
+        "letter-around",
+        holds(_opened, lambda _: True, _REFUSED),
+        lambda: [bytes.fromhex(_letter()["bytes"]), bytes(SIZES[0] + 1136), bytes(99)],
+        longest=8192,
+    ),
+    Target(
+        "letter-inside",
+        holds(_inside_of, lambda parts: len(b"".join((parts[0], parts[2]))) <= SIZES[0]),
+        lambda: [
+            _framed(b"header", 1, b"olm").rstrip(b"\0"),
+            _framed(b"", 0, b"olm").rstrip(b"\0"),
+        ],
+    ),
+    Target("olm", lambda untrusted: _olm().take(untrusted), lambda: _olm().first()),
+    Target(
+        "header",
+        one_form(read_header, write_header),
+        lambda: [*encoded("header"), write_header(HEADER)],
+        change_cbor,
+    ),
+    Target(
+        "body",
+        one_form(read_body, write_body),
+        lambda: [*encoded("body"), *map(write_body, BODIES), encode([11, [1, "later"]])],
+        change_cbor,
+    ),
+    Target(
+        "receipt-statement",
+        one_form(read_receipt_statement, write_receipt_statement),
+        lambda: [bytes.fromhex(one["statement"]) for one in vectors("receipt", "crypto")],
+        change_cbor,
+        longest=1024,
+    ),
+    Target(
+        "frame",
+        one_form(read_frame, write_frame),
+        lambda: encoded("frame"),
+        inside(_unpadded, _framed_again, change_cbor),
+        longest=8192,
+    ),
+    Target(
+        "file-padding",
+        one_form(_file_in, lambda file: file[0].to_bytes(3, "big") + pad_file(file[1])),
+        lambda: [
+            size.to_bytes(3, "big") + pad_file(bytes([7]) * size) for size in (1, 4095, 4096, 4097)
+        ],
+        longest=8192,
+    ),
+)

@@ -1,0 +1,190 @@
+"""Our own walkers of media files, and what the jailed children answer.
+
+Decoders of pixels, frames and samples are others' code and run in children behind walls
+(docs/spec/pictures.md section 7); what those answer is read here.
+"""
+
+import io
+import struct
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import Any, Final
+
+from PIL import Image, ImageCms
+
+from entrenous.craft.media.clip.answer import read_answer as read_clip_answer
+from entrenous.craft.media.clip.answer import write_answer as write_clip_answer
+from entrenous.craft.media.clip.whole import container_of as clip_container
+from entrenous.craft.media.encoding import _is_lossless_webp
+from entrenous.craft.media.jailed.answer import (
+    read_answer,
+    read_ready,
+    write_answer,
+    write_ready,
+)
+from entrenous.craft.media.jailed.walls import Wall
+from entrenous.craft.media.jpeg import outline_of
+from entrenous.craft.media.kind import kind_of, medium_of
+from entrenous.craft.media.picture import _webp_size
+from entrenous.craft.media.profile import is_srgb, parse_profile, write_profile
+from entrenous.craft.media.sound.answer import read_answer as read_sound_answer
+from entrenous.craft.media.sound.answer import write_answer as write_sound_answer
+from entrenous.craft.media.sound.container import container_of as sound_container
+from entrenous.craft.media.whole import check_whole
+from entrenous.model.clip import Clip, Coded, Frame, Shown
+from entrenous.model.errors import Malformed
+from entrenous.model.picture import Encoding, Picture, PictureFormat
+from entrenous.model.sound import Sound, SoundEncoding, SoundFormat
+from tests.fuzz.target import Target, holds
+
+_UNSOUND: Final = (Malformed, ValueError)
+_FORMATS: Final = tuple(PictureFormat)
+
+
+def _reader(data: bytes) -> Callable[[int], bytes]:
+    """Gives exactly so many bytes, as a pipe to a child does."""
+    at = 0
+
+    def read(size: int) -> bytes:
+        nonlocal at
+        found = data[at : at + size]
+        if len(found) < size:
+            raise ValueError("the child ended early")
+        at += size
+        return found
+
+    return read
+
+
+def _walk(untrusted: bytes) -> None:
+    """All that is judged by a file's first bytes, then its walk."""
+    medium_of(untrusted)
+    kind = kind_of(untrusted)
+    check_whole(kind, untrusted)
+    if kind is PictureFormat.WEBP:
+        _is_lossless_webp(untrusted)
+        _webp_size(untrusted)
+
+
+def _outlined(untrusted: bytes) -> bool:
+    outline = outline_of(untrusted)
+    return untrusted[outline.end : outline.end + 2] == b"\xff\xd9"
+
+
+def _profile(untrusted: bytes) -> bool:
+    """What is written of a profile is reduced already."""
+    numbers = parse_profile(untrusted)
+    if numbers is None:
+        return True
+    is_srgb(numbers)
+    return parse_profile(write_profile(numbers)) == numbers
+
+
+def _picture_answer(untrusted: bytes) -> bytes:
+    """What a child says of a picture whose kind is the first byte; its answer, written again."""
+    kind = _FORMATS[untrusted[0] % len(_FORMATS)] if untrusted else PictureFormat.JPEG
+    picture = read_answer(_reader(untrusted[1:]), kind)
+    return untrusted[:1] + b"".join(write_answer(picture))
+
+
+def _clip_answer(untrusted: bytes) -> int:
+    return sum(len(frame.planes) for frame in read_clip_answer(_reader(untrusted)).frames)
+
+
+def _sound_answer(untrusted: bytes) -> bytes:
+    return b"".join(write_sound_answer(read_sound_answer(_reader(untrusted))))
+
+
+def _starts_so(untrusted: bytes, read: Callable[[bytes], bytes]) -> bool:
+    return untrusted.startswith(read(untrusted))
+
+
+def _again(read: Callable[[bytes], bytes]) -> Callable[[bytes], Any]:
+    """What a reader takes, written again, is what it took; what is left over nobody reads."""
+    return holds(lambda untrusted: _starts_so(untrusted, read), bool, _UNSOUND)
+
+
+def _saved(kind: str, **how: Any) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 30, 90)).save(out, kind, **how)
+    return out.getvalue()
+
+
+def _pictures() -> Iterable[bytes]:
+    return [
+        _saved("JPEG"),
+        *(_saved("JPEG", progressive=True), _saved("PNG"), _saved("GIF"), _saved("BMP")),
+        *(_saved("WEBP"), _saved("WEBP", lossless=True), _saved("TIFF"), _saved("AVIF")),
+        _box(b"ftyp", b"heic\0\0\0\0mif1heic") + _box(b"meta") + _box(b"mdat", b"pixels"),
+    ]
+
+
+def _box(name: bytes, body: bytes = b"") -> bytes:
+    return struct.pack(">I", 8 + len(body)) + name + body
+
+
+def _clips() -> Iterable[bytes]:
+    mp4 = _box(b"ftyp", b"isom\0\0\2\0isommp42") + _box(b"mdat", b"frames")
+    return [
+        mp4 + _box(b"moov", _box(b"mvhd", bytes(20)) + _box(b"udta", b"name")),
+        b"\x1aE\xdf\xa3\x84webm\x18S\x80g\x84data",
+        b"\x1aE\xdf\xa3\x84webm\x18S\x80g\x01\xff\xff\xff\xff\xff\xff\xffdata",
+        b"RIFF\x08\0\0\0AVI LIST",
+        struct.pack(">I4sQ", 1, b"moov", 24) + bytes(8),
+    ]
+
+
+def _picture_answers() -> Iterable[bytes]:
+    table = (tuple(range(1, 65)), (1,) * 64)
+    jpeg = Encoding(PictureFormat.JPEG, tables=dict(enumerate(table)), subsampling="4:2:0")
+    profile = write_profile(_numbers())
+    png, jpg = PictureFormat.PNG, PictureFormat.JPEG
+    for kind, alpha, icc in ((png, bytes(4), profile), (jpg, None, None)):
+        encoding = jpeg if kind is jpg else Encoding(kind)
+        picture = Picture(2, 2, bytes(12), encoding, alpha, icc)
+        yield bytes([_FORMATS.index(kind)]) + b"".join(write_answer(picture))
+    yield from (b"\0N", b"\0M" + bytes(8), b"\0G")
+
+
+def _numbers() -> Any:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return parse_profile(srgb)
+
+
+def _profiles() -> Iterable[bytes]:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return [srgb, write_profile(_numbers())]
+
+
+def _clip_answers() -> Iterable[bytes]:
+    frames = [Frame(place / 25, 4, 2, bytes(12), Coded.FORWARD) for place in range(2)]
+    clip = Clip(Shown(4, 2, Fraction(25), 0.08), iter(frames))
+    return [b"".join(write_clip_answer(clip)), b"L", b"M" + bytes(8), b"C"]
+
+
+def _sound_answers() -> Iterable[bytes]:
+    sound = Sound(16_000, 1, bytes(16), SoundEncoding(SoundFormat.OPUS, 24_000))
+    return [b"".join(write_sound_answer(sound)), b"N", b"L", b"G"]
+
+
+TARGETS: Final = (
+    Target("picture-walk", holds(_walk, lambda _: True), _pictures),
+    Target("jpeg-outline", holds(_outlined, bool), lambda: list(_pictures())[:2]),
+    Target("colour-profile", holds(_profile, bool), _profiles),
+    Target("clip-walk", holds(clip_container, bool), _clips, longest=1024),
+    Target(
+        "sound-start",
+        holds(sound_container, bool),
+        lambda: [b"OggS", b"RIFF\0\0\0\0WAVE", b"ID3", b"\xff\xf1", *_clips()],
+        longest=128,
+    ),
+    Target("picture-answer", _again(_picture_answer), _picture_answers),
+    Target("clip-answer", holds(_clip_answer, lambda size: size >= 0, _UNSOUND), _clip_answers),
+    Target("sound-answer", _again(_sound_answer), _sound_answers),
+    Target(
+        "child-ready",
+        _again(lambda data: write_ready(read_ready(_reader(data)))),
+        lambda: [write_ready(Wall(0)), write_ready(Wall(15))],
+        longest=2,
+    ),
+)

@@ -1,0 +1,208 @@
+"""What relays and devices say to each other: bodies, ranges, headers."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.types import Message
+
+from entrenous.craft.wire.relay import envelope, lock, mailbox, upload
+from entrenous.faces.relay.asking import blob_of, mailbox_of, number, token_of
+from entrenous.faces.relay.blobs import _deposit
+from entrenous.faces.relay.quick import Asked
+from entrenous.faces.relay.ranges import Beyond, range_of
+from entrenous.model.envelope import (
+    Envelope,
+    EnvelopeState,
+    EnvelopeStatus,
+    PrekeyBundle,
+    Prekeys,
+    Protocol,
+    SendToken,
+    ShareDeposit,
+    TokenBatch,
+    TooLarge,
+    Waiting,
+    WrongToken,
+)
+from entrenous.model.errors import Malformed
+from entrenous.model.ids import BlobId
+from entrenous.model.lock import Answered, Opening
+from entrenous.model.secret import Secret
+from entrenous.spec import BLOB_BYTES_MAX
+from tests.fuzz.mutate import change_json
+from tests.fuzz.seeds import BOX, DEVICE, ENVELOPE, LOCK, NOON
+from tests.fuzz.target import Target, holds, one_noun
+
+_SIZE: Final = 1000
+_ETAG: Final = '"etag"'
+_SHARE: Final = ShareDeposit(Secret(b"s" * 32), b"o" * 32, 1, b"g" * 16)
+
+
+def _body(
+    name: str, read: Callable[[bytes], Any], write: Callable[[Any], bytes], *nouns: Any
+) -> Target:
+    """A body in JSON: blanks and the order of its members are free, what it says is not."""
+    return Target(
+        f"relay-{name}",
+        one_noun(read, write),
+        lambda: [write(noun) for noun in nouns],
+        change_json,
+        longest=2048,
+    )
+
+
+_BODIES: Final = (
+    _body(
+        "mailbox-locks",
+        mailbox.read_mailbox_locks,
+        lambda locks: mailbox.write_mailbox_locks(*locks),
+        *((LOCK, None), (LOCK, LOCK)),
+    ),
+    _body("unlock-lock", lock.read_unlock_lock, lock.write_unlock_lock, LOCK),
+    _body("close-lock", lock.read_close_lock, lock.write_close_lock, LOCK),
+    _body("question", lock.read_question, lock.write_question, LOCK),
+    _body("answer", lock.read_answer, lock.write_answer, Answered(LOCK, 9)),
+    _body(
+        "opened",
+        lock.read_opened,
+        lock.write_opened,
+        Opening(3, b"n" * 16, (b"b" * 16,)),
+    ),
+    _body(
+        "prekeys",
+        mailbox.read_prekeys,
+        mailbox.write_prekeys,
+        *(Prekeys((b"one", b"two"), b"fallback", b"xwing"), Prekeys((), None, None)),
+    ),
+    _body("key-count", mailbox.read_key_count, mailbox.write_key_count, 0, 50),
+    _body(
+        "bundle",
+        partial(mailbox.read_bundle, device=DEVICE),
+        mailbox.write_bundle,
+        PrekeyBundle(DEVICE, None, b"fallback", b"xwing"),
+    ),
+    _body(
+        "send-token",
+        partial(mailbox.read_send_token, lock=LOCK),
+        mailbox.write_send_token,
+        *(SendToken(LOCK, 1, NOON), SendToken(LOCK, None, None)),
+    ),
+    _body(
+        "token-batch",
+        mailbox.read_batch,
+        mailbox.write_batch,
+        TokenBatch((LOCK, b"M" * 32), (b"N" * 32,), NOON),
+    ),
+    _body("tokens-held", mailbox.read_held, mailbox.write_held, 64),
+    _body(
+        "status",
+        mailbox.read_status,
+        lambda said: mailbox.write_status(*said),
+        *((Protocol(2, 2), None), (Protocol(1, 2), NOON)),
+    ),
+    _body(
+        "envelope",
+        partial(envelope.read_envelope, envelope=ENVELOPE, mailbox=BOX),
+        envelope.write_envelope,
+        Envelope(ENVELOPE, BOX, b"sealed", NOON, LOCK, None, ()),
+        Envelope(ENVELOPE, BOX, b"sealed", NOON, LOCK, _SHARE, (BlobId(b"0" * 16),)),
+    ),
+    _body(
+        "page",
+        envelope.read_waiting,
+        envelope.write_waiting,
+        *([], [Waiting(ENVELOPE, 7, b"sealed", NOON)]),
+    ),
+    _body("attempt", envelope.read_attempt, envelope.write_attempt, b"a" * 16),
+    _body("share", envelope.read_share, envelope.write_share, Secret(b"s" * 32)),
+    _body(
+        "look",
+        envelope.read_look,
+        envelope.write_look,
+        *(EnvelopeStatus(state, 1, NOON, None) for state in EnvelopeState),
+    ),
+    _body("upload", upload.read_upload, lambda said: upload.write_upload(*said), (7, 4096)),
+)
+
+
+def _range(untrusted: bytes) -> tuple[int, int] | None:
+    """A ``Range`` and, after a line end, an ``If-Range``, as a server hands them over."""
+    asked, after, other = untrusted.decode("latin-1").partition("\n")
+    headers = {"range": asked} | ({"if-range": other} if after else {})
+    return range_of(headers, _SIZE, _ETAG)
+
+
+def _lies_inside(part: tuple[int, int] | None) -> bool:
+    return part is None or 0 <= part[0] < part[1] <= _SIZE
+
+
+def _upload_asked(untrusted: bytes) -> None:
+    """A ``PUT`` of a blob: two ids of its address, then its headers, one a line."""
+    lines = [line.partition(b":") for line in untrusted.split(b"\n")]
+    box, blob = (lines[0][0], lines[0][2]) if lines else (b"", b"")
+    names = {"mailbox": box.decode("latin-1"), "blob": blob.decode("latin-1")}
+    headers = [(name.lower(), value.strip()) for name, _, value in lines[1:]]
+    request = Request({"type": "http", "headers": headers, "path_params": names})
+    token_of(request)
+    start = number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
+    deposit = _deposit(request, start)
+    if not 0 < deposit.size <= BLOB_BYTES_MAX:
+        raise AssertionError(deposit.size)
+    if (deposit.mailbox, deposit.id) != (mailbox_of(request), blob_of(request)):
+        raise AssertionError(names)
+
+
+def _asked_quickly(untrusted: bytes) -> bool:
+    """A request past the routes says what it says to Starlette: query first, then headers."""
+    query, *lines = untrusted.split(b"\n")
+    pairs = (line.partition(b":") for line in lines)
+    headers = [(name.lower(), value.strip()) for name, _, value in pairs]
+    scope = {"type": "http", "query_string": query, "headers": headers}
+    quick, usual = Asked(scope, _nothing, {}), Request(scope)
+    names = {name.decode() for name, _ in headers if name.isascii()}  # servers let no others in
+    same = all(quick.headers.get(name) == usual.headers.get(name) for name in names)
+    return same and dict(quick.query_params) == dict(usual.query_params)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+_PUT: Final = b"""TU1NTU1NTU1NTU1NTU1NTQ:MDAwMDAwMDAwMDAwMDAwMA
+authorization: Bearer TExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTEw
+content-length: 4096
+entrenous-offset: 0
+entrenous-expires-at: 1795953600
+entrenous-fetch-lock: TExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTEw
+entrenous-withdraw-lock: TExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTEw
+entrenous-sha256: TExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTEw"""
+
+TARGETS: Final = (
+    *_BODIES,
+    Target(
+        "range",
+        holds(_range, _lies_inside, (Beyond,)),
+        lambda: [
+            *(b"bytes=0-499", b"bytes=-1", b"bytes=500-", b"bytes=1-1", b"bytes=999-99999"),
+            *(b'bytes=0-1\n"etag"', b'bytes=0-1\n"other"', b"bytes=-0", b"bytes=0-1,4-5"),
+        ],
+        longest=128,
+    ),
+    Target(
+        "quick-request",
+        holds(_asked_quickly, bool),
+        lambda: [
+            b"after=12&limit=5\nauthorization: Bearer A\nauthorization: Bearer B",
+            *(b"a=%41&b=+&a=2", b"a&b==&&=c", b""),
+        ],
+        longest=256,
+    ),
+    Target(
+        "upload-headers",
+        holds(_upload_asked, lambda _: True, (Malformed, WrongToken, TooLarge)),
+        lambda: [_PUT, _PUT.replace(b"offset: 0", b"offset: 4294967295")],
+        longest=1024,
+    ),
+)

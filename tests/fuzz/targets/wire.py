@@ -1,0 +1,93 @@
+"""The forms below all others: CBOR, canonical JSON, base64url, records, problem documents."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from entrenous.adapters.courier.request import _KNOWN
+from entrenous.craft.wire.b64u import b64u, unb64u
+from entrenous.craft.wire.canonical import canonical_json, read_canonical
+from entrenous.craft.wire.cbor import decode, encode
+from entrenous.craft.wire.problem import read_problem, status_of, write_problem
+from entrenous.craft.wire.record import pack, unpack
+from entrenous.model.circle import Circle
+from entrenous.model.envelope import Expired, TooMany
+from entrenous.model.message import Message
+from entrenous.model.person import Contact
+from tests.fuzz.mutate import change_bytes, change_cbor, change_json, changed_value
+from tests.fuzz.seeds import MESSAGE, NOON, encoded
+from tests.fuzz.target import Target, holds, one_form, one_noun
+
+_NOUNS: Final = (Message, Contact, Circle)
+
+
+def _record_of(untrusted: bytes) -> object:
+    """A record of the kind that its first byte says."""
+    return unpack(_NOUNS[untrusted[0] % len(_NOUNS)] if untrusted else Message, untrusted[1:])
+
+
+def _record(noun: object) -> bytes:
+    return bytes([_NOUNS.index(type(noun))]) + pack(noun)
+
+
+def _change_record(record: bytes, rng: Random) -> bytes:
+    try:
+        changed = changed_value(msgspec.msgpack.decode(record[1:]), rng)
+        return record[:1] + msgspec.msgpack.encode(changed)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return change_bytes(record, rng)
+
+
+def _problem_again(untrusted: bytes) -> object:
+    return read_problem(untrusted, _KNOWN)
+
+
+def _same_problem(error: Any) -> bool:
+    if error is None:
+        return True
+    again = read_problem(write_problem(error, status_of(type(error))), _KNOWN)
+    return type(again) is type(error) and again.facts == error.facts and str(again) == str(error)
+
+
+def _text_of(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
+    """Any bytes make some text."""
+    return lambda untrusted: read(untrusted.decode("latin-1"))
+
+
+TARGETS: Final = (
+    Target(
+        "cbor",
+        one_form(decode, encode),
+        lambda: [*encoded("prekey"), *encoded("header"), encode({1: [None, "a"], 2: {}})],
+        change_cbor,
+    ),
+    Target(
+        "canonical-json",
+        one_form(read_canonical, canonical_json, (ValueError,)),
+        lambda: [canonical_json({"a": [1, None, "\u00e9", True], "b": {}})],
+        change_json,
+    ),
+    Target(
+        "base64url",
+        one_form(_text_of(unb64u), lambda data: b64u(data).encode()),
+        lambda: [b64u(bytes(range(size))).encode() for size in (0, 1, 2, 3, 32)],
+        longest=256,
+    ),
+    Target(
+        "record",
+        one_noun(_record_of, _record),
+        lambda: [_record(MESSAGE), b"\x01" + pack(MESSAGE), b"\x02\x80"],
+        _change_record,
+    ),
+    Target(
+        "problem",
+        holds(_problem_again, _same_problem),
+        lambda: [
+            write_problem(Expired(when=NOON), 409),
+            write_problem(TooMany(retry_after_s=7), 429),
+        ],
+        change_json,
+    ),
+)

@@ -1,0 +1,73 @@
+"""Runs of the fuzzer: counts add up, and a bug is found and kept."""
+
+import platform
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.run import Board, Limits, counted, fuzz
+from tests.fuzz.tally import Tally, begun, read_tallies, write_tallies
+from tests.fuzz.targets.every import target_of
+
+needs_atheris = pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"),
+    reason="atheris exists for Linux on x86-64 only",
+)
+ONE = Tally("header", "c0de", 1000, 2.5, 40, ("crash-0a",))
+
+
+def test_tallies_are_kept(tmp_path: Path) -> None:
+    out = tmp_path / "made" / "fuzz.json"
+    assert read_tallies(out) == {}
+    both = {"header": ONE, "range": replace(ONE, target="range", finds=())}
+    write_tallies(out, both)
+    assert read_tallies(out) == both
+    page = out.with_suffix(".md").read_text()
+    assert "| header | 1,000 | 2 | 400 | 40 | `crash-0a` |\n" in page
+    assert "| range | 1,000 | 2 | 400 | 40 | none |\n" in page
+
+
+def test_a_tally_goes_on_for_as_long_as_its_code_is_the_same() -> None:
+    assert begun("header", "c0de", {"header": ONE}) == ONE
+    assert begun("header", "other", {"header": ONE}) == Tally("header", "other")
+    assert begun("range", "c0de", {"header": ONE}) == Tally("range", "c0de")
+
+
+def test_tallies_add_up() -> None:
+    both = ONE.and_(500, 1.0, 38, ("crash-0b", "crash-0a"))
+    assert both == Tally("header", "c0de", 1500, 3.5, 40, ("crash-0a", "crash-0b"))
+    assert both.is_done(1500, 99)
+    assert both.is_done(9999, 3.5)
+    assert not both.is_done(1501, 3.6)
+
+
+@pytest.mark.parametrize(
+    ("said", "inputs", "edges"),
+    [
+        (b"#2\tINITED cov: 7\n#90\tDONE   cov: 9\nstat::number_of_executed_units: 90\n", 90, 9),
+        (b"#2\tINITED cov: 7\n#64\tpulse  cov: 8 ft: 3\n", 64, 8),
+        (b"Traceback", 0, 0),
+    ],
+)
+def test_what_libfuzzer_says_is_counted(said: bytes, inputs: int, edges: int) -> None:
+    assert counted(said, 1.5) == (inputs, 1.5, edges)
+
+
+@pytest.mark.real
+@needs_atheris
+def test_a_run_goes_on_where_it_stopped_and_keeps_what_it_finds(tmp_path: Path) -> None:
+    board = Board(tmp_path / "fuzz.json", tmp_path / "room", {})
+    for name in ("range", "planted"):
+        fuzz(target_of(name), Limits(400, 60.0, 60.0), board)
+    first = read_tallies(board.out)
+    assert first["range"].inputs == 400
+    assert first["range"].edges > 5
+    assert not first["range"].finds
+    (find,) = first["planted"].finds
+    untrusted = (board.room / "planted" / "finds" / find).read_bytes()
+    assert untrusted[:1] not in (b"\x00", b"\x01")
+    fuzz(target_of("range"), Limits(600, 60.0, 60.0), replace(board, tallies=first))
+    assert read_tallies(board.out)["range"].inputs == 600
+    assert read_tallies(board.out)["planted"] == first["planted"]

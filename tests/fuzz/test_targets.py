@@ -1,0 +1,163 @@
+"""Every reader of what strangers send has a target, and no target finds anything in a short run.
+
+The long runs are those of ``python -m tests.fuzz.run``; this one is of every change.
+"""
+
+import zlib
+from collections.abc import Callable
+from random import Random
+from types import CodeType
+from typing import Any
+
+import pytest
+
+from entrenous.model.errors import Malformed
+from tests.fuzz.reach import PACKAGE, code_of, reached, readers
+from tests.fuzz.target import ReadOtherwise, Target, holds, one_form, one_noun
+from tests.fuzz.targets.every import TARGETS
+
+INPUTS = 3000
+SLOW = {"link-sealed": 300, "age": 300, "sealed-file": 300, "compare-key": 600, "report": 600}
+JAIL = "a jailed child decodes it with others' code; what the child answers is fuzzed"
+INSIDE = "hands the bytes on to a reader that is fuzzed, and to a jailed child"
+#: Functions that take what is untrusted, and that no target reaches: where they are, and why.
+NOT_FUZZED = {
+    ("adapters/bank/memory_reviews.py", "MemoryReviewQueue.record"): "keeps the bytes as they are",
+    ("adapters/bank/sql_reviews.py", "SqlReviewQueue.record"): "keeps the bytes as they are",
+    ("adapters/local_tsa.py", "LocalAuthority.answer"): "openssl reads it, in its own process",
+    (
+        "craft/crypto/archive.py",
+        "opening",
+    ): "decrypt_stream behind a pipe; it is fuzzed",
+    ("craft/media/clip/answer.py", "write_question"): "writes the length of the bytes only",
+    ("craft/media/clip/jail.py", "decode_clip_untrusted"): JAIL,
+    ("craft/media/clip/read.py", "read_clip"): JAIL,
+    ("craft/media/encoding.py", "encoding_of"): JAIL,
+    ("craft/media/jail.py", "Jail.read"): JAIL,
+    ("craft/media/jail.py", "decode_untrusted"): JAIL,
+    ("craft/media/jpeg.py", "check_not_filled"): JAIL,
+    ("craft/media/picture.py", "read_picture"): JAIL,
+    ("craft/media/sound/jail.py", "decode_sound_untrusted"): JAIL,
+    ("craft/media/sound/read.py", "read_sound"): JAIL,
+    ("stop/banks.py", "import_hashes"): "read_hashes reads for it",
+    ("ports/platform.py", "ReviewQueue.record"): "a port: it says what others do",
+}
+#: Below these folders, verbs: crafts read for them, and those are fuzzed.
+VERBS = ("carry/", "learn/", "respond/", "send/", "stop/gate.py", "trace/")
+
+
+def seed_of(name: str) -> int:
+    return zlib.crc32(name.encode())
+
+
+def inputs(target: Target, count: int) -> list[bytes]:
+    """The seeds, and others much like them or like those that were made before."""
+    rng = Random(seed_of(target.name))
+    found = list(target.seeds())
+    while len(found) < count:
+        found.append(target.change(rng.choice(found), rng)[: target.longest])
+    return found
+
+
+@pytest.mark.threat("broken-formats")
+@pytest.mark.parametrize("name", TARGETS)
+def test_nothing_is_found_in_a_short_run(name: str) -> None:
+    target = TARGETS[name]
+    for untrusted in inputs(target, SLOW.get(name, INPUTS)):
+        target.take(untrusted)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_reads_what_our_writers_write(name: str) -> None:
+    target = TARGETS[name]
+    seeds = list(target.seeds())
+    assert any(target.take(seed) for seed in seeds)
+    assert max(map(len, seeds)) <= target.longest
+
+
+@pytest.fixture(scope="module")
+def reach() -> frozenset[CodeType]:
+    return frozenset().union(*(reached(target) for target in TARGETS.values()))
+
+
+def test_every_reader_is_fuzzed_or_named(reach: frozenset[CodeType]) -> None:
+    fuzzed = {(_place(code), code.co_qualname) for code in reach}
+    every = set(readers())
+    missing = {one for one in every - fuzzed - NOT_FUZZED.keys() if not one[0].startswith(VERBS)}
+    assert not missing, "give each a target, or say in NOT_FUZZED why it has none"
+    assert not NOT_FUZZED.keys() - every, "no such function any more"
+    assert not NOT_FUZZED.keys() & fuzzed, "these are fuzzed"
+
+
+def test_every_reader_of_wire_is_fuzzed(reach: frozenset[CodeType]) -> None:
+    """Also those whose parameter has another name."""
+    fuzzed = {(_place(code), code.co_qualname) for code in reach}
+    every = {
+        (path.relative_to(PACKAGE).as_posix(), line.split("(")[0].removeprefix("def "))
+        for path in (PACKAGE / "craft" / "wire").rglob("*.py")
+        for line in path.read_text().splitlines()
+        if line.startswith(("def read_", "def decode", "def unb64u", "def unpa"))
+    }
+    assert len(every) > 45
+    assert every <= fuzzed
+
+
+def _place(code: CodeType) -> str:
+    return code.co_filename.removeprefix(f"{PACKAGE}/")
+
+
+# --- that the oracle can fail --------------------------------------------------------------------
+
+
+def careless(untrusted: bytes) -> bytes:
+    """Looks things up that a stranger chose."""
+    return {0: b"a", 1: b"b"}[untrusted[0]]
+
+
+def forgiving(untrusted: bytes) -> bytes:
+    """Takes blanks around a text."""
+    if not untrusted.strip():
+        raise Malformed
+    return untrusted.strip()
+
+
+def lossy(untrusted: bytes) -> int:
+    return len(untrusted)
+
+
+PLANTED: dict[str, tuple[Callable[[bytes], Any], type[Exception]]] = {
+    "a KeyError": (one_form(careless, lambda _: b"\x00"), KeyError),
+    "an IndexError": (one_form(careless, lambda _: b"\x00"), IndexError),
+    "a second form": (one_form(forgiving, bytes), ReadOtherwise),
+    "another noun": (one_noun(lossy, lambda size: bytes(size + 1)), ReadOtherwise),
+    "a broken promise": (holds(lossy, lambda size: size != 3), ReadOtherwise),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_bug_is_found(name: str) -> None:
+    take, kind = PLANTED[name]
+    target = Target("planted", take, lambda: [b"\x00", b"\x00 ", b"ab"])
+    found = set[type[Exception]]()
+    for untrusted in inputs(target, 500):
+        try:
+            target.take(untrusted)
+        except Exception as bug:  # noqa: BLE001 -- which one it is stands in the table
+            found.add(type(bug))
+    assert kind in found
+
+
+def test_a_refusal_must_be_tellable() -> None:
+    class Untold(Malformed):
+        """It lacks {something}."""
+
+    def refuse(_: bytes) -> bytes:
+        raise Untold
+
+    with pytest.raises(KeyError):
+        one_form(refuse, bytes)(b"")
+
+
+def test_the_hash_of_a_target_is_that_of_what_it_reaches() -> None:
+    assert code_of(TARGETS["header"]) == code_of(TARGETS["header"])
+    assert code_of(TARGETS["header"]) != code_of(TARGETS["range"])

@@ -1,0 +1,173 @@
+"""A day of five people at one relay: what they do, and what their programs do by themselves.
+
+Every word in it is one that could not be anywhere by chance.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from entrenous.adapters.courier.http import HttpCourier
+from entrenous.adapters.system import SystemClock, SystemDice
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.craft.media.clip.read import read_clip
+from entrenous.craft.media.picture import read_picture
+from entrenous.craft.media.sound.read import read_sound
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.ids import RecipientId
+from entrenous.model.message import Draft, InboxState, Policy
+from entrenous.ports import Device
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import verify_contact
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.message.react import react
+from entrenous.send.open import open_message
+from entrenous.send.recall import recall_message
+from entrenous.send.send import send_message
+from entrenous.send.setup import set_up
+from entrenous.send.status import sent_messages
+from tests.craft.media.test_nothing_left import MARKER, exif_with_everything
+from tests.real.stage import Server, Shell
+from tests.real.wire import Wire
+from tests.send.kinds.talkers import note
+
+FILE = "quillfeather-at-the-lighthouse.jpg"
+NAMES = (
+    *("Anastasia Quillfeather", "Benedict Ossington", "Cassiopeia Thornbury"),
+    *("Demetrius Wolverhampton", "Evangeline Marchbanks"),
+)
+ANA, BEN, CARO, DAN, EVA = NAMES
+WORDS = (
+    *("the lighthouse keeper sends his regards", "meet me beneath the copper weathervane"),
+    *("nobody else shall see this picture", "forget what I wrote about the harbourmaster"),
+    *("my grandmother's recipe needs nutmeg", "it still waits in the mailbox tonight"),
+)
+SIGN = "hip hip hooray!"
+
+
+@dataclass
+class DayClock:
+    """The machine's clock, and the hours of the day that were skipped."""
+
+    ahead: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        return SystemClock().now() + self.ahead
+
+
+@dataclass
+class Day:
+    """Who is there, what passed, and what nobody else may know."""
+
+    wire: Wire
+    relay: Server
+    clock: DayClock
+    folder: Path
+    devices: dict[str, Device] = field(default_factory=dict)
+    plain: list[bytes] = field(default_factory=list)
+
+    def says(self, who: str, *to: str, **said: Any) -> str:
+        """Send something to people, an hour after the last; the message's name."""
+        self.clock.ahead += timedelta(hours=1)
+        device = self.devices[who]
+        policy = Policy(device.clock.now() + timedelta(days=2), said.pop("opens", None))
+        names, files = tuple(map(RecipientId, to)), said.pop("files", ())
+        draft = Draft(files, names, policy, confirmed=frozenset(to), **said)
+        return str(send_message(draft, device).name)
+
+    def looks(self, *who: str) -> None:
+        for one in who or tuple(self.devices):
+            fetch_messages(self.devices[one])
+
+    def opens_newest(self, who: str) -> str:
+        """Fetch, open, and keep for later what may be nowhere on the wire."""
+        self.looks(who)
+        newest = received_messages(self.devices[who])[-1]
+        assert newest.manifest is not None
+        self.plain.append(newest.manifest.secret.reveal())
+        content = open_message(newest.name, self.devices[who])
+        for file in content.files:
+            self.plain += [file.data[at : at + 24] for at in range(600, len(file.data) - 24, 499)]
+        return str(newest.name)
+
+
+def settled(name: str, courier: HttpCourier, day: Day) -> Device:
+    vault = MemoryVault()
+    device = Device(
+        *(day.clock, SystemDice(), vault, VaultLedger(vault), courier),
+        read_picture=read_picture,
+        read_clip=read_clip,
+        read_sound=read_sound,
+    )
+    set_up(name, day.wire.url, device)
+    return device
+
+
+def lives_through(day: Day) -> None:
+    """Everything that people do, and what their programs do by themselves."""
+    for one, other in ((BEN, CARO), (BEN, DAN), (CARO, EVA)):
+        meet(one, other, day)
+    photo = planted(day.folder / FILE)
+    sends_from_a_shell(photo, day)
+    day.says(BEN, CARO, DAN, text=WORDS[1])
+    day.opens_newest(CARO)
+    react(day.opens_newest(DAN), SIGN, day.devices[DAN])
+    day.says(CARO, EVA, files=(note(),), caption=WORDS[4])
+    day.opens_newest(EVA)
+    day.says(BEN, CARO, files=(photo.read_bytes(),), caption=WORDS[2], opens=1)
+    once = day.opens_newest(CARO)
+    regretted = day.says(BEN, DAN, text=WORDS[3])
+    recall_message(regretted, day.devices[BEN])
+    day.looks()
+    day.clock.ahead += timedelta(minutes=20)  # receipts leave after a while
+    day.looks()
+    day.looks()
+    day.says(CARO, EVA, BEN, files=(photo.read_bytes(),), caption=WORDS[5])
+    assert state(day, CARO, once) is InboxState.USED_UP
+    assert sent_state(day, BEN, regretted) is EnvelopeState.TAKEN_BACK
+
+
+def meet(one: str, other: str, day: Day) -> None:
+    first, second = day.devices[one], day.devices[other]
+    add_person(make_invite(second), other, first)
+    day.looks(other, one)
+    verify_contact(one, second)
+    verify_contact(other, first)
+
+
+def sends_from_a_shell(photo: Path, day: Day) -> None:
+    """Ana's program is a process of its own, and reads a file that has a name."""
+    ana = Shell(ANA, day.folder / "ana")
+    ana.does("setup", "--name", ANA, "--relay", day.wire.url)
+    ana.does("person", "add", make_invite(day.devices[BEN]), "--as", BEN, "--json")
+    day.looks(BEN)
+    to = ("--to", BEN, "--confirm", BEN.split()[0], "--caption", WORDS[0], "--json")
+    ana.does("send", str(photo), *to)
+    day.opens_newest(BEN)
+    day.plain.append(ana.passphrase.encode())
+
+
+def state(day: Day, who: str, name: str) -> InboxState:
+    (found,) = [one for one in received_messages(day.devices[who]) if one.name == name]
+    return found.state
+
+
+def sent_state(day: Day, who: str, name: str) -> EnvelopeState | None:
+    (sent,) = [one for one in sent_messages(day.devices[who]) if one.message.name == name]
+    return sent.copies[0].state
+
+
+def planted(path: Path) -> Path:
+    """A photograph with words all over its metadata."""
+    import skimage.data
+
+    picture = Image.fromarray(np.asarray(skimage.data.astronaut())[0:200, 100:360])
+    picture.save(path, "JPEG", quality=90, exif=exif_with_everything(), comment=MARKER)
+    path.write_bytes(path.read_bytes() + MARKER * 20)
+    return path

@@ -1,0 +1,155 @@
+"""A day of five people, and every byte of it that an operator's proxy sees, without TLS.
+
+Not a word, a name, a picture or a file name is among them, nor in what the relay keeps and writes
+down; and what is sealed has the sizes of its lists, whatever is in it.
+"""
+
+import base64
+import json
+import math
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.craft.crypto.seal import SIZES
+from entrenous.craft.crypto.xwing import OVERHEAD_BYTES
+from entrenous.craft.wire.b64u import unb64u
+from entrenous.craft.wire.letter.content import padded_length
+from entrenous.send.drawers import REACTION, RECEIPT
+from entrenous.send.inbox import received_messages
+from tests.craft.media.test_nothing_left import MARKER, spellings
+from tests.real.day import BEN, FILE, NAMES, SIGN, WORDS, Day, DayClock, lives_through, settled
+from tests.real.stage import Server, all_bytes
+from tests.real.wire import recorded
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+AGE_NONCE, AGE_CHUNK, AGE_TAG = 16, 65_536, 16
+VERSION_AND_KEY = 9
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+    folder = tmp_path_factory.mktemp("day")
+    relay = Server(folder / "relay", ("relay", "run"))
+    with ExitStack() as closing_all:
+        relay.start()
+        closing_all.callback(relay.stop)
+        with recorded(relay.url) as wire:
+            day = Day(wire, relay, DayClock(), folder)
+            for name in NAMES[1:]:
+                client = closing_all.enter_context(new_client())
+                day.devices[name] = settled(name, HttpCourier(client), day)
+            lives_through(day)
+            closing_all.pop_all().close()  # everybody hangs up, and the relay stops
+        yield day
+
+
+def needles(day: Day) -> list[bytes]:
+    """Whatever would give something away, as it is and as JSON might hold it."""
+    data = (day.folder / FILE).read_bytes()
+    pieces = [data[at : at + 24] for at in range(600, len(data) - 24, 499)]
+    said = [*NAMES, *(part for name in NAMES for part in name.split()), *WORDS, SIGN, FILE]
+    said += [Path(FILE).stem, *names_of_messages(day)]
+    plain = [*(one.encode() for one in said), *spellings(MARKER), b"JFIF\0", b"Exif\0\0", b"OggS"]
+    plain += [*pieces, *day.plain]
+    return [*plain, *(form for one in plain if len(one) >= 8 for form in in_base64(one))]
+
+
+def names_of_messages(day: Day) -> set[str]:
+    every = (one for device in day.devices.values() for one in received_messages(device))
+    return {str(one.name) for one in every}
+
+
+def in_base64(data: bytes) -> Iterator[bytes]:
+    """What is sure of these bytes inside longer ones, at three places, in both alphabets."""
+    for before in range(3):
+        coded = base64.b64encode(bytes(before) + data)
+        sure = coded[math.ceil(before * 4 / 3) : (before + len(data)) // 3 * 4]
+        yield sure
+        yield sure.replace(b"+", b"-").replace(b"/", b"_")
+
+
+def found(day: Day, *hay: bytes) -> list[bytes]:
+    return [needle for needle in needles(day) if any(needle in one for one in hay)]
+
+
+@pytest.mark.threat("hostile-network")
+def test_nothing_on_the_wire_can_be_read(day: Day) -> None:
+    flows = day.wire.flows()
+    assert sum(map(len, flows)) > 300_000
+    assert any(b"PUT /v1/mailboxes/" in flow for flow in flows)
+    assert any(b"age-encryption.org/v1" in flow for flow in flows)
+    assert not any(b"content-encoding" in flow.lower() for flow in flows)  # it would hide words
+    assert found(day, *flows) == []
+
+
+def test_the_search_finds_what_is_there(day: Day) -> None:
+    for said in (NAMES[0], WORDS[1], FILE):
+        for before in range(3):
+            hay = base64.urlsafe_b64encode(b"x" * before + said.encode() + b"yz")
+            assert found(day, hay)
+    assert found(day, (day.folder / FILE).read_bytes())
+
+
+@pytest.mark.threat("hostile-network")
+def test_letters_have_the_sizes_of_their_list(day: Day) -> None:
+    sealed = []
+    for one in day.wire.exchanges():
+        if one.method == "PUT" and "/envelopes/" in one.path:
+            sealed.append(unb64u(json.loads(one.sent)["sealed"]))
+        if one.method == "GET" and "/envelopes?" in one.path and one.status == 200:
+            sealed += [unb64u(each["sealed"]) for each in json.loads(one.came)["envelopes"]]
+    assert len(sealed) > 30
+    sizes = {len(one) - OVERHEAD_BYTES - VERSION_AND_KEY for one in sealed}
+    assert sizes <= set(SIZES)
+    assert len(sizes) > 1
+
+
+@pytest.mark.threat("hostile-network")
+def test_blobs_have_padded_sizes(day: Day) -> None:
+    """Of what age encrypts; its header has a part of random length, which says nothing."""
+    blobs = []
+    for one in day.wire.exchanges():
+        if "/blobs/" in one.path and one.method == "PUT":
+            blobs.append(one.sent)
+        if "/blobs/" in one.path and one.method == "GET" and one.status == 200:
+            blobs += [one.came] if one.came.startswith(b"age-") else []
+    assert len(blobs) > 12
+    sizes = {plain_size(one) for one in blobs}
+    assert all(size == padded_length(size) for size in sizes)
+    assert len(sizes) > 1
+
+
+def plain_size(blob: bytes) -> int:
+    """How many bytes an age file holds (https://age-encryption.org/v1): nonce, chunks, tags."""
+    header = blob.index(b"\n", blob.index(b"\n--- ") + 1) + 1
+    sealed = len(blob) - header - AGE_NONCE
+    return sealed - math.ceil(sealed / (AGE_CHUNK + AGE_TAG)) * AGE_TAG
+
+
+@pytest.mark.threat("hostile-network")
+def test_nor_does_the_relay_keep_or_write_down_anything(day: Day) -> None:
+    held, log = all_bytes(day.relay.folder), day.relay.log.read_bytes()
+    assert b"age-encryption.org/v1" in held  # the last message still waits
+    assert found(day, held, log) == []
+    with closing(sqlite3.connect(day.relay.folder / "mail.db")) as database:
+        letters = database.execute("SELECT length(sealed) FROM held_letter").fetchall()
+    assert letters
+    assert {size - OVERHEAD_BYTES - VERSION_AND_KEY for (size,) in letters} <= set(SIZES)
+    blobs = [
+        file.read_bytes() for file in (day.relay.folder / "blobs").rglob("*") if file.is_file()
+    ]
+    sealed = [one for one in blobs if one.startswith(b"age-encryption.org/v1")]
+    assert sealed
+    assert all(plain_size(one) == padded_length(plain_size(one)) for one in sealed)
+
+
+def test_the_day_had_receipts_a_reaction_and_a_recall(day: Day) -> None:
+    ben = day.devices[BEN]
+    assert ben.vault.keys(RECEIPT)
+    assert ben.vault.keys(REACTION)

@@ -1,0 +1,133 @@
+"""A proxy in front of a relay, as an operator has one, which writes down every byte that passes."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httptools
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and its answer."""
+
+    method: str
+    path: str
+    sent: bytes
+    status: int
+    came: bytes
+
+
+@dataclass
+class Connection:
+    """What the client sent, and what the relay answered."""
+
+    up: bytearray = field(default_factory=bytearray)
+    down: bytearray = field(default_factory=bytearray)
+
+    def exchanges(self) -> Iterator[Exchange]:
+        asked = _messages(httptools.HttpRequestParser, self.up)
+        answered = _messages(httptools.HttpResponseParser, self.down)
+        for ask, answer in zip(asked, answered, strict=True):
+            yield Exchange(str(ask.start), ask.path, ask.body, int(answer.start), answer.body)
+
+
+@dataclass
+class Wire:
+    """Everything that passed; ``url`` is where people believe their relay."""
+
+    url: str = ""
+    connections: list[Connection] = field(default_factory=list)
+
+    def flows(self) -> list[bytes]:
+        """Each direction of each connection, as it was."""
+        return [bytes(one) for talk in self.connections for one in (talk.up, talk.down)]
+
+    def exchanges(self) -> list[Exchange]:
+        return [one for connection in self.connections for one in connection.exchanges()]
+
+
+@contextmanager
+def recorded(relay_url: str) -> Iterator[Wire]:
+    """A proxy in front of the relay at this address, for a while."""
+    host, _, port = relay_url.removeprefix("http://").partition(":")
+    wire = Wire()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        wire.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        accepting = threading.Thread(target=_accept, args=(listener, (host, int(port)), wire))
+        accepting.start()
+        try:
+            yield wire
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            accepting.join(10)
+
+
+def _accept(listener: socket.socket, relay: tuple[str, int], wire: Wire) -> None:
+    carrying = []
+    with suppress(OSError):  # the listener was shut down
+        while True:
+            near, _ = listener.accept()
+            connection = Connection()
+            wire.connections.append(connection)
+            carrying.append(threading.Thread(target=_carry, args=(near, relay, connection)))
+            carrying[-1].start()
+    for one in carrying:
+        one.join(10)
+
+
+def _carry(near: socket.socket, relay: tuple[str, int], connection: Connection) -> None:
+    with near, socket.create_connection(relay) as far:
+        up = threading.Thread(target=_pass_on, args=(near, far, connection.up))
+        up.start()
+        _pass_on(far, near, connection.down)
+        up.join()
+
+
+def _pass_on(one: socket.socket, other: socket.socket, record: bytearray) -> None:
+    """Until one end has no more to say; then the other end is told."""
+    with suppress(OSError):
+        while data := one.recv(65_536):
+            record += data
+            other.sendall(data)
+    with suppress(OSError):
+        other.shutdown(socket.SHUT_WR)
+
+
+@dataclass
+class _Message:
+    path: str = ""
+    start: str | int = ""
+    body: bytes = b""
+
+
+class _Reader:
+    """Collects what httptools finds in one direction of a connection."""
+
+    def __init__(self) -> None:
+        self.found: list[_Message] = []
+        self.parser: Any = None
+
+    def on_message_begin(self) -> None:
+        self.found.append(_Message())
+
+    def on_url(self, url: bytes) -> None:
+        self.found[-1].path += url.decode()
+
+    def on_headers_complete(self) -> None:
+        request = isinstance(self.parser, httptools.HttpRequestParser)
+        told = self.parser.get_method().decode() if request else self.parser.get_status_code()
+        self.found[-1].start = told
+
+    def on_body(self, body: bytes) -> None:
+        self.found[-1].body += body
+
+
+def _messages(parser: Callable[[_Reader], Any], flow: bytearray) -> list[_Message]:
+    reader = _Reader()
+    reader.parser = parser(reader)
+    reader.parser.feed_data(bytes(flow))
+    return reader.found

@@ -1,0 +1,64 @@
+"""What must never be, asked of every moment that the explorer comes to."""
+
+from entrenous.model.message import Departure
+from tests.village.explore.relay import Explored, Request
+from tests.village.explore.scene import CHEAT, Scene
+
+
+class Broken(Exception):
+    """A state that must never be."""
+
+
+def check(scene: Scene, relay: Explored) -> None:
+    """Raise Broken unless all of them hold."""
+    _opens_no_more_than_allowed(scene, relay.opens)
+    for place in (0, 1):
+        _taken_back_stays_closed(scene, place)
+        _acknowledged_is_there(scene, place, relay)
+    _can_still_be_seen(scene, relay)
+
+
+def _opens_no_more_than_allowed(scene: Scene, opens: int | None) -> None:
+    shown = sum(device.seen.bit_count() for device in scene.devices)
+    if opens is not None and shown > opens:
+        raise Broken(f"what may be opened {opens} times was shown {shown} times")
+
+
+def _taken_back_stays_closed(scene: Scene, place: int) -> None:
+    """What its sender was told is unopened was shown to nobody, and never will be."""
+    if scene.copies[place].recalled == 0 and scene.devices[place].seen:
+        raise Broken("what was taken back unopened was shown")
+
+
+def _acknowledged_is_there(scene: Scene, place: int, relay: Explored) -> None:
+    """Its letter is on the device's disk or waits on the relay's."""
+    copy, device = scene.copies[place], scene.devices[place]
+    if copy.departure is not Departure.ACKNOWLEDGED or not copy.untouched or device.letter:
+        return
+    if not relay.shows(scene.disk, place)[0]:
+        raise Broken("an acknowledged letter is nowhere")
+
+
+def _can_still_be_seen(scene: Scene, relay: Explored) -> None:
+    """If nobody took it back: who asks again, as it should, is shown what was not shown yet."""
+    if not all(copy.untouched for copy in scene.copies):
+        return
+    there = [place for place in (0, 1) if scene.copies[place].departure is Departure.ACKNOWLEDGED]
+    able = [place for place in (0, 1) if _would_open(scene, place, relay)]
+    if relay.opens is None:
+        lost = any(place not in able for place in there if not scene.devices[place].seen)
+    else:
+        shown = sum(device.seen.bit_count() for device in scene.devices)
+        lost = bool(there) and shown < relay.opens and not able
+    if lost:
+        raise Broken("an acknowledged message can be opened by nobody any more")
+
+
+def _would_open(scene: Scene, place: int, relay: Explored) -> bool:
+    """With the attempt that it named before, or a new one; or as the changed program did."""
+    device = scene.devices[place]
+    whole = device.parts or relay.shows(scene.disk, place)[1]
+    attempts = [device.attempt or device.views + 1]
+    attempts += [CHEAT] if device.asked >> CHEAT & 1 else []
+    asked = (relay.asked(scene.disk.rows, Request("open", place, one)) for one in attempts)
+    return whole and any(said == "share" for _, said in asked)

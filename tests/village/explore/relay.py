@@ -1,0 +1,223 @@
+"""The relay of the explorer: the real rules, on rows that can be copied and put back.
+
+A request runs until its first transaction is done. What it wrote is then in the group and not yet
+durable, and its answer waits; a relay that dies now forgets both. The commit makes the group
+durable, what a request does afterwards happens, and only then its answer leaves
+(adapters/mail/group_commit.py is that in threads).
+
+Each request meets each state of the rows once; what came of it is remembered, so that the search
+costs the rules' time only where something is new.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
+
+from entrenous.adapters.blobs.memory import MemoryBlobs
+from entrenous.adapters.courier.memory import at_once
+from entrenous.adapters.mail.memory import MemoryMail
+from entrenous.carry.hold import bring_blob, find_blob
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.hand_over import acknowledge, waiting
+from entrenous.carry.letters.withdraw import withdraw
+from entrenous.carry.mailboxes.mailbox import create_mailbox
+from entrenous.carry.mailboxes.tokens import register_token
+from entrenous.carry.release import finish, open_share
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
+from entrenous.model.errors import EntrenousError
+from entrenous.model.held import HeldEnvelope
+from entrenous.model.secret import Secret
+from entrenous.ports import Relay
+from tests.carry.relays import CountingDice, Post, WoundClock, stream
+
+Work = Coroutine[Any, Any, Any]
+Rows = dict[type, dict[tuple[object, ...], Any]]
+
+
+class Request(NamedTuple):
+    """What is asked for; ``copy`` is that of the person's first or second device, 0 or 1."""
+
+    what: str
+    copy: int
+    attempt: int = 0
+
+
+class Disk(NamedTuple):
+    """What the relay's disk holds: its rows, by their number, and whose blob's bytes are there."""
+
+    rows: int
+    blobs: tuple[bool, bool]
+
+
+class Copied:
+    """States of the rows by number; two that hold the same have the same."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[frozenset[Any], int] = {}
+        self._held: list[Rows] = []
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def number(self, rows: Rows) -> int:
+        """The number of what these rows hold now."""
+        key = frozenset(_plain(row) for kind in rows.values() for row in kind.values())
+        if key not in self._numbers:
+            self._numbers[key] = len(self._held)
+            self._held.append({kind: dict(held) for kind, held in rows.items()})
+        return self._numbers[key]
+
+    def mail(self, number: int) -> MemoryMail:
+        """A store that holds them."""
+        mail = MemoryMail()
+        mail._desk._rows = {kind: dict(held) for kind, held in self._held[number].items()}
+        return mail
+
+
+def _plain(row: Any) -> tuple[object, ...]:
+    fields = (getattr(row, name) for name in type(row).__slots__)
+    shown = (one.reveal() if isinstance(one, Secret) else one for one in fields)
+    return type(row).__name__, *shown
+
+
+class _Waits(BaseException):
+    """The process goes no further until the disk has it."""
+
+
+class _GroupMail(MemoryMail):
+    """Stops whoever has done one transaction, or plays the answer to that one again and goes on."""
+
+    done: bool = False
+    replays: bool = False
+    answer: Any = None
+
+    async def together(self, work: Callable[[Any], Any], _: object = None) -> Any:
+        if not self.done:
+            self.done, self.answer = True, await super().together(work)
+            raise _Waits
+        if self.replays:
+            self.replays = False
+            return self.answer
+        return await super().together(work)
+
+
+class Explored:
+    """A relay with two mailboxes of one person, and a copy of one message for each on its way."""
+
+    def __init__(self, opens: int | None) -> None:
+        dice = CountingDice()
+        self.opens = opens
+        self.posts = (Post(dice=dice), Post(dice=dice))
+        self.posts[1].group = self.posts[0].group
+        self.rows = Copied()
+        self.met: set[tuple[EnvelopeState | None, str, EnvelopeState | None]] = set()
+        self._first: dict[tuple[int, Request], tuple[int, str]] = {}
+        self._answers: dict[tuple[Request, str], Any] = {}
+        self._rest: dict[tuple[Disk, Request, str], Disk] = {}
+        self._looks: dict[tuple[Disk, int], tuple[bool, bool]] = {}
+
+    @property
+    def requests(self) -> int:
+        """How often a rule met rows that it had not met before."""
+        return len(self._first)
+
+    def begin(self) -> Disk:
+        """The person is here; her friend's blobs have come, and her letters have not."""
+        relay = Relay(MemoryMail(), MemoryBlobs(), WoundClock(), CountingDice())
+        for post in self.posts:
+            at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+            at_once(register_token(post.mailbox, post.owner, post.granted(uses=1), relay))
+            at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+        self._names = list(relay.blobs._blobs)
+        return Disk(self.rows.number(relay.mail._desk._rows), (True, True))
+
+    def asked(self, rows: int, request: Request) -> tuple[int, str]:
+        """The rows after its first transaction, and what its answer will say."""
+        known = self._first.get((rows, request))
+        if known is None:
+            known = self._first[rows, request] = self._run(rows, request)
+        return known
+
+    def after(self, disk: Disk, request: Request, said: str) -> Disk:
+        """The disk after all that a request does once its transaction is durable."""
+        if (request, said) not in self._answers:
+            return disk  # it was refused, and did nothing
+        key = (disk, request, said)
+        if key not in self._rest:
+            self._rest[key] = self._finish(disk, request, self._answers[request, said])
+        return self._rest[key]
+
+    def shows(self, disk: Disk, copy: int) -> tuple[bool, bool]:
+        """Whether the letter of that copy waits in its mailbox, and whether its blob is whole."""
+        if (disk, copy) not in self._looks:
+            self._looks[disk, copy] = self._look(disk, copy)
+        return self._looks[disk, copy]
+
+    def _run(self, rows: int, request: Request) -> tuple[int, str]:
+        mail = _GroupMail()
+        mail._desk = self.rows.mail(rows)._desk
+        relay = Relay(mail, MemoryBlobs(), WoundClock(), CountingDice())
+        before = self._state(mail, request.copy)
+        try:
+            at_once(self._work(request, relay))
+        except _Waits:
+            said = _said(mail.answer, self.posts[request.copy])
+            self._answers[request, said] = mail.answer
+        except EntrenousError as why:
+            said = type(why).__name__
+        self.met.add((before, request.what, self._state(mail, request.copy)))
+        return self.rows.number(mail._desk._rows), said
+
+    def _finish(self, disk: Disk, request: Request, answer: Any) -> Disk:
+        mail = _GroupMail()
+        mail._desk = self.rows.mail(disk.rows)._desk
+        mail.done, mail.replays, mail.answer = True, True, answer
+        blobs = self._blobs(disk)
+        relay = Relay(mail, blobs, WoundClock(), CountingDice())
+        at_once(self._work(request, relay))
+        there = tuple(name in blobs._blobs for name in self._names)
+        return Disk(self.rows.number(mail._desk._rows), (there[0], there[1]))
+
+    def _look(self, disk: Disk, copy: int) -> tuple[bool, bool]:
+        post = self.posts[copy]
+        blobs = self._blobs(disk)
+        relay = Relay(self.rows.mail(disk.rows), blobs, WoundClock(), CountingDice())
+        letters = at_once(waiting(post.mailbox, post.owner, 0, 50, relay))
+        try:
+            held = at_once(find_blob(post.blob_id, post.fetch, relay))
+        except EntrenousError:
+            return bool(letters), False
+        return bool(letters), held.name in blobs._blobs
+
+    def _blobs(self, disk: Disk) -> MemoryBlobs:
+        blobs = MemoryBlobs()
+        for name, post, there in zip(self._names, self.posts, disk.blobs, strict=True):
+            if there:
+                blobs._blobs[name] = post.blob
+        return blobs
+
+    def _state(self, mail: MemoryMail, copy: int) -> EnvelopeState | None:
+        held = mail._desk.get(HeldEnvelope, self.posts[copy].id)
+        return held.state if held else None
+
+    def _work(self, request: Request, relay: Relay) -> Work:
+        post, attempt = self.posts[request.copy], request.attempt.to_bytes(16)
+        match request.what:
+            case "post":
+                return accept(post.envelope(self.opens), post.token, relay)
+            case "deliver":
+                return acknowledge(post.mailbox, post.owner, post.id, relay)
+            case "open":
+                return open_share(post.id, post.open, attempt, relay)
+            case "finish":
+                return finish(post.id, post.open, attempt, relay)
+        return withdraw(post.id, post.withdraw, relay)
+
+
+def _said(answer: Any, post: Post) -> str:
+    match answer:
+        case Secret():
+            return "share" if answer == post.share else "another share"
+        case EnvelopeStatus():
+            return f"{answer.state.value}, {answer.opened}"
+    return str(answer)

@@ -1,0 +1,185 @@
+"""All that can happen to one message for two devices, and to the lock of one: nothing goes wrong.
+
+To twelve events, in a minute or two: python -m tests.village.explore --events 12
+"""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from entrenous.carry import group, release
+from entrenous.carry.expire import close
+from entrenous.carry.letters import accept, withdraw
+from entrenous.carry.states import NEXT, REFUSED, Event
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.held import HeldEnvelope, HeldGroup, HeldShare
+from entrenous.model.message import Departure, InboxState
+from entrenous.ports import MailDesk
+from entrenous.send.states import (
+    COPY_NEXT,
+    MESSAGE_NEXT,
+    MESSAGE_REFUSED,
+    CopyEvent,
+    MessageEvent,
+)
+from tests.village.explore.events import Rules
+from tests.village.explore.scene import Copy
+from tests.village.explore.search import Found, explore
+
+EVENTS = {"deliver": Event.DELIVER, "open": Event.OPEN, "withdraw": Event.WITHDRAW}
+
+
+@pytest.fixture(scope="module")
+def once() -> tuple[Found, Rules]:
+    """A message that opens once, to eight events."""
+    return explore(1, 8)
+
+
+@pytest.mark.threat("view-once-bypass")
+@pytest.mark.threat("n-plus-one-views")
+def test_nothing_that_can_happen_breaks_a_promise(once: tuple[Found, Rules]) -> None:
+    found, rules = once
+    print(f"{found.states:,} states, {found.ways:,} interleavings")  # noqa: T201
+    assert (found.wrong, found.trace) == (None, ())
+    assert found.states > 80_000
+    check_cells(rules)
+
+
+@pytest.mark.threat("n-plus-one-views")
+@pytest.mark.parametrize("opens", [2, None])
+def test_nor_where_it_may_be_opened_again(opens: int | None) -> None:
+    found, rules = explore(opens, 6)
+    assert (found.wrong, found.trace) == (None, ())
+    assert found.states > 10_000
+    check_cells(rules)
+
+
+@pytest.mark.threat("view-once-bypass")
+@pytest.mark.threat("relay-killed")
+@pytest.mark.parametrize("opens", [1, 2, None])
+def test_nor_with_requests_side_by_side_in_a_group(opens: int | None) -> None:
+    found, rules = explore(opens, 6, groups=True)
+    assert (found.wrong, found.trace) == (None, ())
+    assert found.states > 20_000
+    check_cells(rules)
+
+
+def check_cells(rules: Rules) -> None:
+    """What an envelope, a copy and a message did is in their tables, and so is every refusal."""
+    for before, what, after in rules.relay.met:
+        if before is not None and what in EVENTS:
+            cell = (before, EVENTS[what])
+            assert after in (before, NEXT.get(cell)), (before, what, after)
+            assert (after is before) or cell not in REFUSED
+    assert rules.copies_met <= set(COPY_NEXT)
+    assert rules.messages_met <= {*MESSAGE_NEXT, *MESSAGE_REFUSED}
+
+
+def test_the_search_comes_to_every_cell_that_two_devices_and_a_recall_can_reach(
+    once: tuple[Found, Rules],
+) -> None:
+    _, rules = once
+    moved = {(before, EVENTS[what]) for before, what, _ in rules.relay.met if what in EVENTS}
+    waiting, delivered, opened, taken_back = (
+        *(EnvelopeState.WAITING, EnvelopeState.DELIVERED),
+        *(EnvelopeState.OPENED, EnvelopeState.TAKEN_BACK),
+    )
+    reached = set(itertools.product((waiting, delivered, opened, taken_back), EVENTS.values()))
+    assert reached <= moved
+    assert rules.copies_met >= {
+        (Departure.WAITING, CopyEvent.TRY),
+        (Departure.TRIED, CopyEvent.TRY),
+        (Departure.TRIED, CopyEvent.HEAR),
+    }
+    assert rules.messages_met >= {
+        (InboxState.WAITING, MessageEvent.OPEN),
+        (InboxState.OPENED, MessageEvent.USE_UP),
+        (InboxState.WAITING, MessageEvent.MISS),
+        (InboxState.WAITING, MessageEvent.TAKE_BACK),
+        (InboxState.USED_UP, MessageEvent.OPEN),
+        (InboxState.USED_UP, MessageEvent.TAKE_BACK),
+    }
+
+
+# --- take one rule out, and the search finds what it was for -------------------------------------
+
+
+def counts_nothing(_desk: MailDesk, _share: HeldShare) -> None:
+    """An opening like any other."""
+
+
+def only_says_so(_desk: MailDesk, held: HeldEnvelope, _event: Event, _present: Any) -> Any:
+    return replace(held, state=EnvelopeState.TAKEN_BACK)
+
+
+def buries_the_letter_too(desk: MailDesk, held: HeldEnvelope, present: Any) -> None:
+    close(desk, held, Event.USE_UP, present)
+
+
+def waits_for_nobody(desk: MailDesk, group_id: bytes | None, present: Any) -> None:
+    held = desk.get(HeldGroup, group_id)
+    if held is not None and held.opened >= held.opens:
+        for share in desk.find(HeldShare, group=group_id):
+            envelope = desk.get(HeldEnvelope, share.envelope)
+            if envelope is not None:
+                group.use_up(desk, envelope, present)
+
+
+def knows_no_repeat() -> Callable[[Any], bytes]:
+    numbers = itertools.count()
+    return lambda _: sha256(b"%d" % next(numbers))
+
+
+@pytest.mark.parametrize(
+    ("module", "rule", "instead", "opens", "wrong"),
+    [
+        (release, "count", counts_nothing, 1, "was shown 2 times"),
+        (withdraw, "close", only_says_so, 1, "a copy that was taken back is given out"),
+        (group, "use_up", buries_the_letter_too, 1, "an acknowledged letter is nowhere"),
+        (release, "settle", waits_for_nobody, 2, "opened by nobody any more"),
+        (accept, "digest_of", knows_no_repeat(), 1, "that was posted is refused"),
+    ],
+)
+def test_it_finds_a_rule_that_is_missing(  # noqa: PLR0913, PLR0917 - what is instead of what
+    module: ModuleType,
+    rule: str,
+    instead: Any,
+    opens: int,
+    wrong: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, rule, instead)
+    found, _ = explore(opens, 8)
+    assert wrong in (found.wrong or "")
+    assert 1 <= len(found.trace) <= 8
+
+
+@pytest.mark.parametrize(
+    ("early", "wrong"),
+    [("open", "was shown 2 times"), ("post", "an acknowledged letter is nowhere")],
+)
+def test_it_finds_an_answer_that_leaves_before_the_disk_has_it(early: str, wrong: str) -> None:
+    found, _ = explore(1, 9, groups=True, early=early)
+    assert wrong in (found.wrong or "")
+    if early == "open":
+        assert "the relay dies, and its group with it" in found.trace
+
+
+def test_the_one_gap_is_a_recall_that_overtakes_its_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whose relay does not know it yet (docs/known-attacks.md): no sender may believe it gone."""
+    heard = Copy.heard
+
+    def believes(copy: Copy, said: str) -> Copy:
+        return copy._replace(recalled=0) if said == "NoSuchEnvelope" else heard(copy, said)
+
+    monkeypatch.setattr(Copy, "heard", believes)
+    found, _ = explore(1, 8)
+    assert "a copy that was taken back is given out" in (found.wrong or "")
+    assert "the network: post 1, its answer is lost, late and again" in found.trace

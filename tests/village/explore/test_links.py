@@ -1,0 +1,35 @@
+"""A linking up to twelve events, whatever comes in whatever order: every word over its events."""
+
+import pytest
+
+from entrenous.send.devices.link.states import NEXT, LinkEvent, LinkState, step
+
+EVENTS = 12
+OLD = (LinkEvent.ASK, LinkEvent.SHOW, LinkEvent.SAME, LinkEvent.HELLO)
+NEW = (LinkEvent.ANSWER, LinkEvent.SAME, LinkEvent.GRANT)
+
+
+@pytest.mark.threat("linking-phish")
+@pytest.mark.parametrize(
+    ("begin", "turn", "signed"), [(LinkState.OFFERED, OLD, 3), (LinkState.ASKED, NEW, 3)]
+)
+def test_nothing_but_its_own_order_signs_a_list(
+    begin: LinkState, turn: tuple[LinkEvent, ...], signed: int
+) -> None:
+    """``came`` counts how much of the right order has come with nothing in between."""
+    words, met = {(begin, 0): 1}, set()
+    for _ in range(EVENTS):
+        further: dict[tuple[LinkState, int], int] = {}
+        for (state, came), count in words.items():
+            for event in LinkEvent:
+                after = step(state, event)
+                met.add((state, event))
+                right = 0 <= came < len(turn) and event is turn[came]
+                held = came >= signed  # once it is signed, nothing that comes undoes it
+                now = came + 1 if right else came if held else -1
+                assert (now >= signed) == (after in {LinkState.GRANTED, LinkState.LINKED})
+                assert (now == len(turn)) == (after is LinkState.LINKED)
+                further[after, now] = further.get((after, now), 0) + count
+        words = further
+    assert sum(words.values()) == len(LinkEvent) ** EVENTS
+    assert met <= set(NEXT)

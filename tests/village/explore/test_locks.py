@@ -1,0 +1,169 @@
+"""All that can happen to the lock of one device up to twelve events: its table has all of it.
+
+Somebody guesses, with answers that come, are lost, or die with the relay; a guess is sent again;
+the vault opens, and so does a copy of it that is older; tries are given back; the mailbox goes.
+"""
+
+from collections.abc import Coroutine, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from entrenous.adapters.blobs.memory import MemoryBlobs
+from entrenous.adapters.courier.memory import at_once
+from entrenous.adapters.mail.memory import MemoryMail
+from entrenous.carry.mailboxes import lock
+from entrenous.carry.mailboxes.close import close_mailbox
+from entrenous.carry.mailboxes.lock import allow_more_tries, answer, note_opened
+from entrenous.carry.mailboxes.lock_states import NEXT, REFUSED, LockEvent, LockState, state_of
+from entrenous.craft.crypto.oprf import blind, draw_scalar
+from entrenous.model.envelope import NoSuchMailbox
+from entrenous.model.errors import EntrenousError
+from entrenous.model.held import HeldLock
+from entrenous.model.lock import Opening
+from entrenous.model.secret import Secret
+from entrenous.ports import Relay
+from entrenous.spec import UNLOCK_TRIES
+from tests.carry.mailboxes.test_lock import BOX, CLOSE, OWNER, UNLOCK, settle
+from tests.carry.relays import CountingDice, WoundClock
+from tests.village.explore.relay import Copied
+
+EVENTS = 12
+#: Two guesses, in turn: the relay knows a guess that is sent again by its bytes.
+GUESSES = tuple(blind(Secret(b"a guess"), draw_scalar(bytes([n]) * 64)) for n in (1, 2))
+
+
+class Moment(NamedTuple):
+    """The relay's rows by their number; what was heard since tries were last given back; which
+    guess was counted last; the generation of the vault, and whether its copy was refused.
+    """
+
+    rows: int
+    heard: frozenset[int] = frozenset()
+    guess: int = 0
+    generation: int = 0
+    shut: bool = False
+
+
+class Locks:
+    """The lock's real rules, each on each state of the rows once."""
+
+    def __init__(self) -> None:
+        self.rows = Copied()
+        self.met: set[tuple[LockState, LockEvent, LockState | None]] = set()
+        self._known: dict[tuple[int, str], tuple[int, bool]] = {}
+
+    def begin(self) -> Moment:
+        relay = _relay(MemoryMail())
+        at_once(settle(relay))
+        return Moment(self.rows.number(relay.mail._desk._rows))
+
+    def happens(self, moment: Moment) -> Iterator[Moment]:
+        new, again = moment.guess + 1, moment.guess
+        for guess in (new, again) if moment.guess else (new,):
+            rows, answered = self._asked(moment.rows, f"guess {guess % 2}")
+            if not answered:
+                continue
+            yield moment._replace(rows=rows, guess=guess)  # its answer is lost
+            yield moment._replace(rows=rows, guess=guess, heard=moment.heard | {guess})
+        rows, taken = self._asked(moment.rows, f"opened {moment.generation + 1}")
+        if taken:
+            yield moment._replace(rows=rows, generation=moment.generation + 1, heard=frozenset())
+            yield moment._replace(rows=rows, heard=frozenset())
+        if moment.generation:
+            rows, taken = self._asked(moment.rows, f"copy {moment.generation}")
+            assert not taken, "a copy of a vault went on beside it"
+            yield moment._replace(rows=rows, heard=frozenset())
+        yield moment._replace(rows=self._asked(moment.rows, "reset")[0], heard=frozenset())
+        yield moment._replace(rows=self._asked(moment.rows, "close")[0], shut=True)
+
+    def check(self, moment: Moment) -> None:
+        assert len(moment.heard) <= UNLOCK_TRIES, f"{len(moment.heard)} guesses were answered"
+        held = self.rows.mail(moment.rows)._desk.get(HeldLock, BOX)
+        assert (state_of(held) is LockState.SHUT) == moment.shut
+
+    def _asked(self, rows: int, what: str) -> tuple[int, bool]:
+        if (rows, what) not in self._known:
+            self._known[rows, what] = self._run(rows, what)
+        return self._known[rows, what]
+
+    def _run(self, rows: int, what: str) -> tuple[int, bool]:
+        mail = self.rows.mail(rows)
+        before = mail._desk.get(HeldLock, BOX)
+        try:
+            at_once(_work(what, _relay(mail)))
+            refused = None
+        except EntrenousError as why:
+            refused = type(why)
+        after = mail._desk.get(HeldLock, BOX)
+        self._note(what, before, after, refused)
+        return self.rows.number(mail._desk._rows), refused is None
+
+    def _note(
+        self, what: str, before: HeldLock | None, after: HeldLock | None, refused: type | None
+    ) -> None:
+        """What the rules did is what the table says."""
+        if what.startswith("guess") and before and before.asked == GUESSES[int(what[-1])]:
+            assert after == before  # sent again, answered again, and not counted
+            return
+        state, event = state_of(before), _event(what, before)
+        if (state, event) in REFUSED:
+            assert refused in (
+                REFUSED[state, event],
+                NoSuchMailbox,
+            )  # the mailbox is looked at first
+            assert after == before
+        elif what != "close" or before is not None:
+            assert state_of(after) is NEXT[state, event]
+        self.met.add((state, event, None if refused else state_of(after)))
+
+
+def _event(what: str, held: HeldLock | None) -> LockEvent:
+    if what.startswith("guess"):
+        return LockEvent.ASK_LAST if held is not None and held.tries == 1 else LockEvent.ASK
+    named = {"reset": LockEvent.RESET, "close": LockEvent.CLOSE}
+    return named.get(what, LockEvent.OPENED)
+
+
+def _work(what: str, relay: Relay) -> Coroutine[Any, Any, object]:
+    if what.startswith("guess"):
+        return answer(BOX, UNLOCK, GUESSES[int(what[-1])], relay)
+    if what == "reset":
+        return allow_more_tries(BOX, CLOSE, relay)
+    if what == "close":
+        return close_mailbox(BOX, OWNER, relay)
+    name, _, generation = what.partition(" ")
+    number = name.encode().ljust(16, b"\0")
+    return note_opened(BOX, OWNER, Opening(int(generation), number), relay)
+
+
+def _relay(mail: MemoryMail) -> Relay:
+    return Relay(mail, MemoryBlobs(), WoundClock(), CountingDice())
+
+
+def explored(events: int) -> tuple[Locks, int]:
+    """All moments that so many events lead to; how many there are."""
+    locks = Locks()
+    layer = {locks.begin()}
+    known = set(layer)
+    for _ in range(events):
+        layer = {after for moment in layer for after in locks.happens(moment)} - known
+        for moment in layer:
+            locks.check(moment)
+        known |= layer
+    return locks, len(known)
+
+
+@pytest.mark.threat("stolen-device")
+def test_nothing_that_can_happen_gives_an_eleventh_answer() -> None:
+    locks, moments = explored(EVENTS)
+    assert moments > 5_000
+    met = {(state, event) for state, event, _ in locks.met}
+    assert met == {*NEXT, *REFUSED}
+
+
+def test_it_finds_a_try_that_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries are counted, and their end is seen by nobody."""
+    monkeypatch.setattr(lock, "step", lambda *_: None)
+    with pytest.raises(AssertionError, match="Locked"):
+        explored(EVENTS)

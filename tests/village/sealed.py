@@ -1,0 +1,41 @@
+"""A message of any bytes, sealed and posted as every message is, without making marked copies."""
+
+import secrets
+
+from entrenous.model.ids import MessageId, MessageName
+from entrenous.model.letter import ContentFile, PersonHead, ReplyTo
+from entrenous.model.message import Policy
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.acquaintance.people import contact_named
+from entrenous.send.letter.sessions import within_reach
+from entrenous.send.letter.write import addressees, write_letter
+from entrenous.send.message.seal import OwnFile, Sending, seal_content
+from entrenous.send.moment import this_second
+from entrenous.send.outbox import flush
+
+
+def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from whom to whom
+    files: tuple[ContentFile, ...],
+    text: str | None,
+    policy: Policy,
+    to: str,
+    sender: Device,
+    reply: ReplyTo | None = None,
+) -> MessageId:
+    """Send files and a text, nothing of which is marked or looked at, to one device of a person."""
+    contact, message = contact_named(to, sender), MessageId(secrets.token_bytes(16))
+    (whom,) = within_reach(addressees(contact), sender)
+    sending = Sending(
+        *(message, MessageName("7-large-whale"), this_second(sender), policy),
+        ((contact.person.id, whom.key.device),),
+        (PersonHead(contact.person.id, contact.person.epoch, contact.person.head),),
+        Secret(secrets.token_bytes(32)),
+        reply,
+    )
+    own = tuple(OwnFile(one, None) for one in files)
+    sealed = seal_content(own, text, whom, sending, sender)
+    with sender.vault.together():
+        write_letter(sealed.manifest, whom, sealed.outer, sender)
+    assert not flush(sender).problems
+    return message

@@ -1,0 +1,220 @@
+"""What must hold whatever goes wrong: looked at after every event, and once more at the end.
+
+It reads what the relays answered, what is durable on disks, and what people saw; never what a
+program says of itself alone.
+"""
+
+import base64
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import httpx
+
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.held import HeldEnvelope, HeldLetter
+from entrenous.model.ids import EnvelopeId, MessageId, PersonId
+from entrenous.model.message import Departure, Draft, InboxState, Received, SealedCopy
+from entrenous.send.drawers import (
+    ASIDE,
+    CHORE,
+    FINISH,
+    INBOX,
+    OUTBOX,
+    SEALED,
+    SEEN,
+    inbox_key,
+    take,
+    take_all,
+)
+from entrenous.send.inbox import ENDED
+from tests.village.sim.world import Host, RelayHost, address
+
+_MESSAGES: Final = "message"  # the ledger's drawer
+_REMEMBERED: Final = timedelta(days=30)  # by a relay, what has ended: at least
+_ENDED_BY_ITS_SENDER: Final = (InboxState.TAKEN_BACK, InboxState.EXPIRED)
+_SEEN_BY_FEW: Final = (InboxState.USED_UP, InboxState.ELSEWHERE)
+Group = tuple[MessageId, PersonId]  # openings are counted for a message and a person
+
+
+@dataclass
+class Oracle:
+    """Watches one run; ``wrong`` is what it has seen that must not be, ``kept_its_word`` how many
+    things were, at the end, what they had to be.
+    """
+
+    hosts: Mapping[str, Host]
+    wrong: list[str] = field(default_factory=list)
+    kept_its_word: int = 0
+    drafts: dict[MessageId, Draft] = field(default_factory=dict)
+    groups: dict[EnvelopeId, Group] = field(default_factory=dict)
+    accepted: dict[EnvelopeId, tuple[str, datetime]] = field(default_factory=dict)  # where, when
+    withdrawn: set[EnvelopeId] = field(default_factory=set)
+    attempts: dict[EnvelopeId, dict[bytes, None]] = field(default_factory=lambda: defaultdict(dict))
+    shown: dict[Group, set[bytes]] = field(default_factory=lambda: defaultdict(set))
+    _known: dict[str, dict[str, bytes]] = field(default_factory=lambda: defaultdict(dict))
+    _noted: set[str] = field(default_factory=set)
+    _ended: set[tuple[str, str]] = field(default_factory=set)
+
+    def is_wrong(self, what: str) -> None:
+        """Note what must not be, once."""
+        if what not in self.wrong:
+            self.wrong.append(what)
+
+    # --- what relays answer ---------------------------------------------------------------------
+
+    def heard(self, request: httpx.Request, answer: httpx.Response, at: datetime) -> None:
+        """A relay answered; whether anybody hears it is another matter."""
+        parts = request.url.path.strip("/").split("/")[1:]
+        if not answer.is_success or len(parts) < 3:
+            return
+        if (request.method, parts[-1]) == ("POST", "withdraw"):
+            self.withdrawn.add(_id(parts[1]))
+        elif (parts[0], parts[-1]) == ("shares", "open"):
+            self._released(_id(parts[1]), request.content)
+        elif parts[2] == "envelopes" and request.method == "PUT":
+            self.accepted.setdefault(_id(parts[3]), (address(request), at))
+        elif parts[2] == "envelopes" and request.method == "DELETE":
+            self._forgotten(_id(parts[3]), _id(parts[1]))
+
+    def _released(self, envelope: EnvelopeId, attempt: bytes) -> None:
+        self.attempts[envelope].pop(attempt, None)
+        self.attempts[envelope][attempt] = None  # the newest is the last
+        if envelope in self.withdrawn:
+            self.is_wrong("a relay let a share go after its message was taken back")
+
+    def _forgotten(self, envelope: EnvelopeId, mailbox: bytes) -> None:
+        for host in self.hosts.values():
+            durable = (SEEN, envelope.hex()) in host.records.durable
+            if host.me.home.mailbox == mailbox and not durable:
+                self.is_wrong(f"{host.name}: a letter was acknowledged and is not on its disk")
+
+    def restarted(self, relay: RelayHost, at: datetime) -> None:
+        """What a relay had acknowledged is there again."""
+        for envelope, (url, since) in self.accepted.items():
+            if url != relay.url or at - since > _REMEMBERED:
+                continue
+            if envelope in self.withdrawn or self._is_on_a_device(envelope):
+                continue
+            held = relay.rows.durable.get((HeldEnvelope, envelope))
+            letter = relay.rows.durable.get((HeldLetter, envelope))
+            waits = held is not None and held.closed_at is None
+            if held is None or (waits and letter is None):
+                self.is_wrong("a letter that a relay had acknowledged was lost in a crash")
+
+    def _is_on_a_device(self, envelope: EnvelopeId) -> bool:
+        return any((SEEN, envelope.hex()) in one.records.durable for one in self.hosts.values())
+
+    # --- what lies on a device ------------------------------------------------------------------
+
+    def look(self, host: Host, draft: Draft | None = None) -> None:
+        """Look at one device, after it has done something; ``draft`` if it was to send that."""
+        self._note_sent(host, draft)
+        if host.vault.inner.keys(ASIDE):
+            self.is_wrong(f"{host.name}: a letter could not be opened")
+        known = self._known[host.name]
+        for key, record in host.vault.inner.items(INBOX):
+            if known.get(key) != record:
+                known[key] = record
+                received = take(Received, INBOX, key, host.vault)
+                assert received is not None
+                self._look_at(received, key, host)
+        if known.keys() - set(host.vault.inner.keys(INBOX)):
+            self.is_wrong(f"{host.name}: a message that came is not there any more")
+
+    def _note_sent(self, host: Host, draft: Draft | None) -> None:
+        new = [key for key in host.vault.inner.keys(_MESSAGES) if key not in self._noted]
+        self._noted.update(new)
+        if len(new) > 1:
+            self.is_wrong(f"{host.name}: one draft became {len(new)} messages")
+        for key in new:
+            if draft is not None:
+                self.drafts[MessageId(bytes.fromhex(key))] = draft
+
+    def _look_at(self, received: Received, key: str, host: Host) -> None:
+        if received.state not in ENDED and (host.name, key) in self._ended:
+            self.is_wrong(f"{host.name}: {received.name} had ended and lives again")
+        if received.state in ENDED:
+            self._ended.add((host.name, key))
+        seen = self.shown[received.id, host.me.person.id]
+        alone = len(host.me.person.devices) == 1
+        if received.state in _SEEN_BY_FEW and alone and not seen:
+            self.is_wrong(f"{host.name}: {received.name} was used up and nobody has seen it")
+
+    # --- what people see ------------------------------------------------------------------------
+
+    def saw(self, host: Host, before: Received, text: str | None, begun: "Begun") -> None:
+        """A message was shown; it was ``before``, at the moment of ``begun``."""
+        draft = self.drafts.get(before.id)
+        if draft is not None and text != draft.words:
+            self.is_wrong(f"{host.name}: {before.name} reads otherwise than it was written")
+        if before.state in ENDED:
+            self.is_wrong(f"{host.name}: {before.name} opened after it had ended")
+        if before.expires_at is not None and begun.at >= before.expires_at:
+            self.is_wrong(f"{host.name}: {before.name} opened after its time")
+        if not before.kept and before.envelope in begun.withdrawn:
+            self.is_wrong(f"{host.name}: {before.name} was taken back, and opened first afterwards")
+        if before.opens is not None:
+            self._count(host, before)
+
+    def _count(self, host: Host, before: Received) -> None:
+        seen = self.shown[before.id, host.me.person.id]
+        seen.add(next(reversed(self.attempts[before.envelope])))
+        assert before.opens is not None
+        if len(seen) > before.opens:
+            self.is_wrong(
+                f"{host.name}: {before.name} opened {len(seen)}, not {before.opens} times"
+            )
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def at_the_end(self, now: datetime) -> None:
+        """Faults have stopped, and everybody has fetched: everything owed is there."""
+        for host in self.hosts.values():
+            for drawer in (OUTBOX, CHORE, FINISH):
+                if host.vault.inner.keys(drawer):
+                    self.is_wrong(f"{host.name}: something waits for ever in the drawer {drawer}")
+            for copy in take_all(SealedCopy, SEALED, host.vault):
+                self._owed(copy, host, now)
+
+    def _owed(self, copy: SealedCopy, sender: Host, now: datetime) -> None:
+        message = sender.device.ledger.read(copy.message)
+        what = f"{sender.name}'s {message.name} for {copy.to}"
+        to = self._at(copy)
+        if copy.departure is Departure.REFUSED:
+            return  # its sender was told, and is held to the reason (run.py)
+        key = inbox_key(sender.me.person.id, copy.message)
+        came = None if to is None else take(Received, INBOX, key, to.vault)
+        if copy.state is EnvelopeState.TAKEN_BACK:
+            lives = came is not None and came.state not in ENDED
+            self._must_not(lives, f"{what} was taken back and is still there")
+        elif message.expires_at is not None and message.expires_at > now:
+            self._must_not(not copy.acknowledged, f"{what} never left")
+            self._must_not(came is None, f"{what} never came")
+            early = came is not None and came.state in _ENDED_BY_ITS_SENDER
+            self._must_not(early, f"{what} has ended without a reason")
+
+    def _must_not(self, bad: bool, what: str) -> None:  # noqa: FBT001
+        if bad:
+            self.is_wrong(what)
+        else:
+            self.kept_its_word += 1
+
+    def _at(self, copy: SealedCopy) -> Host | None:
+        wanted = (copy.person, copy.device)
+        every = self.hosts.values()
+        return next((one for one in every if (one.me.person.id, one.me.key.device) == wanted), None)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """When somebody began to open something, and what was taken back by then."""
+
+    at: datetime
+    withdrawn: frozenset[EnvelopeId]
+
+
+def _id(text: str) -> EnvelopeId:
+    return EnvelopeId(base64.urlsafe_b64decode(text + "=="))

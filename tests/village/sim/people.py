@@ -1,0 +1,130 @@
+"""What people do at their devices, a step at a time; each of them may meet any fault."""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from typing import Final
+
+from entrenous.model.errors import Unreachable
+from entrenous.model.ids import MessageName, RecipientId
+from entrenous.model.letter import Frame, FrameFile
+from entrenous.model.message import Draft, Policy, Received
+from entrenous.send.acquaintance.people import contacts
+from entrenous.send.drawers import INBOX, take_all
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import ENDED
+from entrenous.send.message.react import react
+from entrenous.send.message.watch import UNWATCHED
+from entrenous.send.open import Fill, open_message_to
+from entrenous.send.recall import recall_message
+from entrenous.send.send import send_message
+from entrenous.send.status import sent_messages
+from tests.village.sim.oracle import Begun, Oracle
+from tests.village.sim.world import Host
+from tests.village.world import photo
+
+OPENS: Final = (None, None, 1, 1, 2)
+HOURS: Final = (2, 48, 168, 600)
+PICTURE: Final = photo(width_px=64)
+
+
+@dataclass
+class Life:
+    """One person at one device."""
+
+    host: Host
+    dice: Random
+    oracle: Oracle
+    pictures_left: int = 0
+    draft: Draft | None = None
+    said: int = 0
+    begun: set[MessageName] = field(default_factory=set)  # recalls that are not through
+
+    def sends(self) -> None:
+        names = [contact.name for contact in contacts(self.host.device)]
+        to = self.dice.sample(names, self.dice.choice((1, 1, 1, 2)))
+        self.write(to, self.dice.choice(HOURS), self.dice.choice(OPENS))
+
+    def write(self, to: list[str], hours: int, opens: int | None = None) -> None:
+        """Send a text, or now and then a picture, with the guard's questions answered."""
+        self.said += 1
+        device = self.host.device
+        policy = Policy(device.clock.now() + timedelta(hours=hours), opens)
+        words, typed = f"number {self.said} of {self.host.name}", frozenset(to)
+        names = tuple(map(RecipientId, to))
+        if self.pictures_left and self.dice.random() < 0.2:
+            self.pictures_left -= 1
+            draft = Draft((PICTURE,), names, policy, words, confirmed=typed)
+        else:
+            draft = Draft((), names, policy, text=words, confirmed=typed)
+        self.draft = draft
+        send_message(draft, device)
+
+    def greets(self) -> None:
+        """Write to everybody."""
+        self.write([contact.name for contact in contacts(self.host.device)], hours=168)
+
+    def fetches(self) -> None:
+        for problem in fetch_messages(self.host.device).problems:
+            if not isinstance(problem, Unreachable):
+                raise problem
+
+    def opens(self) -> None:
+        """Something that came, mostly what is not over yet."""
+        every = list(take_all(Received, INBOX, self.host.vault))
+        alive = [one for one in every if one.state not in ENDED]
+        some = alive if alive and self.dice.random() < 0.9 else every
+        if some:
+            self.open(self.dice.choice(sorted(some, key=lambda one: one.name)))
+
+    def open(self, before: Received) -> None:
+        """Look at a message."""
+        device, oracle = self.host.device, self.oracle
+        begun = Begun(device.clock.now(), frozenset(oracle.withdrawn))
+
+        def show(_number: int, _file: FrameFile, fill: Fill) -> None:
+            fill(io.BytesIO())
+
+        def tell(frame: Frame) -> None:
+            oracle.saw(self.host, before, frame.text, begun)
+
+        open_message_to(before.name, show, device, UNWATCHED, tell)
+
+    def takes_back(self) -> None:
+        sent = list(self.host.device.ledger.messages())[-6:]
+        if sent:
+            self.take_back(self.dice.choice(sent).name)
+
+    def takes_back_again(self) -> None:
+        """What was not taken back from everybody yet."""
+        for name in sorted(self.begun):
+            self.take_back(name)
+
+    def take_back(self, name: MessageName) -> None:
+        """Take one message back; who is told to repeat it does so at the end."""
+        self.begun.add(name)
+        recall_message(name, self.host.device)
+        self.begun.discard(name)
+
+    def looks_after_them(self) -> None:
+        sent_messages(self.host.device)
+
+    def reacts(self) -> None:
+        every = sorted(take_all(Received, INBOX, self.host.vault), key=lambda one: one.name)
+        alive = [one for one in every if one.state not in ENDED]
+        if alive:
+            react(
+                self.dice.choice(alive).name, self.dice.choice(("+", "!", None)), self.host.device
+            )
+
+
+STEPS: Final[Mapping[Callable[[Life], None], int]] = {
+    Life.sends: 6,
+    Life.fetches: 12,
+    Life.opens: 10,
+    Life.takes_back: 2,
+    Life.looks_after_them: 1,
+    Life.reacts: 1,
+}

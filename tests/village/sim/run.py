@@ -1,0 +1,250 @@
+"""Weeks in the village under faults, seed by seed: ``python -m tests.village.sim.run --runs 200``.
+
+Prints one line of JSON at the end. Exit 1 when anything was wrong; each such seed is printed with
+the command that plays it again.
+"""
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+import httpx
+
+from entrenous.model.envelope import Expired, TakenBack, UsedUp
+from entrenous.model.errors import EntrenousError
+from entrenous.model.message import NothingToTakeBack
+from entrenous.model.opening import OpenedElsewhere
+from tests.village.crashes import Crash
+from tests.village.siege.run import fresh_seeds
+from tests.village.sim.dice import dice_for, wait_s
+from tests.village.sim.faults import QUIET, faults_of
+from tests.village.sim.oracle import Oracle
+from tests.village.sim.people import STEPS, Life
+from tests.village.sim.world import PEOPLE, PHONE, Host, RelayHost, World, settled
+
+AGAIN: Final = "python -m tests.village.sim.run --seed {seed} --steps {steps} --weeks {weeks:g}"
+WEEK_S: Final = 7 * 24 * 3600.0
+WEEKS: Final = 1.0
+_ENDED: Final = (Expired, TakenBack, UsedUp, OpenedElsewhere, NothingToTakeBack)
+
+
+@dataclass
+class Outcome:
+    """What one run came to; ``steps`` is how many it took until something was wrong, or all."""
+
+    seed: int
+    weeks: float
+    steps: int = 0
+    wrong: list[str] = field(default_factory=list)
+    did: Counter[str] = field(default_factory=Counter)
+    trace: list[str] = field(default_factory=list)
+    simulated_s: float = 0.0
+
+    @property
+    def report(self) -> str:
+        """What was wrong, and how to see it again; empty if nothing was."""
+        again = AGAIN.format(seed=self.seed, steps=self.steps, weeks=self.weeks)
+        return "" if not self.wrong else "\n".join([*self.wrong, again])
+
+
+class Run:
+    """One run: people live for weeks while things fail, then peace, and then all must be well."""
+
+    def __init__(self, seed: int, weeks: float = WEEKS, steps: int | None = None) -> None:
+        self.dice = dice_for("run", seed)
+        self.weeks, self.steps_left = weeks, steps
+        people, phone = self.dice.choice((3, 3, 4, 5)), self.dice.random() < 0.5
+        names = PEOPLE[:people] + ((PHONE,) if phone else ())
+        self.world = World(names, seed, settled(people, phone=phone))
+        self.schedule, self.faults = self.world.schedule, faults_of(self.dice)
+        self.tempo_s = self.dice.choice((1, 3, 6)) * 3600.0  # between two things one person does
+        self.oracle = Oracle(self.world.hosts)
+        self.world.watch, self.world.died = self._watch, self.relay_died
+        self.outcome = Outcome(seed, weeks, wrong=self.oracle.wrong)
+        pictures = 2 if self.dice.random() < 0.05 else 0
+        self.lives = [
+            Life(host, dice_for(host.name, seed), self.oracle, pictures)
+            for host in self.world.hosts.values()
+        ]
+        self.at_peace = False
+
+    def run(self) -> Outcome:
+        """All of it."""
+        begun = self.schedule.clock.now()
+        self.world.faults = self.world.network.faults = self.faults
+        for life in self.lives:
+            self.oracle.look(life.host)
+            self._later(life)
+        for relay in self.world.relays.values():
+            self._sweep_later(relay)
+        end = begun + timedelta(seconds=self.weeks * WEEK_S)
+        while self.schedule.clock.now() < end and not self.oracle.wrong:
+            self.schedule.wait(3600.0)
+        if not self.oracle.wrong:
+            self._make_peace()
+        self.outcome.did.update({str(f): n for f, n in self.world.network.played.items()})
+        self.outcome.did["kept its word"] = self.oracle.kept_its_word
+        self.outcome.simulated_s = (self.schedule.clock.now() - begun).total_seconds()
+        return self.outcome
+
+    def _is_over(self) -> bool:
+        return bool(self.oracle.wrong) or self.outcome.steps == self.steps_left
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def _later(self, life: Life) -> None:
+        def act() -> None:
+            if not self.at_peace and not self._is_over():
+                self._act(life)
+                self._later(life)
+
+        self.schedule.after(wait_s(self.tempo_s, life.dice), act)
+
+    def _act(self, life: Life) -> None:
+        host = life.host
+        if host.busy:
+            return
+        if life.dice.random() < self.faults.device / 10:
+            self._crash(host, "while it did nothing")
+        self.outcome.steps += 1
+        step = life.dice.choices(list(STEPS), list(STEPS.values()))[0]
+        host.fuse.left = self.faults.device_dies(life.dice)
+        self.do(life, step)
+
+    def do(self, life: Life, step: Callable[[Life], None]) -> bool:
+        """Let somebody do something, and look at what that did; whether it was done."""
+        host, said = life.host, "done"
+        host.busy, life.draft = True, None
+        try:
+            step(life)
+        except Crash:
+            said = "dies"
+            self._crash(host, step.__name__)
+        except EntrenousError as error:
+            said = type(error).__name__
+            self._heard(error, host, step.__name__)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+            said = repr(error)
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
+            self.oracle.is_wrong(f"{host.name} {step.__name__}: {said} at {where}")
+        host.busy, host.fuse.left = False, -1
+        self._note(f"{host.name} {step.__name__}: {said}")
+        self.outcome.did[f"{step.__name__}: {said}"] += 1
+        self.oracle.look(host, life.draft)
+        return said == "done"
+
+    def _heard(self, error: EntrenousError, host: Host, what: str) -> None:
+        why = error.facts.get("why", error)  # a copy is refused for a reason
+        if error.family != "unreachable" and not isinstance(why, _ENDED):
+            self.oracle.is_wrong(f"{host.name} {what}: {type(error).__name__}: {error}")
+
+    def _crash(self, host: Host, when: str) -> None:
+        self._note(f"{host.name} dies ({when})")
+        host.crash()
+
+    def _watch(self, request: httpx.Request, answer: httpx.Response) -> None:
+        self.oracle.heard(request, answer, self.schedule.clock.now())
+
+    def _note(self, what: str) -> None:
+        self.outcome.trace.append(f"{self.schedule.clock.now():%d %H:%M:%S} {what}")
+
+    # --- relays ---------------------------------------------------------------------------------
+
+    def _sweep_later(self, relay: RelayHost) -> None:
+        def sweep() -> None:
+            relay.sweep()
+            if not self.at_peace:
+                self._sweep_later(relay)
+
+        self.schedule.after(wait_s(4 * 3600.0, self.dice), sweep)
+
+    def relay_died(self, relay: RelayHost) -> None:
+        """It comes back after a while."""
+        self._note(f"{relay.url} dies")
+        self.outcome.did["relay dies"] += 1
+
+        def back() -> None:
+            relay.boot()
+            self.oracle.restarted(relay, self.schedule.clock.now())
+
+        self.schedule.after(wait_s(1800.0, self.dice), back)
+
+    # --- peace ----------------------------------------------------------------------------------
+
+    def _make_peace(self) -> None:
+        """Nothing fails any more; what is late arrives; everybody finishes what they began."""
+        self.at_peace, self.world.network.faults, self.world.faults = True, QUIET, QUIET
+        self.schedule.wait(3 * 24 * 3600.0)
+        for life in self.lives:
+            self.do(life, Life.takes_back_again)
+        self._catch_up()
+        for life in self.lives:
+            self.do(life, Life.greets)
+        self._catch_up()
+        self.oracle.at_the_end(self.schedule.clock.now())
+
+    def _catch_up(self) -> None:
+        for _ in range(_ROUNDS):
+            for life in self.lives:
+                self.schedule.wait(600.0)
+                self.do(life, Life.fetches)
+
+
+_ROUNDS: Final = 4  # a letter, its answer, what that brings with it, and once more
+
+
+def run_one(seed: int, weeks: float = WEEKS, steps: int | None = None) -> Outcome:
+    """One run, from nothing but its seed."""
+    return Run(seed, weeks, steps).run()
+
+
+def run_all(seeds: Iterable[int], weeks: float, say: Callable[[str], None]) -> dict[str, Any]:
+    """One run for each seed; what was wrong is said at once, and all of it summed up."""
+    did: Counter[str] = Counter()
+    runs, wrong, simulated_s, begun = 0, 0, 0.0, time.process_time()
+    for seed in seeds:
+        outcome = run_one(seed, weeks)
+        runs, wrong = runs + 1, wrong + bool(outcome.wrong)
+        simulated_s += outcome.simulated_s
+        did.update(outcome.did)
+        did["steps"] += outcome.steps
+        if outcome.report:
+            say(outcome.report)
+        if runs % 25 == 0:
+            say(f"{runs} runs, {wrong} wrong, {time.process_time() - begun:.0f} s")
+    cpu_s = time.process_time() - begun
+    weeks = round(simulated_s / WEEK_S, 1)
+    summed = {"runs": runs, "wrong": wrong, "weeks": weeks, "cpu_s": round(cpu_s, 1)}
+    return {**summed, "did": dict(sorted(did.items()))}
+
+
+def main(arguments: list[str]) -> int:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, help="play this one, and tell every step")
+    parser.add_argument("--steps", type=int, help="so many of them; then nobody does anything more")
+    parser.add_argument("--weeks", type=float, default=WEEKS)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--first", type=int, help="seeds from here on, not fresh ones")
+    asked = parser.parse_args(arguments)
+    if asked.seed is not None:
+        outcome = run_one(asked.seed, asked.weeks, asked.steps)
+        print(*outcome.trace, outcome.report or "nothing was wrong", sep="\n")  # noqa: T201
+        return 1 if outcome.report else 0
+    first = asked.first
+    seeds = fresh_seeds(asked.runs) if first is None else range(first, first + asked.runs)
+    summed = run_all(seeds, asked.weeks, lambda line: print(line, flush=True))  # noqa: T201
+    print(json.dumps({"schema": "entrenous/sim/1", **summed}))  # noqa: T201
+    return 1 if summed["wrong"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

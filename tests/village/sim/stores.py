@@ -1,0 +1,198 @@
+"""The stores in memory, each on disks of its own: what they hold comes back after a crash, or not.
+
+They write and sync where the real ones do (adapters/vault/sqlcipher.py, adapters/mail/,
+adapters/blobs/files.py): every transaction is synced before it is answered; a file is synced, then
+named; that it was unlinked from a vault may be forgotten until the next sync.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, BinaryIO, Final
+
+from entrenous.adapters.blobs.memory import MemoryBlobs
+from entrenous.adapters.mail.memory import MemoryMail
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.model.ids import BlobId
+from entrenous.ports import MailDesk, MailView
+from tests.village.sim.disk import Change, SimDisk
+
+_FILE: Final = "file"  # a row for each file that a vault knows of, and where its bytes lie
+_PART: Final = "part"  # a blob that is not whole
+_PIECES: Final = 3  # in which a file reaches the disk
+
+
+class SimVault:
+    """A vault over two disks: of records, and of files."""
+
+    def __init__(self, records: SimDisk, files: SimDisk) -> None:
+        self._records, self._files = records, files
+        self._pending, self._unlinked, self._depth = list[Change](), list[Change](), 0
+        self.inner = MemoryVault()
+        self._read()
+
+    def _read(self) -> None:
+        """What is on disk; a file without a row was left by a crash, and goes."""
+        for (drawer, key), held in self._records.durable.items():
+            if drawer != _FILE:
+                self.inner.put(str(drawer), str(key), held)
+        for place, held in list(self._files.durable.items()):
+            if place in self._records.durable:
+                self.inner._files[place[1]] = held  # type: ignore[index]
+            else:
+                self._files.durable.pop(place)
+
+    def __getattr__(self, call: str) -> Any:
+        return getattr(self.inner, call)
+
+    def put(self, drawer: str, key: str, record: bytes) -> None:
+        self.inner.put(drawer, key, record)
+        self._write(((drawer, key), record))
+
+    def drop(self, drawer: str, key: str) -> None:
+        self.inner.drop(drawer, key)
+        self._write(((drawer, key), None))
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        with self.inner.together():
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._pending.clear()
+                    self._unlinked.clear()
+                raise
+            self._depth -= 1
+            self._commit()
+
+    def keep(self, data: bytes) -> BlobId:
+        blob = self.inner.keep(data)
+        self._name(blob)
+        return blob
+
+    def keep_from(self, reader: BinaryIO) -> BlobId:
+        return self.keep(reader.read())
+
+    def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
+        return self.keep(sealed if isinstance(sealed, bytes) else sealed.read())
+
+    def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
+        new = self.inner.keep_as(blob, reader, sealed=sealed)
+        if new:
+            self._name(blob)
+        return new
+
+    @contextlib.contextmanager
+    def adding(self, blob: BlobId) -> Iterator[BinaryIO]:
+        before = self.inner.kept(blob)
+        try:
+            with self.inner.adding(blob) as file:
+                yield file
+        finally:
+            self._grow(blob, before)
+
+    def forget(self, blob: BlobId) -> None:
+        self.inner.forget(blob)
+        self._unlinked.append(((_FILE, blob), None))
+        self._write(((_FILE, blob), None))
+
+    def _name(self, blob: BlobId) -> None:
+        self._grow(blob, b"")
+        self._write(((_FILE, blob), b"1"))
+
+    def _grow(self, blob: BlobId, before: bytes) -> None:
+        """A file gets longer, piece by piece, and is synced then."""
+        whole = self.inner.kept(blob)
+        for piece in range(1, _PIECES + 1):
+            come = len(before) + (len(whole) - len(before)) * piece // _PIECES
+            self._files.write(((_FILE, blob), whole[:come]))
+        self._files.sync()
+
+    def _write(self, change: Change) -> None:
+        self._pending.append(change)
+        self._commit()
+
+    def _commit(self) -> None:
+        if self._depth == 0 and self._pending:
+            self._records.write(*self._pending)
+            self._pending.clear()
+            self._records.sync()
+        while self._depth == 0 and self._unlinked:
+            self._files.write(self._unlinked.pop())
+
+
+class SimMail:
+    """A relay's rows over one disk."""
+
+    def __init__(self, disk: SimDisk) -> None:
+        self._disk, self.inner = disk, MemoryMail()
+        for (kind, *key), row in disk.durable.items():
+            self.inner._desk._rows[kind][tuple(key)] = row  # type: ignore[index]
+
+    async def together(
+        self, work: Callable[[MailDesk], Any], ahead: Callable[[MailView], object] | None = None
+    ) -> Any:
+        """Answer when it is durable."""
+        answer = await self.inner.together(work, ahead)
+        changes = self._changes()
+        if changes:
+            self._disk.write(*changes)
+            self._disk.sync()
+        return answer
+
+    async def look(
+        self, work: Callable[[MailView], Any], ahead: Callable[[MailView], object] | None = None
+    ) -> Any:
+        return await self.inner.look(work, ahead)
+
+    async def scrub(self) -> None:
+        await self.inner.scrub()
+
+    def _changes(self) -> list[Change]:
+        desk = self.inner._desk
+        changed = dict.fromkeys((kind, *key) for kind, key, _ in desk.undo)
+        return [(place, desk._rows[place[0]].get(place[1:])) for place in changed]
+
+
+class SimBlobs:
+    """A relay's blobs over one disk."""
+
+    def __init__(self, disk: SimDisk) -> None:
+        self._disk, self.inner = disk, MemoryBlobs()
+        for (kind, name), held in disk.durable.items():
+            if kind == _PART:
+                self.inner._parts[str(name)] = bytearray(held)
+            else:
+                self.inner._blobs[str(name)] = held
+
+    async def keep(
+        self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int = 0
+    ) -> None:
+        try:
+            await self.inner.keep(name, chunks, sha256, start)
+        finally:
+            part = self.inner._parts.get(name)
+            if part is not None:
+                self._disk.write(((_PART, name), bytes(part)))
+        whole = self.inner._blobs[name]
+        for piece in range(1, _PIECES + 1):
+            self._disk.write(((_PART, name), whole[: len(whole) * piece // _PIECES]))
+        self._disk.sync()
+        self._disk.write(((_PART, name), None), ((_FILE, name), whole))
+        self._disk.sync()
+
+    async def drop(self, name: str) -> None:
+        await self.inner.drop(name)
+        self._disk.write(((_PART, name), None), ((_FILE, name), None))
+        self._disk.sync()
+
+    async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        return await self.inner.read(name, start, stop)
+
+    async def size(self, name: str) -> int:
+        return await self.inner.size(name)
+
+    def room(self) -> int | None:
+        return None

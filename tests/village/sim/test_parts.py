@@ -1,0 +1,119 @@
+"""The simulator's own parts: what is durable stays, what is not may go, and time goes forward."""
+
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.model.envelope import NoSuchBlob
+from tests.village.crashes import Crash, Fuse
+from tests.village.sim.disk import Place, SimDisk, never
+from tests.village.sim.faults import Fate, Faults
+from tests.village.sim.network import SimNetwork
+from tests.village.sim.schedule import Schedule
+from tests.village.sim.stores import SimVault
+from tests.village.world import WoundClock
+
+WRITES = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers()), max_size=12)
+
+
+def after(writes: list[tuple[int, int | None]]) -> dict[Place, Any]:
+    lies: dict[Place, Any] = {}
+    for place, held in writes:
+        lies[place,] = held
+    return {place: held for place, held in lies.items() if held is not None}
+
+
+@given(WRITES, WRITES, st.integers())
+def test_a_crash_keeps_what_was_synced_and_a_beginning_of_what_was_not(
+    synced: list[tuple[int, int | None]], lost: list[tuple[int, int | None]], seed: int
+) -> None:
+    disk = SimDisk(never(), Random(seed))
+    for place, held in synced:
+        disk.write(((place,), held))
+    disk.sync()
+    for place, held in lost:
+        disk.write(((place,), held))
+    disk.crash()
+    could_be = [after(synced + lost[:kept]) for kept in range(len(lost) + 1)]
+    assert disk.durable in could_be
+    assert disk.journal == []
+
+
+@pytest.mark.parametrize("moments", range(12))
+def test_a_vault_has_all_of_a_transaction_or_nothing_whenever_it_dies(moments: int) -> None:
+    fuse = Fuse(-1)
+    records, files = SimDisk(fuse, Random(moments)), SimDisk(fuse, Random(moments))
+    vault = SimVault(records, files)
+    vault.put("drawer", "old", b"old")
+    fuse.left = moments
+    try:
+        with vault.together():
+            blob = vault.keep(b"a file of some length")
+            vault.put("drawer", "new", blob)
+            vault.drop("drawer", "old")
+    except Crash:
+        records.crash()
+        files.crash()
+    fuse.left = -1
+    again = SimVault(records, files)
+    there = again.get("drawer", "new")
+    assert (there is None) is (again.get("drawer", "old") == b"old")
+    if there is None:
+        assert again.inner._files == {}
+    else:
+        assert again.kept(there) == b"a file of some length"
+
+
+def test_a_file_that_was_forgotten_does_not_come_back() -> None:
+    for seed in range(20):
+        records, files = SimDisk(never(), Random(seed)), SimDisk(never(), Random(seed))
+        vault = SimVault(records, files)
+        blob = vault.keep(b"gone")
+        vault.forget(blob)
+        files.crash()  # that it was unlinked may be forgotten; that its row went may not
+        with pytest.raises(NoSuchBlob):
+            SimVault(records, files).kept(blob)
+
+
+def test_what_is_due_while_one_waits_happens_meanwhile_and_in_order() -> None:
+    told = list[str]()
+    schedule = Schedule(WoundClock(), Random(0))
+
+    def slow() -> None:
+        told.append("begins")
+        schedule.wait(60)
+        told.append("ends")
+
+    schedule.after(20, lambda: told.append("second"))
+    schedule.after(10, slow)
+    schedule.after(300, lambda: told.append("later"))
+    schedule.wait(15)
+    assert told == ["begins", "second", "ends"]
+    assert schedule.clock.now() == WoundClock().now().replace(minute=1, second=10)
+
+
+HEARD = {Fate.WELL: 1, Fate.LOST: 0, Fate.ANSWER_LOST: 1, Fate.DOUBLED: 2, Fate.LATE: 1}
+
+
+@pytest.mark.parametrize("fate", Fate)
+def test_what_becomes_of_a_request(fate: Fate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Faults, "fate", lambda *_: fate)
+    schedule, came = Schedule(WoundClock(), Random(1)), list[bytes]()
+
+    def answers(request: httpx.Request) -> httpx.Response:
+        came.append(request.content)
+        return httpx.Response(204)
+
+    network = SimNetwork(schedule, Random(2), answers)
+    request = httpx.Request("PUT", "http://127.0.0.1:7001/v1/x", content=iter([b"once"]))
+    if fate in (Fate.WELL, Fate.DOUBLED):
+        assert network.carry(request).status_code == 204
+    else:
+        with pytest.raises(httpx.TransportError):
+            network.carry(request)
+    schedule.wait(7 * 24 * 3600)
+    assert came == [b"once"] * HEARD[fate]

@@ -1,0 +1,109 @@
+"""What is taken out of the program, one thing at a time, and by which words weeks of it notice."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from entrenous.model.ids import ID_BYTES
+from entrenous.send import fetch
+from entrenous.send.drawers import SEEN
+from tests.village.sim.run import Run
+from tests.village.sim.stores import SimMail, SimVault
+
+Sabotage = Callable[[pytest.MonkeyPatch], None]
+SEEDS = range(40)  # a run ends at the first sight, so that few of them are whole
+
+
+def acknowledged_before_it_is_stored(patch: pytest.MonkeyPatch) -> None:
+    """A device tells its relay to forget a letter that is not on its disk yet."""
+    honest = fetch._take_in
+
+    def take_in(waiting: Any, device: Any) -> int:
+        home = fetch.who_am_i(device).home
+        device.courier.acknowledge(home.relay_url, home.mailbox, home.owner, waiting.id)
+        return honest(waiting, device)
+
+    patch.setattr(fetch, "_take_in", take_in)
+
+
+def answered_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
+    """A relay that answers when its rows are written, and not when the disk has them."""
+
+    async def together(mail: SimMail, work: Callable[[Any], Any], _: object = None) -> Any:
+        answer = await mail.inner.together(work)
+        mail._disk.write(*mail._changes())
+        return answer
+
+    patch.setattr(SimMail, "together", together)
+
+
+def released_after_a_recall(patch: pytest.MonkeyPatch) -> None:
+    """A relay that says that a message is taken back, and lets go of nothing."""
+    patch.setattr("entrenous.carry.letters.withdraw.close", lambda _desk, held, *_: held)
+
+
+def not_counted(patch: pytest.MonkeyPatch) -> None:
+    """A relay that hands a share out as often as it is asked."""
+    patch.setattr("entrenous.carry.release._count", lambda *_: None)
+
+
+def attempts_not_written_down(patch: pytest.MonkeyPatch) -> None:
+    """A device that names an opening anew after it died in the middle of it."""
+    patch.setattr(
+        "entrenous.send.open._with_attempt",
+        lambda received, device: replace(received, attempt=device.dice.token(ID_BYTES)),
+    )
+
+
+def letters_not_recognised(patch: pytest.MonkeyPatch) -> None:
+    """A device that forgets which letters it has had, and meets one again."""
+    honest = fetch._take_in
+
+    def take_in(waiting: Any, device: Any) -> int:
+        device.vault.drop(SEEN, waiting.id.hex())
+        return honest(waiting, device)
+
+    patch.setattr(fetch, "_take_in", take_in)
+
+
+def repeats_not_recognised(patch: pytest.MonkeyPatch) -> None:
+    """A relay that takes a repeated post for another letter of the same name."""
+    patch.setattr("entrenous.carry.letters.accept.digest_of", lambda _: str(object()).encode())
+
+
+def halves_of_transactions(patch: pytest.MonkeyPatch) -> None:
+    """A vault that writes each change alone, and not all of a transaction or none."""
+
+    @contextmanager
+    def together(_vault: SimVault) -> Iterator[None]:
+        yield
+
+    patch.setattr(SimVault, "together", together)
+
+
+NOTICED: dict[Sabotage, str] = {
+    acknowledged_before_it_is_stored: "was acknowledged and is not on its disk",
+    answered_before_it_is_durable: "had acknowledged was lost in a crash",
+    released_after_a_recall: "let a share go after its message was taken back",
+    not_counted: " times",
+    attempts_not_written_down: "was used up and nobody has seen it",
+    letters_not_recognised: "a letter could not be opened",
+    repeats_not_recognised: "refused",
+    halves_of_transactions: "could not be opened",
+}
+
+
+@pytest.mark.parametrize("sabotage", NOTICED, ids=lambda one: one.__name__)
+def test_what_is_missing_is_noticed(sabotage: Sabotage) -> None:
+    assert any(NOTICED[sabotage] in report_under(sabotage, seed) for seed in SEEDS)
+
+
+def report_under(sabotage: Sabotage, seed: int) -> str:
+    """What one run reports; its people settled before anything was taken out."""
+    run = Run(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        sabotage(patch)
+        return run.run().report

@@ -1,0 +1,46 @@
+"""Weeks under faults: whatever the seed, nothing is lost, doubled, or opened against its terms.
+
+A few fixed seeds and fresh ones; ENTRENOUS_SIMULATIONS says how many fresh ones. The long run:
+``python -m tests.village.sim.run --runs 200``.
+"""
+
+import os
+from collections import Counter
+
+import pytest
+
+from tests.village.siege.run import fresh_seeds
+from tests.village.sim.faults import Fate
+from tests.village.sim.run import AGAIN, run_one
+
+FRESH = int(os.environ.get("ENTRENOUS_SIMULATIONS", "20"))
+TURNS = 4  # which the fresh ones are divided into, so that they run side by side
+WEEKS = 0.4
+FIXED = (2, 6, 12)  # each has found something once
+
+
+@pytest.mark.parametrize("seed", FIXED)
+def test_all_is_well_after_weeks_under_faults(seed: int) -> None:
+    outcome = run_one(seed)
+    assert not outcome.report, outcome.report
+    assert outcome.steps > 50
+
+
+@pytest.mark.parametrize("turn", range(TURNS))
+def test_all_is_well_under_fresh_seeds(turn: int) -> None:
+    did: Counter[str] = Counter()
+    for seed in fresh_seeds(FRESH)[turn::TURNS]:
+        print(AGAIN.format(seed=seed, weeks=WEEKS, steps=-1))  # noqa: T201 - shown on failure
+        outcome = run_one(seed, WEEKS)
+        assert not outcome.report, outcome.report
+        did.update(outcome.did)
+    assert did["greets: done"] > 0
+    assert did["kept its word"] > did["greets: done"]
+
+
+def test_a_seed_plays_the_same_again() -> None:
+    one, other = run_one(12, 0.3), run_one(12, 0.3)
+    assert one.trace == other.trace
+    assert one.did == other.did
+    assert one.did["fetches: dies"] + one.did["sends: dies"] > 0
+    assert one.did[Fate.LATE] > 0

@@ -1,0 +1,218 @@
+"""Hosts that can die and come back: devices with their vaults, relays with their rows and blobs."""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+import httpx
+
+from entrenous.adapters.courier.http import HttpCourier
+from entrenous.adapters.courier.memory import _InProcess, at_once
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.carry.expire import expire
+from entrenous.craft.media.picture import read_picture
+from entrenous.faces.relay.app import relay_app
+from entrenous.ports import Device, Relay
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.devices.self import Me, who_am_i
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.setup import set_up
+from tests.village.crashes import Crash, DyingCourier, Fuse
+from tests.village.households import link
+from tests.village.sim.dice import dice_for
+from tests.village.sim.disk import Place, SimDisk, never
+from tests.village.sim.faults import QUIET, Faults
+from tests.village.sim.network import Line, SimNetwork
+from tests.village.sim.schedule import Schedule
+from tests.village.sim.stores import SimBlobs, SimMail, SimVault
+from tests.village.world import LoadedDice, WoundClock
+
+Disks = Mapping[str, dict[Place, Any]]  # what is durable, by host and disk
+Watch = Callable[[httpx.Request, httpx.Response], None]
+RELAYS: Final = ("http://127.0.0.1:7001", "http://127.0.0.1:7002")
+PEOPLE: Final = ("ana", "ben", "caro", "dan", "eva")
+PHONE: Final = "ana's phone"  # the second device of ana
+
+
+@dataclass
+class Host:
+    """One device: what is on its disks outlives it, all else dies with its process."""
+
+    name: str
+    seed: int
+    schedule: Schedule
+    network: SimNetwork
+    fuse: Fuse = field(default_factory=never)
+    busy: bool = False
+    boots: int = 0
+    device: Device = field(init=False)
+    me: Me = field(init=False)
+
+    def __post_init__(self) -> None:
+        dice = dice_for(f"disks of {self.name}", self.seed)
+        self.records, self.files = SimDisk(self.fuse, dice), SimDisk(self.fuse, dice)
+        self._tokens = LoadedDice(f"{self.name} {self.seed}")  # go on: no two boots draw alike
+        self.boot()
+
+    @property
+    def disks(self) -> Mapping[str, SimDisk]:
+        return {f"{self.name} records": self.records, f"{self.name} files": self.files}
+
+    @property
+    def vault(self) -> SimVault:
+        return self.device.vault  # type: ignore[return-value]
+
+    def boot(self) -> None:
+        """A fresh process on what is on disk."""
+        self.boots += 1
+        vault: Any = SimVault(self.records, self.files)
+        client = httpx.Client(transport=Line(self.network), trust_env=False)
+        courier: Any = DyingCourier(HttpCourier(client), self.fuse)
+        self.device = Device(
+            *(self.schedule.clock, self._tokens, vault, VaultLedger(vault), courier, read_picture)
+        )
+
+    def settle(self) -> None:
+        """Know who it is, once it is somebody."""
+        self.me = who_am_i(self.device)
+
+    def crash(self) -> None:
+        """Its process has died; what was not synced may be gone."""
+        self.records.crash()
+        self.files.crash()
+        self.fuse.left = -1
+        self.boot()
+
+
+@dataclass
+class RelayHost:
+    """One relay: what is on its disks outlives it."""
+
+    url: str
+    seed: int
+    clock: WoundClock
+    fuse: Fuse = field(default_factory=never)
+    down: bool = False
+    boots: int = 0
+
+    def __post_init__(self) -> None:
+        dice = dice_for(f"disks of {self.url}", self.seed)
+        self.rows, self.blobs = SimDisk(self.fuse, dice), SimDisk(self.fuse, dice)
+        self._tokens = LoadedDice(f"{self.url} {self.seed}")
+        self.boot()
+
+    @property
+    def disks(self) -> Mapping[str, SimDisk]:
+        return {f"{self.url} rows": self.rows, f"{self.url} blobs": self.blobs}
+
+    def boot(self) -> None:
+        """A fresh process on what is on disk."""
+        self.boots += 1
+        self.down = False
+        mail, blobs = SimMail(self.rows), SimBlobs(self.blobs)
+        self.relay = Relay(mail, blobs, self.clock, self._tokens)
+        self._wire = _InProcess({self.url: relay_app(self.relay)})
+
+    def answer(self, request: httpx.Request) -> httpx.Response | None:
+        """What it answers; None if it dies over it."""
+        return self._alive(lambda: self._wire.handle_request(request))
+
+    def sweep(self) -> None:
+        """Forget what is due, as it does every minute."""
+        if not self.down:
+            self._alive(lambda: at_once(expire(self.relay)))
+
+    def _alive(self, work: Callable[[], Any]) -> Any:
+        try:
+            answer = work()
+        except Crash:
+            self.crash()
+            return None
+        self.fuse.left = -1
+        return answer
+
+    def crash(self) -> None:
+        """Its process has died; it stays away until it is booted."""
+        self.rows.crash()
+        self.blobs.crash()
+        self.fuse.left, self.down = -1, True
+
+
+class World:
+    """Everybody's devices, their relays, and what lies between; nothing goes wrong by itself."""
+
+    def __init__(self, names: tuple[str, ...], seed: int, disks: Disks | None = None) -> None:
+        self.schedule = Schedule(WoundClock(), dice_for("schedule", seed))
+        self.relays = {url: RelayHost(url, seed, self.schedule.clock) for url in RELAYS}
+        self.network = SimNetwork(self.schedule, dice_for("network", seed), self.answer)
+        self.faults: Faults = QUIET
+        self._dice = dice_for("relays", seed)
+        self.watch: Watch = lambda _request, _answer: None
+        self.died: Callable[[RelayHost], None] = lambda _relay: None
+        self.hosts = {name: Host(name, seed, self.schedule, self.network) for name in names}
+        if disks is not None:
+            self._lay(disks)
+
+    def answer(self, request: httpx.Request) -> httpx.Response | None:
+        """What the relay that a request is for answers; ``watch`` is told of it.
+
+        It may die over it, and ``died`` is told then.
+        """
+        relay = self.relays[address(request)]
+        if relay.down:
+            return None
+        relay.fuse.left = self.faults.relay_dies(self._dice)
+        answer = relay.answer(request)
+        if answer is not None:
+            self.watch(request, answer)
+        if relay.down:
+            self.died(relay)
+        return answer
+
+    def disks(self) -> dict[str, SimDisk]:
+        """Every disk there is, by name."""
+        every: dict[str, SimDisk] = {}
+        for one in (*self.hosts.values(), *self.relays.values()):
+            every.update(one.disks)
+        return every
+
+    def _lay(self, disks: Disks) -> None:
+        for name, disk in self.disks().items():
+            disk.durable.update(disks[name])
+        for relay in self.relays.values():
+            relay.boot()
+        for host in self.hosts.values():
+            host.boot()
+            host.settle()
+
+
+def address(request: httpx.Request) -> str:
+    """Of the relay that a request is for."""
+    return f"http://{request.url.netloc.decode()}"
+
+
+@cache
+def settled(people: int, *, phone: bool) -> Disks:
+    """What lies on every disk once so many people have added each other, ana maybe twice."""
+    names = PEOPLE[:people] + ((PHONE,) if phone else ())
+    world = World(names, -1)
+    for place, name in enumerate(PEOPLE[:people]):
+        set_up(name, RELAYS[place % 2], world.hosts[name].device)
+    for one in PEOPLE[:people]:
+        for other in PEOPLE[:people]:
+            if one < other:
+                _add(world.hosts[one].device, world.hosts[other].device, other)
+    if phone:
+        link(world.hosts["ana"].device, world.hosts[PHONE].device, "phone")
+    for _ in range(4):
+        for host in world.hosts.values():
+            fetch_messages(host.device)
+    return {name: deepcopy(disk.durable) for name, disk in world.disks().items()}
+
+
+def _add(one: Device, other: Device, name: str) -> None:
+    add_person(make_invite(other), name, one)
+    fetch_messages(other)
+    fetch_messages(one)

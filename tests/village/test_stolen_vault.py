@@ -1,0 +1,236 @@
+"""Somebody takes the whole vault, opened, at a time t, and has recorded all letters before.
+
+What was sent and opened before t stays closed: by the outer layer (X-Wing) if the inner one (Olm)
+were broken wholly, and by the inner one if the outer were. Each is given away here by itself.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.craft.crypto.seal import Around, open_around, open_first_letter, open_letter
+from entrenous.craft.wire.letter.letter import read_header, read_sealed, write_info
+from entrenous.model.envelope import Waiting
+from entrenous.model.letter import BadLetter, NotBound
+from entrenous.model.peer import OwnKey, Peer
+from entrenous.model.secret import Secret
+from entrenous.ports import Vault
+from entrenous.send.devices.self import ACCOUNT, who_am_i
+from entrenous.send.drawers import OWN_KEY, PEER, SELF, take, take_all
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.read import _address
+from entrenous.send.open import open_message
+from tests.send.room import SMALL, Person, Room
+from tests.send.room_text import writes
+from tests.village.malicious_relay import changed
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A letter on its way, and what its recipient found in it: the thief is given all of that.
+
+    ``key`` is the outer layer's, ``around`` what is left when the outer layer is broken.
+    """
+
+    waiting: Waiting
+    key: OwnKey
+    info: bytes
+    around: Around
+
+    @property
+    def outer(self) -> bytes:
+        return read_sealed(self.waiting.sealed)[1]
+
+
+@dataclass
+class Wire:
+    """Everything that came for one person, recorded, and the vault as it was just before."""
+
+    who: Person
+    heard: dict[bytes, Heard] = field(default_factory=dict)
+    before: dict[bytes, Vault] = field(default_factory=dict)
+    shares: list[Secret] = field(default_factory=list)
+
+    def waiting(self, honest: Any, *arguments: Any) -> Any:
+        came = honest(*arguments)
+        for one in came:
+            self.before[one.id] = stolen(self.who)
+            self.heard[one.id] = self._heard(one)
+        return came
+
+    def open_share(self, honest: Any, *arguments: Any) -> Any:
+        self.shares.append(honest(*arguments))
+        return self.shares[-1]
+
+    def _heard(self, one: Waiting) -> Heard:
+        key_id, outer = read_sealed(one.sealed)
+        vault = self.who.device.vault
+        key = take(OwnKey, OWN_KEY, key_id.hex(), vault)
+        assert key is not None
+        peer = None if key.peer is None else take(Peer, PEER, key.peer, vault)
+        info = write_info(_address(key, peer, who_am_i(self.who.device)))
+        return Heard(one, key, info, open_around(key.private, info, outer))
+
+
+@dataclass
+class Talk:
+    """Ana and Ben, with everything that passes between them on record."""
+
+    room: Room
+    wires: dict[str, Wire]
+    drained: bool = False
+
+    def says(self, who: str, opens: int | None = None) -> None:
+        """Somebody writes, and the other one fetches and opens it."""
+        ana, ben = self.room["ana"], self.room["ben"]
+        sender, other = (ana, ben) if who == "ana" else (ben, ana)
+        self.room.clock.wind(minutes=1)
+        if opens is None:
+            writes(sender, other.name)
+        else:
+            sender.sends(SMALL, other, opens=opens)
+        fetch_messages(other.device)
+        open_message(received_messages(other.device)[-1].name, other.device)
+
+    def turns(self, count: int) -> None:
+        for _ in range(count):
+            self.says("ana")
+            self.says("ben")
+        self.catches_up()
+
+    def catches_up(self) -> None:
+        for _ in range(2):
+            for one in self.room.people.values():
+                fetch_messages(one.device)
+
+    def letters(self) -> list[tuple[str, Heard]]:
+        return [(to, one) for to, wire in self.wires.items() for one in wire.heard.values()]
+
+
+@pytest.fixture(params=["one-time key", "fallback key"])
+def talk(request: pytest.FixtureRequest) -> Iterator[Talk]:
+    """Their sessions begin on a key that was used once, or on the one that is left at the end."""
+    room = Room()
+    people = [room.settles(name) for name in ("ana", "ben")]
+    talk = Talk(room, {one.name: Wire(one) for one in people})
+    with ExitStack() as recording:
+        for one in people:
+            wire = talk.wires[one.name]
+            tricks = {"waiting": wire.waiting, "open_share": wire.open_share}
+            if request.param == "fallback key":
+                tricks["claim_prekeys"] = changed(lambda keys: replace(keys, one_time=None))
+            recording.enter_context(one.courier.playing(**tricks))
+        people[0].adds(people[1])
+        yield replace(talk, drained=request.param == "fallback key")
+
+
+def stolen(who: Person) -> MemoryVault:
+    """A copy of everything in the opened vault: every drawer, every file."""
+    vault = MemoryVault()
+    vault._drawers = {name: dict(held) for name, held in who.vault._drawers.items()}
+    vault._files = dict(who.vault._files)
+    return vault
+
+
+def opens_outer(vault: Vault, letter: Heard) -> bool:
+    """As if Olm were broken: who gets through the outer layer has read the letter."""
+    return any(_outer(key, letter) for key in take_all(OwnKey, OWN_KEY, vault))
+
+
+def _outer(key: OwnKey, letter: Heard) -> bool:
+    try:
+        open_around(key.private, letter.info, letter.outer)
+    except (NotBound, BadLetter):
+        return False
+    return True
+
+
+def opens_inner(vault: Vault, letter: Heard) -> bool:
+    """As if X-Wing were broken: with what is inside, whatever session, or account, there is."""
+    sessions = [one for peer in take_all(Peer, PEER, vault) for one in peer.sessions]
+    return any(_inner(session, letter) for session in sessions) or _begins(vault, letter)
+
+
+def _inner(session: Secret, letter: Heard) -> bool:
+    try:
+        open_letter(session, letter.around)
+    except (NotBound, BadLetter):
+        return False
+    return True
+
+
+def _begins(vault: Vault, letter: Heard) -> bool:
+    account = vault.get(SELF, ACCOUNT)
+    assert account is not None
+    curve25519 = read_header(letter.around.untrusted_header).curve25519
+    try:
+        open_first_letter(Secret(account), curve25519, letter.around)
+    except (NotBound, BadLetter):
+        return False
+    return True
+
+
+def holds(vault: MemoryVault, secret: Secret) -> bool:
+    """Whether these bytes lie anywhere in the vault."""
+    records = (record for drawer in vault._drawers.values() for record in drawer.values())
+    return any(secret.reveal() in one for one in (*records, *vault._files.values()))
+
+
+@pytest.mark.threat("later-theft")
+def test_a_vault_that_is_stolen_opens_nothing_that_was_opened_before(talk: Talk) -> None:
+    talk.turns(10)
+    early = talk.letters()
+    assert len(early) > 20
+    talk.turns(1)
+    thefts = {one.name: stolen(one) for one in talk.room.people.values()}
+    assert any(letter.key.peer is None for _, letter in early)
+    for to, letter in early:
+        for theft in thefts.values():
+            # What is left for its days: the prekeys that anybody may use, of letters that begin.
+            own = theft is thefts[to]
+            assert opens_outer(theft, letter) == (own and letter.key.peer is None)
+            assert opens_inner(theft, letter) == (own and letter.around.begins and talk.drained)
+    for to, letter in early:
+        assert holds(thefts[to], letter.key.private) == (letter.key.peer is None)
+
+
+@pytest.mark.threat("later-theft")
+def test_nor_what_began_a_session_once_the_prekey_has_done_its_days(talk: Talk) -> None:
+    talk.turns(1)
+    early = talk.letters()
+    for days in (8, 15):
+        talk.room.clock.wind(days=days)
+        talk.catches_up()
+    talk.turns(1)
+    assert any(letter.key.peer is None for _, letter in early)
+    for theft in [stolen(one) for one in talk.room.people.values()]:
+        for _, letter in early:
+            assert not opens_outer(theft, letter)
+            assert not opens_inner(theft, letter)
+            assert not holds(theft, letter.key.private)
+
+
+def test_the_vault_before_a_letter_was_opened_opens_it(talk: Talk) -> None:
+    """So what the others refuse could have opened."""
+    talk.turns(2)
+    for wire in talk.wires.values():
+        assert all(opens_outer(wire.before[one], heard) for one, heard in wire.heard.items())
+        assert all(opens_inner(wire.before[one], heard) for one, heard in wire.heard.items())
+
+
+@pytest.mark.threat("later-theft")
+@pytest.mark.threat("view-once-bypass")
+def test_nor_is_there_a_half_of_the_key_of_what_was_shown_once(talk: Talk) -> None:
+    """Ben's whole vault at t, and both layers of the letter broken: the relay's half is gone."""
+    fetch_messages(talk.room["ben"].device)
+    talk.says("ana", opens=1)
+    (share,) = talk.wires["ben"].shares[-1:]
+    theft = stolen(talk.room["ben"])
+    shown = received_messages(talk.room["ben"].device)[-1]
+    assert (shown.manifest, shown.key, shown.kept) == (None, None, ())
+    assert not holds(theft, share)

@@ -1,0 +1,243 @@
+"""View-once: one opening for a person, whatever her devices race for; taken back in a second."""
+
+import asyncio
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.withdraw import withdraw
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.envelope import EnvelopeState, TakenBack, UsedUp
+from entrenous.model.held import HeldShare
+from entrenous.model.letter import Frame, FrameFile
+from entrenous.model.message import InboxState, Received
+from entrenous.model.opening import OpenedElsewhere
+from entrenous.send.drawers import DOWNLOAD, FINISH
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.open import Fill, open_message, open_message_to
+from entrenous.send.recall import recall_message
+from entrenous.send.status import sent_messages
+from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, served
+from tests.carry.test_expire import arrive
+from tests.send.room import SMALL, Person, Room
+from tests.send.room_text import writes
+from tests.village.households import catch_up, links
+from tests.village.view_once import DEVICES, OPENERS, opened, race
+
+RUNS = 20  # 200 with: python -m tests.village.view_once --runs 200
+
+
+@pytest.mark.threat("view-once-bypass")
+@pytest.mark.usefixtures("socket_enabled")
+def test_a_hundred_openers_on_three_devices_are_one_opening() -> None:
+    for seed in range(RUNS):
+        told = race(seed)
+        assert (told.total(), opened(told)) == (OPENERS, 1), f"seed {seed}: {dict(told)}"
+
+
+@pytest.mark.real
+@pytest.mark.threat("view-once-bypass")
+@pytest.mark.usefixtures("socket_enabled")
+def test_it_is_one_opening_over_http_from_threads_too(tmp_path: Path) -> None:
+    dice, clock = CountingDice(), WoundClock()
+    posts = [Post(dice=dice) for _ in range(DEVICES)]
+    with disk_relay(tmp_path, clock) as relay, served(relay_app(relay)) as url, new_client() as web:
+        courier = HttpCourier(web)
+        for post in posts:
+            post.group = posts[0].group
+            courier.create_mailbox(url, post.mailbox, post.owner)
+            courier.register_token(url, post.mailbox, post.owner, post.granted())
+            courier.post(url, post.token, post.envelope(1, blobs=False))
+
+        def opens(number: int) -> bool:
+            post = posts[number % DEVICES]
+            try:
+                courier.open_share(url, post.id, post.open, number.to_bytes(16))
+                courier.finish(url, post.id, post.open, number.to_bytes(16))
+            except UsedUp:
+                return False
+            return True
+
+        with ThreadPoolExecutor(OPENERS) as racers:
+            assert sum(racers.map(opens, range(OPENERS))) == 1
+
+
+@pytest.mark.threat("view-once-bypass")
+@pytest.mark.usefixtures("socket_enabled")
+def test_a_recall_before_the_first_view_takes_the_share_within_a_second(tmp_path: Path) -> None:
+    """On the relay's disk, in a relay that holds a thousand more."""
+
+    async def life() -> tuple[float, int]:
+        post = Post()
+        with disk_relay(tmp_path, WoundClock()) as relay:
+            await arrive(relay, post, 1)
+            others = [_another(post) for _ in range(1000)]
+            await asyncio.gather(
+                *(accept(one.envelope(1, blobs=False), post.token, relay) for one in others)
+            )
+            begun = time.perf_counter()
+            status = await withdraw(post.id, post.withdraw, relay)
+            took = time.perf_counter() - begun
+            assert status.state is EnvelopeState.TAKEN_BACK
+            left = await relay.mail.look(lambda view: view.count(HeldShare, envelope=post.id))
+            return took, left
+
+    took, left = asyncio.run(life())
+    assert left == 0
+    assert took <= 1
+
+
+def _another(post: Post) -> Post:
+    other = Post(dice=post.dice)
+    other.mailbox = post.mailbox
+    return other
+
+
+@pytest.fixture
+def friends() -> Room:
+    room = Room()
+    room.settles("ana").adds(room.settles("ben"))
+    return room
+
+
+@pytest.fixture
+def ben(friends: Room) -> Person:
+    """With a message from Ana that opens once, and that he has fetched."""
+    friends["ana"].sends(SMALL, friends["ben"], opens=1)
+    fetch_messages(friends["ben"].device)
+    return friends["ben"]
+
+
+def newest(who: Person) -> Received:
+    return received_messages(who.device)[-1]
+
+
+@pytest.mark.threat("view-once-bypass")
+def test_nothing_of_it_is_kept_and_it_opens_once(friends: Room, ben: Person) -> None:
+    before, manifest, name = dict(ben.vault._files), newest(ben).manifest, newest(ben).name
+    assert manifest is not None
+    assert open_message(name, ben.device).files
+    assert ben.vault._files == before
+    assert (newest(ben).state, newest(ben).manifest) == (InboxState.USED_UP, None)
+    assert ben.vault.keys(DOWNLOAD) == ben.vault.keys(FINISH) == ()
+    for drawer in ben.vault._drawers.values():
+        for record in drawer.values():
+            assert manifest.secret.reveal() not in record
+    with pytest.raises(UsedUp) as refused:
+        open_message(name, ben.device)
+    assert not isinstance(refused.value, OpenedElsewhere)
+    assert sent_messages(friends["ana"].device)[0].copies[0].state is EnvelopeState.OPENED
+
+
+@pytest.mark.threat("n-plus-one-views")
+def test_a_text_that_nobody_has_seen_is_not_used_up(friends: Room, ben: Person) -> None:
+    name = writes(friends["ana"], "ben", text="for you alone", opens=1).name
+    fetch_messages(ben.device)
+    told = list[str | None]()
+
+    def breaks(frame: Frame) -> None:
+        told.append(frame.text)
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            open_message_to(name, lambda *_: None, ben.device, tell=breaks)
+    open_message_to(name, lambda *_: None, ben.device, tell=lambda frame: told.append(frame.text))
+    assert told == ["for you alone"] * 3
+    with pytest.raises(UsedUp):
+        open_message(name, ben.device)
+
+
+@pytest.mark.threat("n-plus-one-views")
+def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
+    friends: Room, ben: Person
+) -> None:
+    name, shown = newest(ben).name, io.BytesIO()
+
+    def breaks(_number: int, _file: FrameFile, fill: Fill) -> None:
+        fill(shown)
+        raise KeyboardInterrupt
+
+    attempt = None
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            open_message_to(name, breaks, ben.device)
+        assert newest(ben).attempt == (attempt or newest(ben).attempt)
+        attempt = newest(ben).attempt
+    assert ben.courier.calls["finish"] == 0
+    assert (
+        open_message(name, ben.device).files[0].data
+        == shown.getvalue()[: len(shown.getvalue()) // 3]
+    )
+    copy = sent_messages(friends["ana"].device)[0].copies[0]
+    told = friends["ana"].device.courier.state(copy.relay_url, copy.envelope, copy.withdraw_token)
+    assert told.opened == 1
+
+
+@pytest.mark.threat("n-plus-one-views")
+def test_three_views_are_three_and_nothing_is_kept_between_them(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben, opens=3)
+    fetch_messages(ben.device)
+    name, before = newest(ben).name, dict(ben.vault._files)
+    for view in range(1, 4):
+        assert open_message(name, ben.device).files
+        assert ben.vault._files == before
+        assert newest(ben).state is (InboxState.OPENED if view < 3 else InboxState.USED_UP)
+    with pytest.raises(UsedUp):
+        open_message(name, ben.device)
+
+
+@pytest.mark.threat("view-once-bypass")
+def test_the_other_device_is_told_that_it_was_opened_elsewhere(ben: Person) -> None:
+    """Another device's opening uses the group up; this one asks too late, with its parts here."""
+    name, received = newest(ben).name, newest(ben)
+    manifest = received.manifest
+    assert manifest is not None
+    ben.device.courier.open_share(
+        manifest.relay_url, received.envelope, manifest.open_token, b"other device's 1"
+    )
+    for _ in range(2):
+        with pytest.raises(OpenedElsewhere, match=f"{name} was opened on another device"):
+            open_message(name, ben.device)
+    assert (newest(ben).state, newest(ben).manifest) == (InboxState.ELSEWHERE, None)
+    assert ben.vault.keys(DOWNLOAD) == ()
+
+
+@pytest.mark.threat("view-once-bypass")
+def test_taken_back_before_the_first_view_it_never_opens(friends: Room, ben: Person) -> None:
+    recall_message(sent_messages(friends["ana"].device)[0].message.name, friends["ana"].device)
+    with pytest.raises(TakenBack):
+        open_message(newest(ben).name, ben.device)
+    assert newest(ben).state is InboxState.TAKEN_BACK
+
+
+@pytest.mark.threat("view-once-bypass")
+@pytest.mark.threat("n-plus-one-views")
+@pytest.mark.parametrize("first", ["phone", "ana"])
+def test_two_devices_of_one_person_open_it_once_between_them(first: str) -> None:
+    """Sent by the real sender to both devices: whoever opens first has it, the other is told."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben")
+    ana.adds(ben)
+    phone = links(room, ana, "phone", "phone")
+    catch_up(ben, phone, ana, ben, phone, ana)
+    assert ben.sends(SMALL, ana, opens=1).devices == {"ana": 2}
+    catch_up(ana, phone)
+    winner, other = (phone, ana) if first == "phone" else (ana, phone)
+    assert winner.opens_newest().files
+    with pytest.raises(OpenedElsewhere):
+        other.opens_newest()
+    assert (newest(winner).state, newest(other).state) == (
+        InboxState.USED_UP,
+        InboxState.ELSEWHERE,
+    )
+    assert ben.sends(SMALL, ana).devices == {"ana": 2}  # without a limit each opens its own
+    catch_up(ana, phone)
+    assert {len(one.opens_newest().files) for one in (ana, phone)} == {1}

@@ -1,0 +1,93 @@
+"""A hundred openers on three devices of one person race for a message that opens once.
+
+The relay is the real one: its rules, its HTTP application and SQLite on a disk, with its one writer
+behind threads. Each opener has an attempt of its own; those of one device share its open token.
+
+    python -m tests.village.view_once --runs 200
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+from entrenous.carry.release import finish, open_share
+from entrenous.model.envelope import UsedUp
+from entrenous.model.secret import Secret
+from entrenous.ports import Relay
+from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay
+from tests.carry.test_expire import arrive
+
+OPENERS = 100
+DEVICES = 3
+
+
+def race(seed: int) -> Counter[str]:
+    """What the openers of one run were told, in a disk of its own."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        disk_relay(Path(folder), WoundClock()) as relay,
+    ):
+        return asyncio.run(_race(relay, Random(seed)))
+
+
+async def _race(relay: Relay, dice: Random) -> Counter[str]:
+    counting = CountingDice()
+    posts = [Post(dice=counting) for _ in range(DEVICES)]
+    for post in posts:
+        post.group = posts[0].group
+        await arrive(relay, post, 1)
+    start = asyncio.Event()
+    openers = [
+        asyncio.create_task(_open(posts[n % DEVICES], n, start, relay, dice.random()))
+        for n in range(OPENERS)
+    ]
+    await asyncio.sleep(0)
+    start.set()
+    return Counter(await asyncio.gather(*openers))
+
+
+async def _open(post: Post, number: int, start: asyncio.Event, relay: Relay, draw: float) -> str:
+    """Ask at a moment of one's own; who gets the share shows it and finishes, or asks again."""
+    await start.wait()
+    for _ in range(int(draw * 7)):
+        await asyncio.sleep(0)
+    attempt = number.to_bytes(16)
+    try:
+        share: Secret = await open_share(post.id, post.open, attempt, relay)
+        assert share == post.share
+        if draw < 0.5:  # its connection broke, and it asks again with the same attempt
+            assert await open_share(post.id, post.open, attempt, relay) == share
+        await finish(post.id, post.open, attempt, relay)
+    except UsedUp:
+        return "used up"
+    return f"opened on device {number % DEVICES}"
+
+
+def opened(told: Counter[str]) -> int:
+    """How many openers got it."""
+    return sum(count for what, count in told.items() if what != "used up")
+
+
+def main() -> int:
+    """Run many races; 1 if one of them did not end with exactly one opening."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--runs", type=int, default=200)
+    runs, begun, winners = asked.parse_args().runs, time.monotonic(), Counter[str]()
+    for seed in range(runs):
+        told = race(seed)
+        winners.update({what: count for what, count in told.items() if what != "used up"})
+        if opened(told) != 1:
+            sys.stdout.write(f"seed {seed}: {dict(told)}\n")
+            return 1
+    took = time.monotonic() - begun
+    sys.stdout.write(f"{runs} runs, exactly 1 opening in each ({took:.0f} s): {dict(winners)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Blobs as bytes: what a trick turns, cuts, keeps or sends again is one answer, not a stream."""
+
+import io
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from entrenous.model.ids import BlobId
+from entrenous.model.secret import Secret
+from entrenous.ports import Courier
+
+Answers = Callable[[str, tuple[Any, ...]], Any]
+
+
+class Whole:
+    """An honest courier whose ``bring_blob`` takes bytes and whose ``blob`` returns them."""
+
+    def __init__(self, courier: Courier) -> None:
+        self._courier = courier
+
+    def blob(self, url: str, blob: BlobId, fetch_token: Secret) -> bytes:
+        came = io.BytesIO()
+        self._courier.blob_to(url, blob, fetch_token, came)
+        return came.getvalue()
+
+    def __getattr__(self, call: str) -> Any:
+        return getattr(self._courier, call)
+
+
+def streamed(call: str, answers: Answers) -> Callable[..., Any]:
+    """A device's call, answered by ``answers`` as if blobs were bytes."""
+
+    def blob_to(
+        url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
+    ) -> None:
+        writer.write(answers("blob", (url, blob, fetch_token))[start:])
+
+    def bring_blob(
+        url: str, token: Secret, deposit: Any, data: bytes | BinaryIO, start: int = 0
+    ) -> Any:
+        if not isinstance(data, bytes):
+            data.seek(0)
+            data = data.read()
+        return answers("bring_blob", (url, token, deposit, data, start))
+
+    special = {"blob_to": blob_to, "bring_blob": bring_blob}
+    return special.get(call) or (lambda *arguments: answers(call, arguments))
