@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from entrenous.craft.crypto.hashing import lock_of, sha256
 from entrenous.model.envelope import BlobDeposit, Envelope, SendToken, ShareDeposit
 from entrenous.model.ids import BlobId, EnvelopeId, MailboxId
 from entrenous.model.secret import Secret
-from entrenous.ports import Relay
+from entrenous.ports import Courier, Relay
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -61,6 +62,7 @@ class Post:
         self.blob = throw(5000)
         self.blob_id, self.id = BlobId(throw(16)), EnvelopeId(throw(16))
         self.share = Secret(throw(32))
+        self.group = throw(16)
 
     def attempt(self) -> bytes:
         return self.dice.token(16)
@@ -74,7 +76,8 @@ class Post:
         return BlobDeposit(self.blob_id, self.mailbox, size, digest, *locks, self.until)
 
     def envelope(self, opens: int | None = None, *, blobs: bool = True) -> Envelope:
-        share = ShareDeposit(self.share, lock_of(self.open), opens)
+        group = None if opens is None else self.group
+        share = ShareDeposit(self.share, lock_of(self.open), opens, group)
         named = (self.blob_id,) if blobs else ()
         lock = lock_of(self.withdraw)
         return Envelope(self.id, self.mailbox, self.sealed, self.until, lock, share, named)
@@ -119,6 +122,13 @@ def served(app: Starlette) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def fetched(courier: Courier, url: str, blob: BlobId, fetch_token: Secret) -> bytes:
+    """A whole blob."""
+    came = io.BytesIO()
+    courier.blob_to(url, blob, fetch_token, came)
+    return came.getvalue()
 
 
 async def stream(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:

@@ -16,6 +16,7 @@ from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.expire import expire
 from entrenous.carry.hold import bring_blob, find_blob, how_much_came
 from entrenous.carry.letters.accept import accept
+from entrenous.carry.mailboxes.close import close_mailbox
 from entrenous.carry.mailboxes.mailbox import create_mailbox
 from entrenous.carry.mailboxes.tokens import register_token
 from entrenous.craft.crypto.hashing import lock_of
@@ -43,14 +44,14 @@ class Interrupted:
         self._store, self._left = store, at
         self.look, self.scrub = store.look, store.scrub
 
-    async def together(self, work: Callable[[Any], Any]) -> Any:
+    async def together(self, work: Callable[[Any], Any], ahead: Any = None) -> Any:
         self._left -= 1
         if self._left:
-            return await self._store.together(work)
+            return await self._store.together(work, ahead)
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().call_soon(task.cancel)
-        return await self._store.together(work)
+        return await self._store.together(work, ahead)
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -223,3 +224,58 @@ def test_below_the_operators_minimum_no_blob_is_taken(least: int, *, fits: bool)
 async def broken(data: bytes) -> AsyncIterator[bytes]:
     yield data
     raise ConnectionError
+
+
+class LikeABucket(MemoryBlobs):
+    """What came of a broken upload lies there afterwards, also if it was dropped meanwhile."""
+
+    async def keep(
+        self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int = 0
+    ) -> None:
+        try:
+            await super().keep(name, chunks, sha256, start)
+        except BaseException:
+            self._parts.setdefault(name, bytearray(b"the rest"))
+            raise
+
+
+@pytest.mark.parametrize("why", [ConnectionError, asyncio.CancelledError])
+def test_what_broke_off_after_its_mailbox_was_deleted_is_not_left(
+    why: type[BaseException],
+) -> None:
+    relay, post = replace(memory_relay(), blobs=LikeABucket()), Post()
+
+    async def deleted() -> AsyncIterator[bytes]:
+        yield post.blob[:1000]
+        await close_mailbox(post.mailbox, post.owner, relay)
+        yield post.blob[1000:2000]
+        raise why
+
+    async def story() -> None:
+        await ready(relay, post)
+        with pytest.raises(why):
+            await bring_blob(post.deposit(), post.token, deleted(), relay)
+
+    asyncio.run(story())
+    assert len(relay.blobs) == 0  # type: ignore[arg-type]
+    assert (rows(relay, HeldUpload), rows(relay, Leftover)) == (0, 0)
+
+
+def test_an_upload_that_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entrenous.carry.hold._LOOK_BYTES", 1500)
+    relay, post, given = memory_relay(), Post(), list[int]()
+
+    async def deleted() -> AsyncIterator[bytes]:
+        for start in range(0, 5000, 1000):
+            if start == 1000:
+                await close_mailbox(post.mailbox, post.owner, relay)
+            given.append(start)
+            yield post.blob[start : start + 1000]
+
+    async def story() -> None:
+        await ready(relay, post)
+        with pytest.raises(NoSuchBlob):
+            await bring_blob(post.deposit(), post.token, deleted(), relay)
+
+    asyncio.run(story())
+    assert given == [0, 1000]

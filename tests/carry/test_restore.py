@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from entrenous.adapters.courier.memory import at_once
+from entrenous.carry.expire import expire
 from entrenous.carry.hold import bring_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.withdraw import look_after, withdraw
@@ -20,6 +21,7 @@ from entrenous.model.held import (
     HeldAttempt,
     HeldBlob,
     HeldEnvelope,
+    HeldGroup,
     HeldKey,
     HeldLetter,
     HeldShare,
@@ -96,6 +98,49 @@ def test_no_one_time_key_is_handed_out_again(relay: Relay) -> None:
     assert count(relay, HeldKey) == 0
     bundle = at_once(claim_prekeys(post.mailbox, post.token, device, relay))
     assert (bundle.one_time, bundle.fallback) == (None, b"fallback")
+
+
+@pytest.mark.threat("backups-revive")
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_copy_for_another_device_that_comes_later_opens_no_more(
+    relay: Relay, *, opened: bool
+) -> None:
+    """It had waited in the outbox; the first may have been opened before the backup, or after."""
+    first, second = posted(relay, opens=1), Post(dice=CountingDice(1000))
+    second.group = first.group
+    if opened:
+        at_once(open_share(first.id, first.open, first.attempt(), relay))
+    restore(relay)
+    at_once(create_mailbox(second.mailbox, lock_of(second.owner), relay))
+    at_once(register_token(second.mailbox, second.owner, second.granted(), relay))
+    at_once(accept(second.envelope(1, blobs=False), second.token, relay))
+    with pytest.raises(UsedUp):
+        at_once(open_share(second.id, second.open, second.attempt(), relay))
+    assert count(relay, HeldShare) == 0
+    relay.clock.wind(days=8)  # type: ignore[attr-defined]
+    at_once(expire(relay))
+    assert count(relay, HeldGroup) == 0
+
+
+@pytest.mark.parametrize("groups", [4, 5])
+def test_groups_in_more_than_one_batch(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch, groups: int
+) -> None:
+    monkeypatch.setattr("entrenous.carry.restore._BATCH", 2)
+    for number in range(groups):
+        posted(relay, dice=1000 * number)
+    restore(relay)
+    held = at_once(relay.mail.look(lambda view: view.find(HeldGroup)))
+    assert [(one.opened, one.opens) for one in held] == [(2, 2)] * groups
+
+
+def test_with_shares_a_group_counts_on_from_the_backup(relay: Relay) -> None:
+    post = posted(relay, opens=2)
+    at_once(open_share(post.id, post.open, post.attempt(), relay))
+    restore(relay, with_shares=True)
+    at_once(open_share(post.id, post.open, post.attempt(), relay))
+    with pytest.raises(UsedUp):
+        at_once(open_share(post.id, post.open, post.attempt(), relay))
 
 
 def test_with_shares_everything_is_as_it_was(relay: Relay) -> None:

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from entrenous.adapters.bell.local import LocalBell
+from entrenous.adapters.bell.postgres import PostgresBell
+from entrenous.adapters.mail.postgres import connect_to
 from entrenous.model.ids import MailboxId
 from entrenous.ports import Bell
+from tests.postgres import Cluster, cluster
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -23,9 +27,14 @@ def run() -> Iterator[Run]:
         yield runner.run
 
 
-@pytest.fixture(params=["local"])
-def bell() -> Bell:
-    return LocalBell()
+@pytest.fixture(params=["local", pytest.param("postgres", marks=pytest.mark.real)])
+def bell(request: pytest.FixtureRequest) -> Iterator[Bell]:
+    if request.param == "local":
+        yield LocalBell()
+        return
+    made = PostgresBell(partial(connect_to, request.getfixturevalue("postgres").url("ours")))
+    yield made
+    made.close()
 
 
 async def both(*waiting: Any) -> list[Any]:
@@ -79,3 +88,47 @@ def test_listening_again_starts_anew(bell: Bell, run: Run) -> None:
             return [first, await rings(0)]
 
     assert run(story()) == [True, False]
+
+
+@pytest.mark.real
+def test_a_ring_is_heard_in_another_process(postgres: Cluster, run: Run) -> None:
+    """Two bells stand for two processes: they share nothing but the database."""
+    here, there = (PostgresBell(partial(connect_to, postgres.url("ours"))) for _ in range(2))
+
+    async def story() -> list[bool]:
+        with there.listen(HERE) as one, there.listen(THERE) as other:
+            here.ring(HERE)
+            return await both(one(20), other(0.2))
+
+    assert there.is_heard(20)
+    assert run(story()) == [True, False]
+    here.close()
+    there.close()
+
+
+@pytest.mark.real
+def test_a_bell_outlives_its_database(run: Run) -> None:
+    """It rings within its process meanwhile, and between them again afterwards."""
+    with cluster("-c fsync=off") as own:
+        here, there = (PostgresBell(partial(connect_to, own.url("ours"))) for _ in range(2))
+        assert there.is_heard(20)
+        own.stop()
+
+        async def story() -> bool:
+            with here.listen(HERE) as rings:
+                here.ring(HERE)
+                return await rings(20)
+
+        async def again() -> bool:
+            with there.listen(THERE) as rings:
+                for _ in range(100):
+                    here.ring(THERE)
+                    if await rings(0.2):
+                        return True
+            return False
+
+        assert run(story())
+        own.start("-c fsync=off")
+        assert run(again())
+        here.close()
+        there.close()

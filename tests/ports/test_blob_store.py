@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import os
 import resource
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ import pytest
 
 from entrenous.adapters.blobs.files import FileBlobs
 from entrenous.adapters.blobs.memory import MemoryBlobs
-from entrenous.model.envelope import DamagedBlob, DiskFull, NoSuchBlob
+from entrenous.adapters.blobs.part import Part
+from entrenous.adapters.blobs.s3 import UPLOADS_MAX, S3Blobs
+from entrenous.model.envelope import DamagedBlob, DiskFull, NoSuchBlob, TooMany
 from entrenous.ports import BlobStore
 from tests.carry.relays import CountingDice, stream
+from tests.swift import Swift, swift
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -55,11 +59,21 @@ class Bench:
         self.runner.run(self.store.drop(name))
 
 
-@pytest.fixture(params=["memory", "files"])
+@pytest.fixture(params=["memory", "files", pytest.param("s3", marks=pytest.mark.real)])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     with asyncio.Runner() as runner:  # an event loop wakes itself through a pair of sockets
-        files = request.param == "files"
-        yield Bench(FileBlobs(tmp_path / "blobs") if files else MemoryBlobs(), runner)
+        store: BlobStore = MemoryBlobs()
+        if request.param == "files":
+            store = FileBlobs(tmp_path / "blobs")
+        elif request.param == "s3":  # in small pieces, so that a blob is several of them
+            store = S3Blobs(request.getfixturevalue("buckets").bucket(), 1 << 20)
+        yield Bench(store, runner)
+
+
+@pytest.fixture(scope="module")
+def buckets() -> Iterator[Swift]:
+    with swift() as running:
+        yield running
 
 
 @pytest.mark.parametrize(
@@ -119,21 +133,106 @@ def test_an_unfinished_one_that_was_dropped_is_gone(bench: Bench, tmp_path: Path
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_two_uploads_of_the_same_do_not_disturb_each_other(bench: Bench) -> None:
+def test_a_second_upload_of_the_same_has_to_wait_for_the_first(bench: Bench) -> None:
     """A device comes back before the relay has noticed that its first connection is gone."""
 
-    async def both() -> None:
-        first = bench.store.keep("name", slow(), SHA)
-        second = bench.store.keep("name", stream(DATA), SHA)
-        await asyncio.gather(first, second)
+    async def slow(refused: list[bool]) -> AsyncIterator[bytes]:
+        yield DATA[:2_000_000]
+        with pytest.raises(TooMany):
+            await bench.store.keep("name", stream(b"evil" * 750_000), SHA)
+        with pytest.raises(TooMany):
+            await bench.store.keep("name", stream(b"evil"), SHA, 1000)
+        refused.append(True)
+        yield DATA[2_000_000:]
 
-    async def slow() -> AsyncIterator[bytes]:
-        async for chunk in stream(DATA, 100_000):
-            await asyncio.sleep(0)
-            yield chunk
-
-    bench.runner.run(both())
+    refused: list[bool] = []
+    bench.runner.run(bench.store.keep("name", slow(refused), SHA))
+    assert refused == [True]
     assert bench.read("name", 0, len(DATA)) == DATA
+
+
+@pytest.mark.real
+def test_a_bucket_takes_so_many_at_once_that_memory_holds_their_pieces(buckets: Swift) -> None:
+    store = S3Blobs(buckets.bucket(), 1 << 20)
+
+    async def story() -> list[BaseException | None]:
+        go = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b"da"
+            await go.wait()
+            yield b"ta"
+
+        digest = hashlib.sha256(b"data").digest()
+        tasks = [
+            asyncio.create_task(store.keep(f"n{number}", slow(), digest))
+            for number in range(UPLOADS_MAX + 1)
+        ]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        go.set()
+        await asyncio.wait(tasks)
+        await store.keep("later", stream(b"data"), digest)
+        return [task.exception() for task in tasks]
+
+    *kept, refused = asyncio.run(story())
+    assert kept == [None] * UPLOADS_MAX
+    assert isinstance(refused, TooMany)
+
+
+def test_once_it_is_kept_no_upload_writes_into_it(tmp_path: Path) -> None:
+    """A slow upload of another's bytes, which began before the one that is kept had ended."""
+    store = FileBlobs(tmp_path / "blobs")
+
+    async def slow(go: asyncio.Event) -> AsyncIterator[bytes]:
+        yield b""
+        await go.wait()
+        yield b"evil" * 750_000
+
+    async def story() -> None:
+        go = asyncio.Event()
+        task = asyncio.create_task(store.keep("name", slow(go), SHA))
+        await asyncio.sleep(0)
+        while not (tmp_path / "blobs" / "name").exists():
+            try:
+                await store.keep("name", stream(DATA), SHA)
+            except TooMany:
+                go.set()
+                await asyncio.wait({task})
+        os.link(tmp_path / "blobs" / "name", tmp_path / "backup")
+        go.set()
+        await asyncio.wait({task})
+        with pytest.raises((DamagedBlob, TooMany)):
+            await task
+
+    asyncio.run(story())
+    assert (tmp_path / "blobs" / "name").read_bytes() == DATA
+    assert (tmp_path / "backup").read_bytes() == DATA
+
+
+def test_a_file_is_let_go_by_its_writer_before_it_is_anybodys(tmp_path: Path) -> None:
+    """Whoever waited for its lock meanwhile gets another file, and none that is kept."""
+    first = Part(tmp_path / "name.part")
+    first.write(DATA)
+    with pytest.raises(TooMany):
+        Part(tmp_path / "name.part")
+    first.publish(SHA, tmp_path / "name")
+    first.write(b"more")
+    second = Part(tmp_path / "name.part")
+    second.write(b"evil")
+    second.close()
+    assert (tmp_path / "name").read_bytes() == DATA
+
+
+def test_one_that_was_dropped_while_it_came_is_not_kept(bench: Bench) -> None:
+    async def cut() -> AsyncIterator[bytes]:
+        yield DATA[:2_000_000]
+        await bench.store.drop("name")
+        yield DATA[2_000_000:]
+
+    if isinstance(bench.store, MemoryBlobs):
+        return  # it has all bytes in its hands
+    with pytest.raises(NoSuchBlob):
+        bench.runner.run(bench.store.keep("name", cut(), SHA))
 
 
 def test_room_is_what_the_disk_has(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """One suite for every courier: to a real server on SQLite, and to the one of the village."""
 
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,12 +33,13 @@ from entrenous.model.envelope import (
     TooLarge,
     TooMany,
     UsedUp,
+    WrongOffset,
     WrongToken,
 )
 from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.model.secret import Secret
 from entrenous.spec import BLOB_BYTES_MAX, CARD_BYTES_MAX, SEALED_BYTES_MAX
-from tests.carry.relays import NOON, Post, WoundClock, disk_relay, memory_relay, served
+from tests.carry.relays import NOON, Post, WoundClock, disk_relay, fetched, memory_relay, served
 
 DEVICE = DeviceId(b"D" * 16)
 
@@ -94,7 +97,7 @@ def test_a_message_travels_and_leaves_nothing_to_hand_out(town: Town) -> None:
     assert town.state(post) is EnvelopeState.DELIVERED
     attempt = post.attempt()
     assert courier.open_share(url, post.id, post.open, attempt) == post.share
-    assert courier.blob(url, post.blob_id, post.fetch) == post.blob
+    assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
     courier.finish(url, post.id, post.open, attempt)
     status = courier.state(url, post.id, post.withdraw)
     assert (status.state, status.opened) == (EnvelopeState.OPENED, 1)
@@ -102,7 +105,7 @@ def test_a_message_travels_and_leaves_nothing_to_hand_out(town: Town) -> None:
     with pytest.raises(UsedUp):
         courier.open_share(url, post.id, post.open, attempt)
     with pytest.raises(NoSuchBlob):
-        courier.blob(url, post.blob_id, post.fetch)
+        fetched(courier, url, post.blob_id, post.fetch)
 
 
 @pytest.mark.threat("n-plus-one-views")
@@ -152,7 +155,7 @@ def test_what_was_taken_back_is_gone_for_good(town: Town) -> None:
     with pytest.raises(TakenBack, match="took it back"):
         courier.open_share(url, post.id, post.open, post.attempt())
     with pytest.raises(NoSuchBlob):
-        courier.blob(url, post.blob_id, post.fetch)
+        fetched(courier, url, post.blob_id, post.fetch)
     courier.finish(url, post.id, post.open, post.attempt())
 
 
@@ -164,7 +167,7 @@ def test_what_has_expired_says_when(town: Town) -> None:
     assert refused.value.facts == {"when": post.until}
     assert courier.waiting(url, post.mailbox, post.owner, 0) == []
     with pytest.raises(NoSuchBlob):
-        courier.blob(url, post.blob_id, post.fetch)
+        fetched(courier, url, post.blob_id, post.fetch)
     assert courier.withdraw(url, post.id, post.withdraw).state is EnvelopeState.EXPIRED
 
 
@@ -263,7 +266,7 @@ def test_nobody_does_what_is_another_ones(town: Town) -> None:
         lambda: courier.bring_blob(
             url, other, replace(post.deposit(), id=BlobId(b"B" * 16)), post.blob
         ),
-        lambda: courier.blob(url, post.blob_id, post.open),
+        lambda: fetched(courier, url, post.blob_id, post.open),
         lambda: courier.post(url, other, post.letter()),
         lambda: courier.waiting(url, post.mailbox, post.token, 0),
         lambda: courier.acknowledge(url, post.mailbox, post.token, post.id),
@@ -320,7 +323,7 @@ def test_a_blob_that_is_not_what_was_announced_is_not_stored(town: Town) -> None
         with pytest.raises(DamagedBlob):
             courier.bring_blob(url, post.token, deposit, damaged)
         with pytest.raises(NoSuchBlob):
-            courier.blob(url, post.blob_id, post.fetch)
+            fetched(courier, url, post.blob_id, post.fetch)
     courier.bring_blob(url, post.token, post.deposit(), post.blob)
 
 
@@ -350,7 +353,7 @@ def test_what_was_never_there_is_not_found(town: Town) -> None:
     with pytest.raises(NoSuchEnvelope):
         courier.withdraw(url, post.id, post.withdraw)
     with pytest.raises(NoSuchBlob):
-        courier.blob(url, post.blob_id, post.fetch)
+        fetched(courier, url, post.blob_id, post.fetch)
 
 
 def test_a_letter_has_no_share(town: Town) -> None:
@@ -370,10 +373,10 @@ def test_two_openings_end_with_the_second_finish(town: Town) -> None:
     town.clock.wind(hours=1)
     courier.open_share(url, post.id, post.open, one)
     courier.finish(url, post.id, post.open, one)
-    assert courier.blob(url, post.blob_id, post.fetch) == post.blob
+    assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
     courier.finish(url, post.id, post.open, two)
     with pytest.raises(NoSuchBlob):
-        courier.blob(url, post.blob_id, post.fetch)
+        fetched(courier, url, post.blob_id, post.fetch)
 
 
 def test_the_first_opening_is_the_one_that_is_told(town: Town) -> None:
@@ -410,3 +413,55 @@ def test_plain_http_stays_on_this_machine(town: Town) -> None:
 def test_nobody_answers(town: Town) -> None:
     with pytest.raises(RelayUnreachable, match=r"127\.0\.0\.1:1 does not answer"):
         town.courier.state("http://127.0.0.1:1", EnvelopeId(b"E" * 16), Secret(b"t" * 32))
+
+
+class Breaks(io.BytesIO):
+    """A reader, or a writer, whose program is stopped in the middle."""
+
+    left = 3000
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() >= self.left:
+            raise KeyboardInterrupt
+        return super().read(min(1000, size or 1000))
+
+    def write(self, data: Any) -> int:
+        taken = bytes(data)[: self.left - self.tell()]
+        super().write(taken)
+        if len(taken) < len(bytes(data)):
+            raise KeyboardInterrupt
+        return len(taken)
+
+
+def test_an_upload_goes_on_where_it_was_broken_off(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened()
+    mine = (url, post.mailbox, post.blob_id, post.withdraw)
+    assert courier.how_much_came(*mine) == 0
+    with pytest.raises(WrongOffset):
+        courier.bring_blob(url, post.token, post.deposit(), post.blob, 1)
+    with pytest.raises(KeyboardInterrupt):
+        courier.bring_blob(url, post.token, post.deposit(), Breaks(post.blob))
+    came = courier.how_much_came(*mine)
+    assert came <= Breaks.left
+    courier.bring_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), came)
+    assert courier.how_much_came(*mine) == len(post.blob)
+    assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
+    courier.bring_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), len(post.blob))
+
+
+def test_only_who_brings_a_blob_asks_how_much_came(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready()
+    for token in (post.token, post.fetch, post.owner):
+        with pytest.raises(WrongToken):
+            courier.how_much_came(url, post.mailbox, post.blob_id, token)
+
+
+def test_a_download_goes_on_where_it_was_broken_off(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready()
+    came = Breaks()
+    with pytest.raises(KeyboardInterrupt):
+        courier.blob_to(url, post.blob_id, post.fetch, came)
+    assert came.getvalue() == post.blob[: Breaks.left]
+    rest = io.BytesIO()
+    courier.blob_to(url, post.blob_id, post.fetch, rest, Breaks.left)
+    assert rest.getvalue() == post.blob[Breaks.left :]

@@ -148,7 +148,9 @@ def test_a_picture_that_was_sent_twice_is_one_look_in_two_messages(ledger: Ledge
 def test_a_look_that_is_made_already_is_as_good(ledger: Ledger) -> None:
     ledger.record(sent(1))
     assert ledger.unlearnt() == ((sent(1).id, 0),)
+    assert ledger.look(sent(1).id, 0) is None
     ledger.keep_look(sent(1).id, 0, record_of(photo_of("coffee")))
+    assert ledger.look(sent(1).id, 0) == record_of(photo_of("coffee"))
     assert ledger.unlearnt() == ()
     (near,) = ledger.near(piece_of(photo_of("coffee")))
     assert near.likely

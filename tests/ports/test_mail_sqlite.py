@@ -1,6 +1,8 @@
 """What only the SQLite store has: a file, its schema, its size, and what is left in it."""
 
 import asyncio
+import errno
+import os
 import random
 import sqlite3
 import threading
@@ -13,7 +15,8 @@ from typing import Any
 import pytest
 
 from entrenous.adapters.mail.sqlite import open_mail
-from entrenous.model.envelope import DiskFull
+from entrenous.adapters.mail.wording import Ask, SqliteWording
+from entrenous.model.envelope import DiskFailed, DiskFull, NoSuchBlob
 from entrenous.model.held import HeldBlob, HeldLetter, HeldUpload, NewerDatabase
 from entrenous.model.ids import EnvelopeId, MailboxId
 from entrenous.ports import MailView
@@ -46,14 +49,61 @@ def test_rows_survive_and_only_their_owner_reads_them(
     again.close()
 
 
-def test_every_answer_waits_for_the_disk(tmp_path: Path) -> None:
-    store = open_mail(tmp_path / "mail.db")
-    found = {
-        name: store._writer._connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("journal_mode", "synchronous", "secure_delete")
-    }
+def test_every_answer_waits_for_the_disk(
+    tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is answered while the log is being synced, neither who writes nor who looks."""
+    store, syncing, done = open_mail(tmp_path / "mail.db"), threading.Event(), threading.Event()
+    fdatasync = os.fdatasync
+
+    def slow(file: int) -> None:
+        syncing.set()
+        assert done.wait(20)
+        fdatasync(file)
+
+    async def story() -> None:
+        putting = asyncio.create_task(store.together(lambda desk: desk.put(LETTER)))
+        await asyncio.to_thread(syncing.wait)
+        looks = [asyncio.create_task(store.look(work)) for work in (find, refuse)]
+        await asyncio.sleep(0.05)
+        assert not any(task.done() for task in (putting, *looks))
+        done.set()
+        assert await looks[0] == [LETTER]
+        with pytest.raises(NoSuchBlob):
+            await looks[1]
+        await putting
+        syncing.clear()
+        assert await store.look(find) == [LETTER]
+        assert not syncing.is_set()
+
+    def find(view: MailView) -> list[HeldLetter]:
+        return view.find(HeldLetter)
+
+    def refuse(_: MailView) -> list[HeldLetter]:
+        raise NoSuchBlob
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    runner.run(story())
     store.close()
-    assert found == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
+
+
+def test_after_a_sync_that_failed_nothing_is_promised(
+    tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_mail(tmp_path / "mail.db")
+
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", broken)
+        with pytest.raises(DiskFailed):
+            runner.run(store.together(lambda desk: desk.put(LETTER)))
+    with pytest.raises(DiskFailed):
+        runner.run(store.together(lambda desk: desk.drop(HeldLetter, ENVELOPE)))
+    with pytest.raises(DiskFailed):
+        runner.run(store.look(lambda view: view.find(HeldLetter)))
+    store.close()
 
 
 def test_a_reader_cannot_write(tmp_path: Path, runner: asyncio.Runner) -> None:
@@ -91,11 +141,13 @@ def test_a_full_disk_refuses_what_is_large_and_takes_what_is_small(
 def test_what_a_mailbox_holds_is_added_up_without_reading_its_rows(tmp_path: Path) -> None:
     """The two sums run for every upload: each within one mailbox's part of an index."""
     store = open_mail(tmp_path / "mail.db")
-    writer = store._writer
-    for kind, names in ((HeldBlob, ("mailbox", "envelope")), (HeldUpload, ("mailbox",))):
-        asked = writer._desk._tables.weigh(kind, "size", names)
-        given = (None,) * len(asked.names)
-        plan = writer._connection.execute(f"EXPLAIN QUERY PLAN {asked.text}", given)
+    for kind, names, given in (
+        (HeldBlob, ("mailbox", "envelope"), (BOX, None)),
+        (HeldBlob, ("mailbox", "envelope"), (BOX, ENVELOPE)),
+        (HeldUpload, ("mailbox",), (BOX,)),
+    ):
+        ((text, values),) = SqliteWording().asks(Ask("weigh", kind, names, ("size", *given)))
+        plan = store._line._connection.execute(f"EXPLAIN QUERY PLAN {text}", values)
         ((*_, step),) = plan.fetchall()
         assert step.startswith("SEARCH")
         assert "COVERING INDEX" in step
@@ -152,8 +204,8 @@ def test_a_large_database_is_rewritten_once_in_a_while(
         return await submit_alone(pragma)
 
     monkeypatch.setattr(store._writer, "submit_alone", noted)
-    for _ in range(7):
-        runner.run(store.together(lambda desk: desk.put(LETTER)))
+    for n in range(7):
+        runner.run(store.together(lambda desk, n=n: desk.put(replace(LETTER, sequence=n))))
         runner.run(store.scrub())
     assert asked.count("VACUUM") == 2
     store.close()

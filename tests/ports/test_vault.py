@@ -58,6 +58,43 @@ def opened(tmp_path: Path) -> Iterator[Callable[[], SqlcipherVault]]:
         yield again
 
 
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_file_is_forgotten_with_its_transaction_or_not_at_all(
+    vault: Vault, *, sealed: bool
+) -> None:
+    blob = vault.keep_sealed(b"data") if sealed else vault.keep(b"data")
+    with contextlib.suppress(Planned), vault.together():
+        vault.forget(blob)
+        with pytest.raises(NoSuchBlob):
+            vault.kept(blob)
+        raise Planned
+    assert vault.kept(blob) == b"data"
+    with vault.together():
+        vault.forget(blob)
+    with pytest.raises(NoSuchBlob):
+        vault.kept(blob)
+
+
+def test_a_crash_before_it_was_forgotten_for_good_leaves_it(
+    tmp_path: Path, opened: Callable[[], SqlcipherVault]
+) -> None:
+    vault, left = opened(), tmp_path.with_name("left by a crash")
+    blob = vault.keep(b"data")
+    with vault.together():
+        vault.forget(blob)
+        shutil.copytree(tmp_path, left)
+    with contextlib.closing(SqlcipherVault(left, KEY)) as after:
+        assert after.kept(blob) == b"data"
+
+
+def test_a_file_of_a_forgotten_ones_name_stays(vault: Vault) -> None:
+    blob = vault.keep(b"old")
+    with vault.together():
+        vault.forget(blob)
+        assert vault.keep_as(blob, io.BytesIO(b"new"))
+    assert vault.kept(blob) == b"new"
+
+
 def test_what_was_put_is_got_until_it_is_replaced_or_dropped(vault: Vault) -> None:
     assert vault.get("drawer", "key") is None
     vault.put("drawer", "key", b"one")
@@ -180,6 +217,40 @@ def test_what_streams_in_is_what_streams_out(vault: Vault, size: int) -> None:
             vault.read_to(blob, out)
         with pytest.raises(NoSuchBlob):
             vault.kept(blob)
+
+
+def test_what_was_kept_elsewhere_keeps_its_name_and_writes_over_nothing(vault: Vault) -> None:
+    blob = BlobId(bytes(range(16)))
+    assert vault.keep_as(blob, io.BytesIO(PLANTED))
+    assert vault.kept(blob) == PLANTED
+    sealed = vault.keep_sealed(b"ciphertext")
+    for taken, held in ((blob, PLANTED), (sealed, b"ciphertext")):
+        more = io.BytesIO(b"another")
+        assert not vault.keep_as(taken, more)
+        assert more.tell() == 0
+        assert vault.kept(taken) == held
+    vault.forget(blob)
+    assert vault.keep_as(blob, io.BytesIO(b"another"))
+    assert vault.kept(blob) == b"another"
+
+
+def test_what_was_kept_elsewhere_is_sealed_here(
+    opened: Callable[[], SqlcipherVault], tmp_path: Path
+) -> None:
+    vault, blob = opened(), BlobId(bytes(16))
+    with contextlib.suppress(Planned), vault.together():
+        vault.keep_as(blob, io.BytesIO(PLANTED))
+        raise Planned
+    vault = opened()  # which sweeps what has no row
+    assert list((tmp_path / "files").iterdir()) == []
+    vault.keep_as(blob, io.BytesIO(PLANTED))
+    assert PLANTED not in everything_in(tmp_path / "files")
+    other = BlobId(bytes(range(16)))
+    assert vault.keep_as(other, io.BytesIO(b"ciphertext"), sealed=True)
+    vault = opened()
+    assert (vault.kept(blob), vault.kept(other)) == (PLANTED, b"ciphertext")
+    with vault.reading(other) as file:
+        assert file.read() == b"ciphertext"
 
 
 def test_ciphertext_is_kept_as_it_is_and_everything_else_is_not(
@@ -454,3 +525,35 @@ def test_a_file_whose_record_was_never_committed_goes_when_the_vault_opens(tmp_p
     with contextlib.closing(SqlcipherVault(tmp_path, key)) as again:
         assert again.kept(stays) == b"its record was committed"
     assert [place.name for place in (tmp_path / "files").iterdir()] == [stays.hex()]
+
+
+def test_what_comes_in_parts_is_written_on_at_its_end(vault: Vault) -> None:
+    part = vault.keep_sealed(b"")
+    assert vault.size(part) == 0
+    for piece in (b"one", b" and two"):
+        with vault.adding(part) as writer:
+            writer.write(piece)
+    with contextlib.suppress(Planned), vault.adding(part) as writer:
+        writer.write(b", three")
+        raise Planned
+    assert vault.size(part) == len(b"one and two, three")
+    with vault.reading(part) as reader:
+        reader.seek(4)
+        assert reader.read() == b"and two, three"
+    assert vault.kept(part) == b"one and two, three"
+    vault.forget(part)
+    for gone in (vault.reading, vault.adding):
+        with pytest.raises(NoSuchBlob), gone(part):
+            pass
+    with pytest.raises(NoSuchBlob):
+        vault.size(part)
+
+
+def test_a_part_is_there_when_the_vault_opens_again(
+    opened: Callable[[], SqlcipherVault],
+) -> None:
+    vault = opened()
+    part = vault.keep_sealed(b"begun")
+    with vault.adding(part) as writer:
+        writer.write(b", and more")
+    assert opened().kept(part) == b"begun, and more"

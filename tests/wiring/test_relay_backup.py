@@ -76,11 +76,24 @@ def test_a_folder_with_something_in_it_stays_as_it_was(backup: Path, tmp_path: P
 
 
 def test_a_damaged_backup_leaves_no_relay(backup: Path, tmp_path: Path) -> None:
-    (blob,) = (backup / "blobs").iterdir()
-    blob.unlink()
+    with (backup / "mail.db").open("ab") as file:
+        file.write(b"!")
     with pytest.raises(DamagedBackup):
         restore_relay(backup, tmp_path / "again", with_shares=False)
     assert list((tmp_path / "again").iterdir()) == []
+
+
+def test_a_damaged_blob_costs_its_own_message_alone(
+    backup: Path, tmp_path: Path, post: Post
+) -> None:
+    (blob,) = (backup / "blobs").iterdir()
+    blob.unlink()
+    blob.write_bytes(b"evil")
+    done = restore_relay(backup, tmp_path / "again", with_shares=True)
+    assert (done.lost, done.damaged) == (1, 1)
+    with open_relay(tmp_path / "again") as relay:
+        told = asyncio.run(look_after(post.id, post.withdraw, relay))
+    assert told.state is EnvelopeState.LOST
 
 
 def test_what_a_restore_that_crashed_left_is_in_nobodys_way(backup: Path, tmp_path: Path) -> None:

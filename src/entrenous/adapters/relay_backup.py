@@ -74,19 +74,27 @@ def read_backup(folder: Path) -> Backup:
     return Backup(made_at, read.mail_sha256, blobs, tuple(read.missing))
 
 
-def copy_back(folder: Path, backup: Backup, into: Path) -> None:
+def copy_back(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
     """Copy a backup's files into a new folder; each is looked at on the way.
 
+    Names of the blobs that are left out: they are missing, or have another hash than when they
+    were saved. One bad file does not cost all the others.
+
     Raises:
-        DamagedBackup: one is missing, or has another hash than when it was saved.
+        DamagedBackup: the database is missing, or has another hash than when it was saved.
         OSError: the disk.
     """
     (into / BLOBS).mkdir(mode=0o700, parents=True)
-    _copy_checked(folder, MAIL, into / MAIL, backup.mail_sha256)
-    for entry in backup.blobs:
-        _copy_checked(folder, f"{BLOBS}/{entry.name}", into / BLOBS / entry.name, entry.sha256)
+    if not _copy_checked(folder / MAIL, into / MAIL, backup.mail_sha256):
+        raise DamagedBackup(path=folder, name=MAIL)
+    damaged = frozenset(
+        one.name
+        for one in backup.blobs
+        if not _copy_checked(folder / BLOBS / one.name, into / BLOBS / one.name, one.sha256)
+    )
     sync_folder(into / BLOBS)
     sync_folder(into)
+    return damaged
 
 
 def empty_folder(path: Path) -> None:
@@ -136,10 +144,15 @@ def _copy(source: Path, target: Path) -> bool:
     return True
 
 
-def _copy_checked(folder: Path, name: str, target: Path, sha256: str) -> None:
-    """Look at the copy and not at the original: a file may be wrong on one of two disks only."""
-    if not _copy(folder / name, target) or _sha256(target) != sha256:
-        raise DamagedBackup(path=folder, name=name)
+def _copy_checked(source: Path, target: Path, sha256: str) -> bool:
+    """Whether it is there and right; else nothing is left.
+
+    Looks at the copy and not at the original: a file may be wrong on one of two disks only.
+    """
+    if _copy(source, target) and _sha256(target) == sha256:
+        return True
+    target.unlink(missing_ok=True)
+    return False
 
 
 def _sha256(path: Path) -> str:

@@ -4,6 +4,7 @@ Strict: what is spelled wrongly or makes no sense is named, never skipped. Paths
 folder that the file lies in.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -30,6 +31,8 @@ from entrenous.spec import (
 
 _MAILBOX_MB_MAX: Final = MAILBOX_BYTES_MAX // MEGABYTE
 _MB_MAX: Final = 2**40
+_PORT_DIGITS: Final = 5
+_TOO_LONG_OR_DEEP: Final = "a number is too long, or it is nested too deeply"
 
 
 class _Key(NamedTuple):
@@ -53,12 +56,12 @@ def _flag(value: Any, _: Path) -> object:
 
 def _listen(value: Any, _: Path) -> object:
     host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    fits = colon and host and port.isascii() and port.isdigit() and int(port) <= 65535
-    return value if fits else None
+    digits = port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS
+    return value if colon and host and digits and int(port) <= 65535 else None
 
 
 def _log(value: Any, _: Path) -> object:
-    return LogKind(value) if value in set(LogKind) else None
+    return LogKind(value) if value in list(LogKind) else None  # a list or table has no hash
 
 
 def _count(least: int, most: int, unit: int = 1) -> Callable[[Any, Path], object]:
@@ -69,10 +72,22 @@ def _count(least: int, most: int, unit: int = 1) -> Callable[[Any, Path], object
     return read
 
 
+def _database(value: Any, _: Path) -> object:
+    fits = isinstance(value, str) and value.startswith(("postgresql://", "postgres://"))
+    return value if fits else None
+
+
+def _bucket(value: Any, _: Path) -> object:
+    fits = isinstance(value, str) and re.fullmatch(r"s3://[a-z0-9.-]+(/[\w./-]*)?", value, re.ASCII)
+    return value if fits else None
+
+
 _ADDRESS: Final = "a host and a port, such as 127.0.0.1:7801"
 #: The file's keys that are fields of RelaySettings under the same name.
 _SETTINGS: Final[Mapping[str, _Key]] = {
     "data": _Key("the path of a folder", _path),
+    "database": _Key("the address of a PostgreSQL, postgresql://...", _database),
+    "blobs": _Key("the address of a bucket, s3://bucket/prefix", _bucket),
     "listen": _Key(_ADDRESS, _listen),
     "tls_cert": _Key("the path of a PEM file", _path),
     "tls_key": _Key("the path of a PEM file", _path),
@@ -157,3 +172,5 @@ def _table(path: Path) -> Mapping[str, Any]:
         raise UnreadableSettings(path=path, why=why) from None
     except (OSError, UnicodeDecodeError):
         raise UnreadableSettings(path=path, why="it is not readable text") from None
+    except (ValueError, RecursionError):  # tomllib lets these through
+        raise UnreadableSettings(path=path, why=_TOO_LONG_OR_DEEP) from None

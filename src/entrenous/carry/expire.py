@@ -20,35 +20,46 @@ whoever asks for something that is due in between is told that it has expired, a
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event, step
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.held import (
+    HELD,
     GoneMailbox,
     HeldAttempt,
     HeldBlob,
     HeldEnvelope,
     HeldGroup,
+    HeldKey,
     HeldLetter,
     HeldShare,
     HeldToken,
     HeldUpload,
+    LastingKeys,
     Leftover,
     SpentKey,
 )
 from entrenous.model.ids import EnvelopeId
 from entrenous.ports import MailDesk, Relay
-from entrenous.spec import TOMBSTONE_DAYS
+from entrenous.spec import GONE_DAYS, TOMBSTONE_DAYS
 
 _TOMBSTONE: Final = timedelta(days=TOMBSTONE_DAYS)
+_FEW: Final = 50  # envelopes with all that they have
+_MANY: Final = 500  # rows
 _BATCH: Final = 100  # rows in one transaction, so that posting never waits long behind a sweep
+
+#: When the name of a mailbox is free again that is not empty yet.
+EMPTYING: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 async def expire(relay: Relay) -> None:
     """Forget everything whose time has come, down to the bytes on the medium."""
+    while await relay.mail.together(lambda desk: _empty_any(desk, now(relay))):
+        pass  # whoever deleted that mailbox was not told of its end: the relay crashed
     while await relay.mail.together(lambda desk: _sweep(desk, now(relay))):
         pass
     await remove_leftovers(relay)
@@ -89,18 +100,32 @@ def close(desk: MailDesk, held: HeldEnvelope, event: Event, present: datetime) -
     return bury(desk, ended, present)
 
 
+def use_up(desk: MailDesk, held: HeldEnvelope, present: datetime) -> None:
+    """Forget what nobody may open any more; a device that has not fetched its letter still gets
+    it, so that its person is told.
+    """
+    if held.state is EnvelopeState.WAITING and desk.get(HeldLetter, held.envelope) is not None:
+        _drop_content(desk, held, present)
+    else:
+        close(desk, held, Event.USE_UP, present)
+
+
 def bury(desk: MailDesk, held: HeldEnvelope, present: datetime) -> HeldEnvelope:
-    """Drop whatever content there still is; the tombstone's days count from the first time."""
+    """Drop whatever there still is; the tombstone's days count from the first time."""
     desk.drop(HeldLetter, held.envelope)
+    _drop_content(desk, held, present)
+    closed_at = held.closed_at or present
+    buried = replace(held, closed_at=closed_at, due_at=closed_at + _TOMBSTONE)
+    desk.put(buried)
+    return buried
+
+
+def _drop_content(desk: MailDesk, held: HeldEnvelope, present: datetime) -> None:
     desk.drop(HeldShare, held.envelope)
     for attempt in desk.find(HeldAttempt, envelope=held.envelope):
         desk.drop(HeldAttempt, held.envelope, attempt.attempt)
     for blob in desk.find(HeldBlob, envelope=held.envelope):
         forget_blob(desk, blob, present)
-    closed_at = held.closed_at or present
-    buried = replace(held, closed_at=closed_at, due_at=closed_at + _TOMBSTONE)
-    desk.put(buried)
-    return buried
 
 
 def forget_blob(desk: MailDesk, blob: HeldBlob, present: datetime) -> None:
@@ -113,6 +138,49 @@ def forget_upload(desk: MailDesk, upload: HeldUpload, present: datetime) -> None
     """Drop the row of a blob that is not whole; its bytes become a leftover that is due at once."""
     desk.drop(HeldUpload, upload.blob)
     desk.put(Leftover(upload.name, present))
+
+
+def empty_some(desk: MailDesk, gone: GoneMailbox, present: datetime) -> bool:
+    """Drop a part of what lies in a deleted mailbox; False if nothing was left.
+
+    In parts, so that nobody stops a relay by deleting much. What may be opened goes first.
+    """
+    if gone.due_at != EMPTYING:
+        return False
+    for kind, most, end in _REMAINS:
+        if rows := desk.find(kind, most, mailbox=gone.mailbox):
+            for row in rows:
+                end(desk, row, present)
+            return True
+    desk.put(replace(gone, due_at=present + timedelta(days=GONE_DAYS)))
+    return False
+
+
+def _empty_any(desk: MailDesk, present: datetime) -> bool:
+    """The same for a mailbox that is not empty yet; False if there is none."""
+    for gone in desk.find(GoneMailbox, 1, due_at=EMPTYING):
+        empty_some(desk, gone, present)
+        return True
+    return False
+
+
+def _revoke(desk: MailDesk, row: HeldShare | HeldLetter, present: datetime) -> None:
+    held = desk.get(HeldEnvelope, row.envelope)
+    if held is not None:
+        close(desk, held, Event.REVOKE, present)
+    desk.drop(type(row), row.envelope)
+
+
+def _revoke_blob(desk: MailDesk, blob: HeldBlob, present: datetime) -> None:
+    held = desk.get(HeldEnvelope, blob.envelope) if blob.envelope else None
+    if held is not None:
+        close(desk, held, Event.REVOKE, present)
+    if desk.get(HeldBlob, blob.blob) is not None:
+        forget_blob(desk, blob, present)
+
+
+def _end_key(desk: MailDesk, row: Any, _: datetime) -> None:
+    desk.drop(type(row), *(getattr(row, name) for name in HELD[type(row)]))
 
 
 def _end_envelope(desk: MailDesk, held: HeldEnvelope, present: datetime) -> None:
@@ -147,6 +215,18 @@ _ENDS: Final[Mapping[type[Any], Callable[[MailDesk, Any, datetime], None]]] = {
     HeldGroup: _end_group,
     HeldUpload: forget_upload,
 }
+
+#: What goes with its mailbox, how many at once, and how. Uploads before the blobs they become.
+_REMAINS: Final[tuple[tuple[type[Any], int, Callable[[MailDesk, Any, datetime], None]], ...]] = (
+    (HeldShare, _FEW, _revoke),
+    (HeldLetter, _FEW, _revoke),
+    (HeldUpload, _MANY, forget_upload),
+    (HeldBlob, _FEW, _revoke_blob),
+    (HeldToken, _MANY, _end_token),
+    (HeldKey, _MANY, _end_key),
+    (SpentKey, _MANY, _end_spent_key),
+    (LastingKeys, _MANY, _end_key),
+)
 
 
 def _sweep(desk: MailDesk, present: datetime) -> int:

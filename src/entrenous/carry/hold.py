@@ -6,9 +6,11 @@ carry/expire.py knows every name that nobody owns. A stream that breaks leaves w
 the rest may follow.
 """
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from entrenous.carry.expire import forget_blob, forget_upload, remove_leftovers
 from entrenous.carry.letters.accept import refuse_date
@@ -23,6 +25,7 @@ from entrenous.model.envelope import (
     IdInUse,
     NoSuchBlob,
     TooLarge,
+    TooMany,
     WrongOffset,
     WrongToken,
 )
@@ -32,6 +35,8 @@ from entrenous.model.ids import BlobId
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
 from entrenous.spec import BLOB_BYTES_MAX, LOOSE_BLOB_HOURS
+
+_LOOK_BYTES: Final = 64 << 20  # of an upload; then it looks whether anybody still wants it
 
 
 async def bring_blob(
@@ -52,6 +57,7 @@ async def bring_blob(
         DamagedBlob: the bytes are not those that the deposit announces.
         TooLarge, TooFarAhead, Expired: beyond what a relay takes.
         MailboxFull: so much is in the mailbox already, or on its way there.
+        TooMany: another upload of it is under way.
         DiskFull, DiskFailed: the disk has no room for it, or failed.
         Exception: what ``chunks`` raised; what came until then stays, and may be added to.
     """
@@ -72,11 +78,19 @@ async def bring_blob(
     if start > await relay.blobs.size(upload.name):
         raise WrongOffset
     try:
-        bytes_of_it = _as_announced(deposit.size - start, chunks)
+        bytes_of_it = _as_announced(deposit.size - start, _while_wanted(upload, chunks, relay))
         await relay.blobs.keep(upload.name, bytes_of_it, deposit.sha256, start)
         return await relay.mail.together(lambda desk: _give(desk, upload, now(relay)))
+    except TooMany:
+        raise  # what is here belongs to the other upload
     except EntrenousError:
         await _abandon(upload, relay)
+        raise
+    except (
+        Exception,
+        CancelledError,
+    ):  # the rest may come, if the upload is still one of this relay's
+        await _leave(upload, relay)
         raise
 
 
@@ -217,6 +231,39 @@ async def _abandon(upload: HeldUpload, relay: Relay) -> None:
 
     await relay.mail.together(work)
     await remove_leftovers(relay)
+
+
+async def _leave(upload: HeldUpload, relay: Relay) -> None:
+    """Leave what came for the rest to come; what nobody owns any more goes.
+
+    Its row may be gone: a mailbox was deleted. The store removed what there was then, and more came
+    after that.
+    """
+
+    def work(desk: MailDesk) -> bool:
+        owners = (desk.get(HeldUpload, upload.blob), desk.get(HeldBlob, upload.blob))
+        owned = any(one is not None and one.name == upload.name for one in owners)
+        if not owned:
+            desk.put(Leftover(upload.name, now(relay)))
+        return owned
+
+    if not await relay.mail.together(work):
+        await remove_leftovers(relay)
+
+
+async def _while_wanted(
+    upload: HeldUpload, chunks: AsyncIterator[bytes], relay: Relay
+) -> AsyncIterator[bytes]:
+    """Pass the bytes on as long as the upload's row is there; raises NoSuchBlob."""
+    since = 0
+    async for chunk in chunks:
+        since += len(chunk)
+        if since >= _LOOK_BYTES:
+            since = 0
+            mine = await relay.mail.look(lambda view: view.get(HeldUpload, upload.blob))
+            if mine is None or mine.name != upload.name:
+                raise NoSuchBlob
+        yield chunk
 
 
 def _is_same(held: HeldBlob | HeldUpload, coming: HeldUpload) -> bool:

@@ -3,13 +3,14 @@
 An attempt is a number that a device chooses and writes down before it asks. Asked again with the
 same one, the relay gives the same share and counts nothing, so a crash between asking and storing
 loses nothing; and two devices that race are two attempts, of which the database lets through as
-many as are allowed.
+many as are allowed: those of all devices of a person together (carry/group.py).
 """
 
 from dataclasses import replace
 from datetime import datetime
 
-from entrenous.carry.expire import close, expire_envelope, remove_leftovers
+from entrenous.carry.expire import expire_envelope, remove_leftovers
+from entrenous.carry.group import count, settle
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event, step
 from entrenous.craft.crypto.hashing import lock_of, same
@@ -31,7 +32,8 @@ async def open_share(envelope: EnvelopeId, token: Secret, attempt: bytes, relay:
     present = now(relay)
     try:
         return await relay.mail.together(
-            lambda desk: _open(desk, envelope, token, attempt, present)
+            lambda desk: _open(desk, envelope, token, attempt, present),
+            lambda view: _look_ahead(view, envelope, attempt),
         )
     except Expired:
         await expire_envelope(envelope, relay)
@@ -39,7 +41,7 @@ async def open_share(envelope: EnvelopeId, token: Secret, attempt: bytes, relay:
 
 
 async def finish(envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Relay) -> None:
-    """The device of that attempt has the content on disk; the last one lets the share go.
+    """The device of that attempt has the content; the last one lets the shares go.
 
     Raises:
         NoSuchEnvelope, WrongToken: unknown here, or not for this token.
@@ -47,15 +49,21 @@ async def finish(envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Rel
     present = now(relay)
 
     def work(desk: MailDesk) -> None:
-        held = _opened_by(desk, envelope, token)
-        if desk.get(HeldAttempt, envelope, attempt) is None:
+        _opened_by(desk, envelope, token)
+        share = desk.get(HeldShare, envelope)
+        if share is None or desk.get(HeldAttempt, envelope, attempt) is None:
             return
         desk.put(HeldAttempt(envelope, attempt, finished=True))
-        if _is_used_up(desk, held):
-            close(desk, held, Event.USE_UP, present)
+        settle(desk, share.group, present)
 
-    await relay.mail.together(work)
+    await relay.mail.together(work, lambda view: _look_ahead(view, envelope, attempt))
     await remove_leftovers(relay)
+
+
+def _look_ahead(view: MailView, envelope: EnvelopeId, attempt: bytes) -> None:
+    view.get(HeldEnvelope, envelope)
+    view.get(HeldShare, envelope)
+    view.get(HeldAttempt, envelope, attempt)
 
 
 def _open(
@@ -90,16 +98,8 @@ def _count(
     desk: MailDesk, held: HeldEnvelope, share: HeldShare, attempt: bytes, present: datetime
 ) -> None:
     """Write the attempt down; where any number is allowed, the first thousand are told apart."""
-    if share.opens is not None and held.opened >= share.opens:
-        raise UsedUp
+    count(desk, share)
     if held.opened >= OPENS_MAX:
         return
     desk.put(HeldAttempt(held.envelope, attempt, finished=False))
     desk.put(replace(held, opened=held.opened + 1, opened_at=held.opened_at or present))
-
-
-def _is_used_up(desk: MailDesk, held: HeldEnvelope) -> bool:
-    share = desk.get(HeldShare, held.envelope)
-    if share is None or share.opens is None or held.opened < share.opens:
-        return False
-    return desk.count(HeldAttempt, envelope=held.envelope, finished=False) == 0

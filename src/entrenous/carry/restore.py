@@ -2,10 +2,15 @@
 
 A backup is older than the relay that was lost. A share in it may have been used up or taken back
 since, and would live again; a one-time key may have been handed out since, and would be again. The
-relay cannot know, so it fails closed: what was not opened is lost, and has to be sent again.
+relay cannot know, so it fails closed: what was not opened is lost, and has to be sent again. Copies
+for other devices of the same person may still be on their way; so groups stay, and count as used
+up: what comes to one of them later is not opened a second time.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from entrenous.carry.expire import bury, close, forget_blob, forget_upload, remove_leftovers
@@ -26,7 +31,7 @@ from entrenous.ports import MailDesk, MailView, Relay
 
 _BATCH: Final = 500  # rows in one transaction
 #: What can't be trusted any more, or has lost its bytes.
-_DOUBTFUL: Final[tuple[type[Any], ...]] = (HeldAttempt, HeldGroup, HeldKey)
+_DOUBTFUL: Final[tuple[type[Any], ...]] = (HeldAttempt, HeldKey)
 
 
 async def fail_closed(relay: Relay, missing: frozenset[str], *, with_shares: bool) -> int:
@@ -45,6 +50,8 @@ async def fail_closed(relay: Relay, missing: frozenset[str], *, with_shares: boo
         lost += ended
     while not with_shares and await relay.mail.together(_drop_doubtful):
         pass
+    if not with_shares:
+        await _use_up_groups(relay)
     lost += await relay.mail.together(lambda desk: _end_missing(desk, missing, present))
     await relay.mail.together(lambda desk: desk.put(HeldRestore(1, present)))
     await remove_leftovers(relay)
@@ -84,6 +91,23 @@ def _drop_doubtful(desk: MailDesk) -> bool:
     for row in rows:
         desk.drop(type(row), *(getattr(row, name) for name in HELD[type(row)]))
     return bool(rows)
+
+
+async def _use_up_groups(relay: Relay) -> None:
+    """From now on nothing is given out that joins a group which was there at the backup."""
+    groups = await relay.mail.look(lambda view: view.find(HeldGroup))
+    for some in _batches(groups):
+        await relay.mail.together(partial(_use_up, groups=some))
+
+
+def _use_up(desk: MailDesk, groups: list[HeldGroup]) -> None:
+    for group in groups:
+        desk.put(replace(group, opened=group.opens))
+
+
+def _batches(groups: list[HeldGroup]) -> Iterator[list[HeldGroup]]:
+    for start in range(0, len(groups), _BATCH):
+        yield groups[start : start + _BATCH]
 
 
 def _end_missing(desk: MailDesk, missing: frozenset[str], present: datetime) -> int:

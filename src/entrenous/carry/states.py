@@ -20,7 +20,7 @@ class Event(StrEnum):
 
     DELIVER = "deliver"  # the owner of the mailbox has it on disk
     OPEN = "open"  # somebody who holds the open token was given the share
-    USE_UP = "use up"  # every allowed opening happened, and their devices have the content
+    USE_UP = "use up"  # every allowed opening of its group happened, and was finished
     WITHDRAW = "withdraw"  # its sender took it back
     EXPIRE = "expire"  # its time has come
     REVOKE = "revoke"  # the mailbox that it lay in was deleted: its device is lost or retired
@@ -38,12 +38,14 @@ _LOST: Final = EnvelopeState.LOST
 NEXT: Final[Mapping[tuple[EnvelopeState, Event], EnvelopeState]] = {
     (_WAITING, Event.DELIVER): _DELIVERED,
     (_WAITING, Event.OPEN): _OPENED,
+    (_WAITING, Event.USE_UP): _WAITING,
     (_WAITING, Event.WITHDRAW): _TAKEN_BACK,
     (_WAITING, Event.EXPIRE): _EXPIRED,
     (_WAITING, Event.REVOKE): _REVOKED,
     (_WAITING, Event.RESTORE): _LOST,
     (_DELIVERED, Event.DELIVER): _DELIVERED,
     (_DELIVERED, Event.OPEN): _OPENED,
+    (_DELIVERED, Event.USE_UP): _DELIVERED,
     (_DELIVERED, Event.WITHDRAW): _TAKEN_BACK,
     (_DELIVERED, Event.EXPIRE): _EXPIRED,
     (_DELIVERED, Event.REVOKE): _REVOKED,

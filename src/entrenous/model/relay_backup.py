@@ -27,10 +27,14 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A relay that was put back; ``lost`` copies have to be sent again by their senders."""
+    """A relay that was put back; ``lost`` copies have to be sent again by their senders.
+
+    ``damaged`` blobs of the backup were gone, or not what was saved: what names them is lost too.
+    """
 
     backup: Backup
     lost: int
+    damaged: int = 0
 
 
 class NotEmpty(Refused):

@@ -63,6 +63,8 @@ class LogKind(StrEnum):
 class RelaySettings:
     """How a relay serves; ``listen`` and ``metrics_listen`` are ``HOST:PORT``.
 
+    ``database`` is a PostgreSQL, ``postgresql://...``, and ``blobs`` a bucket, ``s3://...``;
+    without them both are in ``data``.
     With ``tls_cert`` and ``tls_key`` it speaks TLS itself; ``behind_proxy`` says that a web server
     on a way that nobody else sees does so for it.
     """
@@ -74,11 +76,43 @@ class RelaySettings:
     behind_proxy: bool = False
     metrics_listen: str | None = None
     log: LogKind = LogKind.ERRORS
+    database: str | None = None
+    blobs: str | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("a certificate and its key go together")
+
+
+class LacksPostgresql(Refused):
+    """
+    The settings name a PostgreSQL, and its library is not installed, so the relay did not start.
+    Install it: pip install 'entrenous[postgresql]'
+    """
+
+
+class BadDatabaseAddress(Refused):
+    """
+    The setting `database` is no address that PostgreSQL can read, so the relay did not start. It
+    is postgresql://user@host/name; signs such as / : @ % in a user's name or a password are
+    written as %2F, %3A, %40 and %25. A password is better kept in ~/.pgpass.
+    """
+
+
+class LacksS3(Refused):
+    """
+    The settings name a bucket, and its library is not installed, so the relay did not start.
+    Install it: pip install 'entrenous[s3]'
+    """
+
+
+class NoBackupElsewhere(Refused):
+    """
+    This relay keeps its rows in PostgreSQL or its blobs in a bucket, which have ways of their own
+    to be backed up and restored, so nothing was done. What has to be heeded is told in
+    docs/operate.md.
+    """
 
 
 class NoSettingsFile(NotFound):

@@ -63,8 +63,13 @@ class MailStore(Protocol):
     from what it is given only, and keeps nothing outside.
     """
 
-    async def together(self, work: Callable[[MailDesk], Answer]) -> Answer:
+    async def together(
+        self, work: Callable[[MailDesk], Answer], ahead: Callable[[MailView], object] | None = None
+    ) -> Answer:
         """Run ``work`` in one transaction, which is durable when this returns.
+
+        ``ahead`` asks for what ``work`` will ask for, as far as that is known without an answer, so
+        that a store can read it for many at once. What it is told means nothing.
 
         Raises:
             DiskFull, DiskFailed: nothing was stored.
@@ -72,8 +77,20 @@ class MailStore(Protocol):
         """
         ...
 
-    async def look(self, work: Callable[[MailView], Answer]) -> Answer:
-        """Run ``work`` on one moment of everything that was durable when this was called."""
+    async def look(
+        self, work: Callable[[MailView], Answer], ahead: Callable[[MailView], object] | None = None
+    ) -> Answer:
+        """Run ``work`` on one moment, in which there is at least all that was durable before.
+
+        There may be what nobody was told of yet; all that ``work`` saw is durable when this
+        returns, or raises what ``work`` raised.
+
+        ``ahead`` is as for :meth:`together`.
+
+        Raises:
+            DiskFull, DiskFailed: what it saw may be gone after a crash.
+            Exception: what ``work`` raised.
+        """
         ...
 
     async def scrub(self) -> None:
@@ -102,6 +119,7 @@ class BlobStore(Protocol):
         Raises:
             DamagedBlob: the whole has another hash, or its first ``start`` bytes are not there.
             NoSuchBlob: it was dropped meanwhile.
+            TooMany: another upload of it is under way.
             DiskFull, DiskFailed: the disk refused.
             Exception: what ``chunks`` raised.
         """

@@ -1,13 +1,16 @@
 """The end of a mailbox: what its device could still have opened is gone, and stays gone."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from entrenous.adapters.courier.memory import at_once
+from entrenous.adapters.mail.memory import Look, MemoryMail
 from entrenous.carry.expire import expire
 from entrenous.carry.hold import bring_blob, find_blob
 from entrenous.carry.letters.accept import accept
@@ -17,15 +20,18 @@ from entrenous.carry.mailboxes.close import close_mailbox
 from entrenous.carry.mailboxes.lock import make_lock
 from entrenous.carry.mailboxes.mailbox import card_of, create_mailbox, put_card
 from entrenous.carry.mailboxes.prekeys import add_prekeys
-from entrenous.carry.mailboxes.tokens import register_token
+from entrenous.carry.mailboxes.tokens import add_tokens, register_token
 from entrenous.carry.release import finish, open_share
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.model.envelope import (
+    DiskFailed,
     EnvelopeState,
+    IdInUse,
     NoSuchBlob,
     NoSuchEnvelope,
     NoSuchMailbox,
     Prekeys,
+    TokenBatch,
 )
 from entrenous.model.held import (
     HELD,
@@ -38,7 +44,7 @@ from entrenous.model.held import (
 )
 from entrenous.model.ids import BlobId, DeviceId
 from entrenous.model.secret import Secret
-from entrenous.ports import Relay
+from entrenous.ports import MailDesk, Relay
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import blobs_in, count, found_in, parts_of
 
@@ -107,6 +113,76 @@ def test_nothing_is_left_but_the_name_and_the_tombstones(relay: Relay) -> None:
     at_once(expire(relay))
     assert count(relay, *HELD) == 0
     assert at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay)) is True
+
+
+class InParts(MemoryMail):
+    """Counts what each transaction drops; the one after ``breaks`` does not come: a crash."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+        self.breaks = 10**9
+
+    async def together(self, work: Callable[[MailDesk], Any], _: Look | None = None) -> Any:
+        if len(self.sizes) >= self.breaks:
+            raise DiskFailed
+        before = await self.look(lambda view: sum(map(view.count, HELD)))
+        answer = await super().together(work)
+        self.sizes.append(before - await self.look(lambda view: sum(map(view.count, HELD))))
+        return answer
+
+
+def crowded(post: Post) -> tuple[InParts, Relay]:
+    """A mailbox with one message and a thousand tokens."""
+    mail = InParts()
+    relay = replace(memory_relay(), mail=mail)
+    at_once(arrive(relay, post))
+    locks = tuple(number.to_bytes(32, "big") for number in range(1000))
+    batch = TokenBatch(locks, (), NOON + timedelta(days=1))
+    at_once(add_tokens(post.mailbox, post.owner, batch, relay))
+    mail.sizes.clear()
+    return mail, relay
+
+
+def test_a_large_one_goes_in_parts_so_that_others_have_their_turn() -> None:
+    post = Post()
+    mail, relay = crowded(post)
+    at_once(close_mailbox(post.mailbox, post.owner, relay))
+    assert max(mail.sizes) == 500
+    assert count(relay, *HELD) == count(relay, GoneMailbox, HeldEnvelope) == 2
+
+
+@pytest.mark.threat("stolen-device")
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_what_a_crash_left_of_it_is_nobodys_and_goes_with_the_next_sweep(parts: int) -> None:
+    post = Post()
+    mail, relay = crowded(post)
+    mail.breaks = parts
+    with pytest.raises(DiskFailed):
+        at_once(close_mailbox(post.mailbox, CLOSE, relay))
+    mail.breaks = 10**9
+    assert count(relay, HeldMailbox, HeldLock) == 0
+    with pytest.raises(NoSuchMailbox):
+        at_once(accept(post.letter(), post.token, relay))
+    with pytest.raises(IdInUse):
+        at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(expire(relay))
+    assert count(relay, *HELD) == count(relay, GoneMailbox, HeldEnvelope) == 2
+    assert max(mail.sizes) <= 500
+    relay.clock.wind(days=30)  # type: ignore[attr-defined]
+    at_once(expire(relay))
+    assert count(relay, *HELD) == 0
+
+
+def test_it_may_be_told_again_after_a_crash() -> None:
+    post = Post()
+    mail, relay = crowded(post)
+    mail.breaks = 1
+    with pytest.raises(DiskFailed):
+        at_once(close_mailbox(post.mailbox, CLOSE, relay))
+    mail.breaks = 10**9
+    at_once(close_mailbox(post.mailbox, CLOSE, relay))
+    assert count(relay, *HELD) == 2
 
 
 def test_other_mailboxes_are_as_they_were(relay: Relay) -> None:

@@ -12,7 +12,7 @@ from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay.envelope import write_envelope
 from entrenous.faces.relay.app import relay_app
 from entrenous.ports import Relay
-from tests.carry.relays import Post, WoundClock, memory_relay
+from tests.carry.relays import Post, WoundClock, fetched, memory_relay
 
 URL = "https://relay.test"
 
@@ -90,7 +90,7 @@ def test_looking_never_opens(web: httpx.Client, courier: HttpCourier, post: Post
             web.head(f"{URL}/v1/{path}", headers=bearer(token))
     assert web.get(f"{URL}/v1/shares/{b64u(post.id)}/open").status_code == 405
     assert courier.state(URL, post.id, post.withdraw).opened == 0
-    assert courier.blob(URL, post.blob_id, post.fetch) == post.blob
+    assert fetched(courier, URL, post.blob_id, post.fetch) == post.blob
 
 
 @pytest.mark.parametrize(

@@ -125,3 +125,29 @@ def test_older_than_the_floor_is_turned_away_with_the_way_out(spoken: str, code:
     if code != 200:
         assert answer.json()["facts"] == {"floor": 2, "newest": 2, "ours": int(spoken)}
         assert "pip install --upgrade entrenous" in answer.json()["detail"]
+
+
+@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+def test_a_body_that_stops_coming_ends_and_its_rest_may_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else whoever sends a little and then nothing holds memory for ever."""
+    monkeypatch.setattr("entrenous.faces.relay.blobs._SILENCE_S", 0.05)
+    post = Post()
+    app = relay_app(met(Limits(), post))
+
+    async def stalls() -> AsyncIterator[bytes]:
+        yield post.blob[:1000]
+        await asyncio.sleep(30)
+        yield post.blob[1000:]
+
+    async def story() -> tuple[int, int]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url=URL) as web:
+            whole_length = said(post, **{"Content-Length": "5000"})
+            stalled = await web.put(address(post), content=stalls(), headers=whole_length)
+            rest = said(post, **{"Entrenous-Offset": "1000"})
+            whole = await web.put(address(post), content=post.blob[1000:], headers=rest)
+        return stalled.status_code, whole.status_code
+
+    assert asyncio.run(story()) == (400, 201)

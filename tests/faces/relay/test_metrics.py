@@ -14,7 +14,7 @@ from entrenous.faces.relay.metrics import Meters, metrics_app
 from entrenous.model.envelope import WrongToken
 from entrenous.model.ids import MailboxId
 from entrenous.ports import Relay
-from tests.carry.relays import Post, memory_relay
+from tests.carry.relays import Post, fetched, memory_relay
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -42,7 +42,7 @@ def post(relay: Relay, meters: Meters) -> Post:
     courier.post(URL, post.token, post.envelope(2))
     courier.open_share(URL, post.id, post.open, post.attempt())
     with pytest.raises(WrongToken):
-        courier.blob(URL, post.blob_id, post.other)
+        fetched(courier, URL, post.blob_id, post.other)
     return post
 
 

@@ -26,7 +26,7 @@ from entrenous.model.envelope import (
     RelayUnreachable,
     Waiting,
 )
-from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, served
+from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, fetched, served
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -220,7 +220,7 @@ def test_a_large_blob_passes_whole(tmp_path: Path) -> None:
         courier.register_token(url, post.mailbox, post.owner, post.granted())
         courier.bring_blob(url, post.token, post.deposit(), post.blob)
         courier.post(url, post.token, post.envelope(opens=1))
-        assert courier.blob(url, post.blob_id, post.fetch) == post.blob
+        assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
         assert (tmp_path / "mail.db").stat().st_size < 1_000_000
         attempt = post.attempt()
         courier.open_share(url, post.id, post.open, attempt)

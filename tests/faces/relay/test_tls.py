@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 
-from entrenous.adapters.courier.http import HttpCourier
-from entrenous.model.envelope import RelayUnreachable
+from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.model.envelope import NotProven, RelayUnreachable
 from entrenous.model.ids import MailboxId
-from tests.carry.relays import CountingDice, Post
+from entrenous.model.setting import BadSetting
+from tests.carry.relays import CountingDice, Post, fetched
 from tests.faces.relay.certificates import Pair, certificate
 
 pytestmark = pytest.mark.real
@@ -48,9 +48,7 @@ def relay_with(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[bytes
 @contextmanager
 def courier_to(pair: Pair) -> Iterator[HttpCourier]:
     """A courier that believes this one certificate; else it is as people have it."""
-    context = ssl.create_default_context(cafile=str(pair.cert))
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    with httpx.Client(verify=context, trust_env=False, timeout=20) as web:
+    with new_client(pair.cert) as web:
         yield HttpCourier(web)
 
 
@@ -65,7 +63,7 @@ def whole_way(courier: HttpCourier, url: str) -> None:
     (waiting,) = courier.waiting(url, post.mailbox, post.owner, 0)
     assert waiting.sealed == post.sealed
     assert courier.open_share(url, post.id, post.open, post.attempt()) == post.share
-    assert courier.blob(url, post.blob_id, post.fetch) == post.blob
+    assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
 
 
 def version_of(url: str, pair: Pair, newest: ssl.TLSVersion | None = None) -> str | None:
@@ -94,6 +92,26 @@ def test_by_its_own_certificate(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     _says_no_addresses(tmp_path / "log")
+
+
+@pytest.mark.threat("hostile-network")
+def test_who_is_not_that_relay_is_told_nothing(tmp_path: Path) -> None:
+    certificate(tmp_path)
+    other = certificate(tmp_path / "other")
+    with relay_with(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (_, url):
+        for web in (new_client(), new_client(other.cert)):
+            with web, pytest.raises(NotProven, match="could not prove"):
+                HttpCourier(web, patience_s=60).status(url)  # at once, not after a minute
+    assert "status" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("content", [b"", b"no certificates", None])
+def test_a_file_without_certificates_is_said(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(BadSetting, match="ENTRENOUS_RELAY_CA"):
+        new_client(file)
 
 
 def _renew(folder: Path, process: subprocess.Popen[bytes], url: str) -> None:

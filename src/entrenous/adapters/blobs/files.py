@@ -2,8 +2,8 @@
 
 A blob is written under a second name, synced, and renamed; then the folder is synced. So a name is
 either absent or whole, whenever the machine stops. What was broken off stays under the second name
-until the rest comes or it is dropped. A file that has its own name is never written to again, so a
-backup may hold it as a second link.
+until the rest comes or it is dropped. Nobody has a file open for writing once it has its own name
+(part.py), so a backup may hold it as a second link.
 """
 
 import asyncio
@@ -34,14 +34,16 @@ class FileBlobs:
     ) -> None:
         """Store a stream from ``start`` on; durable when it returns."""
         with _disk_errors():
-            part = await asyncio.to_thread(Part, self._part(name), start)
+            # Not in a thread, as close: a cancelled request would leave it locked for a while.
+            part = Part(self._part(name))
             try:
+                await asyncio.to_thread(part.read_until, start)
                 await _fill(part, chunks)
-                await asyncio.to_thread(part.finish, sha256)
+                await asyncio.to_thread(part.publish, sha256, self._folder / name)
             finally:
                 # Not in a thread: a cancelled request has no more turns, and nothing waits here.
                 part.close()
-            await asyncio.to_thread(self._publish, name)
+            await asyncio.to_thread(self._sync_folder)
 
     async def size(self, name: str) -> int:
         """How much of an unfinished one is here."""
@@ -66,14 +68,6 @@ class FileBlobs:
     def room(self) -> int | None:
         """How many more bytes fit on this disk."""
         return shutil.disk_usage(self._folder).free
-
-    def _publish(self, name: str) -> None:
-        try:
-            self._part(name).rename(self._folder / name)
-        except FileNotFoundError:
-            if not (self._folder / name).exists():  # else another upload of the same was faster
-                raise NoSuchBlob from None  # it was dropped meanwhile
-        self._sync_folder()
 
     def _remove(self, name: str) -> None:
         self._part(name).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator
 
+from entrenous.adapters.blobs.one_writer import OneWriter
 from entrenous.model.envelope import DamagedBlob, NoSuchBlob
 
 
@@ -12,11 +13,18 @@ class MemoryBlobs:
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
         self._parts: dict[str, bytearray] = {}
+        self._writer = OneWriter()
 
     async def keep(
         self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int = 0
     ) -> None:
         """Store a stream."""
+        with self._writer.of(name):
+            await self._keep(name, chunks, sha256, start)
+
+    async def _keep(
+        self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int
+    ) -> None:
         part = self._parts.setdefault(name, bytearray())
         if len(part) < start:
             raise DamagedBlob

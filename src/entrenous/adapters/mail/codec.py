@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 import sqlalchemy as sql
@@ -13,9 +14,10 @@ from entrenous.model.secret import Secret
 
 
 class Codec(NamedTuple):
-    """One type of value: its column, and both ways between it and the database."""
+    """One type of value: its column, PostgreSQL's name for that, and both ways to the database."""
 
     column: Callable[[], sql.types.TypeEngine[Any]]
+    postgres: str
     write: Callable[[Any], object]
     read: Callable[[Any], object]
 
@@ -33,13 +35,13 @@ def _seconds(when: datetime) -> int:
 
 
 _CODECS: Final[dict[type, Codec]] = {
-    bytes: Codec(sql.LargeBinary, _same, _same),
-    str: Codec(sql.String, _same, _same),
-    int: Codec(sql.BigInteger, _same, _same),
-    bool: Codec(sql.SmallInteger, int, bool),
-    datetime: Codec(sql.BigInteger, _seconds, _moment),
-    Secret: Codec(sql.LargeBinary, Secret.reveal, Secret),
-    EnvelopeState: Codec(sql.String, str, EnvelopeState),
+    bytes: Codec(sql.LargeBinary, "bytea", _same, _same),
+    str: Codec(sql.String, "text", _same, _same),
+    int: Codec(sql.BigInteger, "bigint", _same, _same),
+    bool: Codec(sql.SmallInteger, "smallint", int, bool),
+    datetime: Codec(sql.BigInteger, "bigint", _seconds, _moment),
+    Secret: Codec(sql.LargeBinary, "bytea", Secret.reveal, Secret),
+    EnvelopeState: Codec(sql.String, "text", str, EnvelopeState),
 }
 
 
@@ -62,10 +64,32 @@ def write(kind: type, name: str, value: object) -> object:
 
 def read(kind: type, values: Sequence[Any]) -> Any:
     """One row as its noun."""
-    of = codecs(kind).values()
-    return kind(
-        *(None if raw is None else one.read(raw) for one, raw in zip(of, values, strict=True))
-    )
+    row = list(values)
+    for at, convert in _unlike(kind, "read"):
+        if row[at] is not None:
+            row[at] = convert(row[at])
+    return kind(*row)
+
+
+def written(kind: type, row: Any) -> list[object]:
+    """One noun as its row."""
+    values = list(_fields_of(kind)(row))
+    for at, convert in _unlike(kind, "write"):
+        if values[at] is not None:
+            values[at] = convert(values[at])
+    return values
+
+
+@cache
+def _unlike(kind: type, way: str) -> tuple[tuple[int, Callable[[Any], object]], ...]:
+    """Where the database writes a field in another way than its noun."""
+    ways = [getattr(one, way) for one in codecs(kind).values()]
+    return tuple((at, convert) for at, convert in enumerate(ways) if convert is not _same)
+
+
+@cache
+def _fields_of(kind: type) -> Callable[[Any], tuple[Any, ...]]:
+    return attrgetter(*codecs(kind))
 
 
 def _plain(hint: Any) -> Any:

@@ -13,6 +13,7 @@ from entrenous.ports import MailDesk, MailView
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
+Look = Callable[[MailView], object]
 
 
 class MemoryMail:
@@ -21,7 +22,7 @@ class MemoryMail:
     def __init__(self) -> None:
         self._desk = _Desk()
 
-    async def together(self, work: Callable[[MailDesk], Answer]) -> Answer:
+    async def together(self, work: Callable[[MailDesk], Answer], _: Look | None = None) -> Answer:
         """Run ``work``; if it raises, all it did is undone."""
         self._desk.undo.clear()
         try:
@@ -30,7 +31,7 @@ class MemoryMail:
             self._desk.roll_back()
             raise
 
-    async def look(self, work: Callable[[MailView], Answer]) -> Answer:
+    async def look(self, work: Callable[[MailView], Answer], _: Look | None = None) -> Answer:
         """Run ``work``, which reads only."""
         return work(self._desk)
 

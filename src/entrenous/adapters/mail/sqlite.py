@@ -9,8 +9,12 @@ from typing import Final, TypeVar
 
 import sqlalchemy as sql
 
-from entrenous.adapters.mail.group_commit import GroupCommit, named
-from entrenous.adapters.mail.tables import VERSION, Tables
+from entrenous.adapters.mail.checkpoints import Checkpoints
+from entrenous.adapters.mail.group.job import Look
+from entrenous.adapters.mail.group.loop_commit import LoopCommit
+from entrenous.adapters.mail.looking import Looking
+from entrenous.adapters.mail.sqlite_line import SqliteLine, named
+from entrenous.adapters.mail.tables import VERSION
 from entrenous.model.held import NewerDatabase, OlderDatabase
 from entrenous.ports import MailDesk, MailView
 
@@ -18,6 +22,8 @@ Answer = TypeVar("Answer")
 
 _PAGE_BYTES: Final = 4096
 _BUSY_MS: Final = 10_000
+_CACHE_KIB: Final = 32_768
+_LOG_PAGES: Final = 16_384  # 64 MiB: each page that was written often is copied into the file once
 
 _SMALL_BYTES: Final = 64 * 1024**2  # of a database: rewriting it takes a quarter of a second
 _LARGE_EVERY: Final = 60  # scrubs: a larger one is rewritten once an hour
@@ -26,19 +32,25 @@ _LARGE_EVERY: Final = 60  # scrubs: a larger one is rewritten once an hour
 class SqliteMail:
     """A :class:`entrenous.ports.MailStore` on one SQLite file; :func:`open_mail` makes it."""
 
-    def __init__(self, writer: GroupCommit, reader: GroupCommit) -> None:
-        self._writer = writer
-        self._reader = reader
+    def __init__(self, writing: SqliteLine, reading: Looking) -> None:
+        self._line = writing
+        self._writer = LoopCommit(writing)
+        self._reader = reading
         self._rewritten_at: int | None = None  # changes that there had been by the last time
         self._skipped = 0
 
-    async def together(self, work: Callable[[MailDesk], Answer]) -> Answer:
+    async def together(
+        self, work: Callable[[MailDesk], Answer], ahead: Look | None = None
+    ) -> Answer:
         """Run ``work`` in a transaction that is durable when this returns."""
-        return await self._writer.submit(work)
+        return await self._writer.submit(work, ahead)
 
-    async def look(self, work: Callable[[MailView], Answer]) -> Answer:
-        """Run ``work`` on what is durable now."""
-        return await self._reader.submit(work)
+    async def look(self, work: Callable[[MailView], Answer], ahead: Look | None = None) -> Answer:  # noqa: ARG002 -- one look gains nothing by it
+        """Run ``work`` on what is committed now; answers once that is durable."""
+        try:
+            return self._reader.look(work)
+        finally:
+            await self._writer.durable()
 
     async def scrub(self) -> None:
         """Rewrite the file without what was dropped, then empty the write-ahead log.
@@ -56,7 +68,7 @@ class SqliteMail:
             await self._writer.submit_alone("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def _rewrite(self) -> None:
-        changes = self._writer.changes()
+        changes = self._line.changes()
         if changes == self._rewritten_at:
             return
         ((pages,),) = await self._writer.submit_alone("PRAGMA page_count")
@@ -87,25 +99,30 @@ def open_mail(path: Path, *, bytes_max: int | None = None, upgrade: bool = True)
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    tables = _prepare(path, bytes_max, upgrade=upgrade)
-    reading = _connect(path, bytes_max)
+    _prepare(path, bytes_max, upgrade=upgrade)
+    log = path.with_name(f"{path.name}-wal")
+    reading = _connect(path)
     reading.execute("PRAGMA query_only=ON")
-    writer = GroupCommit(_connect(path, bytes_max), tables, "BEGIN IMMEDIATE")
-    return SqliteMail(writer, GroupCommit(reading, tables, "BEGIN"))
+    checkpoints = Checkpoints(_connect(path, bytes_max), _LOG_PAGES)
+    return SqliteMail(SqliteLine(_connect(path, bytes_max), log, checkpoints), Looking(reading))
 
 
 def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=512
+    )
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA synchronous=NORMAL")  # and durable_log.py
     connection.execute("PRAGMA secure_delete=ON")
+    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={4 * _LOG_PAGES}")
     if bytes_max is not None:
         connection.execute(f"PRAGMA max_page_count={bytes_max // _PAGE_BYTES}")
     return connection
 
 
-def _prepare(path: Path, bytes_max: int | None, *, upgrade: bool) -> Tables:
+def _prepare(path: Path, bytes_max: int | None, *, upgrade: bool) -> None:
     """See to it that the schema is that of this version; most often it is."""
     connect = partial(_connect, path, bytes_max)
     engine = sql.create_engine("sqlite://", creator=connect, poolclass=sql.NullPool)
@@ -115,7 +132,6 @@ def _prepare(path: Path, bytes_max: int | None, *, upgrade: bool) -> Tables:
                 _migrate(connection, upgrade=upgrade)
     except sql.exc.DBAPIError as why:
         raise named(why.orig) if isinstance(why.orig, sqlite3.Error) else why from None
-    return Tables(engine.dialect)
 
 
 def _migrate(connection: sql.Connection, *, upgrade: bool) -> None:

@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from entrenous.carry.group import join
 from entrenous.carry.mailboxes.room import room_for_letter
 from entrenous.carry.mailboxes.tokens import sender, spend
 from entrenous.carry.moment import now
-from entrenous.craft.crypto.hashing import same, sha256
+from entrenous.craft.crypto.hashing import lock_of, same, sha256
 from entrenous.model.envelope import (
     Envelope,
     EnvelopeState,
@@ -18,11 +19,18 @@ from entrenous.model.envelope import (
     TooFarAhead,
     TooLarge,
 )
-from entrenous.model.held import HeldBlob, HeldEnvelope, HeldLetter, HeldMailbox, HeldShare
+from entrenous.model.held import (
+    HeldBlob,
+    HeldEnvelope,
+    HeldLetter,
+    HeldMailbox,
+    HeldShare,
+    HeldToken,
+)
 from entrenous.model.ids import BlobId
 from entrenous.model.relay_settings import Limits
 from entrenous.model.secret import Secret
-from entrenous.ports import MailDesk, Relay
+from entrenous.ports import MailDesk, MailView, Relay
 from entrenous.spec import SEALED_BYTES_MAX
 
 _GRACE: Final = timedelta(hours=1)  # a sender's clock may run ahead of ours
@@ -36,14 +44,16 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
 
     Raises:
         NoSuchMailbox, WrongToken: this is no holder of a send token.
-        IdInUse: the id was used for another envelope, or a blob belongs to another one.
+        IdInUse: the id was used for another envelope, a blob belongs to another one, or the
+            group of its share may be opened another number of times.
         NoSuchBlob: a blob that it names is not here, or was not brought for it.
         TooLarge, TooFarAhead, Expired: beyond what a relay takes.
         MailboxFull: as many letters wait there as may.
     """
     _refuse_large(envelope)
     present = now(relay)
-    envelope = replace(envelope, expires_at=envelope.expires_at.replace(microsecond=0))
+    if envelope.expires_at.microsecond:
+        envelope = replace(envelope, expires_at=envelope.expires_at.replace(microsecond=0))
     digest = digest_of(envelope)
 
     def work(desk: MailDesk) -> bool:
@@ -59,10 +69,20 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         spend(desk, granted)
         return True
 
-    new = await relay.mail.together(work)
+    new = await relay.mail.together(work, lambda view: _look_ahead(view, envelope, token))
     if new and relay.bell is not None:
         relay.bell.ring(envelope.mailbox)
     return new
+
+
+def _look_ahead(view: MailView, envelope: Envelope, token: Secret) -> None:
+    view.get(HeldEnvelope, envelope.id)
+    view.get(HeldLetter, envelope.id)
+    view.get(HeldMailbox, envelope.mailbox)
+    view.get(HeldToken, envelope.mailbox, lock_of(token))
+    view.count(HeldLetter, mailbox=envelope.mailbox)
+    for blob in envelope.blobs:
+        view.get(HeldBlob, blob)
 
 
 def digest_of(envelope: Envelope) -> bytes:
@@ -72,6 +92,7 @@ def digest_of(envelope: Envelope) -> bytes:
         *(b"entrenous/1 envelope", envelope.id, envelope.mailbox, envelope.sealed),
         *(b"%d" % int(envelope.expires_at.timestamp()), envelope.withdraw_lock),
         *((share.value.reveal(), share.open_lock, b"%d" % (share.opens or 0)) if share else ()),
+        *((share.group,) if share and share.group else ()),
         *(b"blobs", *envelope.blobs),
     )
     return sha256(b"".join(b"%d:" % len(part) + part for part in parts))
@@ -102,9 +123,11 @@ def _store(desk: MailDesk, envelope: Envelope, digest: bytes, present: datetime)
     sequence = _next_sequence(desk, envelope)
     desk.put(HeldLetter(envelope.id, envelope.mailbox, sequence, envelope.sealed, expires_at))
     if share:
-        desk.put(HeldShare(envelope.id, share.value, share.opens, envelope.mailbox))
+        counted = (share.opens, envelope.mailbox, share.group)
+        desk.put(HeldShare(envelope.id, share.value, *counted))
     for blob in envelope.blobs:
         _link(desk, blob, envelope, present)
+    join(desk, envelope, present)
 
 
 def _next_sequence(desk: MailDesk, envelope: Envelope) -> int:

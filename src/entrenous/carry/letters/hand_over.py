@@ -12,7 +12,14 @@ from entrenous.carry.mailboxes.tokens import owner
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event, step
 from entrenous.model.envelope import Waiting
-from entrenous.model.held import HeldBlob, HeldEnvelope, HeldLetter, HeldShare
+from entrenous.model.held import (
+    HeldAttempt,
+    HeldBlob,
+    HeldEnvelope,
+    HeldLetter,
+    HeldMailbox,
+    HeldShare,
+)
 from entrenous.model.ids import EnvelopeId, MailboxId
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
@@ -29,12 +36,15 @@ async def waiting(
     """
     present = now(relay)
 
+    def letters(view: MailView) -> list[HeldLetter]:
+        return view.letters(mailbox, after, present, min(limit, PAGE_MAX))
+
     def work(view: MailView) -> list[Waiting]:
         owner(view, mailbox, token)
-        letters = view.letters(mailbox, after, present, min(limit, PAGE_MAX))
-        return [Waiting(one.envelope, one.sequence, one.sealed, one.expires_at) for one in letters]
+        every = letters(view)
+        return [Waiting(one.envelope, one.sequence, one.sealed, one.expires_at) for one in every]
 
-    return await relay.mail.look(work)
+    return await relay.mail.look(work, lambda view: (view.get(HeldMailbox, mailbox), letters(view)))
 
 
 async def acknowledge(
@@ -55,14 +65,23 @@ async def acknowledge(
             desk.drop(HeldLetter, envelope)
             _deliver(desk, held, present)
 
-    await relay.mail.together(work)
+    await relay.mail.together(work, lambda view: _look_ahead(view, mailbox, envelope))
+
+
+def _look_ahead(view: MailView, mailbox: MailboxId, envelope: EnvelopeId) -> None:
+    view.get(HeldMailbox, mailbox)
+    view.get(HeldLetter, envelope)
+    view.get(HeldEnvelope, envelope)
+    view.get(HeldShare, envelope)
+    view.find(HeldAttempt, envelope=envelope)
+    view.find(HeldBlob, envelope=envelope)
 
 
 def _deliver(desk: MailDesk, held: HeldEnvelope, present: datetime) -> None:
     state = step(held.state, Event.DELIVER, held.expires_at)
     delivered = replace(held, state=state, delivered_at=present)
-    content = desk.count(HeldShare, envelope=held.envelope)
-    if content or desk.count(HeldBlob, envelope=held.envelope):
+    share = desk.get(HeldShare, held.envelope)
+    if share is not None or desk.find(HeldBlob, envelope=held.envelope):
         desk.put(delivered)
     else:
         bury(desk, delivered, present)

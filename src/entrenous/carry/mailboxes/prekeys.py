@@ -13,7 +13,13 @@ from entrenous.model.held import HeldKey, HeldToken, LastingKeys, SpentKey
 from entrenous.model.ids import DeviceId, MailboxId
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
-from entrenous.spec import CLAIMS_PER_HOUR, ONE_TIME_KEYS, PREKEY_BYTES_MAX, SPENT_KEY_DAYS
+from entrenous.spec import (
+    CLAIMS_OF_ONE_USE,
+    CLAIMS_PER_HOUR,
+    ONE_TIME_KEYS,
+    PREKEY_BYTES_MAX,
+    SPENT_KEY_DAYS,
+)
 
 _HOUR: Final = timedelta(hours=1)
 
@@ -63,7 +69,8 @@ async def claim_prekeys(
     Raises:
         NoSuchMailbox, WrongToken: this is no holder of a send token.
         NoPrekeys: the device has never published any.
-        TooMany: more than 20 claims in the hour that began with this token's first.
+        TooMany: more than 20 claims in the hour that began with this token's first; 4 of a token
+            that admits one envelope.
     """
     present = now(relay)
 
@@ -100,7 +107,7 @@ def _counted(held: HeldToken, present: datetime) -> HeldToken:
     over_at = held.claims_since + _HOUR
     if held.claims == 0 or present >= over_at:
         return replace(held, claims=1, claims_since=present)
-    if held.claims >= CLAIMS_PER_HOUR:
+    if held.claims >= (CLAIMS_OF_ONE_USE if held.uses == 1 else CLAIMS_PER_HOUR):
         raise TooMany(retry_after_s=int((over_at - present).total_seconds()))
     return replace(held, claims=held.claims + 1)
 

@@ -44,7 +44,12 @@ def room_for_blob(view: MailView, mailbox: MailboxId, size: int, limits: Limits)
 
 def room_for_token(view: MailView, mailbox: MailboxId) -> None:
     """Return if one more token may open a mailbox to writers; raises TooManyRegistered."""
-    if view.count(HeldToken, mailbox=mailbox) >= TOKENS_MAX:
+    room_for_tokens(view.count(HeldToken, mailbox=mailbox), 1)
+
+
+def room_for_tokens(held: int, more: int) -> None:
+    """Return if so many more tokens may join those that are held; raises TooManyRegistered."""
+    if held + more > TOKENS_MAX:
         raise TooManyRegistered(limit=TOKENS_MAX, retry_after_s=_RETRY_S)
 
 

@@ -7,10 +7,10 @@ who that is.
 from dataclasses import replace
 from datetime import datetime
 
-from entrenous.carry.mailboxes.room import room_for_token
+from entrenous.carry.mailboxes.room import room_for_token, room_for_tokens
 from entrenous.carry.moment import now
 from entrenous.craft.crypto.hashing import lock_of, same
-from entrenous.model.envelope import NoSuchMailbox, SendToken, WrongToken
+from entrenous.model.envelope import Expired, NoSuchMailbox, SendToken, TokenBatch, WrongToken
 from entrenous.model.held import HeldMailbox, HeldToken
 from entrenous.model.ids import MailboxId
 from entrenous.model.secret import Secret
@@ -40,6 +40,42 @@ async def register_token(
         return held is None
 
     return await relay.mail.together(work)
+
+
+async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay: Relay) -> int:
+    """Add many tokens of one use each, and drop others, together; how many are held then.
+
+    May be repeated while none of those that are added was used.
+
+    Raises:
+        NoSuchMailbox, WrongToken: this is not the owner.
+        Expired: they would hold no more.
+        TooManyRegistered: it would be too many.
+    """
+    present = now(relay)
+    # When it came would join what came together; until the first claim nobody reads it.
+    that_day = present.replace(hour=0, minute=0, second=0)
+    if batch.expires_at <= present:
+        raise Expired(when=batch.expires_at)
+
+    def work(desk: MailDesk) -> int:
+        owner(desk, mailbox, token)
+        for lock in batch.drop:
+            desk.drop(HeldToken, mailbox, lock)
+        held = desk.count(HeldToken, mailbox=mailbox)
+        new = [lock for lock in batch.add if desk.get(HeldToken, mailbox, lock) is None]
+        if new:  # what only drops is taken however many there are
+            room_for_tokens(held, len(new))
+        for lock in new:
+            desk.put(HeldToken(mailbox, lock, 1, 0, 0, that_day, batch.expires_at))
+        return held + len(new)
+
+    def look_ahead(view: MailView) -> None:
+        view.get(HeldMailbox, mailbox)
+        for lock in (*batch.add, *batch.drop):
+            view.get(HeldToken, mailbox, lock)
+
+    return await relay.mail.together(work, look_ahead)
 
 
 async def withdraw_token(mailbox: MailboxId, token: Secret, lock: bytes, relay: Relay) -> None:

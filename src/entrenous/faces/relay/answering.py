@@ -8,20 +8,29 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import cache
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from entrenous.craft.wire.problem import MEDIA_TYPE, status_of, write_problem
-from entrenous.model.envelope import DiskFull, ProtocolTooOld, TooLarge, TooMany, WrongToken
+from entrenous.faces.relay.asking import Asking
+from entrenous.model.envelope import (
+    DatabaseAway,
+    DiskFull,
+    ProtocolTooOld,
+    TooLarge,
+    TooMany,
+    WrongToken,
+)
 from entrenous.model.errors import EntrenousError
 from entrenous.ports import Relay
 from entrenous.spec import PROTOCOL_NEWEST
 
+Question = TypeVar("Question", bound=Asking)
 Handler = Callable[[Request, Relay], Awaitable[Response]]
 #: Is told of each answer: its event, its HTTP status, how long it took in seconds.
 Watch = Callable[[str, int, float], None]
@@ -32,18 +41,34 @@ _STATUS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
     WrongToken: HTTPStatus.UNAUTHORIZED,
     DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
 }
-_SPOKEN: Final = {"Entrenous-Protocol": str(PROTOCOL_NEWEST)}  # shows that a relay answers
+_SPOKEN: Final = (b"entrenous-protocol", b"%d" % PROTOCOL_NEWEST)  # shows that a relay answers
 #: What a request speaks that says nothing: before version 2, but to this address also a monitor.
 _UNSAID: Final = {"/v1/status": str(PROTOCOL_NEWEST)}
 _MORE_ROOM_S: Final = "600"  # an operator has to act, or a message to expire
-_LOG: Final = "entrenous.relay"
+_LOG: Final = logging.getLogger("entrenous.relay")
+
+
+class Said(Response):
+    """A short answer, made in a fifth of the time that Starlette takes for one of its own."""
+
+    def __init__(self, status_code: int, body: bytes = b"", media_type: str = "") -> None:
+        self.status_code, self.body, self.background = status_code, body, None
+        self.raw_headers = []
+        if status_code != HTTPStatus.NO_CONTENT:
+            self.raw_headers.append((b"content-length", b"%d" % len(body)))
+        if media_type:
+            self.raw_headers.append((b"content-type", media_type.encode()))
 
 
 def answering(
     handler: Handler, relay: Relay, watch: Watch
 ) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint of a handler: whatever happens, a device gets an answer that it understands."""
-    return partial(_answer, handler, relay, watch)
+
+    async def endpoint(request: Request) -> Response:
+        return await answer(handler, relay, watch, request.scope["path"], request)
+
+    return endpoint
 
 
 def unwatched(event: str, status: int, took_s: float) -> None:
@@ -55,13 +80,22 @@ async def refuse(_: Request, why: Exception) -> Response:
     status = why.status_code if isinstance(why, HTTPException) else 500
     body = b'{"type":"about:blank","title":"%s","status":%d}'
     title = HTTPStatus(status).phrase.encode()
-    return Response(body % (title, status), status, dict(_SPOKEN), media_type=MEDIA_TYPE)
+    response = Response(body % (title, status), status, media_type=MEDIA_TYPE)
+    response.raw_headers.append(_SPOKEN)
+    return response
 
 
-async def _answer(handler: Handler, relay: Relay, watch: Watch, request: Request) -> Response:
+async def answer(
+    handler: Callable[[Question, Relay], Awaitable[Response]],
+    relay: Relay,
+    watch: Watch,
+    path: str,
+    request: Question,
+) -> Response:
+    """What a handler answers to a request for ``path``, or the problem that it met."""
     began_s = time.perf_counter()
     try:
-        _refuse_old(request, relay.limits.floor)
+        _refuse_old(request.headers.get("entrenous-protocol"), path, relay.limits.floor)
         response = await handler(request, relay)
     except EntrenousError as why:
         response = _problem(why)
@@ -70,24 +104,29 @@ async def _answer(handler: Handler, relay: Relay, watch: Watch, request: Request
     except Exception as why:  # noqa: BLE001 -- a bug must not end in a page of secrets
         _log_bug(handler, why)
         response = _problem(EntrenousError())
-    response.headers.update(_SPOKEN)
+    response.raw_headers.append(_SPOKEN)
     _log(handler, response)
     watch(_event(handler), response.status_code, time.perf_counter() - began_s)
     return response
 
 
-def _refuse_old(request: Request, floor: int) -> None:
+def _refuse_old(said: str | None, path: str, floor: int) -> None:
     """Turn away whoever speaks only what this relay speaks no more, or not yet."""
-    spoken = request.headers.get("entrenous-protocol", _UNSAID.get(request.url.path, "1"))
-    if spoken not in {str(one) for one in range(floor, PROTOCOL_NEWEST + 1)}:
+    spoken = _UNSAID.get(path, "1") if said is None else said
+    if spoken not in _spoken_from(floor):
         ours = int(spoken) if spoken.isascii() and spoken.isdigit() and len(spoken) < 9 else 0
         raise ProtocolTooOld(floor=floor, newest=PROTOCOL_NEWEST, ours=ours)
+
+
+@cache
+def _spoken_from(floor: int) -> frozenset[str]:
+    return frozenset(str(one) for one in range(floor, PROTOCOL_NEWEST + 1))
 
 
 def _problem(why: EntrenousError) -> Response:
     status = status_of(type(why), _STATUS)
     headers = {}
-    if isinstance(why, TooMany):
+    if isinstance(why, TooMany | DatabaseAway):
         headers["Retry-After"] = str(why.facts["retry_after_s"])
     if isinstance(why, DiskFull):
         headers["Retry-After"] = _MORE_ROOM_S
@@ -96,23 +135,22 @@ def _problem(why: EntrenousError) -> Response:
     return Response(write_problem(why, status), status, headers, media_type=MEDIA_TYPE)
 
 
-def _log(handler: Handler, response: Response) -> None:
-    log = logging.getLogger(_LOG)
-    if log.isEnabledFor(logging.INFO):
+def _log(handler: Callable[..., Any], response: Response) -> None:
+    if _LOG.isEnabledFor(logging.INFO):
         size = int(response.headers.get("content-length", 0))
         event, status, bits = _event(handler), response.status_code, size.bit_length()
         said = {"event": event, "status": status, "size_bits": bits}
-        log.info("%s %d size<=2^%d", event, status, bits, extra={"said": said})
+        _LOG.info("%s %d size<=2^%d", event, status, bits, extra={"said": said})
 
 
-def _log_bug(handler: Handler, why: Exception) -> None:
+def _log_bug(handler: Callable[..., Any], why: Exception) -> None:
     frames = traceback.extract_tb(why.__traceback__)
     path = " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
     kind = type(why).__name__
     said = {"event": "bug", "handler": _event(handler), "kind": kind, "at": path}
     words = "bug in %(handler)s: %(kind)s at %(at)s"
-    logging.getLogger(_LOG).error(words, said, extra={"said": said})
+    _LOG.error(words, said, extra={"said": said})
 
 
-def _event(handler: Handler) -> str:
+def _event(handler: Callable[..., Any]) -> str:
     return getattr(handler, "__name__", "answer")

@@ -9,11 +9,13 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from entrenous.carry.expire import expire
 from entrenous.carry.mailboxes.quota import Coming
 from entrenous.faces.relay import blobs, envelopes, locks, mailboxes, wake
 from entrenous.faces.relay.answering import Handler, Watch, answering, refuse, unwatched
+from entrenous.faces.relay.quick import Quick
 from entrenous.ports import Relay
 
 _MAILBOX: Final = "/v1/mailboxes/{mailbox}"
@@ -35,6 +37,7 @@ _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("PUT", _PREKEYS, mailboxes.publish_prekeys),
     ("GET", _PREKEYS, mailboxes.tell_prekeys),
     ("POST", _PREKEYS + "/claim", mailboxes.hand_out_prekeys),
+    ("POST", _MAILBOX + "/tokens", mailboxes.change_tokens),
     ("PUT", _MAILBOX + "/tokens/{lock}", mailboxes.grant_token),
     ("DELETE", _MAILBOX + "/tokens/{lock}", mailboxes.revoke_token),
     ("PUT", _MAILBOX + "/blobs/{blob}", blobs.put_blob),
@@ -50,7 +53,7 @@ _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
 )
 
 
-def relay_app(relay: Relay, watch: Watch = unwatched) -> Starlette:
+def relay_app(relay: Relay, watch: Watch = unwatched) -> ASGIApp:
     """The relay as an ASGI application; it closes nothing that ``relay`` holds.
 
     ``watch`` is told of each answer.
@@ -68,9 +71,13 @@ def relay_app(relay: Relay, watch: Watch = unwatched) -> Starlette:
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
-    app = Starlette(routes=routes, lifespan=sweeping, exception_handlers={HTTPException: refuse})
+    app = Starlette(
+        routes=routes,
+        lifespan=sweeping,
+        exception_handlers={HTTPException: refuse},
+    )
     app.state.coming = Coming(relay.limits.coming_bytes)
-    return app
+    return Quick(app, relay, watch)
 
 
 async def _sweep(relay: Relay) -> None:

@@ -1,8 +1,8 @@
 """What a request says: a token, an id, a body that ends in time."""
 
-from collections.abc import AsyncIterator
-
-from starlette.requests import Request
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
 
 from entrenous.craft.wire.b64u import unb64u
 from entrenous.model.envelope import NotUnderstood, TooLarge, WrongToken
@@ -11,7 +11,61 @@ from entrenous.model.secret import Secret
 from entrenous.spec import LOCK_BYTES, TOKEN_BYTES
 
 
-def token_of(request: Request) -> Secret:
+class Asking(Protocol):
+    """As much of a request as an answer needs: Starlette's, or that of quick.py."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By names in lower case."""
+        ...
+
+    @property
+    def path_params(self) -> Mapping[str, Any]:
+        """The parts of the address that a route names."""
+        ...
+
+    @property
+    def query_params(self) -> Mapping[str, str]:
+        """What stands behind the question mark."""
+        ...
+
+    def stream(self) -> AsyncIterator[bytes]:
+        """The body as it comes; raises ClientDisconnect."""
+        ...
+
+
+class Brought:
+    """An :class:`Asking` that is here as a whole."""
+
+    __slots__ = ("_query", "body", "headers", "path_params")
+
+    def __init__(
+        self, path_params: Mapping[str, str], query: str, headers: Mapping[str, str], body: bytes
+    ) -> None:
+        self.path_params = path_params
+        self._query = query
+        self.headers = headers
+        self.body = body
+
+    @property
+    def query_params(self) -> Mapping[str, str]:
+        """What stands behind the question mark; the last of a name counts."""
+        return query_of(self._query)
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body at once."""
+        yield self.body
+
+
+def query_of(untrusted_text: str) -> Mapping[str, str]:
+    """What a query says; the last of a name counts."""
+    if "%" in untrusted_text or "+" in untrusted_text:
+        return dict(parse_qsl(untrusted_text, keep_blank_values=True))
+    pairs = (pair.partition("=") for pair in untrusted_text.split("&") if pair)
+    return {name: value for name, _, value in pairs}
+
+
+def token_of(request: Asking) -> Secret:
     """The bearer token; raises WrongToken if there is none that could be one."""
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
@@ -22,27 +76,27 @@ def token_of(request: Request) -> Secret:
         raise WrongToken from None
 
 
-def mailbox_of(request: Request) -> MailboxId:
+def mailbox_of(request: Asking) -> MailboxId:
     """The mailbox in the address."""
     return MailboxId(_id(request, "mailbox"))
 
 
-def device_of(request: Request) -> DeviceId:
+def device_of(request: Asking) -> DeviceId:
     """The device in the address."""
     return DeviceId(_id(request, "device"))
 
 
-def envelope_of(request: Request) -> EnvelopeId:
+def envelope_of(request: Asking) -> EnvelopeId:
     """The envelope in the address."""
     return EnvelopeId(_id(request, "envelope"))
 
 
-def blob_of(request: Request) -> BlobId:
+def blob_of(request: Asking) -> BlobId:
     """The blob in the address."""
     return BlobId(_id(request, "blob"))
 
 
-def lock_in(request: Request) -> bytes:
+def lock_in(request: Asking) -> bytes:
     """The lock in the address, 32 bytes."""
     return unb64u(request.path_params["lock"], LOCK_BYTES)
 
@@ -56,12 +110,16 @@ def number(untrusted_text: str, most: int) -> int:
     return int(untrusted_text)
 
 
-async def body_of(request: Request, limit: int) -> bytes:
+async def body_of(request: Asking, limit: int) -> bytes:
     """The whole body; raises TooLarge once it is longer than ``limit`` bytes."""
+    if isinstance(request, Brought):
+        if len(request.body) > limit:
+            raise TooLarge(limit_bytes=limit)
+        return request.body
     return b"".join([chunk async for chunk in chunks_of(request, limit)])
 
 
-async def chunks_of(request: Request, limit: int) -> AsyncIterator[bytes]:
+async def chunks_of(request: Asking, limit: int) -> AsyncIterator[bytes]:
     """The body as it comes; raises TooLarge once it is longer than ``limit`` bytes."""
     seen = 0
     async for chunk in request.stream():
@@ -71,5 +129,5 @@ async def chunks_of(request: Request, limit: int) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _id(request: Request, name: str) -> bytes:
+def _id(request: Asking, name: str) -> bytes:
     return unb64u(request.path_params[name], ID_BYTES)

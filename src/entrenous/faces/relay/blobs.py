@@ -1,9 +1,12 @@
 """Blobs: brought as a stream, fetched whole or in ranges (docs/spec/relay.md section 4)."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from entrenous.carry.hold import bring_blob, find_blob, how_much_came
@@ -17,6 +20,7 @@ from entrenous.model.envelope import BlobDeposit, NotUnderstood, TooLarge
 from entrenous.ports import Relay
 from entrenous.spec import BLOB_BYTES_MAX, LOCK_BYTES
 
+_SILENCE_S: Final = 60.0
 _HASH_BYTES: Final = 32
 _LAST_SECOND: Final = 253_402_300_799  # of the year 9999
 _LENGTH_MAX: Final = 2**63 - 1
@@ -26,7 +30,7 @@ async def put_blob(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/blobs/{blob}``"""
     start = number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
     deposit, token = _deposit(request, start), token_of(request)
-    chunks = chunks_of(request, BLOB_BYTES_MAX)
+    chunks = _in_time(chunks_of(request, BLOB_BYTES_MAX))
     with request.app.state.coming.of(lock_of(token), deposit.size - start):
         new = await bring_blob(deposit, token, chunks, relay, start)
     return Response(status_code=201 if new else 200)
@@ -56,6 +60,28 @@ async def get_blob(request: Request, relay: Relay) -> Response:
     chunks = await relay.blobs.read(held.name, start, stop)
     kind = "application/octet-stream"
     return StreamingResponse(chunks, 206 if part else 200, headers, media_type=kind)
+
+
+def _patience() -> AbstractAsyncContextManager[object]:
+    """A minute; without a loop, as in the village, there is no time that could pass."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return nullcontext()
+    return asyncio.timeout(_SILENCE_S)
+
+
+async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pass the bytes on; of a connection on which none come for long, say that it is gone."""
+    while True:
+        try:
+            async with _patience():
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise ClientDisconnect from None
+        yield chunk
 
 
 def _deposit(request: Request, start: int) -> BlobDeposit:

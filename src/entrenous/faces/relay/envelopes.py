@@ -16,7 +16,15 @@ from entrenous.craft.wire.relay.envelope import (
     write_share,
     write_waiting,
 )
-from entrenous.faces.relay.asking import body_of, envelope_of, mailbox_of, number, token_of
+from entrenous.faces.relay.answering import Said
+from entrenous.faces.relay.asking import (
+    Asking,
+    body_of,
+    envelope_of,
+    mailbox_of,
+    number,
+    token_of,
+)
 from entrenous.faces.relay.mailboxes import JSON, SMALL_BODY
 from entrenous.ports import Relay
 from entrenous.spec import PAGE_MAX, SEALED_BYTES_MAX
@@ -25,26 +33,26 @@ _ENVELOPE_BODY: Final = 2 * SEALED_BYTES_MAX  # b64u takes a third more, the oth
 _SEQUENCE_MAX: Final = 2**53 - 1
 
 
-async def post_envelope(request: Request, relay: Relay) -> Response:
+async def post_envelope(request: Asking, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/envelopes/{envelope}``"""
     body = await body_of(request, _ENVELOPE_BODY)
     envelope = read_envelope(body, envelope_of(request), mailbox_of(request))
     new = await accept(envelope, token_of(request), relay)
-    return Response(status_code=201 if new else 200)
+    return Said(201 if new else 200)
 
 
-async def list_envelopes(request: Request, relay: Relay) -> Response:
+async def list_envelopes(request: Asking, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/envelopes``"""
     after = number(request.query_params.get("after", "0"), _SEQUENCE_MAX)
     limit = number(request.query_params.get("limit", str(PAGE_MAX)), _SEQUENCE_MAX)
     page = await waiting(mailbox_of(request), token_of(request), after, limit, relay)
-    return Response(write_waiting(page), media_type=JSON)
+    return Said(200, write_waiting(page), JSON)
 
 
-async def acknowledge_envelope(request: Request, relay: Relay) -> Response:
+async def acknowledge_envelope(request: Asking, relay: Relay) -> Response:
     """``DELETE /v1/mailboxes/{mailbox}/envelopes/{envelope}``"""
     await acknowledge(mailbox_of(request), token_of(request), envelope_of(request), relay)
-    return Response(status_code=204)
+    return Said(204)
 
 
 async def release_share(request: Request, relay: Relay) -> Response:

@@ -7,13 +7,15 @@ from starlette.responses import Response
 
 from entrenous.carry.mailboxes.mailbox import card_of, create_mailbox, put_card
 from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys, count_prekeys
-from entrenous.carry.mailboxes.tokens import register_token, withdraw_token
+from entrenous.carry.mailboxes.tokens import add_tokens, register_token, withdraw_token
 from entrenous.carry.restore import restored_at
 from entrenous.craft.wire.relay.mailbox import (
+    read_batch,
     read_mailbox_locks,
     read_prekeys,
     read_send_token,
     write_bundle,
+    write_held,
     write_key_count,
     write_status,
 )
@@ -25,10 +27,12 @@ from entrenous.spec import (
     ONE_TIME_KEYS,
     PREKEY_BYTES_MAX,
     PROTOCOL_NEWEST,
+    TOKEN_BATCH_MAX,
 )
 
 SMALL_BODY: Final = 4096
 JSON: Final = "application/json"
+_BATCH_BODY: Final = 2 * TOKEN_BATCH_MAX * 48 + SMALL_BODY
 _PREKEYS_BODY: Final = (ONE_TIME_KEYS * 2 + 2) * PREKEY_BYTES_MAX * 4 // 3 + SMALL_BODY
 
 
@@ -86,6 +90,13 @@ async def grant_token(request: Request, relay: Relay) -> Response:
     granted = read_send_token(await body_of(request, SMALL_BODY), lock_in(request))
     new = await register_token(mailbox_of(request), token_of(request), granted, relay)
     return Response(status_code=201 if new else 200)
+
+
+async def change_tokens(request: Request, relay: Relay) -> Response:
+    """``POST /v1/mailboxes/{mailbox}/tokens``"""
+    batch = read_batch(await body_of(request, _BATCH_BODY))
+    held = await add_tokens(mailbox_of(request), token_of(request), batch, relay)
+    return Response(write_held(held), media_type=JSON)
 
 
 async def revoke_token(request: Request, relay: Relay) -> Response:

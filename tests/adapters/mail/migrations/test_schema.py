@@ -14,7 +14,8 @@ from alembic.script import ScriptDirectory
 
 from entrenous.adapters.mail.migrations import upgrade as module
 from entrenous.adapters.mail.sqlite import open_mail
-from entrenous.adapters.mail.tables import VERSION, Tables
+from entrenous.adapters.mail.tables import VERSION
+from entrenous.adapters.mail.tables import schema as nouns
 from entrenous.model.envelope import DiskFull
 from entrenous.model.held import HELD, NewerDatabase, OlderDatabase
 from tests.adapters.mail.migrations.house import dumped, restored
@@ -77,7 +78,7 @@ def test_made_anew_and_brought_along_are_the_same(tmp_path: Path) -> None:
 def test_the_steps_lead_to_the_nouns(tmp_path: Path) -> None:
     open_mail(tmp_path / "new.db").close()
     engine = sql.create_engine(f"sqlite:///{tmp_path / 'nouns.db'}")
-    Tables(engine.dialect).metadata.create_all(engine)
+    nouns().create_all(engine)
     engine.dispose()
     made = described(tmp_path / "new.db")
     assert made.pop("alembic_version")

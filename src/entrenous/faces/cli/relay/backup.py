@@ -7,7 +7,7 @@ import typer
 
 from entrenous.faces.cli.output import put_json, say, when
 from entrenous.faces.cli.relay.settings import AsJson, DataFolder, SettingsFile, settings_of
-from entrenous.model.relay_settings import MEGABYTE
+from entrenous.model.relay_settings import MEGABYTE, NoBackupElsewhere, RelaySettings
 from entrenous.wiring.relay_backup import back_up_relay, restore_relay
 
 
@@ -18,7 +18,7 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Save a relay, as it is at one moment; it may be running."""
-    saved = back_up_relay(settings_of(settings, data).data, out)
+    saved = back_up_relay(_in_its_folder(settings_of(settings, data)), out)
     total = sum(blob.size for blob in saved.blobs)
     if as_json:
         told = {"blobs": len(saved.blobs), "blob_bytes": total, "missing": len(saved.missing)}
@@ -47,12 +47,22 @@ def restore(
     A share in a backup may have been taken back or used up since. So all are left out, and their
     messages have to be sent again; `entrenous sent` tells the senders.
     """
-    into = settings_of(settings, data).data
+    into = _in_its_folder(settings_of(settings, data))
     done = restore_relay(source, into, with_shares=with_shares)
     if as_json:
-        told = {"made_at": when(done.backup.made_at), "lost": done.lost}
+        made_at = when(done.backup.made_at)
+        told = {"made_at": made_at, "lost": done.lost, "damaged": done.damaged}
         put_json({"schema": "entrenous/relay-restore/1", **told, "with_shares": with_shares})
         return
     say(f"The relay of {when(done.backup.made_at)} is in {into}.")
     say(f"  {done.lost:,} copies that might have been opened are lost; `entrenous sent` says so.")
+    if done.damaged:
+        say(f"  {done.damaged:,} blobs in the backup were not what was saved; they are left out.")
     say("  People who revoked a device since then have to do so again.")
+
+
+def _in_its_folder(wanted: RelaySettings) -> Path:
+    """Where a relay keeps everything; raises NoBackupElsewhere if that is not one folder."""
+    if wanted.database is not None or wanted.blobs is not None:
+        raise NoBackupElsewhere
+    return wanted.data

@@ -1,6 +1,7 @@
 """``entrenous relay run``."""
 
 import sys
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -39,7 +40,8 @@ def run(
         else:
             say(f"The relay serves at {url}. Stop it with Ctrl-C.")
 
-    with open_relay(wanted.data, wanted.limits) as relay:
+    elsewhere = partial(open_relay, database=wanted.database, blobs=wanted.blobs)
+    with elsewhere(wanted.data, wanted.limits) as relay:
         stopping = None if relay.bell is None else relay.bell.hush
         app, beside = _apps(wanted, relay, _known_to(context))
         serve(app, host, port, announce, Ways(certificate, beside, stopping))

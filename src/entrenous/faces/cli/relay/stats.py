@@ -12,7 +12,8 @@ from entrenous.wiring.relay import open_present_relay
 
 def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJson = False) -> None:
     """Say how much a relay holds, in numbers without names; it may be running."""
-    with open_present_relay(settings_of(settings, data).data) as relay:
+    wanted = settings_of(settings, data)
+    with open_present_relay(wanted.data, wanted.database, wanted.blobs) as relay:
         held = asyncio.run(stats_of(relay))
     restored = when(held.restored_at) if held.restored_at else None
     if as_json:

@@ -55,6 +55,7 @@ def _shares(op: Operations) -> None:
     with op.batch_alter_table("held_share", table_kwargs=options) as table:
         table.alter_column("mailbox", existing_type=sql.LargeBinary, nullable=False)
     op.create_index("held_share_by_mailbox", "held_share", ["mailbox"])
+    op.create_index("held_share_by_group", "held_share", ["group"])
 
 
 _SHARE = sql.table("held_share", *map(sql.column, ("envelope", "opens", "mailbox", "group")))

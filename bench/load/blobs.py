@@ -1,0 +1,78 @@
+"""Bring a relay one large blob and fetch it again, over bare sockets."""
+
+import hashlib
+import os
+import socket
+import time
+import urllib.parse
+from pathlib import Path
+
+from bench.load.cycles import b64u, lock_of, make_mailbox, tomorrow
+
+_BLOCK: int = 1 << 20
+
+
+def blob_speed(url: str, size: int) -> tuple[float, float]:
+    """How fast it comes and goes, in MB/s; ``size`` is whole MiB.
+
+    Raises:
+        SystemExit: an answer that should not be, or other bytes than were brought.
+    """
+    address = urllib.parse.urlsplit(url)
+    block = os.urandom(_BLOCK)
+    digest = hashlib.sha256()
+    for _ in range(size // _BLOCK):
+        digest.update(block)
+    with socket.create_connection((address.hostname or "", address.port or 0), 60) as line:
+        mailbox, _, sender = make_mailbox(line)
+        blob, fetch = b64u(os.urandom(16)), os.urandom(32)
+        head = (
+            f"PUT /v1/mailboxes/{mailbox}/blobs/{blob} HTTP/1.1\r\nHost: relay\r\n"
+            f"Entrenous-Protocol: 2\r\nAuthorization: Bearer {b64u(sender)}\r\n"
+            f"Entrenous-Fetch-Lock: {lock_of(fetch)}\r\n"
+            f"Entrenous-Withdraw-Lock: {lock_of(os.urandom(32))}\r\n"
+            f"Entrenous-Sha256: {b64u(digest.digest())}\r\n"
+            f"Entrenous-Expires-At: {tomorrow()}\r\nContent-Length: {size}\r\n\r\n"
+        )
+        began = time.perf_counter()
+        line.sendall(head.encode())
+        for _ in range(size // _BLOCK):
+            line.sendall(block)
+        _expect(line.recv(65536), b"201")
+        up = size / (time.perf_counter() - began) / 1e6
+        return up, _fetched(line, blob, fetch, size, block)
+
+
+def resident_mb(process: int) -> float:
+    """The most memory that a process has had in RAM, in MB."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(one.split()[1]) / 1000 for one in lines if one.startswith("VmHWM:"))
+
+
+def _fetched(line: socket.socket, blob: str, fetch: bytes, size: int, block: bytes) -> float:
+    began = time.perf_counter()
+    line.sendall(
+        f"GET /v1/blobs/{blob} HTTP/1.1\r\nHost: relay\r\nEntrenous-Protocol: 2\r\n"
+        f"Authorization: Bearer {b64u(fetch)}\r\n\r\n".encode()
+    )
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += line.recv(4096)
+    _expect(head, b"200")
+    first = head[head.index(b"\r\n\r\n") + 4 :]
+    space, came, whole = memoryview(bytearray(_BLOCK)), len(first), block.startswith(first)
+    while came < size:
+        count = line.recv_into(space)
+        if not count:
+            raise SystemExit("the relay closed the connection")
+        at = came % _BLOCK
+        whole = whole and space[: min(count, 64)] == (block + block)[at : at + min(count, 64)]
+        came += count
+    if not whole:
+        raise SystemExit("other bytes came back than were brought")
+    return size / (time.perf_counter() - began) / 1e6
+
+
+def _expect(answer: bytes, status: bytes) -> None:
+    if answer[9:12] != status:
+        raise SystemExit(f"{status!r} was expected, not {answer[:400]!r}")

@@ -1,0 +1,202 @@
+"""Drive a relay over many connections: accept a letter durably, fetch it, delete it, and again.
+
+Bare sockets and one ``epoll``, every request written in advance but for an id: what the load costs
+is taken from the same two cores that the relay runs on.
+
+    python -m bench.load.cycles URL.. --seconds 5
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import resource
+import select
+import socket
+import time
+import urllib.parse
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from entrenous.adapters.system import SystemClock
+
+LETTER_BYTES: Final = 4096
+_LOCK: Final = b"entrenous/1 lock\x00"
+_HEAD: Final = "{method} {path} HTTP/1.1\r\nHost: relay\r\nEntrenous-Protocol: 2\r\n"
+
+
+class Cycles(NamedTuple):
+    """What a load came to; ``times_s`` of every cycle, ``cpu_s`` of this process."""
+
+    count: int
+    seconds: float
+    times_s: list[float]
+    cpu_s: float
+
+
+class _Line:
+    """One connection with a mailbox of its own, and where its cycle is."""
+
+    def __init__(self, host: str, port: int, body: bytes) -> None:
+        self.socket = socket.create_connection((host, port), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        mailbox, owner, sender = make_mailbox(self.socket)
+        at = f"/v1/mailboxes/{mailbox}"
+        self._post = _head("PUT", at + "/envelopes/%s", sender, len(body))
+        self._body = body
+        self._list = _head("GET", at + "/envelopes?after={}&limit=1", owner).encode()
+        self._drop = _head("DELETE", at + "/envelopes/%s", owner)
+        self._sequence = 0
+        self.steps = self._cycle()
+        self.began = 0.0
+        next(self.steps)
+
+    def _cycle(self) -> Iterator[bool]:
+        """Each step sends one request and takes its answer; True once a cycle is whole."""
+        send, ended = self.socket.sendall, False
+        while True:
+            envelope = b64u(os.urandom(16))
+            self.began = time.perf_counter()
+            send((self._post % envelope).encode() + self._body)
+            yield ended
+            _expect(_answer(self.socket), b"201")
+            send(self._list.replace(b"{}", b"%d" % self._sequence))
+            yield False
+            page = _answer(self.socket)
+            _expect(page, b"200")
+            if envelope.encode() not in page:
+                raise SystemExit("a letter that was acknowledged is not handed over")
+            self._sequence += 1
+            send((self._drop % envelope).encode())
+            yield False
+            _expect(_answer(self.socket), b"204")
+            ended = True
+
+
+def drive(urls: list[str], lines: int, seconds: float) -> Cycles:
+    """Keep ``lines`` connections busy for some seconds; cycles that are under way are not counted.
+
+    With several ``urls``, of relays that share their database, the lines go to each in turn.
+
+    Raises:
+        SystemExit: an answer that should not be.
+    """
+    body = _letter()
+    poll, by_number = select.epoll(), {}
+    for number in range(lines):
+        address = urllib.parse.urlsplit(urls[number % len(urls)])
+        line = _Line(address.hostname or "", address.port or 0, body)
+        by_number[line.socket.fileno()] = line
+        poll.register(line.socket.fileno(), select.EPOLLIN)
+    began, cpu = time.perf_counter(), _cpu()
+    until, times = began + seconds, list[float]()
+    while time.perf_counter() < until:
+        for number, _ in poll.poll(1.0):
+            line = by_number[number]
+            since = line.began
+            if next(line.steps):
+                times.append(line.began - since)
+    made = Cycles(len(times), time.perf_counter() - began, times, _cpu() - cpu)
+    for line in by_number.values():
+        line.socket.close()
+    poll.close()
+    return made
+
+
+def make_mailbox(line: socket.socket) -> tuple[str, bytes, bytes]:
+    """A new mailbox as it is written in addresses, its owner's token, and a send token for it."""
+    mailbox, owner, sender = b64u(os.urandom(16)), os.urandom(32), os.urandom(32)
+    at = f"/v1/mailboxes/{mailbox}"
+    lock = json.dumps({"owner_lock": lock_of(owner), "close_lock": None}).encode()
+    granted = b'{"uses":null,"expires_at":null}'
+    for path, token, body in ((at, b"", lock), (f"{at}/tokens/{lock_of(sender)}", owner, granted)):
+        line.sendall(_head("PUT", path, token, len(body)).encode() + body)
+        _expect(_answer(line), b"201")
+    return mailbox, owner, sender
+
+
+def percentile(times_s: list[float], part: float) -> float:
+    """The time that ``part`` of all did not take longer than."""
+    return sorted(times_s)[min(len(times_s) - 1, int(part * len(times_s)))]
+
+
+def _letter() -> bytes:
+    shape = {
+        "sealed": b64u(os.urandom(LETTER_BYTES)),
+        "expires_at": tomorrow(),
+        "withdraw_lock": b64u(os.urandom(32)),
+        "share": None,
+        "blobs": [],
+    }
+    return json.dumps(shape, separators=(",", ":")).encode()
+
+
+def _head(method: str, path: str, token: bytes, length: int = 0) -> str:
+    head = _HEAD.format(method=method, path=path)
+    if token:
+        head += f"Authorization: Bearer {b64u(token)}\r\n"
+    if length:
+        head += f"Content-Length: {length}\r\n"
+    return head + "\r\n"
+
+
+def _is_whole(data: bytes) -> bool:
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return False
+    at = data.lower().find(b"content-length:", 0, end)
+    return at < 0 or len(data) >= end + 4 + int(data[at + 15 : data.index(b"\r\n", at)])
+
+
+def _answer(line: socket.socket) -> bytes:
+    data = line.recv(65536)
+    while not _is_whole(data):
+        more = line.recv(65536)
+        if not more:
+            raise SystemExit("the relay closed the connection")
+        data += more
+    return data
+
+
+def _expect(answer: bytes, status: bytes) -> None:
+    if answer[9:12] != status:
+        raise SystemExit(f"{status!r} was expected, not {answer[:400]!r}")
+
+
+def tomorrow() -> int:
+    """In seconds since 1970."""
+    return int((SystemClock().now() + timedelta(days=1)).timestamp())
+
+
+def b64u(data: bytes) -> str:
+    """As docs/spec/relay.md writes bytes."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def lock_of(token: bytes) -> str:
+    """A token's lock, as text."""
+    return b64u(hashlib.sha256(_LOCK + token).digest())
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    """Drive one relay and say what it did, as one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("urls", nargs="+")
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--lines", type=int, default=64)
+    asked = parser.parse_args()
+    made = drive(asked.urls, asked.lines, asked.seconds)
+    p50, p99 = (round(1000 * percentile(made.times_s, part), 1) for part in (0.5, 0.99))
+    said = {"cycles_per_s": round(made.count / made.seconds), "p50_ms": p50, "p99_ms": p99}
+    print(json.dumps({**said, "load_cpu_us": round(1e6 * made.cpu_s / made.count)}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""How much a relay carries, beside an ejabberd and the bare disk, in the same run.
+
+    python -m bench.relay              three rounds, 2 GB of blob: some minutes
+    python -m bench.relay --quick      three short rounds, no 2 GB: under a minute
+    python -m bench.relay --database postgresql://...    two relays on one PostgreSQL, and SQLite
+
+A durable cycle: 4 KB accepted durably, fetched, deleted, over 64 connections; the load runs on the
+same cores. The figures of a round are taken one after the other, and medians of all rounds are
+given. ``limit`` is the bare loop of SQLite inserts and deletes, each group synced, with as many
+rows for each sync as the relay has requests; ``limit_64`` has 64. The last line is one JSON object.
+"""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Final, NamedTuple
+
+from bench.load import ejabberd
+from bench.load.bare import bare_cycles_per_s, disk_scan_mb_s
+from bench.load.blobs import blob_speed, resident_mb
+from bench.load.cycles import Cycles, drive, percentile
+
+_LINES: Final = 64
+#: Requests that the relay syncs together under this load: ``perf stat -e
+#: syscalls:sys_enter_fdatasync`` counts one for 14 cycles, of two such requests each.
+_GROUP: Final = 28
+_GB2: Final = 2 << 30
+_BLOB: Final = 256 << 20
+
+
+class Running(NamedTuple):
+    """A relay's process."""
+
+    process: int
+    url: str
+
+
+class Round(NamedTuple):
+    """The figures of one round; None where there was nothing to measure."""
+
+    relay: Cycles
+    cpu_us: float
+    limit: float
+    limit_64: float
+    peer: float | None
+    postgres: float | None
+    up_mb_s: float
+    down_mb_s: float
+    scan_mb_s: float
+
+
+def _scratch() -> Path:
+    """On the disk of this folder, since a system's folder for temporary files may be in memory."""
+    folder = Path("bench-out")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def main() -> None:
+    """Measure, and print a line for each round."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--database", help="a new PostgreSQL database, for two more relays")
+    asked = parser.parse_args()
+    seconds = 3.0 if asked.quick else 10.0
+    rounds = []
+    for _ in range(asked.rounds):
+        rounds.append(one_round(seconds, asked.database))
+        print(_told(rounds[-1]), flush=True)  # noqa: T201
+    print(json.dumps(_answer(rounds, None if asked.quick else rss_of_two_gb())))  # noqa: T201
+
+
+def one_round(seconds: float, database: str | None) -> Round:
+    """Relay, bare loop, peer, PostgreSQL, blobs, in this order."""
+    with tempfile.TemporaryDirectory(dir=_scratch()) as made:
+        folder = Path(made)
+        with relay(folder / "relay") as own:
+            before = cpu_s(own.process)
+            cycles = drive([own.url], _LINES, seconds)
+            cpu_us = 1e6 * (cpu_s(own.process) - before) / max(1, cycles.count)
+            up, down = blob_speed(own.url, _BLOB)
+        limit = bare_cycles_per_s(folder, seconds / 2, _GROUP)
+        limit_64 = bare_cycles_per_s(folder, seconds / 2, 64)
+        scan = disk_scan_mb_s(folder)
+        peer = _peer(folder, seconds) if ejabberd.version() else None
+        other = _side_by_side(folder, database, seconds) if database else None
+    return Round(cycles, cpu_us, limit, limit_64, peer, other, up, down, scan)
+
+
+@contextmanager
+def relay(folder: Path, database: str | None = None) -> Iterator[Running]:
+    """A relay in a process of its own."""
+    settings = folder.with_suffix(".toml")
+    lines = [f'data = "{folder}"', 'listen = "127.0.0.1:0"', "free_mb_min = 0"]
+    settings.write_text("\n".join([*lines, *([f'database = "{database}"'] if database else [])]))
+    command = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--settings"]
+    with subprocess.Popen(  # noqa: S603 -- this very program
+        [*command, settings], stdout=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            said = running.stdout.readline() if running.stdout else ""
+            yield Running(running.pid, json.loads(said)["url"])
+        finally:
+            running.terminate()
+            running.wait()
+
+
+def cpu_s(process: int) -> float:
+    """What a process has used of the processors, in seconds."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_of_two_gb() -> float:
+    """The most memory that a relay takes while 2 GB pass, in MB."""
+    with tempfile.TemporaryDirectory(dir=_scratch()) as made, relay(Path(made) / "relay") as own:
+        blob_speed(own.url, _GB2)
+        return resident_mb(own.process)
+
+
+def _peer(folder: Path, seconds: float) -> float:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with ejabberd.ejabberd(folder, port):
+        made = ejabberd.drive(port, _LINES, seconds)
+    return made.count / made.seconds
+
+
+def _side_by_side(folder: Path, database: str, seconds: float) -> float:
+    """Two relays on one PostgreSQL."""
+    with ExitStack() as both:
+        urls = [
+            both.enter_context(relay(folder / name, database)).url for name in ("first", "second")
+        ]
+        made = drive(urls, _LINES, seconds)
+    return made.count / made.seconds
+
+
+def _told(one: Round) -> str:
+    cycles = one.relay
+    return (
+        f"{cycles.count / cycles.seconds:,.0f} cycles/s, p99 "
+        f"{1000 * percentile(cycles.times_s, 0.99):.0f} ms, {one.cpu_us:.0f} us of processor each; "
+        f"load {1e6 * cycles.cpu_s / cycles.count:.0f} us; "
+        f"bare {one.limit:,.0f}/s, by 64 {one.limit_64:,.0f}/s; peer {one.peer or 0:,.0f}/s; "
+        f"PostgreSQL {one.postgres or 0:,.0f}/s; "
+        f"blobs {one.up_mb_s:.0f} up, {one.down_mb_s:.0f} down MB/s; disk {one.scan_mb_s:.0f} MB/s"
+    )
+
+
+def _answer(rounds: list[Round], rss_mb: float | None) -> dict[str, object]:
+    speeds = [one.relay.count / one.relay.seconds for one in rounds]
+    peers = [one.peer for one in rounds if one.peer]
+    sides = [one.postgres for one in rounds if one.postgres]
+    ratios = [speed / one.peer for speed, one in zip(speeds, rounds, strict=True) if one.peer]
+    return {
+        "schema": "entrenous/bench-relay/1",
+        "rounds": len(rounds),
+        "durable_cycles_per_s": round(median(speeds)),
+        "p50_ms": _ms(rounds, 0.5),
+        "p99_ms": _ms(rounds, 0.99),
+        "cpu_us_per_cycle": round(median(one.cpu_us for one in rounds)),
+        "load_cpu_us_per_cycle": round(
+            median(1e6 * one.relay.cpu_s / one.relay.count for one in rounds)
+        ),
+        "peer": ejabberd.version(),
+        "peer_cycles_per_s": round(median(peers)) if peers else None,
+        "ratio": round(median(ratios), 2) if ratios else None,
+        "limit_cycles_per_s": round(median(one.limit for one in rounds)),
+        "of_limit": round(
+            median(speed / one.limit for speed, one in zip(speeds, rounds, strict=True)), 2
+        ),
+        "limit_64_cycles_per_s": round(median(one.limit_64 for one in rounds)),
+        "postgresql_cycles_per_s": round(median(sides)) if sides else None,
+        "postgresql_of_sqlite": round(
+            median(
+                one.postgres / speed
+                for speed, one in zip(speeds, rounds, strict=True)
+                if one.postgres
+            ),
+            2,
+        )
+        if sides
+        else None,
+        "blob_up_mb_s": round(median(one.up_mb_s for one in rounds)),
+        "blob_down_mb_s": round(median(one.down_mb_s for one in rounds)),
+        "rss_mb_2gb": None if rss_mb is None else round(rss_mb),
+        "scan_of_disk_mb_s": round(median(one.scan_mb_s for one in rounds)),
+        "load_average": round(os.getloadavg()[0], 1),
+    }
+
+
+def _ms(rounds: list[Round], part: float) -> float:
+    return round(median(1000 * percentile(one.relay.times_s, part) for one in rounds), 1)
+
+
+if __name__ == "__main__":
+    main()

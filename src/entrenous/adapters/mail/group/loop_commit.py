@@ -1,0 +1,179 @@
+"""Group commit whose requests run in the event loop: for a database in the same process.
+
+Python runs one thread at a time, so rules that run beside the loop only take its time away, and
+what one thread hands to another costs as much as a rule. Here a group reads, decides, writes and
+commits in the loop, which waits for nothing; one thread then waits for the disk, has everybody
+told, and lets the next group go, which has gathered meanwhile. Nobody is told before the disk has
+all that the answer rests on (group_commit.py says what happens on errors); whoever only looks sees
+what is committed, and waits for the disk as those who wrote it do.
+"""
+
+import asyncio
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from entrenous.adapters.mail.group.job import (
+    GROUP_MAX,
+    Job,
+    Look,
+    Outcome,
+    OwnLine,
+    alone,
+    run,
+    settle,
+    synced,
+    tell,
+)
+
+Answer = TypeVar("Answer")
+
+
+class _Group(NamedTuple):
+    """A group whose commit has to become durable; without outcomes, one that is still to be run."""
+
+    jobs: list[Job]
+    outcomes: list[Outcome] | None
+
+
+class LoopCommit:
+    """One line to a database, and those who wait for their turn at it."""
+
+    def __init__(self, line: OwnLine) -> None:
+        self._line = line
+        self._lock = threading.Lock()
+        self._waiting: deque[Job] = deque()
+        self._busy = False  # a group is under way
+        self._unsynced = False  # something may be committed that the disk does not have yet
+        self._followers: list[Job] = []
+        self._refused: Exception | None = None  # by the disk, once and for all (durable_log.py)
+        self._groups: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._wait_for_disk, daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, work: Callable[[Any], Answer], ahead: Look | None = None
+    ) -> "asyncio.Future[Answer]":
+        """Run ``work`` on the desk inside a transaction; answers once that is durable."""
+        return self._queue(Job(work, ahead, alone=False))
+
+    def submit_alone(self, statement: str) -> "asyncio.Future[list[Any]]":
+        """Run one statement between transactions; its rows."""
+        return self._queue(Job(lambda _: self._line.alone(statement), None, alone=True))
+
+    async def durable(self) -> None:
+        """Return when all is durable that could be seen until now; most often it is.
+
+        Raises:
+            DiskFull, DiskFailed: it is not, and may be gone after a crash.
+        """
+        with self._lock:
+            if self._refused is not None:
+                raise self._refused
+            if not self._unsynced:
+                return
+            job = Job(_nothing, None, alone=False)
+            self._followers.append(job)
+        await job.answer
+
+    def close(self) -> None:
+        """End what is under way, then close the connection."""
+        self._closed = True
+        with self._lock:
+            left, self._waiting = list(self._waiting), deque()
+        if left:
+            self._groups.put(_Group(left, None))
+        self._groups.put(None)
+        self._thread.join()
+        self._line.close()
+
+    def _queue(self, job: Job) -> "asyncio.Future[Any]":
+        if self._closed:
+            raise RuntimeError("this store is closed")
+        with self._lock:
+            self._waiting.append(job)
+            starts, self._busy = not self._busy, True
+        if starts:
+            job.loop.call_soon(self._turn_when_quiet)
+        return job.answer
+
+    def _turn_when_quiet(self, seen: int = 0) -> None:
+        """Let the loop go round as long as each round brings more: a large group costs less."""
+        waiting = len(self._waiting)
+        if seen < waiting < GROUP_MAX:
+            asyncio.get_running_loop().call_soon(self._turn_when_quiet, waiting)
+        else:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Run all that wait, in the loop of one of them."""
+        jobs = self._take()
+        if not jobs or jobs[0].alone:
+            self._groups.put(_Group(jobs, None))
+            return
+        self._unsynced = True
+        try:
+            desk = self._line.begin([job.ahead for job in jobs if job.ahead is not None])
+            outcomes = [run(self._line, desk, job) for job in jobs]
+            self._line.commit(desk)
+        except Exception:  # noqa: BLE001 -- whatever it is, it comes again there and is told
+            self._line.roll_back()
+            self._groups.put(_Group(jobs, None))
+        else:
+            self._groups.put(_Group(jobs, outcomes))
+
+    def _take(self) -> list[Job]:
+        """Those in front: jobs up to one that has to be alone, or that one."""
+        group: list[Job] = []
+        with self._lock:
+            while self._waiting and len(group) < GROUP_MAX:
+                if self._waiting[0].alone and group:
+                    break
+                group.append(self._waiting.popleft())
+                if group[-1].alone:
+                    break
+        return group
+
+    def _wait_for_disk(self) -> None:
+        while (group := self._groups.get()) is not None:
+            jobs, outcomes = group
+            if jobs and jobs[0].alone:
+                tell(jobs, [alone(self._line, job) for job in jobs])
+            elif jobs:
+                self._sync(jobs, settle(self._line, jobs) if outcomes is None else outcomes)
+                self._line.tidy()
+            self._start_next()
+
+    def _sync(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
+        """Wait until the disk has a group; tell it, and whoever looked meanwhile."""
+        *outcomes, seen = synced(self._line, [*outcomes, Outcome()], self._line.ticket())
+        with self._lock:
+            followers, self._followers = self._followers, []
+            self._unsynced, self._refused = False, seen.error or self._refused
+        tell([*jobs, *followers], [*outcomes, *(seen for _ in followers)])
+
+    def _start_next(self) -> None:
+        """Let the next group have its turn, in a loop that still runs."""
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._busy = False
+                    return
+                loop = self._waiting[0].loop
+            try:
+                loop.call_soon_threadsafe(self._turn_when_quiet)
+            except RuntimeError:  # that loop was closed: nobody waits any more
+                self._forget(loop)
+            else:
+                return
+
+    def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            self._waiting = deque(job for job in self._waiting if job.loop is not loop)
+
+
+def _nothing(_: object) -> None:
+    """What is done by whoever only waits."""

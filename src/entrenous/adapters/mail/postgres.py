@@ -1,0 +1,131 @@
+"""The relay's rows in PostgreSQL, for several relay processes side by side."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import psycopg
+import sqlalchemy as sql
+from psycopg.conninfo import conninfo_to_dict
+
+from entrenous.adapters.mail.group.group_commit import GroupCommit
+from entrenous.adapters.mail.group.job import Look
+from entrenous.adapters.mail.postgres_line import LOCK, PostgresLine
+from entrenous.adapters.mail.tables import VERSION, table_name
+from entrenous.model.envelope import DatabaseAway
+from entrenous.model.held import HELD, HeldLetter, NewerDatabase, OlderDatabase
+from entrenous.model.relay_settings import BadDatabaseAddress
+from entrenous.ports import MailDesk, MailView
+
+Answer = TypeVar("Answer")
+
+_RETRY_AFTER_S: Final = 5
+#: Of every connection. Statements of a relay go by a key or an index, so no plan reads a table.
+_OPTIONS: Final = (
+    "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s "
+    "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
+)
+#: A letter in its row and not beside it: half the pages, and sealed bytes do not shrink.
+_TUNING: Final = (
+    f"ALTER TABLE {table_name(HeldLetter)} SET (toast_tuple_target = 8160)",
+    f"ALTER TABLE {table_name(HeldLetter)} ALTER COLUMN sealed SET STORAGE EXTERNAL",
+)
+
+
+class PostgresMail:
+    """A :class:`entrenous.ports.MailStore` on one database; :func:`open_postgres` makes it."""
+
+    def __init__(self, writing: PostgresLine, reading: PostgresLine) -> None:
+        self._writer = GroupCommit(writing)
+        self._reader = GroupCommit(reading)
+
+    async def together(
+        self, work: Callable[[MailDesk], Answer], ahead: Look | None = None
+    ) -> Answer:
+        """Run ``work`` in a transaction that is durable when this returns."""
+        return await self._writer.submit(work, ahead)
+
+    async def look(self, work: Callable[[MailView], Answer], ahead: Look | None = None) -> Answer:
+        """Run ``work`` on what is committed now; answers once that is durable."""
+        return await self._reader.submit(work, ahead)
+
+    async def scrub(self) -> None:
+        """Vacuum what has dropped rows.
+
+        Their places are given to other rows then; until those come, and in the write-ahead log,
+        bytes of them remain (docs/spec/relay.md section 8).
+        """
+        every = ", ".join(table_name(kind) for kind in HELD)
+        await self._reader.submit_alone(f"VACUUM (SKIP_LOCKED) {every}")
+
+    def close(self) -> None:
+        """Finish what was asked for, then close the connections."""
+        self._reader.close()
+        self._writer.close()
+
+
+def connect_to(url: str) -> psycopg.Connection[Any]:
+    """A connection that commits each statement by itself; raises psycopg.Error."""
+    return psycopg.connect(url, autocommit=True, connect_timeout=5, options=_OPTIONS)
+
+
+def open_postgres(url: str, *, upgrade: bool = True) -> PostgresMail:
+    """Open a database, ``postgresql://...``, that may be new and empty.
+
+    Args:
+        url: as libpq takes it; a password is better left to its own file, ~/.pgpass.
+        upgrade: whether one of an earlier version is brought up to date, whole or not at all.
+
+    Raises:
+        NewerDatabase, OlderDatabase: another version of Entrenous wrote it.
+        DatabaseAway: it cannot be reached, or does not let us in.
+        BadDatabaseAddress: libpq cannot read the ``url``.
+    """
+    _refuse_unreadable(url)
+    connect = partial(connect_to, url)
+    try:
+        _prepare(connect, upgrade=upgrade)
+        return PostgresMail(PostgresLine(connect, writes=True), PostgresLine(connect, writes=False))
+    except (psycopg.OperationalError, sql.exc.OperationalError):
+        raise DatabaseAway(retry_after_s=_RETRY_AFTER_S) from None
+
+
+def _refuse_unreadable(url: str) -> None:
+    """Here and not where it is used: libpq's words repeat a part of it, maybe of a password."""
+    try:
+        conninfo_to_dict(url)
+    except (psycopg.ProgrammingError, UnicodeError):
+        raise BadDatabaseAddress from None
+
+
+def _prepare(connect: Callable[[], psycopg.Connection[Any]], *, upgrade: bool) -> None:
+    """See to it that the schema is that of this version; one process does what there is to do."""
+    engine = sql.create_engine("postgresql+psycopg://", creator=connect, poolclass=sql.NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        found = _version(connection)
+        if found > VERSION:
+            raise NewerDatabase
+        if found < VERSION:
+            if not upgrade:
+                raise OlderDatabase
+            _migrate(connection)
+        connection.exec_driver_sql("COMMIT")
+
+
+def _migrate(connection: sql.Connection) -> None:
+    # Imported here: it costs more time than all the rest, and is needed once.
+    from entrenous.adapters.mail.migrations.upgrade import upgrade  # noqa: PLC0415
+
+    upgrade(connection)
+    for statement in _TUNING:
+        connection.exec_driver_sql(statement)
+
+
+def _version(connection: sql.Connection) -> int:
+    """The number of the last step that it has seen; 0 if it is new."""
+    if connection.exec_driver_sql("SELECT to_regclass('alembic_version')").scalar() is None:
+        return 0
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return int(found) if found else 0

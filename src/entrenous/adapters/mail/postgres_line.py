@@ -1,0 +1,197 @@
+"""One connection to PostgreSQL, as a line that a group of requests uses together.
+
+A group takes an advisory lock first, whatever process it runs in: so groups are one after the
+other, each sees all that was committed before it, and no rule is ever run twice because of another
+(docs/decisions/0015-postgresql-serial.md). What it asks goes there and back together (pipeline
+mode): once to read, once to write. The commit does not wait for the disk, so the lock is not held
+meanwhile; then, on a second connection, the log is flushed before anybody is answered. Whoever only
+reads sees what any process has committed so, and is answered when the log is flushed as far.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+
+from entrenous.adapters.mail.group.behind import Behind
+from entrenous.adapters.mail.group.job import Look
+from entrenous.adapters.mail.group.row_values import Key
+from entrenous.adapters.mail.wording import Ask, PostgresWording, Statement
+from entrenous.model.envelope import DatabaseAway, DiskFailed, DiskFull
+
+LOCK: Final = 1  # for pg_advisory_xact_lock: whoever writes to a relay's tables holds it
+_PATIENCE_S: Final = 12.0  # requests wait as long for a database that comes back
+_AGAIN_S: Final = 0.2
+_RETRY_AFTER_S: Final = 5
+
+#: How far the log goes that has all which a transaction can see.
+_PLACE: Final = "SELECT pg_current_wal_insert_lsn()::text"
+#: An empty record that is committed synchronously takes all before it to the disk.
+_FLUSH: Final = "SELECT pg_logical_emit_message(true, 'entrenous', '')"
+#: The same, unless the log is there already.
+_FLUSH_UNTIL: Final = f"{_FLUSH} WHERE pg_current_wal_flush_lsn() < %b::text::pg_lsn"
+
+#: A connection that flushes, and the place in the log; None: all of it.
+_Flush = tuple[psycopg.Connection[Any], str | None]
+Connect = Callable[[], psycopg.Connection[Any]]
+
+
+class PostgresLine:
+    """A :class:`entrenous.adapters.mail.group.job.Line`; one that only reads takes no lock."""
+
+    errors: tuple[type[Exception], ...] = (psycopg.Error,)
+
+    def __init__(self, connect: Connect, *, writes: bool) -> None:
+        self._connect = connect
+        self._writes = writes
+        self._wording = PostgresWording()
+        self._connection: psycopg.Connection[Any] | None = connect()
+        self._away_since: float | None = None
+        self._begun = False
+        self._flushing: psycopg.Connection[Any] | None = connect()
+        self._flushes: set[_Flush] = set()
+
+    def begin(self, ahead: list[Look]) -> Behind:
+        """Begin a transaction, and read what these will ask for."""
+        connection, desk = self._connected(), Behind(self)
+        with connection.pipeline():
+            if not self._begun:
+                self._begin(connection)
+            desk.look_ahead(ahead)
+        return desk
+
+    def wait_for_turn(self) -> None:
+        """Take the lock; more requests come while another process has it."""
+        if self._writes:
+            connection = self._connected()
+            with connection.pipeline():
+                self._begin(connection)
+
+    def _begin(self, connection: psycopg.Connection[Any]) -> None:
+        if self._writes:
+            connection.execute("BEGIN")
+            connection.execute("SET LOCAL synchronous_commit = off")
+            connection.execute("SELECT pg_advisory_xact_lock(%b)", [LOCK])
+        else:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._begun = True
+
+    def commit(self, desk: Behind) -> None:
+        """Write what the desk holds, and end the transaction."""
+        connection = self._connected()
+        with connection.pipeline():
+            desk.flush()
+            place = None if self._writes else connection.execute(_PLACE)
+            connection.execute("COMMIT")
+        self._begun = False
+        seen = place and place.fetchone()
+        if self._flushing is not None:
+            self._flushes.add((self._flushing, seen[0] if seen else None))
+
+    def ticket(self) -> frozenset[_Flush]:
+        """What has to be flushed of what was committed, or seen, since the last ticket."""
+        ticket, self._flushes = frozenset(self._flushes), set()
+        return ticket
+
+    def sync(self, ticket: frozenset[_Flush]) -> None:
+        """Flush the log.
+
+        Each was connected before the commits that it flushes, so a server that crashed and came
+        back in between, without them, is not asked.
+        """
+        for connection, place in ticket:
+            if place is None:
+                connection.execute(_FLUSH)
+            else:
+                connection.execute(_FLUSH_UNTIL, [place])
+
+    def roll_back(self) -> None:
+        """Undo the transaction, if there is one; let a connection go that is broken."""
+        self._begun = False
+        connection = self._connection
+        if connection is not None and not connection.broken and not connection.closed:
+            with contextlib.suppress(psycopg.Error):
+                connection.execute("ROLLBACK")
+                return
+        self.close()
+
+    def alone(self, statement: str) -> list[Any]:
+        """Run one statement outside of any transaction; its rows."""
+        answer = self._connected().execute(statement)
+        return answer.fetchall() if answer.description else []
+
+    def named(self, why: Exception) -> Exception:
+        """The error that a person can read; a mistake in a statement stays what it is."""
+        if isinstance(why, psycopg.errors.DiskFull):
+            return DiskFull()
+        if isinstance(why, psycopg.OperationalError):
+            return DatabaseAway(retry_after_s=_RETRY_AFTER_S)
+        mistakes = psycopg.IntegrityError | psycopg.ProgrammingError | psycopg.DataError
+        return why if isinstance(why, mistakes) else DiskFailed()
+
+    def close(self) -> None:
+        """Close the connection."""
+        for connection in (self._connection, self._flushing):
+            if connection is not None:
+                with contextlib.suppress(psycopg.Error):
+                    connection.close()
+        self._connection = self._flushing = None
+
+    def answer(self, asks: Sequence[Ask]) -> list[Any]:
+        """What each question's rows say."""
+        with self._together(len(asks)) as connection:
+            asked = [
+                [self._execute(connection, one) for one in self._wording.asks(ask)] for ask in asks
+            ]
+        return [
+            ask.read([row for cursor in cursors for row in cursor.fetchall()])
+            for ask, cursors in zip(asks, asked, strict=True)
+        ]
+
+    def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
+        """Store or replace rows; forget those of these keys."""
+        connection = self._connected()
+        if drops:
+            self._execute(connection, next(self._wording.drops(kind, drops)))
+        if puts:
+            self._execute(connection, next(self._wording.puts(kind, puts)))
+
+    @contextmanager
+    def _together(self, questions: int) -> Iterator[psycopg.Connection[Any]]:
+        connection = self._connected()
+        if questions == 1:
+            yield connection
+            return
+        with connection.pipeline():
+            yield connection
+
+    def _execute(
+        self, connection: psycopg.Connection[Any], statement: Statement
+    ) -> psycopg.Cursor[Any]:
+        text, given = statement
+        return connection.cursor(binary=True).execute(text, given, prepare=True)
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        """The connection, made anew if it was lost; a database that restarts is waited for.
+
+        That which flushes is made anew with it: both or none were there before a crash.
+        """
+        flushes = self._flushing is None or not self._flushing.broken
+        if self._connection is not None and flushes:
+            return self._connection
+        self.close()
+        self._away_since = self._away_since or time.monotonic()
+        while True:
+            try:
+                self._flushing = self._connect()
+                self._connection = self._connect()
+            except psycopg.OperationalError:
+                if time.monotonic() - self._away_since > _PATIENCE_S:
+                    raise
+                time.sleep(_AGAIN_S)
+            else:
+                self._away_since = None
+                return self._connection

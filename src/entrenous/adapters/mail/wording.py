@@ -1,0 +1,253 @@
+"""What is asked of the relay's tables, as SQL text that SQLite and PostgreSQL both understand.
+
+Questions about many rows are one statement, so that a group of requests costs as much as one. The
+two differ in how many values are handed over: SQLite takes lists of a few lengths, each prepared
+once; PostgreSQL takes arrays. Names come from model/held.py alone, values only ever as parameters.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, Final, Literal, NamedTuple
+
+from entrenous.adapters.mail.codec import codecs, read, write, written
+from entrenous.adapters.mail.tables import table_name
+from entrenous.model.held import HELD, HeldLetter
+
+Statement = tuple[str, list[object]]
+How = Literal["rows", "counts", "find", "letters", "due", "weigh"]
+
+_LENGTHS: Final = (64, 32, 16, 8, 4, 2, 1)  # of lists in SQLite's statements
+
+
+class Ask(NamedTuple):
+    """One question.
+
+    ``rows`` and ``counts`` are by ``names`` for many tuples of values, ``given``; for the others
+    it holds the arguments: those of ``find`` are the values and the limit, of ``letters`` mailbox,
+    sequence, time and limit, of ``due`` time and limit, of ``weigh`` what is added and the values.
+    """
+
+    how: How
+    kind: type
+    names: tuple[str, ...]
+    given: tuple[Any, ...]
+
+    def read(self, answer: list[Sequence[Any]]) -> Any:
+        """What the database's rows say."""
+        if self.how == "counts":
+            return {self._values(row): row[-1] for row in answer}
+        if self.how == "weigh":
+            return tuple(answer[0])
+        return [read(self.kind, row) for row in answer]
+
+    def _values(self, row: Sequence[Any]) -> tuple[object, ...]:
+        of = codecs(self.kind)
+        return tuple(of[name].read(raw) for name, raw in zip(self.names, row, strict=False))
+
+
+class SqliteWording:
+    """For sqlite3."""
+
+    def asks(self, ask: Ask) -> Iterator[Statement]:
+        """One question; its answer is the rows of all of these together."""
+        if ask.how not in ("rows", "counts"):
+            yield _plain(ask, "?", "")
+            return
+        for part in _padded(ask.given):
+            one = "(" + ", ".join("?" * len(ask.names)) + ")"
+            among = f"({_list(ask.names)}) IN (VALUES {', '.join([one] * len(part))})"
+            if len(ask.names) == 1:
+                among = f"{_list(ask.names)} IN ({', '.join('?' * len(part))})"
+            given = _flat(ask.kind, ask.names, part)
+            yield _many(ask, among if ask.names else "1"), given
+
+    def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
+        """Insert, or replace by key."""
+        one = "(" + ", ".join("?" * len(codecs(kind))) + ")"
+        for part in _exact(rows):
+            values = [value for row in part for value in written(kind, row)]
+            yield _put(kind, "VALUES " + ", ".join([one] * len(part))), values
+
+    def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
+        """Delete by key."""
+        names = HELD[kind]
+        one = "(" + ", ".join("?" * len(names)) + ")"
+        for part in _padded(keys):
+            among = f"({_list(names)}) IN (VALUES {', '.join([one] * len(part))})"
+            if len(names) == 1:
+                among = f"{_list(names)} IN ({', '.join('?' * len(part))})"
+            given = _flat(kind, names, part)
+            yield _delete(kind, among), given
+
+
+class PostgresWording:
+    """For psycopg; a text's order is that of its bytes, as in SQLite."""
+
+    def asks(self, ask: Ask) -> Iterator[Statement]:
+        """One question."""
+        if ask.how not in ("rows", "counts"):
+            yield _plain(ask, "%b", ' COLLATE "C"')
+            return
+        yield _many(ask, _among(ask.kind, ask.names)), _arrays(ask.kind, ask.names, ask.given)
+
+    def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
+        """Insert, or replace by key."""
+        names = tuple(codecs(kind))
+        values = list(zip(*(written(kind, row) for row in rows), strict=True))
+        rows_given = f"SELECT * FROM {_unnest(kind, names)}"  # noqa: S608 -- our own nouns
+        yield _put(kind, rows_given), [list(one) for one in values]
+
+    def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
+        """Delete by key."""
+        yield _delete(kind, _among(kind, HELD[kind])), _arrays(kind, HELD[kind], keys)
+
+
+def _plain(ask: Ask, mark: str, bytewise: str) -> Statement:
+    """A question with arguments of its own."""
+    kind, names, given = ask.kind, ask.names, ask.given
+    if ask.how == "letters":
+        mailbox, after, at, limit = given
+        values = [mailbox, after, write(HeldLetter, "expires_at", at), limit]
+        return _letters(mark), values
+    if ask.how == "due":
+        return _due(kind, mark, bytewise), [write(kind, "due_at", given[0]), given[1]]
+    if ask.how == "weigh":
+        what, *values = given
+        lacking = tuple(value is None for value in values)
+        wanted = [write(kind, n, v) for n, v in zip(names, values, strict=True) if v is not None]
+        return _weigh(kind, what, names, lacking, mark), wanted
+    *values, limit = given
+    wanted = [write(kind, name, value) for name, value in zip(names, values, strict=True)]
+    return _find(kind, names, mark, bytewise), [*wanted, limit]
+
+
+@cache
+def _letters(mark: str) -> str:
+    return (
+        f"SELECT {_columns(HeldLetter)} FROM {table_name(HeldLetter)} WHERE mailbox = {mark} AND "  # noqa: S608 -- our own nouns
+        f"sequence > {mark} AND expires_at > {mark} ORDER BY sequence LIMIT {mark}"
+    )
+
+
+@cache
+def _due(kind: type, mark: str, bytewise: str) -> str:
+    return (
+        f"SELECT {_columns(kind)} FROM {table_name(kind)} WHERE due_at <= {mark} "  # noqa: S608 -- our own nouns
+        f"ORDER BY due_at, {_order(kind, bytewise)} LIMIT {mark}"
+    )
+
+
+@cache
+def _find(kind: type, names: tuple[str, ...], mark: str, bytewise: str) -> str:
+    where = " AND ".join(f'"{name}" = {mark}' for name in names) or "1 = 1"
+    return (
+        f"SELECT {_columns(kind)} FROM {table_name(kind)} WHERE {where} "  # noqa: S608 -- our own nouns
+        f"ORDER BY {_order(kind, bytewise)} LIMIT {mark}"
+    )
+
+
+@cache
+def _weigh(
+    kind: type, what: str, names: tuple[str, ...], lacking: tuple[bool, ...], mark: str
+) -> str:
+    tests = [
+        f'"{name}" IS NULL' if lacks else f'"{name}" = {mark}'
+        for name, lacks in zip(names, lacking, strict=True)
+    ]
+    total = f'CAST(coalesce(sum("{what}"), 0) AS BIGINT)'
+    where = " AND ".join(tests) or "1 = 1"
+    return f"SELECT count(*), {total} FROM {table_name(kind)} WHERE {where}"  # noqa: S608 -- our own nouns
+
+
+def _many(ask: Ask, among: str) -> str:
+    table = table_name(ask.kind)
+    if ask.how == "rows":
+        return f"SELECT {_columns(ask.kind)} FROM {table} WHERE {among}"  # noqa: S608 -- our own nouns
+    if not ask.names:
+        return f"SELECT count(*) FROM {table}"  # noqa: S608 -- our own nouns
+    names = _list(ask.names)
+    return f"SELECT {names}, count(*) FROM {table} WHERE {among} GROUP BY {names}"  # noqa: S608 -- our own nouns
+
+
+@cache
+def _put(kind: type, rows: str) -> str:
+    rest = [name for name in codecs(kind) if name not in HELD[kind]]
+    change = ", ".join(f'"{name}" = excluded."{name}"' for name in rest)
+    act = f"UPDATE SET {change}" if rest else "NOTHING"
+    where = "WHERE true " if rows.startswith("SELECT") else ""  # else SQLite reads ON as of a join
+    return (
+        f"INSERT INTO {table_name(kind)} ({_columns(kind)}) {rows} {where}"
+        f"ON CONFLICT ({_list(HELD[kind])}) DO {act}"
+    )
+
+
+def _delete(kind: type, among: str) -> str:
+    return f"DELETE FROM {table_name(kind)} WHERE {among}"  # noqa: S608 -- our own nouns
+
+
+def _among(kind: type, names: tuple[str, ...]) -> str:
+    if not names:
+        return "true"
+    if len(names) == 1:
+        return f"{_list(names)} = ANY(%b::{_sql_type(kind, names[0])}[])"
+    return f"({_list(names)}) IN (SELECT * FROM {_unnest(kind, names)})"  # noqa: S608 -- our own nouns
+
+
+def _unnest(kind: type, names: tuple[str, ...]) -> str:
+    return "unnest(" + ", ".join(f"%b::{_sql_type(kind, name)}[]" for name in names) + ")"
+
+
+def _sql_type(kind: type, name: str) -> str:
+    return codecs(kind)[name].postgres
+
+
+def _arrays(
+    kind: type, names: tuple[str, ...], given: Iterable[tuple[object, ...]]
+) -> list[object]:
+    columns = zip(*given, strict=True)
+    return [
+        [write(kind, name, value) for value in column]
+        for name, column in zip(names, columns, strict=False)
+    ]
+
+
+@cache
+def _columns(kind: type) -> str:
+    return _list(tuple(codecs(kind)))
+
+
+def _order(kind: type, bytewise: str) -> str:
+    of = codecs(kind)
+    return ", ".join(
+        f'"{name}"' + (bytewise if of[name].postgres == "text" else "") for name in HELD[kind]
+    )
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _flat(kind: type, names: tuple[str, ...], part: Sequence[tuple[object, ...]]) -> list[object]:
+    """The values of many keys in a row; most are bytes, which are written as they are."""
+    of = codecs(kind)
+    if all(of[name].postgres == "bytea" for name in names):
+        return [value for key in part for value in key]
+    return [write(kind, n, v) for key in part for n, v in zip(names, key, strict=True)]
+
+
+def _exact(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """In parts of a few lengths, the largest first."""
+    at = 0
+    for length in _LENGTHS:
+        while len(rows) - at >= length:
+            yield rows[at : at + length]
+            at += length
+
+
+def _padded(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """The same; the last one is repeated where that saves a part: to be named twice is no harm."""
+    most = _LENGTHS[0]
+    for at in range(0, len(keys), most):
+        part = list(keys[at : at + most])
+        length = min(one for one in _LENGTHS if one >= len(part))
+        yield part + part[-1:] * (length - len(part))

@@ -1,0 +1,98 @@
+"""A PostgreSQL of the tests' own: Debian's server, in a temporary folder, on a Unix socket."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from entrenous.adapters.mail.postgres import open_postgres
+
+_OPTIONS = "-c listen_addresses= -c shared_buffers=64MB -c max_connections=60"
+
+
+@dataclass
+class Cluster:
+    """A server that runs; ``fresh`` makes a database with a relay's tables in it."""
+
+    programs: Path
+    folder: Path
+    numbers: Iterator[int]
+
+    def url(self, database: str) -> str:
+        return f"postgresql://entrenous@/{database}?host={self.folder}"
+
+    def fresh(self) -> str:
+        """The URL of a database that nobody has used."""
+        name = f"relay{next(self.numbers)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as server:
+            server.execute(f"CREATE DATABASE {name} TEMPLATE ours")
+        return self.url(name)
+
+    def start(self, *options: str) -> None:
+        given = " ".join((f"-k {self.folder}", _OPTIONS, *options))
+        self.control("-o", given, "-l", str(self.folder / "log"), "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self.control("-m", mode, "stop")
+
+    def control(self, *words: str) -> None:
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", *words)
+
+    def run(self, program: str, *words: str) -> None:
+        """As a user of its own where we are root: PostgreSQL refuses to run as that."""
+        who: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            entry = pwd.getpwnam("postgres")
+            who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        subprocess.run(
+            [self.programs / program, *words],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+            **who,
+        )
+
+
+@contextlib.contextmanager
+def cluster(*options: str) -> Iterator[Cluster]:
+    """A new server; skips the test where none is installed."""
+    programs = _programs()
+    if programs is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql")
+    # pytest's own folders may be entered by their owner alone.
+    folder = Path(tempfile.mkdtemp(prefix="entrenous-pg-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+    made = Cluster(programs, folder, count(1))
+    try:
+        made.run(
+            *("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "entrenous"),
+            *("--no-locale", "-E", "UTF8", "--no-sync"),
+        )
+        made.start(*options)
+        with psycopg.connect(made.url("postgres"), autocommit=True) as server:
+            server.execute("CREATE DATABASE ours")
+        open_postgres(made.url("ours")).close()
+        yield made
+        made.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs() -> Path | None:
+    """Debian keeps them out of PATH, one folder for each version."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    if found:
+        return found[-1].parent
+    return Path(on_path).parent if on_path else None

@@ -1,0 +1,218 @@
+"""Kill relays at random moments under load, and hold what was acknowledged against what came.
+
+    python -m tests.real.kills --kills 50                 on SQLite
+    python -m tests.real.kills --kills 50 --postgresql    two relays on one PostgreSQL
+
+Devices send and fetch all the time. One that was told that its letter is taken may forget it; one
+that was told that a letter is deleted must never see it again.
+"""
+
+import argparse
+import http.client
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.craft.wire.b64u import b64u
+from entrenous.craft.wire.relay.envelope import write_envelope
+from entrenous.model.envelope import Envelope
+from entrenous.model.ids import EnvelopeId, MailboxId
+from entrenous.model.secret import Secret
+
+RUN = """
+import sys
+from pathlib import Path
+from entrenous.adapters.http_server import serve
+from entrenous.faces.relay.app import relay_app
+from entrenous.wiring.relay import open_relay
+
+with open_relay(Path(sys.argv[1]), database=sys.argv[2] or None) as relay:
+    serve(relay_app(relay), "127.0.0.1", 0, lambda url: print(url, flush=True))
+"""
+
+
+@dataclass
+class Device:
+    """One mailbox with its owner and one who writes to it; all that either was told."""
+
+    dice: random.Random
+    posted: dict[str, bytes] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    came: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.id = MailboxId(self.dice.randbytes(16))
+        self.owner, self.sender = (Secret(self.dice.randbytes(32)) for _ in range(2))
+        self.at = f"/v1/mailboxes/{b64u(self.id)}"
+
+    def join(self, line: "Line") -> None:
+        lock = {"owner_lock": b64u(lock_of(self.owner)), "close_lock": None}
+        line.ask("PUT", self.at, None, json.dumps(lock).encode())
+        granted = b'{"uses":null,"expires_at":null}'
+        line.ask("PUT", f"{self.at}/tokens/{b64u(lock_of(self.sender))}", self.owner, granted)
+
+    def send(self, line: "Line") -> None:
+        """Post a new letter, or again one of which nobody knows whether it was taken."""
+        left = [one for one in self.posted if one not in self.taken]
+        name = left[0] if left else self._new()
+        status, _ = line.ask("PUT", f"{self.at}/envelopes/{name}", self.sender, self.posted[name])
+        if status in (200, 201):
+            self.taken.add(name)
+        elif status != 503:
+            self.faults.append(f"a letter was answered with {status}")
+
+    def fetch(self, line: "Line") -> None:
+        """Take what waits, then let it be deleted."""
+        status, body = line.ask("GET", f"{self.at}/envelopes", self.owner)
+        page = json.loads(body)["envelopes"] if status == 200 else []
+        names = [one["envelope"] for one in page]
+        if len(set(names)) < len(names) or {one["sequence"] for one in page} == {0}:
+            self.faults.append("a letter is twice in a list")
+        for name in names:
+            if name in self.deleted:
+                self.faults.append("a letter came again after it had been deleted")
+            self.came.add(name)
+            status, _ = line.ask("DELETE", f"{self.at}/envelopes/{name}", self.owner)
+            if status == 204:
+                self.deleted.add(name)
+
+    def _new(self) -> str:
+        envelope = Envelope(
+            *(EnvelopeId(self.dice.randbytes(16)), self.id, self.dice.randbytes(4096)),
+            *(datetime.now(UTC) + timedelta(days=3), self.dice.randbytes(32)),
+        )
+        name = b64u(envelope.id)
+        self.posted[name] = write_envelope(envelope)
+        return name
+
+
+class Line:
+    """A connection to a relay; raises OSError or HTTPException when that is killed."""
+
+    def __init__(self, url: str) -> None:
+        address = urlsplit(url)
+        self._web = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+
+    def ask(
+        self, method: str, path: str, token: Secret | None, body: bytes | None = None
+    ) -> tuple[int, bytes]:
+        headers = {"Entrenous-Protocol": "2"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {b64u(token.reveal())}"
+        self._web.request(method, path, body, headers)
+        answer = self._web.getresponse()
+        return answer.status, answer.read()
+
+    def close(self) -> None:
+        self._web.close()
+
+
+@contextmanager
+def running(folder: Path, database: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, "-c", RUN, str(folder), database]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def live(device: Device, url: str, ended: threading.Event) -> None:
+    """Send and fetch until the relay dies, or it is enough."""
+    line = Line(url)
+    with suppress(OSError, http.client.HTTPException):
+        while not ended.is_set():
+            device.send(line)
+            if device.dice.random() < 0.5:
+                device.fetch(line)
+    line.close()
+
+
+def kill_round(
+    devices: list[Device], folder: Path, database: str, dice: random.Random, relays: int = 1
+) -> None:
+    """Start relays, put all devices on them, kill them one after the other."""
+    ended = threading.Event()
+    with ExitStack() as going:
+        started = [going.enter_context(running(folder, database)) for _ in range(relays)]
+        threads = [
+            threading.Thread(target=live, args=(device, started[n % relays][1], ended))
+            for n, device in enumerate(devices)
+        ]
+        for thread in threads:
+            thread.start()
+        for process, _ in started:
+            time.sleep(dice.uniform(0.05, 0.6))
+            process.send_signal(signal.SIGKILL)
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def all_killed(kills: int, folder: Path, database: str, seed: int, lines: int) -> dict[str, Any]:
+    """What was lost and what came twice, after so many kills."""
+    dice, relays = random.Random(seed), 2 if database else 1
+    devices = [Device(random.Random(f"{seed} {n}")) for n in range(lines)]
+    with running(folder, database) as (_, url):
+        line = Line(url)
+        for device in devices:
+            device.join(line)
+        line.close()
+    for _ in range(-(-kills // relays)):
+        kill_round(devices, folder, database, dice, relays)
+    acknowledged = sum(len(device.taken) for device in devices)
+    with running(folder, database) as (_, url):
+        line = Line(url)
+        for device in devices:
+            while len(device.taken) < len(device.posted):
+                device.send(line)  # what nobody answered is sent again, as a device does
+            waiting = -1
+            while waiting != len(device.deleted):
+                waiting = len(device.deleted)
+                device.fetch(line)
+        line.close()
+    return {
+        "kills": -(-kills // relays) * relays,
+        "acknowledged": acknowledged,
+        "lost": sum(len(device.taken - device.came) for device in devices),
+        "invented": sum(len(device.came - set(device.posted)) for device in devices),
+        "faults": sorted({fault for device in devices for fault in device.faults}),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lines", type=int, default=64)
+    parser.add_argument("--postgresql", action="store_true")
+    asked = parser.parse_args()
+    with ExitStack() as going:
+        folder = Path(going.enter_context(tempfile.TemporaryDirectory()))
+        database = ""
+        if asked.postgresql:
+            from tests.postgres import cluster
+
+            database = going.enter_context(cluster()).fresh()
+        done = all_killed(asked.kills, folder, database, asked.seed, asked.lines)
+        print(json.dumps(done))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

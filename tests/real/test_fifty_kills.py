@@ -1,0 +1,161 @@
+"""A few of the kills of tests/real/kills.py, a full disk, and a database that goes away.
+
+``python -m tests.real.kills --kills 50`` does fifty.
+"""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import Cluster, cluster
+from tests.real.kills import RUN, Device, Line, all_killed, live, running
+
+pytestmark = pytest.mark.real
+
+NOTHING = {"lost": 0, "invented": 0, "faults": []}
+
+
+@pytest.mark.threat("relay-killed")
+def test_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    done = all_killed(4, tmp_path, "", seed=1, lines=12)
+    assert done.pop("acknowledged") > 50
+    assert done == {"kills": 4, **NOTHING}
+
+
+@pytest.mark.threat("relay-killed")
+def test_kills_of_two_relays_on_one_database(tmp_path: Path, postgres: Cluster) -> None:
+    done = all_killed(4, tmp_path, postgres.fresh(), seed=2, lines=12)
+    assert done.pop("acknowledged") > 20
+    assert done == {"kills": 4, **NOTHING}
+
+
+def test_a_full_disk_refuses_loses_nothing_and_goes_on(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a disk that is full; letters come until it is met."""
+    device = Device(random.Random(3))
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({6 << 20},) * 2)\n"
+    ignore = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    command = [sys.executable, "-c", limited + ignore + RUN, str(tmp_path / "relay"), ""]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = Line(process.stdout.readline().strip())
+        device.join(line)
+        statuses = [_post(device, line) for _ in range(1800)]
+        line.close()
+        process.kill()
+        process.wait()
+    refused = [status for status in statuses if status != 201]
+    assert set(refused) <= {503, 507}
+    assert len(refused) > 10
+    with running(tmp_path / "relay") as (_, url):
+        line = Line(url)
+        while len(device.deleted) < len(device.taken):
+            device.fetch(line)
+        line.close()
+    assert device.taken <= device.came
+    assert device.faults == []
+
+
+def _post(device: Device, line: Line) -> int:
+    name = device._new()
+    status, _ = line.ask("PUT", f"{device.at}/envelopes/{name}", device.sender, device.posted[name])
+    if status == 201:
+        device.taken.add(name)
+    return status
+
+
+def test_a_database_that_goes_away_is_waited_for(tmp_path: Path) -> None:
+    """Stopped amid load: who asks waits, or is told when to ask again; nothing is lost."""
+    devices = [Device(random.Random(f"away {n}")) for n in range(6)]
+    with cluster() as own, running(tmp_path, own.fresh()) as (_, url):
+        line, ended = Line(url), threading.Event()
+        for device in devices:
+            device.join(line)
+        threads = [threading.Thread(target=live, args=(one, url, ended)) for one in devices]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        own.stop()
+        before = sum(len(device.taken) for device in devices)
+        time.sleep(10)
+        own.start()
+        _until(lambda: sum(len(device.taken) for device in devices) > before + 20)
+        ended.set()
+        for thread in threads:
+            thread.join()
+        for device in devices:
+            while len(device.taken) < len(device.posted):
+                device.send(line)
+            while len(device.deleted) < len(device.taken):
+                device.fetch(line)
+        line.close()
+        assert all(device.taken <= device.came for device in devices)
+        assert [fault for device in devices for fault in device.faults] == []
+
+
+def test_a_database_that_stays_away_is_said_with_the_time_to_ask_again(tmp_path: Path) -> None:
+    with cluster("-c fsync=off") as own, running(tmp_path, own.fresh()) as (_, url):
+        device, line = Device(random.Random(4)), Line(url)
+        device.join(line)
+        own.stop()
+        began = time.monotonic()
+        line._web.request(
+            "GET",
+            f"{device.at}/envelopes",
+            headers={"Entrenous-Protocol": "2", "Authorization": "Bearer " + "A" * 43},
+        )
+        answer = line._web.getresponse()
+        assert answer.status == 503
+        assert answer.headers["Retry-After"] == "5"
+        assert json.loads(answer.read())["type"] == "urn:entrenous:unreachable:database-away"
+        assert time.monotonic() - began < 20
+        line.close()
+        own.start()
+
+
+def _until(holds: object, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not holds():  # type: ignore[operator]
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_no_success_is_written_before_the_disk_has_it(tmp_path: Path) -> None:
+    """strace sees every call: between a letter and the answer that it is kept lies an fdatasync."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("needs strace: apt-get install strace")
+    trace = tmp_path / "trace"
+    calls = "trace=fdatasync,write,writev,sendto,sendmsg,pwrite64,recvfrom,read"
+    command = [strace, "-f", "--kill-on-exit", "-qq", "-s", "24", "-e", calls, "-o", str(trace)]
+    command += [sys.executable, "-c", RUN, str(tmp_path / "relay"), ""]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = Line(process.stdout.readline().strip())
+        device = Device(random.Random(5))
+        device.join(line)
+        for _ in range(20):
+            device.send(line)
+        line.close()
+        process.kill()
+    _durable_before_said(trace.read_text().splitlines())
+
+
+def _durable_before_said(calls: list[str]) -> None:
+    """Between the arrival of a PUT and its 20x, an fdatasync began and returned 0."""
+    asked, synced, said = False, False, 0
+    for call in calls:
+        if '"PUT ' in call:
+            asked, synced = True, False
+        elif "fdatasync" in call and call.endswith("= 0"):
+            synced = asked
+        elif '"HTTP/1.1 20' in call and asked:
+            assert synced, call
+            asked, said = False, said + 1
+    assert said >= 22

@@ -1,0 +1,118 @@
+"""Two relay processes on one PostgreSQL, and a hundred openers of a message that opens once."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from entrenous.adapters.blobs.memory import MemoryBlobs
+from entrenous.adapters.mail.postgres import open_postgres
+from entrenous.adapters.system import SystemClock, SystemDice
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.mailboxes.mailbox import create_mailbox
+from entrenous.carry.mailboxes.tokens import register_token
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.model.envelope import Envelope, ShareDeposit
+from entrenous.ports import Relay
+from tests.carry.relays import Post
+from tests.postgres import Cluster
+
+pytestmark = pytest.mark.real
+
+ROUNDS = 12
+DEVICES = 3
+
+RACER = """
+import asyncio, json, os, sys
+from entrenous.adapters.blobs.memory import MemoryBlobs
+from entrenous.adapters.mail.postgres import open_postgres
+from entrenous.adapters.system import SystemClock, SystemDice
+from entrenous.carry.release import open_share
+from entrenous.model.envelope import UsedUp
+from entrenous.model.secret import Secret
+from entrenous.ports import Relay
+
+mail = open_postgres(sys.argv[1])
+relay = Relay(mail, MemoryBlobs(), SystemClock(), SystemDice())
+
+async def tries(envelope, token):
+    try:
+        await open_share(envelope, token, os.urandom(16), relay)
+    except UsedUp:
+        return 0
+    return 1
+
+async def race(openers):
+    return sum(await asyncio.gather(*(tries(*one) for one in openers)))
+
+with asyncio.Runner() as runner:
+    print("ready", flush=True)
+    for line in sys.stdin:
+        openers = [(bytes.fromhex(e), Secret(bytes.fromhex(t))) for e, t in json.loads(line)]
+        print(runner.run(race(openers)), flush=True)
+mail.close()
+"""
+
+
+def _sent(url: str) -> list[list[tuple[str, str]]]:
+    """For each round, the copies of one message: envelope and open token of each device."""
+
+    async def post_all(relay: Relay) -> list[list[tuple[str, str]]]:
+        return [[await _copy(relay, n) for _ in range(DEVICES)] for n in range(ROUNDS)]
+
+    with closing(open_postgres(url)) as mail:
+        return asyncio.run(post_all(Relay(mail, MemoryBlobs(), SystemClock(), SystemDice())))
+
+
+async def _copy(relay: Relay, number: int) -> tuple[str, str]:
+    dice = relay.dice
+    post = Post(until=datetime.now(UTC) + timedelta(days=1))
+    post.mailbox, post.id = dice.token(16), dice.token(16)  # type: ignore[assignment]
+    await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+    await register_token(post.mailbox, post.owner, post.granted(), relay)
+    share = ShareDeposit(post.share, lock_of(post.open), 1, number.to_bytes(16, "big"))
+    letter = Envelope(post.id, post.mailbox, post.sealed, post.until, lock_of(post.withdraw), share)
+    await accept(letter, post.token, relay)
+    return post.id.hex(), post.open.reveal().hex()
+
+
+@pytest.mark.threat("n-plus-one-views")
+def test_one_of_a_hundred_openers_on_three_devices_and_two_relays(postgres: Cluster) -> None:
+    url = postgres.fresh()
+    messages = _sent(url)
+    with ExitStack() as running:
+        relays = [
+            running.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", RACER, url],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(2)
+        ]
+        for relay in relays:
+            assert relay.stdout is not None
+            assert relay.stdout.readline() == "ready\n"
+        opened = [_raced(relays, copies) for copies in messages]
+        for relay in relays:
+            assert relay.stdin is not None
+            relay.stdin.close()
+    assert opened == [1] * ROUNDS
+
+
+def _raced(relays: list["subprocess.Popen[str]"], copies: list[tuple[str, str]]) -> int:
+    """How many were given the share: fifty at each relay, all at once."""
+    openers = [copies[n % DEVICES] for n in range(50)]
+    for relay in relays:
+        assert relay.stdin is not None
+        relay.stdin.write(json.dumps(openers) + "\n")
+    for relay in relays:
+        assert relay.stdin is not None
+        relay.stdin.flush()
+    return sum(int(relay.stdout.readline()) for relay in relays if relay.stdout is not None)

@@ -1,0 +1,160 @@
+"""An S3 that we did not write: OpenStack Swift's s3api, from Debian, in a temporary folder."""
+
+import contextlib
+import hashlib
+import hmac
+import http.client
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+from obstore.store import S3Store
+
+KEY, SECRET, REGION = "test:tester", "testing", "us-east-1"
+_NAMES = ("account", "container", "object", "proxy")
+_SERVER = """
+[DEFAULT]
+bind_ip = 127.0.0.1
+bind_port = {port}
+workers = 0
+swift_dir = {folder}
+devices = {folder}/devices
+mount_check = false
+user = root
+log_level = CRITICAL
+fallocate_reserve = 0
+[pipeline:main]
+pipeline = {pipeline}
+[app:{name}-server]
+use = egg:swift#{name}
+"""
+_PROXY = """
+account_autocreate = true
+[filter:catch_errors]
+use = egg:swift#catch_errors
+[filter:cache]
+use = egg:swift#memcache
+[filter:s3api]
+use = egg:swift#s3api
+[filter:tempauth]
+use = egg:swift#tempauth
+user_test_tester = testing .admin
+"""
+
+
+@dataclass
+class Swift:
+    """A running one."""
+
+    port: int
+    numbers: Iterator[int]
+
+    def bucket(self) -> S3Store:
+        """A new and empty bucket."""
+        name = f"blobs{next(self.numbers)}"
+        assert _signed_put(self.port, name) == 200
+        return S3Store(
+            name,
+            endpoint=f"http://127.0.0.1:{self.port}",
+            access_key_id=KEY,
+            secret_access_key=SECRET,
+            region=REGION,
+            client_options={"allow_http": True},
+        )
+
+
+@contextlib.contextmanager
+def swift() -> Iterator[Swift]:
+    """A Swift of four processes and one device; skips the test where it is not installed."""
+    programs = {name: shutil.which(f"swift-{name}-server") for name in _NAMES}
+    builder = shutil.which("swift-ring-builder")
+    if builder is None or not all(programs.values()):
+        pytest.skip(
+            "needs Swift: apt-get install swift-proxy swift-account swift-container swift-object"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="entrenous-swift-"))
+    ports = {name: _free_port() for name in _NAMES}
+    try:
+        _write(folder, ports, builder)
+        with contextlib.ExitStack() as running:
+            for name in _NAMES:
+                command = [str(programs[name]), str(folder / f"{name}.conf")]
+                process = subprocess.Popen(
+                    command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                )
+                running.callback(process.wait)
+                running.callback(process.kill)
+            _wait_for(ports["proxy"])
+            yield Swift(ports["proxy"], count(1))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(folder: Path, ports: dict[str, int], builder: str) -> None:
+    (folder / "devices" / "d1").mkdir(parents=True)
+    policy = "[storage-policy:0]\nname = one\ndefault = yes\n"
+    secret = "[swift-hash]\nswift_hash_path_suffix = x\nswift_hash_path_prefix = y\n"
+    (folder / "swift.conf").write_text(secret + policy)
+    for name, port in ports.items():
+        proxy = name == "proxy"
+        pipeline = "catch_errors cache s3api tempauth proxy-server" if proxy else f"{name}-server"
+        text = _SERVER.format(port=port, folder=folder, name=name, pipeline=pipeline)
+        (folder / f"{name}.conf").write_text(text + (_PROXY if proxy else ""))
+        if not proxy:
+            ring = str(folder / f"{name}.builder")
+            device = f"r1z1-127.0.0.1:{port}/d1"
+            for words in (["create", "4", "1", "1"], ["add", device, "1"], ["rebalance"]):
+                subprocess.run([builder, ring, *words], check=False, stdout=subprocess.DEVNULL)
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            if _signed_put(port, "first") == 200:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("Swift did not start")
+
+
+def _signed_put(port: int, bucket: str) -> int:
+    """Make a bucket, signed as AWS asks for (Signature Version 4)."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    nothing = hashlib.sha256(b"").hexdigest()
+    headers = {
+        "host": f"127.0.0.1:{port}",
+        "x-amz-content-sha256": nothing,
+        "x-amz-date": stamp,
+    }
+    names = ";".join(headers)
+    lines = [f"{name}:{value}" for name, value in headers.items()]
+    canonical = "\n".join(["PUT", f"/{bucket}", "", *lines, "", names, nothing])
+    scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
+    key = f"AWS4{SECRET}".encode()
+    for part in scope.split("/"):
+        key = hmac.new(key, part.encode(), "sha256").digest()
+    signature = hmac.new(key, text.encode(), "sha256").hexdigest()
+    headers["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={KEY}/{scope}, SignedHeaders={names}, Signature={signature}"
+    )
+    web = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    with contextlib.closing(web):
+        web.request("PUT", f"/{bucket}", headers=headers)
+        return web.getresponse().status
