@@ -14,6 +14,7 @@ from entrenous.faces.cli.main import Apps, run
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
     from entrenous.ports import Platform, Relay
     from entrenous.wiring.platform import GateTokens
@@ -27,13 +28,13 @@ def main() -> None:
     sys.exit(run(sys.argv[1:], apps))
 
 
-def _relay_app(relay: Relay) -> Starlette:
+def _relay_app(relay: Relay) -> ASGIApp:
     from entrenous.faces.relay.app import relay_app
 
     return relay_app(relay)
 
 
-def _metered_relay(relay: Relay) -> tuple[Starlette, Starlette]:
+def _metered_relay(relay: Relay) -> tuple[ASGIApp, Starlette]:
     """The relay, and its figures."""
     from entrenous.faces.relay.app import relay_app
     from entrenous.faces.relay.metrics import Meters, metrics_app

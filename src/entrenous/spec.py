@@ -40,6 +40,9 @@ PROTOCOL_VERSION: Final = 2
 DAYS_TO_OPEN: Final = 30  # a message that nobody opens expires after this, unless said otherwise
 PICTURES_MAX: Final = 64  # files of one message; content.md section 1
 TEXT_CHARS_MAX: Final = 16_384
+UNDO_S: Final = 10  # for which nothing of a message leaves, unless said otherwise
+UNDO_S_MAX: Final = 3600
+RESUMED_BYTES_MIN: Final = 1024 * 1024  # of a copy's blobs: less than that is sent again whole
 REACTION_BYTES_MAX: Final = 32
 REQUEST_CHARS_MAX: Final = 280
 RECEIPTS_MAX: Final = 64  # in one letter
@@ -55,6 +58,15 @@ KEY_ID_BYTES: Final = 8
 ONE_TIME_KEYS: Final = 50  # of one device; a relay keeps no more, vodozemac makes no more at once
 OWN_KEYS_PER_PEER: Final = 64  # X-Wing keys kept for one peer
 COUNTER_WINDOW: Final = 64  # how far letters of one pair may arrive out of order
+SESSIONS_MAX: Final = 4  # both sides may begin one at the same moment; older ones run out
+WINDOW_TOKENS: Final = 64  # that one device is told of at once; letter.md section 9
+WINDOW_LOW: Final = 32  # with fewer left, it is told of more
+WINDOW_AHEAD_MAX: Final = 256  # registered for one device and not used
+WINDOW_SKIPPED_MAX: Final = 64  # tokens that later ones overtook and that still hold
+WINDOW_SPAN: Final = 4096  # indexes of one seed, after which a window is replaced
+WINDOW_WAIT_HOURS: Final = 24  # until who used few of the last ones is told of more
+WINDOW_DAYS: Final = 90  # after which a window is replaced
+OLD_WINDOW_DAYS: Final = 7  # that one which was replaced still holds
 
 # --- the relay: docs/spec/relay.md -------------------------------------------------------------
 PROTOCOL_FLOOR: Final = 2  # the oldest protocol that a relay still speaks
@@ -69,8 +81,10 @@ PREKEY_BYTES_MAX: Final = 4 * 1024
 BLOB_BYTES_MAX: Final = 4 * 1024**3
 BLOBS_PER_ENVELOPE_MAX: Final = 65  # a frame and 64 files
 CLAIMS_PER_HOUR: Final = 20
+CLAIMS_OF_ONE_USE: Final = 4  # in an hour, of a token that admits one envelope
 OPENS_MAX: Final = 1000
 WAKE_S_MAX: Final = 60  # how long a device may wait for a letter in one request
+WAKE_ASK_S: Final = 20  # how long ours does: less than its client waits for any answer
 PAGE_MAX: Final = 50  # envelopes in one answer
 
 # --- what one mailbox may hold: docs/spec/relay.md section 9, carry/mailboxes/room.py ---
@@ -79,7 +93,8 @@ LOOSE_BLOBS_MAX: Final = 1000  # that no envelope names yet, with those on their
 LOOSE_BYTES_MAX: Final = 8 * 1024**3  # two of the largest files
 MAILBOX_BLOBS_MAX: Final = 10_000
 MAILBOX_BYTES_MAX: Final = 16 * 1024**3
-TOKENS_MAX: Final = 1000  # one for each contact, and open invites
+TOKENS_MAX: Final = 65_536  # windows of every device that may write, padding, open invites
+TOKEN_BATCH_MAX: Final = 4096  # locks that one request adds or drops
 TOKEN_BYTES_COMING_MAX: Final = 8 * 1024**3  # that one token brings at the same time
 PREKEY_DEVICES_MAX: Final = 64  # a card names 16; those that were replaced leave their keys
 
@@ -94,6 +109,7 @@ UNLOCK_TRIES: Final = 10  # questions that a relay answers until the vault has o
 GENERATION_MAX: Final = 2**53 - 1  # what JSON numbers hold exactly
 OPENING_BYTES: Final = 16
 OPENINGS_MAX: Final = 128  # that one vault told of in a row without hearing an answer
+OLD_HOME_DAYS: Final = 30  # how long the mailbox at the relay before is read after a move
 GONE_DAYS: Final = 30  # how long the name of a deleted mailbox stays taken
 OFFLINE_HOURS_MAX: Final = 168
 
@@ -102,3 +118,9 @@ CIRCLE_PEOPLE_MAX: Final = 256
 ORDINARY_AFTER: Final = 3  # messages under the same keys after which these are asked about no more
 STALE_DAYS: Final = 21  # a device that was not heard of for longer may be in other hands
 COMPARE_HOURS: Final = 24  # how long one comparing of keys may take
+
+# --- devices: docs/spec/devices.md ---------------------------------------------------------------
+LINK_MINUTES: Final = 10  # how long one linking may take
+LINK_USES: Final = 2  # letters that the token of a link code admits
+LIST_TRIES: Final = 3  # times in 24 hours that a relay is asked for a list which a letter names
+LENT_TOKENS: Final = 2  # for a new device's first letters to each of somebody's devices

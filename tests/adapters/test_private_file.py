@@ -4,11 +4,12 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from entrenous.adapters.kept_token import kept_token
-from entrenous.adapters.private_file import add_private, write_private
+from entrenous.adapters.private_file import add_filled, add_private, write_private
 
 Write = Callable[[Path, bytes], None]
 both = pytest.mark.parametrize("write", [write_private, add_private])
@@ -103,3 +104,25 @@ def test_a_kept_token_is_made_once(tmp_path: Path) -> None:
     assert kept_token(tmp_path / "operator.token") == token
     assert len(token.reveal()) == 43
     assert kept_token(tmp_path / "uploader.token") != token
+
+
+def test_what_is_filled_is_whole_or_absent_and_may_be_there_already(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+
+    def breaks(file: BinaryIO) -> None:
+        file.write(b"da")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        add_filled(place, breaks)
+    assert list(tmp_path.iterdir()) == []
+    for _ in range(2):
+        add_filled(place, lambda file: file.write(b"data"))
+    with pytest.raises(FileExistsError):
+        add_filled(place, lambda file: file.write(b"date"))
+    link = tmp_path / "link"
+    link.symlink_to(place)
+    with pytest.raises(FileExistsError):
+        add_filled(link, lambda file: file.write(b"data"))
+    assert place.read_bytes() == b"data"
+    assert {one.name for one in tmp_path.iterdir()} == {"file", "link"}

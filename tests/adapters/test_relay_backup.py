@@ -103,20 +103,14 @@ def test_one_that_was_broken_off_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("what", ["mail.db", "blob", "blob gone", "contents", "name"])
+@pytest.mark.parametrize("what", ["mail.db", "contents", "name"])
 def test_a_damaged_one_is_not_put_back(tmp_path: Path, what: str) -> None:
     save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     contents = tmp_path / "backup" / "backup.json"
-    (blob,) = (tmp_path / "backup" / "blobs").iterdir()
     match what:
         case "mail.db":
             path = tmp_path / "backup" / "mail.db"
             path.write_bytes(path.read_bytes()[:-1] + b"!")
-        case "blob":
-            blob.unlink()
-            blob.write_bytes(bytes(5000))
-        case "blob gone":
-            blob.unlink()
         case "contents":
             contents.write_bytes(contents.read_bytes()[:-5])
         case _:
@@ -125,6 +119,19 @@ def test_a_damaged_one_is_not_put_back(tmp_path: Path, what: str) -> None:
             contents.write_text(json.dumps(told))
     with pytest.raises(DamagedBackup):
         put_back(tmp_path / "backup", tmp_path / "again")
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("what", ["other bytes", "gone"])
+def test_a_damaged_blob_is_left_out_and_all_else_comes_back(tmp_path: Path, what: str) -> None:
+    saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
+    (blob,) = (tmp_path / "backup" / "blobs").iterdir()
+    blob.unlink()
+    if what == "other bytes":
+        blob.write_bytes(bytes(5000))
+    damaged = copy_back(tmp_path / "backup", saved, tmp_path / "again")
+    assert damaged == {blob.name}
+    assert list((tmp_path / "again" / "blobs").iterdir()) == []
 
 
 def test_a_blob_that_arrives_while_rows_are_copied_is_not_half_there(

@@ -21,7 +21,8 @@ from entrenous.model.relay_settings import (
 )
 
 KEYS = {*_SETTINGS, *_LIMITS}
-UNSET = {"tls_cert", "tls_key", "metrics_listen"}  # what the default file shows is an example
+#: What the default file shows of these is an example.
+UNSET = {"tls_cert", "tls_key", "metrics_listen", "database", "blobs"}
 
 
 def written(folder: Path, text: str) -> Path:
@@ -86,7 +87,14 @@ def test_what_is_set_is_read(tmp_path: Path) -> None:
         ("listen = 7801", "listen"),
         ('listen = "127.0.0.1:70000"', "listen"),
         ('data = ""', "data"),
+        ('listen = "relay:' + "9" * 5000 + '"', "listen"),
         ('log = "loud"', "log"),
+        ('database = "mysql://relay"', "database"),
+        ("database = 1", "database"),
+        ('blobs = "bucket"', "blobs"),
+        ('blobs = "s3://"', "blobs"),
+        ("log = []", "log"),
+        ("log = {}", "log"),
         ('behind_proxy = "yes"', "behind_proxy"),
         ("floor = 1", "floor"),
         ("floor = 3", "floor"),
@@ -117,6 +125,8 @@ def test_a_wrong_value_is_named(tmp_path: Path, line: str, name: str) -> None:
         ("[relay]\ndata = 'x'", UnknownRelaySetting),
         ("data = ", UnreadableSettings),
         ("data = 1\ndata = 2", UnreadableSettings),
+        ("floor = " + "9" * 5000, UnreadableSettings),
+        ("data = " + "[" * 5000, UnreadableSettings),
     ],
 )
 def test_what_is_no_settings_file_is_refused(

@@ -87,6 +87,7 @@ class Shell:
             **os.environ,
             "TMPDIR": str(self.temporary),
             "ENTRENOUS_HOME": str(self.home),
+            "ENTRENOUS_UNDO": "0",
             "ENTRENOUS_PASSPHRASE": self.passphrase,
             "ENTRENOUS_PATIENCE": str(patience_s),
         }

@@ -7,9 +7,10 @@ from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.faces.relay.app import relay_app
-from entrenous.model.ids import PersonId
+from entrenous.model.ids import MailboxId, PersonId
 from entrenous.model.letter import Content
-from entrenous.ports import Device
+from entrenous.model.secret import Secret
+from entrenous.ports import Device, Relay
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
@@ -34,6 +35,12 @@ class Person(Villager):
     def id(self) -> PersonId:
         return who_am_i(self.device).person.id
 
+    @property
+    def home(self) -> tuple[str, MailboxId, Secret]:
+        """Where her mail is: the relay's address, her mailbox there, her owner's token."""
+        home = who_am_i(self.device).home
+        return home.relay_url, home.mailbox, home.owner
+
     def opens_newest(self) -> Content:
         fetch_messages(self.device)
         return open_message(received_messages(self.device)[-1].name, self.device)
@@ -54,8 +61,10 @@ class Room:
 
     def __post_init__(self) -> None:
         self._away: dict[str, App] = {}
+        self.relays: dict[str, Relay] = {}
         for url in (HERE, THERE):
             relay, _ = village_relay(url, self.clock, LoadedDice(url))
+            self.relays[url] = relay
             self.apps[url] = relay_app(relay)
         self.honest = memory_courier(self.apps)
 

@@ -14,18 +14,29 @@ from entrenous.model.envelope import (
     UsedUp,
 )
 from entrenous.model.letter import BadContent, DoesNotOpen, Manifest
-from entrenous.model.message import InboxState, NotTakenBackYet, Received, UnknownMessage
+from entrenous.model.message import (
+    InboxState,
+    NotTakenBackYet,
+    Received,
+    UnknownMessage,
+    WaitsInOutbox,
+)
 from entrenous.model.notes import RecallNote
-from entrenous.send.drawers import FINISH
+from entrenous.model.opening import NotThereYet
+from entrenous.ports import Vault
+from entrenous.send import open as opening
+from entrenous.send.drawers import FINISH, INBOX, inbox_key, lay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import ENDED, find_received, received_messages, settle, when_in_words
 from entrenous.send.letter.obey import obey
 from entrenous.send.message import seal as seal_content
 from entrenous.send.open import open_message
+from entrenous.send.outbox import flush
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
+from tests.carry.relays import fetched
 from tests.send.room import HERE, SMALL, THERE, Person, Room
-from tests.village.malicious_relay import failing
+from tests.village.malicious_relay import Honest, failing
 
 
 @pytest.fixture
@@ -115,7 +126,8 @@ def test_a_recall_by_somebody_who_did_not_send_it_changes_nothing(
 def test_nobody_can_take_the_place_of_anothers_message(friends: Room, ben: Person) -> None:
     """Two senders may use one message id; a co-recipient knows it and may be faster."""
     first = newest(ben)
-    other = replace(first, sender=friends["ben"].id, name="9-quiet-heron")
+    waiting = replace(first, state=InboxState.WAITING)
+    other = replace(waiting, sender=friends["ben"].id, name="9-quiet-heron")
     settle(other, InboxState.WAITING, ben.device)
     assert {one.name for one in received_messages(ben.device)} == {first.name, "9-quiet-heron"}
 
@@ -124,27 +136,62 @@ def test_the_relay_lets_go_as_soon_as_it_answers_again(friends: Room) -> None:
     """A relay that fell silent after giving the share out is told of it later."""
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben, opens=1)
+    fetch_messages(ben.device)
+    manifest = newest(ben).manifest
     with ben.courier.playing(finish=failing(RelayUnreachable(host="x"))):
         assert ben.opens_newest().files
-    manifest = newest(ben).manifest
     assert manifest is not None
     token, blob = manifest.fetch_token, manifest.blobs[0].id
-    assert ben.device.courier.blob(HERE, blob, token)
+    assert fetched(ben.device.courier, HERE, blob, token)
     fetch_messages(ben.device)
     assert list(ben.device.vault.items(FINISH)) == []
     with pytest.raises(NoSuchBlob):
-        ben.device.courier.blob(HERE, blob, token)
+        fetched(ben.device.courier, HERE, blob, token)
 
 
-def test_a_message_that_the_relay_has_lost_is_over(friends: Room) -> None:
+def test_a_message_that_the_relay_has_lost_waits_until_it_ends(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
-    with (
-        ben.courier.playing(open_share=failing(NoSuchEnvelope())),
-        pytest.raises(Expired),
-    ):
-        ben.opens_newest()
+    lost = failing(NoSuchEnvelope())
+    for _ in range(2):
+        with ben.courier.playing(open_share=lost), pytest.raises(NotThereYet, match="Try again"):
+            ben.opens_newest()
+        assert newest(ben).state is InboxState.WAITING
+    lay(replace(newest(ben), expires_at=None), INBOX, *key_and_vault(ben))
+    friends.clock.wind(days=31)
+    with ben.courier.playing(open_share=lost), pytest.raises(Expired):
+        open_message(newest(ben).name, ben.device)
     assert newest(ben).state is InboxState.EXPIRED
+
+
+def key_and_vault(who: Person) -> tuple[str, Vault]:
+    return inbox_key(newest(who).sender, newest(who).id), who.device.vault
+
+
+def test_what_a_relay_lost_with_its_last_minutes_opens_once_it_is_posted_again(
+    friends: Room,
+) -> None:
+    """Its letter has been read here already; the post that comes again is of the same envelope."""
+    ana, ben = friends["ana"], friends["ben"]
+    rows = friends.relays[HERE].mail._desk  # type: ignore[attr-defined]
+    on_disk: dict[Any, dict[Any, Any]] = {}
+
+    def unheard(honest: Honest, *arguments: Any) -> Any:
+        on_disk.update({kind: dict(held) for kind, held in rows._rows.items()})
+        honest(*arguments)
+        raise RelayUnreachable(host="x")
+
+    with ana.courier.playing(post=unheard), pytest.raises(WaitsInOutbox):
+        ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    assert newest(ben).state is InboxState.WAITING
+    rows._rows = on_disk
+    with pytest.raises(NotThereYet):
+        ben.opens_newest()
+    flush(ana.device)
+    assert sent_messages(ana.device)[0].copies[0].acknowledged
+    assert fetch_messages(ben.device).came == 0  # its letter is known
+    assert ben.opens_newest().files
 
 
 def test_recall_reaches_every_relay_that_answers(room: Room) -> None:
@@ -189,7 +236,7 @@ def test_a_message_whose_files_lie_elsewhere_is_not_taken_in(
     ("change", "error"),
     [
         (lambda blobs: blobs[:1], BadContent),
-        (lambda blobs: (*blobs, blobs[1]), DoesNotOpen),
+        (lambda blobs: (*blobs, blobs[1]), BadContent),
         (lambda blobs: blobs[::-1], DoesNotOpen),
     ],
     ids=["one missing", "one twice", "in another order"],
@@ -210,3 +257,10 @@ def test_the_files_of_a_message_are_those_of_its_frame(
 
 def test_when_in_words() -> None:
     assert when_in_words(None) == "an earlier day"
+
+
+def test_a_frame_that_never_ends_is_not_held_in_memory() -> None:
+    held = opening._Held()
+    held.write(bytes(256 * 1024))
+    with pytest.raises(BadContent):
+        held.write(b"x")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from entrenous.model.envelope import (
+    EnvelopeState,
     NoSuchEnvelope,
     NoSuchMailbox,
     RelayUnreachable,
@@ -17,11 +18,14 @@ from entrenous.model.message import (
     NotTakenBackYet,
     NotToAll,
     Recall,
+    SealedCopy,
     SentByYou,
     SentToYou,
     WaitsInOutbox,
 )
 from entrenous.send.acquaintance.people import forget_contact
+from entrenous.send.drawers import SEALED, take_all
+from entrenous.send.fetch import fetch_messages
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
@@ -63,8 +67,10 @@ def test_what_never_arrived_was_not_opened(friends: Room, call: str, *, asked: b
     with ana.courier.playing(**{call: lost}), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     (sent,) = sent_messages(ana.device)
+    # Of a post without an answer nobody can say that it never comes.
+    opened = None if asked else False
     assert recall_message(sent.message.name, ana.device) == (
-        Recall("ben", opened=False, asked=asked),
+        Recall("ben", opened=opened, asked=asked),
     )
 
 
@@ -85,6 +91,32 @@ def test_what_arrives_after_it_was_taken_back_never_opens(friends: Room) -> None
         honest(*arguments)
     with pytest.raises(TakenBack):
         ben.opens_newest()
+
+
+@pytest.mark.parametrize("minutes", [0, 50, 70])
+def test_what_comes_after_it_was_taken_back_is_taken_back_there_too(
+    friends: Room, minutes: int
+) -> None:
+    """So a program that ignores the note finds it closed as well, after the sender's next look."""
+    ana, ben = friends["ana"], friends["ben"]
+    late: list[tuple[Honest, tuple[Any, ...]]] = []
+
+    def slow(honest: Honest, *arguments: Any) -> None:
+        late.append((honest, arguments))
+        raise RelayUnreachable(host="x")
+
+    with ana.courier.playing(post=slow), pytest.raises(WaitsInOutbox):
+        ana.sends(SMALL, ben)
+    (sent,) = sent_messages(ana.device)
+    recall_message(sent.message.name, ana.device)
+    friends.clock.wind(minutes=minutes)
+    fetch_messages(ana.device)  # it has not come yet: it is asked about again, for an hour
+    (honest, arguments), *_ = late
+    honest(*arguments)
+    fetch_messages(ana.device)
+    (copy,) = take_all(SealedCopy, SEALED, ana.device.vault)
+    status = ana.courier.state(HERE, copy.envelope, copy.withdraw_token)
+    assert (status.state is EnvelopeState.TAKEN_BACK) is copy.acknowledged is (minutes < 60)
 
 
 def test_what_a_relay_only_said_that_it_refused_never_opens(friends: Room) -> None:

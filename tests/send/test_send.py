@@ -17,6 +17,7 @@ from entrenous.model.message import (
 )
 from entrenous.send.drawers import OUTBOX, SEALED, take_all
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.message.watch import Watch
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from tests.send.room import HERE, SMALL, Person, Room
@@ -59,7 +60,7 @@ def test_stopped_before_anything_left_it_never_leaves(three: Room) -> None:
 def test_stopped_while_it_is_sealed_nothing_is_there(three: Room) -> None:
     ana = three["ana"]
     with pytest.raises(KeyboardInterrupt):
-        send_message(draft(ana, "ben", confirmed=("ben",)), ana.device, stopped)
+        send_message(draft(ana, "ben", confirmed=("ben",)), ana.device, Watch(step=stopped))
     assert list(ana.device.ledger.messages()) == []
     assert list(ana.device.vault.items(OUTBOX)) == []
 

@@ -8,7 +8,7 @@ import pytest
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.model.bank import PEOPLE, RELEASED, Bank, Outcome
 from entrenous.model.ids import BankName
-from entrenous.stop.banks import import_hashes, prepare_banks
+from entrenous.stop.banks import import_hashes, prepare_banks, read_hashes
 from entrenous.stop.gate import judge_upload
 from tests.stop.room import Room, jpeg, picture
 
@@ -23,6 +23,15 @@ def test_a_list_is_taken_in_and_bad_lines_are_reported(room: Room, hers: Any) ->
     assert imported.accepted == 2
     assert [line for line, _ in imported.refused] == [5, 7]
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lists_of_any_system_and_with_odd_lines_are_read(end: str) -> None:
+    good = "0f" * 32
+    odd = ('"' + good, "x" * 200_000, "a\0b", '"no end')
+    hashes, refused = read_hashes(end.join(("hex", good, *odd, f'"{good}",note', good)))
+    assert hashes == [bytes.fromhex(good)] * 4
+    assert [line for line, _ in refused] == [4, 5, 6]
 
 
 def test_a_list_that_the_platform_stands_behind_refuses(room: Room, hers: Any) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 NAME = re.compile(r"\b[1-9][0-9]*-[a-z]+-[a-z]+\b")  # a message's name, like 7-lunar-otter
 MOMENT = re.compile(r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z")
 PER_CENT = re.compile(r"\b([0-9]+) %")
+INVITE = re.compile(r"\bentrenous:1:[\w-]+")
 EXIT = re.compile(r"\[exit ([0-9]+)\]")
 LATITUDE_PER_CENT = 2
 
@@ -66,6 +67,7 @@ class Terminal:
     folder: Path
     home: Path
     passphrase: str = "seven small otters swim"
+    more: Mapping[str, str] = field(default_factory=dict)
 
     def types(self, line: str) -> Printed:
         """Run ``[NAME=value ...] entrenous ...`` as a process, nobody at the keyboard."""
@@ -92,9 +94,11 @@ class Terminal:
         return {
             **ours,
             "ENTRENOUS_HOME": str(self.home),
+            "ENTRENOUS_UNDO": "0",
             "ENTRENOUS_PASSPHRASE": self.passphrase,
             "COLUMNS": "100",
             "NO_COLOR": "1",
+            **self.more,
         }
 
 
@@ -102,9 +106,9 @@ class Terminal:
 class Reader:
     """Remembers what the written words that vary stand for: the first time binds, later ones check.
 
-    A message's name, and a word in ``words``, stands for another one throughout the session. A
-    percentage may be off by ``LATITUDE_PER_CENT``, and one moment stands for any other. Nothing
-    else may differ.
+    A message's name, an invite, and a word in ``words``, stands for another one throughout the
+    session. A percentage may be off by ``LATITUDE_PER_CENT``, and one moment stands for any other.
+    Nothing else may differ.
     """
 
     words: dict[str, str] = field(default_factory=dict)
@@ -116,9 +120,10 @@ class Reader:
 
     def differs(self, written: str, printed: str) -> str:
         """Why a printed line is not the written one; empty when it is."""
-        for theirs, ours in zip(NAME.findall(written), NAME.findall(printed), strict=False):
-            if theirs not in self.words and ours not in self.words.values():
-                self.words[theirs] = ours
+        for drawn in (NAME, INVITE):
+            for theirs, ours in zip(drawn.findall(written), drawn.findall(printed), strict=False):
+                if theirs not in self.words and ours not in self.words.values():
+                    self.words[theirs] = ours
         wanted = self.says(written)
         if _without_figures(wanted) == _without_figures(printed) and _close(wanted, printed):
             return ""

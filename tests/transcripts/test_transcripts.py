@@ -11,7 +11,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -19,11 +19,14 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from tests.clips import wander, written
+from tests.faces.relay.certificates import certificate
 from tests.transcripts.terminal import Terminal, remembered, steps_of
 
 pytestmark = pytest.mark.real
 
 FOLDER = Path(__file__).parent
+START = Path(__file__).parents[2] / "docs/start.md"
 FILES = sorted(FOLDER.glob("*.txt"))
 RELAY = "127.0.0.1:7801"  # as the transcripts write it
 HOME = "/home/ana/.local/share/entrenous"
@@ -66,14 +69,16 @@ class World:
         """Start it where it was before, if it was; its address."""
         known = self.terminal.folder / f"{name}.url"
         host = known.read_text().removeprefix("http://") if known.exists() else "127.0.0.1:0"
-        command = [sys.executable, "-m", "entrenous", "relay", "run", "--json"]
-        where = ["--data", str(self.terminal.folder / name), "--listen", host]
-        relay = subprocess.Popen([*command, *where], stdout=subprocess.PIPE)
-        self.relays.append(relay)
-        assert relay.stdout is not None
-        url = str(json.loads(relay.stdout.readline())["url"])
+        url = self.serve("--data", name, "--listen", host)
         known.write_text(url)
         return url
+
+    def serve(self, *where: str) -> str:
+        command = [sys.executable, "-m", "entrenous", "relay", "run", "--json", *where]
+        relay = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=self.terminal.folder)
+        self.relays.append(relay)
+        assert relay.stdout is not None
+        return str(json.loads(relay.stdout.readline())["url"])
 
     def stop_relays(self) -> None:
         for relay in self.relays:
@@ -124,6 +129,19 @@ def with_a_window(world: World) -> None:
     world.done("entrenous device offline --hours 168")
 
 
+def an_operated_relay(world: World) -> None:
+    """Set up by the commands and the lines of docs/operate.md, then run, behind no proxy."""
+    pair = certificate(world.terminal.folder)
+    world.done("entrenous relay init --out relay.toml")
+    with (world.terminal.folder / "relay.toml").open("a") as settings:
+        settings.write('data = "relay-data"\nlisten = "127.0.0.1:0"\nfree_mb_min = 0\n')
+        settings.write(f'tls_cert = "{pair.cert.name}"\ntls_key = "{pair.key.name}"\n')
+    world.done("entrenous relay check --settings relay.toml")
+    port = world.serve("--settings", "relay.toml").rpartition(":")[2]
+    world.words["localhost:7801"] = f"localhost:{port}"
+    world.terminal = replace(world.terminal, more={"ENTRENOUS_RELAY_CA": str(pair.cert)})
+
+
 def remember(world: World, relay: str = "relay") -> None:
     """Which address the transcript's one stands for."""
     url = (world.terminal.folder / f"{relay}.url").read_text()
@@ -153,6 +171,7 @@ def in_a_window(world: World) -> None:
 
 
 GIVENS: dict[str, Callable[[World], object]] = {
+    "a relay as docs/operate.md sets one up, with a certificate of its own": an_operated_relay,
     "ana's device, set up offline": lambda w: w.grow("offline", offline_ana),
     "ana and ben at one relay; ana has added ben": with_relay,
     "ana and ben at one relay, which has stopped; ana has added ben": without_relay,
@@ -165,6 +184,7 @@ GIVENS: dict[str, Callable[[World], object]] = {
     "other.jpg, another photo": lambda w: w.put("other.jpg", jpeg("coffee")),
     "letter.jpg, which is no picture": lambda w: w.put("letter.jpg", b"Dear Caro,\n"),
     "cut.jpg, half of a photo": lambda w: w.put("cut.jpg", jpeg("chelsea")[:12_000]),
+    "holiday.mp4, a clip": lambda w: w.put("holiday.mp4", written(wander())),
     "bomb.png, 50,000 x 50,000 pixels": lambda w: w.put("bomb.png", bomb()),
 }
 
@@ -197,6 +217,23 @@ def test_transcript(file: Path, world: World) -> None:
         spoke, silent = (printed.out, printed.err)[:: 1 if step.status in {0, 1} else -1]
         assert silent == "", step.typed
         assert reader.differences(step.prints, spoke) == "", step.typed
+
+
+def test_the_first_steps_are_what_two_people_type() -> None:
+    """docs/start.md, command by command, but for the relay's address and what comes after."""
+    section = START.read_text().split("## With a relay on your own machine")[1].split("\n## ")[0]
+    told, home = [], ""
+    for line in (line for block in section.split("```")[1::2] for line in block.split("\n")):
+        if line.startswith("export "):
+            home = line.removeprefix("export ")
+        elif line.startswith("entrenous ") and not line.startswith("entrenous relay"):
+            told.append(f"{home} {line}".replace("http://127.0.0.1", "https://localhost"))
+    session = (FOLDER / "two_people.txt").read_text().partition("\n\n")[2]
+    typed = [
+        step.typed.replace("entrenous:1:LINK", "LINK") for step in steps_of(session.split("\n"))
+    ]
+    assert [line for line in typed if " trace " not in line] == told
+    assert len(told) > 8
 
 
 def test_every_family_of_failure_has_a_transcript() -> None:

@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 from collections.abc import Callable
+from filecmp import cmp
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -31,6 +32,15 @@ def add_private(place: Path, data: bytes) -> None:
         FileExistsError: something is there, a link that leads nowhere included; it stays.
     """
     _write(place, lambda file: file.write(data), lambda fresh: _add(fresh, place))
+
+
+def add_filled(place: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """As :func:`add_private`, with what ``fill`` writes into the file that it is given.
+
+    Raises:
+        FileExistsError: something else is there; a file that holds just the same is no error.
+    """
+    _write(place, fill, lambda fresh: _add_unless_same(fresh, place))
 
 
 def sync_folder(folder: Path) -> None:
@@ -67,6 +77,14 @@ def _add(fresh: Path, place: Path) -> None:
         if why.errno not in _NO_LINKS:
             raise
         _add_without_links(fresh, place)
+
+
+def _add_unless_same(fresh: Path, place: Path) -> None:
+    try:
+        _add(fresh, place)
+    except FileExistsError:
+        if place.is_symlink() or not place.is_file() or not cmp(fresh, place, shallow=False):
+            raise
 
 
 def _add_without_links(fresh: Path, place: Path) -> None:

@@ -1,10 +1,10 @@
-"""What may be said beside pictures: text that cannot act on the screen that shows it."""
+"""What may be said in a message: text that cannot act on the screen that shows it."""
 
 import unicodedata
 from typing import Final
 
 from entrenous.model.errors import Refused
-from entrenous.spec import CAPTION_CHARS_MAX
+from entrenous.spec import CAPTION_CHARS_MAX, TEXT_CHARS_MAX
 
 # Embeddings, overrides and isolates (UAX #9): they turn around what stands behind them.
 _TURNS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -35,6 +35,18 @@ def check_caption(caption: str | None) -> None:
         raise CaptionActs
 
 
+def check_text(text: str | None) -> None:
+    """Pass what may be a message by itself.
+
+    Raises:
+        TextTooLong, CaptionActs.
+    """
+    if text is not None and len(text) > TEXT_CHARS_MAX:
+        raise TextTooLong(chars=len(text), limit=TEXT_CHARS_MAX)
+    if text is not None and any(map(acts_on_screen, text)):
+        raise CaptionActs
+
+
 class CaptionTooLong(Refused):
     """
     A caption has at most {limit} characters, and this one has {chars}. Nothing was sent. Shorten
@@ -42,8 +54,15 @@ class CaptionTooLong(Refused):
     """
 
 
+class TextTooLong(Refused):
+    """
+    A message's text has at most {limit} characters, and this one has {chars}. Nothing was sent.
+    Shorten it, or send the rest in a second message.
+    """
+
+
 class CaptionActs(Refused):
     """
-    This caption holds characters that nobody sees and that act on the screen instead, like Escape,
+    This text holds characters that nobody sees and that act on the screen instead, like Escape,
     a tab or a change of direction. Nothing was sent. Type it again without them.
     """

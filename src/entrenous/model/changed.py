@@ -2,12 +2,24 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+
+
+class Contradiction(StrEnum):
+    """What is wrong with a list that somebody named."""
+
+    FORKED = "forked"  # it contradicts the one that we know
+    SPLIT = "split"  # somebody else names one that contradicts it, and nobody has shown that one
+    HELD_BACK = "held back"  # it is newer than the one that their relay shows
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
     """What changed about somebody: how many devices came and went, and whether her keys stopped to
     count as compared.
+
+    ``lists`` is what is wrong with their lists; without a name it is about our own. ``was`` is what
+    we called them, or a circle, until two devices of ours turned out to call two so.
     """
 
     name: str
@@ -15,3 +27,5 @@ class Changed:
     came: int
     went: int
     in_doubt: bool
+    lists: Contradiction | None = None
+    was: str | None = None

@@ -35,8 +35,9 @@ class Half:
 class Comparing:
     """A comparing with one person.
 
-    ``commitment`` is what the one who began promised of their key; ``they_agree`` that they have
-    said that the signs are the same.
+    ``commitment`` is what the one who began promised of their key, and ``their_head`` the head of
+    their list in the letter that promised it; ``they_agree`` that they have said that the signs are
+    the same.
     """
 
     transaction: bytes
@@ -48,6 +49,7 @@ class Comparing:
     theirs: Half | None = None
     their_device: DeviceId | None = None
     commitment: bytes | None = None
+    their_head: bytes | None = None
     they_agree: bool = False
 
 

@@ -7,7 +7,13 @@ from enum import StrEnum
 from entrenous.model.errors import Malformed, NotFound, Refused, Unproven, Unreachable
 from entrenous.model.ids import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.model.secret import Secret
-from entrenous.spec import BLOBS_PER_ENVELOPE_MAX, LOCK_BYTES, OPENS_MAX, SHARE_BYTES
+from entrenous.spec import (
+    BLOBS_PER_ENVELOPE_MAX,
+    LOCK_BYTES,
+    OPENS_MAX,
+    SHARE_BYTES,
+    TOKEN_BATCH_MAX,
+)
 
 
 class EnvelopeState(StrEnum):
@@ -24,14 +30,23 @@ class EnvelopeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShareDeposit:
-    """The relay's half of a content key; ``opens`` is how often it may be given out (None: any)."""
+    """The relay's half of a content key; ``opens`` is how often it may be given out (None: any).
+
+    Openings count together for every share of the same ``group`` (16 bytes), which is one person's
+    devices; it is there exactly when ``opens`` is.
+    """
 
     value: Secret
     open_lock: bytes
     opens: int | None
+    group: bytes | None = None
 
     def __post_init__(self) -> None:
         _sized(value=(len(self.value), SHARE_BYTES), open_lock=(len(self.open_lock), LOCK_BYTES))
+        if self.group is not None:
+            _sized(group=(len(self.group), ID_BYTES))
+        if (self.opens is None) != (self.group is None):
+            raise ValueError("openings are counted in a group, and only then there is one")
         if self.opens is not None and not 1 <= self.opens <= OPENS_MAX:
             raise ValueError(f"a share is given out 1 to {OPENS_MAX} times, or any number of times")
 
@@ -132,6 +147,24 @@ class SendToken:
             raise ValueError("a token admits at least one envelope")
         if self.expires_at is not None:
             _aware(self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """Locks of send tokens that admit one envelope each until ``expires_at``, and locks of such
+    that shall not hold any longer; 32 bytes each, at most 4,096 of both.
+    """
+
+    add: tuple[bytes, ...]
+    drop: tuple[bytes, ...]
+    expires_at: datetime
+
+    def __post_init__(self) -> None:
+        for locks in (self.add, self.drop):
+            _sized(**{f"lock {place}": (len(one), LOCK_BYTES) for place, one in enumerate(locks)})
+            if len(locks) > TOKEN_BATCH_MAX or len(set(locks)) != len(locks):
+                raise ValueError(f"a batch names {TOKEN_BATCH_MAX} locks at most, each once")
+        _aware(self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +312,21 @@ class DiskFailed(Unreachable):
     """
     The disk reported an error, so nothing was stored and nothing was lost. Try again later;
     if it happens again, the disk needs to be looked at.
+    """
+
+
+class DatabaseAway(Unreachable):
+    """
+    The relay cannot reach its database, so nothing was stored and nothing was lost. Try again in
+    {retry_after_s} seconds; if it goes on, whoever runs the relay has to look at the database.
+    """
+
+
+class NotProven(RelayUnreachable):
+    """
+    Whoever answers at {host} could not prove to be that relay, so nothing was sent to them and
+    nothing was lost. On a network that is not yours somebody may stand in between: try another one.
+    If the relay is your own, with certificates of its own, ENTRENOUS_RELAY_CA names their file.
     """
 
 

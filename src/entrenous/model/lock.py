@@ -71,7 +71,8 @@ class Locked(Refused):
     """
     Ten wrong passphrases were tried in a row, so the relay answers no more questions about this
     device's vault. Nothing is lost. With your recovery sheet you can allow ten more:
-    entrenous device unlock --recovery FILE
+    entrenous device unlock --recovery FILE. Without it, link a new device from another one of
+    yours: entrenous device add
     """
 
 
@@ -85,7 +86,8 @@ class DeviceShut(Refused):
     """
     This device's vault is shut: its relay's part of the lock was deleted, so no passphrase opens it
     any more. That happens when the device is revoked, for instance after it was lost, or when a
-    relay has lost its data. Your other devices are as they were.
+    relay has lost its data. Your other devices are as they were; to write from here again, link a
+    new device in another folder from one of them: entrenous device add
     """
 
 
@@ -116,6 +118,7 @@ class RolledBack(Refused):
     """
     This is an older copy of a device that went on elsewhere, for instance from a backup. To use
     both would break the secrecy of its conversations, so this one no longer sends or receives;
-    what you sent, your originals and your cases are still here. To write again from here, set up a
-    new device in another folder: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    what you sent, your originals and your cases are still here. To write again from here, link a
+    new device in another folder from the one that went on: entrenous device add. If you have none
+    any more: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
     """

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from entrenous.model.caption import check_caption
+from entrenous.model.caption import check_caption, check_text
 from entrenous.model.circle import CircleId, Conversation
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.errors import EntrenousError, NotFound, Refused, Unreachable
@@ -18,7 +18,7 @@ from entrenous.model.ids import (
     PersonId,
     RecipientId,
 )
-from entrenous.model.letter import Manifest
+from entrenous.model.letter import Manifest, ReplyTo
 from entrenous.model.secret import Secret
 from entrenous.spec import PICTURES_MAX
 
@@ -33,14 +33,16 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What somebody wants to send: pictures as their files' bytes, to whom, under which policy.
+    """What somebody wants to send: files' bytes, a text or both, to whom, under which policy.
 
-    ``confirmed`` are the names that the sender typed when the guard asked. ``circles`` are those
-    that she named, and their people are among ``to``; ``within`` is the conversation that the draft
-    belongs to, if she said so.
+    Files are pictures, clips and sounds, in any order; ``caption`` is a line beside them, ``text``
+    a message of its own, and there is one of both at most. ``confirmed`` are the names that the
+    sender typed when the guard asked. ``circles`` are those that she named, and their people are
+    among ``to``; ``within`` is the conversation that the draft belongs to, if she said so, and
+    ``reply`` the message in it that she answers. For ``undo_s`` seconds nothing leaves.
 
     Raises:
-        TooManyPictures, CaptionTooLong, CaptionActs.
+        TooManyPictures, CaptionTooLong, TextTooLong, CaptionActs.
     """
 
     files: tuple[bytes, ...]
@@ -51,15 +53,28 @@ class Draft:
     confirmed: frozenset[str] = frozenset()
     circles: tuple[CircleId, ...] = ()
     within: Conversation | None = None
+    text: str | None = None
+    reply: ReplyTo | None = None
+    undo_s: int = 0
 
     def __post_init__(self) -> None:
-        if not self.files:
-            raise ValueError("a message has at least one file")
+        if not self.files and not self.text:
+            raise ValueError("a message has a file or a text")
+        if self.text and self.caption:
+            raise ValueError("a message has one text")
         if len(set(self.to)) != len(self.to) or not self.to:
             raise ValueError("a message goes to one or more people, each once")
         if len(self.files) > PICTURES_MAX:
             raise TooManyPictures(count=len(self.files), limit=PICTURES_MAX)
+        if self.undo_s < 0:
+            raise ValueError("a message waits from now on")
         check_caption(self.caption)
+        check_text(self.text)
+
+    @property
+    def words(self) -> str | None:
+        """The text that its recipients read, if there is one."""
+        return self.text or self.caption or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +111,8 @@ class SentPicture:
 
     ``original`` names the source file in the vault; ``size_px`` the longest side it was reduced to
     before marking (None: not reduced); ``dither`` the secret that all copies of it share;
-    ``finer`` how many steps finer than the original's own encoding they are written.
+    ``finer`` how many steps finer than the original's own encoding they are written; ``place`` is
+    its number among the message's files, from 1 (None: marked for another channel).
     """
 
     original: BlobId
@@ -105,6 +121,7 @@ class SentPicture:
     copies: tuple[Copy, ...]
     size_px: int | None = None
     finer: int = 0
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +130,7 @@ class SentClip:
 
     ``original`` names the source file in the vault, ``survey`` what was measured of it once
     (:class:`.clip.Survey`); ``dither`` is the secret that all copies of it share. Sides are those
-    of its upright frames.
+    of its upright frames. ``place`` as of :class:`SentPicture`.
     """
 
     original: BlobId
@@ -123,6 +140,7 @@ class SentClip:
     width_px: int
     height_px: int
     length_s: float
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +148,15 @@ class SentSound:
     """One sound of a message: where its original is kept, and every copy that was made of it.
 
     ``original`` names the source file in the vault, ``contour`` what finds it again
-    (docs/spec/sound.md, section 5).
+    (docs/spec/sound.md, section 5); ``place`` as of :class:`SentPicture`, and for what is heard in
+    a clip that of the clip.
     """
 
     original: BlobId
     contour: BlobId
     length_s: float
     copies: tuple[Copy, ...]
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +185,8 @@ class Departure(StrEnum):
 @dataclass(frozen=True, slots=True)
 class SealedCopy:
     """One letter of a message as its sender remembers it: enough to look after it and to take it
-    back. ``opened`` means that its relay has said so at some time.
+    back. ``opened`` means that its relay has said so at some time; the times are its relay's too,
+    but ``ended_at``, which is when it was taken back here.
     """
 
     message: MessageId
@@ -178,6 +199,9 @@ class SealedCopy:
     state: EnvelopeState = EnvelopeState.WAITING
     departure: Departure = Departure.WAITING
     opened: bool = False
+    delivered_at: datetime | None = None
+    opened_at: datetime | None = None
+    ended_at: datetime | None = None
 
     @property
     def acknowledged(self) -> bool:
@@ -199,7 +223,7 @@ class SealedCopy:
 class Recall:
     """What a recall achieved for one copy.
 
-    ``opened`` means it had been opened before; None, that this is not known any more. ``asked``
+    ``opened`` means it had been opened before; None, that this is not known (any more). ``asked``
     means that the recipient's program is, or will be, asked to forget it.
     """
 
@@ -216,13 +240,16 @@ class InboxState(StrEnum):
     TAKEN_BACK = "taken back"
     EXPIRED = "expired"
     USED_UP = "used up"
+    ELSEWHERE = "opened on another device"
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message in the inbox. The secrets are gone once it was taken back or expired.
+    """A message in the inbox. The secrets are gone once it has ended.
 
-    ``kept`` are, once it was opened, its padded frame and its files in the vault.
+    ``kept`` are, once it was opened and openings are not counted, its frame and its files in the
+    vault, sealed as they came, and ``key`` opens them; ``text`` is what its sender wrote. Where
+    openings are counted nothing is kept, and ``views`` were here.
     """
 
     id: MessageId
@@ -238,6 +265,11 @@ class Received:
     manifest: Manifest | None = None
     attempt: bytes | None = None
     kept: tuple[BlobId, ...] = ()
+    key: Secret | None = None
+    text: str | None = None
+    views: int = 0
+    reply: ReplyTo | None = None
+    circle: bytes | None = None
 
 
 class UnknownMessage(NotFound):
@@ -324,6 +356,20 @@ class NotTakenBackYet(Unreachable):
     """
     {name} is not taken back from everybody yet: {who} may still open it. {why} Type the same
     command again.
+    """
+
+
+class NotYetToBeSent(Unreachable):
+    """
+    It can still be undone, so it has not left: it goes out with what you send or fetch after
+    {until}. To take it back before: entrenous recall {name}
+    """
+
+
+class DoesNotPromise(Refused):
+    """
+    {names}: the program there does not promise to show a message only once, so nothing was made and
+    nothing was sent. Ask them to update Entrenous and to write to you, or send it without --once.
     """
 
 

@@ -55,7 +55,8 @@ class Contact:
 
     ``name`` is how *we* call them; ``send_token`` lets us put a letter into their mailbox;
     ``verified`` is true when their keys came with an invite or were compared. ``changed_at`` is
-    when their devices last changed; of somebody ``blocked`` nothing is taken and nothing is sent.
+    when their devices last changed. Of somebody ``blocked`` nothing is taken, and nothing is sent
+    to them, nor to somebody whose lists are ``forked``.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Contact:
     since: datetime
     blocked: bool = False
     changed_at: datetime | None = None
+    forked: bool = False
 
     @property
     def first_name(self) -> str:
@@ -116,6 +118,14 @@ class YouBlocked(Refused):
     """
     You blocked {name}, so nothing is sent to them. Nothing was sent to anybody. To write to them
     again: entrenous person unblock {name}
+    """
+
+
+class TwoLists(Refused):
+    """
+    There are two lists of {name}'s devices that contradict each other, so nothing is sent to them,
+    and nothing was sent to anybody. Either somebody stands in between, or somebody else has their
+    keys. Meet, or call a number that you know, and compare: entrenous person verify {name} --sas
     """
 
 

@@ -1,7 +1,9 @@
 """A reaction to a message."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from entrenous.model.errors import NotFound, Refused
 from entrenous.model.ids import MessageId, PersonId
 
 
@@ -15,3 +17,25 @@ class Reaction:
     sender: PersonId
     message: MessageId
     text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReaction:
+    """A reaction, who made it, and when it came here."""
+
+    reaction: Reaction
+    by: PersonId
+    at: datetime
+
+
+class BadReaction(Refused):
+    """
+    A reaction is a sign or two, at most {limit} bytes, that can be seen. Nothing was sent. To say
+    more: entrenous send --text TEXT --reply MESSAGE
+    """
+
+
+class NobodyToAnswer(NotFound):
+    """
+    You know nobody any more who has {name}, so the reaction went to nobody.
+    """

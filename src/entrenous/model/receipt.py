@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
+from entrenous.model.errors import Malformed
 from entrenous.model.ids import DeviceId, EnvelopeId, MessageId, PersonId
 
 
@@ -54,3 +55,41 @@ class ReceiptStatement:
     at: datetime
     manifest: bytes
     marks: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What a receipt for one of our own copies covers: the hash of its manifest (32 bytes), and the
+    commitments to its marks.
+    """
+
+    manifest: bytes
+    marks: tuple[bytes | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OwedReceipt:
+    """What our own device has to say of a copy that was sent to it, from ``due_at`` on."""
+
+    event: ReceiptEvent
+    message: MessageId
+    envelope: EnvelopeId
+    at: datetime
+    manifest: bytes
+    marks: bytes
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenReceipt:
+    """A receipt whose signature held: what was signed, and the list under which it was."""
+
+    event: ReceiptEvent
+    at: datetime
+    statement: bytes
+    signature: bytes
+    head: bytes
+
+
+class BadReceipt(Malformed):
+    """This is no receipt that Entrenous can read, so nothing follows from it."""

@@ -7,14 +7,48 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from entrenous.model.errors import Malformed, NotFound, Refused, Unproven
+from entrenous.model.ids import DeviceId, MessageId, PersonId
 from entrenous.model.secret import Secret
 from entrenous.model.verdict import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Receipted:
+    """What a recipient's device signed, and its signature (64 bytes)."""
+
+    statement: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CopyProof:
+    """What one device was sent, beside the mark: the commitments in its letter, and its receipts.
+
+    ``place`` is the number of the picture in the message, from 1; ``nonce`` opens its commitment.
+    """
+
+    message: MessageId
+    person: PersonId
+    device: DeviceId
+    marks: tuple[bytes | None, ...]
+    receipts: tuple[Receipted, ...]
+    place: int = 1
+    nonce: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proofs:
+    """What a message's recipients were sent and signed, and the cards that prove whose it is."""
+
+    copies: tuple[CopyProof, ...] = ()
+    cards: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DisclosedCopy:
     """One copy: whom it was made for, the secret of its mark, SHA-256 of its file, and its
     figures. ``first_score`` is that of round 0; ``score`` and ``chance`` are those of ``round``.
+    ``proof`` is None for a copy that was made for another channel.
     """
 
     to: str
@@ -25,6 +59,7 @@ class DisclosedCopy:
     score: float
     chance: float
     likelihood_ratio: float
+    proof: CopyProof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +105,7 @@ class Report:
     copies: tuple[DisclosedCopy, ...]
     finding: Finding
     named: tuple[str, ...]
+    cards: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,12 @@ class SoundFormat(StrEnum):
         """File name suffix with its dot, e.g. ``.m4a``."""
         return {SoundFormat.OPUS: ".ogg", SoundFormat.AAC: ".m4a"}.get(self, f".{self.value}")
 
+    @property
+    def media_type(self) -> str:
+        """What a file of it is called in a message, e.g. ``audio/mp4``."""
+        odd = {SoundFormat.OPUS: "ogg", SoundFormat.AAC: "mp4", SoundFormat.MP3: "mpeg"}
+        return f"audio/{odd.get(self, self.value)}"
+
 
 @dataclass(frozen=True, slots=True)
 class SoundEncoding:

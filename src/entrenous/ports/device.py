@@ -59,6 +59,12 @@ class Vault(Protocol):
         """As ``keep``, of all that ``reader`` yields, a few chunks in memory at a time."""
         ...
 
+    def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
+        """As ``keep_from``, or ``keep_sealed`` of what is ``sealed``, under the name that it has in
+        another vault; False, and nothing is read, when there is something of that name.
+        """
+        ...
+
     def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
         """Keep what is ciphertext already, as it is; durable when it returns. ``kept`` gives the
         same bytes back, and it is for the caller to know them again by their hash.
@@ -73,8 +79,24 @@ class Vault(Protocol):
         """
         ...
 
+    def reading(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
+        """What ``keep_sealed`` kept, as a file that can seek; raises NoSuchBlob."""
+        ...
+
+    def adding(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
+        """Write on at the end of what ``keep_sealed`` kept; raises NoSuchBlob.
+
+        Durable when it is left, whether or not by an error; after a crash in between, some of what
+        was written may be there.
+        """
+        ...
+
+    def size(self, blob: BlobId) -> int:
+        """How many bytes of ciphertext ``keep_sealed`` kept here; raises NoSuchBlob."""
+        ...
+
     def forget(self, blob: BlobId) -> None:
-        """Remove it; it need not exist."""
+        """Remove it; it need not exist. What is undone with its transaction is there again."""
         ...
 
 
@@ -116,6 +138,10 @@ class Ledger(Protocol):
 
     def keep_look(self, message: MessageId, place: int, look: bytes) -> None:
         """As ``learn``, with a look that is made already (craft.fingerprint.landmarks.kept)."""
+        ...
+
+    def look(self, message: MessageId, place: int) -> bytes | None:
+        """What was kept of such a picture, for ``keep_look`` elsewhere; None if nothing was."""
         ...
 
     def near(self, found: Picture) -> tuple[Candidate, ...]:
@@ -177,7 +203,8 @@ class Device:
 
     ``read_picture`` decodes what a stranger may have made (in a jailed child, outside of tests);
     ``read_clip`` likewise, frame by frame, as long as its context is open; ``read_sound`` likewise,
-    the sound of a clip too.
+    the sound of a clip too. ``receipts``: whether people whose keys were compared are told what
+    became of their messages here.
     """
 
     clock: Clock
@@ -188,3 +215,4 @@ class Device:
     read_picture: Callable[[bytes], Picture]
     read_clip: Callable[[bytes, Cut], AbstractContextManager[Clip]] = no_clips
     read_sound: Callable[[bytes], Sound] = no_sounds
+    receipts: bool = True

@@ -12,19 +12,31 @@ SELF: Final = "self"
 # Those that end in 2 hold other nouns than version 1 laid under the bare name (devices/renew.py).
 CONTACT: Final = "contact-2"  # by person
 INVITE: Final = "invite"  # by lock
-CHORE: Final = "chore"  # by lock: tokens to register before the next letter leaves
-GIVEN: Final = "given"  # by person and lock: tokens with which somebody may write to us
-WITHDRAW: Final = "withdraw"  # by lock: tokens that shall not hold any longer
+CHORE: Final = "chore-2"  # by the last lock: tokens to register before a letter tells of them
+BATCH: Final = "batch"  # by order: what our relay is to be told about tokens, in these very bytes
+WITHDRAW: Final = "withdraw-2"  # by the last lock: tokens that shall not hold any longer
+WITHDRAWN: Final = "withdrawn"  # the same, once our relay was told so
+WINDOW_IN: Final = "window-in"  # as PEER: what they may write to us with
+WINDOW_OLD: Final = "window-old"  # as PEER, and a lock: windows that were replaced
+COVERED: Final = "covered"  # by envelope: what a receipt for a copy of ours has to cover
+RESTORED: Final = "restored"  # by relay: when it was asked, and was last restored by then
+SENT_FROM: Final = "sent-from"  # as INBOX: the device that wrote it
+OWED: Final = "owed"  # as PEER, envelope and event: receipts that have not left yet
+RECEIPT: Final = "receipt"  # by envelope and event: receipts for copies of ours
+RECEIPT_CARD: Final = "receipt-card"  # by head: the card that proves whose receipts these are
+WINDOW_OUT: Final = "window-out"  # as PEER: what we may write to them with
 PEER: Final = "peer-2"  # by person and device: a device id alone could be claimed by another
 OWN_KEY: Final = "own-key-2"  # by X-Wing key id
 OUTBOX: Final = "outbox"  # by order
 SEALED: Final = "sealed"  # by envelope
+OVERTAKEN: Final = "overtaken"  # by envelope: taken back before its relay knew it, if it ever does
 INBOX: Final = "inbox-2"  # by sender and message: a message id alone could be claimed by another
 SEEN: Final = "seen"  # by envelope
 SEEN_MESSAGE: Final = "seen-message"  # by sender and message
 GREET: Final = "greet"  # by person: who used our invite and has not been answered yet
 RECALLED: Final = "recalled"  # as INBOX: taken back before it came
-FINISH: Final = "finish"  # as INBOX: what was opened, and the relay does not know it is on disk
+DOWNLOAD: Final = "download"  # as INBOX, and place: a blob of which a part is here
+FINISH: Final = "finish-2"  # as INBOX, and attempt: what was opened, and its relay does not know
 ASIDE: Final = "aside"  # by envelope: could not be opened, and nobody has been told
 NEWER: Final = "newer"  # by envelope: of a kind that a newer program knows, and nobody was told
 LIST: Final = "list"  # by person: the newest proven card, and every head that was proven
@@ -33,16 +45,23 @@ TALK: Final = "talk"  # by person, second and message: the newest that we sent h
 HEARD: Final = "heard"  # as PEER: when a letter from this device last came
 CHANGED: Final = "changed"  # by order: what changed about somebody's keys, and nobody was told
 COMPARE: Final = "compare"  # by person: keys that are being compared
+REACTION: Final = "reaction"  # by sender, message and person: what was answered in a sign
+FIRST_TOKEN: Final = "first-token"  # noqa: S105 - as PEER: with which we may write to a device
+GREETED: Final = "greeted"  # as PEER: devices that we told how to write to us
+GREET_DEVICE: Final = "greet-device"  # as PEER: those that we have yet to tell
+SIBLING: Final = "sibling"  # by device: other devices of the same person
+NAMED: Final = "named"  # by person: a list that a letter names, and that we have not seen
+FORK: Final = "fork"  # by person: two lists that contradict each other, as evidence
+CLOSE: Final = "close"  # by mailbox: that are to be deleted
+OLD_HOME: Final = "old-home"  # by mailbox: where we were, and mail may still come
+CLOSED: Final = "closed"  # by mailbox: of devices that are none any more, deleted lately
+STAMP: Final = "stamp"  # by record: when what our other devices should know changed
+TOLD: Final = "told"  # by device and record: what our other devices know
 
 
 def peer_key(person: bytes, device: bytes) -> str:
     """The key of one person's device in the drawer of peers."""
     return f"{person.hex()} {device.hex()}"
-
-
-def given_key(person: bytes, lock: bytes) -> str:
-    """The key of a token that a person was given; without a lock, how all of hers begin."""
-    return f"{person.hex()} {lock.hex()}"
 
 
 def inbox_key(sender: bytes, message: bytes) -> str:

@@ -5,20 +5,37 @@ it may forget it: a crash in between means that it comes again, and is recognise
 """
 
 from dataclasses import dataclass
+from typing import Final
 
+from entrenous.model.device_list import ForkedList, Head
 from entrenous.model.envelope import Waiting
-from entrenous.model.errors import EntrenousError, Malformed, Unproven
+from entrenous.model.errors import EntrenousError, Malformed, NotFound, Refused, Unproven
+from entrenous.model.identity import Home
+from entrenous.model.lock import RolledBack
+from entrenous.model.message import OfflineDevice
 from entrenous.model.person import NotInvited, OnThisMachine
 from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import answer_greetings
-from entrenous.send.devices.self import Me, refuse_unready, who_am_i
+from entrenous.send.devices.lists.forked import freeze
+from entrenous.send.devices.lists.greet_devices import greet_devices
+from entrenous.send.devices.lists.named import ask_for_named, hear_of
+from entrenous.send.devices.self import refuse_unready, who_am_i
+from entrenous.send.devices.sync.tell import tell_siblings
 from entrenous.send.drawers import SEEN
 from entrenous.send.letter.arrivals import act_on
 from entrenous.send.letter.aside import put_aside, take_newer
 from entrenous.send.letter.prekeys import look_after_prekeys
 from entrenous.send.letter.read import read_letter
+from entrenous.send.letter.restores import look_for_restores
+from entrenous.send.move.old_home import homes_to_ask, let_go, note_refused
 from entrenous.send.open import finish_openings
 from entrenous.send.outbox import flush
+from entrenous.send.recall import take_back_late
+from entrenous.send.receipts.batch import send_receipts
+from entrenous.send.tokens.top_up import look_after_windows
+
+# They are about this device, and what is Unreachable is about a disk or a relay: the letter waits.
+_NOT_THE_LETTERS_FAULT: Final = (RolledBack, OfflineDevice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +57,43 @@ def fetch_messages(device: Device) -> Fetched:
     """
     me = who_am_i(device)
     refuse_unready(device)
+    tell_siblings(device)
     problems = flush(device).problems
-    came = _fetch_all(me, device)
+    came = _fetch_all(me.home, device)
+    late, silent = _fetch_old(device)
     finish_openings(device)
     answer_greetings(device)
-    problems += (*flush(device).problems, *take_newer(device))
+    ask_for_named(device)
+    greet_devices(device)
+    tell_siblings(device)
+    look_for_restores(device)
+    take_back_late(device)
+    look_after_windows(device)
+    send_receipts(device)
+    problems += (*flush(device).problems, *take_newer(device), *silent)
     look_after_prekeys(device)
-    return Fetched(came, problems)
+    return Fetched(came + late, problems)
 
 
-def _fetch_all(me: Me, device: Device) -> int:
-    came, after, home = 0, 0, me.home
+def _fetch_old(device: Device) -> tuple[int, list[EntrenousError]]:
+    """What came to mailboxes that we moved out of; their relays may be gone, or lie."""
+    came, problems = 0, list[EntrenousError]()
+    for old in homes_to_ask(device):
+        try:
+            came += _fetch_all(old.home, device)
+            let_go(old, device)
+        except EntrenousError as error:
+            why = note_refused(old, error, device)
+            problems.extend([] if why is None else [why])
+    return came, problems
+
+
+def _fetch_all(home: Home, device: Device) -> int:
+    came, after = 0, 0
     while page := device.courier.waiting(home.relay_url, home.mailbox, home.owner, after):
         before = after
         for waiting in page:
-            came += _take_in(waiting, me, device)
+            came += _take_in(waiting, device)
             device.courier.acknowledge(home.relay_url, home.mailbox, home.owner, waiting.id)
             after = max(after, waiting.sequence)
         if after == before:
@@ -62,19 +101,31 @@ def _fetch_all(me: Me, device: Device) -> int:
     return came
 
 
-def _take_in(waiting: Waiting, me: Me, device: Device) -> int:
+def _take_in(waiting: Waiting, device: Device) -> int:
     key = waiting.id.hex()
     if device.vault.get(SEEN, key) is not None:
         return 0
     try:
         with device.vault.together():
-            act_on(read_letter(waiting, me, device), waiting, device)
+            act_on(read_letter(waiting, who_am_i(device), device), waiting, device)
             device.vault.put(SEEN, key, b"")
+    except _NOT_THE_LETTERS_FAULT:
+        raise
     except (NotInvited, OnThisMachine):
         device.vault.put(SEEN, key, b"")
-    except (Malformed, Unproven):
+    except (Malformed, Unproven, Refused, NotFound) as why:
         # One bad letter must not stop the ones behind it, nor come again for ever.
         with device.vault.together():
             put_aside(key, device)
+            _note_lists(why, device)
             device.vault.put(SEEN, key, b"")
     return 1
+
+
+def _note_lists(why: EntrenousError, device: Device) -> None:
+    """What a letter that is not taken says about lists is still heard."""
+    named = why.facts.get("ours")
+    if isinstance(why, ForkedList):
+        freeze(why, device)
+    elif isinstance(named, Head):
+        hear_of(who_am_i(device).person.id, named, device, own=False)

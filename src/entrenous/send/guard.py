@@ -12,7 +12,7 @@ from typing import Final
 from entrenous.model.circle import Circle
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import ConfirmsNobody, Doubt, Draft, GuardSaysStop
-from entrenous.model.person import Contact, YouBlocked
+from entrenous.model.person import Contact, TwoLists, YouBlocked
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import as_seen, contacts, pick
 from entrenous.send.circle.kept import circles, circles_of
@@ -52,7 +52,8 @@ def warn_about(draft: Draft, device: Device) -> tuple[Doubt, ...]:
     the people in it too, and for each other recipient.
 
     Raises:
-        UnknownPerson, YouBlocked; NotAPicture and its like, when a picture has to be looked at.
+        UnknownPerson, YouBlocked, TwoLists; NotAPicture and its like, when a picture has to be
+        looked at.
     """
     scene = _scene(draft, device)
     asked = [_of_circle(circle, scene) for circle in scene.circles]
@@ -68,7 +69,7 @@ def insist(draft: Draft, device: Device) -> None:
     Raises:
         ConfirmsNobody: a name was typed that is not a recipient of this draft.
         GuardSaysStop: a doubt was not answered.
-        YouBlocked, UnknownPerson.
+        YouBlocked, TwoLists, UnknownPerson.
     """
     answers = _answers(_scene(draft, device))
     for typed in draft.confirmed:
@@ -98,6 +99,8 @@ def _scene(draft: Draft, device: Device) -> Scene:
     for contact in to:
         if contact.blocked:
             raise YouBlocked(name=contact.name)
+        if contact.forked:
+            raise TwoLists(name=contact.name)
     return Scene(
         draft=draft,
         to=to,

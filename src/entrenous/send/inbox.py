@@ -8,8 +8,14 @@ from entrenous.model.ids import MessageName
 from entrenous.model.message import InboxState, Received, SentByYou, UnknownMessage
 from entrenous.ports import Device
 from entrenous.send.drawers import INBOX, inbox_key, lay, take_all
+from entrenous.send.message.download import forget_parts
+from entrenous.send.receipts.note import note_opened
+from entrenous.send.states import check_arrow
 
-ENDED: Final = (InboxState.TAKEN_BACK, InboxState.EXPIRED, InboxState.USED_UP)
+ENDED: Final = (
+    *(InboxState.TAKEN_BACK, InboxState.EXPIRED, InboxState.USED_UP),
+    InboxState.ELSEWHERE,
+)
 
 
 def received_messages(device: Device) -> tuple[Received, ...]:
@@ -37,10 +43,18 @@ def find_received(name: str, device: Device) -> Received:
 
 
 def settle(received: Received, state: InboxState, device: Device) -> None:
-    """Store a message in a new state; one that has ended loses its keys and its files."""
+    """Store a message in a new state; one that has ended loses its keys and its files.
+
+    Raises:
+        KeyError: it cannot get there from where it is: a bug.
+    """
+    check_arrow(received.state, state)
     settled = replace(received, state=state)
+    if received.state is InboxState.WAITING and state is InboxState.OPENED:
+        note_opened(received, device)
     if state in ENDED:
-        settled = replace(settled, manifest=None, attempt=None, kept=())
+        settled = replace(settled, manifest=None, attempt=None, kept=(), key=None, text=None)
+        forget_parts(received, device.vault)
         for blob in received.kept:
             # First, so that a crash in between leaves a record without a file and never a file
             # that nobody knows of.

@@ -1,10 +1,24 @@
-"""Times as they travel: whole seconds (docs/spec/README.md)."""
+"""Times as they travel: whole seconds (docs/spec/README.md), or hours if a relay sees them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from entrenous.ports import Device
+from entrenous.spec import EXPIRY_DAYS_MAX
 
 
 def this_second(device: Device) -> datetime:
     """Now, without the fraction that the wire formats do not carry."""
     return device.clock.now().replace(microsecond=0)
+
+
+def open_until(days: int, device: Device) -> datetime:
+    """The end of so many days, at a whole hour: the next one, or the last where no relay keeps
+    anything for longer.
+
+    A relay sees this time at every copy. A second would tell it which copies are one message's; an
+    hour has many messages.
+    """
+    now = device.clock.now()
+    until = (now + timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
+    later = until + timedelta(hours=1)
+    return later if later <= now + timedelta(days=EXPIRY_DAYS_MAX) else until

@@ -1,48 +1,108 @@
-"""Open a received message: two shares make its key (docs/spec/content.md section 3)."""
+"""Open a received message: two shares make its key (docs/spec/content.md section 3).
 
-from dataclasses import replace
+All that is sealed is here and checked before the share is asked for, so that a broken download uses
+up nothing. A message that may be opened a number of times is not kept: each opening asks, shows and
+finishes. The others stay in the vault as they came, sealed, with the key beside them.
+"""
 
-from entrenous.craft.crypto.blob import check_blob, decrypt_blob
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import BinaryIO, Final, cast
+
+from entrenous.craft.crypto.blob import decrypt_stream
 from entrenous.craft.crypto.derive import blob_key, content_key
-from entrenous.craft.wire.letter.content import read_frame, unpad_file
+from entrenous.craft.wire.letter.content import Unpadding, read_frame
 from entrenous.craft.wire.letter.letter import write_manifest
 from entrenous.model.envelope import Expired, NoSuchBlob, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.errors import EntrenousError, Unreachable
-from entrenous.model.ids import ID_BYTES
-from entrenous.model.letter import BadContent, BlobRef, Content, ContentFile, Manifest
+from entrenous.model.ids import ID_BYTES, BlobId
+from entrenous.model.letter import BadContent, Content, ContentFile, Frame, FrameFile, Manifest
 from entrenous.model.message import InboxState, Received, UnknownMessage
+from entrenous.model.opening import Finishing, NotThereYet, OpenedElsewhere
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
-from entrenous.send.drawers import FINISH, INBOX, inbox_key, take
+from entrenous.send.drawers import FINISH, inbox_key, lay, take
 from entrenous.send.inbox import find_received, settle, when_in_words
+from entrenous.send.message.download import download, forget_parts
+from entrenous.send.message.watch import UNWATCHED, Watch
+from entrenous.spec import EXPIRY_DAYS_MAX
+
+_FRAME_BYTES_MAX: Final = 256 * 1024  # 64 files and the longest text have less
+
+#: Writes a whole file of a message to where it is shown, a chunk at a time.
+Fill = Callable[[BinaryIO], None]
+#: Shows one file, by its number from 1; what it raises undoes the opening as far as that goes.
+Show = Callable[[int, FrameFile, Fill], None]
+#: Shows the text, once all files are shown; what it raises undoes the opening too.
+Tell = Callable[[Frame], None]
 
 
-def open_message(name: str, device: Device) -> Content:
-    """The files of a message.
+@dataclass(frozen=True, slots=True)
+class _Unlocked:
+    """A message that can be shown: its blobs as they lie in the vault, and their key."""
 
-    The first time asks the relay for its share of the key; later openings read the vault. The blobs
-    are fetched before the share is asked for, so that a broken download uses up nothing.
+    received: Received
+    blobs: tuple[BlobId, ...]
+    key: Secret
+    frame: Frame
+
+
+def open_message_to(
+    name: str, show: Show, device: Device, watch: Watch = UNWATCHED, tell: Tell | None = None
+) -> Frame:
+    """Show the files of a message, one after the other; its text, and what its files are.
+
+    The first time asks the relay for its share of the key, and each time where openings are
+    counted; else later openings read the vault. A counted opening that ``show`` or ``tell`` breaks
+    off may be repeated: it is over when all was shown. A text that is shown after this has returned
+    is lost if the process dies in between.
 
     Raises:
-        UnknownMessage, TakenBack, Expired, UsedUp, BlobChanged, RelayUnreachable.
+        UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged, DoesNotOpen,
+        BadContent, RelayUnreachable; NotThereYet: it has not ended, and its relay does not know it;
+        what ``show`` and ``tell`` raise.
     """
     received = find_received(name, device)
     _refuse_ended(received)
-    if received.kept:
-        return _kept(received, device)
-    received = _with_attempt(received, device)
-    try:
-        padded = _unlock(received, device)
-    except TakenBack:
-        settle(received, InboxState.TAKEN_BACK, device)
-        raise
-    except UsedUp:
-        settle(received, InboxState.USED_UP, device)
-        raise
-    except (Expired, NoSuchEnvelope):
-        settle(received, InboxState.EXPIRED, device)
-        raise Expired(when=when_in_words(received.expires_at)) from None
-    return _take_in(received, padded, device)
+    unlocked = _unlocked(received, device, watch)
+    if received.opens is None and received.key is None:
+        _keep(unlocked, device)
+    _show(unlocked, show, device)
+    if tell is not None:
+        tell(unlocked.frame)
+    if received.opens is not None:
+        _let_go(unlocked, device)
+    finish_openings(device)
+    return unlocked.frame
+
+
+def open_message(name: str, device: Device) -> Content:
+    """As :func:`open_message_to`, with all files in memory."""
+    files: list[ContentFile] = []
+
+    def show(_number: int, file: FrameFile, fill: Fill) -> None:
+        held = io.BytesIO()
+        fill(held)
+        files.append(ContentFile(file.media_type, held.getvalue(), file.role))
+
+    frame = open_message_to(name, show, device)
+    return Content(tuple(files), frame.text)
+
+
+def finish_openings(device: Device) -> None:
+    """Tell relays what is over here, so that they can let go; the silent ones hear it later."""
+    for key, _ in list(device.vault.items(FINISH)):
+        finishing = take(Finishing, FINISH, key, device.vault)
+        try:
+            if finishing is not None:
+                _finish(finishing, device)
+        except Unreachable:
+            continue
+        except EntrenousError:
+            pass  # it has nothing left to let go
+        device.vault.drop(FINISH, key)
 
 
 def _refuse_ended(received: Received) -> None:
@@ -50,8 +110,46 @@ def _refuse_ended(received: Received) -> None:
         raise TakenBack
     if received.state is InboxState.USED_UP:
         raise UsedUp
+    if received.state is InboxState.ELSEWHERE:
+        raise OpenedElsewhere(name=received.name)
     if received.state is InboxState.EXPIRED:
         raise Expired(when=when_in_words(received.expires_at))
+
+
+def _unlocked(received: Received, device: Device, watch: Watch) -> _Unlocked:
+    """The message with its key; one that turns out to have ended is settled so."""
+    if received.key is not None:
+        frame = _frame(received.kept[0], received.key, device)
+        return _Unlocked(received, received.kept, received.key, frame)
+    received = _with_attempt(received, device)
+    try:
+        return _asked(received, device, watch)
+    except TakenBack:
+        settle(received, InboxState.TAKEN_BACK, device)
+        raise
+    except UsedUp:
+        _settle_used_up(received, device)
+        raise
+    except (Expired, NoSuchEnvelope) as why:
+        if isinstance(why, NoSuchEnvelope) and device.clock.now() < _ends_at(received):
+            # A relay that crashed, or went back, gets it again from whoever heard no answer.
+            raise NotThereYet(name=received.name) from None
+        settle(received, InboxState.EXPIRED, device)
+        raise Expired(when=when_in_words(received.expires_at)) from None
+
+
+def _ends_at(received: Received) -> datetime:
+    """When no relay has it any more."""
+    return received.expires_at or received.sent_at + timedelta(days=EXPIRY_DAYS_MAX)
+
+
+def _settle_used_up(received: Received, device: Device) -> None:
+    """What was used up and not here was used up elsewhere."""
+    if received.opens is None or received.views >= received.opens:
+        settle(received, InboxState.USED_UP, device)
+        return
+    settle(received, InboxState.ELSEWHERE, device)
+    raise OpenedElsewhere(name=received.name) from None
 
 
 def _with_attempt(received: Received, device: Device) -> Received:
@@ -63,35 +161,30 @@ def _with_attempt(received: Received, device: Device) -> Received:
     return named
 
 
-def _unlock(received: Received, device: Device) -> list[bytes]:
-    """The padded blobs of a message."""
+def _asked(received: Received, device: Device, watch: Watch) -> _Unlocked:
+    """All of it downloaded, and then the share."""
     manifest = received.manifest
-    if manifest is None or received.attempt is None:
+    if manifest is None:
         raise UnknownMessage(name=received.name)
-    blobs = [_fetch(ref, received, manifest, device) for ref in manifest.blobs]
-    share = device.courier.open_share(
-        manifest.relay_url, received.envelope, manifest.open_token, received.attempt
-    )
-    key = _key(received, manifest, share)
-    return [decrypt_blob(blob_key(key, place), data) for place, data in enumerate(blobs)]
-
-
-def _fetch(ref: BlobRef, received: Received, manifest: Manifest, device: Device) -> bytes:
     try:
-        data = device.courier.blob(manifest.relay_url, ref.id, manifest.fetch_token)
+        blobs = download(received, manifest, device, watch)
     except NoSuchBlob:
         # The relay drops blob and share together; asking for the share says why.
-        _ask_why(received, manifest, device)
+        _share(received, manifest, device)
         raise
-    check_blob(ref, data)
-    return data
+    key = _key(received, manifest, _share(received, manifest, device))
+    frame = _frame(blobs[0], key, device)
+    if len(blobs) != 1 + len(frame.files):
+        raise BadContent
+    return _Unlocked(received, blobs, key, frame)
 
 
-def _ask_why(received: Received, manifest: Manifest, device: Device) -> None:
-    if received.attempt is not None:
-        device.courier.open_share(
-            manifest.relay_url, received.envelope, manifest.open_token, received.attempt
-        )
+def _share(received: Received, manifest: Manifest, device: Device) -> Secret:
+    if received.attempt is None:
+        raise UnknownMessage(name=received.name)
+    return device.courier.open_share(
+        manifest.relay_url, received.envelope, manifest.open_token, received.attempt
+    )
 
 
 def _key(received: Received, manifest: Manifest, share: Secret) -> Secret:
@@ -104,61 +197,67 @@ def _key(received: Received, manifest: Manifest, share: Secret) -> Secret:
     )
 
 
-def _take_in(received: Received, padded: list[bytes], device: Device) -> Content:
-    content = _content(padded)
-    parts = [padded[0], *(file.data for file in content.files)]
+def _frame(blob: BlobId, key: Secret, device: Device) -> Frame:
+    held = _Held()
+    with device.vault.reading(blob) as untrusted_file:
+        decrypt_stream(blob_key(key, 0), untrusted_file, held)
+    return read_frame(held.getvalue())
+
+
+def _show(unlocked: _Unlocked, show: Show, device: Device) -> None:
+    for place, file in enumerate(unlocked.frame.files, 1):
+
+        def fill(writer: BinaryIO, place: int = place, size: int = file.size) -> None:
+            inner = Unpadding(writer, size)
+            with device.vault.reading(unlocked.blobs[place]) as untrusted_file:
+                key = blob_key(unlocked.key, place)
+                decrypt_stream(key, untrusted_file, cast("BinaryIO", inner))
+            inner.insist()
+
+        show(place, file, fill)
+
+
+def _keep(unlocked: _Unlocked, device: Device) -> None:
+    """Keep what may be opened any number of times: the files as they came, and their key."""
+    received, key = unlocked.received, unlocked.key
+    kept = replace(received, kept=unlocked.blobs, key=key, text=unlocked.frame.text)
     with device.vault.together():
-        kept = tuple(device.vault.keep(part) for part in parts)
-        settle(replace(received, kept=kept), InboxState.OPENED, device)
-        device.vault.put(FINISH, inbox_key(received.sender, received.id), b"")
-    finish_openings(device)
-    return content
+        forget_parts(received, device.vault, files=False)
+        settle(kept, InboxState.OPENED, device)
+        _note_finish(received, device)
 
 
-def _content(padded: list[bytes]) -> Content:
-    frame, files = read_frame(padded[0]), padded[1:]
-    if len(files) != len(frame.files):
-        raise BadContent
-    return Content(
-        tuple(
-            ContentFile(said.media_type, unpad_file(file, said.size), said.role)
-            for said, file in zip(frame.files, files, strict=True)
-        ),
-        frame.text,
+def _let_go(unlocked: _Unlocked, device: Device) -> None:
+    """Keep nothing of what was shown; after the last opening, not even our half of the key."""
+    received = unlocked.received
+    shown = replace(received, views=received.views + 1, attempt=None)
+    with device.vault.together():
+        _note_finish(received, device)
+        forget_parts(received, device.vault)
+        settle(shown, InboxState.OPENED, device)
+        if received.opens is not None and shown.views >= received.opens:
+            settle(replace(shown, state=InboxState.OPENED), InboxState.USED_UP, device)
+
+
+def _note_finish(received: Received, device: Device) -> None:
+    manifest, attempt = received.manifest, received.attempt
+    if manifest is None or attempt is None:
+        return
+    finishing = Finishing(manifest.relay_url, received.envelope, manifest.open_token, attempt)
+    key = f"{inbox_key(received.sender, received.id)} {attempt.hex()}"
+    lay(finishing, FINISH, key, device.vault)
+
+
+def _finish(finishing: Finishing, device: Device) -> None:
+    device.courier.finish(
+        finishing.relay_url, finishing.envelope, finishing.open_token, finishing.attempt
     )
 
 
-def _kept(received: Received, device: Device) -> Content:
-    frame, *files = map(device.vault.kept, received.kept)
-    said = read_frame(frame)
-    return Content(
-        tuple(
-            ContentFile(one.media_type, data, one.role)
-            for one, data in zip(said.files, files, strict=True)
-        ),
-        said.text,
-    )
+class _Held(io.BytesIO):
+    """A frame in memory, as long as any may be."""
 
-
-def finish_openings(device: Device) -> None:
-    """Tell relays what is on disk here, so that they can let go; the silent ones hear it later."""
-    for key, _ in list(device.vault.items(FINISH)):
-        received = take(Received, INBOX, key, device.vault)
-        try:
-            if received is not None:
-                _finish(received, device)
-        except Unreachable:
-            continue
-        except EntrenousError:
-            pass  # it has nothing left to let go
-        device.vault.drop(FINISH, key)
-
-
-def _finish(received: Received, device: Device) -> None:
-    if received.manifest is not None and received.attempt is not None:
-        device.courier.finish(
-            received.manifest.relay_url,
-            received.envelope,
-            received.manifest.open_token,
-            received.attempt,
-        )
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        if self.tell() + len(data) > _FRAME_BYTES_MAX:
+            raise BadContent
+        return super().write(data)

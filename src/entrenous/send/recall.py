@@ -5,10 +5,13 @@ sealed bytes, and nobody can open that copy any more. After it was opened, the r
 is asked to forget it, and a person can have kept a picture of it.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
 
 from entrenous.model.envelope import EnvelopeState, EnvelopeStatus, NoSuchEnvelope
-from entrenous.model.errors import EntrenousError
+from entrenous.model.errors import EntrenousError, Refused, Unreachable
 from entrenous.model.ids import EnvelopeId, RecipientId
 from entrenous.model.message import (
     Departure,
@@ -22,11 +25,15 @@ from entrenous.model.message import (
 from entrenous.model.notes import RecallNote
 from entrenous.ports import Device
 from entrenous.send.devices.self import is_ready
-from entrenous.send.drawers import SEALED, lay
+from entrenous.send.drawers import OVERTAKEN, SEALED, lay, take
 from entrenous.send.inbox import inbox_names
+from entrenous.send.letter.sessions import has_session
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
+from entrenous.send.moment import this_second
 from entrenous.send.outbox import NOT_NOW, Flushed, drop_postings, flush
 from entrenous.send.status import sealed_copies
+
+_ON_ITS_WAY: Final = timedelta(hours=1)  # no connection keeps a request for longer
 
 
 def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
@@ -75,19 +82,51 @@ def _outcome(one: _Taken, flushed: Flushed) -> Recall:
 
 def _take_back(message: Message, copy: SealedCopy, device: Device) -> _Taken:
     with device.vault.together():
-        drop_postings(copy.envelope, device)
+        drop_postings([copy.envelope], device)
     # What was never posted needs no relay to be taken back: it can't leave any more.
     left = copy.departure is not Departure.WAITING
     status = _withdraw(copy, device) if left else None
-    opened = _was_opened(message, copy, status, device)
+    opened = _was_opened(copy, status)
+    ended_at = copy.ended_at or this_second(device)
     taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK, opened=opened is True)
+    taken_back = replace(taken_back, ended_at=ended_at)
     with device.vault.together():
         lay(taken_back, SEALED, copy.envelope.hex(), device.vault)
+        if copy.departure is Departure.TRIED and status is None:
+            device.vault.put(OVERTAKEN, copy.envelope.hex(), b"")
         # Also of one whose relay says that it never came, or that it refused it: relays can lie,
         # and it may still be on its way there.
         tell = is_ready(device) and (left or opened is not False)
         note = _tell(message, copy, device) if tell else None
     return _Taken(copy.to, opened, note)
+
+
+def take_back_late(device: Device) -> None:
+    """Take back what was on its way to its relay when it was taken back, once it has come there.
+
+    A relay that does not know it for an hour is not asked again.
+    """
+    for key in device.vault.keys(OVERTAKEN):
+        copy = take(SealedCopy, SEALED, key, device.vault)
+        with suppress(Unreachable, Refused):
+            status = None if copy is None else _withdraw(copy, device)
+            _settle_late(key, copy, status, device)
+
+
+def _settle_late(
+    key: str, copy: SealedCopy | None, status: EnvelopeStatus | None, device: Device
+) -> None:
+    with device.vault.together():
+        if copy is not None and status is not None:
+            came = replace(copy, departure=Departure.ACKNOWLEDGED, opened=status.opened > 0)
+            lay(came, SEALED, key, device.vault)
+        elif copy is not None and this_second(device) < _given_up_at(copy, device):
+            return
+        device.vault.drop(OVERTAKEN, key)
+
+
+def _given_up_at(copy: SealedCopy, device: Device) -> datetime:
+    return (copy.ended_at or this_second(device)) + _ON_ITS_WAY
 
 
 def _withdraw(copy: SealedCopy, device: Device) -> EnvelopeStatus | None:
@@ -102,22 +141,18 @@ def _withdraw(copy: SealedCopy, device: Device) -> EnvelopeStatus | None:
         raise
 
 
-def _was_opened(
-    message: Message, copy: SealedCopy, status: EnvelopeStatus | None, device: Device
-) -> bool | None:
-    """Whether it had been opened; None when the relay has forgotten it and we never knew."""
+def _was_opened(copy: SealedCopy, status: EnvelopeStatus | None) -> bool | None:
+    """Whether it had been opened; None when the relay has forgotten it, or does not know it yet."""
     if copy.opened or (status is not None and status.opened > 0):
         return True
-    if status is not None or copy.departure in (Departure.WAITING, Departure.REFUSED):
-        return False
-    over = message.expires_at is not None and message.expires_at <= device.clock.now()
-    return None if copy.acknowledged or over else False
+    known = status is not None or copy.departure in (Departure.WAITING, Departure.REFUSED)
+    return False if known else None
 
 
 def _tell(message: Message, copy: SealedCopy, device: Device) -> EnvelopeId | None:
     """Ask the recipient's program to forget it; None if we know no way to it any more."""
     to = addressee_of(copy.person, copy.device, device)
-    if to is None:
+    if to is None or not has_session(to, device):
         return None
     outer = plain_outer(device)
     write_letter(RecallNote(message.id), to, outer, device)

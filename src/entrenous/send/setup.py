@@ -31,10 +31,11 @@ def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
         identity = Identity(name, _new_device_id(device), this_second(device))
         keep_identity(identity, device)
         return identity
-    return _with_relay(name, _address(relay_url), device)
+    return _with_relay(name, relay_address(relay_url), device)
 
 
-def _address(relay_url: str) -> str:
+def relay_address(relay_url: str) -> str:
+    """A relay's address as it is kept; raises BadRelayAddress."""
     try:
         return as_url(relay_url.rstrip("/"))
     except BadCbor:

@@ -58,7 +58,13 @@ def _look(copy: SealedCopy, device: Device) -> SealedCopy:
         # Its time there is long over; that it was opened, if it was, stays true.
         over = EnvelopeState.OPENED if copy.opened else EnvelopeState.EXPIRED
         status = EnvelopeStatus(over, opened=int(copy.opened))
-    looked = replace(copy, state=status.state, opened=copy.opened or status.opened > 0)
+    looked = replace(
+        copy,
+        state=status.state,
+        opened=copy.opened or status.opened > 0,
+        delivered_at=status.delivered_at or copy.delivered_at,
+        opened_at=status.opened_at or copy.opened_at,
+    )
     if looked != copy:
         lay(looked, SEALED, copy.envelope.hex(), device.vault)
     return looked

@@ -1,7 +1,7 @@
 """The platform's banks: the two that every gate has, and lists brought in from elsewhere."""
 
 import csv
-import io
+import re
 from typing import Final
 
 from entrenous.model.bank import (
@@ -22,6 +22,7 @@ from entrenous.stop.register import new_claim_id
 
 RELEASED_RADIUS: Final = 16  # closer than a match: the same upload again, saved anew
 _HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
+_LINE_END: Final = re.compile(r"\r\n|\n|\r")
 
 
 def prepare_banks(bank: BankStore) -> None:
@@ -45,18 +46,36 @@ def import_hashes(
     """
     if name not in {bank.name for bank in platform.bank.banks()}:
         platform.bank.set_bank(Bank(name))
-    accepted: list[Registration] = []
-    refused: list[tuple[int, str]] = []
-    for number, row in enumerate(csv.reader(io.StringIO(untrusted_csv)), start=1):
-        text = row[0].strip().lower() if row else ""
+    hashes, refused = read_hashes(untrusted_csv)
+    accepted = [_listed(bits, name, platform, confirmed=confirmed) for bits in hashes]
+    platform.bank.register(*accepted)
+    return Imported(len(accepted), refused)
+
+
+def read_hashes(untrusted_csv: str) -> tuple[list[bytes], tuple[tuple[int, str], ...]]:
+    """The hashes of a list, 32 bytes each, and which lines are none, and why."""
+    hashes = list[bytes]()
+    refused = list[tuple[int, str]]()
+    for number, line in enumerate(_LINE_END.split(untrusted_csv), start=1):
+        text = _first_column(line)
         if not text or text.startswith("#") or (number == 1 and text in _HEADINGS):
             continue
         try:
-            accepted.append(_listed(_bits(text), name, platform, confirmed=confirmed))
+            hashes.append(_bits(text))
         except BadFingerprint as problem:
             refused.append((number, str(problem)))
-    platform.bank.register(*accepted)
-    return Imported(len(accepted), tuple(refused))
+    return hashes, tuple(refused)
+
+
+def _first_column(line: str) -> str:
+    """Lower-case; of a line that is no CSV, all of it. One line at a time: an odd quote in one does
+    not swallow the next.
+    """
+    try:
+        row = next(csv.reader([line]), [""])
+    except csv.Error:
+        row = [line]
+    return row[0].strip().lower() if row else ""
 
 
 def _bits(text: str) -> bytes:

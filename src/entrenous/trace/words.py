@@ -13,6 +13,7 @@ _STRAIGHT_DEG: Final = 0.5
 _WHOLE: Final = 0.985
 _SAME_SCALE: Final = 0.01
 _SAME_SPEED: Final = 0.002
+_SAME_TIME_S: Final = 0.1  # a few frames: what a short clip cannot tell from none
 _SMALL: Final = 1e-30
 _POWER_MAX: Final = (
     15  # beyond it model error outweighs arithmetic: nobody should read more into it
@@ -55,10 +56,11 @@ def which_part(span: Span) -> str:
     """Which part of a sent clip or sound was found."""
     at = f"{span.start_s:.1f} s after its start"
     part = f"one frame, {at}" if span.length_s == 0.0 else f"{span.length_s:.1f} s of it, from {at}"
-    if abs(span.speed - 1.0) <= _SAME_SPEED:
+    off = abs(span.speed - 1.0)
+    if off <= _SAME_SPEED or off * span.length_s <= _SAME_TIME_S:
         return part
     faster = "faster" if span.speed > 1.0 else "slower"
-    return f"{part}, played {100 * abs(span.speed - 1.0):.1f} % {faster}"
+    return f"{part}, played {100 * off:.1f} % {faster}"
 
 
 def odds(chance: float) -> str:

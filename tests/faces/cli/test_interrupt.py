@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from entrenous.faces.cli.interrupt import minding_interrupts
+from entrenous.faces.cli.interrupt import minding_interrupts, stopping_once
 
 
 class _Deaf:
@@ -27,6 +27,19 @@ def test_an_interrupt_that_was_dropped_is_raised_at_the_next_check() -> None:
 def test_an_interrupt_is_raised_at_once_where_it_can_be() -> None:
     with minding_interrupts(), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_what_undoes_is_left_alone_by_a_second_one() -> None:
+    undone = []
+    with stopping_once() as check:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            signal.raise_signal(signal.SIGINT)
+            undone.append("whole")
+        with pytest.raises(KeyboardInterrupt):
+            check()
+    assert undone == ["whole"]
 
 
 def test_what_was_there_before_is_there_again() -> None:

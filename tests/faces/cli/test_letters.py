@@ -153,7 +153,9 @@ def test_a_stopped_send_says_so_and_sends_nothing_later(street: Street) -> None:
         said = street.types("ana", *SEND)
     assert (said.status, said.out) == (130, "")
     (message,) = street.does("ana", "sent")["messages"]
-    assert message["copies"] == [{"to": "ben", "state": "not confirmed yet"}]
+    assert message["copies"] == [
+        {"to": "ben", "state": "not confirmed yet", "at": None, "signed": False}
+    ]
     assert f"Take it back with: entrenous recall {message['message']}" in said.err
     assert street.does("ben", "inbox")["messages"] == []  # looking at "sent" has sent nothing
 
@@ -205,7 +207,7 @@ def test_forgetting_says_what_it_does_and_does_it(street: Street) -> None:
     assert "link" in said.out
     assert street.types("ana", *SEND).status == 3
     down = failing(TooMany(retry_after_s=9))
-    with street.courier.playing(withdraw_token=down):
+    with street.courier.playing(change_tokens=down):
         said = street.types("caro", "person", "forget", "ana")
     assert "as soon as your relay has answered" in said.out
 

@@ -4,9 +4,21 @@ from typing import Any
 
 import pytest
 
+from entrenous.model.circle import CircleFull
+from entrenous.model.envelope import DiskFull
+from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import MessageId
+from entrenous.model.lock import NotConfirmed, RolledBack
+from entrenous.model.message import OfflineDevice
+from entrenous.model.notes import RecallNote
+from entrenous.model.person import NameTaken, UnknownPerson
+from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.drawers import ASIDE
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.arrivals import ARRIVALS
 from entrenous.send.letter.aside import put_aside, take_from_aside
+from entrenous.send.letter.write import addressees, plain_outer, write_letter
 from tests.send.room import SMALL, Room
 from tests.village.malicious_relay import Honest
 
@@ -36,3 +48,46 @@ def test_nobody_fills_the_vault_with_what_is_no_letter(
     for number in range(9):
         put_aside(f"{number}", room["ben"].device)
     assert take_from_aside(room["ben"].device) == 3
+
+
+def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ana writes Ben a recall, which fails as it arrives, and a message behind it."""
+    ana, ben = friends["ana"], friends["ben"]
+
+    def failing(*_: Any) -> None:
+        raise why
+
+    monkeypatch.setitem(ARRIVALS, RecallNote, failing)  # type: ignore[arg-type]
+    (to,) = addressees(contact_named("ben", ana.device))
+    write_letter(RecallNote(MessageId(bytes(16))), to, plain_outer(ana.device), ana.device)
+    fetch_messages(ana.device)
+    ana.sends(SMALL, ben)
+
+
+@pytest.mark.parametrize(
+    "why", [NameTaken(name="ben"), CircleFull(), UnknownPerson(name="ben", known="nobody yet")]
+)
+def test_a_letter_that_is_refused_stops_none_behind_it(
+    friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ben = friends["ben"]
+    fails_on_recalls(friends, why, monkeypatch)
+    fetch_messages(ben.device)
+    assert len(received_messages(ben.device)) == 1
+    assert take_from_aside(ben.device) == 1
+    assert fetch_messages(ben.device).came == 0
+
+
+@pytest.mark.parametrize("why", [RolledBack(), OfflineDevice(), NotConfirmed(), DiskFull()])
+def test_what_is_wrong_with_the_device_itself_costs_no_letter(
+    friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ben = friends["ben"]
+    fails_on_recalls(friends, why, monkeypatch)
+    with pytest.raises(type(why)):
+        fetch_messages(ben.device)
+    assert received_messages(ben.device) == ()
+    monkeypatch.undo()
+    assert fetch_messages(ben.device).came == 2
+    assert len(received_messages(ben.device)) == 1
+    assert take_from_aside(ben.device) == 0

@@ -93,7 +93,7 @@ def test_who_was_given_a_key_just_before_it_was_replaced_still_reaches_its_owner
     link = make_invite(ben.device)
     room.clock.wind(days=6)
     with (
-        caro.courier.playing(register_token=failing(RelayUnreachable(host="x"))),
+        caro.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))),
         pytest.raises(RelayUnreachable),
     ):
         add_person(link, "ben", caro.device)

@@ -19,12 +19,12 @@ from entrenous.model.envelope import Waiting
 from entrenous.model.errors import Malformed, Unproven
 from entrenous.model.ids import EnvelopeId, MessageId
 from entrenous.model.letter import Address, Body, NotBound
-from entrenous.model.notes import Hello, NeedsUpdate, RecallNote, UnknownBody, WindowNote
+from entrenous.model.notes import CardNote, Hello, NeedsUpdate, RecallNote, UnknownBody, WindowNote
 from entrenous.model.peer import Peer
 from entrenous.model.secret import Secret
 from entrenous.send.acquaintance.people import contact_named, forget_contact, keep_contact
 from entrenous.send.devices.self import who_am_i
-from entrenous.send.drawers import PEER, peer_key, take
+from entrenous.send.drawers import LIST, PEER, peer_key, take
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.letter.prekeys import make_own_key
@@ -192,12 +192,29 @@ def test_a_message_id_that_came_before_is_refused(forge: Forge) -> None:
     forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 1)))
 
 
-def test_a_letter_written_under_an_older_card_is_refused(forge: Forge) -> None:
+def test_a_letter_under_a_list_that_was_once_opens_and_under_one_nobody_knows_does_not(
+    forge: Forge,
+) -> None:
+    """Her other device may have changed the list, and this one not have heard of it yet."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     keep_contact(replace(contact, person=replace(contact.person, epoch=2)), reader)
+    forge.read(forge.letter())
+    reader.vault.drop(LIST, contact.person.id.hex())
+    forge.is_refused(forge.letter(header=lambda h: replace(h, counter=h.counter + 1)))
+    forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 1, from_epoch=2)))
+
+
+def test_a_device_that_left_the_list_writes_nothing_any_more(forge: Forge) -> None:
+    """Also with the card on which it still is."""
+    reader = forge.reader.device
+    contact = contact_named(forge.sender.name, reader)
+    gone = replace(contact.person, epoch=2, head=b"n" * 32, devices=())
+    keep_contact(replace(contact, person=gone), reader)
     forge.is_refused(forge.letter())
-    forge.read(forge.letter(header=lambda h: replace(h, from_epoch=2)))
+    card = forge.me.card
+    forge.is_refused(forge.letter(body=Hello(card, Secret(bytes(32)), 0, None)))
+    forge.is_refused(forge.letter(body=CardNote(card)))
 
 
 @pytest.mark.threat("server-adds-device")

@@ -4,6 +4,8 @@ The relay's errors come back as the same named errors; what it answers is parsed
 """
 
 import ssl
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -13,8 +15,10 @@ from entrenous.adapters.courier.letters import HttpLetters
 from entrenous.adapters.courier.lock import HttpLocks
 from entrenous.adapters.courier.mailboxes import HttpMailboxes
 from entrenous.adapters.courier.patience import Patience
-from entrenous.adapters.courier.request import Ask, ask
+from entrenous.adapters.courier.request import Ask, Takes, ask, converse
 from entrenous.adapters.courier.shares import HttpShares
+from entrenous.adapters.courier.wake import HttpWakes
+from entrenous.model.setting import BadSetting
 
 _TIMEOUT: Final = httpx.Timeout(30, connect=10)
 
@@ -36,6 +40,7 @@ class HttpCourier:
         self.prekey_count = mailboxes.prekey_count
         self.claim_prekeys = mailboxes.claim_prekeys
         self.register_token = mailboxes.register_token
+        self.change_tokens = mailboxes.change_tokens
         self.withdraw_token = mailboxes.withdraw_token
         letters = HttpLetters(self._ask)
         self.post = letters.post
@@ -43,13 +48,17 @@ class HttpCourier:
         self.acknowledge = letters.acknowledge
         self.withdraw = letters.withdraw
         self.state = letters.state
-        blobs = HttpBlobs(self._ask)
+        blobs = HttpBlobs(self._ask, self._stream)
         self.bring_blob = blobs.bring_blob
-        self.blob = blobs.blob
+        self.how_much_came = blobs.how_much_came
+        self.blob_to = blobs.blob_to
         shares = HttpShares(self._ask)
         self.open_share = shares.open_share
         self.finish = shares.finish
 
+        wakes = HttpWakes(self._ask)
+        self.wake = wakes.wake
+        self.status = wakes.status
         locks = HttpLocks(self._ask)
         self.make_lock = locks.make_lock
         self.unlock = locks.unlock
@@ -61,9 +70,29 @@ class HttpCourier:
     def _ask(self, url: str, what: Ask) -> bytes:
         return ask(self._client, url, what, self._patience)
 
+    def _stream(self, url: str, each_try: Callable[[], Ask], take: Takes) -> None:
+        converse(self._client, url, each_try, take, self._patience)
 
-def new_client() -> httpx.Client:
-    """A client that speaks TLS 1.3 or newer, follows no redirect, and asks no proxy."""
-    context = httpx.create_ssl_context(trust_env=False)
+
+def new_client(authorities: Path | None = None) -> httpx.Client:
+    """A client that speaks TLS 1.3 or newer, follows no redirect, and asks no proxy.
+
+    It believes the public certificate authorities, or those of a PEM file alone.
+
+    Raises:
+        BadSetting: there are no certificates in that file.
+    """
+    context = _believing(authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return httpx.Client(verify=context, timeout=_TIMEOUT, trust_env=False)
+
+
+def _believing(authorities: Path | None) -> ssl.SSLContext:
+    if authorities is None:
+        return httpx.create_ssl_context(trust_env=False)
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except OSError:  # ssl.SSLError is one
+        raise BadSetting(
+            name="ENTRENOUS_RELAY_CA", wanted="a file of certificates in PEM form"
+        ) from None

@@ -4,7 +4,7 @@ from entrenous.adapters.courier.request import Ask, Asks
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay import mailbox as about
-from entrenous.model.envelope import PrekeyBundle, Prekeys, SendToken
+from entrenous.model.envelope import PrekeyBundle, Prekeys, SendToken, TokenBatch
 from entrenous.model.ids import DeviceId, MailboxId
 from entrenous.model.secret import Secret
 
@@ -54,6 +54,11 @@ class HttpMailboxes:
         """Let holders of a token write to this mailbox."""
         path = f"mailboxes/{b64u(mailbox)}/tokens/{b64u(token.lock)}"
         self._ask(url, Ask("PUT", path, owner, about.write_send_token(token)))
+
+    def change_tokens(self, url: str, mailbox: MailboxId, owner: Secret, batch: TokenBatch) -> int:
+        """Add and drop many tokens of one use each."""
+        path, body = f"mailboxes/{b64u(mailbox)}/tokens", about.write_batch(batch)
+        return about.read_held(self._ask(url, Ask("POST", path, owner, body)))
 
     def withdraw_token(self, url: str, mailbox: MailboxId, owner: Secret, lock: bytes) -> None:
         """Stop letting them."""

@@ -4,7 +4,9 @@ What a relay answers is not trusted: bodies are read up to a limit, and of its e
 and the numbers are used, so that no text of theirs is ever shown.
 """
 
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -17,6 +19,7 @@ from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.problem import MEDIA_TYPE, read_problem
 from entrenous.model.envelope import (
     DamagedBlob,
+    DatabaseAway,
     DiskFailed,
     DiskFull,
     Expired,
@@ -29,6 +32,7 @@ from entrenous.model.envelope import (
     NoSuchMailbox,
     NotARelay,
     NotEncrypted,
+    NotProven,
     NotUnderstood,
     ProtocolTooOld,
     RelayFull,
@@ -49,7 +53,8 @@ from entrenous.spec import PROTOCOL_VERSION
 
 #: What a relay may say went wrong.
 _KNOWN: Final[tuple[type[EntrenousError], ...]] = (
-    *(DamagedBlob, DiskFailed, DiskFull, Expired, IdInUse, NoPrekeys, NoSuchBlob, NoSuchEnvelope),
+    *(DamagedBlob, DatabaseAway, DiskFailed, DiskFull, Expired, IdInUse, NoPrekeys, NoSuchBlob),
+    NoSuchEnvelope,
     *(NoSuchMailbox, NotUnderstood, ProtocolTooOld, TakenBack, TooFarAhead, TooLarge, TooMany),
     *(UsedUp, WrongToken),
     *(MailboxFull, TooManyRegistered),
@@ -62,18 +67,25 @@ _ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024  # a page of the largest envelopes t
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request below ``/v1/`` of a relay; its answer may have ``limit`` bytes."""
+    """A request below ``/v1/`` of a relay; its answer may have ``limit`` bytes.
+
+    A ``body`` in chunks comes with its ``Content-Length`` in the headers.
+    """
 
     method: str
     path: str
     token: Secret | None = None
-    body: bytes | None = None
+    body: bytes | Iterable[bytes] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     limit: int = _ANSWER_BYTES_MAX
 
 
 #: Makes one request to the relay at a URL; what :func:`ask` answers and raises.
 Asks = Callable[[str, Ask], bytes]
+#: Takes an answer that is a success, as it comes; ``begun`` may be called for it more than once.
+Takes = Callable[[httpx.Response], None]
+#: Makes one request that is begun anew for every try; what :func:`converse` does and raises.
+Streams = Callable[[str, Callable[[], Ask], Takes], None]
 
 
 def ask(client: httpx.Client, url: str, what: Ask, patience: Patience) -> bytes:
@@ -81,28 +93,72 @@ def ask(client: httpx.Client, url: str, what: Ask, patience: Patience) -> bytes:
 
     Raises:
         RelayUnreachable, NotARelay, NotEncrypted: no relay was asked, or none answered.
+        NotProven: who answered is not that relay, as far as certificates show.
         EntrenousError: what the relay says went wrong.
     """
+    held = b""
+
+    def take(answer: httpx.Response) -> None:
+        nonlocal held
+        held = _whole(answer, what.limit)
+
+    converse(client, url, lambda: what, take, patience)
+    return held
+
+
+def converse(
+    client: httpx.Client, url: str, each_try: Callable[[], Ask], take: Takes, patience: Patience
+) -> None:
+    """Ask, and let ``take`` have the answer; both happen anew when the connection was lost.
+
+    Raises:
+        As :func:`ask`, and what ``take`` raises.
+    """
     base = _address(url)
-    headers = {SPOKEN: str(PROTOCOL_VERSION), **what.headers}
-    if what.token is not None:
-        headers["Authorization"] = f"Bearer {b64u(what.token.reveal())}"
-    target = f"{str(base).rstrip('/')}/v1/{what.path}"
     host = base.netloc.decode()
 
-    def exchange() -> tuple[httpx.Response, bytes]:
-        with client.stream(what.method, target, content=what.body, headers=headers) as answer:
-            return answer, _whole(answer, what.limit)
+    def exchange() -> EntrenousError | None:
+        what = each_try()
+        target = f"{str(base).rstrip('/')}/v1/{what.path}"
+        headers = _headers(what)
+        with (
+            _proven(host),
+            client.stream(what.method, target, content=what.body, headers=headers) as answer,
+        ):
+            if answer.is_success and SPOKEN in answer.headers:
+                take(answer)
+                return None
+            return _error(answer, _whole(answer, _ANSWER_BYTES_MAX), host)
 
     try:
-        answer, untrusted_body = patience(host, exchange)
+        error = patience(host, exchange)
     except httpx.HTTPError:
         raise RelayUnreachable(host=host) from None
     except (httpx.InvalidURL, UnicodeError):  # no name that could be looked up
         raise NotARelay(host=host) from None
-    if answer.is_success and SPOKEN in answer.headers:
-        return untrusted_body
-    raise _error(answer, untrusted_body, host)
+    if error is not None:
+        raise error
+
+
+@contextmanager
+def _proven(host: str) -> Iterator[None]:
+    """Tells one who is not that relay from none at all: there is no point in waiting for them."""
+    try:
+        yield
+    except httpx.ConnectError as problem:
+        reason: BaseException | None = problem
+        while reason is not None and not isinstance(reason, ssl.SSLCertVerificationError):
+            reason = reason.__cause__ or reason.__context__
+        if reason is None:
+            raise
+        raise NotProven(host=host) from None
+
+
+def _headers(what: Ask) -> dict[str, str]:
+    headers = {SPOKEN: str(PROTOCOL_VERSION), **what.headers}
+    if what.token is not None:
+        headers["Authorization"] = f"Bearer {b64u(what.token.reveal())}"
+    return headers
 
 
 def _address(url: str) -> httpx.URL:

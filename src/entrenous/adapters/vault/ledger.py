@@ -14,6 +14,7 @@ from entrenous.adapters.vault.looks import (
     Looks,
     by_fingerprint,
     drop_looks,
+    get_look,
     keep_look,
     put_look,
 )
@@ -90,6 +91,10 @@ class VaultLedger:
         """As :meth:`learn`, with a look that is made already."""
         keep_look(message, place, look, self._vault)
         self._looks = None
+
+    def look(self, message: MessageId, place: int) -> bytes | None:
+        """What was kept of such a picture; None if nothing was."""
+        return get_look(message, place, self._vault)
 
     def near(self, found: Picture) -> tuple[Candidate, ...]:
         """Sent pictures to compare a found one with, the likeliest first: those that look most

@@ -120,6 +120,11 @@ def keep_look(message: MessageId, place: int, look: bytes, vault: Vault) -> None
     vault.put(_LOOKS, _key(message, place), look)
 
 
+def get_look(message: MessageId, place: int, vault: Vault) -> bytes | None:
+    """What :func:`keep_look` kept; None if nothing."""
+    return vault.get(_LOOKS, _key(message, place))
+
+
 def drop_looks(message: MessageId, vault: Vault) -> None:
     """Forget what a message's pictures look like."""
     for key in vault.keys(_LOOKS, message.hex()):

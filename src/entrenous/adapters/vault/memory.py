@@ -1,6 +1,7 @@
 """A vault in memory, for the village and for tests."""
 
 import contextlib
+import io
 import secrets
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -41,15 +42,17 @@ class MemoryVault:
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """All changes inside, or none of them; nested uses join the outer one."""
-        before = None
+        before, files = None, dict[BlobId, bytes]()
         if self._depth == 0:  # records are bytes, so that a copy of each drawer is enough
             before = {name: dict(held) for name, held in self._drawers.items()}
+            files = dict(self._files)
         self._depth += 1
         try:
             yield
         except BaseException:
             if before is not None:
                 self._drawers = before
+                self._files = files | self._files  # what was forgotten is there again
             raise
         finally:
             self._depth -= 1
@@ -70,6 +73,13 @@ class MemoryVault:
         """As ``keep``, of all that ``reader`` yields."""
         return self.keep(reader.read())
 
+    def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:  # noqa: ARG002
+        """Keep it under the name that it has in another vault; False if that is taken."""
+        if blob in self._files:
+            return False
+        self._files[blob] = reader.read()
+        return True
+
     def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
         """Keep what is ciphertext already, as it is."""
         return self.keep(sealed if isinstance(sealed, bytes) else sealed.read())
@@ -77,6 +87,24 @@ class MemoryVault:
     def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
         """Write what was kept to ``writer``; raises NoSuchBlob."""
         writer.write(self.kept(blob))
+
+    @contextlib.contextmanager
+    def reading(self, blob: BlobId) -> Iterator[BinaryIO]:
+        """What was kept, as a file that can seek; raises NoSuchBlob."""
+        yield io.BytesIO(self.kept(blob))
+
+    @contextlib.contextmanager
+    def adding(self, blob: BlobId) -> Iterator[BinaryIO]:
+        """Write on at its end; raises NoSuchBlob."""
+        more, before = io.BytesIO(), self.kept(blob)
+        try:
+            yield more
+        finally:
+            self._files[blob] = before + more.getvalue()
+
+    def size(self, blob: BlobId) -> int:
+        """How many bytes were kept; raises NoSuchBlob."""
+        return len(self.kept(blob))
 
     def forget(self, blob: BlobId) -> None:
         """Remove it; it need not exist."""

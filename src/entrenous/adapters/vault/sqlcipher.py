@@ -12,7 +12,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Literal
 
 import sqlcipher3
 
@@ -62,6 +62,7 @@ class SqlcipherVault:
         """
         self._folder = folder
         self._depth = 0
+        self._forgotten: list[str] = []  # files whose rows go with the transaction that is open
         self._lock = hold(folder, wait_s) if held is None else held
         try:
             (folder / "files").mkdir(mode=0o700, exist_ok=True)
@@ -117,15 +118,17 @@ class SqlcipherVault:
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """All changes inside, or none of them; nested uses join the outer one."""
-        if self._depth == 0:
-            self._run("BEGIN IMMEDIATE")
         self._depth += 1
         try:
+            if self._depth == 1:  # in here, so that Ctrl-C leaves no transaction without its end
+                self._run("BEGIN IMMEDIATE")
             yield
         except BaseException:
             self._end("ROLLBACK")
             raise
         self._end("COMMIT")
+        if self._depth == 0:
+            self._unlink_forgotten()
 
     def keep(self, data: bytes) -> BlobId:
         """Seal a large thing to disk under a random name; durable when it returns."""
@@ -137,14 +140,25 @@ class SqlcipherVault:
     def keep_from(self, reader: BinaryIO) -> BlobId:
         """As ``keep``, of all that ``reader`` yields, a few chunks in memory at a time."""
         blob = _new_name()
-        self._fill(blob.hex(), lambda file: seal_stream(self._files_key, reader, file, blob))
+        self._seal_into(blob, reader)
         return blob
+
+    def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
+        """Keep it under the name that it has in another vault; False if that is taken."""
+        names = (blob.hex(), blob.hex() + _AS_IT_IS)
+        if self._run("SELECT 1 FROM file WHERE name IN (?, ?)", *names).fetchone() is not None:
+            return False
+        if sealed:
+            self._copy_into(blob, reader)
+        else:
+            self._seal_into(blob, reader)
+        return True
 
     def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
         """Keep what is ciphertext already, as it is; durable when it returns."""
         blob = _new_name()
         reader = io.BytesIO(sealed) if isinstance(sealed, bytes) else sealed
-        self._fill(blob.hex() + _AS_IT_IS, lambda file: shutil.copyfileobj(reader, file, _CHUNK))
+        self._copy_into(blob, reader)
         return blob
 
     def kept(self, blob: BlobId) -> bytes:
@@ -161,16 +175,52 @@ class SqlcipherVault:
             else:
                 shutil.copyfileobj(file, writer, _CHUNK)
 
+    @contextlib.contextmanager
+    def reading(self, blob: BlobId) -> Iterator[BinaryIO]:
+        """What ``keep_sealed`` kept, as a file that can seek; raises NoSuchBlob."""
+        with self._as_it_is(blob, "rb") as file:
+            yield file
+
+    @contextlib.contextmanager
+    def adding(self, blob: BlobId) -> Iterator[BinaryIO]:
+        """Write on at the end of what ``keep_sealed`` kept; raises NoSuchBlob."""
+        with self._as_it_is(blob, "r+b") as file:
+            file.seek(0, os.SEEK_END)
+            try:
+                yield file
+            finally:
+                file.flush()
+                os.fsync(file.fileno())
+
+    def size(self, blob: BlobId) -> int:
+        """How many bytes ``keep_sealed`` kept; raises NoSuchBlob."""
+        with self._as_it_is(blob, "rb") as file:
+            return os.fstat(file.fileno()).st_size
+
     def forget(self, blob: BlobId) -> None:
-        """Remove it; it need not exist."""
+        """Remove it; it need not exist. In a transaction it stays until that is on disk."""
         for name in (blob.hex(), blob.hex() + _AS_IT_IS):
-            (self._folder / "files" / name).unlink(missing_ok=True)
             self._run("DELETE FROM file WHERE name = ?", name)
+            self._forgotten.append(name)
+        if self._depth == 0:
+            self._unlink_forgotten()
+
+    def _unlink_forgotten(self) -> None:
+        """After their rows: a crash in between leaves files without one, which go when it opens."""
+        while self._forgotten:
+            (self._folder / "files" / self._forgotten.pop()).unlink(missing_ok=True)
+
+    def _copy_into(self, blob: BlobId, reader: BinaryIO) -> None:
+        self._fill(blob.hex() + _AS_IT_IS, lambda file: shutil.copyfileobj(reader, file, _CHUNK))
+
+    def _seal_into(self, blob: BlobId, reader: BinaryIO) -> None:
+        self._fill(blob.hex(), lambda file: seal_stream(self._files_key, reader, file, blob))
 
     def _fill(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
         with _full_disk_named():
             fill_private(self._folder / "files" / name, fill)
         self._run("INSERT INTO file VALUES (?)", name)
+        self._forgotten = [one for one in self._forgotten if one != name]
 
     @contextlib.contextmanager
     def _reading(self, blob: BlobId) -> Iterator[tuple[BinaryIO, bool]]:
@@ -178,11 +228,28 @@ class SqlcipherVault:
         as_it_is = self._run("SELECT 1 FROM file WHERE name = ?", blob.hex() + _AS_IT_IS).fetchone()
         name = blob.hex() if as_it_is is None else blob.hex() + _AS_IT_IS
         try:
-            file = (self._folder / "files" / name).open("rb")
+            file = self._place(name).open("rb")
         except FileNotFoundError:
             raise NoSuchBlob from None
         with file:
             yield file, as_it_is is None
+
+    @contextlib.contextmanager
+    def _as_it_is(self, blob: BlobId, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
+        """The file of what was not sealed once more."""
+        with _full_disk_named():
+            try:
+                file = self._place(blob.hex() + _AS_IT_IS).open(mode)
+            except FileNotFoundError:
+                raise NoSuchBlob from None
+            with file:
+                yield file
+
+    def _place(self, name: str) -> Path:
+        """Where a file lies; raises NoSuchBlob when this transaction has forgotten it."""
+        if name in self._forgotten:
+            raise NoSuchBlob
+        return self._folder / "files" / name
 
     def _sweep(self) -> None:
         known = {str(name) for (name,) in self._run("SELECT name FROM file").fetchall()}
@@ -205,9 +272,12 @@ class SqlcipherVault:
             try:
                 self._run(word)
             except BaseException:
+                self._forgotten.clear()
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise
+        if self._depth == 0 and word == "ROLLBACK":
+            self._forgotten.clear()
 
     def _key_of_files(self) -> Secret:
         stored = self.get(*_FILES_KEY)

@@ -4,13 +4,14 @@ The key *is* the private half of an age identity, so whoever has it can open the
 public ``age`` program as well.
 """
 
+import hashlib
 import io
 import re
 from typing import BinaryIO, Final
 
 import pyrage
 
-from entrenous.craft.crypto.hashing import same, sha256
+from entrenous.craft.crypto.hashing import same
 from entrenous.model.letter import BlobChanged, BlobRef, DoesNotOpen
 from entrenous.model.secret import Secret
 
@@ -22,6 +23,7 @@ _HEADER: Final = re.compile(
     rb"--- "
 )
 _PREFIX: Final = "age-secret-key-"
+_CHUNK: Final = 1024 * 1024  # bytes
 _FRONT: Final = 64 * 1024  # a header of ours has 200 bytes; a longer one than this is refused
 
 
@@ -38,6 +40,22 @@ def identity_of(key: Secret) -> Secret:
     groups = _fives(key.reveal())
     letters = "".join(_ALPHABET[group] for group in groups + _checksum(_PREFIX, groups))
     return Secret(f"{_PREFIX}1{letters}".upper().encode())
+
+
+def key_of(untrusted_identity: Secret) -> Secret:
+    """The X25519 private key, 32 bytes, of an age identity: what :func:`identity_of` wrote.
+
+    Raises:
+        ValueError: this is none.
+    """
+    text = untrusted_identity.reveal().decode(errors="replace")
+    try:
+        pyrage.x25519.Identity.from_str(text)  # knows the alphabet, the length and the check sum
+    except pyrage.IdentityError:
+        raise ValueError("this is no age identity") from None
+    letters = text.lower().removeprefix(f"{_PREFIX}1")[:-6]
+    bits = "".join(f"{_ALPHABET.index(letter):05b}" for letter in letters)
+    return Secret(int(bits[:256], 2).to_bytes(32, "big"))
 
 
 def encrypt_blob(key: Secret, padded: bytes) -> bytes:
@@ -67,8 +85,13 @@ def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:
     Raises:
         OSError: what ``reader`` or ``writer`` raised.
     """
-    kept = _Noting(writer)
-    pyrage.encrypt_io(reader, kept, [_identity(key).to_public()])
+    source, kept = _Chained(b"", reader), _Noting(writer)
+    try:
+        pyrage.encrypt_io(source, kept, [_identity(key).to_public()])
+    except (pyrage.EncryptError, OSError):
+        kept.insist()
+        source.insist()
+        raise
     kept.insist()
 
 
@@ -93,19 +116,22 @@ def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) ->
         raise DoesNotOpen from None
     except OSError:
         kept.insist()
-        if source.failed is not None:
-            raise source.failed from None
+        source.insist()
         raise DoesNotOpen from None
     kept.insist()
 
 
-def check_blob(expected: BlobRef, untrusted_data: bytes) -> None:
-    """Return only if these are the bytes that the letter named.
+def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
+    """Return only if all that is read are the bytes that the letter named.
 
     Raises:
         BlobChanged: another size or hash.
     """
-    if len(untrusted_data) != expected.size or not same(sha256(untrusted_data), expected.sha256):
+    seen, size = hashlib.sha256(), 0
+    while chunk := untrusted_reader.read(_CHUNK):
+        seen.update(chunk)
+        size += len(chunk)
+    if size != expected.size or not same(seen.digest(), expected.sha256):
         raise BlobChanged
 
 
@@ -122,6 +148,11 @@ class _Chained:
         except OSError as why:
             self.failed = why
             raise
+
+    def insist(self) -> None:
+        """Raise what the reader raised, if it did."""
+        if self.failed is not None:
+            raise self.failed from None
 
 
 class _Noting:

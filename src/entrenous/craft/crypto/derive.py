@@ -7,11 +7,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from entrenous.craft.crypto.hashing import sha256
-from entrenous.model.ids import EnvelopeId, MessageId
+from entrenous.model.ids import ID_BYTES, EnvelopeId, MessageId, PersonId
 from entrenous.model.secret import Secret
 
 _CONTENT: Final = b"entrenous/2 content\x00"
 _BLOB: Final = b"entrenous/2 blob\x00"
+_GROUP: Final = b"entrenous/2 share group\x00"
 _NONCE: Final = bytes(16)  # every stream has a key of its own, so one nonce serves all
 
 
@@ -56,3 +57,12 @@ def blob_key(content: Secret, place: int) -> Secret:
         OverflowError: a place below 0 or beyond 32 bits.
     """
     return derive(content, _BLOB + place.to_bytes(4, "big"))
+
+
+def share_group(groups: Secret, person: PersonId) -> bytes:
+    """The group in which one person's openings of one message count (relay.md section 6).
+
+    ``groups`` are 32 random bytes of that message which only its sender has: who knows a group
+    could join it, and use its openings up.
+    """
+    return derive(groups, _GROUP + person, ID_BYTES).reveal()

@@ -67,8 +67,9 @@ def verify_lists(
 
 
 def follows(one: DeviceList, after: DeviceList) -> bool:
-    """Whether ``after`` may be the list behind ``one``: same person, next epoch, whoever left the
-    devices is among the revoked ones, and those who were stay there while there is room.
+    """Whether ``after`` may be the list behind ``one``: same person, next epoch, no older protocol,
+    whoever left the devices is among the revoked ones, and those who were stay there while there is
+    room.
     """
     listed = {now.device for now in after.devices}
     revoked = {now.device for now in after.revoked}
@@ -76,6 +77,8 @@ def follows(one: DeviceList, after: DeviceList) -> bool:
     return (
         after.person == one.person
         and after.epoch == one.epoch + 1
+        and after.speaks.floor >= one.speaks.floor
+        and after.speaks.newest >= one.speaks.newest
         and gone <= revoked
         and not listed & {was.device for was in one.revoked}
         and _made_room([was for was in one.revoked if was.device not in revoked], after)

@@ -7,25 +7,28 @@ many, too few or repeated, numbers finite and in their one form, and a digest ov
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from entrenous.craft.wire.canonical import canonical_json
 from entrenous.craft.wire.evidence import read_time, write_time
+from entrenous.model.ids import ID_BYTES, DeviceId, MessageId, PersonId
 from entrenous.model.report import (
     BadReport,
+    CopyProof,
     DisclosedCopy,
     Disclosure,
     Examined,
+    Receipted,
     Report,
     Signature,
 )
 from entrenous.model.secret import Secret
 from entrenous.model.verdict import Finding
-from entrenous.spec import LABEL_CHARS_MAX, SEED_BYTES
+from entrenous.spec import LABEL_CHARS_MAX, PICTURES_MAX, PLAIN_CARD_BYTES_MAX, SEED_BYTES
 
-SCHEMA: Final = "entrenous/verdict-report/1"
+SCHEMA: Final = "entrenous/verdict-report/2"
 WARNING: Final = (
     "Whoever has this file can make every copy of this one picture. Give it to the person who "
     "checks the finding, and to nobody else."
@@ -34,6 +37,10 @@ _BYTES_MAX: Final = 64 * 1024 * 1024
 _COPIES_MAX: Final = 100_000
 _LABEL_MAX: Final = LABEL_CHARS_MAX + 20  # a person's further devices are numbered
 _SIDE_MAX: Final = 1_000_000
+_CARD_BYTES_MAX: Final = PLAIN_CARD_BYTES_MAX
+_STATEMENT_BYTES_MAX: Final = 1024
+_RECEIPTS_MAX: Final = 2  # delivered, and opened
+Entry = TypeVar("Entry")
 
 
 class _Laid(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,6 +54,21 @@ class _Evidence(msgspec.Struct, forbid_unknown_fields=True):
     sha256: str
 
 
+class _Receipt(msgspec.Struct, forbid_unknown_fields=True):
+    statement: str
+    signature: str
+
+
+class _Proof(msgspec.Struct, forbid_unknown_fields=True):
+    message: str
+    place: int
+    person: str
+    device: str
+    nonce: str | None
+    marks: list[str | None]
+    receipts: list[_Receipt]
+
+
 class _Copy(msgspec.Struct, forbid_unknown_fields=True):
     to: str
     seed: str
@@ -56,6 +78,7 @@ class _Copy(msgspec.Struct, forbid_unknown_fields=True):
     score: str
     chance: str
     likelihood_ratio: str
+    proof: _Proof | None
 
 
 class _Form(msgspec.Struct, forbid_unknown_fields=True):
@@ -77,6 +100,7 @@ class _Form(msgspec.Struct, forbid_unknown_fields=True):
     copies: list[_Copy]
     finding: Finding
     named: list[str]
+    cards: list[str]
     digest: str
     device: str | None
     signature: str | None
@@ -151,6 +175,10 @@ def _noun(form: _Form, hashed: Callable[[bytes], bytes]) -> tuple[Report, bytes,
         copies=tuple(_copy(one) for one in form.copies),
         finding=form.finding,
         named=tuple(form.named),
+        cards=tuple(
+            _hexes(one, _CARD_BYTES_MAX)
+            for one in _few(form.cards, _RECEIPTS_MAX * len(form.copies))
+        ),
     )
     labels = [copy.to for copy in report.copies]
     if not 1 <= len(labels) <= min(_COPIES_MAX, form.compared) or len(set(labels)) != len(labels):
@@ -210,6 +238,23 @@ def _copy(form: _Copy) -> DisclosedCopy:
         score=_fraction(form.score),
         chance=_fraction(form.chance, 0.0, 1.0),
         likelihood_ratio=_fraction(form.likelihood_ratio, 0.0, 2.0**256),
+        proof=None if form.proof is None else _proof(form.proof),
+    )
+
+
+def _proof(form: _Proof) -> CopyProof:
+    marks = _few(form.marks, PICTURES_MAX)
+    return CopyProof(
+        message=MessageId(_hex(form.message, ID_BYTES)),
+        person=PersonId(_hex(form.person)),
+        device=DeviceId(_hex(form.device, ID_BYTES)),
+        marks=tuple(None if one is None else _hex(one) for one in marks),
+        receipts=tuple(
+            Receipted(_hexes(one.statement, _STATEMENT_BYTES_MAX), _hex(one.signature, 64))
+            for one in _few(form.receipts, _RECEIPTS_MAX)
+        ),
+        place=_within(form.place, 1, len(marks)),
+        nonce=None if form.nonce is None else Secret(_hex(form.nonce)),
     )
 
 
@@ -238,6 +283,7 @@ def _plain(report: Report) -> dict[str, Any]:
         "copies": [_plain_copy(copy) for copy in report.copies],
         "finding": report.finding.value,
         "named": list(report.named),
+        "cards": [card.hex() for card in report.cards],
     }
 
 
@@ -251,6 +297,22 @@ def _plain_copy(copy: DisclosedCopy) -> dict[str, object]:
         "score": repr(copy.score),
         "chance": repr(copy.chance),
         "likelihood_ratio": repr(copy.likelihood_ratio),
+        "proof": None if copy.proof is None else _plain_proof(copy.proof),
+    }
+
+
+def _plain_proof(proof: CopyProof) -> dict[str, object]:
+    return {
+        "message": proof.message.hex(),
+        "place": proof.place,
+        "person": proof.person.hex(),
+        "device": proof.device.hex(),
+        "nonce": None if proof.nonce is None else proof.nonce.reveal().hex(),
+        "marks": [None if one is None else one.hex() for one in proof.marks],
+        "receipts": [
+            {"statement": one.statement.hex(), "signature": one.signature.hex()}
+            for one in proof.receipts
+        ],
     }
 
 
@@ -279,6 +341,18 @@ def _fraction(text: str, least: float = -math.inf, most: float = math.inf) -> fl
     if not math.isfinite(value) or repr(value) != text or not least <= value <= most:
         raise ValueError("a fraction is out of range or not in its one form")
     return value
+
+
+def _few(several: list[Entry], most: int) -> list[Entry]:
+    if len(several) > most:
+        raise ValueError("it holds more than there can be")
+    return several
+
+
+def _hexes(text: str, most: int) -> bytes:
+    if not 1 <= len(text) // 2 <= most:
+        raise ValueError("what was signed has not its length")
+    return _hex(text, len(text) // 2)
 
 
 def _hex(text: str, size: int = 32) -> bytes:

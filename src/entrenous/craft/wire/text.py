@@ -33,6 +33,12 @@ def is_name(text: str) -> bool:
     return 0 < len(text) <= NAME_CHARS_MAX and text == text.strip() and all(map(_is_seen, text))
 
 
+def numbered(name: str, number: int) -> str:
+    """``name`` with a number behind it, cut so that a name stays one (:func:`is_name`)."""
+    ending = f" {number}"
+    return name[: NAME_CHARS_MAX - len(ending)].rstrip() + ending
+
+
 def as_name(value: object) -> str:
     """A name that :func:`is_name` accepts."""
     text = as_text(value, NAME_CHARS_MAX)

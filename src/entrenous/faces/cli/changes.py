@@ -1,10 +1,17 @@
 """How it is said that somebody's keys changed: what, when, and what it can mean."""
 
-from entrenous.model.changed import Changed
+from typing import Final
+
+from entrenous.model.changed import Changed, Contradiction
 
 
 def words_for(changed: Changed) -> str:
     """A notice of one change, in a few sentences."""
+    if changed.lists is not None:
+        words = _OF_OTHERS if changed.name else _OF_OURS
+        return words[changed.lists].format(name=changed.name)
+    if changed.was is not None:
+        return _RENAMED.format(was=changed.was, name=changed.name)
     at = changed.at.strftime("%d %B %Y, %H:%M UTC")
     parts = [_devices(changed.came, "new"), _devices(changed.went, "gone")]
     what = " and ".join(part for part in parts if part)
@@ -22,3 +29,45 @@ def _devices(count: int, what: str) -> str:
     if not count:
         return ""
     return f"1 is {what}" if count == 1 else f"{count} are {what}"
+
+
+_RENAMED: Final = (
+    "Two of your devices called two different people or circles {was}. So that a name means the "
+    "same on all of them, one is called {name} now. Look which is which before you send anything: "
+    "entrenous person list, entrenous circle list"
+)
+_OF_OTHERS: Final = {
+    Contradiction.FORKED: (
+        "There are two lists of {name}'s devices that contradict each other, so nothing is sent to "
+        "{name} any more. Either somebody stands in between, or somebody else has {name}'s keys. "
+        "Meet, or call a number that you know, and compare: entrenous person verify {name} --sas"
+    ),
+    Contradiction.SPLIT: (
+        "Somebody who wrote to you knows another list of {name}'s devices than you do, and "
+        "{name}'s relay does not show it. One of the two was shown something false, or writes "
+        "something false. Ask {name}, and compare: entrenous person verify {name} --sas"
+    ),
+    Contradiction.HELD_BACK: (
+        "A letter names a newer list of {name}'s devices than {name}'s relay shows, and it did so "
+        "three times. The relay may be late, or it keeps the list back. If {name} has lost a "
+        "device, do not send anything private before you have asked in another way."
+    ),
+}
+_OF_OURS: Final = {
+    Contradiction.FORKED: (
+        "There is a second list of your own devices that contradicts the one here. If you did not "
+        "link or revoke on two devices at once, whoever made it has your master key. Tell the "
+        "people you write to by other means, and begin anew in another folder: "
+        "ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL"
+    ),
+    Contradiction.SPLIT: (
+        "Somebody who wrote to you knows another list of your devices than this one. If you did "
+        "not make it, their program is at fault, or somebody has your master key. Compare keys "
+        "with them: entrenous person verify NAME --sas"
+    ),
+    Contradiction.HELD_BACK: (
+        "A letter names a newer list of your devices than this device knows. If you linked or "
+        "revoked one on another device, its letter is on the way; if you did not, look there: "
+        "entrenous device list"
+    ),
+}

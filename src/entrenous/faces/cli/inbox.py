@@ -1,20 +1,40 @@
 """``entrenous inbox`` and ``entrenous open``."""
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import hint, in_one_go, put_json, say, when, write_new
+from entrenous.faces.cli.output import bars, fill_new, hint, in_one_go, put_json, say, when
 from entrenous.model.errors import Unreachable
-from entrenous.model.letter import Content
-from entrenous.model.message import InboxState, Received
-from entrenous.send.inbox import received_messages
-from entrenous.send.open import open_message
+from entrenous.model.ids import PersonId
+from entrenous.model.letter import Frame, FrameFile
+from entrenous.model.message import InboxState, Received, UnknownMessage
+from entrenous.ports import Device
+from entrenous.send.acquaintance.people import contact_of
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.inbox import ENDED, find_received, received_messages
+from entrenous.send.letter.wake import wait_for_letter
+from entrenous.send.message.meant import name_meant
+from entrenous.send.message.react import reactions_to
+from entrenous.send.message.watch import Watch
+from entrenous.send.open import Fill, open_message_to
 
-SUFFIX = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
+_SUFFIX: Final = {
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/webp": ".webp",
+    "video/mp4": ".mp4",
+    "audio/mp4": ".m4a",
+    "audio/amr": ".amr",
+    "audio/mpeg": ".mp3",
+    "audio/ogg": ".ogg",
+    "audio/flac": ".flac",
+    "audio/wav": ".wav",
+}
 
 
 def join(app: typer.Typer) -> None:
@@ -25,21 +45,31 @@ def join(app: typer.Typer) -> None:
 
 def inbox(
     context: typer.Context,
+    wait: Annotated[
+        int,
+        typer.Option(min=0, max=86_400, metavar="SECONDS", help="Wait so long for something new."),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Fetch what waits at the relay, and list what you were sent."""
+    """Fetch what waits at the relay, and list what you were sent.
+
+    Taking back, expiry and openings that are counted hold by cryptography before the first opening,
+    and after it by the program of whoever opened it.
+    """
     with device_of(context) as device:
+        if wait:
+            with suppress(Unreachable):  # which is said below
+                wait_for_letter(wait, device)
         if (error := catch_up(device)) is not None:
             why = f"{in_one_go(str(error))} " if isinstance(error, Unreachable) else ""
             hint(f"{why}So nothing new was fetched; this came before:")
-        received = received_messages(device)
+        shown = [_shown(message, device) for message in received_messages(device)]
     if as_json:
-        shown = [_shown(message) for message in received]
         put_json({"schema": "entrenous/inbox/1", "messages": shown})
         return
-    for message in received:
-        say(f"{message.name}  from {message.sender_name}, {message.state}")
-    if not received:
+    for message in shown:
+        _list(message)
+    if not shown:
         say("Nothing here yet.")
 
 
@@ -47,42 +77,114 @@ def open_(
     context: typer.Context,
     message: str,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder to write the pictures to.")
+        Path, typer.Option(metavar="DIR", help="Folder to write the files to.")
     ] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Open a message and write its pictures to a folder.
+    """Open a message: show its text, and write its files to a folder.
 
-    What you export is in your hands: it can't be taken back from there.
+    One that may be opened once is opened by that, and nothing of it stays in your vault. Until the
+    first opening that holds by cryptography, after it by your program. What you write to a folder
+    is in your hands: it can't be taken back from there.
     """
+    places = list[Path]()
+
+    def show(number: int, file: FrameFile, fill: Fill) -> None:
+        place = place_of(message, number, file.media_type, out)
+        fill_new(place, fill)
+        places.append(place)
+
     with device_of(context) as device:
         catch_up(device)  # what was opened before opens without a relay
-        content = open_message(message, device)
-    written = _write(content, message, out)
+        about = _shown(find_received(message, device), device)
+
+        def tell(frame: Frame) -> None:
+            _tell_opened(frame.text, places, about, as_json=as_json)
+
+        with bars() as shown:
+            open_message_to(message, show, device, Watch(shown.reached), tell)
+    if about["opens"] is not None and not as_json:
+        hint("It may be opened a limited number of times, so nothing of it was kept in your vault.")
+
+
+def place_of(message: str, number: int, media_type: str, out: Path) -> Path:
+    """Where a file of a message is written.
+
+    Raises:
+        UnknownMessage: no message here is called so; nothing is written out of the folder.
+    """
+    plain = f"{message}-{number}{_SUFFIX.get(media_type, '.bin')}"
+    if Path(plain).name != plain:
+        raise UnknownMessage(name=message)
+    return out / plain
+
+
+def _tell_opened(
+    text: str | None, places: list[Path], about: dict[str, object], *, as_json: bool
+) -> None:
+    """Say it before the vault lets go of it, so that no crash takes it unseen."""
     if as_json:
-        put_json({"schema": "entrenous/open/1", "files": [str(path) for path in written]})
+        files = [str(path) for path in places]
+        answer = {"files": files, "text": text, "kept": about["opens"] is None}
+        put_json({"schema": "entrenous/open/1", **answer})
         return
-    if content.caption:
-        say(content.caption)
-    for path in written:
+    _say_text(text)
+    _list_around(about)
+    for path in places:
         say(f"wrote {path}")
 
 
-def _write(content: Content, message: str, out: Path) -> list[Path]:
-    places = []
-    for number, file in enumerate(content.files, 1):
-        place = out / f"{message}-{number}{SUFFIX.get(file.media_type, '.bin')}"
-        write_new(place, file.data)
-        places.append(place)
-    return places
+def _list(message: dict[str, object]) -> None:
+    limit = _limit(message)
+    say(f"{message['message']}  from {message['from']}, {message['why']}{limit}")
+    _say_text(message["text"], "    ")
+    _list_around(message, "    ")
 
 
-def _shown(message: Received) -> dict[str, object]:
-    over = message.state is InboxState.USED_UP  # to a script: it can't be opened any more
+def _list_around(message: dict[str, object], indent: str = "") -> None:
+    """What belongs to a message: the one that it answers, and what others answered to it."""
+    if message["reply"]:
+        say(f"{indent}answers {message['reply']}")
+    reactions = message["reactions"]
+    if isinstance(reactions, list) and reactions:
+        say(indent + ", ".join(f"{one['reaction']} {one['from']}" for one in reactions))
+
+
+def _say_text(text: object, indent: str = "") -> None:
+    for line in str(text or "").splitlines():
+        say(indent + line)
+
+
+def _limit(message: dict[str, object]) -> str:
+    opens = message["opens"]
+    if opens is None or message["why"] != InboxState.WAITING.value:
+        return ""
+    return ", opens once" if opens == 1 else f", opens {opens} times"
+
+
+def _shown(message: Received, device: Device) -> dict[str, object]:
+    over = message.state in ENDED[1:]  # to a script: it can't be opened any more
     state = InboxState.EXPIRED if over else message.state
+    reactions = [
+        {"from": _whose(one.by, device), "reaction": one.reaction.text}
+        for one in reactions_to(message.sender, message.id, device)
+    ]
     return {
         "message": message.name,
         "from": message.sender_name,
         "state": state.value,
+        "why": message.state.value,
         "sent_at": when(message.sent_at),
+        "expires_at": None if message.expires_at is None else when(message.expires_at),
+        "opens": message.opens,
+        "text": message.text,
+        "reply": None if message.reply is None else name_meant(message.reply, device),
+        "reactions": reactions,
     }
+
+
+def _whose(person: PersonId, device: Device) -> str:
+    if person == who_am_i(device).person.id:
+        return "you"
+    contact = contact_of(person, device)
+    return "somebody" if contact is None else contact.name

@@ -25,6 +25,7 @@ MODULES: Final = {
     "person": "people.people",
     "circle": "people.circle",
     "send": "send",
+    "react": "react",
     "inbox": "inbox",
     "open": "inbox",
     "recall": "recall",
@@ -43,7 +44,8 @@ MODULES: Final = {
     "relay": "relay",
     "gate": "stop.gate",
     "demo": "demo",
-    "device": "device.lock",
+    "archive": "archive",
+    "device": "device.devices",
     "passphrase": "device.lock",
 }
 _HELP: Final = "Private pictures that stay between us: send, carry, trace, stop, respond, learn."

@@ -3,17 +3,26 @@
 import errno
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+)
 
-from entrenous.adapters.private_file import add_private
+from entrenous.adapters.private_file import add_filled, add_private
 from entrenous.model.caption import acts_on_screen
 from entrenous.model.envelope import DiskFull
+from entrenous.model.ids import PersonId
 from entrenous.model.picture import AlreadyThere, NoSuchFile, UnreadableFile, UnwritableFolder
 
 
@@ -44,6 +53,11 @@ def in_one_go(text: str) -> str:
     it.
     """
     return "\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
+def keys_in_words(person: PersonId) -> str:
+    """What names a person's keys, cut short to be compared by eye: 128 bits."""
+    return " ".join(person.hex()[at : at + 4] for at in range(0, 32, 4))
 
 
 def put_json(answer: Mapping[str, object]) -> None:
@@ -81,6 +95,35 @@ class Steps:
     def reached(self, done: int, total: int) -> None:
         """So many are done, of so many: for whom the total is not known beforehand."""
         self._progress.update(self._task, completed=done, total=total)
+
+
+class Bars:
+    """One bar of bytes for each stage of long work, shown once there is something to show."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks = dict[str, TaskID]()
+
+    def reached(self, label: str, done: int, total: int) -> None:
+        """So many bytes of that stage are done."""
+        if label not in self._tasks:
+            self._tasks[label] = self._progress.add_task(label, total=total)
+        self._progress.update(self._tasks[label], completed=done, total=total)
+
+
+@contextmanager
+def bars() -> Iterator[Bars]:
+    """Progress bars in bytes on standard error, only where somebody watches."""
+    shown = console(error=True)
+    with Progress(
+        TextColumn("  {task.description:<9}"),
+        BarColumn(bar_width=20),
+        DownloadColumn(),
+        console=shown,
+        transient=False,
+        disable=not shown.is_terminal,
+    ) as progress:
+        yield Bars(progress)
 
 
 def when(moment: datetime) -> str:
@@ -123,6 +166,25 @@ def write_new(path: Path, data: bytes) -> None:
         add_private(path, data)
     except FileExistsError:
         _refuse_other(path, data)
+    except OSError as why:
+        if why.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFull from None
+        raise UnwritableFolder(path=path.parent) from None
+
+
+def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """As :func:`write_new`, with what ``fill`` writes into the file that it is given.
+
+    Raises:
+        AlreadyThere, DiskFull, UnwritableFolder; what ``fill`` raises. Then nothing was written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        add_filled(path, fill)
+    except FileExistsError:
+        if path.parent.is_dir():
+            raise AlreadyThere(path=path) from None
+        raise UnwritableFolder(path=path.parent) from None
     except OSError as why:
         if why.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskFull from None

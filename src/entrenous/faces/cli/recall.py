@@ -8,7 +8,12 @@ from entrenous.faces.cli.catch_up import hint_at
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import put_json, say, when
 from entrenous.model.message import Recall
+from entrenous.ports import Device
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.doubts.talks import copies_of
+from entrenous.send.message.react import reactions_to
 from entrenous.send.recall import recall_message
+from entrenous.send.receipts.shown import Fate, fate_of
 from entrenous.send.status import Sent, sent_messages
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -39,16 +44,26 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
 
 
 def sent(context: typer.Context, as_json: Json = False) -> None:
-    """What you sent, and what became of each copy. Nothing is sent by looking."""
+    """What you sent, what became of each copy, and when. Nothing is sent by looking.
+
+    A copy can be taken back, and ends, by cryptography before its first opening; after that by the
+    program of whoever opened it.
+
+    Of a copy whose person you compared keys with, their device signs that it came and was opened.
+    """
     with device_of(context) as device:
         messages = sent_messages(device)
+        told = [(one, _copies(one, device), _answers(one, device)) for one in messages]
     hint_at(problem for one in messages for problem in one.problems)
     if as_json:
-        put_json({"schema": "entrenous/sent/1", "messages": [_shown(one) for one in messages]})
+        shown = [_shown(*each) for each in told]
+        put_json({"schema": "entrenous/sent/1", "messages": shown})
         return
-    for one in messages:
-        copies = ", ".join(f"{copy['to']} ({copy['state']})" for copy in _copies(one))
-        say(f"{one.message.name}  {when(one.message.sent_at)}  {copies}")
+    for one, copies, answers in told:
+        words = ", ".join(f"{to} ({_words(fate)})" for to, fate in copies)
+        say(f"{one.message.name}  {when(one.message.sent_at)}  {words}")
+        if answers:
+            say("    " + ", ".join(f"{sign} {who}" for who, sign in answers))
     if not messages:
         say("Nothing sent yet.")
 
@@ -56,21 +71,50 @@ def sent(context: typer.Context, as_json: Json = False) -> None:
 def _outcome(one: Recall) -> str:
     if one.opened is False:
         return f"{one.to}: had not opened it, and now nobody can open that copy any more."
-    known = "had opened it" if one.opened else "whether it was opened is not known any more"
+    known = "had opened it" if one.opened else "whether it was opened is not known"
     way = "is asked to forget it" if one.asked else "can't be reached to forget it"
     return f"{one.to}: {known}. Their device {way}; they may have kept it."
 
 
-def _shown(one: Sent) -> dict[str, object]:
+def _shown(
+    one: Sent, copies: list[tuple[str, Fate]], answers: list[tuple[str, str]]
+) -> dict[str, object]:
     return {
         "message": one.message.name,
         "sent_at": when(one.message.sent_at),
-        "copies": _copies(one),
+        "copies": [
+            {
+                "to": to,
+                "state": fate.state,
+                "at": when(fate.at) if fate.at else None,
+                "signed": fate.signed,
+            }
+            for to, fate in copies
+        ],
+        "reactions": [{"from": who, "reaction": sign} for who, sign in answers],
     }
 
 
-def _copies(one: Sent) -> list[dict[str, object]]:
+def _words(fate: Fate) -> str:
+    since = "" if fate.at is None else f" {when(fate.at)}"
+    return f"{fate.state}{since}{', signed by their device' if fate.signed else ''}"
+
+
+def _copies(one: Sent, device: Device) -> list[tuple[str, Fate]]:
     if one.copies:
-        return [{"to": copy.to, "state": copy.fate} for copy in one.copies]
-    labels = dict.fromkeys(copy.to for picture in one.message.pictures for copy in picture.copies)
-    return [{"to": label, "state": "marked for another channel"} for label in labels]
+        return [(copy.to, fate_of(copy, one.message, device)) for copy in one.copies]
+    labels = dict.fromkeys(copy.to for copy in copies_of(one.message))
+    elsewhere = Fate("marked for another channel", None, signed=False)
+    return [(label, elsewhere) for label in labels]
+
+
+def _answers(one: Sent, device: Device) -> list[tuple[str, str]]:
+    """Who answered it in a sign, and how; nobody can answer what was marked for another channel."""
+    if not one.copies:
+        return []
+    mine = who_am_i(device).person.id
+    names = {copy.person: str(copy.to) for copy in one.copies}
+    return [
+        (names.get(each.by, "you"), each.reaction.text or "")
+        for each in reactions_to(mine, one.message.id, device)
+    ]

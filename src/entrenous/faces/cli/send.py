@@ -1,8 +1,8 @@
 """``entrenous send``."""
 
 import sys
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +10,21 @@ import typer
 
 from entrenous.faces.cli.catch_up import catch_up, hint_at
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import bar, hint, put_json, read_file, say
+from entrenous.faces.cli.interrupt import stopping_once
+from entrenous.faces.cli.output import Bars, bars, hint, put_json, read_file, say
+from entrenous.faces.cli.undo import undo_window
 from entrenous.model.errors import Unreachable
 from entrenous.model.message import Draft, Policy
 from entrenous.ports import Device
 from entrenous.send.circle.members import recipients
 from entrenous.send.doubts.within import conversation_of, names_in
 from entrenous.send.guard import answered, open_doubts
-from entrenous.send.outbox import flush
-from entrenous.send.send import send_message
-from entrenous.spec import DAYS_TO_OPEN
+from entrenous.send.message.meant import message_meant
+from entrenous.send.message.watch import Counted, Stage, Watch
+from entrenous.send.moment import open_until
+from entrenous.send.outbox import flush, waiting_bytes
+from entrenous.send.send import Posted, send_message
+from entrenous.spec import DAYS_TO_OPEN, UNDO_S, UNDO_S_MAX
 
 
 def join(app: typer.Typer) -> None:
@@ -29,7 +34,9 @@ def join(app: typer.Typer) -> None:
 
 def send(
     context: typer.Context,
-    files: Annotated[list[Path] | None, typer.Argument(help="Pictures to send.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Pictures, clips and voice notes to send.")
+    ] = None,
     to: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A person or a circle; may be repeated."),
@@ -37,6 +44,10 @@ def send(
     within: Annotated[
         str | None,
         typer.Option("--in", metavar="MESSAGE", help="What it belongs to; to its people."),
+    ] = None,
+    reply: Annotated[
+        str | None,
+        typer.Option(metavar="MESSAGE", help="What it answers; to its people."),
     ] = None,
     confirm: Annotated[
         list[str] | None,
@@ -46,58 +57,127 @@ def send(
         bool, typer.Option("--yes", help="Answers nothing that the guard asks: --confirm does.")
     ] = False,
     caption: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="A line that goes with it.")
+        str | None, typer.Option(metavar="TEXT", help="A line that goes with the files.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="A text, with files or by itself.")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(min=64, metavar="PIXELS", help="Longest side in pixels.")
+        int | None,
+        typer.Option(min=64, metavar="PIXELS", help="Longest side of pictures in pixels."),
     ] = None,
     days: Annotated[
         int, typer.Option(min=1, max=30, metavar="DAYS", help="Until when it can be opened.")
     ] = DAYS_TO_OPEN,
     once: Annotated[
         bool,
-        typer.Option("--once", help="The key is given out once."),
+        typer.Option("--once", help="The key is given out once, and their program keeps nothing."),
     ] = False,
+    undo: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=UNDO_S_MAX,
+            metavar="SECONDS",
+            envvar="ENTRENOUS_UNDO",
+            help="For how long nothing leaves, so that Ctrl-C undoes it.",
+        ),
+    ] = UNDO_S,
     resume: Annotated[
         bool, typer.Option("--resume", help="Only send what still waits here.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Send pictures, a marked and sealed copy to each person; metadata stays behind.
+    """Send pictures, clips, voice notes or a text: to each person a marked and sealed copy.
 
-    Until a copy is opened, taking it back and its expiry hold by cryptography; afterwards by the
-    recipient's program, and anybody can photograph a screen.
+    Metadata stays behind. Taking back, expiry and --once hold by cryptography before the first
+    opening, and after it by the recipient's program; anybody can photograph a screen.
     """
     del yes  # whoever types it out of habit has not looked
-    with device_of(context) as device:
-        if resume:
+    if resume:
+        with device_of(context) as device:
             _resume(device, as_json=as_json)
-            return
-        if not files or not (to or within):
-            raise typer.BadParameter("give at least one picture and one --to NAME")
-        data = tuple(read_file(path) for path in files)
+        return
+    _refuse_nothing(files, text, caption)
+    if not (to or within or reply) or (within and reply):
+        raise typer.BadParameter("say to whom: --to NAME, or one of --reply and --in MESSAGE")
+    written = _Written(tuple(map(read_file, files or ())), text, caption, size, undo)
+    with device_of(context) as device:
         catch_up(device)  # that our own relay is silent is no reason not to seal
-        belongs = None if within is None else conversation_of(within, device)
-        going = recipients(to or names_in(belongs, device), device)
-        names = going.people
-        if not names:
-            raise typer.BadParameter(f"you know nobody else who has {within}: name them with --to")
-        policy = Policy(device.clock.now() + timedelta(days=days), 1 if once else None)
-        typed = frozenset(confirm or ())
-        draft = Draft(data, names, policy, caption, size, typed, going.circles, belongs)
-        draft = _ask(draft, device)
-        with bar("Sealing", len(names)) as steps:
-            sent = send_message(draft, device, steps.done)
+        policy = Policy(open_until(days, device), 1 if once else None)
+        draft = _addressed(written, to or [], within, reply, policy, device)
+        draft = _ask(replace(draft, confirmed=frozenset(confirm or ())), device)
+        with stopping_once() as check, bars() as shown:
+            sent = send_message(draft, device, _watch(shown, check, device))
+    _tell(sent, draft, as_json=as_json)
+
+
+def _watch(shown: Bars, check: Callable[[], None], device: Device) -> Watch:
+    def step(stage: Stage, done: int, total: int) -> None:
+        check()
+        shown.reached(stage, done, total)
+
+    return Watch(step, undo_window(device.clock.now, check))
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What is sent, before it is said to whom."""
+
+    files: tuple[bytes, ...]
+    text: str | None
+    caption: str | None
+    size_px: int | None
+    undo_s: int
+
+
+def _refuse_nothing(files: list[Path] | None, text: str | None, caption: str | None) -> None:
+    if not files and not text:
+        raise typer.BadParameter("give at least one file, or --text TEXT")
+    if caption and text:
+        raise typer.BadParameter("a message has one text: --caption or --text")
+
+
+def _addressed(
+    written: _Written,
+    to: list[str],
+    within: str | None,
+    reply: str | None,
+    policy: Policy,
+    device: Device,
+) -> Draft:
+    named = within or reply
+    belongs = None if named is None else conversation_of(named, device)
+    going = recipients(to or names_in(belongs, device), device)
+    if not going.people:
+        raise typer.BadParameter(f"you know nobody else who has {named}: name them with --to")
+    return Draft(
+        files=written.files,
+        to=going.people,
+        policy=policy,
+        caption=written.caption or None,
+        size_px=written.size_px,
+        circles=going.circles,
+        within=belongs,
+        text=written.text or None,
+        reply=None if reply is None else message_meant(reply, device),
+        undo_s=written.undo_s,
+    )
+
+
+def _tell(sent: Posted, draft: Draft, *, as_json: bool) -> None:
     if as_json:
         copies = [{"to": name, "devices": count} for name, count in sent.devices.items()]
         put_json({"schema": "entrenous/send/1", "message": sent.name, "copies": copies})
         return
-    people = "1 person" if len(names) == 1 else f"{len(names)} people"
+    people = "1 person" if len(draft.to) == 1 else f"{len(draft.to)} people"
     say(f"sent {sent.name} to {people}; take it back with: entrenous recall {sent.name}")
 
 
 def _resume(device: Device, *, as_json: bool) -> None:
-    flushed = flush(device)
+    with bars() as shown:
+        sent = Counted(Stage.SENDING, waiting_bytes(device), Watch(shown.reached))
+        flushed = flush(device, sent.more)
     if flushed.problems:
         # A refusal is told once; that a relay is silent will be told again.
         first = min(flushed.problems, key=lambda problem: isinstance(problem, Unreachable))

@@ -7,11 +7,12 @@ from entrenous.ports.courier.letters import Letters
 from entrenous.ports.courier.lock import Locks
 from entrenous.ports.courier.mailboxes import Mailboxes
 from entrenous.ports.courier.shares import Shares
+from entrenous.ports.courier.wake import Wakes
 
-__all__ = ["Blobs", "Courier", "Letters", "Locks", "Mailboxes", "Shares"]
+__all__ = ["Blobs", "Courier", "Letters", "Locks", "Mailboxes", "Shares", "Wakes"]
 
 
-class Courier(Mailboxes, Letters, Blobs, Shares, Locks, Protocol):
+class Courier(Mailboxes, Letters, Blobs, Shares, Locks, Wakes, Protocol):
     """Relays as seen from a device. ``url`` is the relay's; docs/spec/relay.md has the meaning.
 
     Every method raises RelayUnreachable when there is no answer, ProtocolTooOld when the relay

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from entrenous.model.envelope import PrekeyBundle, Prekeys, SendToken
+from entrenous.model.envelope import PrekeyBundle, Prekeys, SendToken, TokenBatch
 from entrenous.model.ids import DeviceId, MailboxId
 from entrenous.model.secret import Secret
 
@@ -42,6 +42,10 @@ class Mailboxes(Protocol):
 
     def register_token(self, url: str, mailbox: MailboxId, owner: Secret, token: SendToken) -> None:
         """Let holders of a token write to this mailbox."""
+        ...
+
+    def change_tokens(self, url: str, mailbox: MailboxId, owner: Secret, batch: TokenBatch) -> int:
+        """Add and drop many tokens of one use each, together; how many are held then."""
         ...
 
     def withdraw_token(self, url: str, mailbox: MailboxId, owner: Secret, lock: bytes) -> None:

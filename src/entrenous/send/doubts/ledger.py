@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 from entrenous.craft.fingerprint.distance import distance
 from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.craft.media.kind import medium_of
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import PersonId
+from entrenous.model.medium import Medium
 from entrenous.model.message import Draft
 from entrenous.model.person import Contact
 from entrenous.ports import Device
@@ -29,12 +31,13 @@ def named_who_had_it(
     Raises:
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp: only when the words name somebody.
     """
-    words = as_seen(draft.caption or "")
+    words = as_seen(draft.words or "")
     going = {one.person.id for one in to}
     named = [one for one in known if one.person.id not in going and _are_in(words, one)]
     if not named:
         return ()  # an ordinary message: no picture is decoded for it, and no ledger read
-    looks = [fingerprint(device.read_picture(data)) for data in draft.files]
+    pictures = (data for data in draft.files if medium_of(data) is Medium.PICTURE)
+    looks = [fingerprint(device.read_picture(data)) for data in pictures]
     had = _who_had(looks, device)
     return tuple(one for one in named if one.person.id in had)
 

@@ -7,16 +7,26 @@ both.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from entrenous.model.device_list import Head
 from entrenous.model.envelope import Waiting
 from entrenous.model.letter import Manifest, NotBound
 from entrenous.model.message import InboxState, Received
-from entrenous.model.notes import CompareStep, Hello, RecallNote
+from entrenous.model.notes import CardNote, CompareStep, Hello, RecallNote, SyncNote, WindowNote
 from entrenous.model.person import Contact, NotInvited
+from entrenous.model.reaction import Reaction
+from entrenous.model.receipt import Receipts
 from entrenous.ports import Device
 from entrenous.send.acquaintance.block import is_blocked
 from entrenous.send.acquaintance.invite import be_greeted, invited_by
 from entrenous.send.acquaintance.people import contact_of
-from entrenous.send.devices.self import who_am_i
+from entrenous.send.devices.lists.named import hear_of
+from entrenous.send.devices.lists.sibling_letters import (
+    card_comes,
+    greet_back,
+    is_sibling,
+    sibling_greets,
+    sibling_tells,
+)
 from entrenous.send.doubts.heard import hear
 from entrenous.send.drawers import GREET, RECALLED, inbox_key
 from entrenous.send.inbox import settle
@@ -24,6 +34,12 @@ from entrenous.send.letter.aside import put_newer
 from entrenous.send.letter.obey import obey
 from entrenous.send.letter.read import Letter
 from entrenous.send.message.naming import free_message_name
+from entrenous.send.message.react import take_reaction
+from entrenous.send.move.old_home import our_relays
+from entrenous.send.receipts.note import note_delivered
+from entrenous.send.receipts.take import take_receipts
+from entrenous.send.tokens.use import take_window
+from entrenous.send.tokens.windows import note_use
 from entrenous.send.verify.steps import take_step
 
 Handler = Callable[[Any, Letter, Waiting, Device], None]  # the first is the letter's body
@@ -38,6 +54,9 @@ def act_on(letter: Letter, waiting: Waiting, device: Device) -> None:
     if is_blocked(letter.person.id, device) and not isinstance(letter.body, RecallNote):
         return  # its ratchets move on, so that letters after an unblocking open
     hear(letter.person.id, letter.header.from_device, device)
+    note_use(letter.person.id, letter.header.from_device, letter.header.token, device)
+    named = Head(letter.header.from_epoch, letter.header.from_head)
+    hear_of(letter.person.id, named, device, own=True)
     handler = ARRIVALS.get(type(letter.body))
     if handler is None:
         put_newer(waiting.id.hex(), device)
@@ -58,19 +77,28 @@ def sender_of(letter: Letter, device: Device) -> Contact:
 
 
 def _greeted(hello: Hello, letter: Letter, _waiting: Waiting, device: Device) -> None:
+    if is_sibling(letter.header, device):
+        sibling_greets(hello, letter.header, device)
+        return
     invited = hello.invite_lock is not None and invited_by(hello.invite_lock, device)
     if not invited and contact_of(letter.person.id, device) is None:
         raise NotInvited
     contact = be_greeted(hello, letter.person, device)
+    take_window(letter.header, hello.seed, hello.first, device)
     if invited:
         device.vault.put(GREET, contact.person.id.hex(), b"")
+    else:
+        greet_back(letter.header, device)
 
 
 def _received(manifest: Manifest, letter: Letter, waiting: Waiting, device: Device) -> None:
-    if manifest.relay_url != who_am_i(device).home.relay_url:
+    if manifest.relay_url not in our_relays(device):
         # Whose server it names would learn where we are, and when we look.
         raise NotBound(what="its files do not lie at our relay")
     message = letter.header.message
+    for one in manifest.heads:
+        own = one.person == letter.person.id
+        hear_of(one.person, Head(one.epoch, one.head), device, own=own)
     sender = sender_of(letter, device)
     received = Received(
         id=message,
@@ -84,8 +112,11 @@ def _received(manifest: Manifest, letter: Letter, waiting: Waiting, device: Devi
         opens=manifest.opens,
         state=InboxState.WAITING,
         manifest=manifest,
+        reply=manifest.reply,
+        circle=manifest.circle,
     )
     key = inbox_key(sender.person.id, message)
+    note_delivered(letter.header, received, device)
     taken_back = device.vault.get(RECALLED, key) is not None
     settle(received, InboxState.TAKEN_BACK if taken_back else InboxState.WAITING, device)
 
@@ -98,9 +129,35 @@ def _compared(step: CompareStep, letter: Letter, _waiting: Waiting, device: Devi
     take_step(step, letter.header, sender_of(letter, device), device)
 
 
+def _widened(note: WindowNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
+    sender_of(letter, device)
+    take_window(letter.header, note.seed, note.first, device)
+
+
+def _receipted(several: Receipts, letter: Letter, _waiting: Waiting, device: Device) -> None:
+    take_receipts(several, letter.header, sender_of(letter, device), device)
+
+
+def _reacted(reaction: Reaction, letter: Letter, _waiting: Waiting, device: Device) -> None:
+    take_reaction(reaction, sender_of(letter, device).person.id, device)
+
+
+def _list_changed(note: CardNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
+    card_comes(note, letter.header, sender_of(letter, device), device)
+
+
+def _told(note: SyncNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
+    sibling_tells(note, letter.header, device)
+
+
 ARRIVALS: Final[Mapping[type[Any], Handler]] = {
     Hello: _greeted,
     Manifest: _received,
     RecallNote: _taken_back,
     CompareStep: _compared,
+    WindowNote: _widened,
+    Receipts: _receipted,
+    Reaction: _reacted,
+    CardNote: _list_changed,
+    SyncNote: _told,
 }

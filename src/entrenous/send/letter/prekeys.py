@@ -1,5 +1,6 @@
 """This device's own prekeys at its relay: make them, top them up, replace them in time."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -26,38 +27,53 @@ _DELETE_AFTER: Final = timedelta(days=14)  # counted from when it was replaced
 _UNPUBLISHED: Final = "prekeys"
 
 
-def publish_prekeys(device: Device) -> None:
-    """Bring a full set of one-time keys, a fallback key and an X-Wing key to the relay.
+def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
+    """Bring one-time keys to the relay, and with ``lasting`` a fallback key and an X-Wing key.
 
     The private halves are on disk before the public ones leave. A set that the relay did not take
     is brought again rather than a new one: an account keeps the private halves of two fallback keys
-    only, and one of them must be the one that the relay hands out.
+    only, and one of them must be the one that the relay hands out. So a fallback key is replaced
+    once a week, however often the others run out.
     """
     me = who_am_i(device)
-    prekeys = take(Prekeys, SELF, _UNPUBLISHED, device.vault) or _new_set(me, device)
+    prekeys = take(Prekeys, SELF, _UNPUBLISHED, device.vault)
+    prekeys = prekeys or (_full_set if lasting else _one_time_keys)(me, device)
     device.courier.publish_prekeys(
         me.home.relay_url, me.home.mailbox, me.home.owner, me.key.device, prekeys
     )
     device.vault.drop(SELF, _UNPUBLISHED)
 
 
-def _new_set(me: Me, device: Device) -> Prekeys:
+def _one_time_keys(me: Me, device: Device) -> Prekeys:
     with device.vault.together():
         account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
-        account, fallback_id, fallback = replace_fallback_key(account)
+        keep_account(account, device)
+        signed = partial(_signed, me, account, this_second(device), PrekeyKind.ONE_TIME)
+        one_times = (signed(key_id, public) for key_id, public in one_time.items())
+        prekeys = Prekeys(tuple(one_times), None, None)
+        lay(prekeys, SELF, _UNPUBLISHED, device.vault)
+    return prekeys
+
+
+def _full_set(me: Me, device: Device) -> Prekeys:
+    with device.vault.together():
+        prekeys = _one_time_keys(me, device)
+        account, fallback_id, fallback = replace_fallback_key(account_of(device))
         keep_account(account, device)
         xwing = make_own_key(None, me, device)
         signed = partial(_signed, me, account, this_second(device))
-        one_times = tuple(
-            signed(PrekeyKind.ONE_TIME, key_id, public) for key_id, public in one_time.items()
-        )
-        prekeys = Prekeys(
-            one_time=one_times,
+        prekeys = replace(
+            prekeys,
             fallback=signed(PrekeyKind.FALLBACK, fallback_id, fallback),
             xwing=signed(PrekeyKind.XWING, xwing.id, xwing.public),
         )
         lay(prekeys, SELF, _UNPUBLISHED, device.vault)
     return prekeys
+
+
+def forget_unpublished(device: Device) -> None:
+    """What has not left is not brought any more: a new relay needs a whole set."""
+    device.vault.drop(SELF, _UNPUBLISHED)
 
 
 def look_after_prekeys(device: Device) -> None:
@@ -68,7 +84,7 @@ def look_after_prekeys(device: Device) -> None:
     now = device.clock.now()
     fresh = [key for key in _public_keys(device) if now - key.made_at < _REPLACE_AFTER]
     if held < _LOW or not fresh:
-        publish_prekeys(device)
+        publish_prekeys(device, lasting=not fresh)
     _forget_old_prekeys(device)
 
 

@@ -16,16 +16,17 @@ from entrenous.craft.crypto.statements import verify_card
 from entrenous.craft.crypto.xwing import seal_to
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.craft.wire.letter.letter import read_body, read_header, read_sealed, write_info
-from entrenous.model.device_list import Head
+from entrenous.model.device_list import ForkedList, Head
 from entrenous.model.envelope import Waiting
 from entrenous.model.letter import Address, BadKey, Body, Header, NotBound
 from entrenous.model.notes import CardNote, Hello, RequestNote
 from entrenous.model.peer import OwnKey, Peer
-from entrenous.model.person import Person
+from entrenous.model.person import Contact, Person
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.devices.known_lists import known_heads
+from entrenous.send.devices.lists.forked import fork_of
 from entrenous.send.devices.self import Me, account_of, keep_account
 from entrenous.send.drawers import (
     OWN_KEY,
@@ -36,9 +37,7 @@ from entrenous.send.drawers import (
     peer_key,
     take,
 )
-from entrenous.spec import COUNTER_WINDOW
-
-_SESSIONS_MAX = 4  # both sides may begin one at the same moment; older ones run out
+from entrenous.spec import COUNTER_WINDOW, SESSIONS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def _open(
         raise NotBound(what="it is of no session that we have")
     opened, account = open_first_letter(account_of(device), header.curve25519, around)
     keep_account(account, device)
-    return opened, (opened.session, *known)[:_SESSIONS_MAX]
+    return opened, (opened.session, *known)[:SESSIONS_MAX]
 
 
 def _try(session: Secret, around: Around) -> Opened | None:
@@ -131,7 +130,7 @@ def _proven_sender(body: Body, header: Header, device: Device) -> Person:
     """The person whose master key certified the device that this session is with."""
     contact = contact_of(header.from_person, device)
     if isinstance(body, Hello | RequestNote) or (isinstance(body, CardNote) and contact):
-        person = verify_card(read_card(body.card))
+        person = _newest(verify_card(read_card(body.card)), contact)
     elif contact is None:
         raise NotBound(what="it is from nobody we know")
     else:
@@ -144,26 +143,53 @@ def _proven_sender(body: Body, header: Header, device: Device) -> Person:
     return person
 
 
+def _newest(shown: Person, contact: Contact | None) -> Person:
+    """The person of the newer list: a device that has left it is none, whatever card it shows."""
+    known = None if contact is None else contact.person
+    return known if known and known.id == shown.id and known.epoch > shown.epoch else shown
+
+
 def _check_lists(header: Header, person: Person, me: Me, device: Device) -> None:
-    """Neither side writes under a list that is older than the newest, or that never was."""
+    """Neither side writes under a list that never was.
+
+    An older one may be named: a person's other device may not have heard of the newest yet, and
+    what is in it counts in any case (:func:`_proven_sender`).
+    """
     contact = contact_of(person.id, device)
     shown = Head(person.epoch, person.head)
     known = (shown,) if contact is None else known_heads(contact, device)
     named = Head(header.from_epoch, header.from_head)
-    check_agree(known, (shown, named))
-    check_agree((shown,), (named,))
-    if header.from_epoch < max(person.epoch, known[-1].epoch):
-        raise NotBound(what="it was written under an old card")
+    try:
+        check_agree(known, (shown, named))
+        check_agree((shown,), (named,))
+    except ForkedList:
+        raise fork_of(person.id, named) from None
+    older = named.epoch < max(person.epoch, known[-1].epoch)
+    if older and named not in known:
+        raise NotBound(what="it was written under a card that is too old to be known")
     _check_ours(header, me)
 
 
 def _check_ours(header: Header, me: Me) -> None:
+    if header.from_person == me.person.id:
+        _check_same(header)
+        return
     head = me.person.head
     if header.to_epoch < me.person.epoch:
         heads = {one.epoch: one.digest for one in heads_of(read_card(me.card).lists)}
         head = heads.get(header.to_epoch, header.to_head)  # too long ago for our card to say
     if header.to_epoch > me.person.epoch or not same(head, header.to_head):
-        raise NotBound(what="it was written to a card that is not ours")
+        named = Head(header.to_epoch, header.to_head)
+        raise NotBound(what="it was written to a card that is not ours", ours=named)
+
+
+def _check_same(header: Header) -> None:
+    """A letter from another device of ours is under one list, which may be newer than ours: it may
+    be the one that tells of it.
+    """
+    to = header.to_epoch, header.to_head
+    if to != (header.from_epoch, header.from_head):
+        raise NotBound(what="it was written under two cards of ours")
 
 
 def _check_new(header: Header, peer: Peer | None, device: Device) -> None:

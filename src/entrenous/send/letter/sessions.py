@@ -1,13 +1,17 @@
 """Begin a session with another device, from the prekeys that it left at its relay."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from entrenous.craft.crypto.seal import begin_session
 from entrenous.craft.crypto.statements import verify_prekey
 from entrenous.craft.wire.identity.prekey import read_prekey
 from entrenous.model.card import BadPrekey, PrekeyKind, SignedPrekey
 from entrenous.model.device_list import Head
-from entrenous.model.envelope import PrekeyBundle
+from entrenous.model.envelope import NoPrekeys, NoSuchMailbox, PrekeyBundle, WrongToken
+from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import PersonId
 from entrenous.model.letter import XWingKey
 from entrenous.model.peer import Peer
 from entrenous.ports import Device
@@ -15,6 +19,10 @@ from entrenous.send.devices.known_lists import check_head
 from entrenous.send.devices.self import account_of
 from entrenous.send.drawers import PEER, lay, peer_key, take
 from entrenous.send.letter.write import Addressee
+from entrenous.send.tokens.use import token_for
+from entrenous.spec import SESSIONS_MAX
+
+_NOT_THERE_YET: Final = (NoPrekeys, NoSuchMailbox, WrongToken)
 
 
 def have_session(to: Addressee, device: Device) -> None:
@@ -28,13 +36,62 @@ def have_session(to: Addressee, device: Device) -> None:
     met = take(Peer, PEER, whose, device.vault)
     if met is not None and met.sessions:
         return
-    bundle = device.courier.claim_prekeys(
-        person.relay_url, to.key.mailbox, to.contact.send_token, to.key.device
-    )
+    token = token_for(to.contact, to.key.device, device)
+    bundle = device.courier.claim_prekeys(person.relay_url, to.key.mailbox, token, to.key.device)
     begun = _begun(bundle, to, device)
     if met is not None:
         begun = replace(begun, sent=met.sent, seen=met.seen)
     lay(begun, PEER, whose, device.vault)
+
+
+def has_session(to: Addressee, device: Device) -> bool:
+    """Whether a letter can be written to this device without asking its relay for anything."""
+    met = take(Peer, PEER, peer_key(to.contact.person.id, to.key.device), device.vault)
+    return met is not None and bool(met.sessions)
+
+
+def within_reach(every: Iterable[Addressee], device: Device) -> tuple[Addressee, ...]:
+    """Those of these devices that there is a session with, which is begun where there was none.
+
+    A device that has left no keys yet, or has not told us yet how to write to it, is passed over
+    as long as another one of the same person is within reach.
+
+    Raises:
+        NoPrekeys, NoSuchMailbox, WrongToken: none of somebody's devices is.
+        BadSignature, BadPrekey, BadKey, ForkedList, TooMany, RelayUnreachable.
+    """
+    reached, beyond = list[Addressee](), dict[PersonId, EntrenousError]()
+    for to in every:
+        try:
+            have_session(to, device)
+        except _NOT_THERE_YET as why:
+            beyond.setdefault(to.contact.person.id, why)
+        else:
+            reached.append(to)
+    there = {to.contact.person.id for to in reached}
+    for person, error in beyond.items():
+        if person not in there:
+            raise error
+    return tuple(reached)
+
+
+def begin_again(to: Addressee, device: Device) -> None:
+    """A new session with this device, on fresh prekeys, beside those that there were: they open
+    what is still on its way. Counters go on, since numbers that were used are refused.
+
+    Raises:
+        BadSignature, BadPrekey, BadKey, ForkedList, TooMany, RelayUnreachable, WrongToken.
+    """
+    whose = peer_key(to.contact.person.id, to.key.device)
+    before = take(Peer, PEER, whose, device.vault)
+    if before is not None:
+        lay(replace(before, sessions=()), PEER, whose, device.vault)
+    have_session(to, device)
+    begun = take(Peer, PEER, whose, device.vault)
+    if before is not None and begun is not None:
+        sessions = (*begun.sessions, *before.sessions)[:SESSIONS_MAX]
+        kept = replace(begun, sessions=sessions, mine=before.mine, used=before.used)
+        lay(kept, PEER, whose, device.vault)
 
 
 def _begun(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:

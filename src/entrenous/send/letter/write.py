@@ -9,8 +9,8 @@ from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.letter.letter import write_body, write_header, write_info, write_sealed
 from entrenous.model.envelope import BlobDeposit, Envelope, ShareDeposit
 from entrenous.model.ids import ID_BYTES, BlobId, DeviceId, EnvelopeId, MessageId, PersonId
-from entrenous.model.letter import Address, Body, Header, XWingKey
-from entrenous.model.notes import Hello
+from entrenous.model.letter import Address, Body, Header, Manifest, XWingKey
+from entrenous.model.notes import Hello, WindowNote
 from entrenous.model.outbox import Posting
 from entrenous.model.peer import Peer
 from entrenous.model.person import Contact, DeviceKey
@@ -22,7 +22,9 @@ from entrenous.send.drawers import OWN_KEY, PEER, lay, peer_key, take
 from entrenous.send.letter.prekeys import make_own_key
 from entrenous.send.moment import this_second
 from entrenous.send.outbox import next_order, put_out
-from entrenous.spec import DAYS_TO_OPEN, OWN_KEYS_PER_PEER
+from entrenous.send.receipts.cover import note_covered
+from entrenous.send.tokens.use import Token, use_token
+from entrenous.spec import DAYS_TO_OPEN, OWN_KEYS_PER_PEER, WINDOW_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class Outer:
-    """What goes around a letter for the relay's eyes."""
+    """What goes around a letter for the relay's eyes, and until when it is held back here."""
 
     envelope: EnvelopeId
     expires_at: datetime
@@ -43,6 +45,7 @@ class Outer:
     message: MessageId
     share: ShareDeposit | None = None
     blobs: tuple[tuple[BlobDeposit, BlobId], ...] = ()
+    release_at: datetime | None = None
 
 
 def addressees(contact: Contact) -> tuple[Addressee, ...]:
@@ -85,12 +88,22 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
         next_key = make_own_key(whose, me, device)
         info = write_info(_address(peer, to, me))
         encoded = write_body(body)
-        header = write_header(_header(encoded, peer, to, outer, me, next_key))
+        token = use_token(to.contact, to.key.device, device)
+        said = _header(encoded, peer, to, outer, me, next_key)
+        header = write_header(replace(said, token=token.index))
         around, session = seal_letter(peer.sessions[0], peer.seal_to.public, info, header, encoded)
         _keep_peer(peer, session, next_key, device)
-        posting = _posting(write_sealed(peer.seal_to.id, around), to, outer, device)
-        needs = lock_of(send_token(body.seed, body.first)) if isinstance(body, Hello) else None
-        put_out(replace(posting, needs=needs), device)
+        posting = _posting(write_sealed(peer.seal_to.id, around), to, outer, token, device)
+        put_out(replace(posting, needs=_needs(body), release_at=outer.release_at), device)
+        if isinstance(body, Manifest):
+            note_covered(body, outer.envelope, device)
+
+
+def _needs(body: Body) -> bytes | None:
+    """The lock that must be registered before this leaves: of the last token that it tells of."""
+    if isinstance(body, Hello | WindowNote):
+        return lock_of(send_token(body.seed, body.first + WINDOW_TOKENS - 1))
+    return None
 
 
 def _address(peer: Peer, to: Addressee, me: Me) -> Address:
@@ -141,7 +154,7 @@ def _keep_peer(peer: Peer, session: Secret, next_key: XWingKey, device: Device) 
     lay(moved, PEER, peer_key(peer.person, peer.device), device.vault)
 
 
-def _posting(sealed: bytes, to: Addressee, outer: Outer, device: Device) -> Posting:
+def _posting(sealed: bytes, to: Addressee, outer: Outer, token: Token, device: Device) -> Posting:
     person = to.contact.person
     envelope = Envelope(
         id=outer.envelope,
@@ -152,5 +165,5 @@ def _posting(sealed: bytes, to: Addressee, outer: Outer, device: Device) -> Post
         share=outer.share,
         blobs=tuple(deposit.id for deposit, _ in outer.blobs),
     )
-    order = next_order(device)
-    return Posting(order, person.relay_url, to.contact.send_token, envelope, outer.blobs)
+    posting = Posting(next_order(device), person.relay_url, token.token, envelope, outer.blobs)
+    return replace(posting, index=token.index, peer=peer_key(person.id, to.key.device))

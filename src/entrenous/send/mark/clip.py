@@ -1,6 +1,7 @@
 """Mark copies of a clip for people who are sent them by another channel."""
 
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -13,7 +14,7 @@ from entrenous.model.message import Copy, Message, SentClip, SentSound
 from entrenous.ports import Device
 from entrenous.send.mark.clip_copies import ClipOriginal, Wanted, prepare_clip, write_clips
 from entrenous.send.mark.clip_sound import ClipSound, clip_sound
-from entrenous.send.mark.copies import new_seed
+from entrenous.send.mark.copies import MadeCopy, new_seed
 from entrenous.send.mark.picture import MarkedFile
 from entrenous.send.message.naming import new_name
 
@@ -41,18 +42,46 @@ def mark_clip_copies(
     original = prepare_clip(untrusted_data, device)
     sound = clip_sound(untrusted_data, device)
     marking = _begun(original, sound, device)
-    size = _batch_size(original)
-    for first in range(0, len(to), size):
-        people = to[first : first + size]
-        seeds = [new_seed(device) for _ in people]
+    with closing(clip_copies(original, sound, len(to), device)) as copies:
+        for person, made in zip(to, copies, strict=True):
+            marking.add(Copy(person, made.seed, made.sha256), device)
+            yield marking.name, MarkedFile(person, made.data, SUFFIX)
+
+
+def clip_copies(
+    original: ClipOriginal,
+    sound: ClipSound | None,
+    people: int,
+    device: Device,
+    room_bytes: int = _BATCH_BYTES,
+) -> Generator[MadeCopy, None, None]:
+    """So many copies, one after the other; no more than a batch of them is in memory, which takes
+    about ``room_bytes``.
+    """
+    size = _batch_size(original, room_bytes)
+    for first in range(0, people, size):
+        seeds = [new_seed(device) for _ in range(min(size, people - first))]
         tracks = (None if sound is None else sound.track(seed) for seed in seeds)
         wanted = [
             Wanted(seed, track, original.crf) for seed, track in zip(seeds, tracks, strict=True)
         ]
-        files = write_clips(original, wanted, device)
-        for person, seed, data in zip(people, seeds, files, strict=True):
-            marking.add(Copy(person, seed, sha256(data)), device)
-            yield marking.name, MarkedFile(person, data, SUFFIX)
+        files = write_clips(original, wanted, device)[::-1]
+        for seed in seeds:
+            data = files.pop()
+            yield MadeCopy(seed, data, sha256(data))
+
+
+def sent_clip(original: ClipOriginal) -> SentClip:
+    """What the ledger keeps of a clip, before anything of it is kept or copied."""
+    return SentClip(
+        original=_NOT_KEPT,
+        survey=_NOT_KEPT,
+        dither=original.dither,
+        copies=(),
+        width_px=original.shown.width_px,
+        height_px=original.shown.height_px,
+        length_s=original.camera.length_s,
+    )
 
 
 @dataclass(slots=True)
@@ -93,27 +122,18 @@ class _Marking:
 
 
 def _begun(original: ClipOriginal, sound: ClipSound | None, device: Device) -> _Marking:
-    clip = SentClip(
-        original=_NOT_KEPT,
-        survey=_NOT_KEPT,
-        dither=original.dither,
-        copies=(),
-        width_px=original.shown.width_px,
-        height_px=original.shown.height_px,
-        length_s=original.camera.length_s,
-    )
     return _Marking(
         MessageId(device.dice.token(ID_BYTES)),
         new_name(device),
         device.clock.now(),
-        clip,
+        sent_clip(original),
         original.source,
         pack(original.survey),
         sound,
     )
 
 
-def _batch_size(original: ClipOriginal) -> int:
+def _batch_size(original: ClipOriginal, room_bytes: int) -> int:
     pixels = original.shown.width_px * original.shown.height_px
-    room = min(_BATCH_BYTES // max(1, len(original.source)), _BATCH_PIXELS // pixels)
+    room = min(room_bytes // max(1, len(original.source)), _BATCH_PIXELS // pixels)
     return min(max(room, 1), _BATCH_MAX)

@@ -25,7 +25,7 @@ from entrenous.craft.media.write import write_picture
 from entrenous.model.picture import Picture
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
-from entrenous.send.mark.crew import begun, crew_size, in_batches, in_order
+from entrenous.send.mark.crew import at_once, begun, crew_size, in_batches, in_order
 from entrenous.spec import COPY_CONTEXT, DITHER_CONTEXT, SEED_BYTES
 
 _TRIAL: Final = Secret(bytes(SEED_BYTES))  # of the copy that nobody gets: all others are as strong
@@ -98,15 +98,20 @@ class MadeCopy:
     sha256: bytes
 
 
-def prepare_original(untrusted_data: bytes, size_px: int | None, device: Device) -> Original:
+def prepare_original(
+    untrusted_data: bytes, size_px: int | None, device: Device, *, sparing: bool = False
+) -> Original:
     """Decode a picture in the jail, reduce it if asked, measure where a mark can hide.
+
+    What it looks like is noted meanwhile, or before when memory is to be spared.
 
     Raises:
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
     """
     read = device.read_picture(untrusted_data)
     picture = read if size_px is None else resize(read, size_px)
-    look = begun(lambda: record_of(picture))  # nothing here keeps more than one processor busy
+    # Nothing here keeps more than one processor busy; but what two do at once takes memory twice.
+    look = (at_once if sparing else begun)(lambda: record_of(picture))
     dither = Secret(device.dice.token(SEED_BYTES))
     size = dither_bytes(picture.width_px, picture.height_px)
     dither_stream = stream(dither, DITHER_CONTEXT, size)
@@ -163,7 +168,8 @@ def write_each(
 ) -> Generator[tuple[MadeCopy, ...], None, None]:
     """For one recipient after the other their copies of all pictures, on all processors.
 
-    ``seeds`` has for each recipient one seed a picture.
+    ``seeds`` has for each recipient one seed a picture. Memory is spared: beside the originals
+    there is room for one copy in work for each worker, and for a few that are done.
     """
 
     def make(job: tuple[Original, Secret]) -> MadeCopy:
@@ -171,8 +177,9 @@ def write_each(
         return MadeCopy(job[1], data, sha256(data))
 
     jobs = (job for own in seeds for job in zip(originals, own, strict=True))
-    workers = crew_size(max(original.picture.pixels for original in originals))
-    with closing(in_order(make, jobs, workers)) as made:
+    workers = crew_size(max(original.picture.pixels for original in originals), sparing=True)
+    making = in_order(make, jobs, workers) if workers > 1 else (make(job) for job in jobs)
+    with closing(making) as made:
         for _ in seeds:
             yield tuple(islice(made, len(originals)))
 

@@ -14,14 +14,16 @@ Made = TypeVar("Made")
 _PIXELS_AT_ONCE: Final = 100_000_000  # of all copies in work: about 1 GB, whatever the machine
 _AHEAD: Final = 2  # jobs in hand for each worker: one in work, one waiting or done
 _BATCH: Final = 16  # as many done ones are handed on together at most
+_SPARING_PIXELS: Final = 20_000_000  # as _PIXELS_AT_ONCE, where all else has to fit into 400 MB too
 
 
-def crew_size(pixels: int) -> int:
+def crew_size(pixels: int, *, sparing: bool = False) -> int:
     """How many may work at once on pictures of this size: one for each processor, while memory
-    lasts.
+    lasts, of which there is less for who has to be ``sparing``.
     """
+    at_once = _SPARING_PIXELS if sparing else _PIXELS_AT_ONCE
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    return max(1, min(processors or os.cpu_count() or 1, _PIXELS_AT_ONCE // max(1, pixels)))
+    return max(1, min(processors or os.cpu_count() or 1, at_once // max(1, pixels)))
 
 
 def begun(work: Callable[[], Made]) -> Future[Made]:
@@ -33,8 +35,15 @@ def begun(work: Callable[[], Made]) -> Future[Made]:
         crew.shutdown(wait=False)
 
 
+def at_once(work: Callable[[], Made]) -> Future[Made]:
+    """Work that is done here and now, for who would begin it elsewhere if there were room."""
+    done = Future[Made]()
+    done.set_result(work())
+    return done
+
+
 def in_batches(
-    work: Callable[[Job], Made], jobs: Iterable[Job], workers: int
+    work: Callable[[Job], Made], jobs: Iterable[Job], workers: int, batch: int = _BATCH
 ) -> Generator[tuple[Made, ...], None, None]:
     """What ``work`` makes of each job, in order; all that is ready comes together.
 
@@ -46,11 +55,11 @@ def in_batches(
     crew = ThreadPoolExecutor(workers)
     try:
         while True:
-            ahead = islice(jobs, workers * _AHEAD + _BATCH - len(waiting))
+            ahead = islice(jobs, workers * _AHEAD + batch - len(waiting))
             waiting.extend(crew.submit(work, job) for job in ahead)
             if not waiting:
                 return
-            yield _ready(waiting)
+            yield _ready(waiting, batch)
     finally:
         crew.shutdown(cancel_futures=True)
 
@@ -58,15 +67,15 @@ def in_batches(
 def in_order(
     work: Callable[[Job], Made], jobs: Iterable[Job], workers: int
 ) -> Generator[Made, None, None]:
-    """As :func:`in_batches`, one by one."""
-    with closing(in_batches(work, jobs, workers)) as batches:
+    """As :func:`in_batches`, one by one, and fewer made ahead."""
+    with closing(in_batches(work, jobs, workers, batch=1)) as batches:
         for batch in batches:
             yield from batch
 
 
-def _ready(waiting: deque[Future[Made]]) -> tuple[Made, ...]:
+def _ready(waiting: deque[Future[Made]], batch: int) -> tuple[Made, ...]:
     """The next one, and those behind it that have gone well already."""
     made = [waiting.popleft().result()]
-    while waiting and len(made) < _BATCH and waiting[0].done() and not waiting[0].exception():
+    while waiting and len(made) < batch and waiting[0].done() and not waiting[0].exception():
         made.append(waiting.popleft().result())
     return tuple(made)

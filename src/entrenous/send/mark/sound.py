@@ -58,7 +58,7 @@ def mark_sound_copies(
         contour(prepared.mono),
         sound.length_s,
     )
-    workers = crew_size(_PIXELS_PER_SAMPLE * len(sound) * sound.channels)
+    workers = sound_crew(sound)
     jobs = ((recipient, new_seed(device)) for recipient in to)
 
     def make(job: tuple[RecipientId, Secret]) -> _Made:
@@ -69,6 +69,11 @@ def mark_sound_copies(
         for made in crew:
             marking.add(made, device)
             yield marking.name, MarkedFile(made.to, made.data, suffix)
+
+
+def sound_crew(sound: Sound) -> int:
+    """How many may work at once on copies of this sound."""
+    return crew_size(_PIXELS_PER_SAMPLE * len(sound) * sound.channels)
 
 
 def write_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> bytes:

@@ -1,36 +1,58 @@
 """Call a message off while it is being sent: who presses Ctrl-C wants that it does not go out."""
 
-from typing import Final
+from collections.abc import Iterator
 
-from entrenous.model.ids import MessageId
-from entrenous.model.message import Departure, SealedCopy, StoppedWhileSending
+from entrenous.model.ids import BlobId, MessageId
+from entrenous.model.message import Message, SealedCopy, StoppedWhileSending, UnknownMessage
 from entrenous.ports import Device
 from entrenous.send.doubts.talks import call_talks_off
 from entrenous.send.drawers import SEALED, take_all
 from entrenous.send.outbox import drop_postings
-
-_MAY_HAVE_LEFT: Final = (Departure.TRIED, Departure.ACKNOWLEDGED)
+from entrenous.send.states import can_be_called_off
 
 
 def call_off(message: MessageId, device: Device) -> None:
     """Undo a message whose sending was stopped, if not one letter of it can have left.
 
+    Who presses Ctrl-C once more does not want it back: it is begun anew until it is whole.
+
     Raises:
         StoppedWhileSending: one may have left. Then everything stays as it is, so that it can be
             taken back by its name.
     """
+    undone = False
+    while not undone:
+        try:
+            _call_off(message, device)
+            undone = True
+        except KeyboardInterrupt:
+            continue
+
+
+def _call_off(message: MessageId, device: Device) -> None:
     every = take_all(SealedCopy, SEALED, device.vault)
     copies = [copy for copy in every if copy.message == message]
-    for sent in device.ledger.messages():
-        if sent.id != message:
-            continue
-        if any(copy.departure in _MAY_HAVE_LEFT for copy in copies):
-            raise StoppedWhileSending(name=sent.name)
-        with device.vault.together():
-            for copy in copies:
-                drop_postings(copy.envelope, device)
-                device.vault.drop(SEALED, copy.envelope.hex())
-            device.ledger.forget(message)
-            call_talks_off(message, device)
-            for picture in sent.pictures:
-                device.vault.forget(picture.original)
+    try:
+        sent = device.ledger.read(message)
+    except UnknownMessage:
+        return  # it was stopped before there was anything to undo
+    if not all(can_be_called_off(copy.departure) for copy in copies):
+        raise StoppedWhileSending(name=sent.name)
+    with device.vault.together():
+        drop_postings({copy.envelope for copy in copies}, device)
+        for copy in copies:
+            device.vault.drop(SEALED, copy.envelope.hex())
+        device.ledger.forget(message)
+        call_talks_off(message, device)
+        for kept in _kept_of(sent):
+            device.vault.forget(kept)
+
+
+def _kept_of(sent: Message) -> Iterator[BlobId]:
+    """The files that the ledger keeps of a message."""
+    for picture in sent.pictures:
+        yield picture.original
+    for clip in sent.clips:
+        yield from (clip.original, clip.survey)
+    for sound in sent.sounds:
+        yield from (sound.original, sound.contour)

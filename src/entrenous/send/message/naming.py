@@ -16,6 +16,11 @@ def new_name(device: Device) -> MessageName:
     return message_name(device.dice.token(3), _taken(device))
 
 
+def is_usual(name: str) -> bool:
+    """Whether a name has the form of :func:`new_name`, so that a file may be called after it."""
+    return _USUAL.fullmatch(name) is not None
+
+
 def free_message_name(wanted: MessageName, device: Device) -> MessageName:
     """A received message's own name, or the next number of it when this device has that one.
 

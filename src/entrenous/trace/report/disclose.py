@@ -6,6 +6,7 @@ every other copy's secret was drawn for itself and can't be told from them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from entrenous.craft.crypto.device import sign_as_device, signing_key
 from entrenous.craft.crypto.hashing import sha256
@@ -13,11 +14,13 @@ from entrenous.craft.wire.report import seal_report, write_report
 from entrenous.model.message import Message, SentPicture
 from entrenous.model.picture import Picture
 from entrenous.model.report import (
+    CopyProof,
     DisclosedCopy,
     Disclosure,
     DoesNotHold,
     NothingToDisclose,
     OnlyPictures,
+    Proofs,
     Report,
     Signature,
     TracedBefore,
@@ -31,7 +34,10 @@ from entrenous.trace.photo.labels import by_label
 from entrenous.trace.photo.original import original_of
 from entrenous.trace.report.check import finding, scored
 from entrenous.trace.report.examine import Evidence, examine
+from entrenous.trace.report.proof import cards_for, proof_for
 from entrenous.trace.report.repeat import SIGNED
+
+NO_PROOFS: Final = Proofs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +50,14 @@ class Disclosed:
     original: bytes
 
 
-def disclose(
-    number: int, untrusted_leak: bytes, device: Device, account: Secret | None, *, blind: bool
+def disclose(  # noqa: PLR0913 - a report is made of this many things
+    number: int,
+    untrusted_leak: bytes,
+    device: Device,
+    account: Secret | None,
+    *,
+    blind: bool,
+    proofs: Proofs = NO_PROOFS,
 ) -> Disclosed:
     """Write the report of a trace.
 
@@ -55,6 +67,7 @@ def disclose(
         device: this device.
         account: its Olm account, to sign the report with; None if it has no keys.
         blind: replace the labels of copies that are not named.
+        proofs: what the message's recipients signed.
 
     Raises:
         NoSuchTrace, NothingToDisclose, OnlyPictures, TracedBefore.
@@ -77,7 +90,9 @@ def disclose(
     source = device.vault.kept(sent.original)
     original = original_of(sent, device)
     report = _report(trace, sent, evidence, (original, source), device)
+    report = _proven(report, sent, proofs.copies)
     report = _blinded(report) if blind else report
+    report = replace(report, cards=cards_for(report.copies, proofs.cards))
     plain, digest = write_report(report, sha256)
     signed = None if account is None else _signed(account, digest)
     return Disclosed(seal_report(plain, digest, signed), digest, report, source)
@@ -147,11 +162,19 @@ def _unscored(sent: SentPicture) -> Sequence[DisclosedCopy]:
     ]
 
 
+def _proven(report: Report, sent: SentPicture, proofs: Sequence[CopyProof]) -> Report:
+    copies = (
+        replace(one, proof=proof_for(copy, proofs))
+        for one, copy in zip(report.copies, sent.copies, strict=True)
+    )
+    return replace(report, copies=tuple(copies))
+
+
 def _blinded(report: Report) -> Report:
     return replace(
         report,
         copies=tuple(
-            copy if copy.to in report.named else replace(copy, to=f"copy {place}")
+            copy if copy.to in report.named else replace(copy, to=f"copy {place}", proof=None)
             for place, copy in enumerate(report.copies, 1)
         ),
     )

@@ -12,12 +12,14 @@ from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.media.resize import resize
 from entrenous.craft.wire.report import read_report
 from entrenous.model.picture import Picture
+from entrenous.model.receipt import ReceiptStatement
 from entrenous.model.report import DisclosedCopy, DoesNotHold, Examined, Report
 from entrenous.model.verdict import Finding
 from entrenous.spec import ALPHA
 from entrenous.trace.explain.made_with import made_with
 from entrenous.trace.report.check import finding, made_anew, scored, tail, with_figures
 from entrenous.trace.report.examine import examine
+from entrenous.trace.report.proof import check_proofs
 
 SIGNED: Final = b"entrenous/1 verdict report"
 MOST: Final = 10**15  # copies; a larger number tells nobody more
@@ -44,7 +46,7 @@ class Repeated:
     ``elsewhere`` maps what is different here from where the report was made to (there, here); empty
     means that everything agreed bit for bit. ``copy_of`` is the label of the copy in hand.
     ``most`` is how many copies could have been compared with the same copies named, up to ``MOST``;
-    None when none is named.
+    None when none is named. ``signed`` is, by label, what the devices of copies signed.
     """
 
     report: Report
@@ -53,6 +55,7 @@ class Repeated:
     elsewhere: Mapping[str, tuple[str, str]]
     copy_of: str | None
     most: int | None
+    signed: Mapping[str, tuple[ReceiptStatement, ...]]
 
 
 def check_report(
@@ -68,10 +71,12 @@ def check_report(
     Raises:
         BadReport: it can't be read, or its digest does not fit.
         DoesNotHold: something else is not as it says.
-        BadSignature: its signature is not that of the key beside it.
+        BadSignature: its signature is not that of the key beside it, or a receipt's is none.
+        BadCard, BadReceipt: what it says of receipts can't be read.
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp.
     """
     report, digest, signature = read_report(files.untrusted_report, sha256)
+    signed = check_proofs(report.copies, report.cards)
     if signature is not None:
         verify_device(signature.device, SIGNED, digest, signature.signature, what="report")
     _same_file("the found file", files.untrusted_leak, report.given.leak_sha256)
@@ -95,6 +100,7 @@ def check_report(
         elsewhere=elsewhere,
         copy_of=None if files.untrusted_copy is None else _whose(files.untrusted_copy, report),
         most=_most(report),
+        signed=signed,
     )
 
 

@@ -21,6 +21,7 @@ from entrenous.craft.media.clip.whole import without_user_data
 from entrenous.model.clip import Coded, Shown
 
 SUFFIX: Final = ".mp4"
+MEDIA_TYPE: Final = "video/mp4"
 _TICKS: Final = 90_000  # per second
 _PRESET: Final = "veryfast"  # half the time of the next slower one, for a tenth more bytes
 # Bits go where the errors are, not where an eye would see them first: at this fineness it sees none

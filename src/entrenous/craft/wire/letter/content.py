@@ -3,7 +3,8 @@
 The size of a blob says little of what is in it. docs/spec/content.md sections 1 and 2.
 """
 
-from typing import Any, Final
+import io
+from typing import Any, BinaryIO, Final, cast
 
 from entrenous.craft.wire.cbor import (
     BadCbor,
@@ -70,17 +71,48 @@ def pad_file(data: bytes) -> bytes:
     return _padded(data)
 
 
-def unpad_file(untrusted_padded: bytes, size: int) -> bytes:
-    """The file of ``size`` bytes, as its frame says, inside a padded blob.
+def padded_reader(data: bytes) -> BinaryIO:
+    """What :func:`pad_file` makes of ``data``, to be read, without a copy of it.
 
     Raises:
-        BadContent: the blob has another length, or padding that is not zero.
+        ValueError: there is nothing in it.
     """
-    if size < 1 or len(untrusted_padded) != padded_length(size):
-        raise BadContent
-    if untrusted_padded.count(0, size) != len(untrusted_padded) - size:
-        raise BadContent
-    return untrusted_padded[:size]
+    if not data:
+        raise ValueError("a file of a message has at least one byte")
+    return cast("BinaryIO", _Padded(data))
+
+
+class Unpadding:
+    """Takes a padded blob and writes the file of ``size`` bytes, as its frame says, to ``writer``.
+
+    Raises:
+        BadContent: another length, or padding that is not zero; then what ``writer`` was given is
+            not to be used.
+    """
+
+    def __init__(self, writer: BinaryIO, size: int) -> None:
+        if size < 1:
+            raise BadContent
+        self._writer, self._size, self._seen = writer, size, 0
+
+    def write(self, data: bytes) -> int:
+        """Pass on what belongs to the file; raises BadContent where padding is not zero."""
+        own = data[: max(self._size - self._seen, 0)]
+        if own:
+            self._writer.write(own)
+        self._seen += len(data)
+        if data.count(0, len(own)) != len(data) - len(own):
+            raise BadContent
+        return len(data)
+
+    def flush(self) -> None:
+        """Let nothing wait."""
+        self._writer.flush()
+
+    def insist(self) -> None:
+        """Raise BadContent unless all of the padded file was written."""
+        if self._seen != padded_length(self._size):
+            raise BadContent
 
 
 def padded_length(length: int) -> int:
@@ -93,6 +125,24 @@ def padded_length(length: int) -> int:
     zeros = exponent - exponent.bit_length()
     mask = (1 << zeros) - 1
     return (max(length, PADDED_MIN) + mask) & ~mask
+
+
+class _Padded(io.RawIOBase):
+    """The bytes of a file, and then zeros."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._end, self._at = memoryview(data), padded_length(len(data)), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: Any, /) -> int:
+        size = min(len(room), self._end - self._at)
+        part = self._data[self._at : self._at + size]
+        room[: len(part)] = part
+        room[len(part) : size] = bytes(size - len(part))
+        self._at += size
+        return size
 
 
 def _padded(data: bytes) -> bytes:

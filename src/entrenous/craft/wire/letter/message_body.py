@@ -1,5 +1,6 @@
 """The body of a message and its manifest (docs/spec/letter.md section 6, content.md section 3)."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from entrenous.craft.wire.cbor import (
@@ -31,7 +32,12 @@ def write_manifest(manifest: Manifest) -> bytes:
 
 def write_marks(manifest: Manifest) -> bytes:
     """What a marks hash is taken of: field 12 (docs/spec/content.md section 6)."""
-    return encode(list(manifest.marks))
+    return write_commitments(manifest.marks)
+
+
+def write_commitments(marks: Sequence[bytes | None]) -> bytes:
+    """The same of the commitments alone."""
+    return encode(list(marks))
 
 
 def plain_message(body: Manifest) -> dict[int, object]:

@@ -29,6 +29,7 @@ class _Share(Strict, frozen=True):
     value: str
     open_lock: str
     opens: Count | None
+    group: str | None
 
 
 class _Envelope(Strict, frozen=True):
@@ -144,8 +145,10 @@ def read_look(untrusted_body: bytes) -> EnvelopeStatus:
 
 def _deposit(read: _Share) -> ShareDeposit:
     value = Secret(unb64u(read.value, SHARE_BYTES))
-    return made(ShareDeposit, value, unb64u(read.open_lock, LOCK_BYTES), read.opens)
+    group = None if read.group is None else unb64u(read.group, ID_BYTES)
+    return made(ShareDeposit, value, unb64u(read.open_lock, LOCK_BYTES), read.opens, group)
 
 
 def _shape(deposit: ShareDeposit) -> _Share:
-    return _Share(b64u(deposit.value.reveal()), b64u(deposit.open_lock), deposit.opens)
+    group = None if deposit.group is None else b64u(deposit.group)
+    return _Share(b64u(deposit.value.reveal()), b64u(deposit.open_lock), deposit.opens, group)

@@ -17,12 +17,22 @@ from entrenous.craft.wire.relay.strict import (
     maybe_moment,
     maybe_seconds,
     to_json,
+    to_moment,
+    to_seconds,
 )
-from entrenous.model.envelope import PrekeyBundle, Prekeys, Protocol, SendToken
+from entrenous.model.envelope import (
+    NotUnderstood,
+    PrekeyBundle,
+    Prekeys,
+    Protocol,
+    SendToken,
+    TokenBatch,
+)
 from entrenous.model.ids import DeviceId
-from entrenous.spec import LOCK_BYTES, ONE_TIME_KEYS
+from entrenous.spec import LOCK_BYTES, ONE_TIME_KEYS, TOKEN_BATCH_MAX
 
 STATUS_SCHEMA: Final = "entrenous/relay-status/1"
+_Locked = Annotated[list[str], msgspec.Meta(max_length=TOKEN_BATCH_MAX)]
 
 
 class _Locks(Strict, frozen=True):
@@ -50,6 +60,16 @@ class _Bundle(Strict, frozen=True):
 class _Token(Strict, frozen=True):
     uses: Count | None
     expires_at: Seconds | None
+
+
+class _Batch(Strict, frozen=True):
+    add: _Locked
+    drop: _Locked
+    expires_at: Seconds
+
+
+class _Held(Strict, frozen=True):
+    held: Count
 
 
 class _Versions(Strict, frozen=True):
@@ -119,6 +139,40 @@ def read_send_token(untrusted_body: bytes, lock: bytes) -> SendToken:
     """The terms of the send token of ``lock``."""
     read = from_json(_Token, untrusted_body)
     return made(SendToken, lock, read.uses, maybe_moment(read.expires_at))
+
+
+def write_batch(batch: TokenBatch) -> bytes:
+    """The body that adds and drops many tokens."""
+    add, drop = ([b64u(lock) for lock in locks] for locks in (batch.add, batch.drop))
+    return to_json(_Batch(add, drop, to_seconds(batch.expires_at)))
+
+
+def read_batch(untrusted_body: bytes) -> TokenBatch:
+    """Many tokens at once."""
+    read = from_json(_Batch, untrusted_body)
+    add, drop = (
+        tuple(unb64u(lock, LOCK_BYTES) for lock in locks) for locks in (read.add, read.drop)
+    )
+    return made(TokenBatch, add, drop, to_moment(read.expires_at))
+
+
+def write_held(count: int) -> bytes:
+    """How many send tokens are held."""
+    return to_json(_Held(count))
+
+
+def read_held(untrusted_body: bytes) -> int:
+    """How many send tokens are held."""
+    return from_json(_Held, untrusted_body).held
+
+
+def read_status(untrusted_body: bytes) -> tuple[Protocol, datetime | None]:
+    """What a relay says about itself; when it was last restored from a backup, if ever."""
+    read = from_json(_Status, untrusted_body)
+    if read.schema != STATUS_SCHEMA:
+        raise NotUnderstood
+    protocol = Protocol(read.protocol.floor, read.protocol.newest)
+    return protocol, maybe_moment(read.restored_at)
 
 
 def write_status(protocol: Protocol, restored_at: datetime | None) -> bytes:

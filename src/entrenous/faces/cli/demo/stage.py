@@ -44,6 +44,7 @@ class Actor:
         environment = {
             **os.environ,
             "ENTRENOUS_HOME": str(self.home),
+            "ENTRENOUS_UNDO": "0",
             "ENTRENOUS_PASSPHRASE": self.passphrase,
         }
         done = subprocess.run(  # noqa: S603 - our own program, arguments as a list

@@ -10,9 +10,11 @@ import typer
 from entrenous.faces.cli.output import hint, write_new
 from entrenous.model.message import OfflineDevice
 from entrenous.model.picture import AlreadyThere
+from entrenous.model.report import Proofs
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.self import account_of as keys_of
+from entrenous.send.receipts.shown import proofs_of
 from entrenous.trace.any import Traced
 from entrenous.trace.explain.account import Choices, account_of, account_of_picture
 
@@ -79,9 +81,10 @@ def write_explanation(
         PAPER: paper.write_pdf(account, veiled=choices.veiled),
     }
     if wanted.disclosed:
-        keys = signing_account(device)
+        keys, of = signing_account(device), traced.trace.message
+        proofs = Proofs() if of is None else proofs_of(device.ledger.find(of).id, device)
         disclose = import_module("entrenous.trace.report.disclose").disclose
-        made = disclose(traced.trace.number, data, device, keys, blind=choices.blind)
+        made = disclose(traced.trace.number, data, device, keys, blind=choices.blind, proofs=proofs)
         files[REPORT] = made.file
     for file, content in files.items():
         write_new(wanted.out / file, content)

@@ -7,11 +7,25 @@ import typer
 
 from entrenous.craft.media.jail import decode_untrusted
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import bar, put_json, read_file, say, write_new
+from entrenous.faces.cli.output import (
+    bar,
+    keys_in_words,
+    put_json,
+    read_file,
+    say,
+    when,
+    write_new,
+)
 from entrenous.faces.cli.trace.explain import FOR_FEW, signing_account
+from entrenous.model.receipt import ReceiptEvent
+from entrenous.model.report import Proofs
 from entrenous.model.verdict import Finding
+from entrenous.ports import Device
+from entrenous.send.receipts.shown import proofs_of
 from entrenous.trace.explain.prose import NOT_WHO
 from entrenous.trace.report.disclose import disclose as disclose_trace
+from entrenous.trace.report.disclose import trace_of
+from entrenous.trace.report.proof import signer, was_opened
 from entrenous.trace.report.repeat import Files, Repeated, check_report
 from entrenous.trace.words import in_digits, odds, ratio_in_digits, support
 
@@ -46,7 +60,8 @@ def disclose(
     """Write a report with the mark secrets of one picture, for an expert or a court to check."""
     data = read_file(leak)
     with device_of(context) as device:
-        made = disclose_trace(number, data, device, signing_account(device), blind=blind)
+        account, proofs = signing_account(device), _proofs(number, device)
+        made = disclose_trace(number, data, device, account, blind=blind, proofs=proofs)
     write_new(out, made.file)
     if with_original is not None:
         write_new(with_original, made.original)
@@ -66,6 +81,12 @@ def disclose(
     say(f"  its digest, to tell on another way: {made.digest.hex()}")
     say(FOR_FEW.format(path=out))
     say(f"to check it: entrenous verdict check {out} --leak FILE --original FILE")
+
+
+def _proofs(number: int, device: Device) -> Proofs:
+    """What the recipients of the message that a trace is about signed."""
+    name = trace_of(number, device).message
+    return Proofs() if name is None else proofs_of(device.ledger.find(name).id, device)
 
 
 def check(
@@ -106,6 +127,15 @@ def _shown(repeated: Repeated) -> dict[str, object]:
         "compared": report.given.compared,
         "compared_at_most": repeated.most,
         "copy_of": repeated.copy_of,
+        "signed_for": {
+            label: {one.event.name.lower(): when(one.at) for one in signed}
+            for label, signed in repeated.signed.items()
+        },
+        "keys": {
+            label: person.hex()
+            for label, signed in repeated.signed.items()
+            if (person := signer(signed)) is not None
+        },
     }
 
 
@@ -139,5 +169,24 @@ def _tell_finding(repeated: Repeated) -> None:
         say(f"  {odds(copy.chance)} Chance: {in_digits(copy.chance)}.")
         ratio = ratio_in_digits(copy.likelihood_ratio)
         say(f"  Likelihood ratio: {ratio} ({support(copy.likelihood_ratio)}).")
+        _tell_receipts(label, repeated)
     say(f"The report says that {report.given.compared:,} copies were compared.")
     say(f"  The same would be named if there had been up to {repeated.most:,}.")
+
+
+def _tell_receipts(label: str, repeated: Repeated) -> None:
+    signed = repeated.signed.get(label, ())
+    person = signer(signed)
+    if person is not None:
+        say(f"  A device of the person with the keys {keys_in_words(person)} signed for it:")
+    for one in signed:
+        done = "opened" if one.event is ReceiptEvent.OPENED else "received"
+        at = f"{one.at:%d %B %Y, %H:%M UTC}"
+        say(f"  {done} on {at}, with this very mark.")
+    if not was_opened(signed):
+        say("  Never opened, as far as receipts show.")
+    if person is None:
+        say("  So nothing but the sender's ledger says that this mark was in their copy.")
+    else:
+        say(f"  That this is {label} is the sender's word: compare the keys with theirs, which")
+        say("  entrenous device list shows them.")

@@ -1,0 +1,228 @@
+"""What sending costs: 60 own copies sealed, and a picture sent to 256 people.
+
+    python -m bench.send [--quick] [--photo FILE] [--people 256] [--copies 60] [--megabytes 5]
+
+``crypto_s`` is the processor time in which so many copies of so many bytes are hashed, encrypted,
+handed to the disk and each announced by a letter sealed to its recipient: all that sending does but
+marking and posting; ``sealing_s`` is what the clock says of it, waits for the disk and for other
+programs included. The send is one of ``entrenous send``'s, by a process of its own, to people who
+each have a mailbox at a real relay on this machine; ``rss_mb`` is the most memory that this process
+ever held, and ``leave_s`` how long it took in all. Its picture has 12 megapixels, one with
+``--quick``. The last line is JSON.
+"""
+
+import argparse
+import io
+import json
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import skimage.data
+from PIL import Image
+
+from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.system import SystemClock, SystemDice
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.adapters.vault.sqlcipher import SqlcipherVault
+from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.media.jail import decode_untrusted
+from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
+from entrenous.model.letter import ContentFile, PersonHead
+from entrenous.model.message import Draft, Policy
+from entrenous.model.secret import Secret
+from entrenous.ports import Device, Vault
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contacts
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.sessions import have_session
+from entrenous.send.letter.write import Addressee, addressees, write_letter
+from entrenous.send.message.seal import OwnFile, Sending, seal_content
+from entrenous.send.moment import this_second
+from entrenous.send.send import send_message
+from entrenous.send.setup import set_up
+
+SCHEMA: Final = "entrenous/bench-send/1"
+_KEY: Final = Secret(bytes(32))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is measured."""
+
+    copies: int
+    megabytes: float
+    people: int
+    photo: bytes
+
+
+def measure(wanted: Wanted) -> dict[str, Any]:
+    """Both measurements; their people are the same."""
+    with tempfile.TemporaryDirectory() as place, _relay(Path(place) / "relay") as url:
+        home = Path(place) / "ana"
+        home.mkdir()
+        _prepare(home, url, max(wanted.people, wanted.copies))
+        with _device(home) as ana:
+            crypto_s, sealing_s = _seal(ana, wanted)
+        (Path(place) / "photo").write_bytes(wanted.photo)
+        asked = ("--send", str(home), "--file", str(Path(place) / "photo"))
+        told = subprocess.run(  # noqa: S603 - this very program
+            (sys.executable, "-m", "bench.send", *asked, "--people", str(wanted.people)),
+            check=True,
+            stdout=subprocess.PIPE,
+        )
+        sent: dict[str, Any] = json.loads(told.stdout)
+    return {
+        "schema": SCHEMA,
+        "copies": wanted.copies,
+        "copy_mb": wanted.megabytes,
+        "crypto_s": round(crypto_s, 2),
+        "sealing_s": round(sealing_s, 2),
+        "people": wanted.people,
+        "photo_mb": round(len(wanted.photo) / 1e6, 2),
+        **sent,
+    }
+
+
+def _seal(ana: Device, wanted: Wanted) -> tuple[float, float]:
+    """Seconds of the processor and of the clock in which the copies are sealed and announced."""
+    to = _everybody(ana)[: wanted.copies]
+    for one in to:
+        have_session(one, ana)
+    sending = _sending(to, ana)
+    data = secrets.token_bytes(round(wanted.megabytes * 1e6))
+    began = time.process_time(), time.perf_counter()
+    with ana.vault.together():
+        for one in to:
+            own = OwnFile(ContentFile("image/jpeg", data), sha256(data))
+            sealed = seal_content((own,), None, one, sending, ana)
+            write_letter(sealed.manifest, one, sealed.outer, ana)
+    took = time.process_time() - began[0], time.perf_counter() - began[1]
+    for key in ana.vault.keys("outbox"):
+        ana.vault.drop("outbox", key)  # nobody is to get these
+    return took
+
+
+def _sending(to: tuple[Addressee, ...], ana: Device) -> Sending:
+    people = sorted({one.contact.person.id: one.contact.person for one in to}.items())
+    return Sending(
+        message=MessageId(ana.dice.token(ID_BYTES)),
+        name=MessageName("1-lunar-otter"),
+        sent_at=this_second(ana),
+        policy=Policy(this_second(ana) + timedelta(days=1)),
+        audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),
+        heads=tuple(PersonHead(who, person.epoch, person.head) for who, person in people),
+        groups=Secret(ana.dice.token(32)),
+    )
+
+
+def send(home: Path, file: Path, people: int) -> dict[str, Any]:
+    """Send a file to so many of the people whom this device knows; memory and time of it."""
+    began = time.perf_counter()
+    with _device(home) as ana:
+        names = tuple(RecipientId(one.name) for one in contacts(ana))[:people]
+        policy = Policy(ana.clock.now() + timedelta(days=1))
+        draft = Draft((file.read_bytes(),), names, policy, confirmed=frozenset(map(str, names)))
+        sent = send_message(draft, ana)
+    return {
+        "devices": sum(sent.devices.values()),
+        "leave_s": round(time.perf_counter() - began, 1),
+        "rss_mb": _peak_mb(),
+    }
+
+
+def _peak_mb() -> int:
+    """The most memory that this program held; getrusage would count who started it too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
+
+
+def _everybody(ana: Device) -> tuple[Addressee, ...]:
+    return tuple(one for contact in contacts(ana) for one in addressees(contact))
+
+
+def _prepare(home: Path, url: str, people: int) -> None:
+    """A device that knows so many people by their invites; each has a mailbox of her own."""
+    with _device(home) as ana, closing(new_client()) as client:
+        set_up("ana", url, ana)
+        for number in range(people):
+            friend = _a_device(MemoryVault(), HttpCourier(client, 1.0))
+            set_up(f"friend {number}", url, friend)
+            add_person(make_invite(friend), f"friend {number}", ana)
+        fetch_messages(ana)
+
+
+@contextmanager
+def _device(home: Path) -> Iterator[Device]:
+    vault = SqlcipherVault(home, _KEY)
+    with closing(vault), closing(new_client()) as client:
+        yield _a_device(vault, HttpCourier(client, 20.0))
+
+
+def _a_device(vault: Vault, courier: HttpCourier) -> Device:
+    clock, dice = SystemClock(), SystemDice()
+    return Device(clock, dice, vault, VaultLedger(vault), courier, decode_untrusted)
+
+
+@contextmanager
+def _relay(folder: Path) -> Iterator[str]:
+    """A real relay, in a process of its own."""
+    listen = ("--data", str(folder), "--listen", "127.0.0.1:0", "--json")
+    command = (sys.executable, "-m", "entrenous", "relay", "run", *listen)
+    with subprocess.Popen(  # noqa: S603 - our own program
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as relay:
+        try:
+            line = b"" if relay.stdout is None else relay.stdout.readline()
+            yield str(json.loads(line)["url"])
+        finally:
+            relay.terminate()
+
+
+def _photograph(megapixels: float) -> bytes:
+    """A photograph of scikit-image's, enlarged, with as much noise as makes it a camera's."""
+    pixels = Image.fromarray(skimage.data.astronaut())
+    side = round((megapixels * 1e6) ** 0.5)
+    large = np.asarray(pixels.resize((side, side), Image.Resampling.LANCZOS), np.int16)
+    noise = np.random.default_rng(7).normal(0, 3, large.shape)
+    file = io.BytesIO()
+    noisy = Image.fromarray(np.clip(large + noise, 0, 255).astype(np.uint8))
+    noisy.save(file, "JPEG", quality=92, subsampling=0)
+    return file.getvalue()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--photo", type=Path)
+    parser.add_argument("--people", type=int, default=256)
+    parser.add_argument("--copies", type=int, default=60)
+    parser.add_argument("--megabytes", type=float, default=5.0)
+    parser.add_argument("--send", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.send:
+        _say(json.dumps(send(asked.send, asked.file, asked.people)))
+        return
+    large = _photograph(1.0 if asked.quick else 12.0)
+    photo = asked.photo.read_bytes() if asked.photo else large
+    _say(json.dumps(measure(Wanted(asked.copies, asked.megabytes, asked.people, photo))))
+
+
+if __name__ == "__main__":
+    main()

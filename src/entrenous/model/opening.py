@@ -1,0 +1,42 @@
+"""What a device notes while it downloads a message, opens it, and tells its relay."""
+
+from dataclasses import dataclass
+
+from entrenous.model.envelope import UsedUp
+from entrenous.model.errors import Unreachable
+from entrenous.model.ids import BlobId, EnvelopeId
+from entrenous.model.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A blob on its way here: ``kept`` holds what came of it, all of it once ``whole``."""
+
+    kept: BlobId
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finishing:
+    """An opening that its relay is to be told the end of; ``attempt`` has 16 bytes."""
+
+    relay_url: str
+    envelope: EnvelopeId
+    open_token: Secret
+    attempt: bytes
+
+
+class NotThereYet(Unreachable):
+    """
+    The relay of {name} does not have it, or does not have it yet: it may have lost its last
+    minutes, and what it had not confirmed is brought again by the sender's program. Nothing is
+    lost here. Try again later; if that goes on, ask the person to send it again.
+    """
+
+
+class OpenedElsewhere(UsedUp):
+    """
+    {name} was opened on another device of yours as often as it may be, so it does not open here any
+    more. If you did not do that, or have no other device, somebody may hold a copy of one. See
+    which are yours: entrenous device list
+    """

@@ -1,0 +1,115 @@
+"""Windows of send tokens: the rights to write to one mailbox (docs/spec/letter.md section 9)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from entrenous.model.envelope import TokenBatch
+from entrenous.model.errors import Unreachable
+from entrenous.model.ids import PersonId
+from entrenous.model.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class GivenWindow:
+    """What one device of somebody else may write to us with.
+
+    Tokens from index ``first`` to below ``until`` are registered, or will be before the letter that
+    tells of them leaves; it was told of those below ``told``. ``unseen`` is one above the highest
+    that a letter came with. ``theirs`` and ``ours`` are the heads of both persons' lists when it
+    was given: when one changes, the window does. ``skipped`` are indexes below ``unseen`` that no
+    letter came with and that still hold, in order; ``came`` counts the letters since ``told_at``,
+    when it was last told of more (None: ``made_at``).
+    """
+
+    seed: Secret
+    first: int
+    unseen: int
+    told: int
+    until: int
+    made_at: datetime
+    theirs: bytes
+    ours: bytes
+    skipped: tuple[int, ...] = ()
+    came: int = 0
+    told_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetiredWindow:
+    """A window that was replaced; what is left of it is dropped at ``drop_at``."""
+
+    seed: Secret
+    first: int
+    until: int
+    drop_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OldWindow:
+    """A window of ours that was replaced, and still holds until ``lapses_at``."""
+
+    seed: Secret
+    until: int
+    lapses_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LentToken:
+    """A token of a window that another device of ours gave away."""
+
+    index: int
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class HeldWindow:
+    """What we may write to one device of somebody else with.
+
+    ``next`` is the index of the next token of ``seed``; those below ``until`` are registered there.
+    ``lent`` are used before there is a seed; before that, the first token (an invite's).
+    ``told_by`` is the counter of the letter that told of this seed: letters from an old mailbox may
+    come after newer ones.
+    """
+
+    seed: Secret | None = None
+    next: int = 0
+    until: int = 0
+    old: OldWindow | None = None
+    lent: tuple[LentToken, ...] = ()
+    told_by: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Tokens from index ``first`` to below ``until`` that wait to be registered, and for whom."""
+
+    person: PersonId
+    seed: Secret
+    first: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Tokens that shall not hold any longer; ``told_at`` is when our relay heard so."""
+
+    seed: Secret
+    first: int
+    until: int
+    told_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What our relay is to be told, and the keys of what that settles in this vault."""
+
+    batch: TokenBatch
+    promises: tuple[str, ...]
+    withdrawals: tuple[str, ...]
+
+
+class OutOfTokens(Unreachable):
+    """
+    As many letters have gone to this device as it takes until its person looks again. What you
+    sent waits here, and leaves by itself once they have opened Entrenous: entrenous send --resume
+    """

@@ -1,0 +1,103 @@
+"""What a message's files are, and for each recipient her own copies of all of them."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TypeVar
+
+from entrenous.craft.media.kind import medium_of
+from entrenous.model.clip import NoFrames
+from entrenous.model.ids import MessageId
+from entrenous.model.medium import Medium
+from entrenous.model.message import Copy
+from entrenous.model.picture import OnlyPicturesHaveASize
+from entrenous.ports import Device
+from entrenous.send.kinds.part import Part, Remembered, Shape
+from entrenous.send.kinds.picture import pictures_of
+from entrenous.send.mark.copies import MadeCopy
+
+One = TypeVar("One")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The files of a message, prepared once for everybody; ``parts`` hold each of them once."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """What each file is written as, in the message's order."""
+        return self._in_order([part.shapes for part in self.parts])
+
+    def copies(self, people: int, device: Device) -> Generator[tuple[MadeCopy, ...], None, None]:
+        """For one recipient after the other her own copy of every file, in the message's order.
+
+        Each part works ahead by itself, and what it has made waits to be asked for.
+        """
+        with ExitStack() as stack:
+            making = [
+                stack.enter_context(closing(part.copies(people, device))) for part in self.parts
+            ]
+            for _ in range(people):
+                yield self._in_order([next(one) for one in making])
+
+    def remember(self, by_file: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
+        """Keep all originals; ``by_file`` are the copies of each, in the message's order."""
+        kept = [
+            part.remember([by_file[place] for place in part.places], device) for part in self.parts
+        ]
+        return Remembered(
+            tuple(one for each in kept for one in each.pictures),
+            tuple(one for each in kept for one in each.clips),
+            tuple(one for each in kept for one in each.sounds),
+        )
+
+    def keep_looks(self, message: MessageId, device: Device) -> None:
+        """Keep what a recorded message's pictures look like."""
+        for part in self.parts:
+            part.keep_looks(message, device)
+
+    def _in_order(self, made: Sequence[tuple[One, ...]]) -> tuple[One, ...]:
+        placed = {
+            place: one
+            for part, several in zip(self.parts, made, strict=True)
+            for place, one in zip(part.places, several, strict=True)
+        }
+        return tuple(placed[place] for place in sorted(placed))
+
+
+def plan_of(files: Sequence[bytes], size_px: int | None, device: Device) -> Plan:
+    """Look at a message's files and prepare each as its kind wants it.
+
+    Raises:
+        OnlyPicturesHaveASize: a size was asked for, and there is no picture.
+        What :func:`.picture.pictures_of`, clip_of and voice_of raise.
+    """
+    by_kind: dict[Medium, list[tuple[int, bytes]]] = {medium: [] for medium in Medium}
+    for place, data in enumerate(files):
+        by_kind[medium_of(data)].append((place, data))
+    pictures = by_kind[Medium.PICTURE]
+    if size_px is not None and not pictures:
+        raise OnlyPicturesHaveASize
+    parts: list[Part] = [pictures_of(pictures, size_px, device)] if pictures else []
+    parts += [_clip(place, data, device) for place, data in by_kind[Medium.CLIP]]
+    parts += [_late("voice", "voice_of")(*one, device) for one in by_kind[Medium.SOUND]]
+    return Plan(tuple(parts))
+
+
+def _clip(place: int, untrusted_data: bytes, device: Device) -> Part:
+    """A clip that has no frames may still be heard."""
+    try:
+        return _late("clip", "clip_of")(place, untrusted_data, device)
+    except NoFrames:
+        return _late("voice", "voice_of")(place, untrusted_data, device)
+
+
+def _late(module: str, name: str) -> Callable[[int, bytes, Device], Part]:
+    """Loaded when it is needed: who sends a picture does not wait for the video library."""
+    found: Callable[[int, bytes, Device], Part] = getattr(
+        import_module(f"entrenous.send.kinds.{module}"), name
+    )
+    return found

@@ -1,0 +1,104 @@
+"""Answer a message in a sign or two, and keep what others answered (docs/spec/letter.md 6)."""
+
+from dataclasses import dataclass
+
+from entrenous.model.caption import acts_on_screen
+from entrenous.model.ids import MessageId, PersonId
+from entrenous.model.letter import ReplyTo
+from entrenous.model.message import Received, SealedCopy
+from entrenous.model.reaction import BadReaction, KeptReaction, NobodyToAnswer, Reaction
+from entrenous.ports import Device
+from entrenous.send.acquaintance.people import contacts_named
+from entrenous.send.devices.self import refuse_unready, who_am_i
+from entrenous.send.doubts.within import conversation_of, names_in
+from entrenous.send.drawers import INBOX, REACTION, SEALED, inbox_key, lay, take, take_all
+from entrenous.send.letter.sessions import within_reach
+from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.message.meant import message_meant
+from entrenous.send.outbox import flush
+from entrenous.spec import REACTION_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Reacted:
+    """Who will see a reaction, and of whom it still waits here."""
+
+    to: tuple[str, ...]
+    waits: tuple[str, ...]
+
+
+def react(name: str, sign: str | None, device: Device) -> Reacted:
+    """Answer a message in a sign, or take that back (None): everybody of its conversation whom we
+    know is told, each by a letter of her own.
+
+    Raises:
+        UnknownMessage, BadReaction, NobodyToAnswer, OfflineDevice, RolledBack, NotConfirmed.
+        RelayUnreachable: there is no session yet with somebody.
+    """
+    refuse_unready(device)
+    _check(sign)
+    meant = message_meant(name, device)
+    reaction = Reaction(meant.sender, meant.message, sign)
+    people = contacts_named(names_in(conversation_of(name, device), device), device)
+    if not people:
+        raise NobodyToAnswer(name=name)
+    to = within_reach([one for person in people for one in addressees(person)], device)
+    outers = [plain_outer(device) for _ in to]
+    with device.vault.together():
+        keep_reaction(reaction, who_am_i(device).person.id, device)
+        for one, outer in zip(to, outers, strict=True):
+            write_letter(reaction, one, outer, device)
+    stayed = flush(device).stayed
+    waits = (
+        one.contact.name for one, outer in zip(to, outers, strict=True) if outer.envelope in stayed
+    )
+    return Reacted(tuple(person.name for person in people), tuple(dict.fromkeys(waits)))
+
+
+def take_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
+    """Keep what somebody answered to a message that they have and we have; else it has no effect.
+
+    Call it in the transaction that moves the ratchet on.
+    """
+    if by in _who_has(ReplyTo(reaction.sender, reaction.message), device):
+        keep_reaction(reaction, by, device)
+
+
+def keep_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
+    """Keep one person's newest answer to a message."""
+    key = f"{inbox_key(reaction.sender, reaction.message)} {by.hex()}"
+    if reaction.text is None:
+        device.vault.drop(REACTION, key)
+    else:
+        lay(KeptReaction(reaction, by, device.clock.now()), REACTION, key, device.vault)
+
+
+def reactions_to(sender: PersonId, message: MessageId, device: Device) -> tuple[KeptReaction, ...]:
+    """What was answered to a message, the oldest first."""
+    keys = device.vault.keys(REACTION, inbox_key(sender, message))
+    found = (take(KeptReaction, REACTION, key, device.vault) for key in keys)
+    return tuple(sorted((one for one in found if one is not None), key=lambda one: one.at))
+
+
+def _who_has(meant: ReplyTo, device: Device) -> set[PersonId]:
+    """Everybody who is known here to have a message; nobody when it is not here."""
+    if meant.sender == who_am_i(device).person.id:
+        sent = take_all(SealedCopy, SEALED, device.vault)
+        return {copy.person for copy in sent if copy.message == meant.message}
+    key = inbox_key(meant.sender, meant.message)
+    received = take(Received, INBOX, key, device.vault)
+    if received is None:
+        return set()
+    audience = () if received.manifest is None else received.manifest.audience
+    return {received.sender, *(person for person, _ in audience)}
+
+
+def _check(sign: str | None) -> None:
+    if sign is None:
+        return
+    try:
+        size = len(sign.encode())
+    except UnicodeEncodeError:
+        raise BadReaction(limit=REACTION_BYTES_MAX) from None
+    if not 1 <= size <= REACTION_BYTES_MAX or any(map(acts_on_screen, sign)):
+        raise BadReaction(limit=REACTION_BYTES_MAX)

@@ -1,0 +1,113 @@
+"""Texts, answers, signs and undoing at the command line."""
+
+import signal
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.faces.cli.main import run
+from entrenous.faces.cli.undo import undo_window
+from tests.faces.cli.test_letters import SEND, Street, street
+
+__all__ = ["street"]
+
+
+def test_a_text_is_sent_answered_and_reacted_to(street: Street) -> None:
+    to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "1")
+    began = time.monotonic()
+    first = street.does("ana", "send", "--text", "At eight?", *to_ben)
+    assert time.monotonic() - began > 1.0
+    (came,) = street.does("ben", "inbox")["messages"]
+    assert street.does("ben", "open", came["message"])["text"] == "At eight?"
+    street.does(*("ben", "send", "--text", "Yes.", "--reply", came["message"]), "--confirm", "ana")
+    answer = street.does("ana", "inbox")["messages"][-1]
+    assert answer["reply"] == first["message"]
+    reacted = street.does("ben", "react", came["message"], "\u2764\ufe0f")
+    assert reacted == {
+        "schema": "entrenous/react/1",
+        "message": came["message"],
+        "reaction": "\u2764\ufe0f",
+        "to": ["ana"],
+        "waits": [],
+    }
+    street.does("ana", "inbox")
+    (sent,) = street.does("ana", "sent")["messages"]
+    assert sent["reactions"] == [{"from": "ben", "reaction": "\u2764\ufe0f"}]
+    assert "took your reaction" in street.types("ben", "react", came["message"], "--none").out
+    street.does("ana", "inbox")
+    (sent,) = street.does("ana", "sent")["messages"]
+    assert sent["reactions"] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("send", "--to", "ben"),
+        ("send", "beach.jpg"),
+        ("send", "beach.jpg", "--to", "ben", "--text", "a", "--caption", "b"),
+        ("send", "beach.jpg", "--in", "1-lunar-otter", "--reply", "1-lunar-otter"),
+        ("react", "1-lunar-otter"),
+        ("react", "1-lunar-otter", "!", "--none"),
+    ],
+)
+def test_what_makes_no_sense_is_said(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "beach.jpg").write_bytes(b"not looked at")
+    monkeypatch.chdir(tmp_path)
+    assert run(list(words), {}) == 2
+
+
+@pytest.mark.parametrize("command", ["send", "inbox", "open", "sent", "recall"])
+def test_every_screen_says_what_holds_by_cryptography_and_until_when(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run([command, "--help"], {})
+    said = " ".join(capsys.readouterr().out.split())
+    assert "cryptography" in said
+    assert "program" in said
+
+
+def test_stopped_in_the_window_nothing_was_sent(street: Street) -> None:
+    """Ctrl-C, as a terminal sends it, while the bar says that it undoes."""
+
+    def presses() -> None:
+        while not list(_outbox(street)):
+            time.sleep(0.02)
+        signal.raise_signal(signal.SIGINT)
+
+    pressing = threading.Thread(target=presses, daemon=True)
+    began = time.monotonic()
+    pressing.start()
+    said = street.types("ana", *SEND, "--undo", "300")
+    pressing.join()
+    assert time.monotonic() - began < 250
+    assert said.status == 130
+    assert street.does("ana", "sent")["messages"] == []
+    assert street.does("ben", "inbox")["messages"] == []
+
+
+def _outbox(street: Street) -> list[str]:
+    """Sealed files of a message: its frame and its picture."""
+    files = list((street.folder / "ana" / "files").glob("*.age"))
+    return [file.name for file in files] if len(files) >= 2 else []
+
+
+def test_the_window_ends_when_its_time_has_come() -> None:
+    moment = datetime(2026, 11, 25, tzinfo=UTC)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal moment
+        slept.append(seconds)
+        moment += timedelta(seconds=seconds)
+
+    until = moment + timedelta(seconds=2.05)
+    undo_window(lambda: moment, lambda: None, sleep)(until)
+    assert moment >= until
+    assert sum(slept) == pytest.approx(2.05)
+    undo_window(lambda: moment, lambda: None, sleep)(until)
+    assert sum(slept) == pytest.approx(2.05)

@@ -1,0 +1,107 @@
+"""``entrenous inbox`` and ``entrenous open``: what is shown of a message, and what is kept."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from entrenous.faces.cli.inbox import place_of
+from entrenous.model.message import UnknownMessage
+from tests.faces.cli.test_letters import SEND, Street
+
+TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
+
+
+@pytest.fixture
+def street(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Street]:
+    """Ana and Ben, who know each other."""
+    monkeypatch.setenv("ENTRENOUS_UNDO", "0")
+    street = Street(tmp_path, monkeypatch, capsys)
+    for who in ("ana", "ben"):
+        street.settles(who)
+    street.adds("ana", "ben")
+    yield street
+    monkeypatch.undo()
+
+
+def sealed_files(street: Street, who: str) -> int:
+    return len(list((street.folder / who / "files").iterdir()))
+
+
+def test_a_text_its_reply_and_a_reaction_are_shown_at_both_ends(street: Street) -> None:
+    first = street.does("ana", "send", "--text", "Two lines\nof words", *TO_BEN)["message"]
+    said = street.types("ben", "inbox").out
+    assert said == f"{first}  from ana, waiting\n"  # nothing of it before it was opened
+    said = street.types("ben", "open", first)
+    assert (said.out, said.err) == ("Two lines\nof words\n", "")
+    assert street.types("ben", "react", first, "!!").status == 0
+    answer = street.does("ben", "send", "--text", "yes", "--reply", first, "--confirm", "ana")
+    listed = street.types("ben", "inbox").out.splitlines()
+    assert listed == [f"{first}  from ana, opened", "    Two lines", "    of words", "    !! you"]
+
+    opened = street.does("ana", "open", answer["message"])
+    assert opened == {
+        "schema": "entrenous/open/1",
+        "files": [],
+        "text": "yes",
+        "kept": True,
+    }
+    (shown,) = street.does("ana", "inbox")["messages"]
+    assert (shown["text"], shown["reply"], shown["state"]) == ("yes", first, "opened")
+    assert f"    answers {first}" in street.types("ana", "inbox").out
+
+
+def test_what_opens_once_is_written_once_and_not_kept(street: Street) -> None:
+    name = street.does("ana", *SEND, "--once", "--caption", "only you")["message"]
+    assert street.types("ben", "inbox").out == f"{name}  from ana, waiting, opens once\n"
+    before = sealed_files(street, "ben")
+    said = street.types("ben", "open", name, "--out", "one")
+    assert said.out.splitlines() == ["only you", f"wrote one/{name}-1.jpg"]
+    assert "nothing of it was kept in your vault" in said.err
+    assert sealed_files(street, "ben") == before
+    said = street.types("ben", "open", name, "--out", "two")
+    assert (said.status, said.out, (street.folder / "two").exists()) == (3, "", False)
+    assert "used up" in street.types("ben", "inbox").out
+    assert street.does("ben", "inbox")["messages"][0]["text"] is None
+
+
+@pytest.mark.parametrize("name", ["../7-lunar-otter", "/tmp/x", "a/b"])
+def test_nothing_is_written_outside_of_the_folder(name: str, tmp_path: Path) -> None:
+    """No message gets such a name; were there one, its files would stay where they are."""
+    assert place_of("7-lunar-otter", 1, "image/png", tmp_path) == tmp_path / "7-lunar-otter-1.png"
+    with pytest.raises(UnknownMessage):
+        place_of(name, 1, "image/png", tmp_path)
+
+
+def test_a_place_that_is_taken_loses_no_view(street: Street) -> None:
+    name = street.does("ana", *SEND, "--once")["message"]
+    (street.folder / "one").mkdir()
+    (street.folder / "one" / f"{name}-1.jpg").write_bytes(b"something else")
+    said = street.types("ben", "open", name, "--out", "one")
+    assert said.status != 0
+    assert "one" in said.err
+    (file,) = street.does("ben", "open", name, "--out", "two")["files"]
+    assert (street.folder / file).read_bytes().startswith(b"\xff\xd8")
+    assert [path.name for path in (street.folder / "one").iterdir()] == [f"{name}-1.jpg"]
+
+
+def test_what_was_written_already_is_written_again_as_it_is(street: Street) -> None:
+    name = street.does("ana", *SEND)["message"]
+    written = {
+        hashlib.sha256(
+            (street.folder / street.does("ben", "open", name)["files"][0]).read_bytes()
+        ).digest()
+        for _ in range(2)
+    }
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize("command", ["inbox", "open", "send"])
+def test_help_says_until_when_by_what(command: str, street: Street) -> None:
+    said = " ".join(street.types("ben", command, "--help").out.split()).lower()
+    assert "by cryptography" in said
+    assert "first opening" in said.replace("│ ", "")
+    assert "program" in said

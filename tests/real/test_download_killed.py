@@ -1,0 +1,133 @@
+"""A large message is downloaded, and the program is killed in the middle of it."""
+
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.system import SystemClock, SystemDice
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.sqlcipher import SqlcipherVault
+from entrenous.craft.media.picture import read_picture
+from entrenous.model.letter import ContentFile, FileRole
+from entrenous.model.message import Policy
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.acquaintance.invite import add_person
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.setup import set_up
+from tests.real.stage import Server, Shell, wait_until
+from tests.village.sealed import sends_as_it_is
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+SIZE = 100 * 1024 * 1024
+
+
+@dataclass
+class Counting:
+    """A way to the relay that counts what comes from it."""
+
+    relay: tuple[str, int]
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    came: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                threading.Thread(target=self._carry, args=(near,), daemon=True).start()
+
+    def _carry(self, near: socket.socket) -> None:
+        with near, socket.create_connection(self.relay) as far:
+            up = threading.Thread(target=_pass_on, args=(near, far), daemon=True)
+            up.start()
+            with suppress(OSError):
+                while data := far.recv(256 * 1024):
+                    self.came += len(data)
+                    near.sendall(data)
+            _hang_up(near, far)
+            up.join()
+
+
+def _pass_on(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(256 * 1024):
+            other.sendall(data)
+    _hang_up(one, other)
+
+
+def _hang_up(*ends: socket.socket) -> None:
+    for end in ends:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def way(tmp_path: Path) -> Iterator[Counting]:
+    server = Server(tmp_path / "relay", ("relay", "run"))
+    server.start()
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    counting = Counting((host, int(port)))
+    threading.Thread(target=counting.serve, daemon=True).start()
+    yield counting
+    counting.listener.close()
+    server.stop(signal.SIGKILL)
+
+
+@contextmanager
+def ana_at(url: str, folder: Path) -> Iterator[Device]:
+    """A device in this process, whose vault is on disk."""
+    folder.mkdir()
+    vault = SqlcipherVault(folder, Secret(b"k" * 32))
+    with new_client() as web:
+        device = Device(
+            *(SystemClock(), SystemDice(), vault, VaultLedger(vault)),
+            *(HttpCourier(web), read_picture),
+        )
+        set_up("ana", url, device)
+        yield device
+    vault.close()
+
+
+def come(home: Path) -> int:
+    """How many bytes of sealed files are in a vault."""
+    return sum(file.stat().st_size for file in (home / "files").glob("*.age"))
+
+
+def test_killed_at_half_a_download_goes_on_where_it_was(way: Counting, tmp_path: Path) -> None:
+    """SIGKILL at 50 %: at most 52 % come after that."""
+    ben, data = Shell("ben", tmp_path / "ben"), secrets.token_bytes(SIZE)
+    ben.does("setup", "--name", "ben", "--relay", way.url)
+    with ana_at(way.url, tmp_path / "ana") as ana:
+        add_person(str(ben.does("invite", "--json").answer["link"]), "ben", ana)
+        ben.does("person", "list", "--json")  # takes her hello in, and greets her
+        fetch_messages(ana)
+        whole = ContentFile("video/mp4", data, FileRole.CLIP)
+        until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+        sends_as_it_is((whole,), None, Policy(until), "ben", ana)
+    ((name, state),) = ben.inbox().items()
+    assert state == "waiting"
+
+    opening = ben.begins("open", name, "--out", str(tmp_path / "out"), "--json")
+    assert wait_until(lambda: come(ben.home) >= SIZE // 2, 60)
+    opening.send_signal(signal.SIGKILL)
+    opening.communicate()
+    assert SIZE // 2 <= come(ben.home) < SIZE, "it was killed too late"
+
+    way.came = 0
+    (file,) = ben.does("open", name, "--out", str(tmp_path / "out"), "--json").answer["files"]
+    assert Path(file).read_bytes() == data
+    assert way.came <= 0.52 * SIZE

@@ -1,0 +1,137 @@
+"""A relay is killed in the middle of a large upload and comes back: only the rest is sent."""
+
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any
+
+import pytest
+
+from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.system import SystemClock, SystemDice
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.craft.media.picture import read_picture
+from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
+from entrenous.model.letter import ContentFile, FileRole, PersonHead
+from entrenous.model.message import Policy, SealedCopy
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contact_named
+from entrenous.send.drawers import SEALED, lay
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.write import addressees, write_letter
+from entrenous.send.message.seal import OwnFile, Sending, seal_content
+from entrenous.send.moment import this_second
+from entrenous.send.outbox import Flushed, flush
+from entrenous.send.setup import set_up
+from tests.real.stage import Server, wait_until
+
+SIZE = 96 * 1024 * 1024
+
+pytestmark = pytest.mark.real
+
+
+class Counting:
+    """A courier that counts the bytes of files that leave."""
+
+    def __init__(self, courier: HttpCourier) -> None:
+        self._courier = courier
+        self.sent = 0
+
+    def __getattr__(self, call: str) -> Any:
+        return getattr(self._courier, call)
+
+    def bring_blob(self, url: str, token: Any, deposit: Any, data: Any, start: int = 0) -> None:
+        read = data.read
+
+        def counted(size: int = -1) -> bytes:
+            part: bytes = read(size)
+            self.sent += len(part)
+            return part
+
+        data.read = counted
+        try:
+            self._courier.bring_blob(url, token, deposit, data, start)
+        finally:
+            data.read = read
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[Server]:
+    relay = Server(tmp_path / "relay", ("relay", "run"))
+    relay.start()
+    yield relay
+    relay.stop()
+
+
+def device(courier: HttpCourier) -> Device:
+    clock, dice, vault = SystemClock(), SystemDice(), MemoryVault()
+    return Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
+
+
+def lay_out(ana: Device) -> None:
+    """A message to Ben with one large file, sealed and laid into the outbox."""
+    (to,) = addressees(contact_named("ben", ana))
+    person = to.contact.person
+    sending = Sending(
+        message=MessageId(ana.dice.token(ID_BYTES)),
+        name=MessageName("1-lunar-otter"),
+        sent_at=this_second(ana),
+        policy=Policy(this_second(ana) + timedelta(days=1)),
+        audience=((person.id, to.key.device),),
+        heads=(PersonHead(person.id, person.epoch, person.head),),
+        groups=Secret(bytes(32)),
+    )
+    file = ContentFile("video/mp4", secrets.token_bytes(SIZE), FileRole.CLIP)
+    made = seal_content((OwnFile(file, bytes(32)),), None, to, sending, ana)
+    write_letter(made.manifest, to, made.outer, ana)
+    copy = SealedCopy(
+        sending.message,
+        RecipientId("ben"),
+        person.id,
+        to.key.device,
+        person.relay_url,
+        made.outer.envelope,
+        made.outer.withdraw_token,
+    )
+    lay(copy, SEALED, made.outer.envelope.hex(), ana.vault)
+
+
+def bytes_there(relay: Server) -> int:
+    """Of the largest file that the relay holds."""
+    files = (path.stat().st_size for path in relay.folder.rglob("*") if path.is_file())
+    return max(files, default=0)
+
+
+def test_a_relay_killed_half_way_is_sent_the_rest_alone(relay: Server) -> None:
+    with closing(new_client()) as client:
+        courier = HttpCourier(client, 60.0)
+        ana, ben = device(courier), device(courier)
+        for name, one in (("ana", ana), ("ben", ben)):
+            set_up(name, relay.url, one)
+        add_person(make_invite(ben), "ben", ana)
+        for one in (ben, ana):
+            fetch_messages(one)
+        lay_out(ana)
+        counting = Counting(courier)
+        done: list[Flushed] = []
+        sending = threading.Thread(
+            target=lambda: done.append(flush(replace(ana, courier=counting)))
+        )
+        sending.start()
+        assert wait_until(lambda: bytes_there(relay) > SIZE // 2, 120)
+        relay.stop(SIGKILL)
+        before, kept = counting.sent, bytes_there(relay)
+        assert SIZE // 2 < kept < SIZE
+        relay.start()
+        sending.join(120)
+    assert [flushed.left for flushed in done] == [1]
+    assert counting.sent - before <= 0.52 * SIZE
+    assert counting.sent <= 1.1 * SIZE

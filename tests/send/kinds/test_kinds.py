@@ -1,0 +1,178 @@
+"""Every kind of message from end to end: to each a copy of their own, and trace names whose."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.craft.crypto.commitments import mark_commitment
+from entrenous.craft.wire.letter.commitment import write_mark
+from entrenous.model.letter import Content, FileRole
+from entrenous.model.message import Copy, DoesNotPromise, Message
+from entrenous.model.picture import NotAPicture, OnlyPicturesHaveASize
+from entrenous.send.acquaintance.people import contact_named, keep_contact
+from entrenous.send.circle.members import add_to_circle
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.kinds.plan import plan_of
+from entrenous.send.message.meant import message_meant, name_meant
+from entrenous.send.send import send_message
+from entrenous.trace.any import trace_file
+from tests.send.kinds.talkers import FRIENDS, clip, large, note, talkers, to_friends
+from tests.send.room import Room
+
+Opened = Mapping[str, Content]
+
+
+def sent(room: Room, *files: bytes, **said: object) -> tuple[Message, Opened]:
+    """What the ledger says of a message to both, and what each of them opened."""
+    ana = room["ana"]
+    send_message(to_friends(ana, *files, **said), ana.device)
+    message = list(ana.device.ledger.messages())[-1]
+    return message, {name: room[name].opens_newest() for name in FRIENDS}
+
+
+@pytest.fixture(scope="module")
+def mixed() -> tuple[Room, Message, Opened]:
+    """A clip, a picture and a voice note in one message, with a caption."""
+    room = talkers()
+    return room, *sent(room, clip(), large(), note(), caption="all of it")
+
+
+def copies_by_place(message: Message) -> dict[int | None, tuple[Copy, ...]]:
+    every = (*message.sounds, *message.clips, *message.pictures)
+    return {one.place: one.copies for one in every}
+
+
+def test_a_message_may_hold_all_kinds_in_any_order(mixed: tuple[Room, Message, Opened]) -> None:
+    _, message, opened = mixed
+    for content in opened.values():
+        assert [(file.media_type, file.role) for file in content.files] == [
+            ("video/mp4", FileRole.CLIP),
+            ("image/jpeg", FileRole.PICTURE),
+            ("audio/ogg", FileRole.VOICE),
+        ]
+        assert content.caption == "all of it"
+    assert [len(message.clips), len(message.pictures), len(message.sounds)] == [1, 1, 1]
+    assert sorted(copies_by_place(message), key=str) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("place", [1, 2, 3], ids=["clip", "picture", "voice note"])
+def test_everybody_gets_a_copy_of_their_own_and_trace_names_it(
+    mixed: tuple[Room, Message, Opened], place: int
+) -> None:
+    room, message, opened = mixed
+    files = {name: opened[name].files[place - 1].data for name in FRIENDS}
+    assert len({*files.values(), clip(), large(), note()}) == 5
+    trace = trace_file(files["caro"], room["ana"].device).trace
+    assert trace.verdict.named == ("caro",)
+    assert trace.message == message.name
+
+
+def test_the_letter_commits_to_the_mark_of_every_file(
+    mixed: tuple[Room, Message, Opened],
+) -> None:
+    room, message, _ = mixed
+    (received,) = received_messages(room["ben"].device)
+    assert received.manifest is not None
+    copies = copies_by_place(message)
+    mine = [next(copy for copy in copies[place] if copy.to == "ben") for place in (1, 2, 3)]
+    assert received.manifest.marks == tuple(
+        mark_commitment(write_mark(message.id, place, copy)) for place, copy in enumerate(mine, 1)
+    )
+
+
+def test_a_text_alone_is_a_message() -> None:
+    room = talkers()
+    text = "Tonight at eight.\n" + "a" * 16_000
+    message, opened = sent(room, files=(), text=text)
+    assert [(content.files, content.caption) for content in opened.values()] == [((), text)] * 2
+    assert (message.pictures, message.clips, message.sounds) == ((), (), ())
+    assert message.caption == text
+
+
+def test_an_answer_names_the_message_and_a_circle_its_circle() -> None:
+    room = talkers()
+    ana, ben = room["ana"], room["ben"]
+    first, _ = sent(room)
+    room.clock.wind(seconds=1)
+    circle = add_to_circle("both", list(FRIENDS), ana.device)
+    reply = message_meant(first.name, ana.device)
+    draft = to_friends(ana, reply=reply, circles=(circle.id,), confirmed=frozenset(["both"]))
+    send_message(draft, ana.device)
+    fetch_messages(ben.device)
+    answer = received_messages(ben.device)[-1]
+    assert answer.manifest is not None
+    assert (answer.manifest.reply, answer.manifest.circle) == (reply, circle.id)
+    assert name_meant(reply, ben.device) == first.name
+    assert message_meant(first.name, ben.device) == reply
+    assert name_meant(reply, ana.device) == first.name
+
+
+def test_a_message_to_more_than_one_circle_names_none() -> None:
+    room = talkers()
+    ana, ben = room["ana"], room["ben"]
+    ids = tuple(add_to_circle(f"with {name}", [name], ana.device).id for name in FRIENDS)
+    names = frozenset(f"with {name}" for name in FRIENDS)
+    send_message(to_friends(ana, circles=ids, confirmed=names), ana.device)
+    fetch_messages(ben.device)
+    (received,) = received_messages(ben.device)
+    assert received.manifest is not None
+    assert received.manifest.circle is None
+
+
+def test_a_clip_without_frames_is_a_voice_note() -> None:
+    room = talkers()
+    sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
+    plan = plan_of((sound,), None, room["ana"].device)
+    assert [(shape.media_type, shape.role) for shape in plan.shapes] == [
+        ("audio/mp4", FileRole.VOICE)
+    ]
+
+
+def test_a_size_is_for_pictures_alone() -> None:
+    device = talkers()["ana"].device
+    with pytest.raises(OnlyPicturesHaveASize):
+        plan_of((note(),), 400, device)
+    assert plan_of((note(), large()), 400, device).shapes[1].role is FileRole.PICTURE
+
+
+def test_one_bad_file_stops_all_of_it_before_anything_is_kept() -> None:
+    room = talkers()
+    ana = room["ana"]
+    with pytest.raises(NotAPicture):
+        send_message(to_friends(ana, large(), b"not a picture"), ana.device)
+    assert list(ana.device.ledger.messages()) == []
+    assert ana.vault._files == {}
+
+
+def test_it_is_called_off_with_all_that_was_kept_of_it() -> None:
+    room = talkers()
+    ana = room["ana"]
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with ana.courier.playing(bring_blob=stopped), pytest.raises(KeyboardInterrupt):
+        send_message(to_friends(ana, note()), ana.device)
+    assert ana.vault._files == {}
+    assert list(ana.device.ledger.messages()) == []
+
+
+@pytest.mark.threat("view-once-bypass")
+def test_once_goes_only_to_programs_that_promise_it() -> None:
+    room = talkers()
+    ana = room["ana"]
+    old = contact_named("caro", ana.device)
+    (key,) = old.person.devices
+    person = replace(old.person, devices=(replace(key, enforces=(2, 3)),))
+    keep_contact(replace(old, person=person), ana.device)
+    draft = to_friends(ana)
+    once = replace(draft, policy=replace(draft.policy, opens=1))
+    with pytest.raises(DoesNotPromise, match="caro: the program there") as told:
+        send_message(once, ana.device)
+    assert "ben" not in str(told.value)
+    assert list(ana.device.ledger.messages()) == []
+    assert send_message(draft, ana.device).devices == {"ben": 1, "caro": 1}

@@ -1,0 +1,181 @@
+"""Beginning anew with somebody, waiting for a letter, and relays that were restored."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.craft.crypto.tokens import send_token
+from entrenous.model.envelope import (
+    EnvelopeState,
+    Protocol,
+    RelayUnreachable,
+    TokenBatch,
+    WrongToken,
+)
+from entrenous.model.message import SealedCopy
+from entrenous.model.peer import Peer
+from entrenous.model.person import YouBlocked
+from entrenous.model.window import GivenWindow, HeldWindow
+from entrenous.send.acquaintance.block import block_contact
+from entrenous.send.acquaintance.people import forget_contact
+from entrenous.send.drawers import (
+    PEER,
+    SEALED,
+    WINDOW_IN,
+    WINDOW_OUT,
+    WITHDRAW,
+    lay,
+    take_all,
+)
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.letter.repair import repair_sessions
+from entrenous.send.letter.wake import wait_for_letter
+from entrenous.send.outbox import flush
+from entrenous.send.recall import recall_message
+from tests.send.room import Person, Room
+from tests.send.room_text import writes
+from tests.village.malicious_relay import Honest, failing
+
+
+def loses_its_ratchet(who: Person) -> None:
+    """As after her vault went back to a state before these letters: her sessions are other ones."""
+    for key in who.device.vault.keys(PEER):
+        (peer,) = take_all(Peer, PEER, who.device.vault)
+        lay(replace(peer, sessions=peer.sessions[:0]), PEER, key, who.device.vault)
+
+
+def test_after_a_repair_both_read_each_other_again(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    writes(ana, "ben")
+    fetch_messages(ben.device)
+    loses_its_ratchet(ben)
+    writes(ana, "ben")
+    fetch_messages(ben.device)
+    assert take_from_aside(ben.device) == 1
+    repair_sessions("ana", ben.device)
+    flush(ben.device)
+    fetch_messages(ana.device)
+    writes(ana, "ben")
+    writes(ben, "ana")
+    assert (ana.received(), ben.received()) == (1, 2)
+    assert (take_from_aside(ana.device), take_from_aside(ben.device)) == (0, 0)
+
+
+def test_what_was_on_its_way_is_not_lost_by_a_repair(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    writes(ben, "ana")
+    writes(ana, "ben")
+    repair_sessions("ben", ana.device)
+    flush(ana.device)
+    assert (ana.received(), ben.received()) == (1, 1)
+    writes(ben, "ana")
+    writes(ana, "ben")
+    assert (ana.received(), ben.received()) == (2, 2)
+
+
+def test_a_repair_that_their_relay_does_not_serve_changes_nothing(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    away = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(claim_prekeys=away), pytest.raises(RelayUnreachable):
+        repair_sessions("ben", ana.device)
+    writes(ana, "ben")
+    assert ben.received() == 1
+    block_contact("ben", ana.device)
+    with pytest.raises(YouBlocked):
+        repair_sessions("ben", ana.device)
+
+
+@pytest.mark.threat("notification-content")
+def test_a_device_hears_that_something_waits_and_nothing_else(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    fetch_messages(ben.device)
+    assert not wait_for_letter(45, ben.device)
+    assert ben.courier.calls["wake"] == 3
+    answers = []
+
+    def heard(honest: Honest, *arguments: Any) -> Any:
+        answers.append(honest(*arguments))
+        return answers[-1]
+
+    for text in ("a", "b" * 9000):
+        writes(ana, "ben", text=text)
+        with ben.courier.playing(wake=heard):
+            assert wait_for_letter(45, ben.device)
+    assert answers == [True, True]
+
+
+def restored(at: datetime) -> Any:
+    return lambda _honest, _url: (Protocol(2, 2), at)
+
+
+def test_a_relay_that_was_restored_hears_again_what_was_taken_back(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = writes(ana, "ben").name
+    recall_message(name, ana.device)
+    (copy,) = take_all(SealedCopy, SEALED, ana.device.vault)
+    asked: list[bytes] = []
+
+    def heard(honest: Honest, url: str, envelope: bytes, token: Any) -> Any:
+        asked.append(envelope)
+        return honest(url, envelope, token)
+
+    friends.clock.wind(days=1)
+    at = friends.clock.now()
+    for when, times in ((at, 1), (at, 1), (at, 1)):
+        friends.clock.wind(hours=7)
+        with ana.courier.playing(status=restored(when), withdraw=heard):
+            fetch_messages(ana.device)
+        assert asked == [copy.envelope] * times
+    assert ben.courier.state(*_look(copy)).state is EnvelopeState.TAKEN_BACK
+
+
+def _look(copy: SealedCopy) -> tuple[Any, ...]:
+    return copy.relay_url, copy.envelope, copy.withdraw_token
+
+
+def test_and_which_tokens_hold_and_which_do_not(friends: Room) -> None:
+    """Its backup is of before Caro was forgotten, and of before Ana was given hers."""
+    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
+    caro.adds(ben)
+    (of_caro,) = take_all(HeldWindow, WINDOW_OUT, caro.device.vault)
+    windows = dict(_windows(ben))
+    forget_contact("caro", ben.device)
+    fetch_messages(ben.device)
+    url, mailbox, _ = ben.home
+    for window in windows.values():  # what the backup has, and what it lacks
+        _put(friends, ben, window, there=window.seed == of_caro.seed)
+    with pytest.raises(WrongToken):
+        friends.honest.card(url, mailbox, _token(windows, ana))
+    friends.clock.wind(days=1)
+    with ben.courier.playing(status=restored(friends.clock.now())):
+        fetch_messages(ben.device)
+    flush(ben.device)
+    assert ben.device.vault.keys(WITHDRAW) == ()
+    friends.honest.card(url, mailbox, _token(windows, ana))
+    assert of_caro.seed is not None
+    with pytest.raises(WrongToken):
+        friends.honest.card(url, mailbox, send_token(of_caro.seed, of_caro.next))
+    writes(ana, "ben")
+    assert ben.received() == 1
+
+
+def _windows(who: Person) -> list[tuple[str, GivenWindow]]:
+    keys = who.device.vault.keys(WINDOW_IN)
+    return list(zip(keys, take_all(GivenWindow, WINDOW_IN, who.device.vault), strict=True))
+
+
+def _token(windows: dict[str, GivenWindow], of: Person) -> Any:
+    key = next(key for key in windows if key.startswith(of.id.hex()))
+    return send_token(windows[key].seed, windows[key].unseen)
+
+
+def _put(room: Room, who: Person, window: GivenWindow, *, there: bool) -> None:
+    """Have the relay hold a window's tokens again, or lack them."""
+    locks = tuple(lock_of(send_token(window.seed, at)) for at in range(window.first, window.until))
+    until = room.clock.now() + timedelta(days=90)
+    batch = TokenBatch(locks, (), until) if there else TokenBatch((), locks, until)
+    room.honest.change_tokens(*who.home, batch)

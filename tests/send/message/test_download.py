@@ -1,0 +1,143 @@
+"""Downloads go on where they were broken off, and nothing is kept that was not sent."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import pytest
+
+from entrenous.model.envelope import RelayUnreachable, TakenBack
+from entrenous.model.ids import BlobId
+from entrenous.model.letter import BlobChanged, FrameFile
+from entrenous.model.message import Received
+from entrenous.model.secret import Secret
+from entrenous.send.drawers import DOWNLOAD
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.message.watch import Stage, Watch
+from entrenous.send.open import Fill, open_message, open_message_to
+from entrenous.send.recall import recall_message
+from tests.send.room import SMALL, Person, Room
+
+
+@dataclass
+class Line:
+    """The way of blobs from the relay: what passes is counted, and it may be cut."""
+
+    courier: Any
+    cut_after: int | None = None
+    passed: int = 0
+    starts: list[int] = field(default_factory=list)
+
+    def blob_to(
+        self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
+    ) -> None:
+        whole = io.BytesIO()
+        self.courier.blob_to(url, blob, fetch_token, whole)
+        self.starts.append(start)
+        for at in range(start, len(whole.getvalue()), 1000):
+            if self.cut_after is not None and self.passed >= self.cut_after:
+                raise RelayUnreachable(host="relay")
+            writer.write(whole.getvalue()[at : at + 1000])
+            self.passed += 1000
+
+    def __getattr__(self, call: str) -> Any:
+        return getattr(self.courier, call)
+
+
+@pytest.fixture
+def ben(friends: Room) -> Person:
+    """With a message of one picture from Ana, which he has not opened."""
+    friends["ana"].sends(SMALL, friends["ben"])
+    fetch_messages(friends["ben"].device)
+    return friends["ben"]
+
+
+@pytest.fixture
+def line(ben: Person) -> Iterator[Line]:
+    line = Line(ben.device.courier)
+    object.__setattr__(ben.device, "courier", line)
+    yield line
+    object.__setattr__(ben.device, "courier", line.courier)
+
+
+def newest(ben: Person) -> Received:
+    return received_messages(ben.device)[-1]
+
+
+def sizes(ben: Person) -> int:
+    manifest = newest(ben).manifest
+    assert manifest is not None
+    return sum(ref.size for ref in manifest.blobs)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_what_came_is_not_asked_for_again(ben: Person, line: Line, share: float) -> None:
+    total, name = sizes(ben), newest(ben).name
+    line.cut_after = int(share * total)
+    with pytest.raises(RelayUnreachable):
+        open_message(name, ben.device)
+    first, line.cut_after = line.passed, None
+    assert open_message(name, ben.device).files
+    assert line.passed - first <= (1 - share) * total + 0.02 * total + 1000
+    assert ben.courier.calls["open_share"] == 1
+
+
+def test_a_part_that_the_disk_lost_the_middle_of_is_fetched_once_more(
+    ben: Person, line: Line
+) -> None:
+    line.cut_after = 6000
+    with pytest.raises(RelayUnreachable):
+        open_message(newest(ben).name, ben.device)
+    line.cut_after = None
+    for name, data in ben.vault._files.items():
+        if len(data) == 1000:  # the frame is whole, and has more
+            ben.vault._files[name] = bytes(1000)
+    assert open_message(newest(ben).name, ben.device).files
+    assert line.starts[-2:] == [1000, 0]
+
+
+def test_more_than_was_sent_is_not_kept(ben: Person, line: Line) -> None:
+    def endless(
+        _url: str, _blob: BlobId, _token: Secret, writer: BinaryIO, _start: int = 0
+    ) -> None:
+        while True:
+            writer.write(bytes(1000))
+
+    name, honest = newest(ben).name, line.blob_to
+    line.blob_to = endless  # type: ignore[method-assign]
+    with pytest.raises(BlobChanged):
+        open_message(name, ben.device)
+    assert sum(map(len, ben.vault._files.values())) <= sizes(ben)
+    line.blob_to = honest  # type: ignore[method-assign]
+    assert open_message(name, ben.device).files
+
+
+def test_parts_go_with_their_message(friends: Room, ben: Person, line: Line) -> None:
+    before = dict(ben.vault._files)
+    line.cut_after = 6000
+    with pytest.raises(RelayUnreachable):
+        open_message(newest(ben).name, ben.device)
+    assert len(ben.vault.keys(DOWNLOAD)) == 2
+    recall_message(newest(ben).name, friends["ana"].device)
+    with pytest.raises(TakenBack):
+        open_message(newest(ben).name, ben.device)
+    assert ben.vault._files == before
+    assert ben.vault.keys(DOWNLOAD) == ()
+
+
+def test_who_watches_sees_bytes(ben: Person, line: Line) -> None:
+    seen = list[tuple[Stage, int, int]]()
+
+    def show(_number: int, _file: FrameFile, fill: Fill) -> None:
+        fill(io.BytesIO())
+
+    watch = Watch(lambda *step: seen.append(step))
+    line.cut_after = 3000
+    with pytest.raises(RelayUnreachable):
+        open_message_to(newest(ben).name, show, ben.device, watch)
+    line.cut_after = None
+    open_message_to(newest(ben).name, show, ben.device, watch)
+    assert {total for _, _, total in seen} == {sizes(ben)}
+    assert seen[-1] == (Stage.FETCHING, sizes(ben), sizes(ben))

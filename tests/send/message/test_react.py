@@ -1,0 +1,94 @@
+"""Reactions: everybody of the conversation sees them, nobody else's has an effect."""
+
+import pytest
+
+from entrenous.model.ids import MessageId
+from entrenous.model.message import UnknownMessage
+from entrenous.model.reaction import BadReaction, NobodyToAnswer, Reaction
+from entrenous.send.acquaintance.people import forget_contact
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.message.meant import message_meant
+from entrenous.send.message.react import react, reactions_to, take_reaction
+from tests.send.room import HERE, SMALL, Person, Room
+
+
+@pytest.fixture
+def three(friends: Room) -> Room:
+    """Ana knows Ben and Caro, and has sent both a picture; Ben and Caro have not met."""
+    ana = friends["ana"]
+    ana.adds(friends.settles("caro"))
+    ana.sends(SMALL, friends["ben"], friends["caro"])
+    for person in friends.people.values():
+        fetch_messages(person.device)
+    return friends
+
+
+def newest(who: Person) -> str:
+    return received_messages(who.device)[-1].name
+
+
+def signs(who: Person, name: str) -> list[tuple[bytes, str | None]]:
+    meant = message_meant(name, who.device)
+    kept = reactions_to(meant.sender, meant.message, who.device)
+    return [(one.by, one.reaction.text) for one in kept]
+
+
+def test_who_sent_it_sees_a_reaction_and_that_it_was_taken_away(three: Room) -> None:
+    ana, ben = three["ana"], three["ben"]
+    name = newest(ben)
+    assert react(name, "\u2764\ufe0f", ben.device).to == ("ana",)
+    fetch_messages(ana.device)
+    assert signs(ana, name) == signs(ben, name) == [(ben.id, "\u2764\ufe0f")]
+    react(name, "\U0001f44d", ben.device)
+    fetch_messages(ana.device)
+    assert signs(ana, name) == [(ben.id, "\U0001f44d")]
+    react(name, None, ben.device)
+    fetch_messages(ana.device)
+    assert signs(ana, name) == signs(ben, name) == []
+
+
+def test_the_sender_reacts_to_her_own_before_all_who_have_it(three: Room) -> None:
+    ana = three["ana"]
+    (message,) = ana.device.ledger.messages()
+    assert react(message.name, "!", ana.device).to == ("ben", "caro")
+    for name in ("ben", "caro"):
+        fetch_messages(three[name].device)
+        assert signs(three[name], newest(three[name])) == [(ana.id, "!")]
+
+
+def test_who_has_no_copy_reacts_in_vain(three: Room) -> None:
+    ana, ben = three["ana"], three["ben"]
+    meant = message_meant(newest(ben), ben.device)
+    dan = three.settles("dan")
+    ana.adds(dan)
+    take_reaction(Reaction(meant.sender, meant.message, "x"), dan.id, ana.device)
+    take_reaction(Reaction(ana.id, MessageId(bytes(16)), "x"), ben.id, ana.device)
+    take_reaction(Reaction(dan.id, meant.message, "x"), ben.id, ana.device)
+    assert not list(ana.device.vault.items("reaction"))
+
+
+@pytest.mark.parametrize("sign", ["", "a" * 33, "\u202e", "\t", "\ud83d", "\u2764" * 11])
+def test_what_is_no_sign_is_refused(three: Room, sign: str) -> None:
+    ben = three["ben"]
+    with pytest.raises(BadReaction, match="Nothing was sent"):
+        react(newest(ben), sign, ben.device)
+
+
+def test_of_an_unknown_message_or_nobody_left_it_is_said(three: Room) -> None:
+    ben = three["ben"]
+    with pytest.raises(UnknownMessage):
+        react("9-other-name", "!", ben.device)
+    forget_contact("ana", ben.device)
+    with pytest.raises(NobodyToAnswer):
+        react(newest(ben), "!", ben.device)
+
+
+def test_while_a_relay_is_away_it_waits(three: Room) -> None:
+    ana, ben = three["ana"], three["ben"]
+    three.silence(HERE)
+    assert react(newest(ben), "!", ben.device).waits == ("ana",)
+    three.back(HERE)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert signs(ana, newest(ben)) == [(ben.id, "!")]

@@ -1,0 +1,106 @@
+"""What is sealed for one device: padded, encrypted as it comes, known by its size and hash."""
+
+import io
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.craft.crypto.blob import decrypt_blob
+from entrenous.craft.crypto.derive import blob_key, content_key
+from entrenous.craft.crypto.hashing import Hashing, sha256
+from entrenous.craft.wire.letter.content import Unpadding, pad_file, padded_reader, read_frame
+from entrenous.craft.wire.letter.letter import write_manifest
+from entrenous.model.envelope import TooLarge
+from entrenous.model.ids import ID_BYTES, MessageId, MessageName
+from entrenous.model.letter import ContentFile, PersonHead
+from entrenous.model.message import Policy
+from entrenous.model.secret import Secret
+from entrenous.send.acquaintance.people import contact_named
+from entrenous.send.letter.write import addressees
+from entrenous.send.message import seal
+from entrenous.send.message.seal import OwnFile, Sealed, Sending, seal_content
+from entrenous.send.moment import this_second
+from tests.send.room import Person, Room
+
+LARGE = bytes(range(256)) * 68_000  # more than is encrypted in one piece
+
+
+def sealed(ana: Person, *files: bytes) -> tuple[Sealed, MessageId]:
+    (to,) = addressees(contact_named("ben", ana.device))
+    person = to.contact.person
+    sending = Sending(
+        message=MessageId(ana.device.dice.token(ID_BYTES)),
+        name=MessageName("1-lunar-otter"),
+        sent_at=this_second(ana.device),
+        policy=Policy(this_second(ana.device) + timedelta(days=1)),
+        audience=((person.id, to.key.device),),
+        heads=(PersonHead(person.id, person.epoch, person.head),),
+        groups=Secret(bytes(32)),
+    )
+    own = tuple(OwnFile(ContentFile("video/mp4", data), sha256(data)) for data in files)
+    return seal_content(own, "both", to, sending, ana.device), sending.message
+
+
+def unpadded(padded: bytes, size: int) -> bytes:
+    held = io.BytesIO()
+    reading = Unpadding(held, size)
+    reading.write(padded)
+    reading.insist()
+    return held.getvalue()
+
+
+def test_small_and_large_files_open_again_with_their_own_keys(friends: Room) -> None:
+    ana = friends["ana"]
+    made, message = sealed(ana, b"small", LARGE)
+    manifest, outer = made.manifest, made.outer
+    assert outer.share is not None
+    key = content_key(
+        manifest.secret,
+        outer.share.value,
+        message=message,
+        envelope=outer.envelope,
+        manifest=write_manifest(manifest),
+    )
+    opened = []
+    for place, (deposit, kept) in enumerate(outer.blobs):
+        data = ana.device.vault.kept(kept)
+        assert (len(data), sha256(data)) == (deposit.size, deposit.sha256)
+        assert manifest.blobs[place].id == deposit.id
+        opened.append(decrypt_blob(blob_key(key, place), data))
+    frame = read_frame(opened[0])
+    assert (frame.text, [file.size for file in frame.files]) == ("both", [5, len(LARGE)])
+    assert unpadded(opened[1], 5) == b"small"
+    assert unpadded(opened[2], len(LARGE)) == LARGE
+
+
+def test_what_no_relay_takes_is_said_before_it_is_encrypted(
+    friends: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seal, "BLOB_BYTES_MAX", 8192)
+    sealed(friends["ana"], bytes(range(200)))
+    with pytest.raises(TooLarge, match="8192 bytes at most"):
+        sealed(friends["ana"], b"x" * 9000)
+
+
+@given(st.binary(min_size=1, max_size=9000), st.integers(1, 5000))
+def test_a_padded_file_reads_as_it_is_written(data: bytes, at_a_time: int) -> None:
+    reader = padded_reader(data)
+    assert b"".join(iter(lambda: reader.read(at_a_time), b"")) == pad_file(data)
+
+
+def test_of_nothing_there_is_nothing_to_pad() -> None:
+    with pytest.raises(ValueError, match="at least one byte"):
+        padded_reader(b"")
+
+
+@given(st.lists(st.binary(max_size=300), max_size=9))
+def test_a_hashing_writer_passes_on_and_counts(parts: list[bytes]) -> None:
+    held = io.BytesIO()
+    writer = Hashing(held)
+    for part in parts:
+        assert writer.write(part) == len(part)
+    writer.flush()
+    assert held.getvalue() == b"".join(parts)
+    assert (writer.size, writer.digest()) == (len(held.getvalue()), sha256(held.getvalue()))

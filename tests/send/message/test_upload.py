@@ -1,0 +1,241 @@
+"""An upload that broke off goes on where it was, also after a restart; what came is asked, once."""
+
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from entrenous.adapters.courier.memory import at_once
+from entrenous.carry.hold import bring_blob
+from entrenous.model.envelope import BlobDeposit, RelayUnreachable, WrongOffset
+from entrenous.model.ids import RecipientId
+from entrenous.model.message import Draft, Policy, WaitsInOutbox
+from entrenous.model.secret import Secret
+from entrenous.ports import Relay
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.open import open_message
+from entrenous.send.recall import recall_message
+from entrenous.send.send import send_message
+from entrenous.spec import RESUMED_BYTES_MIN
+from tests.village.crashes import Crash
+from tests.village.world import Village, photo
+
+
+class Cut(Exception):
+    """The line is cut."""
+
+
+@dataclass
+class Line:
+    """What lies between a device and its relay: it counts bytes of bodies, and breaks when told to.
+
+    ``breaks`` are shares of what a large body has left, after which it breaks, and how that looks
+    from the device: ``None`` is a courier that patiently begins anew.
+    """
+
+    courier: Any
+    relay: Relay
+    breaks: list[tuple[float, BaseException | None]] = field(default_factory=list)
+    sent: int = 0
+    asked: int = 0
+
+    def __getattr__(self, call: str) -> Any:
+        return getattr(self.courier, call)
+
+    def how_much_came(self, *arguments: Any) -> int:
+        self.asked += 1
+        came: int = self.courier.how_much_came(*arguments)
+        return came
+
+    def bring_blob(
+        self, url: str, token: Secret, deposit: BlobDeposit, data: Any, start: int = 0
+    ) -> None:
+        while self.breaks and deposit.size > RESUMED_BYTES_MIN:
+            share, seen = self.breaks[0]
+            data.seek(start)
+            self.breaks.pop(0)
+            self._half(deposit, token, data.read(round(share * (deposit.size - start))), start)
+            if seen is not None:
+                raise seen
+        self.courier.bring_blob(url, token, deposit, data, start)
+        self.sent += deposit.size - start
+
+    def _half(self, deposit: BlobDeposit, token: Secret, part: bytes, start: int) -> None:
+        """The relay has the beginning of a body when the line is cut."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield part
+            raise Cut
+
+        self.sent += len(part)
+        with pytest.raises(Cut):
+            at_once(bring_blob(deposit, token, chunks(), self.relay, start))
+
+
+@cache
+def noise() -> bytes:
+    """A picture whose copy is larger than what is sent twice."""
+    pixels = np.random.default_rng(3).integers(0, 256, (600, 620, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@dataclass
+class Talk:
+    """Ana, whose line can break, and Ben."""
+
+    village: Village
+    line: Line
+
+    def sends(self, picture: bytes) -> None:
+        ana = self.village.people["ana"].device
+        ben = RecipientId("ben")
+        policy = Policy(ana.clock.now().replace(year=ana.clock.now().year, day=28))
+        draft = Draft((picture,), (ben,), policy, confirmed=frozenset(["ben"]))
+        send_message(draft, replace(ana, courier=self.line))
+
+    def goes_on(self) -> None:
+        """Ana's program is started again."""
+        ana = self.village.people["ana"].device
+        fetch_messages(replace(ana, courier=self.line))
+
+    @property
+    def came(self) -> int:
+        """How many bytes of files Ben can open."""
+        ben = self.village.people["ben"].device
+        fetch_messages(ben)
+        every = (open_message(one.name, ben).files for one in received_messages(ben))
+        return sum(len(file.data) for files in every for file in files)
+
+
+@pytest.fixture
+def talk() -> Talk:
+    village = Village()
+    village.settles("ana").adds(village.settles("ben"))
+    return Talk(village, Line(village.courier, village.relay))
+
+
+def test_nothing_is_asked_where_nothing_broke(talk: Talk) -> None:
+    talk.sends(noise())
+    assert talk.line.asked == 0
+    assert talk.came > RESUMED_BYTES_MIN
+
+
+@pytest.mark.parametrize(
+    "how", [Crash(), KeyboardInterrupt(), RelayUnreachable(host="x")], ids=["crash", "stop", "away"]
+)
+def test_after_a_restart_only_the_rest_is_sent(talk: Talk, how: BaseException) -> None:
+    talk.line.breaks = [(0.5, how)]
+    expected = WaitsInOutbox if isinstance(how, RelayUnreachable) else type(how)
+    with pytest.raises(expected):
+        talk.sends(noise())
+    if isinstance(how, KeyboardInterrupt):
+        talk.goes_on()
+        assert talk.came == 0  # it was called off
+        return
+    first = talk.line.sent
+    talk.goes_on()
+    came = talk.came
+    assert came > RESUMED_BYTES_MIN
+    assert talk.line.asked == 2  # of the frame and of the picture
+    assert talk.line.sent - first <= 0.52 * talk.line.sent
+    assert talk.line.sent < 1.05 * came
+
+
+def test_broken_again_and_again_each_byte_is_sent_once(talk: Talk) -> None:
+    talk.line.breaks = [(0.3, RelayUnreachable(host="x")) for _ in range(6)]
+    with pytest.raises(WaitsInOutbox):
+        talk.sends(noise())
+    for _ in range(6):
+        talk.goes_on()
+    came = talk.came
+    assert came > RESUMED_BYTES_MIN
+    assert talk.line.sent < 1.10 * came  # the frame is small and not resumed
+
+
+def test_a_courier_that_begins_anew_is_told_how_much_came(talk: Talk) -> None:
+    talk.line.breaks = [(0.5, None), (0.5, None)]
+    talk.sends(noise())
+    came = talk.came
+    assert came > RESUMED_BYTES_MIN
+    assert talk.line.asked == 2
+    assert talk.line.sent < 1.05 * came
+
+
+def test_a_line_that_carries_nothing_ends_by_the_couriers_own_patience(talk: Talk) -> None:
+    talk.line.breaks = [(0.0, None)] * 20
+    talk.sends(noise())
+    assert talk.line.breaks == []
+    assert talk.line.asked < 10
+    assert talk.came > RESUMED_BYTES_MIN
+
+
+@dataclass
+class Liar:
+    """A relay that says that half came, has nothing of it when asked to go on, and breaks off."""
+
+    courier: Any
+    asked: int = 0
+    patience: int = 3
+
+    def __getattr__(self, call: str) -> Any:
+        return getattr(self.courier, call)
+
+    def how_much_came(self, *_arguments: Any) -> int:
+        self.asked += 1
+        return RESUMED_BYTES_MIN // 2
+
+    def bring_blob(
+        self, url: str, token: Secret, deposit: BlobDeposit, data: Any, start: int = 0
+    ) -> None:
+        if deposit.size < RESUMED_BYTES_MIN:
+            return self.courier.bring_blob(url, token, deposit, data, start)
+        assert self.asked < 50
+        if start:
+            raise WrongOffset
+        for _ in range(self.patience):
+            data.seek(0)
+            data.read(3)
+        raise RelayUnreachable(host="x")
+
+
+def test_a_relay_that_says_it_has_more_holds_nobody_up(talk: Talk) -> None:
+    liar = Liar(talk.village.courier)
+    talk.line = cast("Any", liar)
+    with pytest.raises(WaitsInOutbox):
+        talk.sends(noise())
+    assert 0 < liar.asked < 10
+
+
+def test_what_the_relay_lost_is_sent_again(talk: Talk) -> None:
+    talk.line.breaks = [(0.5, RelayUnreachable(host="x")), (0.0, WrongOffset())]
+    with pytest.raises(WaitsInOutbox):
+        talk.sends(noise())
+    talk.goes_on()
+    assert talk.came > RESUMED_BYTES_MIN
+
+
+def test_small_ones_are_sent_whole_and_nothing_is_asked(talk: Talk) -> None:
+    talk.line.breaks = [(0.5, Crash())]
+    talk.sends(photo(width_px=160))
+    assert talk.line.breaks != []  # the line breaks large ones only
+    assert talk.line.asked == 0
+    assert talk.came > 0
+
+
+def test_taken_back_half_way_the_rest_never_leaves(talk: Talk) -> None:
+    talk.line.breaks = [(0.5, Crash())]
+    with pytest.raises(Crash):
+        talk.sends(noise())
+    ana = talk.village.people["ana"].device
+    (message,) = ana.ledger.messages()
+    recall_message(message.name, ana)
+    talk.goes_on()
+    assert talk.came == 0

@@ -1,0 +1,227 @@
+"""Receipts: to people whose keys were compared, a while later, signed, and for one copy only."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from entrenous.model.message import SealedCopy
+from entrenous.model.receipt import Covered, OwedReceipt, ReceiptEvent
+from entrenous.send.acquaintance.block import block_contact
+from entrenous.send.acquaintance.people import contact_named, verify_contact
+from entrenous.send.devices.lists.take_list import take_list
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.drawers import COVERED, OWED, RECEIPT, SEALED, lay, take_all
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.open import open_message
+from entrenous.send.outbox import flush
+from entrenous.send.recall import recall_message
+from entrenous.send.receipts import batch
+from entrenous.send.receipts.shown import Fate, fate_of
+from entrenous.send.status import sent_messages
+from tests.send.room import Person, Room
+from tests.send.room_text import writes
+from tests.village.households import links
+
+
+@pytest.fixture
+def both(friends: Room) -> Room:
+    """Ana and Ben, who compared their keys."""
+    verify_contact("ana", friends["ben"].device)
+    return friends
+
+
+def fates(who: Person) -> list[Fate]:
+    return [
+        fate_of(copy, one.message, who.device)
+        for one in sent_messages(who.device)
+        for copy in one.copies
+    ]
+
+
+def opens(who: Person, name: str) -> None:
+    fetch_messages(who.device)
+    open_message(name, who.device)
+
+
+def owed(who: Person) -> list[OwedReceipt]:
+    return list(take_all(OwedReceipt, OWED, who.device.vault))
+
+
+def test_a_sender_learns_what_became_of_it_signed_by_the_device(both: Room) -> None:
+    ana, ben = both["ana"], both["ben"]
+    name = writes(ana, "ben").name
+    fetch_messages(ben.device)
+    (due,) = owed(ben)
+    assert timedelta(minutes=1) <= due.due_at - both.clock.now() <= timedelta(minutes=15)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    (before,) = fates(ana)
+    assert (before.state, before.signed) == ("delivered", False)  # only its relay says so yet
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert fates(ana) == [Fate("delivered", both.clock.now() - timedelta(minutes=16), signed=True)]
+    opens(ben, name)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    (after,) = fates(ana)
+    assert (after.state, after.signed) == ("opened", True)
+    assert after.at is not None
+    assert after.at.second == 0
+    assert owed(ben) == []
+
+
+def test_what_one_device_is_owed_goes_in_one_letter(both: Room) -> None:
+    ana, ben = both["ana"], both["ben"]
+    for _ in range(5):
+        writes(ana, "ben")
+    fetch_messages(ben.device)
+    assert len({one.due_at for one in owed(ben)}) == 1
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    assert fetch_messages(ana.device).came == 1
+    assert [fate.signed for fate in fates(ana)] == [True] * 5
+
+
+@pytest.mark.threat("receipt-probing")
+@pytest.mark.parametrize("who", ["not compared", "blocked", "turned off", "forgets herself"])
+def test_who_may_not_know_gets_no_reply_of_any_kind(friends: Room, who: str) -> None:
+    """Whatever she sends, and however often: nothing leaves Ben's device because of it."""
+    ana, ben = friends["ana"], friends["ben"]
+    if who != "not compared":
+        verify_contact("ana", ben.device)
+    device = replace(ben.device, receipts=who != "turned off")
+    names = [writes(ana, "ben").name for _ in range(3)]
+    if who == "blocked":
+        block_contact("ana", ben.device)
+        flush(ben.device)
+    before = ben.courier.calls["post"]
+    for name in names:
+        fetch_messages(device)
+        if who != "blocked":
+            open_message(name, device)
+        if who == "forgets herself":
+            unverify(ben)
+        friends.clock.wind(minutes=20)
+        fetch_messages(device)
+    assert ben.courier.calls["post"] == before
+    assert owed(ben) == []
+    assert {fate.signed for fate in fates(ana)} == {False}
+
+
+def unverify(who: Person) -> None:
+    """As when somebody's list changed and what was known of it could not be followed."""
+    contact = contact_named("ana", who.device)
+    lay(replace(contact, verified=False), "contact-2", contact.person.id.hex(), who.device.vault)
+
+
+def changed_receipt(**fields: Any) -> Any:
+    """A receipt of Ben's that says something else than what it signs."""
+    honest = batch._signed
+
+    def lying(*arguments: Any) -> Any:
+        return replace(honest(*arguments), **fields)
+
+    return lying
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"message": bytes(16)},
+        {"marks": bytes(32)},
+        {"event": ReceiptEvent.OPENED},
+        {"signature": bytes(64)},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_a_receipt_that_was_signed_for_something_else_is_refused(
+    both: Room, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    ana, ben = both["ana"], both["ben"]
+    writes(ana, "ben")
+    fetch_messages(ben.device)
+    monkeypatch.setattr(batch, "_signed", changed_receipt(**fields))
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert take_from_aside(ana.device) == 1
+    assert ana.device.vault.keys(RECEIPT) == ()
+
+
+def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ignored(
+    both: Room,
+) -> None:
+    ana, ben, caro = both["ana"], both["ben"], both.settles("caro")
+    ana.adds(caro)
+    writes(ana, "ben", "caro")
+    of_caro = next(
+        copy for copy in take_all(SealedCopy, SEALED, ana.device.vault) if copy.person == caro.id
+    )
+    fetch_messages(ben.device)
+    (mine,) = owed(ben)
+    key = ben.device.vault.keys(OWED)[0]
+    lay(replace(mine, envelope=of_caro.envelope), OWED, key, ben.device.vault)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert take_from_aside(ana.device) == 1
+    lay(replace(mine, envelope=bytes(16)), OWED, key, ben.device.vault)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert take_from_aside(ana.device) == 0
+    assert ana.device.vault.keys(RECEIPT) == ()
+
+
+def test_a_receipt_for_what_was_sent_otherwise_is_refused(both: Room) -> None:
+    """The sender changed afterwards what she says she had sent."""
+    ana, ben = both["ana"], both["ben"]
+    writes(ana, "ben")
+    (key,) = ana.device.vault.keys(COVERED)
+    (covered,) = take_all(Covered, COVERED, ana.device.vault)
+    lay(replace(covered, manifest=bytes(32)), COVERED, key, ana.device.vault)
+    fetch_messages(ben.device)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert take_from_aside(ana.device) == 1
+    assert ana.device.vault.keys(RECEIPT) == ()
+
+
+def test_receipts_count_under_the_list_of_their_letter_though_a_newer_one_is_known(
+    both: Room,
+) -> None:
+    ana, ben = both["ana"], both["ben"]
+    writes(ana, "ben")
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    links(both, ben, "phone")
+    learns_of_newest_list(ana, ben)
+    fetch_messages(ana.device)
+    assert take_from_aside(ana.device) == 0
+    assert [fate.signed for fate in fates(ana)] == [True]
+
+
+def learns_of_newest_list(who: Person, of: Person) -> None:
+    """As when she looks at his relay before his letters are read."""
+    with who.device.vault.together():
+        take_list(contact_named(of.name, who.device), who_am_i(of.device).card, who.device)
+
+
+def test_of_what_was_taken_back_that_is_what_is_shown(both: Room) -> None:
+    ana, ben = both["ana"], both["ben"]
+    name = writes(ana, "ben").name
+    recall_message(name, ana.device)
+    (fate,) = fates(ana)
+    assert fate == Fate("taken back", both.clock.now(), signed=False)
+    fetch_messages(ben.device)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    assert owed(ben) == []

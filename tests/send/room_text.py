@@ -1,0 +1,16 @@
+"""Short messages between people of a room: cheap to make, and otherwise like any other."""
+
+from datetime import timedelta
+
+from entrenous.model.ids import RecipientId
+from entrenous.model.message import Draft, Policy
+from entrenous.send.send import Posted, send_message
+from tests.village.world import Villager
+
+
+def writes(who: Villager, *to: str, text: str = "hello", opens: int | None = None) -> Posted:
+    """Send a text, with the guard's questions answered."""
+    names = tuple(RecipientId(name) for name in to)
+    policy = Policy(who.device.clock.now() + timedelta(days=7), opens)
+    typed = frozenset(str(name) for name in names)
+    return send_message(Draft((), names, policy, text=text, confirmed=typed), who.device)

@@ -1,0 +1,101 @@
+"""The tables of a message's states at both ends: complete, drawn, and with no way back."""
+
+import itertools
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+from entrenous.model.errors import EntrenousError
+from entrenous.model.message import Departure, InboxState
+from entrenous.send.states import (
+    COPY_NEXT,
+    COPY_REFUSED,
+    MESSAGE_NEXT,
+    MESSAGE_REFUSED,
+    CopyEvent,
+    MessageEvent,
+    can_be_called_off,
+    check_arrow,
+    next_departure,
+)
+
+MACHINE = Path(__file__).parents[2] / "docs/machines/message.md"
+ENDS = (InboxState.TAKEN_BACK, InboxState.EXPIRED, InboxState.USED_UP)
+Next = Mapping[tuple[StrEnum, StrEnum], StrEnum | None]
+Refused = Mapping[tuple[StrEnum, StrEnum], type[EntrenousError]]
+
+
+def drawn(begin: str, following: Next, refused: Refused, states: type, events: type) -> str:
+    """One table as docs/machines/message.md has it."""
+    arrows = [
+        f"    {state.name.lower()} --> {'[*]' if after is None else after.name.lower()}: {event}"
+        for (state, event), after in following.items()
+    ]
+    head = "| | " + " | ".join(events) + " |\n|" + " --- |" * (1 + len(events))
+    rows = [
+        f"| **{state}** | "
+        + " | ".join(cell(state, event, following, refused) for event in events)
+        + " |"
+        for state in states
+    ]
+    diagram = ["```mermaid", "stateDiagram-v2", f"    [*] --> waiting: {begin}", *arrows, "```"]
+    return "\n".join([*diagram, "", head, *rows])
+
+
+def cell(state: StrEnum, event: StrEnum, following: Next, refused: Refused) -> str:
+    if (state, event) in refused:
+        return f"`{refused[state, event].__name__}`"
+    if (state, event) not in following:
+        return ""
+    after = following[state, event]
+    return "gone" if after is None else str(after)
+
+
+def test_the_drawing_shows_the_tables() -> None:
+    page = MACHINE.read_text()
+    assert drawn("seal", COPY_NEXT, COPY_REFUSED, Departure, CopyEvent) in page
+    assert drawn("come", MESSAGE_NEXT, MESSAGE_REFUSED, InboxState, MessageEvent) in page
+
+
+def test_no_copy_waits_again_once_it_may_have_left() -> None:
+    assert Departure.WAITING not in COPY_NEXT.values()
+
+
+def test_calling_off_is_answered_everywhere() -> None:
+    for state in Departure:
+        off = (state, CopyEvent.CALL_OFF)
+        assert (off in COPY_NEXT) != (off in COPY_REFUSED)
+        assert can_be_called_off(state) is (off in COPY_NEXT)
+
+
+def test_only_what_cannot_have_left_is_gone_without_a_trace() -> None:
+    gone = {state for (state, _), after in COPY_NEXT.items() if after is None}
+    assert gone == {Departure.WAITING, Departure.REFUSED}
+
+
+def test_what_has_ended_never_opens() -> None:
+    for state in ENDS:
+        assert (state, MessageEvent.OPEN) in MESSAGE_REFUSED
+        after = {now for (before, _), now in MESSAGE_NEXT.items() if before is state}
+        assert after <= {InboxState.TAKEN_BACK}
+
+
+def test_everything_can_be_taken_back() -> None:
+    assert all((state, MessageEvent.TAKE_BACK) in MESSAGE_NEXT for state in InboxState)
+    assert {InboxState.WAITING, *MESSAGE_NEXT.values()} == set(InboxState)
+
+
+def test_what_the_tables_lack_cannot_happen() -> None:
+    for state, event in itertools.product(Departure, CopyEvent):
+        if COPY_NEXT.get((state, event)) is None:
+            with pytest.raises(KeyError):
+                next_departure(state, event)
+    arrows = {(before, after) for (before, _), after in MESSAGE_NEXT.items()}
+    for one, other in itertools.permutations(InboxState, 2):
+        if (one, other) in arrows:
+            check_arrow(one, other)
+        else:
+            with pytest.raises(KeyError):
+                check_arrow(one, other)

@@ -1,0 +1,188 @@
+"""The undo window: nothing leaves before its end, whatever happens; undone, it never was."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.message import Departure, NotYetToBeSent, SealedCopy, WaitsInOutbox
+from entrenous.send.drawers import OUTBOX, SEALED, take_all
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.message import call_off
+from entrenous.send.message.watch import Stage, Watch
+from entrenous.send.outbox import flush
+from entrenous.send.recall import recall_message
+from entrenous.send.send import send_message
+from entrenous.send.status import sent_messages
+from tests.send.room import Person, Room
+from tests.send.test_guard import draft
+from tests.village.crashes import survived
+
+
+@pytest.fixture
+def ana(friends: Room) -> Person:
+    return friends["ana"]
+
+
+def held(ana: Person, undo_s: int = 10) -> object:
+    return replace(draft(ana, "ben", confirmed=("ben",)), undo_s=undo_s)
+
+
+def nothing_left(friends: Room) -> bool:
+    return friends["ben"].received() == 0
+
+
+def test_it_leaves_when_the_window_is_over_and_not_before(friends: Room, ana: Person) -> None:
+    seen: list[bool] = []
+
+    def wait(until: datetime) -> None:
+        assert until == friends.clock.now() + timedelta(seconds=10)
+        flush(ana.device)
+        seen.append(nothing_left(friends))
+        friends.clock.wind(seconds=9.9)
+        flush(ana.device)
+        seen.append(nothing_left(friends))
+        friends.clock.wind(seconds=0.1)
+
+    posted = send_message(held(ana), ana.device, Watch(wait=wait))
+    assert seen == [True, True]
+    assert friends["ben"].received() == 1
+    assert posted.devices == {"ben": 1}
+
+
+@pytest.mark.threat("wrong-recipient")
+def test_undone_it_is_as_if_it_had_never_been(friends: Room, ana: Person) -> None:
+    def changes_her_mind(_until: datetime) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        send_message(held(ana), ana.device, Watch(wait=changes_her_mind))
+    friends.clock.wind(hours=1)
+    fetch_messages(ana.device)
+    assert nothing_left(friends)
+    assert list(ana.device.ledger.messages()) == []
+    assert ana.vault._files == {}
+    assert not list(ana.device.vault.items(SEALED))
+    # The guard has forgotten it too: the next one is a first message again.
+    assert send_message(draft(ana, "ben", confirmed=("ben",)), ana.device).devices == {"ben": 1}
+
+
+@pytest.mark.threat("wrong-recipient")
+@pytest.mark.parametrize("step", ["drop_postings", "call_talks_off"])
+def test_asked_twice_it_is_undone_all_the_same(
+    friends: Room, ana: Person, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second Ctrl-C comes while the first one's undoing is under way."""
+    real, asked = getattr(call_off, step), list[object]()
+
+    def interrupted(*arguments: object) -> None:
+        real(*arguments)
+        asked.append(arguments)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+
+    def changes_her_mind(_until: datetime) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(call_off, step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        send_message(held(ana), ana.device, Watch(wait=changes_her_mind))
+    assert len(asked) == 2
+    friends.clock.wind(hours=1)
+    fetch_messages(ana.device)
+    assert nothing_left(friends)
+    assert list(ana.device.ledger.messages()) == []
+    assert ana.vault._files == {}
+
+
+def test_where_nobody_waits_it_leaves_with_a_later_command(friends: Room, ana: Person) -> None:
+    with pytest.raises(WaitsInOutbox, match="can still be undone"):
+        send_message(held(ana), ana.device)
+    assert fetch_messages(ana.device).problems == ()
+    assert nothing_left(friends)
+    friends.clock.wind(seconds=10)
+    fetch_messages(ana.device)
+    assert friends["ben"].received() == 1
+
+
+def test_after_a_crash_at_any_moment_nothing_leaves_early(friends: Room, ana: Person) -> None:
+    """Each crash is in a row with the others; a message that was sealed leaves once, in time."""
+    moments, lived = 0, False
+    while not lived:
+        before = friends["ben"].received()
+        lived = survived(lambda device: _sealed(ana, device), ana.device, moments)
+        waiting = list(take_all(SealedCopy, SEALED, ana.device.vault))
+        sealed = [copy for copy in waiting if copy.departure is Departure.WAITING]
+        fetch_messages(ana.device)
+        assert friends["ben"].received() == before, f"after {moments} moments"
+        friends.clock.wind(seconds=9)
+        fetch_messages(ana.device)
+        assert friends["ben"].received() == before, f"after {moments} moments"
+        friends.clock.wind(seconds=1)
+        fetch_messages(ana.device)
+        assert friends["ben"].received() == before + len(sealed), f"after {moments} moments"
+        moments += 1
+    assert moments > 10
+    assert not list(ana.device.vault.items(OUTBOX))
+
+
+def _sealed(ana: Person, device: object) -> None:
+    with pytest.raises(WaitsInOutbox):
+        send_message(held(ana), device)
+
+
+def test_letters_behind_it_do_not_overtake_it(friends: Room, ana: Person) -> None:
+    with pytest.raises(WaitsInOutbox):
+        send_message(held(ana), ana.device)
+    with pytest.raises(WaitsInOutbox):
+        send_message(held(ana, undo_s=0), ana.device)
+    assert nothing_left(friends)
+    friends.clock.wind(seconds=10)
+    assert flush(ana.device).left == 2
+    assert friends["ben"].received() == 2
+
+
+def test_others_are_not_kept_waiting_by_it(friends: Room, ana: Person) -> None:
+    caro = friends.settles("caro")
+    ana.adds(caro)
+    with pytest.raises(WaitsInOutbox):
+        send_message(held(ana), ana.device)
+    send_message(draft(ana, "caro", confirmed=("caro",)), ana.device)
+    assert (friends["ben"].received(), caro.received()) == (0, 1)
+
+
+def test_taken_back_in_the_window_it_never_leaves(friends: Room, ana: Person) -> None:
+    with pytest.raises(WaitsInOutbox) as told:
+        send_message(held(ana), ana.device)
+    (message,) = ana.device.ledger.messages()
+    assert f"entrenous recall {message.name}" in " ".join(str(told.value).split())
+    (recall,) = recall_message(message.name, ana.device)
+    assert recall.opened is False
+    friends.clock.wind(hours=1)
+    fetch_messages(ana.device)
+    assert nothing_left(friends)
+    (sent,) = sent_messages(ana.device)
+    assert sent.copies[0].state is EnvelopeState.TAKEN_BACK
+
+
+def test_why_it_stays_is_said_of_its_own_message(ana: Person) -> None:
+    with pytest.raises(WaitsInOutbox):
+        send_message(held(ana), ana.device)
+    flushed = flush(ana.device)
+    (why,) = flushed.stayed.values()
+    assert isinstance(why, NotYetToBeSent)
+    assert flushed.problems == ()  # nothing went wrong
+
+
+def test_a_watch_sees_every_byte_of_every_stage(ana: Person) -> None:
+    stages = (Stage.MARKING, Stage.SEALING, Stage.SENDING)
+    seen: dict[Stage, list[tuple[int, int]]] = {stage: [] for stage in stages}
+
+    def step(stage: Stage, done: int, total: int) -> None:
+        seen[stage].append((done, total))
+
+    send_message(held(ana, undo_s=0), ana.device, Watch(step=step))
+    for steps in seen.values():
+        assert steps == sorted(steps)
+        assert steps[-1][0] == steps[-1][1] > 1000

@@ -1,0 +1,209 @@
+"""Batches that a relay refuses, or is brought to refuse: what was taken back is heard anyway."""
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import entrenous.carry.mailboxes.room as relay_room
+from entrenous.craft.crypto.tokens import send_token
+from entrenous.model.envelope import (
+    Expired,
+    RelayUnreachable,
+    TokenBatch,
+    TooManyRegistered,
+    WrongToken,
+)
+from entrenous.model.ids import PersonId
+from entrenous.model.message import NotToAll
+from entrenous.model.secret import Secret
+from entrenous.model.window import GivenWindow, HeldWindow, Withdrawal
+from entrenous.send.acquaintance.block import block_contact
+from entrenous.send.acquaintance.people import contact_named
+from entrenous.send.drawers import BATCH, WINDOW_IN, WINDOW_OUT, WITHDRAW, lay, take, take_all
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.outbox import flush
+from entrenous.send.tokens.batch import tell_of_tokens
+from entrenous.send.tokens.top_up import look_after_windows
+from entrenous.send.tokens.windows import note_use, promise
+from entrenous.spec import WINDOW_SKIPPED_MAX, WINDOW_SPAN, WINDOW_TOKENS
+from tests.send.room import Person, Room
+from tests.send.room_text import writes
+from tests.village.malicious_relay import Honest, failing
+
+
+def given(who: Person) -> GivenWindow:
+    """What the one device that she knows may write to her with."""
+    (window,) = take_all(GivenWindow, WINDOW_IN, who.device.vault)
+    return window
+
+
+def skips_to_the_last(who: Person) -> None:
+    """The next letter shows the last token that she was told of."""
+    (key,) = who.device.vault.keys(WINDOW_OUT)
+    held = take(HeldWindow, WINDOW_OUT, key, who.device.vault)
+    assert held is not None
+    lay(replace(held, next=held.until - 1), WINDOW_OUT, key, who.device.vault)
+
+
+def holds(seed: Secret, index: int, at: Person, room: Room) -> bool:
+    """Whether the relay still takes this token."""
+    try:
+        room.honest.card(*at.home[:2], send_token(seed, index))
+    except WrongToken:
+        return False
+    return True
+
+
+def told_batches() -> tuple[list[TokenBatch], Any]:
+    told: list[TokenBatch] = []
+
+    def trick(honest: Honest, *arguments: Any) -> Any:
+        told.append(arguments[-1])
+        return honest(*arguments)
+
+    return told, trick
+
+
+@pytest.mark.threat("tokens-used-up")
+def test_who_skips_tokens_has_no_more_registered_than_who_uses_them(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    seed = given(ben).seed
+    told, trick = told_batches()
+    with ben.courier.playing(change_tokens=trick):
+        for _ in range(3):
+            for _ in range(4):  # on one day she is told of more once
+                skips_to_the_last(ana)
+                with suppress(NotToAll):
+                    writes(ana, "ben")
+                fetch_messages(ben.device)
+                fetch_messages(ana.device)
+            friends.clock.wind(hours=25)
+        assert len([batch for batch in told if batch.add]) <= 3
+    window = given(ben)
+    still = [index for index in range(window.until) if holds(seed, index, ben, friends)]
+    assert len(still) <= WINDOW_SKIPPED_MAX + window.until - window.unseen
+    assert set(window.skipped) <= set(still)
+    assert len(window.skipped) == WINDOW_SKIPPED_MAX
+
+
+def test_only_tokens_that_no_letter_came_with_are_dropped_for_being_skipped(friends: Room) -> None:
+    """What is dropped together is seen together: letters of one sender must not be joined so."""
+    ana, ben = friends["ana"], friends["ben"]
+    key = contact_named("ana", ben.device).person.devices[0].device
+    (whose,) = ben.device.vault.keys(WINDOW_IN)
+    lay(replace(given(ben), told=400, until=400), WINDOW_IN, whose, ben.device.vault)
+    for index in (3, 5, 1, 200, 150, 2**63, -1):
+        note_use(ana.id, key, index, ben.device)
+    assert given(ben).unseen == 201
+    assert given(ben).skipped == tuple(index for index in range(136, 200) if index != 150)
+    assert given(ben).came == 5
+    dropped = {index for one in taken(ben) for index in range(one[0], one[1])}
+    assert dropped == {0, 2, 4, *range(6, 136)}
+
+
+def taken(who: Person) -> list[tuple[int, int]]:
+    return [(one.first, one.until) for one in take_all(Withdrawal, WITHDRAW, who.device.vault)]
+
+
+def test_a_window_that_was_much_used_is_replaced(friends: Room) -> None:
+    ben = friends["ben"]
+    (whose,) = ben.device.vault.keys(WINDOW_IN)
+    before, end = given(ben), WINDOW_SPAN
+    used = replace(before, unseen=end, told=end, until=end)
+    lay(used, WINDOW_IN, whose, ben.device.vault)
+    look_after_windows(ben.device)
+    assert given(ben).seed != before.seed
+    assert given(ben).first == end
+
+
+@pytest.mark.threat("tokens-used-up")
+def test_where_there_is_no_room_a_blocked_persons_tokens_are_taken_back_all_the_same(
+    friends: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    fetch_messages(ben.device)
+    seed = given(ben).seed
+    monkeypatch.setattr(relay_room, "TOKENS_MAX", 100)  # as after years, or an attack
+    for _ in range(WINDOW_TOKENS - 1):
+        writes(ana, "ben")
+    problems = fetch_messages(ben.device).problems
+    assert [type(problem) for problem in problems] == [TooManyRegistered]
+    assert len(ben.device.vault.keys(BATCH)) == 1
+    assert holds(seed, WINDOW_TOKENS - 1, ben, friends)
+    block_contact("ana", ben.device)
+    flush(ben.device)
+    assert ben.device.vault.keys(WITHDRAW) == ()
+    assert ben.device.vault.keys(BATCH) == ()
+    until = 2 * WINDOW_TOKENS + 1
+    assert not any(holds(seed, index, ben, friends) for index in range(until))
+    flush(ben.device)
+    assert not any(holds(seed, index, ben, friends) for index in range(until))
+
+
+def test_what_was_refused_goes_again_with_the_same_padding_and_withdrawals_first(
+    friends: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two batches that differ in their padding only, the padding could be told."""
+    ben, caro = friends["ben"], friends.settles("caro")
+    caro.adds(ben)
+    fetch_messages(ben.device)
+    told, trick = told_batches()
+    block_contact("ana", ben.device)
+    promise(given_to(caro, ben), range(5000, 5010), caro.id, ben.device)
+    monkeypatch.setattr(relay_room, "TOKENS_MAX", 1)
+    with ben.courier.playing(change_tokens=trick), pytest.raises(TooManyRegistered):
+        tell_of_tokens(ben.device)
+    both, dropped, added = told
+    assert both.drop == dropped.drop != ()
+    assert dropped.add == ()
+    assert both.add == added.add != ()
+    assert added.drop == ()
+    monkeypatch.undo()
+    with ben.courier.playing(change_tokens=trick):
+        tell_of_tokens(ben.device)
+    assert told[3].add == added.add
+    assert ben.device.vault.keys(BATCH) == ()
+
+
+def given_to(who: Person, by: Person) -> GivenWindow:
+    (key,) = by.device.vault.keys(WINDOW_IN, PersonId(who.id).hex())
+    window = take(GivenWindow, WINDOW_IN, key, by.device.vault)
+    assert window is not None
+    return window
+
+
+def test_a_batch_that_lay_here_for_too_long_goes_with_a_later_end(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    with ben.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))):
+        for _ in range(WINDOW_TOKENS - 1):
+            writes(ana, "ben")
+        for _ in range(2):
+            problems = fetch_messages(ben.device).problems
+            assert {type(problem) for problem in problems} == {RelayUnreachable}
+    friends.clock.wind(days=130)
+    problems = fetch_messages(ben.device).problems
+    assert Expired not in {type(problem) for problem in problems}
+    assert ben.device.vault.keys(BATCH) == ()
+    caro = friends.settles("caro")
+    caro.adds(ben)
+    for who in (ben, caro):
+        fetch_messages(who.device)
+    writes(ben, "caro")
+    assert caro.received() == 1
+
+
+def test_every_batch_of_one_day_holds_until_the_same_moment(friends: Room) -> None:
+    ben = friends["ben"]
+    told, trick = told_batches()
+    with ben.courier.playing(change_tokens=trick):
+        for hour in (1, 5):
+            promise(
+                given(ben), range(hour * 1000, hour * 1000 + 1), PersonId(bytes(32)), ben.device
+            )
+            friends.clock.wind(hours=hour, seconds=7)
+            tell_of_tokens(ben.device)
+    ends = {batch.expires_at for batch in told}
+    assert len(told) == 2
+    assert {(end.hour, end.minute, end.second) for end in ends} == {(0, 0, 0)}
