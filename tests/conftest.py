@@ -4,6 +4,7 @@ A test that asks public vectors says how many with the fixture ``judged``; the c
 passed stand in the line ``judges:`` at the end of a run.
 """
 
+import logging
 import os
 from collections.abc import Callable
 
@@ -44,6 +45,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if told:
         counts = ", ".join(f"{judge} {count:,}" for judge, count in sorted(map(tuple, told)))
         terminalreporter.write_line(f"judges: {counts}")
+
+
+@pytest.fixture
+def own_log() -> Iterator[None]:
+    """For who starts a relay's log in this process: other tests find theirs as it was."""
+    every = [logging.getLogger(name) for name in (None, "entrenous.relay")]
+    before = [(one, one.level) for one in every]
+    yield
+    for one, level in before:
+        one.setLevel(level)
+        one.handlers[:] = [own for own in one.handlers if type(own) is not logging.StreamHandler]
 
 
 @pytest.fixture(scope="session")

@@ -3,23 +3,11 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from entrenous.adapters.relay_log import OURS, start_log
 from entrenous.model.relay_settings import LogKind
-
-
-@pytest.fixture
-def root() -> Iterator[None]:
-    """Loggers as they were before."""
-    every = [logging.getLogger(name) for name in (None, OURS)]
-    before = [(one, one.level, list(one.handlers)) for one in every]
-    yield
-    for one, level, handlers in before:
-        one.setLevel(level)
-        one.handlers[:] = handlers
 
 
 def answer(log: logging.Logger) -> None:
@@ -41,7 +29,7 @@ def lines(kind: LogKind) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-@pytest.mark.usefixtures("root")
+@pytest.mark.usefixtures("own_log")
 def test_a_line_is_an_object() -> None:
     first, second = (json.loads(line) for line in lines(LogKind.JSON))
     assert set(first) == {"at", "level", "event", "status", "size_bits"}
@@ -50,19 +38,19 @@ def test_a_line_is_an_object() -> None:
     assert (second["from"], second["kind"]) == ("asyncio", "ConnectionResetError")
 
 
-@pytest.mark.usefixtures("root")
+@pytest.mark.usefixtures("own_log")
 def test_a_line_is_a_sentence() -> None:
     first, second = lines(LogKind.TEXT)
     assert first == "info get_blob status=200 size_bits=23"
     assert second == "error library from=asyncio kind=ConnectionResetError"
 
 
-@pytest.mark.usefixtures("root")
+@pytest.mark.usefixtures("own_log")
 def test_errors_only() -> None:
     assert lines(LogKind.ERRORS) == ["error library from=asyncio kind=ConnectionResetError"]
 
 
-@pytest.mark.usefixtures("root")
+@pytest.mark.usefixtures("own_log")
 @pytest.mark.parametrize("kind", LogKind)
 def test_what_a_library_says_of_a_peer_is_not_written(kind: LogKind) -> None:
     assert "203.0.113.7" not in "\n".join(lines(kind))

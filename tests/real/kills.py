@@ -76,8 +76,8 @@ class Device:
         elif status != 503:
             self.faults.append(f"a letter was answered with {status}")
 
-    def fetch(self, line: "Line") -> None:
-        """Take what waits, then let it be deleted."""
+    def fetch(self, line: "Line") -> bool:
+        """Take what waits, then let it be deleted; whether the relay said that nothing waits."""
         status, body = line.ask("GET", f"{self.at}/envelopes", self.owner)
         page = json.loads(body)["envelopes"] if status == 200 else []
         names = [one["envelope"] for one in page]
@@ -90,6 +90,18 @@ class Device:
             status, _ = line.ask("DELETE", f"{self.at}/envelopes/{name}", self.owner)
             if status == 204:
                 self.deleted.add(name)
+        return status == 200 and not names
+
+    def finish(self, line: "Line") -> None:
+        """Send again what nobody answered, as a device does, and fetch until nothing waits.
+
+        A letter whose deletion was not answered may be gone all the same, so those that are known
+        to be deleted are no measure.
+        """
+        while len(self.taken) < len(self.posted):
+            self.send(line)
+        while not self.fetch(line):
+            pass
 
     def _new(self) -> str:
         envelope = Envelope(
@@ -180,12 +192,7 @@ def all_killed(kills: int, folder: Path, database: str, seed: int, lines: int) -
     with running(folder, database) as (_, url):
         line = Line(url)
         for device in devices:
-            while len(device.taken) < len(device.posted):
-                device.send(line)  # what nobody answered is sent again, as a device does
-            waiting = -1
-            while waiting != len(device.deleted):
-                waiting = len(device.deleted)
-                device.fetch(line)
+            device.finish(line)
         line.close()
     return {
         "kills": -(-kills // relays) * relays,

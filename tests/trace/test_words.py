@@ -104,4 +104,5 @@ def test_which_part_of_a_clip() -> None:
     assert which_part(Span(12.34, 5.0)) == "5.0 s of it, from 12.3 s after its start"
     assert which_part(Span(3.0, 0.0)) == "one frame, 3.0 s after its start"
     assert which_part(Span(0.0, 9.0, 0.98)).endswith("played 2.0 % slower")
-    assert "played" not in which_part(Span(0.0, 4.0, 0.988))  # half a frame of its 48
+    # Half a frame of its 48 is neither a speed nor another length.
+    assert which_part(Span(0.0, 4.0 * 0.988, 0.988)) == "4.0 s of it, from 0.0 s after its start"

@@ -55,10 +55,12 @@ def how_large(scale: float) -> str:
 def which_part(span: Span) -> str:
     """Which part of a sent clip or sound was found."""
     at = f"{span.start_s:.1f} s after its start"
-    part = f"one frame, {at}" if span.length_s == 0.0 else f"{span.length_s:.1f} s of it, from {at}"
+    if span.length_s == 0.0:
+        return f"one frame, {at}"
     off = abs(span.speed - 1.0)
     if off <= _SAME_SPEED or off * span.length_s <= _SAME_TIME_S:
-        return part
+        return f"{span.length_s / span.speed:.1f} s of it, from {at}"  # as long as it plays
+    part = f"{span.length_s:.1f} s of it, from {at}"
     faster = "faster" if span.speed > 1.0 else "slower"
     return f"{part}, played {100 * off:.1f} % {faster}"
 

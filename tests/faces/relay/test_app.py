@@ -290,7 +290,6 @@ def test_other_addresses_are_404_and_problems_too(web: httpx.Client) -> None:
 
 
 @pytest.mark.threat("account-takeover")
-@pytest.mark.skip(reason="fails after some other tests in one process: to be found out")
 def test_logs_hold_an_event_a_status_and_a_size(
     courier: HttpCourier, post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:
