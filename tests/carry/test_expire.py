@@ -20,7 +20,7 @@ from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys
 from entrenous.carry.mailboxes.tokens import register_token
 from entrenous.carry.release import finish, open_share
 from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import EnvelopeState, Expired, Prekeys
+from entrenous.model.envelope import EnvelopeState, Prekeys
 from entrenous.model.held import (
     HELD,
     HeldAttempt,
@@ -36,6 +36,7 @@ from entrenous.model.held import (
     SpentKey,
 )
 from entrenous.model.ids import DeviceId, EnvelopeId, MailboxId
+from entrenous.model.relay_problem import Expired
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, memory_relay, stream

@@ -17,8 +17,9 @@ from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge, waiting
 from entrenous.carry.letters.withdraw import look_after, withdraw
 from entrenous.carry.release import finish, open_share
-from entrenous.model.envelope import EnvelopeState, IdInUse, TakenBack, UsedUp
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.held import HeldAttempt, HeldBlob, HeldGroup, HeldShare
+from entrenous.model.relay_problem import IdInUse, TakenBack, UsedUp
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay

@@ -20,7 +20,8 @@ from entrenous.carry.mailboxes.close import close_mailbox
 from entrenous.carry.mailboxes.mailbox import create_mailbox
 from entrenous.carry.mailboxes.tokens import register_token
 from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import (
+from entrenous.model.held import HeldBlob, HeldUpload, Leftover
+from entrenous.model.relay_problem import (
     DamagedBlob,
     DiskFull,
     IdInUse,
@@ -28,7 +29,6 @@ from entrenous.model.envelope import (
     WrongOffset,
     WrongToken,
 )
-from entrenous.model.held import HeldBlob, HeldUpload, Leftover
 from entrenous.model.relay_settings import Limits
 from entrenous.ports import MailStore, Relay
 from tests.carry.relays import Post, WoundClock, disk_relay, memory_relay, stream

@@ -14,8 +14,9 @@ from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge, waiting
 from entrenous.carry.letters.withdraw import look_after, withdraw
 from entrenous.carry.release import finish, open_share
-from entrenous.model.envelope import EnvelopeState, Expired, NoSuchEnvelope, TakenBack, UsedUp
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.held import HeldShare
+from entrenous.model.relay_problem import Expired, NoSuchEnvelope, TakenBack, UsedUp
 from tests.carry.relays import NOON, Post, WoundClock, memory_relay
 from tests.carry.test_expire import arrive, blobs_in, count
 

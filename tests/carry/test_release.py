@@ -8,7 +8,7 @@ import pytest
 from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.letters.withdraw import look_after, withdraw
 from entrenous.carry.release import open_share
-from entrenous.model.envelope import TakenBack, UsedUp
+from entrenous.model.relay_problem import TakenBack, UsedUp
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from entrenous.spec import OPENS_MAX

@@ -16,7 +16,7 @@ from entrenous.carry.mailboxes.tokens import register_token
 from entrenous.carry.release import open_share
 from entrenous.carry.restore import fail_closed, restored_at
 from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import EnvelopeState, NoSuchEnvelope, Prekeys, UsedUp
+from entrenous.model.envelope import EnvelopeState, Prekeys
 from entrenous.model.held import (
     HeldAttempt,
     HeldBlob,
@@ -29,6 +29,7 @@ from entrenous.model.held import (
     Leftover,
 )
 from entrenous.model.ids import BlobId, DeviceId
+from entrenous.model.relay_problem import NoSuchEnvelope, UsedUp
 from entrenous.ports import Relay
 from tests.carry.relays import CountingDice, Post, WoundClock, memory_relay, stream
 

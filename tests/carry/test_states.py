@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from entrenous.carry.states import NEXT, REFUSED, Event, step
-from entrenous.model.envelope import EnvelopeState, Expired, NoSuchEnvelope, TakenBack
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.relay_problem import Expired, NoSuchEnvelope, TakenBack
 from tests.carry.relays import NOON
 
 ALL = tuple(EnvelopeState)

@@ -15,7 +15,7 @@ from entrenous.adapters.blobs.files import FileBlobs
 from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.blobs.part import Part
 from entrenous.adapters.blobs.s3 import UPLOADS_MAX, S3Blobs
-from entrenous.model.envelope import DamagedBlob, DiskFull, NoSuchBlob, TooMany
+from entrenous.model.relay_problem import DamagedBlob, DiskFull, NoSuchBlob, TooMany
 from entrenous.ports import BlobStore
 from tests.carry.relays import CountingDice, stream
 from tests.swift import Swift, swift

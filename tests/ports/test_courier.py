@@ -14,9 +14,10 @@ from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.courier.memory import memory_courier
 from entrenous.craft.crypto.hashing import lock_of, sha256
 from entrenous.faces.relay.app import relay_app
-from entrenous.model.envelope import (
+from entrenous.model.envelope import EnvelopeState, Prekeys, SendToken
+from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.model.relay_problem import (
     DamagedBlob,
-    EnvelopeState,
     Expired,
     IdInUse,
     NoPrekeys,
@@ -25,9 +26,7 @@ from entrenous.model.envelope import (
     NoSuchMailbox,
     NotARelay,
     NotEncrypted,
-    Prekeys,
     RelayUnreachable,
-    SendToken,
     TakenBack,
     TooFarAhead,
     TooLarge,
@@ -36,7 +35,6 @@ from entrenous.model.envelope import (
     WrongOffset,
     WrongToken,
 )
-from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.model.secret import Secret
 from entrenous.spec import BLOB_BYTES_MAX, CARD_BYTES_MAX, SEALED_BYTES_MAX
 from tests.carry.relays import NOON, Post, WoundClock, disk_relay, fetched, memory_relay, served

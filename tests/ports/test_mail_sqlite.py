@@ -16,9 +16,9 @@ import pytest
 
 from entrenous.adapters.mail.sqlite import open_mail
 from entrenous.adapters.mail.wording import Ask, SqliteWording
-from entrenous.model.envelope import DiskFailed, DiskFull, NoSuchBlob
 from entrenous.model.held import HeldBlob, HeldLetter, HeldUpload, NewerDatabase
 from entrenous.model.ids import EnvelopeId, MailboxId
+from entrenous.model.relay_problem import DiskFailed, DiskFull, NoSuchBlob
 from entrenous.ports import MailView
 from tests.carry.relays import NOON
 

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.adapters.mail.postgres import PostgresMail, open_postgres
 from entrenous.adapters.mail.sqlite import SqliteMail, open_mail
-from entrenous.model.envelope import EnvelopeState, IdInUse
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.held import (
     HELD,
     GoneMailbox,
@@ -44,6 +44,7 @@ from entrenous.model.held import (
     SpentKey,
 )
 from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.model.relay_problem import IdInUse
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailStore, MailView
 from tests.carry.relays import NOON

@@ -21,10 +21,10 @@ from hypothesis.stateful import (
 
 from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
-from entrenous.model.envelope import DiskFull, NoSuchBlob
 from entrenous.model.ids import BlobId
 from entrenous.model.letter import DoesNotOpen
 from entrenous.model.record import BadRecord
+from entrenous.model.relay_problem import DiskFull, NoSuchBlob
 from entrenous.model.secret import Secret
 from entrenous.model.vault import VaultBusy, WrongPassphrase
 from entrenous.ports import Vault

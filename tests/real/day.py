@@ -20,7 +20,8 @@ from entrenous.craft.media.picture import read_picture
 from entrenous.craft.media.sound.read import read_sound
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.ids import RecipientId
-from entrenous.model.message import Draft, InboxState, Policy
+from entrenous.model.message import Draft, Policy
+from entrenous.model.received import InboxState
 from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import verify_contact

@@ -25,7 +25,6 @@ from entrenous.craft.crypto.oprf import blind, draw_scalar, evaluate, finalize
 from entrenous.craft.crypto.vault_key import Cost, asked_of_relay, stretch
 from entrenous.craft.wire.identity.recovery import read_sheet, write_sheet
 from entrenous.faces.relay.app import relay_app
-from entrenous.model.envelope import RelayUnreachable
 from entrenous.model.identity import Home
 from entrenous.model.lock import (
     DeviceShut,
@@ -38,6 +37,7 @@ from entrenous.model.lock import (
     RolledBack,
 )
 from entrenous.model.recovery import MasterAway, NothingToRecover, OthersSheet
+from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WeakPassphrase, WrongPassphrase
 from entrenous.ports import Device

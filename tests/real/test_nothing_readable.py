@@ -14,10 +14,11 @@ from entrenous.craft.wire.identity.invite import read_invite
 from entrenous.craft.wire.record import unpack
 from entrenous.model.envelope import SendToken
 from entrenous.model.identity import Identity
-from entrenous.model.message import Received, SealedCopy
 from entrenous.model.peer import OwnKey, Peer
 from entrenous.model.person import Contact
 from entrenous.model.protection import Protection
+from entrenous.model.received import Received
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.model.secret import Secret
 from entrenous.ports import Vault
 from entrenous.send.devices.self import ACCOUNT, IDENTITY

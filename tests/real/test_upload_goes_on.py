@@ -19,7 +19,8 @@ from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.letter import ContentFile, FileRole, PersonHead
-from entrenous.model.message import Policy, SealedCopy
+from entrenous.model.message import Policy
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import add_person, make_invite

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.model.envelope import RelayUnreachable
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import ConfirmsNobody, Draft, GuardSaysStop, Policy, WaitsInOutbox
 from entrenous.model.person import UnknownPerson, YouBlocked
+from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.send.acquaintance.block import block_contact
 from entrenous.send.acquaintance.people import contact_named, keep_contact, verify_contact
 from entrenous.send.acquaintance.rename import rename_contact

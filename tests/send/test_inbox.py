@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.envelope import (
+from entrenous.model.letter import BadContent, DoesNotOpen, Manifest
+from entrenous.model.message import NotTakenBackYet, UnknownMessage, WaitsInOutbox
+from entrenous.model.notes import RecallNote
+from entrenous.model.opening import NotThereYet
+from entrenous.model.received import InboxState, Received
+from entrenous.model.relay_problem import (
     Expired,
     NoSuchBlob,
     NoSuchEnvelope,
@@ -13,16 +18,6 @@ from entrenous.model.envelope import (
     TakenBack,
     UsedUp,
 )
-from entrenous.model.letter import BadContent, DoesNotOpen, Manifest
-from entrenous.model.message import (
-    InboxState,
-    NotTakenBackYet,
-    Received,
-    UnknownMessage,
-    WaitsInOutbox,
-)
-from entrenous.model.notes import RecallNote
-from entrenous.model.opening import NotThereYet
 from entrenous.ports import Vault
 from entrenous.send import open as opening
 from entrenous.send.drawers import FINISH, INBOX, inbox_key, lay

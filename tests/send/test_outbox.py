@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from entrenous.faces.cli.output import in_one_go
-from entrenous.model.envelope import (
+from entrenous.model.envelope import Envelope, EnvelopeState
+from entrenous.model.errors import EntrenousError
+from entrenous.model.message import CopyRefused, NotToAll, WaitsInOutbox
+from entrenous.model.relay_problem import (
     DamagedBlob,
     DiskFailed,
-    Envelope,
-    EnvelopeState,
     IdInUse,
     NotARelay,
     NotUnderstood,
@@ -20,8 +21,7 @@ from entrenous.model.envelope import (
     TooMany,
     WrongToken,
 )
-from entrenous.model.errors import EntrenousError
-from entrenous.model.message import CopyRefused, Departure, NotToAll, SealedCopy, WaitsInOutbox
+from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import CHORE, OUTBOX, SEALED, take_all

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.envelope import (
-    EnvelopeState,
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.errors import EntrenousError
+from entrenous.model.message import NotTakenBackYet, NotToAll, SentByYou, SentToYou, WaitsInOutbox
+from entrenous.model.relay_problem import (
     NoSuchEnvelope,
     NoSuchMailbox,
     RelayUnreachable,
@@ -13,16 +15,7 @@ from entrenous.model.envelope import (
     TooMany,
     WrongToken,
 )
-from entrenous.model.errors import EntrenousError
-from entrenous.model.message import (
-    NotTakenBackYet,
-    NotToAll,
-    Recall,
-    SealedCopy,
-    SentByYou,
-    SentToYou,
-    WaitsInOutbox,
-)
+from entrenous.model.sealed_copy import Recall, SealedCopy
 from entrenous.send.acquaintance.people import forget_contact
 from entrenous.send.drawers import SEALED, take_all
 from entrenous.send.fetch import fetch_messages

@@ -6,15 +6,9 @@ from typing import Any
 import pytest
 
 from entrenous.model.caption import CaptionActs, CaptionTooLong
-from entrenous.model.envelope import WrongToken
-from entrenous.model.message import (
-    Departure,
-    NotToAll,
-    SealedCopy,
-    StoppedWhileSending,
-    TooManyPictures,
-    WaitsInOutbox,
-)
+from entrenous.model.message import NotToAll, StoppedWhileSending, TooManyPictures, WaitsInOutbox
+from entrenous.model.relay_problem import WrongToken
+from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.send.drawers import OUTBOX, SEALED, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.message.watch import Watch

@@ -8,11 +8,11 @@ import pytest
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
-from entrenous.model.envelope import RelayUnreachable
 from entrenous.model.identity import AlreadySetUp, BadRelayAddress
 from entrenous.model.ids import MessageId, MessageName
 from entrenous.model.message import EarlierDevice, Message
 from entrenous.model.person import BadName
+from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import make_invite
 from entrenous.send.devices.renew import renew

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from entrenous.model.errors import EntrenousError
-from entrenous.model.message import Departure, InboxState
+from entrenous.model.received import InboxState
+from entrenous.model.sealed_copy import Departure
 from entrenous.send.states import (
     COPY_NEXT,
     COPY_REFUSED,

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from entrenous.model.envelope import EnvelopeState
-from entrenous.model.message import Departure, NotYetToBeSent, SealedCopy, WaitsInOutbox
+from entrenous.model.message import NotYetToBeSent, WaitsInOutbox
+from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.send.drawers import OUTBOX, SEALED, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.message import call_off

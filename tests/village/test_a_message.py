@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.model.envelope import EnvelopeState, Expired, TakenBack, UsedUp
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.ids import RecipientId
-from entrenous.model.message import Draft, GuardSaysStop, InboxState, Policy, UnknownMessage
+from entrenous.model.message import Draft, GuardSaysStop, Policy, UnknownMessage
+from entrenous.model.received import InboxState
+from entrenous.model.relay_problem import Expired, TakenBack, UsedUp
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message

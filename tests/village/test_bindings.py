@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.envelope import WrongToken
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import EnvelopeId, MessageId, MessageName, PersonId
 from entrenous.model.letter import BlobChanged, DoesNotOpen, Manifest, PersonHead, ReplyTo
-from entrenous.model.message import InboxState, Received
+from entrenous.model.received import InboxState, Received
+from entrenous.model.relay_problem import WrongToken
 from entrenous.model.secret import Secret
 from entrenous.send.drawers import INBOX, inbox_key
 from entrenous.send.fetch import fetch_messages

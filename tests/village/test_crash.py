@@ -11,10 +11,12 @@ from itertools import count
 
 import pytest
 
-from entrenous.model.envelope import EnvelopeState, TakenBack, UsedUp
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.ids import RecipientId
 from entrenous.model.letter import FrameFile
-from entrenous.model.message import Draft, InboxState, Policy, Received
+from entrenous.model.message import Draft, Policy
+from entrenous.model.received import InboxState, Received
+from entrenous.model.relay_problem import TakenBack, UsedUp
 from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contact_named, contacts

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from entrenous.model.envelope import NoSuchMailbox, WrongToken
+from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.devices.link.new import NewSide, ask_to_link, look_new, same_here

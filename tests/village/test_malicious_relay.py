@@ -12,25 +12,23 @@ import pytest
 
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.model.card import BadPrekey
-from entrenous.model.envelope import (
-    EnvelopeState,
-    EnvelopeStatus,
-    NoSuchBlob,
-    NotUnderstood,
-    RelayUnreachable,
-    SendToken,
-    TakenBack,
-    TooMany,
-    UsedUp,
-    Waiting,
-    WrongToken,
-)
+from entrenous.model.envelope import EnvelopeState, EnvelopeStatus, SendToken, Waiting
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import EnvelopeId
 from entrenous.model.letter import BlobChanged, Content, DoesNotOpen
-from entrenous.model.message import InboxState, WaitsInOutbox
+from entrenous.model.message import WaitsInOutbox
 from entrenous.model.peer import OwnKey
 from entrenous.model.person import BadSignature
+from entrenous.model.received import InboxState
+from entrenous.model.relay_problem import (
+    NoSuchBlob,
+    NotUnderstood,
+    RelayUnreachable,
+    TakenBack,
+    TooMany,
+    UsedUp,
+    WrongToken,
+)
 from entrenous.model.secret import Secret
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contact_named, contacts

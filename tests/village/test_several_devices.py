@@ -3,7 +3,7 @@
 import pytest
 
 from entrenous.craft.crypto.hashing import sha256
-from entrenous.model.message import InboxState
+from entrenous.model.received import InboxState
 from entrenous.send.acquaintance.people import contact_named, contacts
 from entrenous.send.devices.siblings import siblings
 from entrenous.send.inbox import received_messages

@@ -12,11 +12,12 @@ from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.withdraw import withdraw
 from entrenous.faces.relay.app import relay_app
-from entrenous.model.envelope import EnvelopeState, TakenBack, UsedUp
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.held import HeldShare
 from entrenous.model.letter import Frame, FrameFile
-from entrenous.model.message import InboxState, Received
 from entrenous.model.opening import OpenedElsewhere
+from entrenous.model.received import InboxState, Received
+from entrenous.model.relay_problem import TakenBack, UsedUp
 from entrenous.send.drawers import DOWNLOAD, FINISH
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages

@@ -10,24 +10,21 @@ from datetime import timedelta
 from random import Random
 from typing import Any, Final
 
-from entrenous.model.envelope import (
-    EnvelopeState,
-    EnvelopeStatus,
+from entrenous.model.envelope import EnvelopeState, EnvelopeStatus, PrekeyBundle, Waiting
+from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import EnvelopeId
+from entrenous.model.relay_problem import (
     NoSuchBlob,
     NoSuchEnvelope,
     NoSuchMailbox,
     NotUnderstood,
-    PrekeyBundle,
     RelayFull,
     RelayUnreachable,
     TakenBack,
     TooMany,
     UsedUp,
-    Waiting,
     WrongToken,
 )
-from entrenous.model.errors import EntrenousError
-from entrenous.model.ids import EnvelopeId
 from entrenous.model.secret import Secret
 
 Trick = Callable[[Any], Any]

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 from entrenous.carry.release import finish, open_share
-from entrenous.model.envelope import UsedUp
+from entrenous.model.relay_problem import UsedUp
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay

@@ -9,8 +9,9 @@ import pytest
 from entrenous.adapters.system import SystemClock
 from entrenous.carry.letters.withdraw import look_after
 from entrenous.carry.release import open_share
-from entrenous.model.envelope import EnvelopeState, NoSuchEnvelope
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.relay_backup import DamagedBackup, NotEmpty
+from entrenous.model.relay_problem import NoSuchEnvelope
 from entrenous.model.relay_settings import NoRelayHere
 from entrenous.model.secret import Secret
 from entrenous.wiring.relay import open_relay

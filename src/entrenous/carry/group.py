@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from entrenous.carry.expire import use_up
-from entrenous.model.envelope import Envelope, IdInUse, UsedUp
+from entrenous.model.envelope import Envelope
 from entrenous.model.held import HeldAttempt, HeldEnvelope, HeldGroup, HeldShare
+from entrenous.model.relay_problem import IdInUse, UsedUp
 from entrenous.ports import MailDesk
 
 

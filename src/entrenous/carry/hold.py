@@ -18,8 +18,11 @@ from entrenous.carry.mailboxes.room import room_for_blob
 from entrenous.carry.mailboxes.tokens import sender
 from entrenous.carry.moment import now
 from entrenous.craft.crypto.hashing import lock_of, same
-from entrenous.model.envelope import (
-    BlobDeposit,
+from entrenous.model.envelope import BlobDeposit
+from entrenous.model.errors import EntrenousError
+from entrenous.model.held import HeldBlob, HeldUpload, Leftover
+from entrenous.model.ids import BlobId
+from entrenous.model.relay_problem import (
     DamagedBlob,
     DiskFull,
     IdInUse,
@@ -29,9 +32,6 @@ from entrenous.model.envelope import (
     WrongOffset,
     WrongToken,
 )
-from entrenous.model.errors import EntrenousError
-from entrenous.model.held import HeldBlob, HeldUpload, Leftover
-from entrenous.model.ids import BlobId
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
 from entrenous.spec import BLOB_BYTES_MAX, LOOSE_BLOB_HOURS

@@ -14,9 +14,10 @@ from entrenous.carry.group import count, settle
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event, step
 from entrenous.craft.crypto.hashing import lock_of, same
-from entrenous.model.envelope import EnvelopeState, Expired, NoSuchEnvelope, UsedUp, WrongToken
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.held import HeldAttempt, HeldEnvelope, HeldShare
 from entrenous.model.ids import EnvelopeId
+from entrenous.model.relay_problem import Expired, NoSuchEnvelope, UsedUp, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
 from entrenous.spec import OPENS_MAX

@@ -11,8 +11,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from entrenous.model.envelope import EnvelopeState, Expired, NoSuchEnvelope, TakenBack
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.errors import EntrenousError
+from entrenous.model.relay_problem import Expired, NoSuchEnvelope, TakenBack
 
 
 class Event(StrEnum):

@@ -2,23 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from entrenous.model.caption import check_caption, check_text
 from entrenous.model.circle import CircleId, Conversation
-from entrenous.model.envelope import EnvelopeState
 from entrenous.model.errors import EntrenousError, NotFound, Refused, Unreachable
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import (
     BlobId,
     DeviceId,
-    EnvelopeId,
     MessageId,
     MessageName,
     PersonId,
     RecipientId,
 )
-from entrenous.model.letter import Manifest, ReplyTo
+from entrenous.model.letter import ReplyTo
 from entrenous.model.secret import Secret
 from entrenous.spec import PICTURES_MAX
 
@@ -171,105 +168,6 @@ class Message:
     expires_at: datetime | None = None
     clips: tuple[SentClip, ...] = ()
     sounds: tuple[SentSound, ...] = ()
-
-
-class Departure(StrEnum):
-    """Whether a sealed copy has left this device, in the words of ``entrenous sent``."""
-
-    WAITING = "not sent yet"
-    TRIED = "not confirmed yet"  # it was posted, and no answer has come
-    ACKNOWLEDGED = "sent"  # the relay has it on disk
-    REFUSED = "refused"  # and is not tried again
-
-
-@dataclass(frozen=True, slots=True)
-class SealedCopy:
-    """One letter of a message as its sender remembers it: enough to look after it and to take it
-    back. ``opened`` means that its relay has said so at some time; the times are its relay's too,
-    but ``ended_at``, which is when it was taken back here.
-    """
-
-    message: MessageId
-    to: RecipientId
-    person: PersonId
-    device: DeviceId
-    relay_url: str
-    envelope: EnvelopeId
-    withdraw_token: Secret
-    state: EnvelopeState = EnvelopeState.WAITING
-    departure: Departure = Departure.WAITING
-    opened: bool = False
-    delivered_at: datetime | None = None
-    opened_at: datetime | None = None
-    ended_at: datetime | None = None
-
-    @property
-    def acknowledged(self) -> bool:
-        """Whether its relay has said that it has it on disk."""
-        return self.departure is Departure.ACKNOWLEDGED
-
-    @property
-    def fate(self) -> str:
-        """What became of it, in a few words: how it ended, or how far it has come."""
-        ended = self.state in (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
-        if ended and self.opened:
-            return f"opened, then {self.state.value}"
-        if self.state is EnvelopeState.TAKEN_BACK or self.acknowledged:
-            return self.state.value
-        return self.departure.value
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """What a recall achieved for one copy.
-
-    ``opened`` means it had been opened before; None, that this is not known (any more). ``asked``
-    means that the recipient's program is, or will be, asked to forget it.
-    """
-
-    to: RecipientId
-    opened: bool | None
-    asked: bool = False
-
-
-class InboxState(StrEnum):
-    """Where a received message is; ``send/inbox.py`` holds the table."""
-
-    WAITING = "waiting"
-    OPENED = "opened"
-    TAKEN_BACK = "taken back"
-    EXPIRED = "expired"
-    USED_UP = "used up"
-    ELSEWHERE = "opened on another device"
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message in the inbox. The secrets are gone once it has ended.
-
-    ``kept`` are, once it was opened and openings are not counted, its frame and its files in the
-    vault, sealed as they came, and ``key`` opens them; ``text`` is what its sender wrote. Where
-    openings are counted nothing is kept, and ``views`` were here.
-    """
-
-    id: MessageId
-    name: MessageName
-    sender: PersonId
-    sender_name: str
-    sent_at: datetime
-    envelope: EnvelopeId
-    relay_url: str
-    expires_at: datetime | None
-    opens: int | None
-    state: InboxState
-    manifest: Manifest | None = None
-    attempt: bytes | None = None
-    kept: tuple[BlobId, ...] = ()
-    key: Secret | None = None
-    text: str | None = None
-    views: int = 0
-    reply: ReplyTo | None = None
-    circle: bytes | None = None
 
 
 class UnknownMessage(NotFound):

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from entrenous.model.envelope import UsedUp
 from entrenous.model.errors import Unreachable
 from entrenous.model.ids import BlobId, EnvelopeId
+from entrenous.model.relay_problem import UsedUp
 from entrenous.model.secret import Secret
 
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.model.ids import MessageName
-from entrenous.model.message import InboxState, Received, SentByYou, UnknownMessage
+from entrenous.model.message import SentByYou, UnknownMessage
+from entrenous.model.received import InboxState, Received
 from entrenous.ports import Device
 from entrenous.send.drawers import INBOX, inbox_key, lay, take_all
 from entrenous.send.message.download import forget_parts

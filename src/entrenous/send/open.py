@@ -15,12 +15,13 @@ from entrenous.craft.crypto.blob import decrypt_stream
 from entrenous.craft.crypto.derive import blob_key, content_key
 from entrenous.craft.wire.letter.content import Unpadding, read_frame
 from entrenous.craft.wire.letter.letter import write_manifest
-from entrenous.model.envelope import Expired, NoSuchBlob, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import ID_BYTES, BlobId
 from entrenous.model.letter import BadContent, Content, ContentFile, Frame, FrameFile, Manifest
-from entrenous.model.message import InboxState, Received, UnknownMessage
+from entrenous.model.message import UnknownMessage
 from entrenous.model.opening import Finishing, NotThereYet, OpenedElsewhere
+from entrenous.model.received import InboxState, Received
+from entrenous.model.relay_problem import Expired, NoSuchBlob, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.drawers import FINISH, inbox_key, lay, take

@@ -8,7 +8,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from entrenous.model.envelope import (
+from entrenous.model.errors import EntrenousError, Unreachable
+from entrenous.model.ids import EnvelopeId
+from entrenous.model.message import CopyRefused, NotYetToBeSent, UnknownMessage
+from entrenous.model.outbox import Posting
+from entrenous.model.relay_problem import (
     DamagedBlob,
     MailboxFull,
     NoSuchBlob,
@@ -16,16 +20,7 @@ from entrenous.model.envelope import (
     ProtocolTooOld,
     TooMany,
 )
-from entrenous.model.errors import EntrenousError, Unreachable
-from entrenous.model.ids import EnvelopeId
-from entrenous.model.message import (
-    CopyRefused,
-    Departure,
-    NotYetToBeSent,
-    SealedCopy,
-    UnknownMessage,
-)
-from entrenous.model.outbox import Posting
+from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.model.window import OutOfTokens
 from entrenous.ports import Device
 from entrenous.send.drawers import CHORE, OUTBOX, SEALED, lay, take

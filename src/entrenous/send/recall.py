@@ -10,19 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from entrenous.model.envelope import EnvelopeState, EnvelopeStatus, NoSuchEnvelope
+from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
 from entrenous.model.errors import EntrenousError, Refused, Unreachable
 from entrenous.model.ids import EnvelopeId, RecipientId
-from entrenous.model.message import (
-    Departure,
-    Message,
-    NothingToTakeBack,
-    NotTakenBackYet,
-    Recall,
-    SealedCopy,
-    SentToYou,
-)
+from entrenous.model.message import Message, NothingToTakeBack, NotTakenBackYet, SentToYou
 from entrenous.model.notes import RecallNote
+from entrenous.model.relay_problem import NoSuchEnvelope
+from entrenous.model.sealed_copy import Departure, Recall, SealedCopy
 from entrenous.ports import Device
 from entrenous.send.devices.self import is_ready
 from entrenous.send.drawers import OVERTAKEN, SEALED, lay, take

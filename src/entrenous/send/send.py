@@ -13,14 +13,8 @@ from dataclasses import dataclass, replace
 from entrenous.model.card import Enforces
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.letter import PersonHead
-from entrenous.model.message import (
-    Departure,
-    DoesNotPromise,
-    Draft,
-    NotToAll,
-    SealedCopy,
-    WaitsInOutbox,
-)
+from entrenous.model.message import DoesNotPromise, Draft, NotToAll, WaitsInOutbox
+from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contacts_named

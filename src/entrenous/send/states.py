@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from entrenous.model.envelope import Expired, TakenBack, UsedUp
 from entrenous.model.errors import EntrenousError
-from entrenous.model.message import Departure, InboxState, StoppedWhileSending
+from entrenous.model.message import StoppedWhileSending
 from entrenous.model.opening import OpenedElsewhere
+from entrenous.model.received import InboxState
+from entrenous.model.relay_problem import Expired, TakenBack, UsedUp
+from entrenous.model.sealed_copy import Departure
 
 
 class CopyEvent(StrEnum):

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from entrenous.model.envelope import EnvelopeState, EnvelopeStatus, NoSuchEnvelope
+from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
 from entrenous.model.errors import EntrenousError
-from entrenous.model.message import Message, SealedCopy
+from entrenous.model.message import Message
+from entrenous.model.relay_problem import NoSuchEnvelope
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.ports import Device
 from entrenous.send.drawers import SEALED, lay, take_all
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from entrenous.model.envelope import DiskFull
+from entrenous.model.relay_problem import DiskFull
 from entrenous.model.setting import UnusableFolder
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)

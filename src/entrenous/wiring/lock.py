@@ -23,7 +23,6 @@ from entrenous.adapters.vault.lock_head import Head, write_head
 from entrenous.adapters.vault.offline import close_window, has_window, open_window, read_window
 from entrenous.craft.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar, finalize
 from entrenous.craft.crypto.vault_key import asked_of_relay, stretch
-from entrenous.model.envelope import NoSuchMailbox
 from entrenous.model.errors import Unreachable
 from entrenous.model.lock import (
     DeviceShut,
@@ -34,6 +33,7 @@ from entrenous.model.lock import (
     RelayLock,
 )
 from entrenous.model.recovery import EarlierSheet, RecoverySheet, SheetDoesNotOpen
+from entrenous.model.relay_problem import NoSuchMailbox
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WrongPassphrase
 from entrenous.ports import Clock, Courier, Device, Dice

@@ -10,8 +10,8 @@ from entrenous.adapters.private_file import sync_folder
 from entrenous.adapters.relay_backup import BLOBS, copy_back, empty_folder, read_backup, save_backup
 from entrenous.adapters.system import SystemClock
 from entrenous.carry.restore import fail_closed
-from entrenous.model.envelope import DiskFailed
 from entrenous.model.relay_backup import Backup, Restored
+from entrenous.model.relay_problem import DiskFailed
 from entrenous.model.relay_settings import NoRelayHere
 from entrenous.wiring.folders import kept_in
 from entrenous.wiring.relay import MAIL, open_relay

@@ -8,8 +8,8 @@ import pytest
 
 from entrenous.adapters.courier.http import HttpCourier
 from entrenous.adapters.courier.patience import Patience
-from entrenous.model.envelope import RelayUnreachable
 from entrenous.model.ids import EnvelopeId
+from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.model.secret import Secret
 
 

@@ -23,16 +23,7 @@ from entrenous.carry.mailboxes.prekeys import add_prekeys
 from entrenous.carry.mailboxes.tokens import add_tokens, register_token
 from entrenous.carry.release import finish, open_share
 from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import (
-    DiskFailed,
-    EnvelopeState,
-    IdInUse,
-    NoSuchBlob,
-    NoSuchEnvelope,
-    NoSuchMailbox,
-    Prekeys,
-    TokenBatch,
-)
+from entrenous.model.envelope import EnvelopeState, Prekeys, TokenBatch
 from entrenous.model.held import (
     HELD,
     GoneMailbox,
@@ -43,6 +34,13 @@ from entrenous.model.held import (
     Leftover,
 )
 from entrenous.model.ids import BlobId, DeviceId
+from entrenous.model.relay_problem import (
+    DiskFailed,
+    IdInUse,
+    NoSuchBlob,
+    NoSuchEnvelope,
+    NoSuchMailbox,
+)
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, Relay
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay

@@ -25,7 +25,6 @@ from entrenous.carry.mailboxes.lock_states import (
 from entrenous.carry.mailboxes.mailbox import create_mailbox
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.crypto.oprf import blind, draw_scalar, finalize
-from entrenous.model.envelope import IdInUse, NoSuchMailbox, WrongToken
 from entrenous.model.held import HeldLock
 from entrenous.model.ids import MailboxId
 from entrenous.model.lock import (
@@ -37,6 +36,7 @@ from entrenous.model.lock import (
     Opening,
     RolledBack,
 )
+from entrenous.model.relay_problem import IdInUse, NoSuchMailbox, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from tests.carry.relays import CountingDice, WoundClock, disk_relay, memory_relay

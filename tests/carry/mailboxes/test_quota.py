@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.carry.mailboxes.quota import Coming
-from entrenous.model.envelope import TooMany
+from entrenous.model.relay_problem import TooMany
 
 
 def test_one_token_waits_and_others_do_not() -> None:

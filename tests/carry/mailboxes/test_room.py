@@ -18,16 +18,10 @@ from entrenous.carry.mailboxes.mailbox import create_mailbox
 from entrenous.carry.mailboxes.prekeys import add_prekeys
 from entrenous.carry.mailboxes.tokens import register_token, withdraw_token
 from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import (
-    BlobDeposit,
-    DamagedBlob,
-    MailboxFull,
-    Prekeys,
-    SendToken,
-    TooManyRegistered,
-)
+from entrenous.model.envelope import BlobDeposit, Prekeys, SendToken
 from entrenous.model.held import HeldUpload
 from entrenous.model.ids import BlobId, DeviceId
+from entrenous.model.relay_problem import DamagedBlob, MailboxFull, TooManyRegistered
 from entrenous.ports import Relay
 from tests.carry.relays import Post, WoundClock, memory_relay, stream
 

@@ -10,15 +10,9 @@ from entrenous.carry.mailboxes.mailbox import card_of, create_mailbox, put_card
 from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys
 from entrenous.carry.mailboxes.tokens import add_tokens
 from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import (
-    Expired,
-    Prekeys,
-    TokenBatch,
-    TooMany,
-    TooManyRegistered,
-    WrongToken,
-)
+from entrenous.model.envelope import Prekeys, TokenBatch
 from entrenous.model.ids import DeviceId
+from entrenous.model.relay_problem import Expired, TooMany, TooManyRegistered, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from entrenous.spec import CLAIMS_OF_ONE_USE, TOKEN_BATCH_MAX, TOKENS_MAX

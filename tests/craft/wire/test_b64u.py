@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.craft.wire.b64u import b64u, unb64u
-from entrenous.model.envelope import NotUnderstood
+from entrenous.model.relay_problem import NotUnderstood
 
 
 @given(st.binary(max_size=100))

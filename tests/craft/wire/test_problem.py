@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.craft.wire.problem import read_problem, status_of, urn_of, write_problem
-from entrenous.model.envelope import (
+from entrenous.model.errors import (
+    EntrenousError,
+    Malformed,
+    NotFound,
+    Refused,
+    Unproven,
+    Unreachable,
+)
+from entrenous.model.relay_problem import (
     Expired,
     IdInUse,
     NoSuchMailbox,
@@ -17,14 +25,6 @@ from entrenous.model.envelope import (
     TooLarge,
     TooMany,
     UsedUp,
-)
-from entrenous.model.errors import (
-    EntrenousError,
-    Malformed,
-    NotFound,
-    Refused,
-    Unproven,
-    Unreachable,
 )
 
 KNOWN = (Expired, IdInUse, NoSuchMailbox, TooMany, UsedUp)

@@ -17,7 +17,7 @@ from entrenous.craft.media.picture import read_picture
 from entrenous.faces.cli.main import run
 from entrenous.faces.cli.output import hint, say
 from entrenous.faces.relay.app import relay_app
-from entrenous.model.envelope import NotUnderstood, TooMany, UsedUp, WrongToken
+from entrenous.model.relay_problem import NotUnderstood, TooMany, UsedUp, WrongToken
 from entrenous.ports import Courier
 from tests.send.room import HERE, THERE
 from tests.village.malicious_relay import Honest, MaliciousCourier, failing

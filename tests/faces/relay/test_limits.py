@@ -11,8 +11,8 @@ from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.courier.memory import memory_courier
 from entrenous.craft.wire.b64u import b64u
 from entrenous.faces.relay.app import relay_app
-from entrenous.model.envelope import MailboxFull, TooFarAhead
 from entrenous.model.ids import BlobId, MailboxId
+from entrenous.model.relay_problem import MailboxFull, TooFarAhead
 from entrenous.model.relay_settings import Limits
 from entrenous.ports import Relay
 from tests.carry.relays import NOON, Post, memory_relay

@@ -11,8 +11,8 @@ from entrenous.adapters.courier.memory import memory_courier
 from entrenous.craft.wire.b64u import b64u
 from entrenous.faces.relay.app import relay_app
 from entrenous.faces.relay.metrics import Meters, metrics_app
-from entrenous.model.envelope import WrongToken
 from entrenous.model.ids import MailboxId
+from entrenous.model.relay_problem import WrongToken
 from entrenous.ports import Relay
 from tests.carry.relays import Post, fetched, memory_relay
 

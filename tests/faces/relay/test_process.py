@@ -17,15 +17,8 @@ import pytest
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.faces.relay.app import relay_app
-from entrenous.model.envelope import (
-    DiskFull,
-    Envelope,
-    EnvelopeState,
-    NotARelay,
-    RelayFull,
-    RelayUnreachable,
-    Waiting,
-)
+from entrenous.model.envelope import Envelope, EnvelopeState, Waiting
+from entrenous.model.relay_problem import DiskFull, NotARelay, RelayFull, RelayUnreachable
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, fetched, served
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.model.envelope import NotProven, RelayUnreachable
 from entrenous.model.ids import MailboxId
+from entrenous.model.relay_problem import NotProven, RelayUnreachable
 from entrenous.model.setting import BadSetting
 from tests.carry.relays import CountingDice, Post, fetched
 from tests.faces.relay.certificates import Pair, certificate

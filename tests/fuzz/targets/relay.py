@@ -22,13 +22,12 @@ from entrenous.model.envelope import (
     SendToken,
     ShareDeposit,
     TokenBatch,
-    TooLarge,
     Waiting,
-    WrongToken,
 )
 from entrenous.model.errors import Malformed
 from entrenous.model.ids import BlobId
 from entrenous.model.lock import Answered, Opening
+from entrenous.model.relay_problem import TooLarge, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.spec import BLOB_BYTES_MAX
 from tests.fuzz.mutate import change_json

@@ -13,9 +13,9 @@ from entrenous.craft.wire.cbor import decode, encode
 from entrenous.craft.wire.problem import read_problem, status_of, write_problem
 from entrenous.craft.wire.record import pack, unpack
 from entrenous.model.circle import Circle
-from entrenous.model.envelope import Expired, TooMany
 from entrenous.model.message import Message
 from entrenous.model.person import Contact
+from entrenous.model.relay_problem import Expired, TooMany
 from tests.fuzz.mutate import change_bytes, change_cbor, change_json, changed_value
 from tests.fuzz.seeds import MESSAGE, NOON, encoded
 from tests.fuzz.target import Target, holds, one_form, one_noun

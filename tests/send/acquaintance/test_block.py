@@ -2,8 +2,9 @@
 
 import pytest
 
-from entrenous.model.message import InboxState, NotToAll
+from entrenous.model.message import NotToAll
 from entrenous.model.person import YouBlocked
+from entrenous.model.received import InboxState
 from entrenous.send.acquaintance.block import block_contact, unblock_contact
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contact_named, contacts, forget_contact

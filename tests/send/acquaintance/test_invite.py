@@ -16,7 +16,6 @@ from entrenous.craft.wire.identity.card import read_card, write_card
 from entrenous.craft.wire.text import is_on_this_machine
 from entrenous.model.card import BadCard
 from entrenous.model.device_list import ForkedList, OldList
-from entrenous.model.envelope import RelayUnreachable, TooMany, WrongToken
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import DeviceId
 from entrenous.model.message import OfflineDevice
@@ -28,6 +27,7 @@ from entrenous.model.person import (
     OnThisMachine,
     ThatIsYou,
 )
+from entrenous.model.relay_problem import RelayUnreachable, TooMany, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.send.acquaintance.invite import add_person, greet, make_invite
 from entrenous.send.acquaintance.people import contact_named, contacts, forget_contact, keep_contact

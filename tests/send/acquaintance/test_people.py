@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.text import is_name, numbered
-from entrenous.model.envelope import RelayUnreachable, WrongToken
 from entrenous.model.message import NotToAll
 from entrenous.model.peer import Peer
 from entrenous.model.person import NameTaken, UnknownPerson
+from entrenous.model.relay_problem import RelayUnreachable, WrongToken
 from entrenous.model.window import HeldWindow
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import (

@@ -20,11 +20,12 @@ from entrenous.craft.wire.archive import entries, read_index
 from entrenous.craft.wire.record import unpack
 from entrenous.craft.wire.text import is_name
 from entrenous.model.archive import BadArchive, DamagedArchive, TooMuchForArchive
-from entrenous.model.envelope import EnvelopeState, WrongToken
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.identity import Identity
 from entrenous.model.ids import MessageName, RecipientId
-from entrenous.model.message import InboxState, Received
 from entrenous.model.receipt import ProvenReceipt
+from entrenous.model.received import InboxState, Received
+from entrenous.model.relay_problem import WrongToken
 from entrenous.model.secret import Secret
 from entrenous.model.window import HeldWindow
 from entrenous.ports import Device

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.memory import MemoryVault
-from entrenous.model.envelope import RelayUnreachable, WrongToken
 from entrenous.model.lock import DeviceShut, NotConfirmed, RelayLock, RolledBack
+from entrenous.model.relay_problem import RelayUnreachable, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import make_invite

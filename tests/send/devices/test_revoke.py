@@ -6,10 +6,10 @@ import pytest
 
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.model.device_list import RevokedAs
-from entrenous.model.envelope import NoSuchEnvelope, NoSuchMailbox, WrongToken
 from entrenous.model.link import ThisDevice, UnknownDevice
-from entrenous.model.message import InboxState
+from entrenous.model.received import InboxState
 from entrenous.model.recovery import MasterAway
+from entrenous.model.relay_problem import NoSuchEnvelope, NoSuchMailbox, WrongToken
 from entrenous.send.acquaintance.notices import take_changes
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.devices.lists.at_relay import still_to_close

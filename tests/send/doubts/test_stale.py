@@ -1,6 +1,6 @@
 """A device of which nothing was heard for three weeks, from it or from its relay."""
 
-from entrenous.model.envelope import RelayUnreachable
+from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.send.fetch import fetch_messages
 from tests.send.room import SMALL, Room
 from tests.send.test_guard import doubts

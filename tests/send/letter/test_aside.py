@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from entrenous.model.circle import CircleFull
-from entrenous.model.envelope import DiskFull
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import MessageId
 from entrenous.model.lock import NotConfirmed, RolledBack
 from entrenous.model.message import OfflineDevice
 from entrenous.model.notes import RecallNote
 from entrenous.model.person import NameTaken, UnknownPerson
+from entrenous.model.relay_problem import DiskFull
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.drawers import ASIDE
 from entrenous.send.fetch import fetch_messages

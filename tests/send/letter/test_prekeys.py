@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.envelope import RelayFull, RelayUnreachable
 from entrenous.model.peer import OwnKey
+from entrenous.model.relay_problem import RelayFull, RelayUnreachable
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contacts
 from entrenous.send.devices.self import who_am_i

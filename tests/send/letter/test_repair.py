@@ -8,16 +8,11 @@ import pytest
 
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.crypto.tokens import send_token
-from entrenous.model.envelope import (
-    EnvelopeState,
-    Protocol,
-    RelayUnreachable,
-    TokenBatch,
-    WrongToken,
-)
-from entrenous.model.message import SealedCopy
+from entrenous.model.envelope import EnvelopeState, Protocol, TokenBatch
 from entrenous.model.peer import Peer
 from entrenous.model.person import YouBlocked
+from entrenous.model.relay_problem import RelayUnreachable, WrongToken
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.model.window import GivenWindow, HeldWindow
 from entrenous.send.acquaintance.block import block_contact
 from entrenous.send.acquaintance.people import forget_contact

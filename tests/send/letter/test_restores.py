@@ -7,7 +7,7 @@ import pytest
 from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.restore import fail_closed
 from entrenous.faces.relay.app import relay_app
-from entrenous.model.envelope import NoSuchMailbox, WrongToken
+from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
 from entrenous.ports import Relay
 from entrenous.send.devices.lists.overview import overview
 from entrenous.send.devices.revoke import revoke_device

@@ -7,10 +7,10 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from entrenous.model.envelope import RelayUnreachable, TakenBack
 from entrenous.model.ids import BlobId
 from entrenous.model.letter import BlobChanged, FrameFile
-from entrenous.model.message import Received
+from entrenous.model.received import Received
+from entrenous.model.relay_problem import RelayUnreachable, TakenBack
 from entrenous.model.secret import Secret
 from entrenous.send.drawers import DOWNLOAD
 from entrenous.send.fetch import fetch_messages

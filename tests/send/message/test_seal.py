@@ -12,10 +12,10 @@ from entrenous.craft.crypto.derive import blob_key, content_key
 from entrenous.craft.crypto.hashing import Hashing, sha256
 from entrenous.craft.wire.letter.content import Unpadding, pad_file, padded_reader, read_frame
 from entrenous.craft.wire.letter.letter import write_manifest
-from entrenous.model.envelope import TooLarge
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName
 from entrenous.model.letter import ContentFile, PersonHead
 from entrenous.model.message import Policy
+from entrenous.model.relay_problem import TooLarge
 from entrenous.model.secret import Secret
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.letter.write import addressees

@@ -12,9 +12,10 @@ from PIL import Image
 
 from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.hold import bring_blob
-from entrenous.model.envelope import BlobDeposit, RelayUnreachable, WrongOffset
+from entrenous.model.envelope import BlobDeposit
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import Draft, Policy, WaitsInOutbox
+from entrenous.model.relay_problem import RelayUnreachable, WrongOffset
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from entrenous.send.fetch import fetch_messages

@@ -9,12 +9,14 @@ from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar
 from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.identity.card import read_card
-from entrenous.model.envelope import NoSuchMailbox, RelayUnreachable, TokenBatch, WrongToken
+from entrenous.model.envelope import TokenBatch
 from entrenous.model.identity import BadRelayAddress, Home
 from entrenous.model.lock import NotConfirmed, Opening, RelayLock, RolledBack
-from entrenous.model.message import InboxState, WaitsInOutbox
+from entrenous.model.message import WaitsInOutbox
 from entrenous.model.move import AlreadyThere, OtherDevicesFirst
+from entrenous.model.received import InboxState
 from entrenous.model.recovery import MasterAway
+from entrenous.model.relay_problem import NoSuchMailbox, RelayUnreachable, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.model.window import HeldWindow
 from entrenous.send.acquaintance.block import block_contact

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.message import SealedCopy
 from entrenous.model.receipt import Covered, OwedReceipt, ReceiptEvent
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.send.acquaintance.block import block_contact
 from entrenous.send.acquaintance.people import contact_named, verify_contact
 from entrenous.send.devices.lists.take_list import take_list

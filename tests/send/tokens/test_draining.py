@@ -6,8 +6,9 @@ from contextlib import suppress
 import pytest
 
 from entrenous.craft.crypto.tokens import send_token
-from entrenous.model.envelope import PrekeyBundle, TooMany
+from entrenous.model.envelope import PrekeyBundle
 from entrenous.model.ids import DeviceId
+from entrenous.model.relay_problem import TooMany
 from entrenous.model.secret import Secret
 from entrenous.model.window import HeldWindow
 from entrenous.send.acquaintance.people import contact_named

@@ -8,15 +8,10 @@ import pytest
 
 import entrenous.carry.mailboxes.room as relay_room
 from entrenous.craft.crypto.tokens import send_token
-from entrenous.model.envelope import (
-    Expired,
-    RelayUnreachable,
-    TokenBatch,
-    TooManyRegistered,
-    WrongToken,
-)
+from entrenous.model.envelope import TokenBatch
 from entrenous.model.ids import PersonId
 from entrenous.model.message import NotToAll
+from entrenous.model.relay_problem import Expired, RelayUnreachable, TooManyRegistered, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.model.window import GivenWindow, HeldWindow, Withdrawal
 from entrenous.send.acquaintance.block import block_contact

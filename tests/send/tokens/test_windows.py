@@ -6,9 +6,10 @@ import pytest
 
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.crypto.tokens import send_token
-from entrenous.model.envelope import RelayUnreachable, TokenBatch, WrongToken
+from entrenous.model.envelope import TokenBatch
 from entrenous.model.ids import PersonId
 from entrenous.model.message import WaitsInOutbox
+from entrenous.model.relay_problem import RelayUnreachable, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.model.window import GivenWindow, HeldWindow
 from entrenous.send.acquaintance.invite import add_person, make_invite

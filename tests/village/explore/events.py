@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-from entrenous.model.message import Departure, InboxState
+from entrenous.model.received import InboxState
+from entrenous.model.sealed_copy import Departure
 from entrenous.send.states import (
     MESSAGE_NEXT,
     MESSAGE_REFUSED,

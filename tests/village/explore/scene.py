@@ -2,7 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from entrenous.model.message import Departure, InboxState
+from entrenous.model.received import InboxState
+from entrenous.model.sealed_copy import Departure
 from tests.village.explore.relay import Disk, Request
 
 SENDER: Final = "Ana"

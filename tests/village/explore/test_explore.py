@@ -18,7 +18,8 @@ from entrenous.carry.states import NEXT, REFUSED, Event
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.held import HeldEnvelope, HeldGroup, HeldShare
-from entrenous.model.message import Departure, InboxState
+from entrenous.model.received import InboxState
+from entrenous.model.sealed_copy import Departure
 from entrenous.ports import MailDesk
 from entrenous.send.states import (
     COPY_NEXT,

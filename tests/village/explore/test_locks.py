@@ -17,10 +17,10 @@ from entrenous.carry.mailboxes.close import close_mailbox
 from entrenous.carry.mailboxes.lock import allow_more_tries, answer, note_opened
 from entrenous.carry.mailboxes.lock_states import NEXT, REFUSED, LockEvent, LockState, state_of
 from entrenous.craft.crypto.oprf import blind, draw_scalar
-from entrenous.model.envelope import NoSuchMailbox
 from entrenous.model.errors import EntrenousError
 from entrenous.model.held import HeldLock
 from entrenous.model.lock import Opening
+from entrenous.model.relay_problem import NoSuchMailbox
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from entrenous.spec import UNLOCK_TRIES

@@ -17,9 +17,11 @@ from datetime import datetime
 
 from entrenous.model.ids import EnvelopeId, PersonId
 from entrenous.model.letter import Content
-from entrenous.model.message import Message, Received, SealedCopy
+from entrenous.model.message import Message
 from entrenous.model.peer import OwnKey, Peer
 from entrenous.model.person import Person
+from entrenous.model.received import Received
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.send.acquaintance.people import contacts
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import OWN_KEY, PEER, SEALED, take_all

@@ -15,7 +15,7 @@ import pytest
 from entrenous.craft.wire.identity.prekey import read_prekey
 from entrenous.model.device_list import Standing
 from entrenous.model.ids import MessageId
-from entrenous.model.message import InboxState
+from entrenous.model.received import InboxState
 from entrenous.send.inbox import received_messages, settle
 from entrenous.send.recall import recall_message
 from tests.village.adversary import calls_of_a_courier

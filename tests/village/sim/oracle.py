@@ -16,7 +16,9 @@ import httpx
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.held import HeldEnvelope, HeldLetter
 from entrenous.model.ids import EnvelopeId, MessageId, PersonId
-from entrenous.model.message import Departure, Draft, InboxState, Received, SealedCopy
+from entrenous.model.message import Draft
+from entrenous.model.received import InboxState, Received
+from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.send.drawers import (
     ASIDE,
     CHORE,

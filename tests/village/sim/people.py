@@ -10,7 +10,8 @@ from typing import Final
 from entrenous.model.errors import Unreachable
 from entrenous.model.ids import MessageName, RecipientId
 from entrenous.model.letter import Frame, FrameFile
-from entrenous.model.message import Draft, Policy, Received
+from entrenous.model.message import Draft, Policy
+from entrenous.model.received import Received
 from entrenous.send.acquaintance.people import contacts
 from entrenous.send.drawers import INBOX, take_all
 from entrenous.send.fetch import fetch_messages

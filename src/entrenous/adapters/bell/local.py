@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
-from entrenous.model.envelope import TooMany
 from entrenous.model.ids import MailboxId
+from entrenous.model.relay_problem import TooMany
 
 _EARS_MAX: Final = 8  # at one mailbox: a device listens once, and again after a broken line
 _RETRY_S: Final = 60

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from entrenous.adapters.blobs.part import WRITE_BYTES, Part
-from entrenous.model.envelope import DiskFailed, DiskFull, NoSuchBlob
+from entrenous.model.relay_problem import DiskFailed, DiskFull, NoSuchBlob
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_BYTES: Final = 1 << 20  # what is read in one go, in a thread

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator
 
 from entrenous.adapters.blobs.one_writer import OneWriter
-from entrenous.model.envelope import DamagedBlob, NoSuchBlob
+from entrenous.model.relay_problem import DamagedBlob, NoSuchBlob
 
 
 class MemoryBlobs:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from entrenous.model.envelope import TooMany
+from entrenous.model.relay_problem import TooMany
 
 RETRY_S: Final = 10  # a connection that broke is noticed by then, most often
 

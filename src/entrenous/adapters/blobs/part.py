@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from entrenous.adapters.blobs.one_writer import RETRY_S
-from entrenous.model.envelope import DamagedBlob, NoSuchBlob, TooMany
+from entrenous.model.relay_problem import DamagedBlob, NoSuchBlob, TooMany
 
 WRITE_BYTES: Final = 1 << 20  # what is written in one go
 _SYNC_BYTES: Final = 16 << 20  # a crash of the machine costs no more than this

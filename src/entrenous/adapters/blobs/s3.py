@@ -17,7 +17,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from entrenous.adapters.blobs.one_writer import OneWriter
-from entrenous.model.envelope import DamagedBlob, DiskFailed, NoSuchBlob
+from entrenous.model.relay_problem import DamagedBlob, DiskFailed, NoSuchBlob
 
 PIECE_BYTES: Final = 16 << 20
 UPLOADS_MAX: Final = 16  # at the same time: each holds a piece in memory until that is full

@@ -9,8 +9,9 @@ import httpx
 from entrenous.adapters.courier.request import Ask, Asks, Streams
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay.upload import read_upload
-from entrenous.model.envelope import BlobDeposit, NoSuchBlob, NotUnderstood
+from entrenous.model.envelope import BlobDeposit
 from entrenous.model.ids import BlobId, MailboxId
+from entrenous.model.relay_problem import NoSuchBlob, NotUnderstood
 from entrenous.model.secret import Secret
 
 _CHUNK: Final = 1024 * 1024  # bytes

@@ -17,7 +17,9 @@ from entrenous.adapters.courier.patience import Patience
 from entrenous.adapters.loopback import is_this_machine
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.problem import MEDIA_TYPE, read_problem
-from entrenous.model.envelope import (
+from entrenous.model.errors import EntrenousError
+from entrenous.model.lock import Locked, LockExists, NoLock, NotAPoint, RolledBack
+from entrenous.model.relay_problem import (
     DamagedBlob,
     DatabaseAway,
     DiskFailed,
@@ -46,8 +48,6 @@ from entrenous.model.envelope import (
     WrongOffset,
     WrongToken,
 )
-from entrenous.model.errors import EntrenousError
-from entrenous.model.lock import Locked, LockExists, NoLock, NotAPoint, RolledBack
 from entrenous.model.secret import Secret
 from entrenous.spec import PROTOCOL_VERSION
 

@@ -12,8 +12,8 @@ from entrenous.adapters.mail.group.group_commit import GroupCommit
 from entrenous.adapters.mail.group.job import Look
 from entrenous.adapters.mail.postgres_line import LOCK, PostgresLine
 from entrenous.adapters.mail.tables import VERSION, table_name
-from entrenous.model.envelope import DatabaseAway
 from entrenous.model.held import HELD, HeldLetter, NewerDatabase, OlderDatabase
+from entrenous.model.relay_problem import DatabaseAway
 from entrenous.model.relay_settings import BadDatabaseAddress
 from entrenous.ports import MailDesk, MailView
 

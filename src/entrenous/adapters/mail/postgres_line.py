@@ -20,7 +20,7 @@ from entrenous.adapters.mail.group.behind import Behind
 from entrenous.adapters.mail.group.job import Look
 from entrenous.adapters.mail.group.row_values import Key
 from entrenous.adapters.mail.wording import Ask, PostgresWording, Statement
-from entrenous.model.envelope import DatabaseAway, DiskFailed, DiskFull
+from entrenous.model.relay_problem import DatabaseAway, DiskFailed, DiskFull
 
 LOCK: Final = 1  # for pg_advisory_xact_lock: whoever writes to a relay's tables holds it
 _PATIENCE_S: Final = 12.0  # requests wait as long for a database that comes back

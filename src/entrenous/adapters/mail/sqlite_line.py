@@ -13,8 +13,8 @@ from entrenous.adapters.mail.group.behind import Behind
 from entrenous.adapters.mail.group.job import Look
 from entrenous.adapters.mail.group.row_values import Key
 from entrenous.adapters.mail.wording import Ask, SqliteWording
-from entrenous.model.envelope import DiskFailed, DiskFull
 from entrenous.model.held import HeldEnvelope, HeldLetter, HeldMailbox, HeldToken
+from entrenous.model.relay_problem import DiskFailed, DiskFull
 
 _ROWS_MAX: Final = 4096  # that are remembered from group to group
 _SEALED_MAX: Final = 8192

@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from entrenous.model.envelope import NoSuchBlob
 from entrenous.model.ids import ID_BYTES, BlobId
+from entrenous.model.relay_problem import NoSuchBlob
 
 
 class MemoryVault:

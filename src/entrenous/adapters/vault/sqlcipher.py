@@ -24,9 +24,9 @@ from entrenous.craft.crypto.sealed_file import (
     unseal_file,
     unseal_stream,
 )
-from entrenous.model.envelope import DiskFull, NoSuchBlob
 from entrenous.model.ids import ID_BYTES, BlobId
 from entrenous.model.record import BadRecord
+from entrenous.model.relay_problem import DiskFull, NoSuchBlob
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WrongPassphrase
 

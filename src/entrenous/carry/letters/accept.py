@@ -9,16 +9,7 @@ from entrenous.carry.mailboxes.room import room_for_letter
 from entrenous.carry.mailboxes.tokens import sender, spend
 from entrenous.carry.moment import now
 from entrenous.craft.crypto.hashing import lock_of, same, sha256
-from entrenous.model.envelope import (
-    Envelope,
-    EnvelopeState,
-    Expired,
-    IdInUse,
-    NoSuchBlob,
-    NoSuchMailbox,
-    TooFarAhead,
-    TooLarge,
-)
+from entrenous.model.envelope import Envelope, EnvelopeState
 from entrenous.model.held import (
     HeldBlob,
     HeldEnvelope,
@@ -28,6 +19,14 @@ from entrenous.model.held import (
     HeldToken,
 )
 from entrenous.model.ids import BlobId
+from entrenous.model.relay_problem import (
+    Expired,
+    IdInUse,
+    NoSuchBlob,
+    NoSuchMailbox,
+    TooFarAhead,
+    TooLarge,
+)
 from entrenous.model.relay_settings import Limits
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay

@@ -6,9 +6,10 @@ from entrenous.carry.expire import close, lapse, remove_leftovers
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event
 from entrenous.craft.crypto.hashing import lock_of, same
-from entrenous.model.envelope import EnvelopeStatus, NoSuchEnvelope, WrongToken
+from entrenous.model.envelope import EnvelopeStatus
 from entrenous.model.held import HeldEnvelope
 from entrenous.model.ids import EnvelopeId
+from entrenous.model.relay_problem import NoSuchEnvelope, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, Relay
 

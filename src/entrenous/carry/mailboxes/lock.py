@@ -10,10 +10,10 @@ from entrenous.carry.mailboxes.lock_states import LockEvent, asking, state_of, s
 from entrenous.carry.mailboxes.tokens import closer, owner
 from entrenous.craft.crypto.hashing import lock_of, same
 from entrenous.craft.crypto.oprf import UNIFORM_BYTES, draw_scalar, evaluate, refuse_no_element
-from entrenous.model.envelope import WrongToken
 from entrenous.model.held import HeldLock
 from entrenous.model.ids import MailboxId
 from entrenous.model.lock import Answered, LockExists, NoLock, Opening, RolledBack
+from entrenous.model.relay_problem import WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
 from entrenous.spec import UNLOCK_TRIES

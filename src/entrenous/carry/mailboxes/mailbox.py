@@ -3,9 +3,9 @@
 from entrenous.carry.mailboxes.tokens import owner, reader
 from entrenous.carry.moment import now
 from entrenous.craft.crypto.hashing import same
-from entrenous.model.envelope import IdInUse, MailboxesClosed, NoSuchMailbox, TooLarge
 from entrenous.model.held import GoneMailbox, HeldCard, HeldMailbox
 from entrenous.model.ids import MailboxId
+from entrenous.model.relay_problem import IdInUse, MailboxesClosed, NoSuchMailbox, TooLarge
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
 from entrenous.spec import CARD_BYTES_MAX

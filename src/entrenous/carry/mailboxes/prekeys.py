@@ -8,9 +8,10 @@ from entrenous.carry.mailboxes.room import room_for_device
 from entrenous.carry.mailboxes.tokens import owner, sender
 from entrenous.carry.moment import now
 from entrenous.craft.crypto.hashing import sha256
-from entrenous.model.envelope import NoPrekeys, PrekeyBundle, Prekeys, TooLarge, TooMany
+from entrenous.model.envelope import PrekeyBundle, Prekeys
 from entrenous.model.held import HeldKey, HeldToken, LastingKeys, SpentKey
 from entrenous.model.ids import DeviceId, MailboxId
+from entrenous.model.relay_problem import NoPrekeys, TooLarge, TooMany
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
 from entrenous.spec import (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from entrenous.model.envelope import TooMany
+from entrenous.model.relay_problem import TooMany
 
 _RETRY_S: Final = 60
 

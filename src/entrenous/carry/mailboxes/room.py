@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from entrenous.model.envelope import MailboxFull, TooManyRegistered
 from entrenous.model.held import HeldBlob, HeldLetter, HeldToken, HeldUpload, LastingKeys
 from entrenous.model.ids import MailboxId
+from entrenous.model.relay_problem import MailboxFull, TooManyRegistered
 from entrenous.model.relay_settings import Limits
 from entrenous.ports import MailView
 from entrenous.spec import (

@@ -10,9 +10,10 @@ from datetime import datetime
 from entrenous.carry.mailboxes.room import room_for_token, room_for_tokens
 from entrenous.carry.moment import now
 from entrenous.craft.crypto.hashing import lock_of, same
-from entrenous.model.envelope import Expired, NoSuchMailbox, SendToken, TokenBatch, WrongToken
+from entrenous.model.envelope import SendToken, TokenBatch
 from entrenous.model.held import HeldMailbox, HeldToken
 from entrenous.model.ids import MailboxId
+from entrenous.model.relay_problem import Expired, NoSuchMailbox, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
 

@@ -2,7 +2,7 @@
 
 import binascii
 
-from entrenous.model.envelope import NotUnderstood
+from entrenous.model.relay_problem import NotUnderstood
 
 
 def b64u(data: bytes) -> str:

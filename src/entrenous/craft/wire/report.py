@@ -5,14 +5,25 @@ many, too few or repeated, numbers finite and in their one form, and a digest ov
 """
 
 import json
-import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from entrenous.craft.wire.canonical import canonical_json
 from entrenous.craft.wire.evidence import read_time, write_time
+from entrenous.craft.wire.report_form import (
+    CopyForm,
+    ProofForm,
+    ReportForm,
+    few,
+    fraction,
+    hex_of,
+    hex_up_to,
+    label_of,
+    short_texts,
+    within,
+)
 from entrenous.model.ids import ID_BYTES, DeviceId, MessageId, PersonId
 from entrenous.model.report import (
     BadReport,
@@ -25,8 +36,7 @@ from entrenous.model.report import (
     Signature,
 )
 from entrenous.model.secret import Secret
-from entrenous.model.verdict import Finding
-from entrenous.spec import LABEL_CHARS_MAX, PICTURES_MAX, PLAIN_CARD_BYTES_MAX, SEED_BYTES
+from entrenous.spec import PICTURES_MAX, PLAIN_CARD_BYTES_MAX, SEED_BYTES
 
 SCHEMA: Final = "entrenous/verdict-report/2"
 WARNING: Final = (
@@ -35,75 +45,10 @@ WARNING: Final = (
 )
 _BYTES_MAX: Final = 64 * 1024 * 1024
 _COPIES_MAX: Final = 100_000
-_LABEL_MAX: Final = LABEL_CHARS_MAX + 20  # a person's further devices are numbered
 _SIDE_MAX: Final = 1_000_000
 _CARD_BYTES_MAX: Final = PLAIN_CARD_BYTES_MAX
 _STATEMENT_BYTES_MAX: Final = 1024
 _RECEIPTS_MAX: Final = 2  # delivered, and opened
-Entry = TypeVar("Entry")
-
-
-class _Laid(msgspec.Struct, forbid_unknown_fields=True):
-    homography: list[str]
-    inliers: int
-    misfit: str
-
-
-class _Evidence(msgspec.Struct, forbid_unknown_fields=True):
-    chips: int
-    sha256: str
-
-
-class _Receipt(msgspec.Struct, forbid_unknown_fields=True):
-    statement: str
-    signature: str
-
-
-class _Proof(msgspec.Struct, forbid_unknown_fields=True):
-    message: str
-    place: int
-    person: str
-    device: str
-    nonce: str | None
-    marks: list[str | None]
-    receipts: list[_Receipt]
-
-
-class _Copy(msgspec.Struct, forbid_unknown_fields=True):
-    to: str
-    seed: str
-    sha256: str
-    first_score: str
-    round: int
-    score: str
-    chance: str
-    likelihood_ratio: str
-    proof: _Proof | None
-
-
-class _Form(msgspec.Struct, forbid_unknown_fields=True):
-    schema: str
-    warning: str
-    made_at: str
-    made_with: dict[str, str]
-    trace: int
-    message: str
-    leak_sha256: str
-    original_sha256: str
-    size_px: int | None
-    finer: int
-    registration: _Laid
-    evidence: _Evidence
-    compared: int
-    alpha: str
-    dither: str
-    copies: list[_Copy]
-    finding: Finding
-    named: list[str]
-    cards: list[str]
-    digest: str
-    device: str | None
-    signature: str | None
 
 
 def write_report(report: Report, hashed: Callable[[bytes], bytes]) -> tuple[dict[str, Any], bytes]:
@@ -138,7 +83,7 @@ def read_report(
     if len(untrusted_data) > _BYTES_MAX:
         raise BadReport(why="it is larger than any report")
     try:
-        form = msgspec.json.decode(_once(untrusted_data), type=_Form)
+        form = msgspec.json.decode(_once(untrusted_data), type=ReportForm)
         return _noun(form, hashed)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as problem:
         raise BadReport(why=_why(problem)) from None
@@ -161,23 +106,25 @@ def _why(problem: Exception) -> str:
     return str(problem) if ours else "it is not the JSON object that is expected"
 
 
-def _noun(form: _Form, hashed: Callable[[bytes], bytes]) -> tuple[Report, bytes, Signature | None]:
+def _noun(
+    form: ReportForm, hashed: Callable[[bytes], bytes]
+) -> tuple[Report, bytes, Signature | None]:
     if form.schema != SCHEMA or form.warning != WARNING:
         raise ValueError("it is of another kind or version")
     report = Report(
         made_at=read_time(form.made_at),
-        made_with=_short_texts(form.made_with),
-        trace=_within(form.trace, 1, 2**53 - 1),
-        message=_label(form.message),
+        made_with=short_texts(form.made_with),
+        trace=within(form.trace, 1, 2**53 - 1),
+        message=label_of(form.message),
         given=_given(form),
         examined=_examined(form),
-        alpha=_fraction(form.alpha, 0.0, 1.0),
+        alpha=fraction(form.alpha, 0.0, 1.0),
         copies=tuple(_copy(one) for one in form.copies),
         finding=form.finding,
         named=tuple(form.named),
         cards=tuple(
-            _hexes(one, _CARD_BYTES_MAX)
-            for one in _few(form.cards, _RECEIPTS_MAX * len(form.copies))
+            hex_up_to(one, _CARD_BYTES_MAX)
+            for one in few(form.cards, _RECEIPTS_MAX * len(form.copies))
         ),
     )
     labels = [copy.to for copy in report.copies]
@@ -186,75 +133,75 @@ def _noun(form: _Form, hashed: Callable[[bytes], bytes]) -> tuple[Report, bytes,
     if len(set(report.named)) != len(report.named) or not set(report.named) <= set(labels):
         raise ValueError("it names a copy that it does not list")
     plain, digest = write_report(report, hashed)
-    if digest != _hex(form.digest):
+    if digest != hex_of(form.digest):
         raise ValueError("its digest is not that of its fields: something in it was changed")
     if msgspec.to_builtins(form) != {**plain, **_sealed(form)}:
         raise ValueError("something in it is not in its one form")
     return report, digest, _signature(form)
 
 
-def _sealed(form: _Form) -> dict[str, str | None]:
+def _sealed(form: ReportForm) -> dict[str, str | None]:
     return {"digest": form.digest, "device": form.device, "signature": form.signature}
 
 
-def _signature(form: _Form) -> Signature | None:
+def _signature(form: ReportForm) -> Signature | None:
     if (form.device is None) != (form.signature is None):
         raise ValueError("its signature is not whole")
     if form.device is None or form.signature is None:
         return None
-    return Signature(_hex(form.device), _hex(form.signature, 64))
+    return Signature(hex_of(form.device), hex_of(form.signature, 64))
 
 
-def _given(form: _Form) -> Disclosure:
+def _given(form: ReportForm) -> Disclosure:
     return Disclosure(
-        leak_sha256=_hex(form.leak_sha256),
-        original_sha256=_hex(form.original_sha256),
-        size_px=None if form.size_px is None else _within(form.size_px, 1, _SIDE_MAX),
-        finer=_within(form.finer, 0, 100),
-        dither=Secret(_hex(form.dither, SEED_BYTES)),
-        compared=_within(form.compared, 1, 2**53 - 1),
+        leak_sha256=hex_of(form.leak_sha256),
+        original_sha256=hex_of(form.original_sha256),
+        size_px=None if form.size_px is None else within(form.size_px, 1, _SIDE_MAX),
+        finer=within(form.finer, 0, 100),
+        dither=Secret(hex_of(form.dither, SEED_BYTES)),
+        compared=within(form.compared, 1, 2**53 - 1),
     )
 
 
-def _examined(form: _Form) -> Examined:
+def _examined(form: ReportForm) -> Examined:
     if len(form.registration.homography) != 9:
         raise ValueError("a homography has 9 numbers")
     return Examined(
-        homography=tuple(_fraction(one) for one in form.registration.homography),
-        inliers=_within(form.registration.inliers, 0, 2**31),
-        misfit=_fraction(form.registration.misfit, 0.0, 1.0),
-        chips=_within(form.evidence.chips, 1, 2**31),
-        evidence_sha256=_hex(form.evidence.sha256),
+        homography=tuple(fraction(one) for one in form.registration.homography),
+        inliers=within(form.registration.inliers, 0, 2**31),
+        misfit=fraction(form.registration.misfit, 0.0, 1.0),
+        chips=within(form.evidence.chips, 1, 2**31),
+        evidence_sha256=hex_of(form.evidence.sha256),
     )
 
 
-def _copy(form: _Copy) -> DisclosedCopy:
+def _copy(form: CopyForm) -> DisclosedCopy:
     return DisclosedCopy(
-        to=_label(form.to),
-        seed=Secret(_hex(form.seed, SEED_BYTES)),
-        sha256=_hex(form.sha256),
-        first_score=_fraction(form.first_score),
-        round=_within(form.round, 0, _COPIES_MAX),
-        score=_fraction(form.score),
-        chance=_fraction(form.chance, 0.0, 1.0),
-        likelihood_ratio=_fraction(form.likelihood_ratio, 0.0, 2.0**256),
+        to=label_of(form.to),
+        seed=Secret(hex_of(form.seed, SEED_BYTES)),
+        sha256=hex_of(form.sha256),
+        first_score=fraction(form.first_score),
+        round=within(form.round, 0, _COPIES_MAX),
+        score=fraction(form.score),
+        chance=fraction(form.chance, 0.0, 1.0),
+        likelihood_ratio=fraction(form.likelihood_ratio, 0.0, 2.0**256),
         proof=None if form.proof is None else _proof(form.proof),
     )
 
 
-def _proof(form: _Proof) -> CopyProof:
-    marks = _few(form.marks, PICTURES_MAX)
+def _proof(form: ProofForm) -> CopyProof:
+    marks = few(form.marks, PICTURES_MAX)
     return CopyProof(
-        message=MessageId(_hex(form.message, ID_BYTES)),
-        person=PersonId(_hex(form.person)),
-        device=DeviceId(_hex(form.device, ID_BYTES)),
-        marks=tuple(None if one is None else _hex(one) for one in marks),
+        message=MessageId(hex_of(form.message, ID_BYTES)),
+        person=PersonId(hex_of(form.person)),
+        device=DeviceId(hex_of(form.device, ID_BYTES)),
+        marks=tuple(None if one is None else hex_of(one) for one in marks),
         receipts=tuple(
-            Receipted(_hexes(one.statement, _STATEMENT_BYTES_MAX), _hex(one.signature, 64))
-            for one in _few(form.receipts, _RECEIPTS_MAX)
+            Receipted(hex_up_to(one.statement, _STATEMENT_BYTES_MAX), hex_of(one.signature, 64))
+            for one in few(form.receipts, _RECEIPTS_MAX)
         ),
-        place=_within(form.place, 1, len(marks)),
-        nonce=None if form.nonce is None else Secret(_hex(form.nonce)),
+        place=within(form.place, 1, len(marks)),
+        nonce=None if form.nonce is None else Secret(hex_of(form.nonce)),
     )
 
 
@@ -314,48 +261,3 @@ def _plain_proof(proof: CopyProof) -> dict[str, object]:
             for one in proof.receipts
         ],
     }
-
-
-def _short_texts(untrusted: Mapping[str, str]) -> dict[str, str]:
-    if len(untrusted) > 40 or any(len(key + text) > 400 for key, text in untrusted.items()):
-        raise ValueError("what it was made with is too long")
-    return dict(untrusted)
-
-
-def _label(text: str) -> str:
-    if not 1 <= len(text) <= _LABEL_MAX:
-        raise ValueError("a label is empty or too long")
-    return text
-
-
-def _within(number: int, least: int, most: int) -> int:
-    if not least <= number <= most:
-        raise ValueError("a number is out of range")
-    return number
-
-
-def _fraction(text: str, least: float = -math.inf, most: float = math.inf) -> float:
-    if len(text) > 32:
-        raise ValueError("a fraction is too long")
-    value = float(text)
-    if not math.isfinite(value) or repr(value) != text or not least <= value <= most:
-        raise ValueError("a fraction is out of range or not in its one form")
-    return value
-
-
-def _few(several: list[Entry], most: int) -> list[Entry]:
-    if len(several) > most:
-        raise ValueError("it holds more than there can be")
-    return several
-
-
-def _hexes(text: str, most: int) -> bytes:
-    if not 1 <= len(text) // 2 <= most:
-        raise ValueError("what was signed has not its length")
-    return _hex(text, len(text) // 2)
-
-
-def _hex(text: str, size: int = 32) -> bytes:
-    if len(text) != 2 * size or not set(text) <= set("0123456789abcdef"):
-        raise ValueError("a hash or a secret has not its length or form")
-    return bytes.fromhex(text)

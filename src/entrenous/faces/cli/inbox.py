@@ -12,7 +12,8 @@ from entrenous.faces.cli.output import bars, fill_new, hint, in_one_go, put_json
 from entrenous.model.errors import Unreachable
 from entrenous.model.ids import PersonId
 from entrenous.model.letter import Frame, FrameFile
-from entrenous.model.message import InboxState, Received, UnknownMessage
+from entrenous.model.message import UnknownMessage
+from entrenous.model.received import InboxState, Received
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.devices.self import who_am_i

@@ -21,9 +21,9 @@ from rich.progress import (
 
 from entrenous.adapters.private_file import add_filled, add_private
 from entrenous.model.caption import acts_on_screen
-from entrenous.model.envelope import DiskFull
 from entrenous.model.ids import PersonId
 from entrenous.model.picture import AlreadyThere, NoSuchFile, UnreadableFile, UnwritableFolder
+from entrenous.model.relay_problem import DiskFull
 
 
 def console(*, error: bool = False) -> Console:

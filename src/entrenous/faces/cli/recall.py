@@ -7,7 +7,7 @@ import typer
 from entrenous.faces.cli.catch_up import hint_at
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import put_json, say, when
-from entrenous.model.message import Recall
+from entrenous.model.sealed_copy import Recall
 from entrenous.ports import Device
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.doubts.talks import copies_of

@@ -10,8 +10,8 @@ from starlette.requests import Request
 
 from entrenous.craft.wire.b64u import unb64u
 from entrenous.model.bank import GateBusy
-from entrenous.model.envelope import NotUnderstood
 from entrenous.model.errors import Unproven
+from entrenous.model.relay_problem import NotUnderstood
 from entrenous.model.secret import Secret
 from entrenous.spec import HOLDER_TOKEN_BYTES, UPLOAD_BYTES_MAX
 

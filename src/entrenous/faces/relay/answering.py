@@ -18,7 +18,8 @@ from starlette.responses import Response
 
 from entrenous.craft.wire.problem import MEDIA_TYPE, status_of, write_problem
 from entrenous.faces.relay.asking import Asking
-from entrenous.model.envelope import (
+from entrenous.model.errors import EntrenousError
+from entrenous.model.relay_problem import (
     DatabaseAway,
     DiskFull,
     ProtocolTooOld,
@@ -26,7 +27,6 @@ from entrenous.model.envelope import (
     TooMany,
     WrongToken,
 )
-from entrenous.model.errors import EntrenousError
 from entrenous.ports import Relay
 from entrenous.spec import PROTOCOL_NEWEST
 

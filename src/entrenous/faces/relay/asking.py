@@ -5,8 +5,8 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from entrenous.craft.wire.b64u import unb64u
-from entrenous.model.envelope import NotUnderstood, TooLarge, WrongToken
 from entrenous.model.ids import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.model.relay_problem import NotUnderstood, TooLarge, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.spec import LOCK_BYTES, TOKEN_BYTES
 

@@ -16,7 +16,8 @@ from entrenous.craft.wire.relay.upload import write_upload
 from entrenous.faces.relay.asking import blob_of, chunks_of, mailbox_of, number, token_of
 from entrenous.faces.relay.mailboxes import JSON
 from entrenous.faces.relay.ranges import Beyond, range_of
-from entrenous.model.envelope import BlobDeposit, NotUnderstood, TooLarge
+from entrenous.model.envelope import BlobDeposit
+from entrenous.model.relay_problem import NotUnderstood, TooLarge
 from entrenous.ports import Relay
 from entrenous.spec import BLOB_BYTES_MAX, LOCK_BYTES
 

@@ -16,5 +16,5 @@ class Courier(Mailboxes, Letters, Blobs, Shares, Locks, Wakes, Protocol):
     """Relays as seen from a device. ``url`` is the relay's; docs/spec/relay.md has the meaning.
 
     Every method raises RelayUnreachable when there is no answer, ProtocolTooOld when the relay
-    wants a newer client, and the relay's own errors (model/envelope.py) by name.
+    wants a newer client, and the relay's own errors (model/relay_problem.py) by name.
     """

@@ -10,7 +10,7 @@ from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.craft.wire.identity.invite import read_invite, write_invite
 from entrenous.craft.wire.text import is_name, is_on_this_machine
-from entrenous.model.envelope import NoPrekeys, SendToken, TooMany
+from entrenous.model.envelope import SendToken
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import DeviceId, EnvelopeId
 from entrenous.model.notes import Hello
@@ -24,6 +24,7 @@ from entrenous.model.person import (
     Person,
     ThatIsYou,
 )
+from entrenous.model.relay_problem import NoPrekeys, TooMany
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_of, free_name, keep_contact, newest_card

@@ -9,8 +9,10 @@ from entrenous.craft.crypto.derive import blob_key
 from entrenous.craft.wire.record import pack, unpack
 from entrenous.model.case import Case
 from entrenous.model.ids import BlobId
-from entrenous.model.message import Departure, InboxState, Message, Received, SealedCopy
+from entrenous.model.message import Message
 from entrenous.model.person import Contact
+from entrenous.model.received import InboxState, Received
+from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.archive.parts import (

@@ -12,10 +12,12 @@ from entrenous.model.case import Case
 from entrenous.model.circle import Circle
 from entrenous.model.evidence import Custody
 from entrenous.model.ids import BlobId
-from entrenous.model.message import Message, Received, SealedCopy
+from entrenous.model.message import Message
 from entrenous.model.person import Contact
 from entrenous.model.protection import Protection
 from entrenous.model.receipt import Covered, ProvenReceipt
+from entrenous.model.received import Received
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.model.verdict import Trace
 from entrenous.send.devices.known_lists import KnownList
 from entrenous.send.drawers import COVERED, RECEIPT, RECEIPT_CARD

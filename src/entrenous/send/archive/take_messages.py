@@ -7,7 +7,8 @@ from typing import Final
 
 from entrenous.craft.wire.text import is_name
 from entrenous.model.ids import MessageId, MessageName
-from entrenous.model.message import Message, Received
+from entrenous.model.message import Message
+from entrenous.model.received import Received
 from entrenous.model.verdict import Trace
 from entrenous.ports import Device
 from entrenous.send.archive.parts import LEDGER, LOOKS, RECEIVED, SENT, TRACES, Item, within

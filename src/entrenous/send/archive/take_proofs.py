@@ -9,9 +9,9 @@ from entrenous.craft.wire.identity.card import read_card
 from entrenous.craft.wire.letter.message_body import write_commitments
 from entrenous.craft.wire.letter.receipt import read_receipt_statement
 from entrenous.model.errors import EntrenousError
-from entrenous.model.message import SealedCopy
 from entrenous.model.person import Person
 from entrenous.model.receipt import Covered, ProvenReceipt
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.ports import Device
 from entrenous.send.archive.parts import COVERS, RECEIPT_CARDS, RECEIPTS, Item, within
 from entrenous.send.drawers import COVERED, RECEIPT, RECEIPT_CARD, SEALED, take

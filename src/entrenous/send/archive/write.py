@@ -10,10 +10,10 @@ from typing import BinaryIO, cast
 from entrenous.craft.crypto.hashing import Hashing, sha256
 from entrenous.craft.wire.archive import FILES, INDEX, ending, header, padding, write_index
 from entrenous.model.archive import Index, Part, Written
-from entrenous.model.envelope import NoSuchBlob
 from entrenous.model.identity import Identity
 from entrenous.model.ids import BlobId, PersonId
 from entrenous.model.letter import DoesNotOpen
+from entrenous.model.relay_problem import NoSuchBlob
 from entrenous.ports import Device
 from entrenous.send.archive.gather import files, records, unopened
 from entrenous.send.devices.self import IDENTITY

@@ -7,9 +7,9 @@ before anything moves; of several copies of one state, the relay confirms the fi
 
 from typing import Final
 
-from entrenous.model.envelope import NoSuchMailbox
 from entrenous.model.identity import Home, Identity
 from entrenous.model.lock import DeviceShut, NoLock, Opening, RolledBack
+from entrenous.model.relay_problem import NoSuchMailbox
 from entrenous.ports import Device, Vault
 from entrenous.send.devices.self import ACCOUNT, IDENTITY, ROLLED_BACK, UNCONFIRMED, UNFINISHED
 from entrenous.send.drawers import (

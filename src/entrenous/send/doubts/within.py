@@ -2,7 +2,8 @@
 
 from entrenous.model.circle import Conversation
 from entrenous.model.ids import PersonId
-from entrenous.model.message import Received, UnknownMessage
+from entrenous.model.message import UnknownMessage
+from entrenous.model.received import Received
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contacts
 from entrenous.send.devices.self import who_am_i

@@ -10,11 +10,11 @@ from typing import Any, Final
 from entrenous.model.device_list import Head
 from entrenous.model.envelope import Waiting
 from entrenous.model.letter import Manifest, NotBound
-from entrenous.model.message import InboxState, Received
 from entrenous.model.notes import CardNote, CompareStep, Hello, RecallNote, SyncNote, WindowNote
 from entrenous.model.person import Contact, NotInvited
 from entrenous.model.reaction import Reaction
 from entrenous.model.receipt import Receipts
+from entrenous.model.received import InboxState, Received
 from entrenous.ports import Device
 from entrenous.send.acquaintance.block import is_blocked
 from entrenous.send.acquaintance.invite import be_greeted, invited_by

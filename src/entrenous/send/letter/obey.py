@@ -1,8 +1,8 @@
 """Obey a sender's recall: forget the key and the files of her message."""
 
 from entrenous.model.ids import PersonId
-from entrenous.model.message import InboxState, Received
 from entrenous.model.notes import RecallNote
+from entrenous.model.received import InboxState, Received
 from entrenous.ports import Device
 from entrenous.send.drawers import INBOX, RECALLED, inbox_key, take
 from entrenous.send.inbox import settle

@@ -11,8 +11,8 @@ from typing import Final
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import PersonId
-from entrenous.model.message import SealedCopy
 from entrenous.model.person import Contact
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.model.window import Withdrawal
 from entrenous.ports import Device
 from entrenous.send.devices.lists.at_relay import close_again, keep_close_token

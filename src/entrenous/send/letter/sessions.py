@@ -9,11 +9,12 @@ from entrenous.craft.crypto.statements import verify_prekey
 from entrenous.craft.wire.identity.prekey import read_prekey
 from entrenous.model.card import BadPrekey, PrekeyKind, SignedPrekey
 from entrenous.model.device_list import Head
-from entrenous.model.envelope import NoPrekeys, NoSuchMailbox, PrekeyBundle, WrongToken
+from entrenous.model.envelope import PrekeyBundle
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import PersonId
 from entrenous.model.letter import XWingKey
 from entrenous.model.peer import Peer
+from entrenous.model.relay_problem import NoPrekeys, NoSuchMailbox, WrongToken
 from entrenous.ports import Device
 from entrenous.send.devices.known_lists import check_head
 from entrenous.send.devices.self import account_of

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from entrenous.model.ids import BlobId, MessageId
-from entrenous.model.message import Message, SealedCopy, StoppedWhileSending, UnknownMessage
+from entrenous.model.message import Message, StoppedWhileSending, UnknownMessage
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.ports import Device
 from entrenous.send.doubts.talks import call_talks_off
 from entrenous.send.drawers import SEALED, take_all

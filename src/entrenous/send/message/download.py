@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from entrenous.craft.crypto.blob import check_blob
-from entrenous.model.envelope import NoSuchBlob
 from entrenous.model.ids import BlobId
 from entrenous.model.letter import BlobChanged, BlobRef, Manifest
-from entrenous.model.message import Received
 from entrenous.model.opening import Part
+from entrenous.model.received import Received
+from entrenous.model.relay_problem import NoSuchBlob
 from entrenous.ports import Device, Vault
 from entrenous.send.drawers import DOWNLOAD, inbox_key, lay, take
 from entrenous.send.message.watch import Counted, Stage, Watch

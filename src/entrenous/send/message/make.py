@@ -9,7 +9,8 @@ from entrenous.craft.crypto.commitments import mark_commitment
 from entrenous.craft.wire.letter.commitment import write_mark
 from entrenous.model.ids import RecipientId
 from entrenous.model.letter import ContentFile
-from entrenous.model.message import Copy, Draft, Message, SealedCopy
+from entrenous.model.message import Copy, Draft, Message
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.doubts.note import note_sent

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from entrenous.model.caption import acts_on_screen
 from entrenous.model.ids import MessageId, PersonId
 from entrenous.model.letter import ReplyTo
-from entrenous.model.message import Received, SealedCopy
 from entrenous.model.reaction import BadReaction, KeptReaction, NobodyToAnswer, Reaction
+from entrenous.model.received import Received
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contacts_named
 from entrenous.send.devices.self import refuse_unready, who_am_i

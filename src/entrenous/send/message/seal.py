@@ -15,7 +15,7 @@ from entrenous.craft.crypto.derive import blob_key, content_key, share_group
 from entrenous.craft.crypto.hashing import Hashing, lock_of
 from entrenous.craft.wire.letter.content import padded_length, padded_reader, write_frame
 from entrenous.craft.wire.letter.letter import write_manifest
-from entrenous.model.envelope import BlobDeposit, ShareDeposit, TooLarge
+from entrenous.model.envelope import BlobDeposit, ShareDeposit
 from entrenous.model.ids import (
     ID_BYTES,
     BlobId,
@@ -35,6 +35,7 @@ from entrenous.model.letter import (
     ReplyTo,
 )
 from entrenous.model.message import Policy
+from entrenous.model.relay_problem import TooLarge
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.letter.write import Addressee, Outer

@@ -9,10 +9,11 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO, Final, cast
 
-from entrenous.model.envelope import BlobDeposit, WrongOffset
+from entrenous.model.envelope import BlobDeposit
 from entrenous.model.ids import BlobId
-from entrenous.model.message import SealedCopy
 from entrenous.model.outbox import Posting
+from entrenous.model.relay_problem import WrongOffset
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.drawers import SEALED, take

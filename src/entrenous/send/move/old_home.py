@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from entrenous.model.envelope import NoSuchMailbox, WrongToken
 from entrenous.model.errors import EntrenousError
 from entrenous.model.identity import Home
 from entrenous.model.link import Closing
 from entrenous.model.lock import NoLock, Opening, RolledBack
 from entrenous.model.move import OldHome
+from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
 from entrenous.ports import Device
 from entrenous.send.devices.lists.at_relay import note_closed
 from entrenous.send.devices.self import LOCK_TO_FOLLOW, who_am_i

@@ -13,9 +13,9 @@ from entrenous.craft.wire.letter.letter import write_manifest
 from entrenous.craft.wire.letter.message_body import write_marks
 from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.letter import Header, Manifest
-from entrenous.model.message import Received
 from entrenous.model.person import Contact
 from entrenous.model.receipt import OwedReceipt, ReceiptEvent
+from entrenous.model.received import Received
 from entrenous.ports import Device
 from entrenous.send.drawers import CONTACT, OWED, SENT_FROM, inbox_key, lay, peer_key, take
 from entrenous.send.moment import this_second

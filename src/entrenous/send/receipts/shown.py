@@ -6,9 +6,10 @@ from typing import Final
 
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.ids import EnvelopeId, MessageId, PersonId
-from entrenous.model.message import Message, SealedCopy
+from entrenous.model.message import Message
 from entrenous.model.receipt import Covered, ProvenReceipt, ReceiptEvent
 from entrenous.model.report import CopyProof, Proofs, Receipted
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.ports import Device
 from entrenous.send.devices.known_lists import card_with
 from entrenous.send.drawers import COVERED, RECEIPT, RECEIPT_CARD, SEALED, take, take_all

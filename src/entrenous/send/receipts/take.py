@@ -6,9 +6,9 @@ from entrenous.craft.wire.letter.commitment import write_receipt_statement
 from entrenous.craft.wire.letter.message_body import write_commitments
 from entrenous.model.ids import PersonId
 from entrenous.model.letter import Header, NotBound
-from entrenous.model.message import SealedCopy
 from entrenous.model.person import Contact, DeviceKey, Person
 from entrenous.model.receipt import Covered, ProvenReceipt, Receipt, Receipts, ReceiptStatement
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.ports import Device
 from entrenous.send.devices.known_lists import card_with
 from entrenous.send.devices.self import who_am_i

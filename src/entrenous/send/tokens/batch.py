@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from entrenous.model.envelope import ProtocolTooOld, TokenBatch, TooMany, TooManyRegistered
+from entrenous.model.envelope import TokenBatch
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import PersonId
+from entrenous.model.relay_problem import ProtocolTooOld, TooMany, TooManyRegistered
 from entrenous.model.window import Promise, Telling, Withdrawal
 from entrenous.ports import Device
 from entrenous.send.devices.self import who_am_i

@@ -15,10 +15,10 @@ from entrenous.craft.mark.code import stream_bytes
 from entrenous.craft.mark.ear.aside import without
 from entrenous.craft.mark.listen import Heard, scores
 from entrenous.craft.weigh.rounds import Score, weigh_in_rounds
-from entrenous.model.envelope import NoSuchBlob
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import Message, SentPicture
 from entrenous.model.picture import Picture
+from entrenous.model.relay_problem import NoSuchBlob
 from entrenous.model.verdict import Verdict
 from entrenous.ports import Device
 from entrenous.spec import COPY_CONTEXT

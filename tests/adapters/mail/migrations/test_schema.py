@@ -16,8 +16,8 @@ from entrenous.adapters.mail.migrations import upgrade as module
 from entrenous.adapters.mail.sqlite import open_mail
 from entrenous.adapters.mail.tables import VERSION
 from entrenous.adapters.mail.tables import schema as nouns
-from entrenous.model.envelope import DiskFull
 from entrenous.model.held import HELD, NewerDatabase, OlderDatabase
+from entrenous.model.relay_problem import DiskFull
 from tests.adapters.mail.migrations.house import dumped, restored
 
 STEPS = ScriptDirectory(Path(module.__file__).parent)

@@ -16,9 +16,10 @@ from entrenous.carry.mailboxes.close import close_mailbox
 from entrenous.carry.mailboxes.mailbox import card_of
 from entrenous.carry.mailboxes.prekeys import claim_prekeys, count_prekeys
 from entrenous.carry.release import finish, open_share
-from entrenous.model.envelope import EnvelopeState, NoSuchEnvelope, TakenBack, UsedUp
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.held import HeldAttempt, HeldEnvelope, HeldGroup, HeldShare
 from entrenous.model.ids import MailboxId
+from entrenous.model.relay_problem import NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from tests.adapters.mail.migrations.house import ATTEMPT, COMING, DEVICE, post, restored, second

@@ -15,7 +15,6 @@ from entrenous.model.envelope import (
     Envelope,
     EnvelopeState,
     EnvelopeStatus,
-    NotUnderstood,
     PrekeyBundle,
     Prekeys,
     SendToken,
@@ -24,6 +23,7 @@ from entrenous.model.envelope import (
 )
 from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.model.lock import Answered, Opening
+from entrenous.model.relay_problem import NotUnderstood
 from entrenous.model.secret import Secret
 from entrenous.spec import GENERATION_MAX
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.craft.wire.relay.upload import read_upload, write_upload
-from entrenous.model.envelope import NotUnderstood
+from entrenous.model.relay_problem import NotUnderstood
 
 counts = st.integers(0, 2**53 - 1)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from entrenous.faces.cli.device import link as command
-from entrenous.model.envelope import RelayUnreachable
 from entrenous.model.link import StoppedAfterGrant
+from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.send.devices.link.new import NewSide, ask_to_link, look_new
 from entrenous.send.devices.link.old import OldSide
 from entrenous.send.devices.siblings import siblings

@@ -15,7 +15,8 @@ import pytest
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.faces.cli.main import run
-from entrenous.model.envelope import EnvelopeState, NoSuchEnvelope, TakenBack, UsedUp
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.relay_problem import NoSuchEnvelope, TakenBack, UsedUp
 from tests.carry.relays import CountingDice, Post
 
 pytestmark = pytest.mark.real

@@ -5,9 +5,9 @@ from typing import Final
 from entrenous.craft.wire.b64u import b64u, unb64u
 from entrenous.craft.wire.cbor import BadCbor, as_bytes, as_list, as_uint, decode, encode, named
 from entrenous.craft.wire.text import as_name, as_url
-from entrenous.model.envelope import NotUnderstood
 from entrenous.model.ids import ID_BYTES, MailboxId, PersonId
 from entrenous.model.person import BadInvite, Invite
+from entrenous.model.relay_problem import NotUnderstood
 from entrenous.model.secret import Secret
 
 PREFIX: Final = "entrenous:1:"

@@ -14,7 +14,6 @@ from entrenous.craft.wire.cbor import (
     named,
 )
 from entrenous.craft.wire.text import as_url
-from entrenous.model.envelope import NotUnderstood
 from entrenous.model.ids import ID_BYTES, MailboxId
 from entrenous.model.link import (
     BadLink,
@@ -26,6 +25,7 @@ from entrenous.model.link import (
     LinkMessage,
     LinkShow,
 )
+from entrenous.model.relay_problem import NotUnderstood
 from entrenous.model.secret import Secret
 from entrenous.spec import TOKEN_BYTES
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 from entrenous.craft.wire.b64u import b64u, unb64u
 from entrenous.craft.wire.cbor import as_bytes, as_list, as_uint, decode, encode, named
 from entrenous.craft.wire.text import as_url
-from entrenous.model.envelope import NotUnderstood
 from entrenous.model.ids import ID_BYTES, MailboxId, PersonId
 from entrenous.model.recovery import NotASheet, RecoverySheet
+from entrenous.model.relay_problem import NotUnderstood
 from entrenous.model.secret import Secret
 from entrenous.spec import TOKEN_BYTES
 

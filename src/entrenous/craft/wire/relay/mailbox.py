@@ -20,15 +20,9 @@ from entrenous.craft.wire.relay.strict import (
     to_moment,
     to_seconds,
 )
-from entrenous.model.envelope import (
-    NotUnderstood,
-    PrekeyBundle,
-    Prekeys,
-    Protocol,
-    SendToken,
-    TokenBatch,
-)
+from entrenous.model.envelope import PrekeyBundle, Prekeys, Protocol, SendToken, TokenBatch
 from entrenous.model.ids import DeviceId
+from entrenous.model.relay_problem import NotUnderstood
 from entrenous.spec import LOCK_BYTES, ONE_TIME_KEYS, TOKEN_BATCH_MAX
 
 STATUS_SCHEMA: Final = "entrenous/relay-status/1"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from entrenous.craft.wire.b64u import b64u, unb64u
-from entrenous.model.envelope import NotUnderstood
+from entrenous.model.relay_problem import NotUnderstood
 
 Shape = TypeVar("Shape")
 Noun = TypeVar("Noun")

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.identity.link import padded_link, read_link_message, unpadded_link
-from entrenous.model.envelope import Envelope, NoSuchMailbox, SendToken, WrongToken
+from entrenous.model.envelope import Envelope, SendToken
 from entrenous.model.ids import ID_BYTES, EnvelopeId, MailboxId
 from entrenous.model.link import LinkMessage, LinkOver
+from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.moment import this_second

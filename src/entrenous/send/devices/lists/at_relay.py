@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from entrenous.model.envelope import NoSuchMailbox
 from entrenous.model.errors import EntrenousError
 from entrenous.model.identity import Identity
 from entrenous.model.link import Closing
+from entrenous.model.relay_problem import NoSuchMailbox
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.self import (

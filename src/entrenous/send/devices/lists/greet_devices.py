@@ -3,10 +3,10 @@
 from contextlib import suppress
 
 from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import NoPrekeys, TooMany
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import DeviceId, EnvelopeId, PersonId
 from entrenous.model.notes import Hello
+from entrenous.model.relay_problem import NoPrekeys, TooMany
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.self import is_ready, who_am_i

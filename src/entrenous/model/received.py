@@ -1,0 +1,55 @@
+"""A message that came, as its recipient remembers it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from entrenous.model.ids import (
+    BlobId,
+    EnvelopeId,
+    MessageId,
+    MessageName,
+    PersonId,
+)
+from entrenous.model.letter import Manifest, ReplyTo
+from entrenous.model.secret import Secret
+
+
+class InboxState(StrEnum):
+    """Where a received message is; ``send/inbox.py`` holds the table."""
+
+    WAITING = "waiting"
+    OPENED = "opened"
+    TAKEN_BACK = "taken back"
+    EXPIRED = "expired"
+    USED_UP = "used up"
+    ELSEWHERE = "opened on another device"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message in the inbox. The secrets are gone once it has ended.
+
+    ``kept`` are, once it was opened and openings are not counted, its frame and its files in the
+    vault, sealed as they came, and ``key`` opens them; ``text`` is what its sender wrote. Where
+    openings are counted nothing is kept, and ``views`` were here.
+    """
+
+    id: MessageId
+    name: MessageName
+    sender: PersonId
+    sender_name: str
+    sent_at: datetime
+    envelope: EnvelopeId
+    relay_url: str
+    expires_at: datetime | None
+    opens: int | None
+    state: InboxState
+    manifest: Manifest | None = None
+    attempt: bytes | None = None
+    kept: tuple[BlobId, ...] = ()
+    key: Secret | None = None
+    text: str | None = None
+    views: int = 0
+    reply: ReplyTo | None = None
+    circle: bytes | None = None

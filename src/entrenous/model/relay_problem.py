@@ -1,0 +1,189 @@
+"""What a relay refuses, and what keeps it from answering."""
+
+from entrenous.model.errors import Malformed, NotFound, Refused, Unproven, Unreachable
+
+
+class NoSuchMailbox(NotFound):
+    """
+    This relay has no such mailbox, or this token does not open it. Ask the person for a new
+    invite.
+    """
+
+
+class NoSuchEnvelope(NotFound):
+    """The relay holds no such message any more."""
+
+
+class NoSuchBlob(NotFound):
+    """The relay does not hold this file any more."""
+
+
+class NoPrekeys(NotFound):
+    """
+    That device has left no keys at its relay yet, so nothing can be sealed for it. Ask the
+    person to open Entrenous there once: entrenous inbox
+    """
+
+
+class WrongToken(Unproven):
+    """
+    The relay did not accept the token that was shown. An invite may have ended or been used
+    up, or the person takes no letters from here any more. Ask them for a new invite.
+    """
+
+
+class IdInUse(Refused):
+    """
+    The relay already holds something else under this number, so nothing was stored. Send
+    again.
+    """
+
+
+class TakenBack(Refused):
+    """
+    The person who sent this took it back, so it cannot be opened here any more. That happens:
+    it may have been meant for someone else, or they changed their mind.
+    """
+
+
+class Expired(Refused):
+    """
+    This message was meant to be opened until {when}. That time has passed and its key is
+    gone. If you still need it, ask the person to send it again.
+    """
+
+
+class UsedUp(Refused):
+    """
+    This message could be opened a limited number of times, and that has happened. Its key is
+    gone. Ask the person to send it again if you did not see it.
+    """
+
+
+class TooLarge(Refused):
+    """
+    This is larger than the relay takes ({limit_bytes} bytes at most). Send a smaller version:
+    --size 2000
+    """
+
+
+class TooMany(Refused):
+    """
+    The relay is asked too often right now. Try again in {retry_after_s} seconds; nothing was
+    lost.
+    """
+
+
+class MailboxFull(TooMany):
+    """
+    The relay holds as much for this person as it will for anyone, so it stored nothing more,
+    and nothing was lost. There is room again once they have fetched what waits for them: ask
+    them to open Entrenous, then send again.
+    """
+
+
+class TooManyRegistered(TooMany):
+    """
+    Your relay has as many people and devices registered for your mailbox as it will keep
+    ({limit}), so it added nothing more, and nothing was lost. Let go of people you no longer
+    write with: entrenous person forget NAME. Invites that nobody uses end by themselves.
+    """
+
+
+class MailboxesClosed(Refused):
+    """
+    This relay makes no new mailboxes at the moment, so nothing was set up. Ask the people who run
+    it, or choose another relay: --relay URL
+    """
+
+
+class WrongOffset(Refused):
+    """
+    The relay holds less of this file than was said, so nothing was stored. Send again; it goes on
+    where the relay stopped.
+    """
+
+
+class RelayUnreachable(Unreachable):
+    """
+    The relay at {host} does not answer. Nothing was lost. Check your connection and the
+    relay's address, and try again.
+    """
+
+
+class DiskFull(Unreachable):
+    """
+    The disk is full, so nothing was stored and nothing was lost. Free some space and try
+    again.
+    """
+
+
+class RelayFull(DiskFull):
+    """
+    The relay's disk is full, so it stored nothing. Nothing was lost. Try again later, or tell
+    the people who run the relay.
+    """
+
+
+class DiskFailed(Unreachable):
+    """
+    The disk reported an error, so nothing was stored and nothing was lost. Try again later;
+    if it happens again, the disk needs to be looked at.
+    """
+
+
+class DatabaseAway(Unreachable):
+    """
+    The relay cannot reach its database, so nothing was stored and nothing was lost. Try again in
+    {retry_after_s} seconds; if it goes on, whoever runs the relay has to look at the database.
+    """
+
+
+class NotProven(RelayUnreachable):
+    """
+    Whoever answers at {host} could not prove to be that relay, so nothing was sent to them and
+    nothing was lost. On a network that is not yours somebody may stand in between: try another one.
+    If the relay is your own, with certificates of its own, ENTRENOUS_RELAY_CA names their file.
+    """
+
+
+class NotARelay(RelayUnreachable):
+    """
+    Something answers at {host}, but it is not an Entrenous relay. Nothing was lost. Check the
+    address, and whether this network wants you to sign in first.
+    """
+
+
+class NotEncrypted(Refused):
+    """
+    The relay's address {url} begins with http://, so everybody on the way could watch. Use
+    its https:// address. Plain http is only for a relay on this very machine.
+    """
+
+
+class TooFarAhead(Refused):
+    """
+    A relay keeps a message for {limit_days} days at most, so nothing was stored. Choose fewer:
+    --days {limit_days}
+    """
+
+
+class NotUnderstood(Malformed):
+    """
+    The relay and this device do not understand each other, so nothing was stored. One of them
+    is damaged or newer than the other. Update Entrenous: pip install --upgrade entrenous
+    """
+
+
+class DamagedBlob(Malformed):
+    """
+    A file was damaged on its way to the relay, so the relay did not store it. Send again; the
+    file on this device is unharmed.
+    """
+
+
+class ProtocolTooOld(Refused):
+    """
+    This relay speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Update it:
+    pip install --upgrade entrenous. Nothing was sent in the old way.
+    """
