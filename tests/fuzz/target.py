@@ -40,50 +40,33 @@ def one_form(
     read: Callable[[bytes], Any], write: Callable[[Any], bytes], refusals: Kinds = MALFORMED
 ) -> Take:
     """Whatever is read has one byte form only."""
-
-    def take(untrusted: bytes) -> bool:
-        try:
-            noun = read(untrusted)
-        except refusals as refusal:
-            tell(refusal)
-            return False
-        if write(noun) != untrusted:
-            raise ReadOtherwise(repr(noun))
-        return True
-
-    return take
+    return _right(read, lambda noun, untrusted: write(noun) == untrusted, refusals)
 
 
 def one_noun(
     read: Callable[[bytes], Any], write: Callable[[Any], bytes], refusals: Kinds = MALFORMED
 ) -> Take:
     """Whatever is read is read the same from what is written of it; blanks and order may differ."""
-
-    def take(untrusted: bytes) -> bool:
-        try:
-            noun = read(untrusted)
-        except refusals as refusal:
-            tell(refusal)
-            return False
-        if read(write(noun)) != noun:
-            raise ReadOtherwise(repr(noun))
-        return True
-
-    return take
+    return _right(read, lambda noun, _: read(write(noun)) == noun, refusals)
 
 
 def holds(
     read: Callable[[bytes], Any], check: Callable[[Any], bool], refusals: Kinds = MALFORMED
 ) -> Take:
     """Whatever is read satisfies ``check``."""
+    return _right(read, lambda noun, _: check(noun), refusals)
 
+
+def _right(
+    read: Callable[[bytes], Any], right: Callable[[Any, bytes], bool], refusals: Kinds
+) -> Take:
     def take(untrusted: bytes) -> bool:
         try:
             noun = read(untrusted)
         except refusals as refusal:
             tell(refusal)
             return False
-        if not check(noun):
+        if not right(noun, untrusted):
             raise ReadOtherwise(repr(noun))
         return True
 

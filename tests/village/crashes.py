@@ -8,7 +8,7 @@ from typing import Any, Final
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.ports import Device
 
-CHANGES: Final = ("put", "drop", "keep", "keep_from", "keep_as", "keep_sealed", "adding", "forget")
+CHANGES: Final = ("put", "drop", "keep", "keep_as", "keep_sealed", "adding", "forget")
 
 
 class Crash(BaseException):

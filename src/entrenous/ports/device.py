@@ -55,13 +55,10 @@ class Vault(Protocol):
         """What was kept; raises NoSuchBlob."""
         ...
 
-    def keep_from(self, reader: BinaryIO) -> BlobId:
-        """As ``keep``, of all that ``reader`` yields, a few chunks in memory at a time."""
-        ...
-
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
-        """As ``keep_from``, or ``keep_sealed`` of what is ``sealed``, under the name that it has in
-        another vault; False, and nothing is read, when there is something of that name.
+        """As ``keep``, or ``keep_sealed`` of what is ``sealed``, under the name that it has in
+        another vault, a few chunks in memory at a time; False, and nothing is read, when there is
+        something of that name.
         """
         ...
 

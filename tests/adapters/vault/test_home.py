@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.vault.home import create_vault, discard_vault, unlock_vault
+from entrenous.adapters.vault.home import create_vault, discard_vault
 from entrenous.adapters.vault.lock_head import FIRST_SCHEMA, SCHEMA, has_vault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.crypto.vault_key import (
@@ -21,6 +21,7 @@ from entrenous.craft.wire.record import pack
 from entrenous.model.record import BadRecord
 from entrenous.model.secret import Secret
 from entrenous.model.vault import NoVaultHere, VaultExists, WeakPassphrase, WrongPassphrase
+from tests.vaults import unlock_vault
 
 WORDS = Secret(b"four or five unrelated words")
 CHEAP = Cost(memory_kib=19_456, passes=2, lanes=1)  # the head says what a guess costs

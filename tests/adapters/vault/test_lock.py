@@ -17,7 +17,6 @@ from entrenous.adapters.vault.home import (
     change_key,
     create,
     unlock,
-    unlock_vault,
 )
 from entrenous.adapters.vault.lock_head import Head, Terms, read_head, write_head
 from entrenous.adapters.vault.offline import (
@@ -33,6 +32,7 @@ from entrenous.model.ids import MailboxId
 from entrenous.model.lock import DeviceShut, FewTriesLeft, Locked, RelayLock
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WrongPassphrase
+from tests.vaults import unlock_vault
 
 WORDS, OTHERS = Secret(b"four or five unrelated words"), Secret(b"some other unrelated words")
 LOCK = RelayLock("https://relay.test", MailboxId(b"M" * 16), Secret(b"u" * 32))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.vault.home import unlock_vault
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.faces.cli.exits import INTERRUPTED, YES
@@ -17,6 +16,7 @@ from entrenous.faces.cli.main import run
 from entrenous.model.message import Message
 from entrenous.model.secret import Secret
 from tests.real.stage import Shell, wait_until
+from tests.vaults import unlock_vault
 from tests.village.world import photo as small_photo
 
 WORDS = "four or five unrelated words"

@@ -72,9 +72,6 @@ class SimVault:
         self._name(blob)
         return blob
 
-    def keep_from(self, reader: BinaryIO) -> BlobId:
-        return self.keep(reader.read())
-
     def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
         return self.keep(sealed if isinstance(sealed, bytes) else sealed.read())
 

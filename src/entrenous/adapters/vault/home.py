@@ -97,11 +97,6 @@ def discard_vault(home: Path) -> None:
         place.unlink()
 
 
-def unlock_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
-    """Open a vault of which no relay has a part; raises as :func:`unlock` does."""
-    return unlock(home, passphrase, no_relay).vault
-
-
 def no_relay(_: RelayLock, __: Secret) -> RelayPart:
     """What is known without asking: nothing, so only a vault without a relay's lock opens."""
     return RelayPart()

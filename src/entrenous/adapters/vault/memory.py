@@ -69,10 +69,6 @@ class MemoryVault:
             raise NoSuchBlob
         return self._files[blob]
 
-    def keep_from(self, reader: BinaryIO) -> BlobId:
-        """As ``keep``, of all that ``reader`` yields."""
-        return self.keep(reader.read())
-
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:  # noqa: ARG002
         """Keep it under the name that it has in another vault; False if that is taken."""
         if blob in self._files:

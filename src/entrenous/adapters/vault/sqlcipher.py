@@ -137,12 +137,6 @@ class SqlcipherVault:
         self._fill(blob.hex(), lambda file: file.write(sealed))
         return blob
 
-    def keep_from(self, reader: BinaryIO) -> BlobId:
-        """As ``keep``, of all that ``reader`` yields, a few chunks in memory at a time."""
-        blob = _new_name()
-        self._seal_into(blob, reader)
-        return blob
-
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
         """Keep it under the name that it has in another vault; False if that is taken."""
         names = (blob.hex(), blob.hex() + _AS_IT_IS)
