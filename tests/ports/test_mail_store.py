@@ -222,6 +222,27 @@ def test_many_at_once_are_each_alone(bench: Bench) -> None:
     assert held.last_sequence == 200
 
 
+def test_what_cannot_be_written_fails_alone(bench: Bench) -> None:
+    """A fault of ours that shows only when the group is written; the others of it are kept."""
+    if isinstance(bench.store, MemoryMail):
+        pytest.skip("writes nothing down")
+    boxes = [MailboxId(bytes([n]) * 16) for n in range(20)]
+
+    async def crowd() -> list[object]:
+        rows = [HeldMailbox(box, b"lock", 2**70 if box == boxes[7] else 7) for box in boxes]
+        return await asyncio.gather(
+            *(bench.store.together(lambda desk, row=row: desk.put(row)) for row in rows),
+            return_exceptions=True,
+        )
+
+    outcomes = bench.run(crowd())
+    assert [isinstance(outcome, Exception) for outcome in outcomes] == [
+        box == boxes[7] for box in boxes
+    ]
+    kept = [bench.see(lambda view, box=box: view.get(HeldMailbox, box)) for box in boxes]
+    assert [held is None for held in kept] == [box == boxes[7] for box in boxes]
+
+
 def test_a_fault_in_what_is_asked_ahead_is_told_and_holds_nobody_up(bench: Bench) -> None:
     if isinstance(bench.store, MemoryMail):
         pytest.skip("asks nothing ahead")

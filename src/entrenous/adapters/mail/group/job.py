@@ -114,19 +114,16 @@ def _tell_here(pairs: list[tuple[Job, Outcome]]) -> None:
 
 
 def settle(line: Line, group: list[Job]) -> list[Outcome]:
-    """Run and commit a group; when the database fails, each of it alone."""
+    """Run and commit a group; when that fails, each of it alone: none takes others with it."""
     try:
         desk = line.begin([job.ahead for job in group if job.ahead is not None])
         outcomes = [run(line, desk, job) for job in group]
         line.commit(desk)
-    except line.errors as why:
+    except Exception as why:  # noqa: BLE001 -- the database's, or ours: whoever waits is told
         line.roll_back()
         if len(group) == 1:
-            return [Outcome(error=line.named(why))]
+            return [Outcome(error=line.named(why) if isinstance(why, line.errors) else why)]
         return [outcome for job in group for outcome in settle(line, [job])]
-    except Exception as why:  # noqa: BLE001 -- a fault of ours: whoever waits has to be told
-        line.roll_back()
-        return [Outcome(error=why) for _ in group]
     return outcomes
 
 
