@@ -32,7 +32,7 @@ from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.mail.postgres import open_postgres
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.carry.release import open_share
-from entrenous.model.envelope import UsedUp
+from entrenous.model.relay_problem import UsedUp
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 
