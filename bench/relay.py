@@ -6,8 +6,10 @@
 
 A durable cycle: 4 KB accepted durably, fetched, deleted, over 64 connections; the load runs on the
 same cores. The figures of a round are taken one after the other, and medians of all rounds are
-given. ``limit`` is the bare loop of SQLite inserts and deletes, each group synced, with as many
-rows for each sync as the relay has requests; ``limit_64`` has 64. The last line is one JSON object.
+given. ``group_commit`` is the relay's own group commit and its rules, bare of HTTP, in one process.
+``limit`` is what SQLite itself can do on this disk: inserts and deletes in C, without a rule, with
+as many rows for each sync as the relay has requests; ``limit_64`` has 64. Where a sync costs next
+to nothing it says how fast C is. The last line is one JSON object.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from bench.load import ejabberd
 from bench.load.bare import bare_cycles_per_s, disk_scan_mb_s
 from bench.load.blobs import blob_speed, resident_mb
 from bench.load.cycles import Cycles, drive, percentile
+from bench.load.in_process import group_commit_cycles_per_s
 
 _LINES: Final = 64
 #: Requests that the relay syncs together under this load: ``perf stat -e
@@ -48,6 +51,7 @@ class Round(NamedTuple):
 
     relay: Cycles
     cpu_us: float
+    group_commit: float
     limit: float
     limit_64: float
     peer: float | None
@@ -80,7 +84,7 @@ def main() -> None:
 
 
 def one_round(seconds: float, database: str | None) -> Round:
-    """Relay, bare loop, peer, PostgreSQL, blobs, in this order."""
+    """Relay, blobs, bare loops, disk, peer, PostgreSQL, in this order."""
     with tempfile.TemporaryDirectory(dir=_scratch()) as made:
         folder = Path(made)
         with relay(folder / "relay") as own:
@@ -88,12 +92,13 @@ def one_round(seconds: float, database: str | None) -> Round:
             cycles = drive([own.url], _LINES, seconds)
             cpu_us = 1e6 * (cpu_s(own.process) - before) / max(1, cycles.count)
             up, down = blob_speed(own.url, _BLOB)
+        bare = group_commit_cycles_per_s(folder, _LINES, seconds)
         limit = bare_cycles_per_s(folder, seconds / 2, _GROUP)
         limit_64 = bare_cycles_per_s(folder, seconds / 2, 64)
         scan = disk_scan_mb_s(folder)
         peer = _peer(folder, seconds) if ejabberd.version() else None
         other = _side_by_side(folder, database, seconds) if database else None
-    return Round(cycles, cpu_us, limit, limit_64, peer, other, up, down, scan)
+    return Round(cycles, cpu_us, bare, limit, limit_64, peer, other, up, down, scan)
 
 
 @contextmanager
@@ -152,7 +157,8 @@ def _told(one: Round) -> str:
         f"{cycles.count / cycles.seconds:,.0f} cycles/s, p99 "
         f"{1000 * percentile(cycles.times_s, 0.99):.0f} ms, {one.cpu_us:.0f} us of processor each; "
         f"load {1e6 * cycles.cpu_s / cycles.count:.0f} us; "
-        f"bare {one.limit:,.0f}/s, by 64 {one.limit_64:,.0f}/s; peer {one.peer or 0:,.0f}/s; "
+        f"bare of HTTP {one.group_commit:,.0f}/s; SQLite {one.limit:,.0f}/s, "
+        f"by 64 {one.limit_64:,.0f}/s; peer {one.peer or 0:,.0f}/s; "
         f"PostgreSQL {one.postgres or 0:,.0f}/s; "
         f"blobs {one.up_mb_s:.0f} up, {one.down_mb_s:.0f} down MB/s; disk {one.scan_mb_s:.0f} MB/s"
     )
@@ -176,6 +182,10 @@ def _answer(rounds: list[Round], rss_mb: float | None) -> dict[str, object]:
         "peer": ejabberd.version(),
         "peer_cycles_per_s": round(median(peers)) if peers else None,
         "ratio": round(median(ratios), 2) if ratios else None,
+        "group_commit_cycles_per_s": round(median(one.group_commit for one in rounds)),
+        "of_group_commit": round(
+            median(speed / one.group_commit for speed, one in zip(speeds, rounds, strict=True)), 2
+        ),
         "limit_cycles_per_s": round(median(one.limit for one in rounds)),
         "of_limit": round(
             median(speed / one.limit for speed, one in zip(speeds, rounds, strict=True)), 2

@@ -4,12 +4,16 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
 
-from entrenous.adapters.mail.postgres import PostgresMail, open_postgres
+from entrenous.adapters.mail.postgres import PostgresMail, connect_to, open_postgres
+from entrenous.adapters.mail.postgres_line import LOCK, PostgresLine
 from entrenous.model.held import HeldLetter
 from entrenous.model.ids import EnvelopeId, MailboxId
 from entrenous.model.relay_settings import BadDatabaseAddress
@@ -77,6 +81,86 @@ def test_what_another_relay_committed_is_durable_before_it_is_told(
             await putting
 
         asyncio.run(story())
+
+
+@pytest.mark.real
+def test_the_loop_goes_on_while_another_relay_has_the_turn(lazy: Cluster) -> None:
+    """Looks are answered meanwhile, and what waits is written once the turn comes."""
+    url = lazy.fresh()
+    with (
+        closing(open_postgres(url)) as store,
+        psycopg.connect(url, autocommit=True) as other,
+    ):
+
+        async def story() -> None:
+            other.execute(f"SELECT pg_advisory_lock({LOCK})")
+            putting = [
+                asyncio.create_task(store.together(lambda desk, one=one: desk.put(one)))
+                for one in (LETTER, replace(LETTER, envelope=EnvelopeId(b"F" * 16), sequence=2))
+            ]
+            for _ in range(20):
+                assert await asyncio.wait_for(_letters(store), 5) == []
+            assert not any(task.done() for task in putting)
+            other.execute(f"SELECT pg_advisory_unlock({LOCK})")
+            await asyncio.wait_for(asyncio.gather(*putting), 10)
+            assert len(await _letters(store)) == 2
+
+        asyncio.run(story())
+
+
+@pytest.mark.real
+def test_a_turn_is_taken_again_when_the_line_that_had_it_is_lost(lazy: Cluster) -> None:
+    """Whoever cuts the line between the turn and the group leaves no group without a turn."""
+    url = lazy.fresh()
+    with (
+        psycopg.connect(url, autocommit=True) as other,
+        closing(PostgresLine(partial(connect_to, url), writes=True)) as line,
+    ):
+        line.wait_for_turn()
+        assert line.ready()
+        assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is False
+        line._flushing.close()
+        line._flushing = None
+        assert not line.ready()
+        desk = line.begin([])
+        assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is False
+        desk.put(LETTER)
+        line.commit(desk)
+        assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is True
+        assert _ask(other, "SELECT count(*) FROM held_letter") == 1
+
+
+@pytest.mark.real
+def test_pages_of_many_mailboxes_come_as_they_were_asked_for(lazy: Cluster) -> None:
+    """Each with its own place and limit; some are empty, and one is asked for twice."""
+    boxes = [MailboxId(bytes([number]) * 16) for number in range(5)]
+    wanted = [(3, 0, 9), (1, 1, 9), (4, 0, 9), (0, 0, 2), (3, 2, 1), (3, 0, 9)]
+    looks = [
+        lambda view, box=box, after=after, limit=limit: view.letters(
+            boxes[box], after, NOON - timedelta(hours=1), limit
+        )
+        for box, after, limit in wanted
+    ]
+    with closing(open_postgres(lazy.fresh())) as store:
+
+        async def story() -> list[list[tuple[int, int]]]:
+            for box in boxes[:4]:
+                for sequence in range(3, 0, -1):
+                    name = EnvelopeId(box[:8] + bytes([sequence]) * 8)
+                    one = HeldLetter(name, box, sequence, b"sealed", NOON)
+                    await store.together(lambda desk, one=one: desk.put(one))
+            pages = await asyncio.gather(*(store.look(look, look) for look in looks))
+            return [[(one.mailbox[0], one.sequence) for one in page] for page in pages]
+
+        pages = asyncio.run(story())
+    assert pages == [
+        [(3, 1), (3, 2), (3, 3)],
+        [(1, 2), (1, 3)],
+        [],
+        [(0, 1), (0, 2)],
+        [(3, 3)],
+        [(3, 1), (3, 2), (3, 3)],
+    ]
 
 
 def _ask(server: psycopg.Connection[Any], question: Any) -> Any:

@@ -3,7 +3,7 @@
 A request runs until its first transaction is done. What it wrote is then in the group and not yet
 durable, and its answer waits; a relay that dies now forgets both. The commit makes the group
 durable, what a request does afterwards happens, and only then its answer leaves
-(adapters/mail/group_commit.py is that in threads).
+(adapters/mail/group/group_commit.py does so on a database).
 
 Each request meets each state of the rows once; what came of it is remembered, so that the search
 costs the rules' time only where something is new.

@@ -1,6 +1,6 @@
 """Looks into SQLite that decide nothing: each at once, on a connection of its own, in one moment.
 
-In the loop, as in group/loop_commit.py: what lies in memory is read sooner than another thread is
+In the loop, as in group/group_commit.py: what lies in memory is read sooner than another thread is
 told of it.
 """
 

@@ -25,6 +25,13 @@ _OPTIONS: Final = (
     "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s "
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 )
+#: A server that fell silent is given up after 12 s: whoever waits for its answer is the event loop.
+_PATIENCE: Final[dict[str, Any]] = {
+    "tcp_user_timeout": 12_000,
+    "keepalives_idle": 6,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
 #: A letter in its row and not beside it: half the pages, and sealed bytes do not shrink.
 _TUNING: Final = (
     f"ALTER TABLE {table_name(HeldLetter)} SET (toast_tuple_target = 8160)",
@@ -66,7 +73,7 @@ class PostgresMail:
 
 def connect_to(url: str) -> psycopg.Connection[Any]:
     """A connection that commits each statement by itself; raises psycopg.Error."""
-    return psycopg.connect(url, autocommit=True, connect_timeout=5, options=_OPTIONS)
+    return psycopg.connect(url, autocommit=True, connect_timeout=5, options=_OPTIONS, **_PATIENCE)
 
 
 def open_postgres(url: str, *, upgrade: bool = True) -> PostgresMail:

@@ -19,6 +19,7 @@ import psycopg
 from entrenous.adapters.mail.group.behind import Behind
 from entrenous.adapters.mail.group.job import Look
 from entrenous.adapters.mail.group.row_values import Key
+from entrenous.adapters.mail.pages import by_ask, pages
 from entrenous.adapters.mail.wording import Ask, PostgresWording, Statement
 from entrenous.model.relay_problem import DatabaseAway, DiskFailed, DiskFull
 
@@ -46,7 +47,7 @@ class PostgresLine:
 
     def __init__(self, connect: Connect, *, writes: bool) -> None:
         self._connect = connect
-        self._writes = writes
+        self._writes = self.shared = writes
         self._wording = PostgresWording()
         self._connection: psycopg.Connection[Any] | None = connect()
         self._away_since: float | None = None
@@ -65,10 +66,13 @@ class PostgresLine:
 
     def wait_for_turn(self) -> None:
         """Take the lock; more requests come while another process has it."""
-        if self._writes:
-            connection = self._connected()
-            with connection.pipeline():
-                self._begin(connection)
+        connection = self._connected()
+        with connection.pipeline():
+            self._begin(connection)
+
+    def ready(self) -> bool:
+        """Whether the database is there, and has given the turn where one is needed."""
+        return self._whole() and (self._begun or not self._writes)
 
     def _begin(self, connection: psycopg.Connection[Any]) -> None:
         if self._writes:
@@ -132,8 +136,12 @@ class PostgresLine:
         mistakes = psycopg.IntegrityError | psycopg.ProgrammingError | psycopg.DataError
         return why if isinstance(why, mistakes) else DiskFailed()
 
+    def tidy(self) -> None:
+        """PostgreSQL does that by itself."""
+
     def close(self) -> None:
         """Close the connection."""
+        self._begun = False
         for connection in (self._connection, self._flushing):
             if connection is not None:
                 with contextlib.suppress(psycopg.Error):
@@ -142,13 +150,15 @@ class PostgresLine:
 
     def answer(self, asks: Sequence[Ask]) -> list[Any]:
         """What each question's rows say."""
-        with self._together(len(asks)) as connection:
-            asked = [
-                [self._execute(connection, one) for one in self._wording.asks(ask)] for ask in asks
-            ]
+        of_pages = [ask for ask in asks if ask.how == "letters"]
+        others = [ask for ask in asks if ask.how != "letters"]
+        with self._together(len(others) + bool(of_pages)) as connection:
+            asked = [self._execute(connection, next(self._wording.asks(ask))) for ask in others]
+            paged = self._execute(connection, pages(of_pages)) if of_pages else None
+        found = iter(by_ask(paged.fetchall() if paged else (), len(of_pages)))
+        told = iter(asked)
         return [
-            ask.read([row for cursor in cursors for row in cursor.fetchall()])
-            for ask, cursors in zip(asks, asked, strict=True)
+            ask.read(next(found) if ask.how == "letters" else next(told).fetchall()) for ask in asks
         ]
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
@@ -179,8 +189,7 @@ class PostgresLine:
 
         That which flushes is made anew with it: both or none were there before a crash.
         """
-        flushes = self._flushing is None or not self._flushing.broken
-        if self._connection is not None and flushes:
+        if self._connection is not None and self._whole():
             return self._connection
         self.close()
         self._away_since = self._away_since or time.monotonic()
@@ -195,3 +204,8 @@ class PostgresLine:
             else:
                 self._away_since = None
                 return self._connection
+
+    def _whole(self) -> bool:
+        """Whether neither connection is known to be lost."""
+        both = (self._connection, self._flushing)
+        return all(one is not None and not one.broken for one in both)

@@ -10,8 +10,8 @@ from typing import Final, TypeVar
 import sqlalchemy as sql
 
 from entrenous.adapters.mail.checkpoints import Checkpoints
+from entrenous.adapters.mail.group.group_commit import GroupCommit
 from entrenous.adapters.mail.group.job import Look
-from entrenous.adapters.mail.group.loop_commit import LoopCommit
 from entrenous.adapters.mail.looking import Looking
 from entrenous.adapters.mail.sqlite_line import SqliteLine, named
 from entrenous.adapters.mail.tables import VERSION
@@ -34,7 +34,7 @@ class SqliteMail:
 
     def __init__(self, writing: SqliteLine, reading: Looking) -> None:
         self._line = writing
-        self._writer = LoopCommit(writing)
+        self._writer = GroupCommit(writing)
         self._reader = reading
         self._rewritten_at: int | None = None  # changes that there had been by the last time
         self._skipped = 0

@@ -30,6 +30,7 @@ class SqliteLine:
     """
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
+    shared = False
 
     def __init__(self, connection: sqlite3.Connection, log: Path, checkpoints: Checkpoints) -> None:
         self._connection = connection
@@ -42,6 +43,10 @@ class SqliteLine:
 
     def wait_for_turn(self) -> None:
         """Nobody else writes."""
+
+    def ready(self) -> bool:
+        """A file is there at once."""
+        return True
 
     def begin(self, ahead: list[Look]) -> Behind:
         """Begin a transaction, and read what these will ask for.

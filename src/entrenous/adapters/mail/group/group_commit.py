@@ -1,27 +1,32 @@
-"""Group commit in a thread: it owns a connection, and many requests share one transaction.
+"""Group commit: many requests share one transaction, which runs in the event loop.
 
 They run one after the other on the same desk (behind.py); one that is refused takes nothing with
-it. When the database itself fails, the whole group is undone and each request is tried alone, so
-that only those fail that cannot succeed.
+it. When the database itself fails, the whole group is undone and each request is tried alone, in
+the thread, so that only those fail that cannot succeed.
 
-A second thread waits for the disk, while the first goes on with the next group; a request is
-answered after that, never before. What a group builds on was written before it, and the disk takes
-what is written in its order: whoever is answered, everything that the answer rests on is durable.
+Python runs one thread at a time, so rules that run beside the loop only take its time away, and
+what one thread hands to another costs as much as a rule. Here a group reads, decides, writes and
+commits in the loop, with what an answer of the database takes and without the disk; one thread then
+waits for the disk, has everybody told, waits for the next turn where others write too, and lets the
+next group go, which has gathered meanwhile. Nobody is told before the disk has all that the answer
+rests on; whoever only looks sees what is committed, and waits for the disk as those who wrote it.
 """
 
+import asyncio
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from entrenous.adapters.mail.group.job import (
     GROUP_MAX,
-    Done,
     Job,
     Line,
     Look,
     Outcome,
     alone,
+    run,
     settle,
     synced,
     tell,
@@ -30,77 +35,168 @@ from entrenous.adapters.mail.group.job import (
 Answer = TypeVar("Answer")
 
 
+class _Group(NamedTuple):
+    """A group whose commit has to become durable; without outcomes, one that is still to be run.
+
+    One without jobs has the thread wait for the turn of those who queue.
+    """
+
+    jobs: list[Job]
+    outcomes: list[Outcome] | None
+
+
 class GroupCommit:
-    """One line to a database, the thread that owns it, and the queue in front of it."""
+    """One line to a database, and those who wait for their turn at it."""
 
     def __init__(self, line: Line) -> None:
         self._line = line
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._done: queue.Queue[Done | None] = queue.Queue(maxsize=1)
-        self._threads = [
-            threading.Thread(target=run, daemon=True) for run in (self._serve, self._sync)
-        ]
+        self._lock = threading.Lock()
+        self._waiting: deque[Job] = deque()
+        self._busy = False  # a group is under way
+        self._unsynced = False  # something may be committed that the disk does not have yet
+        self._followers: list[Job] = []
+        self._refused: Exception | None = None  # by the disk, once and for all (durable_log.py)
+        self._groups: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._closed = False
-        for thread in self._threads:
-            thread.start()
+        self._thread = threading.Thread(target=self._wait_for_disk, daemon=True)
+        self._thread.start()
 
-    async def submit(self, work: Callable[[Any], Answer], ahead: Look | None = None) -> Answer:
+    def submit(
+        self, work: Callable[[Any], Answer], ahead: Look | None = None
+    ) -> "asyncio.Future[Answer]":
         """Run ``work`` on the desk inside a transaction; answers once that is durable."""
-        answer: Answer = await self._queue(Job(work, ahead, alone=False))
-        return answer
+        return self._queue(Job(work, ahead, alone=False))
 
-    async def submit_alone(self, statement: str) -> list[Any]:
+    def submit_alone(self, statement: str) -> "asyncio.Future[list[Any]]":
         """Run one statement between transactions; its rows."""
-        job = Job(lambda _: self._line.alone(statement), None, alone=True)
-        rows: list[Any] = await self._queue(job)
-        return rows
+        return self._queue(Job(lambda _: self._line.alone(statement), None, alone=True))
+
+    async def durable(self) -> None:
+        """Return when all is durable that could be seen until now; most often it is.
+
+        Raises:
+            DiskFull, DiskFailed: it is not, and may be gone after a crash.
+        """
+        with self._lock:
+            if self._refused is not None:
+                raise self._refused
+            if not self._unsynced:
+                return
+            job = Job(_nothing, None, alone=False)
+            self._followers.append(job)
+        await job.answer
 
     def close(self) -> None:
-        """Do what is queued, then close the connection."""
+        """End what is under way, then close the connection."""
         self._closed = True
-        self._jobs.put(None)
-        for thread in self._threads:
-            thread.join()
+        with self._lock:
+            left, self._waiting = list(self._waiting), deque()
+        if left:
+            self._groups.put(_Group(left, None))
+        self._groups.put(None)
+        self._thread.join()
         self._line.close()
 
-    async def _queue(self, job: Job) -> Any:
+    def _queue(self, job: Job) -> "asyncio.Future[Any]":
         if self._closed:
             raise RuntimeError("this store is closed")
-        self._jobs.put(job)
-        return await job.answer
+        with self._lock:
+            self._waiting.append(job)
+            starts, self._busy = not self._busy, True
+        if starts and self._line.shared:
+            self._groups.put(_Group([], None))
+        elif starts:
+            job.loop.call_soon(self._turn_when_quiet)
+        return job.answer
 
-    def _serve(self) -> None:
-        going = True
-        while going:
-            taken = self._take()
-            jobs = [job for job in taken if job is not None]
-            going = len(jobs) == len(taken)
-            if group := [job for job in jobs if not job.alone]:
-                self._pass_on(group, settle(self._line, group))
-            singles = [job for job in jobs if job.alone]
-            tell(singles, [alone(self._line, job) for job in singles])
-        self._done.put(None)
+    def _turn_when_quiet(self, seen: int = 0) -> None:
+        """Let the loop go round as long as each round brings more: a large group costs less."""
+        waiting = len(self._waiting)
+        if seen < waiting < GROUP_MAX:
+            asyncio.get_running_loop().call_soon(self._turn_when_quiet, waiting)
+        else:
+            self._turn()
 
-    def _take(self) -> list[Job | None]:
-        """Wait for one and for the turn to write, then take all that have come meanwhile."""
-        taken = [self._jobs.get()]
-        if taken[0] is not None and not taken[0].alone:
+    def _turn(self) -> None:
+        """Run all that wait, in the loop of one of them."""
+        jobs = self._take()
+        if not jobs:
+            self._line.roll_back()  # nobody uses the turn
+        if not jobs or jobs[0].alone or not self._line.ready():
+            self._groups.put(_Group(jobs, None))
+            return
+        self._unsynced = True
+        try:
+            desk = self._line.begin([job.ahead for job in jobs if job.ahead is not None])
+            outcomes = [run(self._line, desk, job) for job in jobs]
+            self._line.commit(desk)
+        except Exception:  # noqa: BLE001 -- whatever it is, it comes again there and is told
+            self._line.roll_back()
+            self._groups.put(_Group(jobs, None))
+        else:
+            self._groups.put(_Group(jobs, outcomes))
+
+    def _take(self) -> list[Job]:
+        """Those in front: jobs up to one that has to be alone, or that one."""
+        group: list[Job] = []
+        with self._lock:
+            while self._waiting and len(group) < GROUP_MAX:
+                if self._waiting[0].alone and group:
+                    break
+                group.append(self._waiting.popleft())
+                if group[-1].alone:
+                    break
+        return group
+
+    def _wait_for_disk(self) -> None:
+        while (group := self._groups.get()) is not None:
+            jobs, outcomes = group
+            if jobs and jobs[0].alone:
+                tell(jobs, [alone(self._line, job) for job in jobs])
+            elif jobs:
+                self._sync(jobs, settle(self._line, jobs) if outcomes is None else outcomes)
+                self._line.tidy()
+            self._start_next()
+
+    def _sync(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
+        """Wait until the disk has a group; tell it, and whoever looked meanwhile."""
+        *outcomes, seen = synced(self._line, [*outcomes, Outcome()], self._line.ticket())
+        with self._lock:
+            followers, self._followers = self._followers, []
+            self._unsynced, self._refused = False, seen.error or self._refused
+        tell([*jobs, *followers], [*outcomes, *(seen for _ in followers)])
+
+    def _start_next(self) -> None:
+        """Let the next group have its turn, in a loop that still runs."""
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._busy = False
+                    return
+                first = self._waiting[0]
+            try:
+                first.loop.call_soon_threadsafe(self._when_it_is(first))
+            except RuntimeError:  # that loop was closed: nobody waits any more
+                self._line.roll_back()
+                self._forget(first.loop)
+            else:
+                return
+
+    def _when_it_is(self, first: Job) -> Callable[[], None]:
+        """How its turn begins; where others write too, once they do not."""
+        if not self._line.shared:
+            return self._turn_when_quiet
+        if not first.alone:
             try:
                 self._line.wait_for_turn()
             except self._line.errors:
                 self._line.roll_back()  # and the group meets it again
-        while taken[-1] is not None and len(taken) < GROUP_MAX:
-            try:
-                taken.append(self._jobs.get_nowait())
-            except queue.Empty:
-                break
-        return taken
+        return self._turn
 
-    def _pass_on(self, group: list[Job], outcomes: list[Outcome]) -> None:
-        self._done.put((group, outcomes, self._line.ticket()))
+    def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            self._waiting = deque(job for job in self._waiting if job.loop is not loop)
 
-    def _sync(self) -> None:
-        """Tell each group of its outcome once the disk has it."""
-        while (done := self._done.get()) is not None:
-            group, outcomes, ticket = done
-            tell(group, synced(self._line, outcomes, ticket))
+
+def _nothing(_: object) -> None:
+    """What is done by whoever only waits."""

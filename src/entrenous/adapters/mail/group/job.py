@@ -14,12 +14,20 @@ GROUP_MAX: Final = 256
 
 
 class Line(Protocol):
-    """A connection to a database, used by one thread."""
+    """A connection to a database, used by one thread at a time.
+
+    ``shared`` says whether others write too, so that each group waits for its turn.
+    """
 
     errors: tuple[type[Exception], ...]
+    shared: bool
 
     def wait_for_turn(self) -> None:
-        """Return when nobody else writes, if that has to be waited for; meanwhile others queue."""
+        """Return when nobody else writes; meanwhile others queue."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether :meth:`begin` waits for nobody; else it is not for the event loop."""
         ...
 
     def begin(self, ahead: list[Look]) -> Behind:
@@ -50,16 +58,12 @@ class Line(Protocol):
         """One of ``errors`` as a person can read it; a mistake in a statement stays what it is."""
         ...
 
-    def close(self) -> None:
-        """Close the connection."""
+    def tidy(self) -> None:
+        """Do what is best done while nobody writes here."""
         ...
 
-
-class OwnLine(Line, Protocol):
-    """A connection to a database in this process."""
-
-    def tidy(self) -> None:
-        """Do what is best done while nobody writes."""
+    def close(self) -> None:
+        """Close the connection."""
         ...
 
 
@@ -93,10 +97,6 @@ class Outcome:
             job.answer.set_result(self.value)
         else:
             job.answer.set_exception(self.error)
-
-
-#: Requests, what became of them, and the ticket of their commit.
-Done = tuple[list[Job], list[Outcome], object]
 
 
 def tell(group: list[Job], outcomes: list[Outcome]) -> None:

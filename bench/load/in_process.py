@@ -1,0 +1,76 @@
+"""The relay's rules and its group commit without HTTP: what the network and its parser cost.
+
+The same cycle as bench/load/cycles.py, by as many callers, in one process and on a database of the
+relay's own: every rule is asked, every answer waits for the disk.
+"""
+
+import asyncio
+import gc
+import os
+import time
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import uvloop
+
+from bench.load.cycles import LETTER_BYTES
+from entrenous.adapters.blobs.memory import MemoryBlobs
+from entrenous.adapters.mail.sqlite import open_mail
+from entrenous.adapters.system import SystemClock, SystemDice
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.hand_over import acknowledge, waiting
+from entrenous.carry.mailboxes.mailbox import create_mailbox
+from entrenous.carry.mailboxes.tokens import register_token
+from entrenous.craft.crypto.hashing import lock_of
+from entrenous.model.envelope import Envelope, SendToken
+from entrenous.model.ids import EnvelopeId, MailboxId
+from entrenous.model.secret import Secret
+from entrenous.ports import Relay
+
+_OBJECTS_BETWEEN = 50_000  # as adapters/http_server.py has it
+
+
+def group_commit_cycles_per_s(folder: Path, lines: int, seconds: float) -> float:
+    """Letters that are accepted, handed over and acknowledged in a second, each durably.
+
+    Raises:
+        SystemExit: a letter that was accepted is not handed over.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.set_threshold(_OBJECTS_BETWEEN)
+    try:
+        with (
+            closing(open_mail(folder / "in-process.db")) as mail,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            relay = Relay(mail, MemoryBlobs(), SystemClock(), SystemDice())
+            return runner.run(_all(relay, lines, seconds))
+    finally:
+        gc.set_threshold(*before)
+
+
+async def _all(relay: Relay, lines: int, seconds: float) -> float:
+    began = time.perf_counter()
+    counts = await asyncio.gather(*(_line(relay, began + seconds) for _ in range(lines)))
+    return sum(counts) / (time.perf_counter() - began)
+
+
+async def _line(relay: Relay, until: float) -> int:
+    """One mailbox, and cycle after cycle; how many."""
+    mailbox = MailboxId(os.urandom(16))
+    owner, token, withdraw = (Secret(os.urandom(32)) for _ in range(3))
+    await create_mailbox(mailbox, lock_of(owner), relay)
+    await register_token(mailbox, owner, SendToken(lock_of(token), None, None), relay)
+    sealed, lock = os.urandom(LETTER_BYTES), lock_of(withdraw)
+    tomorrow, count = relay.clock.now() + timedelta(days=1), 0
+    while time.perf_counter() < until:
+        name = EnvelopeId(os.urandom(16))
+        await accept(Envelope(name, mailbox, sealed, tomorrow, lock), token, relay)
+        page = await waiting(mailbox, owner, count, 1, relay)
+        if [one.id for one in page] != [name]:
+            raise SystemExit("a letter that was accepted is not handed over")
+        await acknowledge(mailbox, owner, name, relay)
+        count += 1
+    return count
