@@ -1,5 +1,8 @@
 """Rules for all tests: no socket but in those marked ``real``; one thread per matrix product.
 
+Hypothesis tries the same examples in every run, so that a gate says the same twice; with
+``--hypothesis-profile=default`` it tries new ones.
+
 A test that asks public vectors says how many with the fixture ``judged``; the counts of those that
 passed stand in the line ``judges:`` at the end of a run.
 """
@@ -16,9 +19,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.postgres import Cluster
+
+settings.register_profile("gate", derandomize=True)
+settings.load_profile("gate")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -120,7 +120,7 @@ class GroupCommit:
     def _turn(self) -> None:
         """Run all that wait, in the loop of one of them."""
         jobs = self._take()
-        if not jobs:
+        if not jobs and not self._closed:
             self._line.roll_back()  # nobody uses the turn
         if not jobs or jobs[0].alone or not self._line.ready():
             self._groups.put(_Group(jobs, None))
