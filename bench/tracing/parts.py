@@ -21,9 +21,11 @@ from bench.tracing.copies import Quality
 from bench.tracing.cost import Cost, cost
 from bench.tracing.grid import Row
 from bench.tracing.null import NullRow
+from bench.tracing.packed import pack_rows, packed_rows
 from bench.tracing.peers import PeerRow, installed
 from bench.tracing.plan import Plan, merging
 from bench.tracing.run import (
+    code,
     grid_of,
     innocents,
     kept_rows,
@@ -104,22 +106,25 @@ def merging_copies(run: Run) -> list[Merged]:
 
 
 def innocent_leaks(run: Run, leaks: int) -> list[NullRow]:
-    """Innocent leaks; those that an earlier run of the same seed and code kept are not made
-    again.
+    """Innocent leaks; those that an earlier run of the same seed and code kept, or published, are
+    not made again.
     """
     seed = run.plan.seed
-    folder = raw_folder(run.raw, "null", seed)
-    todo = sorted(set(range(leaks)) - set(_kept(folder)))
-    say(f"{leaks - len(todo)} of {leaks} innocent leaks are kept in {folder}; {len(todo)} to go")
+    folder, published = raw_folder(run.raw, "null", seed), run.out / "null.rows.xz"
+    before = {row.index: row for row in packed_rows(published, seed, code())}
+    todo = sorted(set(range(leaks)) - set(before | _kept(folder)))
+    say(f"{leaks - len(todo)} of {leaks} innocent leaks are kept; {len(todo)} to go")
     size = max(1, len(todo) // (_SHARDS * run.processes))
     shards = [todo[start : start + size] for start in range(0, len(todo), size)]
     done = 0
     for count in spread(partial(innocents, seed=seed, folder=folder), shards, run.processes):
         done += count
         say(f"{done} of {len(todo)}")
-    rows = [row for index, row in sorted(_kept(folder).items()) if index < leaks]
+    every = dict(sorted((before | _kept(folder)).items()))
+    rows = [row for index, row in every.items() if index < leaks]
     document = summary.null(rows, seed)
     keep(run.out, "null", document)
+    pack_rows(published, seed, code(), every.values())
     some = [score for row in rows for score in row.some]
     _plotted("null", run.out / "null.png", document["all"], some)
     return rows

@@ -1,6 +1,7 @@
 """The bench's own functions on a grid of a few cells; what it prints; what it would never say."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from bench.tracing.cost import Cost
 from bench.tracing.grid import Cell, Row, sent_at, traced
 from bench.tracing.house import Sent, people, send, sender
 from bench.tracing.null import KEYS, NullRow, one_leak, pooled, scene
+from bench.tracing.packed import pack_rows, packed_rows
 from bench.tracing.plan import full, narrowed, quick
 from bench.tracing.run import kept_rows
 from entrenous.craft.media.picture import read_picture
@@ -117,6 +119,17 @@ def test_pooled_shares_are_of_all_scores() -> None:
     assert (found.mean, found.sd, found.largest) == (0.0, 1.0, 3.0)
     assert (found.normal[0], found.bound[0]) == (0.1, 0.05)
     assert found.best_below[:2] == (1, 0)
+
+
+def test_packed_rows_are_taken_up_by_the_same_code_alone(tmp_path: Path) -> None:
+    some = (0.25, -1.5) * 12
+    row = NullRow(7, "k", "p", "a", True, 9, 1 / 3, 2.5, 3.1, (1,) * 6, (0,) * 6, 0.1, 0, some)
+    file = tmp_path / "rows.xz"
+    assert packed_rows(file, 1, "c0de") == []
+    pack_rows(file, 1, "c0de", [row])
+    (found,) = packed_rows(file, 1, "c0de")
+    assert found == replace(row, total=0.333333, some=some[:8])
+    assert packed_rows(file, 2, "c0de") == packed_rows(file, 1, "0ther") == []
 
 
 def test_merged_copies_name_colluders_alone(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
