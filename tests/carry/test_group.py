@@ -185,8 +185,8 @@ class Household(RuleBasedStateMachine):
     def open(self, who: int, attempt: bytes) -> None:
         post, mine = self.posts[who], (who, attempt)
         ask = partial(open_share, post.id, post.open, attempt, self.relay)
-        known = mine in self.given and not self.ended
-        if who not in self.taken_back and (known or self.counted() < self.opens):
+        known, over = mine in self.given and not self.ended, mine in self.finished
+        if who not in self.taken_back and not over and (known or self.counted() < self.opens):
             assert at_once(ask()) == post.share
             self.given.add(mine)
             return

@@ -46,7 +46,8 @@ class Life(RuleBasedStateMachine):
 
     @rule(device=DEVICES)
     def open(self, device: bytes) -> None:
-        may = not (self.taken_back or self.is_late() or self.is_used_up()) and (
+        over = self.opens is not None and device in self.finished
+        may = not (self.taken_back or self.is_late() or self.is_used_up() or over) and (
             device in self.given or self.opens is None or len(self.given) < self.opens
         )
         ask = partial(open_share, self.one.id, self.one.open, device, self.relay)

@@ -96,6 +96,8 @@ class Adversary:
     #: Halves of keys that were seen on their way to the relay, and those handed out again.
     halves: dict[EnvelopeId, Secret] = field(default_factory=dict)
     handed_out_again: set[EnvelopeId] = field(default_factory=set)
+    #: Openings that the honest relay was told are over.
+    finished: set[tuple[EnvelopeId, bytes]] = field(default_factory=set)
 
     def before(self, caller: str) -> "Before":
         """The courier of somebody's device."""
@@ -108,6 +110,8 @@ class Adversary:
         answer = getattr(Whole(self.relay), call)(*arguments)
         if call == "withdraw":
             self.taken_back.add(arguments[1])
+        if call == "finish":
+            self.finished.add((arguments[1], arguments[3]))
         self.remember(caller, call, arguments, answer)
         return answer
 

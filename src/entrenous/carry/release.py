@@ -28,7 +28,7 @@ async def open_share(envelope: EnvelopeId, token: Secret, attempt: bytes, relay:
 
     Raises:
         NoSuchEnvelope, WrongToken: unknown here, or not for this token.
-        TakenBack, Expired, UsedUp: there is nothing left to give.
+        TakenBack, Expired, UsedUp: there is nothing left to give, at least for this attempt.
     """
     present = now(relay)
     try:
@@ -75,8 +75,11 @@ def _open(
     share = desk.get(HeldShare, envelope)
     if share is None:
         raise UsedUp
-    if desk.get(HeldAttempt, envelope, attempt) is None:
+    before = desk.get(HeldAttempt, envelope, attempt)
+    if before is None:
         _count(desk, replace(held, state=state), share, attempt, present)
+    elif before.finished and share.opens is not None:
+        raise UsedUp  # by a copy of that disk; nor does a late repeat count as one more
     return share.value
 
 

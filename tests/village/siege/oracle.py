@@ -122,6 +122,8 @@ class Oracle:
         What ended on this very device never opens again, nor what is over by its clock. What was
         taken back, or was opened as often as its sender allowed, opens on no device that has not
         opened it already; unless the relay kept the half of its key and handed it out once more.
+        Copies of a disk that was copied in the midst of an opening go on with that one opening,
+        until the relay hears that it is over (docs/known-attacks.md).
         """
         true = self._sent(before, who)
         if true is None:
@@ -136,14 +138,20 @@ class Oracle:
         if message.expires_at is not None and at >= message.expires_at:
             self._accept(who, f"{before.name} opened after its time")
         if not before.kept:
-            self._opened_first(device, who, before, copy.envelope)
+            self._opened_first(self._opening(device, before), who, before, copy.envelope)
+
+    def _opening(self, device: str, before: Received) -> str:
+        """Whose opening it is: the device's own, or one that goes on with what it is a copy of."""
+        attempt = before.attempt
+        goes_on = attempt and (before.envelope, attempt) not in self.village.adversary.finished
+        return attempt.hex() if attempt and goes_on else device
 
     def _opened_first(
-        self, device: str, who: Villager, before: Received, envelope: EnvelopeId
+        self, opening: str, who: Villager, before: Received, envelope: EnvelopeId
     ) -> None:
         adversary = self.village.adversary
         openers = self._openers.setdefault(envelope, set())
-        openers.add(device)
+        openers.add(opening)
         if envelope in adversary.handed_out_again:
             return
         if envelope in adversary.taken_back:
