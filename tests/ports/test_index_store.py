@@ -10,9 +10,11 @@ from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.following_index import FollowingIndex
 from entrenous.adapters.bank.memory_bank import MemoryBankStore
 from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.model.bank import Bank, Claim, ClaimEvent, ClaimState, Registration
+from entrenous.adapters.index.file_index import FileIndex
+from entrenous.model.bank import Bank
+from entrenous.model.claim import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.model.ids import BankName, ClaimId
-from entrenous.ports import BankStore
+from entrenous.ports import BankStore, IndexStore
 
 PEOPLE = BankName("people")
 AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -31,26 +33,39 @@ def bank(request: pytest.FixtureRequest, tmp_path: Path) -> BankStore:
     return store
 
 
+Opened = Callable[[BankStore], IndexStore]
+
+
+@pytest.fixture(params=["in memory", "on files"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
+    """How to open an index; a second one is one after a restart, or of another process."""
+    make: dict[str, Opened] = {
+        "in memory": FollowingIndex,
+        "on files": lambda bank: FileIndex(tmp_path / "index", bank),
+    }
+    return make[request.param]
+
+
 def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...] = ()) -> None:
     claim = Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, "pdq", 90, AT)
     bank.register(Registration(claim, whole, parts))
 
 
-def claims_near(bank: BankStore, index: FollowingIndex, bits: bytes) -> list[str]:
+def claims_near(bank: BankStore, index: IndexStore, bits: bytes) -> list[str]:
     near = index.near([bits], part=False)
     return sorted(claim.id for _, claim in bank.claims_on({one.entry for one in near}))
 
 
-def test_what_is_registered_after_it_was_opened_is_found(bank: BankStore) -> None:
-    index = FollowingIndex(bank)
+def test_what_is_registered_after_it_was_opened_is_found(bank: BankStore, opened: Opened) -> None:
+    index = opened(bank)
     assert index.near([ONE], part=False) == []
     register(bank, "a", ONE)
     (found,) = index.near([TWO, NEAR_ONE], part=False)
     assert (found.query, found.distance) == (1, 1)
 
 
-def test_whole_pictures_and_parts_are_apart(bank: BankStore) -> None:
-    index = FollowingIndex(bank)
+def test_whole_pictures_and_parts_are_apart(bank: BankStore, opened: Opened) -> None:
+    index = opened(bank)
     register(bank, "a", ONE, parts=(TWO,))
     assert len(index.near([ONE], part=False)) == 1
     assert index.near([ONE], part=True) == []
@@ -59,16 +74,16 @@ def test_whole_pictures_and_parts_are_apart(bank: BankStore) -> None:
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
 def test_small_banks_of_one_picture_match_also_after_a_restart(
-    bank: BankStore, copies: int
+    bank: BankStore, opened: Opened, copies: int
 ) -> None:
     names = [f"claim-{number:02}" for number in range(copies)]
     for name in names:
         register(bank, name, ONE)
-    assert claims_near(bank, FollowingIndex(bank), ONE) == names
+    assert claims_near(bank, opened(bank), ONE) == names
 
 
-def test_withdrawn_and_registered_again(bank: BankStore) -> None:
-    index = FollowingIndex(bank)
+def test_withdrawn_and_registered_again(bank: BankStore, opened: Opened) -> None:
+    index = opened(bank)
     register(bank, "a", ONE)
     assert claims_near(bank, index, ONE) == ["a"]
     bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
@@ -77,3 +92,15 @@ def test_withdrawn_and_registered_again(bank: BankStore) -> None:
     register(bank, "c", TWO)
     assert claims_near(bank, index, ONE) == ["b"]
     assert claims_near(bank, index, TWO) == ["c"]
+
+
+def test_two_indexes_of_one_bank_answer_alike(bank: BankStore, opened: Opened) -> None:
+    one, other = opened(bank), opened(bank)
+    register(bank, "a", ONE, parts=(TWO,))
+    for part in (False, True):
+        assert one.near([ONE, TWO], part=part) == other.near([ONE, TWO], part=part) != []
+
+
+def test_hashes_of_another_length_are_refused(bank: BankStore, opened: Opened) -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        opened(bank).near([ONE[:31]], part=False)

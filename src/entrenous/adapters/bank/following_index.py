@@ -1,44 +1,37 @@
-"""IndexStore by a scan in memory that follows a BankStore.
+"""IndexStore in memory that follows a BankStore, for tests and for a village in one process.
 
-Before each look-up it reads what was registered since the last one, so that a claim made in any
-process counts at once. Withdrawn hashes stay in memory until the process ends and find no claim;
-numbers are never used again, so none is taken for another.
+Before each look-up it reads what was registered since the last one. Withdrawn hashes stay in memory
+until the process ends and find no claim; numbers are never used again, so none is taken for
+another. A platform's gate uses ``adapters.index``.
 """
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from entrenous.craft.fingerprint.index import ScanIndex
-from entrenous.model.bank import Entry
+from entrenous.adapters.index.known import Known
+from entrenous.adapters.index.truth import news_of
 from entrenous.model.fingerprint import Near
 from entrenous.ports import BankStore
+
+_SCANNED_MAX: Final = 16_384  # later hashes before all are sorted anew
 
 
 @dataclass(slots=True)
 class FollowingIndex:
-    """Safe to use from several threads: each look-up works on its own immutable index."""
+    """Safe to use from several threads: each look-up works on what was known when it began."""
 
     bank: BankStore
-    whole: ScanIndex = field(default_factory=ScanIndex.empty)
-    parts: ScanIndex = field(default_factory=ScanIndex.empty)
-    seen: int = 0
+    known: Known = field(default_factory=Known.nothing)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
         """All within 31 bits, after catching up."""
         with self.lock:
-            self._catch_up()
-            index = self.parts if part else self.whole
-        return index.near(hashes)
-
-    def _catch_up(self) -> None:
-        news = self.bank.entries(self.seen)
-        if news:
-            self.whole = _grown(self.whole, [one for one in news if not one.part])
-            self.parts = _grown(self.parts, [one for one in news if one.part])
-            self.seen = news[-1].number
-
-
-def _grown(index: ScanIndex, news: Sequence[Entry]) -> ScanIndex:
-    return index.with_added([one.number for one in news], [one.bits for one in news])
+            for news in news_of(self.bank, self.known.seen):
+                self.known = self.known.with_news(news)
+            if self.known.later > max(_SCANNED_MAX, self.known.count // 8):
+                self.known = Known.of(*self.known.sorted(), self.known.seen)
+            known = self.known
+        return known.near(hashes, part=part)

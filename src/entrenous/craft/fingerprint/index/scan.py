@@ -1,9 +1,6 @@
-"""Which registered hashes lie within 31 bits of these? Exactly: none missed, none invented.
+"""Compare a hash with every registered one: the fastest way in a bank of some thousand.
 
-A plain scan, meant for banks of up to about 200,000 hashes: a bank of one hash or of sixteen equal
-ones is searched like any other. The interface (grow by adding, ask for all near ones, decide
-afterwards whether an entry still counts) is the one of a log-structured index, which can take its
-place without anybody noticing.
+Also what a larger index has learnt since it was built is searched like this: adding is copying.
 """
 
 from collections.abc import Sequence
@@ -13,6 +10,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from entrenous.craft.fingerprint.index.pairs import Pairs
 from entrenous.model.fingerprint import Near
 from entrenous.spec import PDQ_BYTES, PDQ_RADIUS
 
@@ -67,26 +65,28 @@ class ScanIndex:
 
     def near(self, queries: Sequence[bytes], radius: int = PDQ_RADIUS) -> list[Near]:
         """Every pair of a query and an entry that differ in at most ``radius`` bits."""
-        wanted = as_words(queries)
+        return self.pairs(as_words(queries), radius).near()
+
+    def pairs(self, wanted: Words, radius: int) -> Pairs:
+        """As :meth:`near`, for (Q, 4) words and as arrays."""
         rows = max(1, CELLS // max(1, self.entries.size))
         scratch = _Scratch.of(rows, self.entries.size)
-        found: list[Near] = []
-        for start in range(0, len(wanted), rows):
-            found += self._near(wanted[start : start + rows], start, radius, scratch)
-        return found
+        found = [
+            self._some(wanted[start : start + rows], radius, scratch).later(start)
+            for start in range(0, len(wanted), rows)
+        ]
+        return Pairs.joined(found)
 
-    def _near(self, wanted: Words, start: int, radius: int, scratch: _Scratch) -> list[Near]:
+    def _some(self, wanted: Words, radius: int, scratch: _Scratch) -> Pairs:
         """Half of the bits settle nearly all pairs, since unrelated hashes differ in 64 of 128."""
         half = scratch.differing(wanted[:, :2], self.words[:2])
-        if not (half <= radius).any():
-            return []
-        query, row = np.nonzero(half <= radius)
+        query, row = np.divmod(np.flatnonzero(half.ravel() <= radius), max(1, self.entries.size))
+        if not query.size:
+            return Pairs.none()
         rest = np.bitwise_count(wanted[query, 2:] ^ self.words[2:, row].T).sum(axis=1)
         bits = half[query, row].astype(np.int64) + rest.astype(np.int64)
-        return [
-            Near(start + int(query[i]), int(self.entries[row[i]]), int(bits[i]))
-            for i in np.flatnonzero(bits <= radius)
-        ]
+        kept = np.flatnonzero(bits <= radius)
+        return Pairs(query[kept], self.entries[row[kept]], bits[kept])
 
 
 def as_words(hashes: Sequence[bytes]) -> Words:

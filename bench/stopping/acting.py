@@ -1,0 +1,71 @@
+"""How long until a new claim matches, and until a withdrawn one does not: a real bank on disk."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from bench.stopping.lookups import scratch
+from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.adapters.index.tending import open_index
+from entrenous.model.bank import PEOPLE, Bank
+from entrenous.model.claim import Claim, ClaimEvent, ClaimState, Registration
+from entrenous.model.ids import ClaimId
+from entrenous.ports import BankStore, IndexStore
+
+_BEFORE: Final = 20_000
+_CLAIMS: Final = 40
+_AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+class Acting(NamedTuple):
+    """Medians in ms, each with the durable write and the look-up that sees it."""
+
+    add_to_match_ms: float
+    withdraw_to_no_match_ms: float
+
+
+def acting() -> Acting:
+    """From asking the bank to the first look-up that answers rightly."""
+    rng = np.random.default_rng(4)
+    with TemporaryDirectory(dir=scratch()) as made:
+        engine = open_engine(Path(made) / "bank.db")
+        bank = SqlBankStore(engine)
+        bank.set_bank(Bank(PEOPLE))
+        bank.register(_claim("before", *(rng.bytes(32) for _ in range(_BEFORE))))
+        with closing(open_index(Path(made) / "index", bank)) as index:
+            times = [_both(bank, index, str(number), rng.bytes(32)) for number in range(_CLAIMS)]
+        engine.dispose()
+    return Acting(*(median(column) for column in zip(*times, strict=True)))
+
+
+def _both(bank: BankStore, index: IndexStore, name: str, bits: bytes) -> tuple[float, float]:
+    def matches() -> bool:
+        near = index.near([bits], part=False)
+        return bool(bank.claims_on({one.entry for one in near}))
+
+    def withdraw() -> None:
+        bank.move(ClaimId(name), ClaimEvent.WITHDRAW)
+
+    added = _until(lambda: bank.register(_claim(name, bits)), matches)
+    return added, _until(withdraw, lambda: not matches())
+
+
+def _until(act: Callable[[], object], seen: Callable[[], bool]) -> float:
+    began = time.perf_counter()
+    act()
+    while not seen():
+        pass
+    return 1e3 * (time.perf_counter() - began)
+
+
+def _claim(name: str, *whole: bytes) -> Registration:
+    claim = Claim(ClaimId(name), PEOPLE, ClaimState.CONFIRMED, "pdq", 90, _AT)
+    return Registration(claim, whole)

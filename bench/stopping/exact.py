@@ -1,0 +1,82 @@
+"""Is anything missed or invented? Ours against counting bits, at every distance from 0 to 32.
+
+Counting is faiss's scan where it is installed, and otherwise one of NumPy's that shares no code
+with the index.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+
+from bench.stopping import peers
+from bench.stopping.hashes import changes, random_hashes
+from entrenous.craft.fingerprint.index import Pairs, Searchable, Segment, Words, plan_of
+
+DISTANCES: Final = 33
+_AT_ONCE: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Pairs that were missed and that were invented, of so many that there are."""
+
+    there: int
+    missing: int
+    extra: int
+
+    def __add__(self, other: "Wrong") -> "Wrong":
+        return Wrong(
+            self.there + other.there, self.missing + other.missing, self.extra + other.extra
+        )
+
+    @classmethod
+    def none(cls) -> Self:
+        """Of nothing."""
+        return cls(0, 0, 0)
+
+
+def asked_at_every_distance(bank: Words, each: int, rng: np.random.Generator) -> Words:
+    """``each`` queries at every distance from 0 to 32 of something registered."""
+    distances = np.repeat(np.arange(DISTANCES), each)
+    return bank[rng.integers(0, len(bank), len(distances))] ^ changes(distances, rng)
+
+
+def compared(indexes: Sequence[Searchable], bank: Words, wanted: Words) -> Wrong:
+    """All queries of all indexes; entry numbers are rows, counted from 1."""
+    judge = peers.flat(bank)
+    total = Wrong.none()
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        there = judge.found(some) if judge else counted(bank, some)
+        for index in indexes:
+            total += _difference(there, index.pairs(some, peers.RADIUS))
+    return total
+
+
+def every_plan(
+    count: int, each: int, rng: np.random.Generator, plans: Sequence[int] = (11, 13, 16)
+) -> Wrong:
+    """The same bank, with a crowd around one hash, cut into so many substrings each."""
+    bank = random_hashes(count, rng)
+    bank[: count // 100] = bank[0] ^ changes(rng.integers(0, 128, count // 100), rng)
+    numbers = np.arange(1, count + 1)
+    indexes = [Segment.built(plan_of(cut), numbers, bank) for cut in plans]
+    return compared(indexes, bank, asked_at_every_distance(bank, each, rng))
+
+
+def counted(bank: Words, wanted: Words) -> peers.Pairs:
+    """Bits as plus and minus one: a dot product of two hashes is 256 less twice their distance."""
+    signs = [
+        np.unpackbits(one.view(np.uint8), axis=1) * np.float32(2) - 1 for one in (wanted, bank)
+    ]
+    distance = (256 - signs[0] @ signs[1].T) / 2
+    query, row = np.nonzero(distance <= peers.RADIUS)
+    return np.stack([query, row, distance[query, row].astype(np.int64)], axis=1)
+
+
+def _difference(there: peers.Pairs, ours: Pairs) -> Wrong:
+    found = np.stack([ours.query, ours.entry - 1, ours.distance], axis=1)
+    right, told = set(map(tuple, there.tolist())), list(map(tuple, found.tolist()))
+    return Wrong(len(right), len(right - set(told)), len(told) - len(right & set(told)))

@@ -1,0 +1,143 @@
+"""How long a look-up takes, in our index on its file and in the peers, in turns in one thread.
+
+What is counted is the processor's time: where others work on the same cores, the clock on the wall
+adds their turns to whoever computes for longer, and so to the peers.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import numpy as np
+
+from bench.stopping import peers
+from bench.stopping.hashes import queries
+from entrenous.adapters.index.base_file import Base, read_base, write_base
+from entrenous.craft.fingerprint.index import ScanIndex, Words, searchable
+
+BATCH: Final = 8  # the orientations of one upload
+_SPENT_S: Final = 0.6  # on each index in each round
+_OURS: Final = "ours"
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Times of single look-ups in ms, by round: of ours, of the peers; and one pass over memory."""
+
+    ours: list[list[float]]
+    flat: list[list[float]]
+    multi_hash: list[list[float]]
+    batched_ms: list[float]
+    pass_ms: float
+
+    @property
+    def p50_ms(self) -> float:
+        """The median of all."""
+        return float(np.percentile([one for some in self.ours for one in some], 50))
+
+    @property
+    def p99_ms(self) -> float:
+        """The median of the rounds' 99th percentiles, so that one round's noise is not all."""
+        return median(float(np.percentile(one, 99)) for one in self.ours)
+
+    @property
+    def flat_ratio(self) -> float | None:
+        """How many times as long faiss's scan takes."""
+        return _ratio(self.flat, self.ours)
+
+    @property
+    def multi_hash_ratio(self) -> float | None:
+        """How many times as long faiss's multi-index hashing takes."""
+        return _ratio(self.multi_hash, self.ours)
+
+
+def scratch() -> Path:
+    """On the disk of this folder, since a system's folder for temporary files may be in memory."""
+    folder = Path("bench-out")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class OnFile:
+    """Our index in a file, and what it took to get there."""
+
+    path: Path
+    base: Base
+    build_s: float
+    write_s: float
+    open_s: float
+
+
+@contextmanager
+def on_file(bank: Words) -> Iterator[OnFile]:
+    """Sorted, written, mapped and checked, up to the first answer."""
+    with TemporaryDirectory(dir=scratch()) as made:
+        path = Path(made) / "base"
+        began = time.perf_counter()
+        index = searchable(np.arange(1, len(bank) + 1), bank)
+        built = time.perf_counter()
+        write_base(path, index, ScanIndex.empty())
+        written = time.perf_counter()
+        del index
+        base = read_base(path)
+        base.whole.pairs(bank[:BATCH], peers.RADIUS)
+        opened = time.perf_counter()
+        yield OnFile(path, base, built - began, written - built, opened - written)
+
+
+def look(
+    base: Base, bank: Words, rng: np.random.Generator, rounds: int, *, multi_hash: bool = True
+) -> Looked:
+    """Rounds of single look-ups, ours and the peers' in turns."""
+    wanted = queries(bank, 4096, rng)
+    asked: dict[str, Callable[[Words], object]] = {_OURS: lambda one: base.whole.pairs(one, 31)}
+    for peer in (peers.flat(bank), peers.multi_hash(bank) if multi_hash else None):
+        if peer is not None:
+            asked[peer.name] = peer.found
+    times: dict[str, list[list[float]]] = {name: [] for name in asked}
+    batched, passes = [], []
+    for turn in range(rounds):
+        for name, ask in asked.items():
+            times[name].append(_timed(ask, np.roll(wanted, 64 * turn, axis=0)))
+        batched.append(median(_timed(asked[_OURS], wanted, BATCH)))
+        passes.append(_pass_ms(bank))
+    flat = times.get("faiss flat", [])
+    best_flat = [float(np.percentile(one, 10)) for one in flat]
+    found = times.get("faiss MultiHash", [])
+    return Looked(times[_OURS], flat, found, batched, min(passes + best_flat))
+
+
+def _timed(ask: Callable[[Words], object], wanted: Words, batch: int = 1) -> list[float]:
+    """Milliseconds for each query; the first few warm the caches."""
+    for start in range(0, 16 * batch, batch):
+        ask(wanted[start : start + batch])
+    taken: list[float] = []
+    until = time.process_time() + _SPENT_S
+    for start in range(0, len(wanted) - batch, batch):
+        began = time.process_time()
+        ask(wanted[start : start + batch])
+        ended = time.process_time()
+        taken.append(1e3 * (ended - began) / batch)
+        if ended > until and len(taken) >= 16:
+            break
+    return taken
+
+
+def _pass_ms(bank: Words) -> float:
+    """One pass over all hashes, as fast as NumPy reads memory."""
+    began = time.process_time()
+    np.bitwise_xor.reduce(bank, axis=None)
+    return 1e3 * (time.process_time() - began)
+
+
+def _ratio(theirs: list[list[float]], ours: list[list[float]]) -> float | None:
+    """The median over the rounds of the ratio of medians."""
+    if not theirs:
+        return None
+    return median(median(one) / median(own) for one, own in zip(theirs, ours, strict=True))

@@ -1,0 +1,49 @@
+"""Look-ups a second of two processes that share one file, each by its own processor time."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from bench.stopping.hashes import random_hashes
+from bench.stopping.lookups import BATCH
+from entrenous.adapters.index.base_file import read_base
+
+_SECONDS: Final = 4.0
+
+
+def two_processes_per_s(path: Path) -> float:
+    """Both ready before either begins; batches of eight, as an upload's orientations are."""
+    command = [sys.executable, "-m", "bench.stopping.two", str(path)]
+    made = [
+        subprocess.Popen(  # noqa: S603 -- this very file
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    for one in made:
+        if one.stdout is not None:
+            one.stdout.readline()
+    return sum(float(one.communicate("go\n")[0]) for one in made)
+
+
+def main() -> None:
+    """Map the file and say so; at a word look up for some seconds, and say how many a second."""
+    base = read_base(Path(sys.argv[1]))
+    wanted = random_hashes(4096, np.random.default_rng())
+    base.whole.pairs(wanted[:512], 31)
+    print("ready", flush=True)  # noqa: T201
+    sys.stdin.readline()
+    count, began, until = 0, time.process_time(), time.monotonic() + _SECONDS
+    while time.monotonic() < until:
+        start = count % (len(wanted) - BATCH)
+        base.whole.pairs(wanted[start : start + BATCH], 31)
+        count += BATCH
+    print(count / (time.process_time() - began), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""``entrenous gate index ...``: what a gate's index finds, and how it stands."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrenous.adapters.index.file_index import FileIndex, condition_of, written_at
+from entrenous.faces.cli.exits import NO
+from entrenous.faces.cli.output import put_json, say
+from entrenous.model.claim import Claim
+from entrenous.model.fingerprint import BadFingerprint
+from entrenous.ports import Platform
+from entrenous.spec import PDQ_BYTES
+from entrenous.wiring.folders import kept_in
+from entrenous.wiring.platform import open_platform
+
+Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Found = tuple[int, Claim, bool]  # bits that differ, a claim, whether it is on a part
+
+_FOLDER = "index"
+
+
+def join(gate: typer.Typer) -> None:
+    """Add this module's commands to the group ``entrenous gate``."""
+    index = typer.Typer(help="The index of fingerprints.", no_args_is_help=True)
+    index.command("lookup")(lookup)
+    index.command("status")(status)
+    index.command("rebuild")(rebuild)
+    gate.add_typer(index, name="index")
+
+
+def lookup(
+    hashes: Annotated[list[str], typer.Argument(metavar="HEX...", help="PDQ fingerprints.")],
+    data: Data,
+    as_json: Json = False,
+) -> None:
+    """Claims within 31 bits of these fingerprints, as they are: not turned or mirrored.
+
+    Exit status 1: none.
+    """
+    wanted = [_bits(text) for text in hashes]
+    with open_platform(data) as (platform, _):
+        found = [
+            [*whole, *parts]
+            for whole, parts in zip(
+                _claims_near(wanted, platform, part=False),
+                _claims_near(wanted, platform, part=True),
+                strict=True,
+            )
+        ]
+    if as_json:
+        shown = [
+            {"hex": bits.hex(), "matches": [_shown(*one) for one in some]}
+            for bits, some in zip(wanted, found, strict=True)
+        ]
+        put_json({"schema": "entrenous/lookup/1", "hashes": shown})
+    else:
+        _tell(wanted, found)
+    if not any(found):
+        raise typer.Exit(NO)
+
+
+def status(data: Data, as_json: Json = False) -> None:
+    """How many fingerprints the index knows, and how its file stands."""
+    folder = data / _FOLDER
+    condition = condition_of(folder)  # before opening mends it
+    with open_platform(data) as (platform, _), kept_in(folder):
+        index = FileIndex(folder, platform.bank)
+        state, withdrawn = index.state(), index.holds_withdrawn()
+        age = max(timedelta(), platform.clock.now() - written_at(folder))
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/index/1",
+                "file_was": condition,
+                "whole": state.whole,
+                "parts": state.parts,
+                "in_base": state.in_base,
+                "later": state.later,
+                "withdrawn_waiting": withdrawn,
+                "bytes": state.base_bytes,
+                "age_s": round(age.total_seconds()),
+            }
+        )
+        return
+    say(f"{state.whole} fingerprints of pictures and {state.parts} of parts.")
+    say(f"  The file was {condition}; it holds {state.in_base} in {state.base_bytes} bytes.")
+    if withdrawn:
+        say("  It still holds withdrawn ones, which match nothing; they go with the next rebuild.")
+
+
+def rebuild(data: Data, as_json: Json = False) -> None:
+    """Make the index's file anew from the bank; a gate that runs goes over to it by itself."""
+    folder = data / _FOLDER
+    with open_platform(data) as (platform, _), kept_in(folder):
+        index = FileIndex(folder, platform.bank)
+        index.rebuild()
+        state = index.state()
+    if as_json:
+        put_json({"schema": "entrenous/index/1", "whole": state.whole, "parts": state.parts})
+        return
+    say(f"The index was made anew: {state.whole} of pictures, {state.parts} of parts.")
+
+
+def _bits(text: str) -> bytes:
+    """Raises BadFingerprint."""
+    digits = text.strip().lower()
+    if len(digits) != 2 * PDQ_BYTES or not set(digits) <= set("0123456789abcdef"):
+        raise BadFingerprint
+    return bytes.fromhex(digits)
+
+
+def _claims_near(wanted: Sequence[bytes], platform: Platform, *, part: bool) -> list[list[Found]]:
+    """For each fingerprint the claims within 31 bits that match, the nearest first."""
+    near = platform.index.near(wanted, part=part)
+    claims: dict[int, list[Claim]] = defaultdict(list)
+    for entry, claim in platform.bank.claims_on({one.entry for one in near}):
+        claims[entry].append(claim)
+    found: list[list[Found]] = [[] for _ in wanted]
+    for one in sorted(near, key=lambda near: near.distance):
+        found[one.query] += [(one.distance, claim, part) for claim in claims[one.entry]]
+    return found
+
+
+def _shown(distance: int, claim: Claim, part: bool) -> dict[str, object]:
+    where = {"bank": claim.bank, "claim": claim.id, "state": claim.state.value}
+    return {"distance": distance, **where, "part": part}
+
+
+def _tell(wanted: Sequence[bytes], found: Sequence[list[Found]]) -> None:
+    for bits, some in zip(wanted, found, strict=True):
+        say(f"{bits.hex()}: {len(some) or 'no'} {'match' if len(some) == 1 else 'matches'}")
+        for distance, claim, part in some:
+            kind = " (a part)" if part else ""
+            say(f"  {distance} bits: {claim.state} claim {claim.id} in bank {claim.bank}{kind}")

@@ -1,0 +1,14 @@
+"""A process that is killed while it merges leaves an index that equals counting bits."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.index.kills import run
+
+
+@pytest.mark.real
+def test_a_few_kills(tmp_path: Path) -> None:
+    """For more: ``python -m tests.adapters.index.kills --kills 50``."""
+    reported = run(tmp_path, kills=3, seed=20)
+    assert reported.registered

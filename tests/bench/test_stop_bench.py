@@ -1,0 +1,136 @@
+"""The bench of the gate's index: made hashes are what they say, and its judge can say no."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bench.stop
+from bench.stopping import lookups, peers
+from bench.stopping.exact import (
+    DISTANCES,
+    Wrong,
+    asked_at_every_distance,
+    compared,
+    counted,
+    every_plan,
+)
+from bench.stopping.hashes import changes, clustered_hashes, queries, random_hashes
+from bench.stopping.lookups import look, on_file
+from entrenous.craft.fingerprint.index import ScanIndex, Segment, Words, plan_of
+from tests.adapters.index.brute import brute_force
+
+KEYS = {
+    "index_n",
+    "lookup_p50_ms",
+    "lookup_p99_ms",
+    "missing",
+    "extra",
+    "bytes_per_hash",
+    "build_s",
+    "open_to_answer_s",
+}
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(6)
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lookups, "_SPENT_S", 0.01)
+
+
+def index_of(bank: Words) -> Segment:
+    return Segment.built(plan_of(16), np.arange(1, len(bank) + 1), bank)
+
+
+def test_changes_are_of_just_so_many_bits(rng: np.random.Generator) -> None:
+    distances = np.arange(257)
+    changed = changes(distances, rng)
+    assert np.bitwise_count(changed).sum(axis=1, dtype=np.int64).tolist() == distances.tolist()
+
+
+def test_a_clustered_bank_is_crowded(rng: np.random.Generator) -> None:
+    bank = clustered_hashes(2_000, rng)
+    assert len(counted(bank, bank[:100])) > 10 * len(counted(random_hashes(2_000, rng), bank[:100]))
+
+
+def test_half_of_the_queries_are_near_something(rng: np.random.Generator) -> None:
+    bank = random_hashes(500, rng)
+    found = {int(query) for query, _, _ in counted(bank, queries(bank, 200, rng))}
+    assert 60 < len(found) <= 100
+
+
+def test_counting_by_dot_products_is_counting(rng: np.random.Generator) -> None:
+    bank = random_hashes(300, rng)
+    wanted = asked_at_every_distance(bank, 2, rng)
+    known = [(row, one.tobytes()) for row, one in enumerate(bank)]
+    expected = brute_force(known, [one.tobytes() for one in wanted], 31)
+    assert {tuple(one) for one in counted(bank, wanted).tolist()} == expected
+
+
+def test_faiss_counts_alike(rng: np.random.Generator) -> None:
+    bank = random_hashes(300, rng)
+    wanted = asked_at_every_distance(bank, 2, rng)
+    for peer in (peers.flat(bank), peers.multi_hash(bank)):
+        if peer is None:
+            pytest.skip("faiss is not installed")
+        found = {tuple(one) for one in peer.found(wanted).tolist()}
+        assert found == {tuple(one) for one in counted(bank, wanted).tolist()}
+
+
+@pytest.mark.parametrize("judge", ["faiss", "numpy"])
+def test_the_judge_notices_what_is_missing_and_what_is_invented(
+    rng: np.random.Generator, judge: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if judge == "numpy":
+        monkeypatch.setattr(peers, "_faiss", lambda: None)
+    bank = random_hashes(400, rng)
+    wanted = asked_at_every_distance(bank, 3, rng)
+    there = len(counted(bank, wanted))
+    assert compared([index_of(bank)], bank, wanted) == Wrong(there, 0, 0)
+    harmed = bank.copy()
+    harmed[: len(bank) // 2] = random_hashes(len(bank) // 2, rng)
+    found = compared([index_of(harmed)], bank, wanted)
+    assert found.missing > 10
+    other = compared([index_of(bank)], harmed, wanted)
+    assert (other.missing, other.extra > 10) == (0, True)
+
+
+def test_every_plan_is_exact() -> None:
+    wrong = every_plan(600, 2, np.random.default_rng(3), plans=(13, 16))
+    assert wrong.there >= 2 * 2 * (DISTANCES - 1)
+    assert (wrong.missing, wrong.extra) == (0, 0)
+
+
+def test_rounds_take_turns(rng: np.random.Generator) -> None:
+    bank = random_hashes(12_000, rng)
+    with on_file(bank) as made:
+        looked = look(made.base, bank, rng, rounds=2)
+        assert isinstance(made.base.whole, Segment)
+    assert 0 < looked.p50_ms <= looked.p99_ms
+    assert len(looked.ours) == 2
+    if peers.version() is not None:
+        assert looked.flat_ratio is not None
+        assert looked.multi_hash_ratio is not None
+        assert looked.flat_ratio > 0
+
+
+def test_its_figures_have_the_names_that_were_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.stop, "two_processes_per_s", lambda _: 1.0)
+    figures = bench.stop.index_measured(12_000, each=2, rounds=1)
+    assert set(figures) >= KEYS
+    assert (figures["missing"], figures["extra"]) == (0, 0)
+    assert 40 < float(str(figures["bytes_per_hash"])) < 500
+    assert json.loads(json.dumps(figures)) == figures
+    monkeypatch.setattr(peers, "_faiss", lambda: None)
+    assert "faiss_flat_ratio" not in bench.stop.index_measured(5_000, each=1, rounds=1)
+
+
+def test_a_small_bank_is_scanned(rng: np.random.Generator) -> None:
+    with on_file(random_hashes(100, rng)) as made:
+        assert isinstance(made.base.whole, ScanIndex)

@@ -1,0 +1,101 @@
+"""``entrenous gate index lookup | status | rebuild``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from entrenous.adapters.index.file_index import FileIndex
+from entrenous.faces.cli.stop.index import join
+from entrenous.model.claim import ClaimEvent
+from entrenous.model.fingerprint import BadFingerprint
+from entrenous.wiring.platform import open_platform
+from tests.adapters.index.banks import fresh, register
+from tests.adapters.index.brute import flipped
+
+ONE, PART, OTHER = fresh(3, 4)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "gate"
+    with open_platform(folder) as (platform, _):
+        register(platform.bank, "a1", ONE, parts=(PART,))
+    return folder
+
+
+def typed(*words: str) -> Result:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    join(app)
+    return CliRunner().invoke(app, ["index", *words])
+
+
+def answer(*words: str) -> dict[str, Any]:
+    said = typed(*words, "--json")
+    assert said.exception is None or isinstance(said.exception, SystemExit), said.exception
+    told: dict[str, Any] = json.loads(said.stdout)
+    return told
+
+
+def test_a_lookup_says_distance_bank_and_state(data: Path) -> None:
+    near = flipped(ONE, range(0, 62, 2))
+    told = answer("lookup", near.hex(), OTHER.hex(), PART.hex().upper(), "--data", str(data))
+    assert told["schema"] == "entrenous/lookup/1"
+    match = {"bank": "people", "claim": "a1", "state": "waiting"}
+    assert told["hashes"] == [
+        {"hex": near.hex(), "matches": [{**match, "distance": 31, "part": False}]},
+        {"hex": OTHER.hex(), "matches": []},
+        {"hex": PART.hex(), "matches": [{**match, "distance": 0, "part": True}]},
+    ]
+
+
+def test_no_match_is_exit_status_1_and_32_bits_are_none(data: Path) -> None:
+    far = flipped(ONE, range(32)).hex()
+    assert typed("lookup", far, "--data", str(data)).exit_code == 1
+    assert typed("lookup", ONE.hex(), "--data", str(data)).exit_code == 0
+
+
+def test_people_read_sentences(data: Path) -> None:
+    said = typed("lookup", ONE.hex(), "--data", str(data)).stdout
+    assert "1 match" in said
+    assert "0 bits: waiting claim a1 in bank people" in said
+
+
+def test_a_withdrawn_claim_is_not_found(data: Path) -> None:
+    with open_platform(data) as (platform, _):
+        claim = platform.bank.claims_on({1})[0][1]
+        platform.bank.move(claim.id, ClaimEvent.WITHDRAW)
+    assert answer("lookup", ONE.hex(), "--data", str(data))["hashes"][0]["matches"] == []
+
+
+@pytest.mark.parametrize("text", ["", "12", "g" * 64, "0" * 63, "0" * 66])
+def test_what_is_no_fingerprint_is_refused(data: Path, text: str) -> None:
+    assert isinstance(typed("lookup", text, "--data", str(data)).exception, BadFingerprint)
+
+
+def test_status_and_rebuild(data: Path) -> None:
+    told = answer("status", "--data", str(data))
+    assert (told["schema"], told["whole"], told["parts"]) == ("entrenous/index/1", 1, 1)
+    assert 0 <= told["age_s"] < 60
+    assert answer("status", "--data", str(data))["file_was"] == "sound"
+    assert not told["withdrawn_waiting"]
+    with open_platform(data) as (platform, _):
+        claim = platform.bank.claims_on({1})[0][1]
+        platform.bank.move(claim.id, ClaimEvent.WITHDRAW)
+    assert answer("rebuild", "--data", str(data))["whole"] == 0
+    told = answer("status", "--data", str(data))
+    assert (told["whole"], told["in_base"], told["withdrawn_waiting"]) == (0, 0, False)
+
+
+def test_status_says_that_a_file_was_damaged(data: Path) -> None:
+    with open_platform(data) as (platform, _):
+        FileIndex(data / "index", platform.bank)
+    base = data / "index" / "base"
+    base.write_bytes(base.read_bytes()[:-1])
+    assert answer("status", "--data", str(data))["file_was"] == "damaged"
+    assert answer("status", "--data", str(data))["file_was"] == "sound"
+    assert "was sound" in typed("status", "--data", str(data)).stdout
