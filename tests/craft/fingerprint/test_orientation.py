@@ -47,6 +47,28 @@ def test_all_eight_equal_the_reference(
             assert ours[how].bits == np.packbits(vector.astype(np.uint8)).tobytes(), (name, how)
 
 
+def test_sixty_pictures_of_many_sizes_equal_the_reference(
+    photographs: dict[str, Any], picture_of: MakePicture
+) -> None:
+    rng = np.random.default_rng(60)
+    counted = 0
+    for pixels in photographs.values():
+        for _ in range(6):
+            rows, columns = rng.integers(120, 300, 2)
+            top, left = (
+                rng.integers(0, pixels.shape[0] - rows),
+                rng.integers(0, pixels.shape[1] - columns),
+            )
+            cut = np.ascontiguousarray(pixels[top : top + rows, left : left + columns])
+            vectors, quality = pdqhash.compute_dihedral(cut)
+            ours = orientations(picture_of(cut))
+            for how, vector in zip(REFERENCE_ORDER, vectors, strict=True):
+                assert ours[how].bits == np.packbits(vector.astype(np.uint8)).tobytes(), how
+                assert abs(ours[how].quality - quality) <= 1
+            counted += 1
+    assert counted >= 60
+
+
 @pytest.mark.parametrize("how", EDITS)
 def test_a_turned_upload_has_the_registered_hash(
     photographs: dict[str, Any], picture_of: MakePicture, how: str

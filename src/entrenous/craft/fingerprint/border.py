@@ -1,8 +1,8 @@
 """Take away the frame that somebody put around a picture: bars, letterboxes, plain margins.
 
 A row or a column belongs to the frame while it is of one brightness, and the same one as the
-outermost. Sky at the top of a photograph looks like that too: so what is left is an additional view
-of the upload, never a replacement.
+outermost. Sky at the top of a photograph looks like that too: so frames are taken away one inside
+the other, and what is left after each is an additional view of the upload, never a replacement.
 """
 
 from typing import Final
@@ -17,51 +17,85 @@ from entrenous.craft.fingerprint.thumbnail import thumbnail
 SPREAD: Final = 16.0  # brightness levels; JPEG at quality 10 stays below on plain bars
 LEFT_MIN: Final = 0.3  # of each side: a frame around less is a picture of its own
 ROUNDS: Final = 3  # a letterbox inside a frame needs two
+NEAR_PX: Final = 4  # JPEG blurs the seam by half of its blocks
+
+Box = tuple[int, int, int, int]
+"""First and last row, first and last column, half open."""
 
 
-def without_border(pixels: Pixels) -> Pixels | None:
-    """The part of (H, W, 3) pixels inside a plain frame; None when there is no frame."""
+def without_borders(pixels: Pixels) -> tuple[Pixels, ...]:
+    """What is left of (H, W, 3) pixels without a plain frame, and without the next one inside it.
+
+    At most three, the largest first; none when there is no frame.
+    """
     grey = thumbnail(pixels)
-    top, bottom, left, right = inside(grey)
-    if (bottom - top, right - left) == grey.shape:
-        return None
     down, across = pixels.shape[0] / grey.shape[0], pixels.shape[1] / grey.shape[1]
-    rows = slice(int(top * down), int(np.ceil(bottom * down)))
-    columns = slice(int(left * across), int(np.ceil(right * across)))
-    return np.ascontiguousarray(pixels[rows, columns])
+    return tuple(
+        np.ascontiguousarray(
+            pixels[
+                round(top * down) : round(bottom * down),
+                round(left * across) : round(right * across),
+            ]
+        )
+        for top, bottom, left, right in insides(grey)
+    )
 
 
-def inside(grey: Floats) -> tuple[int, int, int, int]:
-    """First and last row, first and last column inside the frame of a grey picture, half open.
+def insides(grey: Floats) -> tuple[Box, ...]:
+    """The boxes inside the frames of a grey picture, one inside the other; at most three.
 
-    The whole picture when there is no frame, or when too little would be left.
+    A box of less than 30 % of a side is left out: a frame around less is a picture of its own.
     """
     height, width = grey.shape
-    top, bottom, left, right = 0, height, 0, width
+    box, found = (0, height, 0, width), list[Box]()
     for _ in range(ROUNDS):
-        above, below = _plain_ends(grey[top:bottom, left:right])
-        top, bottom = top + above, bottom - below
-        before, after = _plain_ends(grey[top:bottom, left:right].T)
-        left, right = left + before, right - after
-    if bottom - top < LEFT_MIN * height or right - left < LEFT_MIN * width:
-        return 0, height, 0, width
-    return top, bottom, left, right
+        before, box = box, _without_one(grey, box)
+        if box == before:
+            break
+        if box[1] - box[0] < LEFT_MIN * height or box[3] - box[2] < LEFT_MIN * width:
+            break
+        found.append(box)
+        box = _without_mixture(before, box)
+    return tuple(found)
 
 
-def _plain_ends(grey: Floats) -> tuple[int, int]:
-    """How many plain rows there are at the start and at the end; (0, 0) when all are plain."""
+def _without_mixture(before: Box, box: Box) -> Box:
+    """One pixel less on each side that was cut: there a frame and what is inside it mix."""
+    cut = [int(new != old) for new, old in zip(box, before, strict=True)]
+    return box[0] + cut[0], box[1] - cut[1], box[2] + cut[2], box[3] - cut[3]
+
+
+def _without_one(grey: Floats, box: Box) -> Box:
+    """One plain frame less: rows first, and columns between the rows that are left."""
+    top, bottom, left, right = box
+    first, last = _between(grey[top:bottom, left:right])
+    top, bottom = top + first, top + last
+    first, last = _between(grey[top:bottom, left:right].T)
+    return top, bottom, left + first, left + last
+
+
+def _between(grey: Floats) -> tuple[int, int]:
+    """First and last row between the plain rows at both ends; all of them when all are plain."""
     if min(grey.shape) < 2:
-        return 0, 0
+        return 0, len(grey)
     spread = grey.max(axis=1) - grey.min(axis=1)
     middle = grey.mean(axis=1)
     start = _run((spread <= SPREAD) & (np.abs(middle - middle[0]) <= SPREAD))
     end = _run(((spread <= SPREAD) & (np.abs(middle - middle[-1]) <= SPREAD))[::-1])
-    return (0, 0) if start + end >= len(grey) else (start, end)
+    if start + end >= len(grey):
+        return 0, len(grey)
+    seam = np.abs(np.diff(grey, axis=0)).mean(axis=1)
+    first = _sharpest(seam, start) if start else 0
+    last = _sharpest(seam, len(grey) - end) if end else len(grey)
+    return (first, last) if first < last else (0, len(grey))
+
+
+def _sharpest(seam: Floats, place: int) -> int:
+    """The boundary at or near ``place`` where brightness changes most; seam i lies before i + 1."""
+    first = max(0, place - 2)
+    return first + 1 + int(np.argmax(seam[first : place + NEAR_PX]))
 
 
 def _run(plain: NDArray[np.bool_]) -> int:
-    """Length of the run of True at the beginning, and one more: there frame and picture mix."""
-    if bool(plain.all()):
-        return len(plain)
-    run = int(np.argmin(plain))
-    return run + 1 if run else 0
+    """Length of the run of True at the beginning."""
+    return len(plain) if bool(plain.all()) else int(np.argmin(plain))

@@ -72,12 +72,19 @@ def window_axes(length_px: int, edges: NDArray[np.float64]) -> Floats:
     reach = np.maximum(block, 1.0)[..., None]  # never sharper than one pixel
     pixel_edge = np.arange(length_px + 1, dtype=np.float64)
     seen = np.clip(pixel_edge, start[..., None], stop[..., None])
-    mass = np.diff(_tent_below((seen - centre[..., None]) / reach), axis=-1)
+    place = seen - centre[..., None]
+    place /= reach
+    mass = np.diff(_tent_below(place), axis=-1)
     mass /= mass.sum(axis=-1, keepdims=True)
     return mass.astype(np.float32)
 
 
 def _tent_below(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mass of the tent ``1 - |x|`` on [-1, 1] that lies below x."""
-    x = np.clip(x, -1.0, 1.0)
-    return np.where(x < 0, 0.5 * (1 + x) ** 2, 1 - 0.5 * (1 - x) ** 2)
+    """Mass of the tent ``1 - |x|`` on [-1, 1] that lies below x, which is used up."""
+    np.clip(x, -1.0, 1.0, out=x)
+    bend = np.abs(x)
+    bend *= x
+    bend *= -0.5
+    bend += x
+    bend += 0.5
+    return bend

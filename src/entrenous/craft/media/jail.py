@@ -26,7 +26,9 @@ _CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.craft.media.jailed
 _LIMITS: Final = Limits()
 
 
-def decode_untrusted(untrusted_data: bytes, *, limits: Limits = _LIMITS) -> Picture:
+def decode_untrusted(
+    untrusted_data: bytes, *, limits: Limits = _LIMITS, at_least_px: int = 0
+) -> Picture:
     """Like :func:`.picture.read_picture`, in a child of its own that ends with the answer.
 
     Raises:
@@ -36,7 +38,7 @@ def decode_untrusted(untrusted_data: bytes, *, limits: Limits = _LIMITS) -> Pict
     """
     kind = kind_of(untrusted_data)
     with Jail(limits=limits, kinds=(kind,), pictures_per_child=1) as jail:
-        return jail.read(untrusted_data)
+        return jail.read(untrusted_data, at_least_px=at_least_px)
 
 
 class Jail:
@@ -80,7 +82,7 @@ class Jail:
         """What stands around the present child."""
         return self._start().walls
 
-    def read(self, untrusted_data: bytes) -> Picture:
+    def read(self, untrusted_data: bytes, *, at_least_px: int = 0) -> Picture:
         """As :func:`decode_untrusted`, with the present child or a new one.
 
         A file of a kind that this jail was not made for is NotAPicture.
@@ -91,7 +93,7 @@ class Jail:
         child = self._start()
         try:
             child.allow(self._limits.wall_s)
-            child.write(QUESTION.pack(len(untrusted_data)))
+            child.write(QUESTION.pack(len(untrusted_data), at_least_px))
             child.write(untrusted_data)
             return read_answer(child.read, kind)
         except (OSError, EOFError, ValueError, MemoryError) as error:

@@ -23,7 +23,8 @@ from entrenous.model.picture import (
 )
 from entrenous.spec import PICTURE_PIXELS_MAX
 
-QUESTION: Final = struct.Struct(">Q")  # the length of the file that follows
+#: The length of the file that follows, and how many pixels its sides need (0: all there are).
+QUESTION: Final = struct.Struct(">QI")
 _READY: Final = struct.Struct(">cB")
 _PICTURE: Final = struct.Struct(">II6BI")
 _SIZE: Final = struct.Struct(">II")

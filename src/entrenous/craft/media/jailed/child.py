@@ -41,7 +41,8 @@ def main(memory_bytes: int, cpu_s: int, kinds: list[PictureFormat]) -> None:
     )
     write_to(answers, write_ready(walls))
     while head := read_from(QUESTIONS, QUESTION.size):
-        for part in _answer(read_from(QUESTIONS, *QUESTION.unpack(head))):
+        size, at_least_px = QUESTION.unpack(head)
+        for part in _answer(read_from(QUESTIONS, size), at_least_px):
             write_to(answers, part)
 
 
@@ -53,9 +54,9 @@ def _load(kind: PictureFormat) -> None:
         import_module("PIL.AvifImagePlugin").DEFAULT_MAX_THREADS = 1  # type: ignore[attr-defined]
 
 
-def _answer(untrusted_data: bytes) -> Iterator[bytes]:
+def _answer(untrusted_data: bytes, at_least_px: int) -> Iterator[bytes]:
     try:
-        picture = read_picture(untrusted_data)
+        picture = read_picture(untrusted_data, at_least_px=at_least_px)
     except EntrenousError as failure:
         yield write_failure(failure)
         return

@@ -1,0 +1,144 @@
+"""Where a picture may lie within an upload: screenshots, collages, captions, letterboxes.
+
+A picture that was pasted onto a page ends on all four sides with a straight edge, along which
+brightness jumps. So lines across the whole upload are looked for, and where plain rows begin and
+end; then, between each two of these, lines that cross; both ways round (as recursive X-Y cuts
+divide a page: Nagy and Seth 1984). The rectangles whose weakest side jumps most are tried,
+those first that have no plain page in them.
+
+Dark pictures leave no line on a dark page or beside each other. So the even parts of a collage, and
+boxes of usual shapes in the middle, are tried always.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+
+from entrenous.craft.fingerprint.border import SPREAD, Box
+from entrenous.craft.fingerprint.spectrum import Floats
+
+JUMP: Final = 12.0  # brightness levels: more than JPEG leaves on a plain page
+SEEN: Final = 0.55  # share of a line along which brightness jumps; pictures fade into dark pages
+LINES: Final = 6  # per direction and strip
+APART_PX: Final = 4
+SIDE_MIN: Final = 0.1  # of the upload
+SIDE_PX_MIN: Final = 24  # of a thumbnail: less has no detail to hash
+BOXES: Final = 64
+TILES: Final = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 2))  # rows and columns of a collage
+SHAPES: Final = (16 / 9, 3 / 2, 4 / 3, 5 / 4, 1.0, 4 / 5, 3 / 4, 2 / 3, 9 / 16)  # width by height
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A grey picture (H, W), and where brightness jumps above each row, added up from the left:
+    (H + 1, W + 1).
+    """
+
+    grey: Floats
+    jumps: Floats
+
+    @classmethod
+    def of(cls, grey: Floats) -> Self:
+        padded = np.pad(grey, ((2, 2), (0, 0)), mode="edge")
+        sharp = np.abs(padded[2:-1] - padded[1:-2])
+        soft = np.abs(padded[3:] - padded[:-3])  # a seam that shrinking has spread over a pixel
+        jump = np.minimum(np.maximum(sharp, soft) / JUMP, 1.0)
+        return cls(
+            grey, np.asarray(np.pad(jump.cumsum(axis=1), ((0, 0), (1, 0))), dtype=np.float32)
+        )
+
+    def seen(self, line: int, start: int, stop: int) -> float:
+        """Along which share of these columns brightness jumps; the page's own edges always do."""
+        if line in (0, len(self.grey)):
+            return 1.0
+        return float(self.jumps[line, stop] - self.jumps[line, start]) / (stop - start)
+
+    def lines(self, start: int, stop: int) -> list[int]:
+        """The strongest lines across these columns, at most six, and the page's two edges."""
+        strength = (self.jumps[:, stop] - self.jumps[:, start]) / (stop - start)
+        for end, share in self._block_ends(start, stop):
+            near = max(0, end - APART_PX)
+            sharpest = near + int(np.argmax(strength[near : end + APART_PX + 1]))
+            strength[sharpest] = max(strength[sharpest], SEEN + share)
+        chosen: list[int] = []
+        for line in np.argsort(-strength, kind="stable").tolist():
+            if len(chosen) == LINES or strength[line] < SEEN:
+                break
+            if all(abs(line - other) >= APART_PX for other in chosen):
+                chosen.append(line)
+        return sorted({0, *chosen, len(self.grey)})
+
+    def _block_ends(self, start: int, stop: int) -> Iterator[tuple[int, float]]:
+        """Where plain rows end and begin, and the share of the rows that lie between."""
+        strip = self.grey[:, start:stop]
+        ink = strip.max(axis=1) - strip.min(axis=1) > SPREAD
+        turns = np.flatnonzero(np.diff(ink, prepend=False, append=False)).tolist()
+        for first, last in zip(turns[::2], turns[1::2], strict=True):
+            yield first, (last - first) / len(ink)
+            yield last, (last - first) / len(ink)
+
+
+def boxes(grey: Floats) -> list[Box]:
+    """At most 64 boxes that may be pictures, the likeliest first; the whole is none of them."""
+    rows, columns = _Page.of(grey), _Page.of(grey.T)
+    found: dict[Box, float] = {}
+    for box, seen in _cut(rows, columns):
+        found[box] = max(seen, found.get(box, 0.0))
+    for (left, right, top, bottom), seen in _cut(columns, rows):
+        box = (top, bottom, left, right)
+        found[box] = max(seen, found.get(box, 0.0))
+    found.pop((0, grey.shape[0], 0, grey.shape[1]), None)
+    sharpest = sorted(found, key=found.__getitem__, reverse=True)[: 2 * BOXES]
+    likely = {box: round(found[box] * _filled(grey, box), 1) for box in sharpest}
+    return sorted(sharpest, key=lambda box: (-likely[box], -_area(box)))[:BOXES]
+
+
+def _area(box: Box) -> int:
+    return (box[1] - box[0]) * (box[3] - box[2])
+
+
+def _filled(grey: Floats, box: Box) -> float:
+    """The share of a box's rows, times that of its columns, that are not plain: a picture has no
+    page around it.
+    """
+    inner = grey[box[0] : box[1], box[2] : box[3]]
+    ink = (inner.max(axis=axis) - inner.min(axis=axis) > SPREAD for axis in (0, 1))
+    return float(np.prod([one.mean() for one in ink]))
+
+
+def usual_boxes(height_px: int, width_px: int) -> list[Box]:
+    """Halves, thirds and quarters of a collage; boxes of usual shapes amid bars. At most 23."""
+    found = [
+        (*_share(row, rows, height_px), *_share(column, columns, width_px))
+        for rows, columns in TILES
+        for row in range(rows)
+        for column in range(columns)
+    ]
+    for shape in SHAPES:
+        down = max(0, round((height_px - width_px / shape) / 2))
+        across = max(0, round((width_px - height_px * shape) / 2))
+        found.append((down, height_px - down, across, width_px - across))
+    wanted = [b for b in found if min(b[1] - b[0], b[3] - b[2]) >= SIDE_PX_MIN]
+    return list(dict.fromkeys(wanted))
+
+
+def _share(place: int, shares: int, length_px: int) -> tuple[int, int]:
+    return round(place * length_px / shares), round((place + 1) * length_px / shares)
+
+
+def _cut(page: _Page, across: _Page) -> Iterator[tuple[Box, float]]:
+    """Boxes between lines of a page and lines that cross them, each with its weakest side."""
+    high, wide = page.grey.shape
+    for top, bottom in _pairs(page.lines(0, wide), high):
+        for left, right in _pairs(across.lines(top, bottom), wide):
+            sides = [page.seen(edge, left, right) for edge in (top, bottom)]
+            sides += [across.seen(edge, top, bottom) for edge in (left, right)]
+            yield (top, bottom, left, right), min(sides)
+
+
+def _pairs(lines: list[int], length: int) -> Iterator[tuple[int, int]]:
+    least = max(SIDE_PX_MIN, SIDE_MIN * length)
+    for place, first in enumerate(lines):
+        yield from ((first, last) for last in lines[place:] if last - first >= least)

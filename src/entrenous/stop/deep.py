@@ -1,0 +1,103 @@
+"""The slow look at an upload, after its uploader has got an answer (docs/spec/gate.md section 3).
+
+Thousands of windows: of an upload that contains a registered picture (a screenshot, a collage, a
+caption), of one that is a part of it, of one that was written over or turned by a few degrees.
+Whatever is found so is at most held for a person, never refused by a machine.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from entrenous.craft.fingerprint.border import insides
+from entrenous.craft.fingerprint.deep.boxes import SIDE_PX_MIN, boxes, usual_boxes
+from entrenous.craft.fingerprint.deep.cuts import same, trimmed, wider
+from entrenous.craft.fingerprint.deep.spectra import box_spectra
+from entrenous.craft.fingerprint.deep.turns import turned_back
+from entrenous.craft.fingerprint.orientation import UPRIGHT, turn
+from entrenous.craft.fingerprint.picture import seen_pixels, to_bits
+from entrenous.craft.fingerprint.spectrum import Floats
+from entrenous.craft.fingerprint.thumbnail import thumbnail
+from entrenous.model.bank import RELEASED
+from entrenous.model.picture import Picture
+from entrenous.ports import Platform
+from entrenous.spec import PART_QUALITY_MIN
+from entrenous.stop.gate import Hit, best_of_each, find
+from entrenous.stop.look import PART, UNBORDERED, Seen, one_by_one, said
+
+INSIDE: Final = "in a larger picture"
+EDGES: Final = "edges cut off"
+COVERED: Final = "partly covered"
+ASKEW: Final = "turned a little"
+MIRROR: Final = "mirror"
+LIKELIEST: Final = 3  # boxes in which cut-outs are looked for too
+_INSETS: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])  # the outermost pixels mix with a page
+_EVERY: Final = None
+_UPRIGHT: Final = (UPRIGHT, MIRROR)  # where all eight would cost more than they find
+
+
+@dataclass(frozen=True, slots=True)
+class DeepViews:
+    """Some views of an upload, to look up together; ``part`` tells which registered hashes."""
+
+    views: Seen
+    part: bool
+
+
+def deep_matches(picture: Picture, platform: Platform) -> list[Hit]:
+    """Every claim that the slow look finds, nearest first; each only calls for holding.
+
+    What a reviewer let through is told by the whole upload alone (:func:`.look.fast_views`): in a
+    collage, one tile that was let through says nothing about the next one.
+
+    Raises:
+        BankUnreachable: as :func:`.gate.find`.
+    """
+    return best_of_each(
+        (replace(match, part=True), claim)
+        for some in deep_views(picture)
+        for match, claim in find(some.views, platform, part=some.part)
+        if claim.bank != RELEASED
+    )
+
+
+def deep_views(picture: Picture) -> Iterator[DeepViews]:
+    """All slow views, the cheapest first: about 2,500 of whole pictures and 12,000 of parts."""
+    grey = thumbnail(seen_pixels(picture))
+    if min(grey.shape) < SIDE_PX_MIN:
+        return
+    found = boxes(grey)
+    inside = [*found, *usual_boxes(*grey.shape)]
+    yield _views([(INSIDE, _in_boxes(grey, inside))], part=False)
+    frames = [("", grey)]
+    frames += [(UNBORDERED, grey[a:b, c:d]) for a, b, c, d in insides(grey)]
+    for how, frame in frames:
+        yield _views([(said(UPRIGHT, how, EDGES), wider(frame))], part=False)
+        yield _views([(said(UPRIGHT, how, PART), trimmed(frame))], part=True)
+        yield _views([(said(UPRIGHT, how, COVERED), same(frame))], part=True, turns=_UPRIGHT)
+    for a, b, c, d in found[:LIKELIEST]:
+        inner = [(said(UPRIGHT, INSIDE, PART), trimmed(grey[a:b, c:d]))]
+        inner += [(said(UPRIGHT, INSIDE, COVERED), same(grey[a:b, c:d]))]
+        yield _views(inner, part=True, turns=_UPRIGHT)
+    askew = trimmed(turned_back(frames[-1][1]))
+    yield _views([(said(UPRIGHT, ASKEW, PART), askew)], part=True, turns=_UPRIGHT)
+
+
+def _in_boxes(grey: Floats, found: list[tuple[int, int, int, int]]) -> Floats:
+    both = np.array(found, dtype=np.float64).reshape(-1, 1, 4) + _INSETS
+    return box_spectra(grey, both.reshape(-1, 4), PART_QUALITY_MIN)
+
+
+def _views(
+    spectra: Iterable[tuple[str, Floats]], *, part: bool, turns: tuple[str, ...] | None = _EVERY
+) -> DeepViews:
+    seen = [
+        view
+        for done, some in spectra
+        for how, spectrum in turn(some).items()
+        if turns is None or how in turns
+        for view in one_by_one(said(how, done), to_bits(spectrum))
+    ]
+    return DeepViews(tuple(seen), part)

@@ -1,0 +1,69 @@
+"""A JPEG that is decoded no larger than is needed, for a gate (docs/spec/gate.md section 2.1)."""
+
+import io
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from entrenous.craft.fingerprint.distance import distance
+from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.craft.media.jail import decode_untrusted
+from entrenous.craft.media.picture import read_picture
+from entrenous.model.picture import CutShort
+
+NEEDED_PX = 512
+TURNED = 6  # EXIF: a quarter turn
+
+
+def photo(width: int, height: int) -> Image.Image:
+    plain = Image.fromarray(np.asarray(skimage.data.retina()))
+    return plain.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def saved(image: Image.Image, how: str = "JPEG", **options: object) -> bytes:
+    held = io.BytesIO()
+    image.save(held, how, **options)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize("size", [(2048, 1536), (1100, 3000), (1023, 1024), (512, 900)])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}])
+def test_it_is_smaller_as_large_as_needed_and_looks_the_same(
+    size: tuple[int, int], options: dict[str, object]
+) -> None:
+    data = saved(photo(*size), **options)
+    whole, shrunk = read_picture(data), read_picture(data, at_least_px=NEEDED_PX)
+    sides = (shrunk.width_px, shrunk.height_px)
+    assert (min(sides) < min(size)) == (min(size) >= 2 * NEEDED_PX)
+    assert min(sides) >= NEEDED_PX
+    assert sides[0] / sides[1] == pytest.approx(size[0] / size[1], abs=0.005)
+    assert distance(fingerprint(whole), fingerprint(shrunk)) <= 16
+
+
+def test_a_turn_is_undone_in_a_shrunk_one_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = TURNED
+    shrunk = read_picture(saved(photo(2048, 1600), exif=exif), at_least_px=NEEDED_PX)
+    assert shrunk.height_px > shrunk.width_px >= NEEDED_PX
+
+
+def test_half_a_file_is_refused_as_ever() -> None:
+    data = saved(photo(2048, 1536))
+    for share in (0.3, 0.6, 0.9):
+        with pytest.raises(CutShort):
+            read_picture(data[: int(share * len(data))] + b"\xff\xd9", at_least_px=NEEDED_PX)
+
+
+def test_other_formats_come_whole() -> None:
+    data = saved(photo(1400, 1200), "PNG")
+    assert read_picture(data, at_least_px=NEEDED_PX) == read_picture(data)
+
+
+def test_the_jailed_child_is_asked_for_as_much() -> None:
+    data = saved(photo(2048, 1536))
+    assert decode_untrusted(data, at_least_px=NEEDED_PX) == read_picture(
+        data, at_least_px=NEEDED_PX
+    )
+    assert decode_untrusted(data).width_px == 2048
