@@ -1,0 +1,271 @@
+# ruff: noqa: T201 - what it finds, it prints
+"""Videos and sounds that are registered, cut, re-encoded and uploaded: which are found?
+
+    python -m bench.stopping.recall_reel              some minutes
+    python -m bench.stopping.recall_reel --quick      two videos, six sounds: under a minute
+
+Excerpts of 5 and 10 s at random places. A video is *itself* when half of its half seconds fit in
+order, it is *held* when one fits. False pairs are an excerpt and a claim that it was not cut from.
+The last line is JSON.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import product
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from bench.stopping.reels import LEAKS, Frames, decoded, footage, made, photographs
+from bench.stopping.voices import SOUND_LEAKS, Heard, sounds
+from entrenous.craft.fingerprint.index import ScanIndex
+from entrenous.craft.fingerprint.orientation import orientations
+from entrenous.craft.fingerprint.reel.look import video_look
+from entrenous.craft.fingerprint.reel.pace import LOOKED_AT_S, REGISTERED_S
+from entrenous.craft.fingerprint.reel.register import video_print
+from entrenous.craft.fingerprint.sound.index import SoundIndex
+from entrenous.craft.fingerprint.sound.look import sound_look
+from entrenous.craft.fingerprint.sound.register import sound_print
+from entrenous.craft.media.clip.read import read_clip
+from entrenous.craft.media.picture import read_picture
+from entrenous.model.bank import PEOPLE
+from entrenous.model.claim import Claim, ClaimState
+from entrenous.model.clip import Cut
+from entrenous.model.ids import ClaimId
+from entrenous.model.print import VIDEO_KIND, VideoLook, VideoPrint
+from entrenous.stop.reel import Place, trimmed_hits, video_hits
+
+_LENGTH_S: Final = 30.0
+_EXCERPTS: Final = (5, 10)
+_SEED: Final = 11
+
+
+@dataclass(slots=True)
+class Tally:
+    """One kind of leak: how many there were, and what became of them."""
+
+    tried: int = 0
+    itself: int = 0
+    held: int = 0
+    false_itself: int = 0
+    false_held: int = 0
+    pairs: int = 0
+
+    def shares(self) -> dict[str, float | int]:
+        """As it is printed."""
+        return {
+            "tried": self.tried,
+            "itself": round(self.itself / self.tried, 3),
+            "held": round(self.held / self.tried, 3),
+            "false_itself": self.false_itself,
+            "false_held": self.false_held,
+            "pairs": self.pairs,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """Registered videos with an index over all of their frames."""
+
+    index: ScanIndex
+    parts: ScanIndex
+    places: Mapping[int, tuple[Place, ...]]
+    part_places: Mapping[int, tuple[Place, ...]]
+
+    def found(self, look: VideoLook) -> dict[str, bool]:
+        """The names of claims that fit, and whether it is the video itself."""
+        near = self.index.near(look.hashes)
+        hits = video_hits(look, near, self.places, {PEOPLE: 31})
+        near = self.parts.near([view.bits for view in look.trimmed])
+        cut = trimmed_hits(look, near, self.part_places, {PEOPLE: 31})
+        return {str(match.claim): not match.part for match, _ in (*cut, *hits)}
+
+
+def bank_of(prints: Mapping[str, VideoPrint]) -> Bank:
+    """One claim per video; equal hashes are one entry, as in the gate's store."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    whole: list[tuple[bytes, Place]] = []
+    parts: list[tuple[bytes, Place]] = []
+    for name, one in prints.items():
+        claim = Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, VIDEO_KIND, 100, at)
+        whole += [(frame.bits, (claim, frame.at_ms)) for frame in one.frames]
+        parts += [(frame.inner, (claim, frame.at_ms)) for frame in one.frames if frame.inner]
+    (index, places), (inner, inner_places) = _indexed(whole), _indexed(parts)
+    return Bank(index, inner, places, inner_places)
+
+
+def _indexed(
+    hashes: Sequence[tuple[bytes, Place]],
+) -> tuple[ScanIndex, Mapping[int, tuple[Place, ...]]]:
+    entries: dict[bytes, int] = {}
+    places: dict[int, tuple[Place, ...]] = {}
+    for bits, place in hashes:
+        entry = entries.setdefault(bits, len(entries))
+        places[entry] = (*places.get(entry, ()), place)
+    return ScanIndex.empty().with_added(list(entries.values()), list(entries)), places
+
+
+def clips(count: int, seconds: float) -> Iterator[tuple[str, bytes]]:
+    """Made ones, and real footage where there is some."""
+    for seed, (name, photo) in enumerate(photographs(count).items()):
+        yield name, made(photo, seconds, seed)
+    yield from footage().items()
+
+
+def registered(data: bytes) -> VideoPrint:
+    """As a person's device does it."""
+    with read_clip(data) as clip:
+        return video_print(clip.frames, clip.shown.length_s, parts=True)
+
+
+def looked_at(data: bytes) -> VideoLook:
+    """As the gate does it."""
+    with read_clip(data) as clip:
+        return video_look(clip.frames, clip.shown.length_s)
+
+
+def videos(found: Mapping[str, bytes], leaks: Mapping[str, Any], tries: int) -> dict[str, Tally]:
+    """Every leak of some excerpts of every clip against the bank of all; tells how far it is."""
+    bank = bank_of({name: registered(data) for name, data in found.items()})
+    print(f"videos: {len(found)}, {bank.index.entries.size} hashes")
+    rng = np.random.default_rng(_SEED)
+    tallies = {f"{leak}, {seconds} s": Tally() for leak in leaks for seconds in _EXCERPTS}
+    for name, data in found.items():
+        for excerpt in _excerpts(data, max(_EXCERPTS), tries, rng):
+            shown = list(excerpt)
+            for leak, seconds in product(leaks, _EXCERPTS):
+                part = (frame for frame in shown if frame[0] < seconds)
+                look = looked_at(leaks[leak](part, rng))
+                _count(tallies[f"{leak}, {seconds} s"], name, bank.found(look), len(found))
+        print(f"  {name} done", flush=True)
+    for leak, tally in tallies.items():
+        print(f"{leak:32} {tally.shares()}", flush=True)
+    tallies["screenshot"] = _screenshots(found, bank, rng, tries)
+    print(f"{'screenshot':32} {tallies['screenshot'].shares()}")
+    return tallies
+
+
+def _excerpts(
+    data: bytes, seconds: float, tries: int, rng: np.random.Generator
+) -> Iterator[Frames]:
+    with read_clip(data, Cut(side_px=16)) as clip:
+        length_s = clip.shown.length_s
+    for _ in range(tries):
+        start_s = rng.uniform(0.0, max(0.0, length_s - seconds - 0.1))
+        yield decoded(data, start_s, start_s + seconds)
+
+
+def _count(tally: Tally, name: str, found: Mapping[str, bool], claims: int) -> None:
+    tally.tried += 1
+    tally.pairs += claims - 1
+    tally.itself += found.get(name, False)
+    tally.held += name in found
+    tally.false_itself += sum(itself for other, itself in found.items() if other != name)
+    tally.false_held += sum(other != name for other in found)
+
+
+def _screenshots(
+    found: Mapping[str, bytes], bank: Bank, rng: np.random.Generator, tries: int
+) -> Tally:
+    """One frame each, half as large, as a JPEG of quality 70: never more than held."""
+    tally = Tally()
+    for name, data in found.items():
+        for excerpt in _excerpts(data, 0.3, 2 * tries, rng):
+            _, pixels = next(excerpt)
+            small = cv2.resize(
+                pixels[:, :, ::-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA
+            )
+            _, file = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 70])
+            views = orientations(read_picture(file.tobytes()))
+            near = bank.index.near([view.bits for view in views.values()])
+            hits = {str(claim.id): False for one in near for claim, _ in bank.places[one.entry]}
+            _count(tally, name, hits, len(found))
+    return tally
+
+
+def heard(material: Mapping[str, Heard], leaks: Mapping[str, Any], tries: int) -> dict[str, Tally]:
+    """The same with sounds, which are never more than held."""
+    index = SoundIndex.of([sound_print(*sound) for sound in material.values()])
+    print(f"sounds: {len(material)}, {len(index.words)} words")
+    rng = np.random.default_rng(_SEED)
+    tallies: dict[str, Tally] = {}
+    for leak, change in leaks.items():
+        for seconds in _EXCERPTS:
+            tally = tallies.setdefault(f"{leak}, {seconds} s", Tally())
+            for number, (samples, rate_hz) in enumerate(material.values()):
+                for _ in range(tries):
+                    start = int(rng.integers(0, len(samples) - seconds * rate_hz))
+                    part = change(samples[start : start + seconds * rate_hz], rate_hz)
+                    hits = {str(one.sound): False for one in index.near(sound_look(*part))}
+                    _count(tally, str(number), hits, len(material))
+            print(f"{leak:26} {seconds:2} s  {tally.shares()}", flush=True)
+    return tallies
+
+
+def speed(data: bytes) -> dict[str, float]:
+    """Frames hashed per second, and which share of the whole is decoding (one core)."""
+    start = time.process_time()
+    with read_clip(data) as clip:
+        frames = list(clip.frames)
+    decoding_s = time.process_time() - start
+    rates = {}
+    for name, work, apart_s in (
+        ("registered", partial(video_print, parts=True), REGISTERED_S),
+        ("looked_at", video_look, LOOKED_AT_S),
+    ):
+        start = time.process_time()
+        _repeated(work, frames)
+        taken_s = (time.process_time() - start) / 3
+        rates[f"{name}_frames_per_s"] = round(frames[-1].at_s / apart_s / taken_s)
+        rates[f"{name}_share_of_decoding"] = round(decoding_s / (decoding_s + taken_s), 3)
+    rates["decoded_frames_per_s"] = round(len(frames) / decoding_s)
+    rates["times_real_time"] = round(frames[-1].at_s / decoding_s, 1)
+    return rates
+
+
+def _repeated(work: Callable[..., object], frames: list[Any]) -> None:
+    for _ in range(3):
+        work(frames)
+
+
+def main() -> None:
+    """Measure, print a table, then one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    found = dict(clips(2 if quick else 8, 12.0 if quick else _LENGTH_S))
+    few = ("480 lines crf 30", "mirror, crop 5 %, 25 fps")
+    leaks = {name: leak for name, leak in LEAKS.items() if not quick or name in few}
+    seen = videos(found, leaks, 1 if quick else 4)
+    listened = heard(sounds(few=quick), SOUND_LEAKS, 1 if quick else 2)
+    rates = speed(next(iter(found.values())))
+    print(json.dumps(_document(seen, listened, rates)))
+
+
+def _document(
+    seen: Mapping[str, Tally], listened: Mapping[str, Tally], rates: Mapping[str, float]
+) -> dict[str, Any]:
+    total: Counter[str] = Counter()
+    for kind, tallies in (("video", seen), ("sound", listened)):
+        for tally in tallies.values():
+            total[f"{kind}_false_itself"] += tally.false_itself
+            total[f"{kind}_false_held"] += tally.false_held
+            total[f"{kind}_pairs"] += tally.pairs
+    return {
+        "schema": "entrenous/bench-recall-reel/1",
+        "video": {name: tally.shares() for name, tally in seen.items()},
+        "sound": {name: tally.shares() for name, tally in listened.items()},
+        **total,
+        **rates,
+    }
+
+
+if __name__ == "__main__":
+    main()

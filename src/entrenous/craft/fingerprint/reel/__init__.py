@@ -1,0 +1,1 @@
+"""A video as the PDQ hashes of its frames."""

@@ -1,0 +1,1 @@
+"""A sound as Chromaprint's 32-bit words."""

@@ -1,0 +1,24 @@
+"""The words of a sound that its owner registers."""
+
+from typing import Final
+
+import numpy as np
+
+from entrenous.craft.fingerprint.sound.chroma import Samples, chroma, to_rate
+from entrenous.craft.fingerprint.sound.index import lively
+from entrenous.craft.fingerprint.sound.words import words_of
+from entrenous.model.print import SOUND_WORDS_MAX, SoundPrint, SoundTooQuiet
+
+NEEDED_S: Final = 5
+
+
+def sound_print(samples: Samples, rate_hz: int) -> SoundPrint:
+    """What is registered of (N,) or (N, channels) samples, full scale 1: at most 20 minutes.
+
+    Raises:
+        SoundTooQuiet: there are not five seconds that could be told apart.
+    """
+    words = words_of(chroma(to_rate(samples, rate_hz)))[:SOUND_WORDS_MAX]
+    if not lively(words).any():
+        raise SoundTooQuiet(needed_s=NEEDED_S)
+    return SoundPrint(np.asarray(words, dtype=">u4").tobytes())

@@ -1,0 +1,170 @@
+"""What is registered of a video and of a sound, and how an upload of either is looked at.
+
+A video is a list of PDQ hashes with times, a sound a list of Chromaprint's 32-bit words. Neither
+holds anything else of what it was made from.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from entrenous.model.errors import Refused
+
+VIDEO_KIND: Final = "pdq-video"
+SOUND_KIND: Final = "chromaprint"
+
+PRINT_FRAMES_MAX: Final = 1200  # of one video: 150 seconds at eight a second
+LOOK_FRAMES_MAX: Final = 2400  # of one upload: ten minutes at four a second
+SOUND_WORDS_MAX: Final = 10_000  # of one sound: twenty minutes
+MOMENT_MS: Final = 500  # frames of an upload are counted by the half second
+LAST_MS: Final = 3_600_000  # as long as a clip may be
+
+
+@dataclass(frozen=True, slots=True)
+class FramePrint:
+    """One frame of a video: its PDQ hash (32 bytes), quality, and when it is shown.
+
+    ``inner`` is the hash of the frame without its edges, if its owner agreed to send that too.
+    """
+
+    at_ms: int
+    bits: bytes
+    quality: int
+    inner: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if self.inner is not None and len(self.inner) != 32:
+            raise ValueError("a PDQ hash has 32 bytes")
+        if len(self.bits) != 32 or not 0 <= self.quality <= 100:
+            raise ValueError("a frame has a PDQ hash of 32 bytes and a quality from 0 to 100")
+        if not 0 <= self.at_ms <= LAST_MS:
+            raise ValueError("a frame is shown within an hour")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPrint:
+    """A registered video: hashes of frames that differ from their neighbours, by time."""
+
+    frames: tuple[FramePrint, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.frames) <= PRINT_FRAMES_MAX:
+            raise ValueError("a video has between one and 1,200 frames with enough detail")
+        times = [frame.at_ms for frame in self.frames]
+        if any(later <= sooner for sooner, later in pairwise(times)):
+            raise ValueError("frames run in the order of time")
+
+    @property
+    def hashes(self) -> tuple[bytes, ...]:
+        """One hash per frame; the same one may be there twice."""
+        return tuple(frame.bits for frame in self.frames)
+
+    @property
+    def inner(self) -> tuple[bytes, ...]:
+        """The hashes without edges, of the frames that have one."""
+        return tuple(frame.inner for frame in self.frames if frame.inner is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class TrimmedView:
+    """The hash of one window of one frame of an upload, to find videos with their edges cut."""
+
+    at_ms: int
+    how: str
+    bits: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One way to look at all frames of an upload: ``how`` it was made, and a hash per frame."""
+
+    how: str
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoLook:
+    """An uploaded video: when its distinct frames are shown, and every view of them.
+
+    ``moments`` counts the half seconds of it with a frame in them: what a claim must fill.
+    """
+
+    at_ms: tuple[int, ...]
+    views: tuple[View, ...]
+    trimmed: tuple[TrimmedView, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(len(view.hashes) != len(self.at_ms) for view in self.views):
+            raise ValueError("a view has one hash per frame")
+
+    def moment(self, frame: int) -> int:
+        """The half second of the upload that this frame is in."""
+        return self.at_ms[frame] // MOMENT_MS
+
+    @property
+    def moments(self) -> int:
+        """How many half seconds have a frame."""
+        return len({at_ms // MOMENT_MS for at_ms in self.at_ms})
+
+    @property
+    def hashes(self) -> tuple[bytes, ...]:
+        """All hashes, view after view: what an index is asked, in this order."""
+        return tuple(bits for view in self.views for bits in view.hashes)
+
+    def asked(self, query: int) -> tuple[int, int]:
+        """Which view and which frame of it the hash number ``query`` of ``hashes`` is."""
+        return divmod(query, len(self.at_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class SoundPrint:
+    """A registered sound: ``words`` are unsigned 32-bit numbers in big-endian bytes, 8.08 a second.
+
+    Word n stands for 2.73 seconds that begin 0.1238 n seconds from the start.
+    """
+
+    words: bytes
+
+    def __post_init__(self) -> None:
+        if not self.words or len(self.words) % 4 or len(self.words) > 4 * SOUND_WORDS_MAX:
+            raise ValueError("a sound has between one and 10,000 words of four bytes")
+
+    def __len__(self) -> int:
+        return len(self.words) // 4
+
+    def __iter__(self) -> Iterator[int]:
+        """The words as numbers."""
+        return (
+            int.from_bytes(self.words[at : at + 4], "big") for at in range(0, len(self.words), 4)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """A stretch of an upload sounds like registered sound number ``sound``.
+
+    ``errors`` is the share of bits that differ, ``length_s`` how long both are alike, ``at_s`` and
+    ``registered_at_s`` where that begins in the upload and in what was registered.
+    """
+
+    sound: int
+    errors: float
+    length_s: float
+    at_s: float
+    registered_at_s: float
+    how: str
+
+
+class VideoTooFlat(Refused):
+    """
+    No moment of this video has enough detail to be told apart from other videos, so it was not
+    registered. Register a version with more of the scene in it.
+    """
+
+
+class SoundTooQuiet(Refused):
+    """
+    There are not {needed_s} seconds in this sound that could be told apart from other sounds: it is
+    too short, too quiet, or one steady tone. It was not registered. Register more of it.
+    """
