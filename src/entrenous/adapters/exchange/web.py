@@ -1,0 +1,139 @@
+"""Ask another exchange over HTTPS: bounded, patient, and never led elsewhere (section 6.2)."""
+
+import logging
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from secrets import randbelow
+from typing import Final
+
+import httpx
+
+from entrenous.adapters.loopback import is_this_machine
+from entrenous.model.exchange import BadPage, BadSource, SourceRefused, SourceUnreachable
+
+PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+TRIES: Final = 6
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 60.0
+_AGAIN: Final = frozenset({429, 500, 502, 503, 504})
+_TIMEOUT: Final = httpx.Timeout(60, connect=10)
+
+
+def exchange_client() -> httpx.Client:
+    """A client that speaks TLS 1.2 or newer, follows no redirect and asks no proxy.
+
+    httpx writes every address to its log, and addresses of some exchanges hold cursors that open
+    them: so it is told to be silent about those.
+    """
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    context = httpx.create_ssl_context(trust_env=False)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return httpx.Client(verify=context, timeout=_TIMEOUT, trust_env=False)
+
+
+def check_place(place: str) -> httpx.URL:
+    """The address of an exchange; raises BadSource unless it is https, or http to this machine."""
+    try:
+        url = httpx.URL(place)
+    except httpx.InvalidURL:
+        raise BadSource(why="that is no web address") from None
+    private = url.scheme == "https" or (url.scheme == "http" and is_this_machine(url.host))
+    if not private or not url.host or url.userinfo or url.query or url.fragment:
+        raise BadSource(why="its address looks like https://exchange.example/path")
+    return url
+
+
+def a_little_random() -> float:
+    """0.5 to 1.5, so that many who were turned away do not come back together."""
+    return 0.5 + randbelow(1001) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """One source over HTTP. ``headers`` hold its credentials."""
+
+    name: str
+    base: str
+    client: httpx.Client = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sleep_s: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = a_little_random
+
+    def get(
+        self, path: str, query: Mapping[str, str] | None = None, *, absent_ok: bool = False
+    ) -> bytes | None:
+        """The body of an answer with status 200; with ``absent_ok``, None for 404.
+
+        ``path`` is added to the base address, query and all.
+
+        Raises:
+            SourceUnreachable: it does not answer, after several tries.
+            SourceRefused: it answers with another status, redirects among them.
+            BadPage: the answer is longer than a page may be.
+        """
+        try:
+            url = httpx.URL(self.base.rstrip("/") + path)
+        except httpx.InvalidURL:
+            raise BadPage(name=self.name, why="its next page has no address") from None
+        return self._ask(url.copy_merge_params(query) if query else url, absent_ok=absent_ok)
+
+    def follow(self, untrusted_url: str) -> bytes:
+        """What an answer said comes next, if that is at the same place; raises BadPage too."""
+        try:
+            url, own = httpx.URL(untrusted_url), httpx.URL(self.base)
+        except httpx.InvalidURL:
+            raise BadPage(name=self.name, why="its next page has no address") from None
+        if (url.scheme, url.host, url.port) != (own.scheme, own.host, own.port) or url.userinfo:
+            raise BadPage(name=self.name, why="its next page is at another place")
+        return self._ask(url, absent_ok=False) or b""
+
+    def _ask(self, url: httpx.URL, *, absent_ok: bool) -> bytes | None:
+        pause_s = _FIRST_PAUSE_S
+        for left in reversed(range(TRIES)):
+            status, body, wait_s = self._once(url)
+            if status == 200:
+                return body
+            if status == 404 and absent_ok:
+                return None
+            if status not in _AGAIN and status:
+                raise SourceRefused(name=self.name, status=status)
+            if left:
+                self.sleep_s(wait_s if wait_s is not None else pause_s * self.jitter())
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        why = f"status {status}" if status else "the connection failed"
+        raise SourceUnreachable(name=self.name, why=why)
+
+    def _once(self, url: httpx.URL) -> tuple[int, bytes, float | None]:
+        """Status (0 when the connection failed), body, and how long it wants us to wait."""
+        sent = {**self.headers, "Accept-Encoding": "identity"}
+        try:
+            with self.client.stream("GET", url, headers=sent) as answer:
+                body = self._whole(answer) if answer.status_code == 200 else b""
+                return answer.status_code, body, _retry_after_s(answer.headers)
+        except (httpx.HTTPError, httpx.StreamError):
+            return 0, b"", None
+
+    def _whole(self, answer: httpx.Response) -> bytes:
+        held = bytearray()
+        for chunk in answer.iter_bytes():
+            held += chunk
+            if len(held) > PAGE_BYTES_MAX:
+                raise BadPage(name=self.name, why="it is longer than 16 MB")
+        return bytes(held)
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """RFC 9110 section 10.2.3: seconds, or a date; at most a minute."""
+    said = headers.get("retry-after", "").strip()
+    if said.isascii() and said.isdecimal():
+        return float(min(int(said[:9]), _LONGEST_PAUSE_S))
+    try:
+        at = parsedate_to_datetime(said)
+        wait_s = (at - datetime.now(UTC)).total_seconds()  # noqa: TID251 -- theirs is a real date
+    except (ValueError, TypeError):
+        return None
+    return min(max(wait_s, 0.0), _LONGEST_PAUSE_S)

@@ -1,0 +1,178 @@
+"""NCMEC's hash sharing API, version 2 (docs/spec/exchange.md section 4)."""
+
+import logging
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.adapters.exchange.xml import Element, read_xml
+from entrenous.faces.exchange.access import Door, basic, body_of, number_in
+from entrenous.faces.exchange.errors import NotYet, in_xml
+from entrenous.faces.exchange.ncmec_entries import Numbers, entries, member
+from entrenous.faces.exchange.xml_text import answer, element
+from entrenous.model.exchange import PAGE_MAX, AheadOfTime, BadQuery, BadXml, ExchangePartner
+from entrenous.model.ids import ClaimId
+from entrenous.model.opinion import Stance
+from entrenous.ports.exchange import Exchange
+from entrenous.stop.exchange.horizon import dated, look, number_before, seconds
+from entrenous.stop.exchange.pages import Slice, slice_for
+
+BODY_BYTES_MAX: Final = 16_000
+REASONS: Final = {
+    "6f0a3c1e-8d52-4b1f-9a53-5b8e0f7f2c01": Stance.NOT_INTIMATE,
+    "6f0a3c1e-8d52-4b1f-9a53-5b8e0f7f2c02": Stance.DISPUTED,
+}
+_AHEAD_S_MAX: Final = 120
+_HALF_HOUR_S: Final = 1800
+_NEAR_S: Final = 60
+_FURTHEST_S: Final = 14 * 3600  # the widest time zone
+_DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
+_DATE_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
+_LOG: Final = logging.getLogger("entrenous.exchange")
+_WARNING: Final = '199 - "this looks like local time sent as UTC: set TZ=UTC where the client runs"'
+
+
+def ncmec_app(door: Door) -> Starlette:
+    """Its addresses, under whatever base address they are mounted at."""
+    api = _Api(door, door.exchange)
+    feedback = "/v2/entries/{member:int}/{entry}/PDQ/feedback"
+    routes = [
+        Route("/v2/status", api.status),
+        Route("/v2/members", api.members),
+        Route("/v2/entries", api.entries),
+        Route("/v2/feedback/PDQ/reasons", api.reasons),
+        Route(feedback, api.feedback, methods=["PUT"]),
+    ]
+    return Starlette(routes=routes, exception_handlers=in_xml())
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    from_s: int
+    to_s: int
+    after: int | None  # None: of a first page, by time
+    upto: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    door: Door
+    exchange: Exchange
+
+    async def status(self, request: Request) -> Response:
+        """Who asks."""
+        partner = await self._partner(request)
+        return answer("status", member(partner.number, partner.name))
+
+    async def members(self, request: Request) -> Response:
+        """Whom entries may come from: ourselves, and who asks."""
+        partner = await self._partner(request)
+        numbers = await run_in_threadpool(Numbers.of, partner, self.exchange)
+        return answer("members", *(member(*one) for one in numbers.members()))
+
+    async def reasons(self, request: Request) -> Response:
+        """Why somebody may disagree."""
+        await self._partner(request)
+        known = (
+            element("feedbackReason", "", guid=guid, name=stance)
+            for guid, stance in REASONS.items()
+        )
+        inside = element("availableFeedbackReasons", "", *known, type="PDQ")
+        return answer("feedbackReasons", inside)
+
+    async def entries(self, request: Request) -> Response:
+        """Entries that changed in a range of time, a page of them."""
+        partner = await self._partner(request)
+        wanted = self._range(request)
+        headers = self._warning(partner, wanted)
+        inside = await run_in_threadpool(self._page, partner, wanted)
+        return answer("queryResult", *inside, **headers)
+
+    async def feedback(self, request: Request) -> Response:
+        """An opinion of one entry."""
+        partner = await self._partner(request)
+        stance = _stance(read_xml(await body_of(request, BODY_BYTES_MAX), BODY_BYTES_MAX))
+        entry = ClaimId(request.path_params["entry"][:64])
+        await run_in_threadpool(self.exchange.opinions.give, partner, entry, stance)
+        return answer("feedbackSubmissionResult")
+
+    async def _partner(self, request: Request) -> ExchangePartner:
+        name, key = basic(request)
+        return await self.door.partner(request, key, name)
+
+    def _range(self, request: Request) -> _Range:
+        from_s, to_s = _date(request, "from"), _date(request, "to")
+        ahead_s = to_s - seconds(self.exchange.clock.now())
+        if ahead_s > _AHEAD_S_MAX:
+            raise AheadOfTime(minutes=round(ahead_s / 60))
+        if ahead_s > 0:  # what changes until then would fall before the next range
+            raise NotYet(seconds=ahead_s)
+        if "start" not in request.query_params:
+            return _Range(from_s, to_s, None, 0, PAGE_MAX)
+        size = min(max(number_in(request, "size", PAGE_MAX), 1), PAGE_MAX)
+        return _Range(from_s, to_s, number_in(request, "start"), number_in(request, "max"), size)
+
+    def _warning(self, partner: ExchangePartner, wanted: _Range) -> dict[str, str]:
+        behind_s = seconds(self.exchange.clock.now()) - wanted.to_s
+        halves = round(behind_s / _HALF_HOUR_S)
+        off_s = abs(behind_s - halves * _HALF_HOUR_S)
+        if wanted.after is not None or halves < 1 or behind_s > _FURTHEST_S or off_s > _NEAR_S:
+            return {}
+        _LOG.warning("partner %s may send local time as UTC", partner.name)
+        return {"Warning": _WARNING}
+
+    def _page(self, partner: ExchangePartner, wanted: _Range) -> list[str]:
+        seen = look(self.exchange)
+        after, upto = wanted.after, wanted.upto
+        if after is None:
+            after = number_before(wanted.from_s, self.exchange)
+            upto = self.exchange.served.number_before(wanted.to_s)
+        page = slice_for(partner, after, min(upto, seen.number), wanted.size, self.exchange.feed)
+        times = dated([one.number for one in page.changes], self.exchange)
+        numbers = Numbers.of(partner, self.exchange) if page.changes else None
+        inside = [] if numbers is None else [entries(page, times, numbers, self.exchange)]
+        return [*inside, *_paging(wanted, page, upto)]
+
+
+def _paging(wanted: _Range, page: Slice, upto: int) -> list[str]:
+    if not page.more:
+        return []
+    said = {"from": _written(wanted.from_s), "to": _written(wanted.to_s)}
+    said |= {"start": str(page.reached), "size": str(wanted.size), "max": str(upto)}
+    query = "&".join(f"{name}={value}" for name, value in said.items())
+    return [element("paging", "", element("next", f"/v2/entries?{query}"))]
+
+
+def _stance(root: Element) -> Stance:
+    if root.name != "feedbackSubmission":
+        raise BadXml(why="it is no feedbackSubmission")
+    if root.one("affirmative") is not None:
+        return Stance.CONFIRMED
+    reasons = root.one("negative", "reasonIds")
+    guids = [guid.text.strip() for guid in reasons.all("guid")] if reasons is not None else []
+    if not guids or any(guid not in REASONS for guid in guids):
+        raise BadQuery(why="it needs affirmative, or negative with a reason's guid")
+    return REASONS[guids[0]]
+
+
+def _date(request: Request, name: str) -> int:
+    text = request.query_params.get(name, "")
+    if not _DATE_FORM.fullmatch(text):
+        raise BadQuery(why="from and to look like 2026-11-26T12:00:00Z")
+    try:
+        at = datetime.strptime(text[:19] + "Z", _DATE).replace(tzinfo=UTC)
+    except ValueError as problem:
+        raise BadQuery(why="from and to look like 2026-11-26T12:00:00Z") from problem
+    return seconds(at)
+
+
+def _written(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime(_DATE)

@@ -1,0 +1,123 @@
+"""What partners bring: opinions of claims, and hashes (docs/spec/exchange.md 3.4, 3.5, 5.1)."""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from entrenous.model.bank import Bank, BankUnreachable
+from entrenous.model.claim import (
+    MATCHING,
+    Claim,
+    ClaimEvent,
+    ClaimState,
+    NoSuchClaim,
+    Registration,
+)
+from entrenous.model.exchange import ExchangePartner
+from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.opinion import AGAINST, Stance
+from entrenous.ports import BankStore, Platform
+from entrenous.ports.exchange import PartnerStore
+from entrenous.spec import CLAIM_ID_BYTES
+
+_AGAINST_MAX: Final = 3  # partners who disagree suspend a claim
+_QUALITY_UNKNOWN: Final = 100  # nobody says how much detail the picture had
+_CONTEXT: Final = b"entrenous/1 exchange claim\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class BankOpinions:
+    """Opinions that are kept, and suspend a claim when three partners are against it."""
+
+    platform: Platform
+    partners: PartnerStore
+
+    def give(self, partner: ExchangePartner, claim: ClaimId, stance: Stance) -> None:
+        """Each partner counts once, with its newest opinion."""
+        held = self.platform.bank.claim(claim)
+        if held.bank not in partner.banks:
+            raise NoSuchClaim(claim=claim)
+        before = self._against(claim)
+        self.partners.say(partner, claim, stance, self.platform.clock.now())
+        against = self._against(claim)
+        is_new = partner.number in against - before
+        if is_new and len(against) >= _AGAINST_MAX and held.state in MATCHING:
+            self.platform.bank.move(claim, ClaimEvent.SUSPEND)
+
+    def _against(self, claim: ClaimId) -> set[int]:
+        """Partners who are against it. Only a new one suspends: what a reviewer confirmed since is
+        not undone by three old opinions, nor by one in favour.
+        """
+        return {one.number for one in self.partners.said([claim]) if one.stance in AGAINST}
+
+
+@dataclass(frozen=True, slots=True)
+class BankSubmissions:
+    """Partners' hashes as waiting claims: uploads that fit are held, never refused."""
+
+    platform: Platform
+
+    def submit(self, partner: ExchangePartner, hashes: Collection[bytes]) -> None:
+        """The same hash again is the same claim, also when it was withdrawn since."""
+        claims = {claim_name(partner.name.encode(), bits): (bits,) for bits in hashes}
+        ensure_bank(partner.own_bank, self.platform.bank)
+        register_missing(claims, partner.own_bank, ClaimState.WAITING, self.platform)
+
+
+def claim_name(*of: bytes) -> ClaimId:
+    """A claim's name that is the same whenever the same is brought; nobody can read it back."""
+    parts = b"".join(len(part).to_bytes(4, "big") + part for part in of)
+    return ClaimId(hashlib.sha256(_CONTEXT + parts).digest()[:CLAIM_ID_BYTES].hex())
+
+
+def ensure_bank(name: BankName, bank: BankStore) -> None:
+    """Make a bank of that name, if there is none."""
+    if name not in {one.name for one in bank.banks()}:
+        bank.set_bank(Bank(name))
+
+
+def register_missing(
+    claims: Mapping[ClaimId, tuple[bytes, ...]],
+    bank: BankName,
+    state: ClaimState,
+    platform: Platform,
+) -> int:
+    """Register those that are not there yet, in one transaction; how many. When somebody else
+    brings one of them at the same time, the others are registered still.
+
+    Raises:
+        BankUnreachable: and nobody else brought any.
+    """
+    now = platform.clock.now()
+    new = _missing(claims, platform.bank)
+    while new:
+        try:
+            platform.bank.register(
+                *(
+                    Registration(Claim(name, bank, state, "pdq", _QUALITY_UNKNOWN, now), hashes)
+                    for name, hashes in new.items()
+                )
+            )
+        except BankUnreachable:
+            left = _missing(new, platform.bank)
+            if len(left) == len(new):
+                raise
+            new = left
+        else:
+            break
+    return len(new)
+
+
+def _missing(
+    claims: Mapping[ClaimId, tuple[bytes, ...]], bank: BankStore
+) -> dict[ClaimId, tuple[bytes, ...]]:
+    return {name: hashes for name, hashes in claims.items() if not _there(name, bank)}
+
+
+def _there(name: ClaimId, bank: BankStore) -> bool:
+    try:
+        bank.claim(name)
+    except NoSuchClaim:
+        return False
+    return True

@@ -1,0 +1,46 @@
+"""Open a gate's exchange with other platforms, beside its banks."""
+
+from contextlib import AbstractContextManager
+
+import sqlalchemy as sa
+
+from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.adapters.exchange.one_fetch import one_fetch
+from entrenous.adapters.exchange.sql_partners import SqlPartnerStore
+from entrenous.adapters.exchange.sql_served import SqlServedStore
+from entrenous.adapters.exchange.sql_sources import SqlSourceStore
+from entrenous.adapters.exchange.tables import prepare_tables
+from entrenous.model.exchange import Source
+from entrenous.ports import Platform
+from entrenous.ports.exchange import Exchange
+from entrenous.stop.exchange.brought import BankOpinions, BankSubmissions
+
+
+def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
+    """The exchange beside a platform's banks, in the same database; tables made if missing."""
+    engine = _engine(platform)
+    prepare_tables(engine)
+    partners = SqlPartnerStore(engine, platform.clock)
+    return Exchange(
+        name,
+        platform.clock,
+        platform.dice,
+        platform.bank,
+        partners,
+        SqlServedStore(engine),
+        SqlSourceStore(engine, platform.clock),
+        BankOpinions(platform, partners),
+        BankSubmissions(platform),
+    )
+
+
+def only_fetch(source: Source, platform: Platform) -> AbstractContextManager[None]:
+    """While nobody else fetches that source; raises FetchRuns when it is entered."""
+    return one_fetch(_engine(platform), source.name)
+
+
+def _engine(platform: Platform) -> sa.Engine:
+    engine = platform.bank.engine if isinstance(platform.bank, SqlBankStore) else None
+    if not isinstance(engine, sa.Engine):
+        raise TypeError("exchanges are kept beside the banks, in a database")
+    return engine

@@ -1,0 +1,14 @@
+"""A room for exchanges."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stop.exchange.room import Room, open_room
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    with open_room(tmp_path) as made:
+        yield made

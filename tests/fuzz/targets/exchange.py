@@ -1,0 +1,96 @@
+"""What other exchanges and partners send (docs/spec/exchange.md)."""
+
+import json
+from typing import Any, Final
+
+from entrenous.adapters.exchange.files import read_line
+from entrenous.adapters.exchange.ncmec import read_entry
+from entrenous.adapters.exchange.records import BadRecord, json_page, list_in, read_all
+from entrenous.adapters.exchange.stopncii import read_record
+from entrenous.adapters.exchange.threatexchange import read_update
+from entrenous.adapters.exchange.xml import Element, read_xml
+from entrenous.model.exchange import Record
+from tests.fuzz.target import MALFORMED, Target, holds
+
+_HASH: Final = "0123456789abcdef" * 4
+_ENTRY: Final = (
+    "<queryResult xmlns='urn:x'><images maxTimestamp='2026-01-01T00:00:00Z'>"
+    "<image><member id='7'>m</member><timestamp>2026-01-01T00:00:00Z</timestamp><id>a</id>"
+    f"<fingerprints><pdq>{_HASH}</pdq></fingerprints></image>"
+    "<deletedImage><member id='7'/><timestamp>2026-01-01T00:00:00Z</timestamp><id>b</id>"
+    "</deletedImage></images><paging><next>/v2/entries?start=1&amp;size=2&amp;max=3</next>"
+    "</paging></queryResult>"
+)
+_STOPNCII: Final[dict[str, Any]] = {
+    "lastModtimestamp": 5,
+    "signalType": "ImagePDQ",
+    "hashValue": _HASH,
+    "hashStatus": "Active",
+}
+_UPDATE: Final[dict[str, Any]] = {
+    "id": "1",
+    "indicator": _HASH,
+    "type": "HASH_PDQ",
+    "last_updated": 5,
+    "should_delete": False,
+    "descriptors": {},
+}
+
+Read = tuple[tuple[Record, ...], tuple[str, ...]]
+
+
+def _entries(untrusted: bytes) -> Read:
+    root = read_xml(untrusted, 8192)
+    images = [child for one in root.all("images") for child in one.children]
+    return read_all(images, read_entry)
+
+
+def _page(untrusted: bytes, of: str) -> Read:
+    found = list_in("fuzz", json_page("fuzz", untrusted), of)
+    first = read_all(found, read_record)
+    second = read_all(found, read_update)
+    return first[0] + second[0], first[1] + second[1]
+
+
+def _lines(untrusted: bytes) -> Read:
+    return read_all(untrusted.decode("utf-8", errors="replace").split("\n"), read_line)
+
+
+def _tidy(read: Read) -> bool:
+    """Hashes have 32 bytes, keys and versions their bounds, and no reason repeats what came."""
+    records, refused = read
+    sound = all(
+        all(len(bits) == 32 for bits in one.hashes)
+        and 0 < len(one.key) <= 410
+        and 0 <= one.version < 2**53
+        for one in records
+    )
+    return sound and all(len(why) < 100 and why.isascii() for why in refused)
+
+
+def _shallow(root: Element) -> bool:
+    return bool(root.name) and _depth(root) <= 16
+
+
+def _depth(element: Element) -> int:
+    return 1 + max((_depth(child) for child in element.children), default=0)
+
+
+TARGETS: Final = (
+    Target(
+        "exchange-xml",
+        holds(lambda data: read_xml(data, 8192), _shallow),
+        lambda: [_ENTRY.encode(), b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"],
+    ),
+    Target("exchange-entries", holds(_entries, _tidy), lambda: [_ENTRY.encode()]),
+    Target(
+        "exchange-pages",
+        holds(lambda data: _page(data, "data"), _tidy, (*MALFORMED, BadRecord)),
+        lambda: [json.dumps({"data": [one, 7]}).encode() for one in (_STOPNCII, _UPDATE)],
+    ),
+    Target(
+        "exchange-lines",
+        holds(_lines, _tidy),
+        lambda: [f"hash\n{_HASH},1\npdq {_HASH}\n".encode()],
+    ),
+)

@@ -1,0 +1,152 @@
+"""Two gates with real databases: one fetches from the other, and is killed while it does."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from threading import Event
+
+import pytest
+import typer
+from starlette.types import ASGIApp, Receive, Scope, Send
+from typer.testing import CliRunner
+
+from entrenous.faces.cli.stop.exchange import join
+from entrenous.faces.exchange.app import exchange_app
+from entrenous.model.bank import PEOPLE
+from entrenous.model.claim import ClaimEvent
+from entrenous.model.ids import BankName, ClaimId
+from entrenous.ports import Platform
+from entrenous.ports.exchange import Exchange
+from entrenous.stop.banks import import_hashes
+from entrenous.stop.exchange.horizon import look
+from entrenous.stop.exchange.partners import add_partner
+from entrenous.wiring.exchange import exchange_of
+from entrenous.wiring.platform import open_platform
+from tests.real.exchange_server import BehindClock, serving
+from tests.stop.exchange.room import bits
+
+pytestmark = pytest.mark.real
+
+COUNT = 2500
+COMMAND = """
+import sys
+import typer
+from entrenous.faces.cli.stop.exchange import join
+from entrenous.wiring.exchange import exchange_of
+app = typer.Typer()
+join(app)
+app(sys.argv[1:])
+"""
+
+
+def gate(data: Path, *words: str) -> None:
+    """One of our commands, in this process."""
+    app = typer.Typer()
+    join(app)
+    done = CliRunner().invoke(app, ["exchange", *words, "--data", str(data)])
+    assert done.exit_code == 0, done.output
+
+
+@contextmanager
+def fetching(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """A fetch in a process of its own, killed at the end."""
+    program = [sys.executable, "-c", COMMAND, "exchange", "fetch", "--data", str(data)]
+    with subprocess.Popen(program) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+class Counting:
+    """Tells when so many pages were asked for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app, self.left, self.enough = app, 0, Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.enough.set()
+        await self.app(scope, receive, send)
+
+    def begin(self, pages: int) -> None:
+        self.left = pages
+        self.enough.clear()
+
+
+@dataclass(frozen=True)
+class Giving:
+    """A gate that gives, some seconds behind: NCMEC's form shows what is five seconds old."""
+
+    platform: Platform
+    exchange: Exchange
+    pages: Counting
+    key: str
+    port: int
+
+
+@contextmanager
+def giving(folder: Path) -> Iterator[Giving]:
+    with open_platform(folder) as (opened, _):
+        platform = replace(opened, clock=BehindClock(20))
+        exchange = exchange_of(platform)
+        key = add_partner("friends", [PEOPLE], exchange).reveal().decode()
+        lines = "\n".join(bits(number).hex() for number in range(COUNT))
+        import_hashes(lines, PEOPLE, platform)
+        look(exchange)
+        platform.clock.wind(seconds=15)  # type: ignore[attr-defined]
+        pages = Counting(exchange_app(exchange))
+        with serving(pages) as port:
+            yield Giving(platform, exchange, pages, key, port)
+
+
+def protected(folder: Path, bank: str) -> set[bytes]:
+    with open_platform(folder) as (platform, _):
+        known = {entry.number: entry.bits for entry in platform.bank.entries(0)}
+        found = platform.bank.claims_on(known)
+        assert len(found) == len({claim.id for _, claim in found})
+        return {known[number] for number, claim in found if claim.bank == BankName(bank)}
+
+
+def withdrawn(platform: Platform, count: int) -> set[bytes]:
+    """Withdraw some, and tell which hashes are left."""
+    known = {entry.number: entry.bits for entry in platform.bank.entries(0)}
+    claims = dict[ClaimId, bytes]()
+    for number, claim in platform.bank.claims_on(known):
+        claims[claim.id] = known[number]
+    for claim_id in list(claims)[:count]:
+        platform.bank.move(claim_id, ClaimEvent.WITHDRAW)
+        del claims[claim_id]
+    return set(claims.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "form"),
+    [("stopncii", "stopncii/v1", "{key},{key}"), ("ncmec", "ncmec", "friends:{key}")],
+)
+def test_claims_and_withdrawals_cross_and_kills_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, path: str, form: str
+) -> None:
+    dice, ours = Random(kind), tmp_path / "ours"
+    with giving(tmp_path / "theirs") as there:
+        monkeypatch.setenv("ENTRENOUS_EXCHANGE_THEIRS", form.format(key=there.key))
+        where = f"http://127.0.0.1:{there.port}/{path}"
+        gate(ours, "add", "theirs", "--kind", kind, "--from", where, "--bank", "got")
+        for pages in (1, 2, 2):
+            there.pages.begin(pages)
+            with fetching(ours):
+                assert there.pages.enough.wait(30)
+                time.sleep(dice.random() / 10)  # in the midst of the page, or after it
+        gate(ours, "fetch")
+        assert protected(ours, "got") == {bits(number) for number in range(COUNT)}
+        left = withdrawn(there.platform, 10)
+        look(there.exchange)
+        time.sleep(2)
+        gate(ours, "fetch")
+        assert protected(ours, "got") == left

@@ -1,0 +1,227 @@
+"""The public client, PyPI ``threatexchange`` with its program ``tx``, unmodified, against us.
+
+The recipe is that of its own configuration: StopNCII's base address is a part of the credentials;
+NCMEC's hosts are fixed, so a proxy leads them to us, with a test authority that the client is told
+to believe. Its home is a temporary folder.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from entrenous.faces.exchange.access import Door
+from entrenous.faces.exchange.app import exchange_app
+from entrenous.faces.exchange.ncmec import REASONS, ncmec_app
+from entrenous.model.claim import Claim, ClaimState, Registration
+from entrenous.model.ids import ClaimId
+from entrenous.model.opinion import Stance
+from entrenous.stop.exchange.horizon import look
+from tests.real.exchange_server import BehindClock, leading_to, own_authority, serving
+from tests.stop.exchange.room import PEOPLE, Room, bits, open_room
+
+pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
+pytestmark = pytest.mark.real
+
+TX = Path(sys.executable).with_name("tx")
+HOST = "hashsharing-test.ncmec.org"
+COUNT = 2500
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    clock = BehindClock(30)
+    with open_room(tmp_path, clock) as made:  # type: ignore[arg-type]
+        yield made
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+def tx(home: Path, environment: Mapping[str, str], *words: str) -> str:
+    clean = {"HOME": str(home), "PATH": os.environ["PATH"], "TZ": "UTC"}
+    done = subprocess.run(
+        [TX, *words],
+        check=False,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def fill(room: Room) -> None:
+    for number in range(COUNT):
+        state = ClaimState.CONFIRMED if number % 2 else ClaimState.WAITING
+        room.feed.put(f"c{number:04}", bits(number), state=state)
+
+
+def child(environment: Mapping[str, str], program: str, *words: str) -> list[str]:
+    """What a program with the client's own classes prints."""
+    clean = {"PATH": os.environ["PATH"], "TZ": "UTC"}
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(
+        command, check=False, env=clean | environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+@contextmanager
+def by_stopncii(room: Room) -> Iterator[tuple[str, str]]:
+    """A base address and a partner's key."""
+    _, key = room.partner("friends", submits=True)
+    with serving(exchange_app(room.exchange)) as port:
+        yield f"http://127.0.0.1:{port}/stopncii/v1", key
+
+
+@contextmanager
+def by_ncmec(room: Room, folder: Path) -> Iterator[dict[str, str]]:
+    """What the environment must say, that the client finds us instead of NCMEC."""
+    _, key = room.partner()
+    ca, cert, own_key = own_authority(folder, HOST)
+    app = Starlette(routes=[Mount("/npo", ncmec_app(Door(room.exchange)))])
+    with serving(app, (cert, own_key)) as port, leading_to(port) as proxy:
+        yield {
+            "TX_NCMEC_CREDENTIALS": f"friends:{key}",
+            "HTTPS_PROXY": proxy,
+            "REQUESTS_CA_BUNDLE": str(ca),
+        }
+
+
+def test_tx_fetches_and_matches_in_stopncii_s_form(
+    room: Room, home: Path, judged: Callable[[str, int], None]
+) -> None:
+    fill(room)
+    with by_stopncii(room) as (base, key):
+        keys = {"TX_STOPNCII_KEYS": f"{key},{key},{base}"}
+        tx(home, keys, "config", "collab", "edit", "stop_ncii", "-C", "SN")
+        tx(home, keys, "fetch")
+        assert "pdq: 2500" in tx(home, keys, "dataset")
+        waiting, confirmed = match(home, keys, 2), match(home, keys, 1)
+        assert waiting.startswith("pdq 0 (SN) INVESTIGATION_SEED")
+        assert confirmed == "pdq 0 (SN) POSITIVE_CLASS +1 +our-gate"
+        room.feed.withdraw("c0001")
+        room.clock.wind(seconds=5)
+        tx(home, keys, "fetch")
+        # It ignores that the hash is withdrawn; our feedback is what it does look at.
+        assert match(home, keys, 1) == "pdq 0 (SN) DISPUTED -1 -our-gate"
+    judged("threatexchange as StopNCII", COUNT)
+
+
+def test_tx_fetches_deletions_in_ncmec_s_form(
+    room: Room, home: Path, judged: Callable[[str, int], None]
+) -> None:
+    fill(room)
+    look(room.exchange)
+    room.clock.wind(seconds=25)  # as far behind as the client asks
+    with by_ncmec(room, home) as environment:
+        edit = ("config", "collab", "edit", "ncmec", "-C", "NC", "--environment", "test_NGO")
+        tx(home, environment, *edit)
+        tx(home, environment, "fetch")
+        assert "pdq: 2500" in tx(home, environment, "dataset")
+        for number in range(10):
+            room.feed.withdraw(f"c{number:04}")
+        look(room.exchange)
+        time.sleep(2)
+        tx(home, environment, "fetch")
+        assert "pdq: 2490" in tx(home, environment, "dataset")
+    judged("threatexchange as NCMEC", COUNT)
+
+
+OPINIONS_STOPNCII = """
+import sys
+from threatexchange.exchanges.clients.stopncii import api
+base, key, seen, brought = sys.argv[1:]
+keys = {endpoint: key for endpoint in api.StopNCIIEndpoint}
+client = api.StopNCIIAPI(key, key, keys, base)
+pages = list(client.fetch_hashes_iter())
+image = api.StopNCIISignalType.ImagePDQ
+client.submit_feedback(image, seen, api.StopNCIICSPFeedbackValue.NotBlocked, {"mistaken"})
+client.submit_hash(image, brought)
+print(sum(page.count for page in pages))
+"""
+
+
+def test_opinions_and_hashes_of_stopncii_s_client_arrive(room: Room) -> None:
+    registered(room, "hers", bits(1))
+    with by_stopncii(room) as (base, key):
+        assert child({}, OPINIONS_STOPNCII, base, key, bits(1).hex(), bits(2).hex()) == ["1"]
+    [said] = room.exchange.partners.said([ClaimId("hers")])
+    assert (said.partner, said.stance) == ("friends", Stance.DISPUTED)
+    known = {entry.bits: entry.number for entry in room.bank.entries(0)}
+    [(_, brought)] = room.bank.claims_on([known[bits(2)]])
+    assert (brought.bank, brought.state) == ("from-friends", ClaimState.WAITING)
+
+
+OPINIONS_NCMEC = """
+import os, sys, requests
+from threatexchange.exchanges.clients.ncmec import hash_api as api
+user, _, password = os.environ["TX_NCMEC_CREDENTIALS"].partition(":")
+client = api.NCMECHashAPI(user, password, api.NCMECEnvironment.test_NGO)
+print(client.status().esp_name, [member.esp_name for member in client.members()])
+pdq = api.FingerprintType.pdq
+entries = [entry for page in client.get_entries_iter() for entry in page.updates]
+reasons = client.feedback_reasons(pdq)
+against = next(guid for guid, name in reasons.items() if name == "not intimate")
+for entry in entries:
+    if entry.id == "hers":
+        client.submit_upvote(entry.member_id, entry.id, pdq)
+    else:
+        client.submit_feedback(
+            entry.member_id, entry.id, pdq, api.FeedbackType.downvote, against
+        )
+print(*(sorted({vote.feedback_type.value for vote in entry.feedback["pdq".upper()]})
+        for page in client.get_entries_iter() for entry in page.updates))
+os.environ["TZ"] = "Asia/Tokyo"
+__import__("time").tzset()
+try:
+    client.get_entries()
+except requests.HTTPError as refused:
+    print(refused.response.status_code, "TZ=UTC" in refused.response.text)
+"""
+
+
+def test_opinions_of_ncmec_s_client_arrive_and_local_time_is_refused(
+    room: Room, home: Path
+) -> None:
+    for name, number in (("hers", 1), ("another", 2)):
+        registered(room, name, bits(number))
+    look(room.exchange)
+    room.clock.wind(seconds=25)
+    with by_ncmec(room, home) as environment:
+        told = child(environment, OPINIONS_NCMEC)
+    assert told == [
+        "friends ['our-gate', 'friends']",
+        "['upvote'] ['downvote']",
+        "400 True",
+    ]
+    said = room.exchange.partners.said([ClaimId("hers"), ClaimId("another")])
+    stances = {one.claim: one.stance for one in said}
+    assert stances == {"hers": Stance.CONFIRMED, "another": Stance.NOT_INTIMATE}
+    assert len(REASONS) == 2
+
+
+def match(home: Path, environment: Mapping[str, str], number: int) -> str:
+    return tx(home, environment, "match", "-H", "photo", "--", bits(number).hex()).strip()
+
+
+def registered(room: Room, name: str, of: bytes) -> None:
+    """In the bank, and in the feed."""
+    claim = ClaimId(name)
+    made = Claim(claim, PEOPLE, ClaimState.WAITING, "pdq", 90, room.clock.now())
+    room.bank.register(Registration(made, (of,)))
+    room.feed.put(name, of)

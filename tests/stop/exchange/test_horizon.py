@@ -1,0 +1,116 @@
+"""Time as partners see it: nothing is skipped, whenever it was committed."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.model.exchange import Mark
+from entrenous.stop.exchange.horizon import dated, look, newest_number, number_before, seconds
+from tests.stop.exchange.room import MemoryFeed, Room, bits
+from tests.stop.room import WoundClock
+
+
+@given(st.lists(st.integers(1, 500), max_size=30, unique=True), st.integers(0, 520))
+def test_the_newest_number_is_found_wherever_one_begins(numbers: list[int], known: int) -> None:
+    feed = MemoryFeed(WoundClock())
+    for number in sorted(numbers):
+        feed.last = number - 1
+        feed.put(f"c{number}", bits(number))
+    assert newest_number(feed, known) == max([known, *numbers])
+
+
+def test_no_news_costs_one_question(room: Room) -> None:
+    room.feed.put("a", bits(1))
+    asked = list[int]()
+    changes = room.feed.changes
+    room.feed.changes = lambda after, limit: (asked.append(after), changes(after, limit))[1]  # type: ignore[method-assign]
+    assert newest_number(room.feed, 1) == 1
+    assert asked == [1]
+
+
+def test_the_first_mark_is_dated_by_the_newest_change(room: Room) -> None:
+    room.feed.put("a", bits(1))
+    made_s = seconds(room.clock.now())
+    room.clock.wind(hours=3)
+    assert look(room.exchange) == Mark(made_s, 1)
+
+
+def test_news_of_a_marked_second_waits_for_the_next(room: Room) -> None:
+    room.feed.put("a", bits(1))
+    first = look(room.exchange)
+    room.feed.put("b", bits(2))
+    assert look(room.exchange) == first
+    room.clock.wind(seconds=1)
+    assert look(room.exchange) == Mark(first.at_s + 1, 2)
+
+
+def test_what_is_committed_late_is_not_in_a_time_that_was_asked_about(room: Room) -> None:
+    room.feed.put("a", bits(1))
+    look(room.exchange)
+    room.clock.wind(seconds=10)
+    asked_s = seconds(room.clock.now())
+    look(room.exchange)
+    assert number_before(asked_s, room.exchange) == 1
+    room.clock.wind(seconds=-9)
+    room.feed.put("late", bits(2))  # its own clock is behind
+    room.clock.wind(seconds=20)
+    look(room.exchange)
+    assert number_before(asked_s, room.exchange) == 1
+    assert dated([2], room.exchange)[0] >= asked_s
+
+
+def test_a_start_in_the_future_begins_at_the_beginning(room: Room) -> None:
+    room.feed.put("a", bits(1))
+    look(room.exchange)
+    room.clock.wind(seconds=5)
+    now_s = seconds(room.clock.now())
+    assert number_before(now_s, room.exchange) == 1
+    assert number_before(now_s + 3600, room.exchange) == 0
+
+
+def test_old_marks_are_dropped_and_lose_nothing(room: Room) -> None:
+    for number in range(1, 6):
+        room.feed.put(f"c{number}", bits(number))
+        look(room.exchange)
+        room.clock.wind(days=60)
+    oldest = room.exchange.served.marks_over(0, 5)[0]
+    assert oldest.number == 3  # the newest of those that are older than 100 days
+    assert number_before(oldest.at_s, room.exchange) == 0
+    assert number_before(oldest.at_s + 1, room.exchange) == 3
+
+
+def test_another_process_that_was_quicker_decides(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.feed.put("a", bits(1))
+    look(room.exchange)
+    room.clock.wind(seconds=5)
+    room.feed.put("b", bits(2))
+    store = type(room.exchange.served)
+    add_mark = store.add_mark
+
+    def late(self: Any, mark: Mark, drop_before_s: int) -> None:
+        add_mark(self, mark, drop_before_s)  # the other one, who did not see the newest yet
+        add_mark(self, replace(mark, number=3), drop_before_s)
+
+    newest = newest_number(room.feed, 1)
+    room.feed.put("c", bits(3))
+    monkeypatch.setattr(
+        store,
+        "add_mark",
+        lambda self, mark, before: late(self, replace(mark, number=newest), before),
+    )
+    seen = look(room.exchange)
+    assert seen == room.exchange.served.newest_mark() == Mark(seen.at_s, 2)
+    assert dated([2], room.exchange) == [seen.at_s]
+
+
+def test_marks_that_do_not_grow_are_passed_over(room: Room) -> None:
+    served = room.exchange.served
+    served.add_mark(Mark(100, 5), 0)
+    for late in (Mark(100, 6), Mark(99, 7), Mark(101, 5)):
+        served.add_mark(late, 0)
+    assert served.newest_mark() == Mark(100, 5)

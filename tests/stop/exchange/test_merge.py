@@ -1,0 +1,125 @@
+"""Whatever the order in which pages come, and however often, the bank is the same."""
+
+from collections.abc import Iterable, Sequence
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.model.exchange import Known, Record
+from entrenous.model.ids import ClaimId
+from entrenous.stop.exchange.merge import key_sha256, merge
+from tests.stop.exchange.room import bits
+
+RECORDS = st.builds(
+    Record,
+    st.sampled_from("abcd"),
+    st.integers(0, 3),
+    st.lists(st.integers(0, 3).map(bits), max_size=2, unique=True).map(tuple),
+)
+PAGES = st.lists(st.lists(RECORDS, max_size=4), max_size=5)
+
+
+class Banked:
+    """A bank and what is known, as a fetch keeps them."""
+
+    def __init__(self) -> None:
+        self.claims = dict[ClaimId, tuple[bytes, ...]]()
+        self.known = dict[bytes, Known]()
+
+    def take(self, page: Iterable[Record], generation: int = 1) -> None:
+        merged = merge("source", generation, page, self.known)
+        for claim, hashes in merged.make.items():
+            self.claims.setdefault(claim, hashes)
+        for claim in merged.withdraw:
+            del self.claims[claim]
+        self.known |= {one.key_sha256: one for one in merged.known}
+
+    def protects(self) -> list[tuple[bytes, ...]]:
+        return sorted(tuple(sorted(hashes)) for hashes in self.claims.values())
+
+
+def after(pages: Iterable[Iterable[Record]]) -> list[tuple[bytes, ...]]:
+    bank = Banked()
+    for page in pages:
+        bank.take(page)
+    return bank.protects()
+
+
+def right(pages: Sequence[Sequence[Record]]) -> list[tuple[bytes, ...]]:
+    """By brute force: of each key, the record of the highest version that is said to hold."""
+    best = dict[str, Record]()
+    for record in (record for page in pages for record in page):
+        best[record.key] = max(best.get(record.key, record), record, key=_rank)
+    return sorted(tuple(sorted(one.hashes)) for one in best.values() if one.hashes)
+
+
+def _rank(record: Record) -> tuple[int, bool, bytes]:
+    import hashlib
+
+    return (
+        record.version,
+        record.gone,
+        hashlib.sha256(b"".join(sorted(set(record.hashes)))).digest(),
+    )
+
+
+@given(PAGES, st.randoms(use_true_random=False), st.integers(1, 3))
+def test_order_and_repetition_do_not_matter(
+    pages: list[list[Record]], dice: Random, times: int
+) -> None:
+    shuffled = pages * times
+    dice.shuffle(shuffled)
+    assert after(shuffled) == after(pages) == right(pages)
+
+
+@given(PAGES)
+def test_what_is_said_again_changes_nothing(pages: list[list[Record]]) -> None:
+    bank = Banked()
+    for page in pages:
+        bank.take(page)
+    for page in pages:
+        again = merge("source", 1, page, bank.known)
+        assert (dict(again.make), again.withdraw, again.known) == ({}, (), ())
+
+
+def test_a_later_generation_holds_whatever_the_versions_are() -> None:
+    bank = Banked()
+    bank.take([Record("a", 90)], generation=1)
+    bank.take([Record("a", 5, (bits(1),))], generation=2)
+    assert bank.protects() == [(bits(1),)]
+
+
+def test_the_same_hashes_stay_the_same_claim() -> None:
+    bank = Banked()
+    bank.take([Record("a", 1, (bits(1), bits(2)))])
+    before = set(bank.claims)
+    bank.take([Record("a", 2, (bits(2), bits(1)))])
+    assert set(bank.claims) == before
+    bank.take([Record("a", 3, (bits(2),))])
+    assert len(bank.claims) == 1
+    assert set(bank.claims) != before
+
+
+def test_what_comes_and_goes_in_one_page_is_never_made() -> None:
+    merged = merge("source", 1, [Record("a", 1, (bits(1),)), Record("a", 2)], {})
+    assert (dict(merged.make), merged.withdraw) == ({}, ())
+    assert merged.known[0].claim is None
+
+
+def test_no_hash_is_kept_in_the_clear() -> None:
+    merged = merge("source", 1, [Record(bits(1).hex(), 1, (bits(1),))], {})
+    kept = repr(merged.known)
+    assert bits(1).hex() not in kept
+    assert merged.known[0].key_sha256 == key_sha256(bits(1).hex())
+
+
+def test_two_sources_make_two_claims_of_one_hash() -> None:
+    record = Record("a", 1, (bits(1),))
+    assert not merge("one", 1, [record], {}).make.keys() & merge("two", 1, [record], {}).make.keys()
+
+
+def test_withdrawn_wins_over_any_hashes_of_the_same_version() -> None:
+    for number in range(40):
+        pages = [[Record("a", 1)], [Record("a", 1, (bits(number),))]]
+        assert after(pages) == after(pages[::-1]) == []
