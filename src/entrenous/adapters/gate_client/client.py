@@ -1,0 +1,229 @@
+"""Ask a gate about an upload: POST /v1/uploads (docs/spec/gate.md section 6).
+
+Whatever goes wrong, the answer is "hold", by a name of its own: a gate that is away, busy, slow or
+not understood never makes a hook publish what nobody has looked at.
+"""
+
+import logging
+import re
+import ssl
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import anyio
+import httpx
+
+from entrenous.adapters.gate_client.answer import FAILURES, Answer, Said, Why
+from entrenous.adapters.gate_client.kind import is_media
+from entrenous.adapters.gate_client.reply import REPLY_BYTES_MAX, held, read_reply
+from entrenous.adapters.gate_client.setting import HookSetting
+from entrenous.adapters.gate_client.upload import (
+    Outgoing,
+    OutOfTime,
+    OverLimit,
+    TimeLeft,
+    chunks_of,
+)
+from entrenous.model.setting import BadSetting
+
+_LOG: Final = logging.getLogger("entrenous.hooks")
+_REFERENCE: Final = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
+# Shorter than a gate keeps an idle connection open, so that none is used that it just closed.
+_LIMITS: Final = httpx.Limits(max_connections=64, keepalive_expiry=10)
+
+
+class GateClient:
+    """A gate as a server's threads ask it; one client serves all of them.
+
+    ``transport`` is what carries the requests, if not the network.
+
+    Raises:
+        BadSetting: the file of authorities holds none.
+    """
+
+    def __init__(self, setting: HookSetting, transport: httpx.BaseTransport | None = None) -> None:
+        self.setting = setting
+        self._http = httpx.Client(
+            transport=transport,
+            verify=_context(setting),
+            trust_env=False,
+            follow_redirects=False,
+            limits=_LIMITS,
+        )
+
+    def ask(
+        self,
+        untrusted: bytes | Iterable[bytes],
+        reference: str = "",
+        *,
+        left: TimeLeft | None = None,
+        says_media: bool = False,
+    ) -> Answer:
+        """The gate's answer about one upload, which is sent as it comes; logged by case number.
+
+        ``reference`` is the platform's own name for it, and comes back with a review. ``left``: the
+        time for it, when it shares one budget with others. ``says_media``: it came as a picture,
+        video or sound, so it is none of the "other files", whatever its bytes are.
+        """
+        left = TimeLeft(self.setting.budget_s) if left is None else left
+        chunks = (untrusted,) if isinstance(untrusted, bytes) else untrusted
+        outgoing = Outgoing(chunks, self.setting.upload_bytes_max, left)
+        answer = self._exchange(outgoing, left, _headers(self.setting, untrusted, reference))
+        may_show = says_media or is_media(outgoing.start)
+        return _told(_weighed(answer, self.setting, may_show=may_show), self.setting)
+
+    def ask_file(self, path: Path, reference: str = "") -> Answer:
+        """As :meth:`ask`, about a file; raises OSError when it can't be read."""
+        with path.open("rb") as file:
+            return self.ask(chunks_of(file), reference)
+
+    def held(self, why: Why) -> Answer:
+        """The answer about an upload that can't even be asked about; logged."""
+        return told_unasked(why, self.setting)
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def _exchange(self, outgoing: Outgoing, left: TimeLeft, headers: dict[str, str]) -> Answer:
+        try:
+            with self._http.stream(
+                "POST",
+                _address(self.setting),
+                content=iter(outgoing),
+                headers=headers,
+                extensions={"timeout": left},
+            ) as reply:
+                body = bytearray()
+                for chunk in reply.iter_raw():
+                    left.check()
+                    body += chunk
+                    if len(body) > REPLY_BYTES_MAX:
+                        return held(Why.MALFORMED)
+                return read_reply(reply.status_code, bytes(body))
+        except (OverLimit, OutOfTime, httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
+            return _failed(problem)
+
+
+class AsyncGateClient:
+    """A gate as a server's event loop asks it. Raises as :class:`GateClient`."""
+
+    def __init__(
+        self, setting: HookSetting, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self.setting = setting
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            verify=_context(setting),
+            trust_env=False,
+            follow_redirects=False,
+            limits=_LIMITS,
+            timeout=setting.budget_s,
+        )
+
+    async def ask(self, untrusted_data: bytes, left: TimeLeft | None = None) -> Answer:
+        """The gate's answer about one upload; logged by case number. ``left``: see GateClient."""
+        setting = self.setting
+        left = TimeLeft(setting.budget_s) if left is None else left
+        if len(untrusted_data) > setting.upload_bytes_max:
+            return _told(held(Why.TOO_LARGE), setting)
+        try:
+            with anyio.fail_after(left.get("")):
+                answer = await self._exchange(untrusted_data)
+        except TimeoutError:
+            answer = held(Why.SLOW)
+        return _told(_weighed(answer, setting, may_show=is_media(untrusted_data)), setting)
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+
+    async def _exchange(self, untrusted_data: bytes) -> Answer:
+        headers = _headers(self.setting, untrusted_data)
+        address = _address(self.setting)
+        try:
+            async with self._http.stream(
+                "POST", address, content=untrusted_data, headers=headers
+            ) as reply:
+                body = bytearray()
+                async for chunk in reply.aiter_raw():
+                    body += chunk
+                    if len(body) > REPLY_BYTES_MAX:
+                        return held(Why.MALFORMED)
+                return read_reply(reply.status_code, bytes(body))
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
+            return _failed(problem)
+
+
+def told_unasked(why: Why, setting: HookSetting) -> Answer:
+    """The answer about an upload that could not even be asked about: it is held, and logged."""
+    return _told(held(why), setting)
+
+
+def _address(setting: HookSetting) -> str:
+    return f"{setting.gate.rstrip('/')}/v1/uploads"
+
+
+def _headers(
+    setting: HookSetting, untrusted: bytes | Iterable[bytes], reference: str = ""
+) -> dict[str, str]:
+    """With the length, where it is known, so that a gate can refuse before it reads."""
+    headers = {
+        "Authorization": f"Bearer {setting.token.reveal().decode()}",
+        "Content-Type": "application/octet-stream",
+        "Accept-Encoding": "identity",  # what is counted is what is read
+    }
+    if isinstance(untrusted, bytes):
+        headers["Content-Length"] = str(len(untrusted))
+    if _REFERENCE.fullmatch(reference):
+        headers["Entrenous-Reference"] = reference
+    return headers
+
+
+def _context(setting: HookSetting) -> ssl.SSLContext:
+    """TLS 1.3 or newer, as with every gate."""
+    try:
+        context = ssl.create_default_context(cafile=setting.ca_file or None)
+    except (OSError, ssl.SSLError):
+        wanted = "a PEM file of certificate authorities"
+        raise BadSetting(name="ca_file", wanted=wanted) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+def _failed(problem: Exception) -> Answer:
+    if isinstance(problem, OverLimit):
+        return held(Why.TOO_LARGE)
+    if isinstance(problem, OutOfTime | httpx.TimeoutException):
+        return held(Why.SLOW)
+    return held(Why.AWAY)
+
+
+def _weighed(answer: Answer, setting: HookSetting, *, may_show: bool) -> Answer:
+    """Of what the gate calls no picture, the operator says what becomes of it."""
+    if answer.why is not Why.OTHER_MEDIA:
+        return answer
+    why = Why.OTHER_MEDIA if may_show else Why.OTHER_FILE
+    choice = setting.other_media if why is Why.OTHER_MEDIA else setting.other_files
+    return Answer(Said.LET_THROUGH if choice == "pass" else Said.HOLD, why)
+
+
+def _told(answer: Answer, setting: HookSetting) -> Answer:
+    """One line in the log: the decision and its case number, nothing of the upload."""
+    answer = replace(answer, shadow=setting.shadow)
+    said: dict[str, object] = {
+        "event": "upload",
+        "decision": answer.said.value,
+        "why": answer.why.value.replace(" ", "-"),
+        "case": answer.case or "-",
+        "would": "-" if answer.would is None else answer.would.value,
+        "shadow": answer.shadow,
+    }
+    level = logging.WARNING if answer.why in FAILURES else logging.INFO
+    words = (
+        "upload decision=%(decision)s why=%(why)s case=%(case)s would=%(would)s shadow=%(shadow)s"
+    )
+    _LOG.log(level, words, said, extra={"said": said})
+    return answer

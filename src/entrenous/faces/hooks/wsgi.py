@@ -1,0 +1,158 @@
+"""WSGI middleware (PEP 3333): asks the gate about each upload before the application has it.
+
+::
+
+    application = GateMiddleware(application, {"gate": "http://127.0.0.1:7802", "token_file": ...})
+"""
+
+import io
+from collections.abc import Iterable, Mapping
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from entrenous.adapters.gate_client.answer import Answer, Why
+from entrenous.adapters.gate_client.client import GateClient, told_unasked
+from entrenous.adapters.gate_client.form import Unreadable
+from entrenous.adapters.gate_client.setting import HookSetting, read_setting
+from entrenous.adapters.gate_client.upload import CHUNK_BYTES, Readable, TimeLeft
+from entrenous.faces.hooks.replies import Reply, headers_of, reply_to
+from entrenous.faces.hooks.rules import (
+    FILES_MAX,
+    HEADER,
+    files_of,
+    header_value,
+    limit_of,
+    rules_of,
+    settled,
+)
+
+KEY: Final = "HTTP_" + HEADER.upper().replace("-", "_")
+
+
+class GateMiddleware:
+    """Wraps a WSGI application.
+
+    Args:
+        app: the application.
+        setting: how the gate is asked, or the names and values of it.
+        paths: where uploads come.
+        on_hold: what becomes of a held one: see :class:`entrenous.faces.hooks.rules.Rules`.
+        client: what asks, if not the network.
+
+    Raises:
+        BadSetting.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        setting: HookSetting | Mapping[str, Any],
+        *,
+        paths: Iterable[str] = ("/",),
+        on_hold: str = "refuse",
+        client: GateClient | None = None,
+    ) -> None:
+        known = setting if isinstance(setting, HookSetting) else read_setting(setting)
+        self._app = app
+        self._rules = rules_of(paths, on_hold)
+        self._client = client or GateClient(known)
+        self._setting = known
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer one request."""
+        environ.pop(KEY, None)  # nobody but this middleware says so
+        if not self._rules.look_at(environ["REQUEST_METHOD"], _path(environ)) or not _has_body(
+            environ
+        ):
+            return cast("Iterable[bytes]", self._app(environ, start_response))
+        answer = self._answer(environ)
+        if answer is not None:
+            reply = reply_to(answer, self._rules.on_hold, self._setting.appeal_url)
+            if reply is not None:
+                return _say(reply, start_response)
+            environ[KEY] = header_value(answer)
+        return cast("Iterable[bytes]", self._app(environ, start_response))
+
+    def _answer(self, environ: dict[str, Any]) -> Answer | None:
+        """The answer about the request's uploads; its body can be read again afterwards."""
+        body = _Body(environ)
+        whole = body.read_up_to(limit_of(self._setting.upload_bytes_max))
+        environ["wsgi.input"] = io.BufferedReader(body)
+        if whole is None:
+            return told_unasked(Why.TOO_LARGE, self._setting)
+        try:
+            files = files_of(whole, _given(environ, "CONTENT_TYPE"), _coded(environ))
+        except Unreadable:
+            return told_unasked(Why.UNREADABLE, self._setting)
+        if len(files) > FILES_MAX:
+            return told_unasked(Why.TOO_MANY, self._setting)
+        left = TimeLeft(self._setting.budget_s)  # one for all of them
+        return settled(files, partial(self._client.ask, left=left))
+
+
+class _Body(io.RawIOBase):
+    """A request's body: what was read already, then what is still to come."""
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._rest: Readable = environ["wsgi.input"]
+        declared = environ.get("CONTENT_LENGTH", "")
+        self._left: int | None = int(declared) if declared.isdecimal() else None
+        self._read = io.BytesIO()
+
+    def read_up_to(self, limit: int) -> bytes | None:
+        """The whole body, if it has at most ``limit`` bytes; to be read from its start again."""
+        held = bytearray()
+        is_whole = self._left is None or self._left <= limit
+        while is_whole and (chunk := self._more(min(CHUNK_BYTES, limit + 1 - len(held)))):
+            held += chunk
+            is_whole = len(held) <= limit
+        self._read = io.BytesIO(bytes(held))
+        return bytes(held) if is_whole else None
+
+    def readable(self) -> bool:
+        """As a file says it."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """As a file does it."""
+        data = self._read.read(len(buffer)) or self._more(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _more(self, size: int) -> bytes:
+        size = size if self._left is None else min(size, self._left)
+        data = self._rest.read(size) if size > 0 else b""
+        if self._left is not None:
+            self._left -= len(data)
+        return data
+
+
+def _path(environ: Mapping[str, Any]) -> str:
+    """As a person writes it: WSGI hands the bytes of a path on as if they were Latin-1."""
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    try:
+        return cast("str", path).encode("latin-1").decode(errors="replace")
+    except UnicodeEncodeError:  # a server that decoded it already
+        return cast("str", path)
+
+
+def _has_body(environ: Mapping[str, Any]) -> bool:
+    """A body without a length has an end only if the server says so."""
+    declared = environ.get("CONTENT_LENGTH", "")
+    return declared.isdecimal() or bool(environ.get("wsgi.input_terminated"))
+
+
+def _given(environ: Mapping[str, Any], name: str) -> list[str]:
+    return [environ[name]] if environ.get(name) else []
+
+
+def _coded(environ: Mapping[str, Any]) -> list[str]:
+    return _given(environ, "HTTP_CONTENT_ENCODING")
+
+
+def _say(reply: Reply, start_response: Any) -> list[bytes]:
+    status = HTTPStatus(reply.status)
+    start_response(f"{status.value} {status.phrase}", headers_of(reply))
+    return [reply.body]

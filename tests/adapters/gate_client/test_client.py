@@ -1,0 +1,272 @@
+"""Whatever a gate does, what nobody has looked at is held, by a name of its own."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.adapters.gate_client.answer import Answer, Said, Why, strictest
+from entrenous.adapters.gate_client.client import AsyncGateClient, GateClient
+from entrenous.adapters.gate_client.reply import read_reply
+from entrenous.model.secret import Secret
+from entrenous.model.setting import BadSetting
+from tests.faces.hooks.gates import CASE, FINE, HELD, REFUSED, Scripted, decided, setting
+
+MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)
+PDF = b"%PDF-1.7\n" + bytes(64)
+
+
+def both(gate: Scripted, data: bytes) -> Answer:
+    """The answer of the client for threads, which is that of the one for loops as well."""
+    answer = gate.client().ask(data)
+    assert anyio.run(gate.async_client().ask, data) == answer
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [(FINE, Said.LET_THROUGH), (HELD, Said.HOLD), (REFUSED, Said.REFUSE)]
+)
+def test_the_gates_decision_and_its_case(data: bytes, said: Said) -> None:
+    gate = Scripted()
+    assert both(gate, data) == Answer(said, Why.GATE, CASE)
+    assert gate.asked == [data, data]
+    for head in gate.heads:
+        assert head["authorization"] == "Bearer operator-token"
+        assert head["content-length"] == str(len(data))
+
+
+def test_what_comes_in_pieces_is_sent_in_pieces() -> None:
+    gate = Scripted()
+    pieces = [FINE[:5], b"", FINE[5:], bytes(70_000)]
+    assert gate.client().ask(iter(pieces)).said is Said.LET_THROUGH
+    assert gate.asked == [b"".join(pieces)]
+    assert gate.heads[0]["transfer-encoding"] == "chunked"
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (400, Why.MALFORMED),
+        (401, Why.WRONG_TOKEN),
+        (403, Why.WRONG_TOKEN),
+        (404, Why.MALFORMED),
+        (408, Why.SLOW),
+        (413, Why.TOO_LARGE),
+        (429, Why.BUSY),
+        (500, Why.AWAY),
+        (503, Why.AWAY),
+        (204, Why.MALFORMED),
+        (302, Why.MALFORMED),
+    ],
+)
+def test_every_other_status_is_held(status: int, why: Why) -> None:
+    gate = Scripted(lambda _: httpx.Response(status, headers={"Location": "https://x.example/"}))
+    assert both(gate, FINE) == Answer(Said.HOLD, why)
+
+
+@pytest.mark.parametrize(
+    ("problem", "why"),
+    [
+        (httpx.ConnectError("no"), Why.AWAY),
+        (httpx.RemoteProtocolError("what"), Why.AWAY),
+        (httpx.ReadTimeout("when"), Why.SLOW),
+        (httpx.PoolTimeout("when"), Why.SLOW),
+    ],
+)
+def test_no_answer_at_all_is_held(problem: Exception, why: Why) -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise problem
+
+    assert both(Scripted(fail), FINE) == Answer(Said.HOLD, why)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{}", b"[]", b"null", b"\xff", b"[" * 60_000, b" " * 70_000),
+        b'{"schema":"entrenous/decision/1","decision":"let through"}',
+        b'{"schema":"entrenous/decision/1","decision":"let through","case":7}',
+        b'{"schema":"entrenous/decision/1","decision":"let through","case":"a\\r\\nb"}',
+        b'{"schema":"entrenous/decision/1","decision":["let through"],"case":"a"}',
+        b'{"schema":"entrenous/decision/2","decision":"let through","case":"a"}',
+        b'{"schema":"entrenous/decision/1","decision":"perhaps","case":"a"}',
+    ],
+)
+def test_an_answer_that_is_not_understood_is_held(body: bytes) -> None:
+    gate = Scripted(lambda _: httpx.Response(200, content=body))
+    assert both(gate, FINE) == Answer(Said.HOLD, Why.MALFORMED)
+
+
+@given(st.integers(100, 999), st.binary(max_size=300))
+def test_noise_lets_nothing_through(status: int, body: bytes) -> None:
+    assert read_reply(status, body).said is Said.HOLD
+
+
+def test_an_uploaders_token_is_noticed_for_it_is_not_told_what_is_held() -> None:
+    gate = Scripted(lambda _: decided("let through", appeal="This picture was received. ..."))
+    assert both(gate, FINE) == Answer(Said.HOLD, Why.WRONG_TOKEN)
+
+
+def test_too_large_is_not_asked_about_or_given_up() -> None:
+    gate = Scripted(upload_bytes_max=100)
+    large = FINE + bytes(100)
+    assert gate.client().ask(iter([large[:60], large[60:]])) == Answer(Said.HOLD, Why.TOO_LARGE)
+    assert anyio.run(gate.async_client().ask, large) == Answer(Said.HOLD, Why.TOO_LARGE)
+    assert gate.asked == []
+
+
+@pytest.mark.parametrize(
+    ("data", "choices", "expected"),
+    [
+        (MP4, {}, Answer(Said.HOLD, Why.OTHER_MEDIA)),
+        (MP4, {"other_media": "pass"}, Answer(Said.LET_THROUGH, Why.OTHER_MEDIA)),
+        (PDF, {}, Answer(Said.LET_THROUGH, Why.OTHER_FILE)),
+        (PDF, {"other_files": "hold"}, Answer(Said.HOLD, Why.OTHER_FILE)),
+        (b"", {}, Answer(Said.LET_THROUGH, Why.OTHER_FILE)),
+    ],
+)
+def test_what_is_no_picture(data: bytes, choices: dict[str, Any], expected: Answer) -> None:
+    assert both(Scripted(**choices), data) == expected
+
+
+def test_what_came_as_media_is_no_other_file() -> None:
+    client = Scripted(lambda _: httpx.Response(415)).client()
+    assert client.ask(b"/9j/4AAQ", says_media=True) == Answer(Said.HOLD, Why.OTHER_MEDIA)
+    assert client.ask(b"/9j/4AAQ") == Answer(Said.LET_THROUGH, Why.OTHER_FILE)
+
+
+def test_shadow_asks_logs_and_lets_through(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "entrenous.hooks")
+    answer = both(Scripted(shadow=True), REFUSED)
+    assert (answer.said, answer.acts) == (Said.REFUSE, Said.LET_THROUGH)
+    expected = f"upload decision=refuse why=gate case={CASE} would=- shadow=True"
+    assert caplog.messages == [expected, expected]
+
+
+def test_what_banks_in_shadow_would_have_done_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "entrenous.hooks")
+    secret = "AAECAwQFBgcICQoLDA0ODw"
+    gate = Scripted(lambda _: decided("let through", shadow="refuse", secret=secret))
+    answer = both(gate, FINE)
+    assert (answer.acts, answer.would, answer.secret) == (Said.LET_THROUGH, Said.REFUSE, secret)
+    assert f"upload decision=let through why=gate case={CASE} would=refuse" in caplog.text
+    assert secret not in caplog.text + repr(answer)
+
+
+@pytest.mark.parametrize("more", [{"shadow": "perhaps"}, {"secret": 7}, {"secret": "a\r\nb"}])
+def test_odd_members_are_held(more: dict[str, object]) -> None:
+    gate = Scripted(lambda _: decided("let through", **more))
+    assert both(gate, FINE) == Answer(Said.HOLD, Why.MALFORMED)
+
+
+@pytest.mark.parametrize(
+    ("reference", "sent"),
+    [("post-17", "post-17"), ("", None), ("a\r\nb", None), ("ü", None), ("x" * 201, None)],
+)
+def test_the_platforms_own_name_for_an_upload(reference: str, sent: str | None) -> None:
+    gate = Scripted()
+    assert gate.client().ask(FINE, reference).said is Said.LET_THROUGH
+    assert gate.heads[0].get("entrenous-reference") == sent
+
+
+def test_the_log_says_what_fails_and_nothing_of_the_upload(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "entrenous.hooks")
+    both(Scripted(lambda _: httpx.Response(503, text="secret words")), FINE)
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    assert set(caplog.messages) == {
+        "upload decision=hold why=gate-away case=- would=- shadow=False"
+    }
+
+
+def test_the_strictest_of_several() -> None:
+    fine, held, no = (Answer(said) for said in Said)
+    assert strictest([fine, no, held]) is no
+    assert strictest([fine, held, fine]) is held
+    assert strictest([]) is None
+
+
+def test_a_file_of_authorities_that_is_none(tmp_path: Any) -> None:
+    (tmp_path / "ca.pem").write_bytes(b"no certificates")
+    for kind in (GateClient, AsyncGateClient):
+        with pytest.raises(BadSetting, match="ca_file"):
+            kind(setting(ca_file=str(tmp_path / "ca.pem")))
+
+
+def test_the_token_is_in_no_repr() -> None:
+    assert "operator-token" not in repr(setting(token=Secret(b"operator-token")))
+
+
+@contextmanager
+def port_that(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server of one connection that does not speak as it should."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def once() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                serve(connection)
+
+        thread = threading.Thread(target=once)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
+
+
+def _silent(line: socket.socket) -> None:
+    while line.recv(65536):
+        pass
+
+
+def _dripping(line: socket.socket) -> None:
+    line.recv(65536)
+    try:
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(100):
+            line.sendall(b" ")
+            time.sleep(0.05)
+    except OSError:
+        pass
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("serve", [_silent, _dripping])
+def test_a_slow_gate_costs_no_more_than_the_budget(serve: Callable[[socket.socket], None]) -> None:
+    with port_that(serve) as url:
+        client = GateClient(setting(url, budget_s=0.4))
+        begun = time.monotonic()
+        assert client.ask(FINE) == Answer(Said.HOLD, Why.SLOW)
+        assert time.monotonic() - begun < 1.5
+        client.close()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("serve", [_silent, _dripping])
+def test_nor_in_a_loop(serve: Callable[[socket.socket], None]) -> None:
+    async def ask(url: str) -> Answer:
+        client = AsyncGateClient(setting(url, budget_s=0.4))
+        answer = await client.ask(FINE)
+        await client.aclose()
+        return answer
+
+    with port_that(serve) as url:
+        begun = time.monotonic()
+        assert anyio.run(ask, url) == Answer(Said.HOLD, Why.SLOW)
+        assert time.monotonic() - begun < 1.5
+
+
+@pytest.mark.real
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    assert GateClient(setting(url)).ask(FINE) == Answer(Said.HOLD, Why.AWAY)

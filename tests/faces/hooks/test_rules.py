@@ -1,0 +1,119 @@
+"""Which requests are looked at, and in which words they are answered."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.adapters.gate_client.answer import Answer, Said, Why
+from entrenous.faces.hooks.replies import headers_of, reply_to
+from entrenous.faces.hooks.rules import header_value, rules_of
+from entrenous.model.setting import BadSetting
+from tests.faces.hooks.gates import CASE
+
+MEDIA = rules_of(["/api/v2/media", "/avatar/"], "refuse")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v2/media",
+        "/api/v2/media/",
+        "/api/v2/media/7",
+        "/api/v2/media.json",
+        "/api/v2/media;a=b",
+        "//api//v2/media",
+        "/api/./v2/media",
+        "/API/v2/Media",
+        "/elsewhere/../api/v2/media",
+        "/avatar",
+        "//host/api/v2/media",
+        "///host//api/v2/media",
+        "http://host/api/v2/media",
+        "//host/x/../api/v2/media",
+    ],
+)
+def test_looked_at(path: str) -> None:
+    for method in ("POST", "PUT", "PATCH", "post"):
+        assert MEDIA.look_at(method, path)
+    assert not MEDIA.look_at("GET", path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/api/v2/mediation", "/api/v2/media-other", "/api/v1/media", "/avatars", "", "*"),
+        *("//host/other", "//host", "//", "/a//avatar", "http://host"),
+    ],
+)
+def test_not_looked_at(path: str) -> None:
+    assert not MEDIA.look_at("POST", path)
+
+
+@given(st.text())
+def test_everywhere_is_everywhere(path: str) -> None:
+    assert rules_of(["/"], "refuse").look_at("POST", f"/{path}")
+
+
+@pytest.mark.parametrize("paths", [[], "/upload", ["upload"], [7]])
+def test_wrong_paths(paths: list[str]) -> None:
+    with pytest.raises(BadSetting, match="paths"):
+        rules_of(paths, "refuse")
+
+
+def test_wrong_choice() -> None:
+    with pytest.raises(BadSetting, match="on_hold"):
+        rules_of(["/"], "publish")
+
+
+HELD = Answer(Said.HOLD, Why.GATE, CASE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "on_hold", "status", "kind"),
+    [
+        (Answer(Said.REFUSE, Why.GATE, CASE), "header", 422, "refused:stopped-upload"),
+        (Answer(Said.REFUSE, Why.GATE, CASE), "answer", 422, "refused:stopped-upload"),
+        (HELD, "refuse", 422, "refused:held-upload"),
+        (HELD, "answer", 202, ""),
+        (Answer(Said.HOLD, Why.AWAY), "answer", 503, "unreachable:unchecked-upload"),
+        (Answer(Said.HOLD, Why.BUSY), "refuse", 503, "unreachable:unchecked-upload"),
+        (Answer(Said.HOLD, Why.OTHER_MEDIA), "refuse", 415, "refused:uncheckable-upload"),
+        (Answer(Said.HOLD, Why.TOO_LARGE), "refuse", 413, "refused:large-upload"),
+        (Answer(Said.HOLD, Why.TOO_MANY), "refuse", 413, "refused:large-upload"),
+        (Answer(Said.HOLD, Why.UNREADABLE), "refuse", 400, "malformed:odd-upload"),
+    ],
+)
+def test_what_the_uploader_is_told(answer: Answer, on_hold: str, status: int, kind: str) -> None:
+    reply = reply_to(answer, on_hold, "https://site.example/appeal")
+    assert reply is not None
+    said = json.loads(reply.body)
+    assert reply.status == status
+    assert said.get("case", "") == answer.case
+    assert said.get("type", "") == (f"urn:entrenous:{kind}" if kind else "")
+    assert ("https://site.example/appeal" in said["detail"]) is bool(answer.case)
+    assert (("Retry-After", "30") in headers_of(reply)) is (status == 503)
+
+
+@pytest.mark.parametrize(
+    ("answer", "on_hold"),
+    [
+        (Answer(Said.LET_THROUGH, Why.GATE, CASE), "refuse"),
+        (HELD, "header"),
+        (Answer(Said.HOLD, Why.AWAY), "header"),
+        (Answer(Said.REFUSE, Why.GATE, CASE, shadow=True), "refuse"),
+        (Answer(Said.HOLD, Why.AWAY, shadow=True), "answer"),
+    ],
+)
+def test_what_the_application_has(answer: Answer, on_hold: str) -> None:
+    assert reply_to(answer, on_hold, "") is None
+
+
+def test_the_header() -> None:
+    assert header_value(HELD) == f"hold; case={CASE}; why=gate"
+    assert header_value(Answer(Said.HOLD, Why.AWAY)) == "hold; why=gate-away"
+    named = Answer(Said.HOLD, Why.GATE, CASE, secret="AAEC")
+    assert header_value(named) == f"hold; case={CASE}; secret=AAEC; why=gate"
+    shadowed = Answer(Said.REFUSE, Why.GATE, CASE, shadow=True)
+    assert header_value(shadowed) == f"refuse; case={CASE}; why=gate; shadow"

@@ -1,0 +1,62 @@
+"""What hooks read: bodies of requests, mail messages, a gate's replies (docs/gate.md)."""
+
+from typing import Final
+
+from entrenous.adapters.gate_client.answer import Answer, Said
+from entrenous.adapters.gate_client.form import uploads_in
+from entrenous.adapters.gate_client.mail import media_in
+from entrenous.adapters.gate_client.reply import read_reply
+from tests.fuzz.mutate import change_json
+from tests.fuzz.target import Target, holds
+
+_FORM: Final = (
+    b"multipart/form-data; boundary=x\n"
+    b'--x\r\nContent-Disposition: form-data; name="words"\r\n\r\nhello\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n'
+    b"Content-Type: image/jpeg\r\n\r\n\xff\xd8\xffbytes\r\n--x--\r\n"
+)
+_MAIL: Final = (
+    b"From: a@example.org\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nhello\r\n"
+    b"--x\r\nContent-Type: image/jpeg\r\nContent-Transfer-Encoding: base64\r\n\r\n/9j/AAAA\r\n"
+    b"--x--\r\n"
+)
+_REPLY: Final = (
+    b'{"schema":"entrenous/decision/1","case":"3f9a-70c2-b11e","secret":"AAEC",'
+    b'"decision":"let through","matches":[],"shadow":"hold"}'
+)
+
+
+def _brought(untrusted: bytes) -> tuple[bytes, list[bytes]]:
+    kind, _, body = untrusted.partition(b"\n")
+    return body, uploads_in(body, kind.decode("latin-1"))
+
+
+def _fits(answer: Answer) -> bool:
+    """Nothing passes without a case; a case and a secret are safe in a header."""
+    named = answer.case + answer.secret
+    return (
+        (bool(answer.case) or answer.said is Said.HOLD) and named.isascii() and named.isprintable()
+    )
+
+
+TARGETS: Final = (
+    Target(
+        "hook-body",
+        holds(_brought, lambda read: all(one in read[0] for one in read[1])),
+        lambda: [_FORM, _FORM.replace(b"x\r\n", b"x  \r\n"), b"image/jpeg\n\xff\xd8\xff", b"\n"],
+        longest=2048,
+    ),
+    Target(
+        "hook-mail",
+        holds(media_in, lambda files: all(one.untrusted_data != b"" for one in files)),
+        lambda: [_MAIL, _MAIL.replace(b"base64", b"quoted-printable"), b"A: b\r\n\r\nhello"],
+        longest=2048,
+    ),
+    Target(
+        "hook-reply",
+        holds(lambda untrusted: read_reply(200, untrusted), _fits),
+        lambda: [_REPLY, _REPLY.replace(b"let through", b"refuse")],
+        change_json,
+        longest=1024,
+    ),
+)

@@ -1,0 +1,144 @@
+"""``entrenous gate drop`` and ``gate proxy``, as a mail server or a file drop call them."""
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrenous.faces.cli.main import run
+from tests.faces.hooks.gates import another, hers, hers_mirrored, running_gate, waiting
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    with running_gate(tmp_path_factory.mktemp("gate")) as one:
+        yield one
+
+
+@dataclass(frozen=True)
+class Done:
+    status: int
+    said: str
+
+
+Drop = Callable[..., Done]
+
+
+@pytest.fixture
+def drop(
+    gate: tuple[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Drop:
+    """The command in this process, as the program calls it."""
+
+    def call(*words: str, typed: bytes = b"", url: str = gate[0]) -> Done:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(typed)))
+        where = ["--gate", url, "--token-file", str(gate[1])]
+        status = run(["gate", "drop", *where, *words], {})
+        return Done(status, capsys.readouterr().out)
+
+    return call
+
+
+def put(folder: Path, **files: bytes) -> list[str]:
+    for name, data in files.items():
+        (folder / f"{name}.jpg").write_bytes(data)
+    return [str(folder / f"{name}.jpg") for name in files]
+
+
+def test_files_and_the_quarantine(drop: Drop, tmp_path: Path) -> None:
+    fine, stopped, held = put(tmp_path, fine=another(), stopped=hers(), held=waiting())
+    assert drop(fine).status == 0
+    done = drop(fine, stopped, held, "--quarantine", str(tmp_path / "kept"))
+    assert done.status == 3
+    first, second, third = done.said.splitlines()
+    assert first.startswith(f"{fine}: let through  gate  case ")
+    assert second.startswith(f"{stopped}: refuse  gate  case ")
+    assert third.startswith(f"{held}: hold  gate  case ")
+    assert [Path(file).exists() for file in (fine, stopped, held)] == [True, False, False]
+    assert (tmp_path / "kept/stopped.jpg").read_bytes() == hers()
+    put(tmp_path, stopped=hers_mirrored())
+    assert drop(stopped, "--quarantine", str(tmp_path / "kept")).status == 3
+    assert (tmp_path / "kept/stopped.jpg").read_bytes() == hers()  # nothing is written over
+    assert (tmp_path / "kept/stopped-2.jpg").read_bytes() == hers_mirrored()
+
+
+def test_held_away_missing_and_shadow(drop: Drop, tmp_path: Path) -> None:
+    (held,) = put(tmp_path, held=waiting())
+    assert drop(held).status == 6
+    away = drop(held, "--json", url="http://127.0.0.1:9")
+    assert away.status == 6
+    assert json.loads(away.said)["uploads"] == [
+        {"name": held, "decision": "hold", "why": "gate away", "case": ""}
+        | {"would": None, "shadow": False}
+    ]
+    assert drop(str(tmp_path / "nothing.jpg")).status == 4
+    shadow = drop(held, "--shadow", "--quarantine", str(tmp_path / "kept"))
+    assert (shadow.status, Path(held).exists()) == (0, True)
+    assert drop().status == 2
+
+
+def test_a_mail(drop: Drop) -> None:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "a@example.org", "b@example.org", "Hello"
+    mail.set_content("words")
+    assert drop("--mail", typed=mail.as_bytes()).status == 0
+    mail.add_attachment(another(), maintype="image", subtype="jpeg", filename="a.jpg")
+    assert drop("--mail", typed=mail.as_bytes()).status == 0
+    mail.add_attachment(hers(), maintype="application", subtype="octet-stream")
+    done = drop("--mail", typed=mail.as_bytes())
+    assert done.status == 3
+    assert [line.split()[2] for line in done.said.splitlines()] == ["let", "refuse"]
+    assert drop("--mail", typed=b"\0no mail").status == 6
+
+
+def test_a_mail_that_programs_would_mend(drop: Drop) -> None:
+    head = b"From: a@example.org\r\nContent-Type: image/jpeg; name=a.jpg\r\n"
+    coded = base64.encodebytes(hers())
+    for coding in (
+        b"base64;",
+        b"base64 (x)",
+        b'"base64"',
+        b"7bit\r\nContent-Transfer-Encoding: base64",
+    ):
+        mail = head + b"Content-Transfer-Encoding: " + coding + b"\r\n\r\n" + coded
+        done = drop("--mail", typed=mail)
+        assert (done.status, done.said) == (6, "part 1: hold  not readable\n")
+    done = drop("--mail", typed=head + b"Content-Transfer-Encoding: 7bit\r\n\r\n" + coded)
+    assert (done.status, done.said) == (6, "part 1: hold  not a picture\n")
+
+
+def test_a_mail_through_a_pipe(gate: tuple[str, Path]) -> None:
+    """As a mail server does it."""
+    mail = b"From: a@example.org\r\nContent-Type: image/jpeg\r\nContent-Transfer-Encoding: base64"
+    mail += b"\r\n\r\n" + base64.encodebytes(hers_mirrored())
+    where = ["--gate", gate[0], "--token-file", str(gate[1])]
+    program = [sys.executable, "-m", "entrenous", "gate", "drop", "--mail", *where]
+    assert subprocess.run(program, check=False, capture_output=True, input=mail).returncode == 3
+
+
+def test_the_proxy(gate: tuple[str, Path]) -> None:
+    """In front of the gate itself: any server will do."""
+    where = ["--gate", gate[0], "--upstream", gate[0], "--listen", "127.0.0.1:0"]
+    program = [sys.executable, "-m", "entrenous", "gate", "proxy", *where, "--json"]
+    given = os.environ | {"ENTRENOUS_GATE_TOKEN": gate[1].read_text()}
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=given) as process:
+        try:
+            assert process.stdout is not None
+            url = json.loads(process.stdout.readline())["url"]
+            assert httpx.get(f"{url}/v1/status").json()["state"] == "serving"
+            refused = httpx.post(f"{url}/v1/uploads", files={"file": hers()}, timeout=60)
+            assert refused.json()["title"] == "Stopped upload"
+        finally:
+            process.terminate()
+            assert process.wait(20) == 0

@@ -1,0 +1,162 @@
+"""A server without plug-ins, as Mastodon: the real nginx, our proxy, and a small server behind."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.faces.hooks.gates import another, hers, hers_mirrored, running_gate, waiting
+
+pytestmark = pytest.mark.real
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+# As docs/gate.md shows it; what only a test needs stands around it.
+CONF = """
+daemon off; {user} pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 64; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{
+    listen 127.0.0.1:{port};
+    client_max_body_size 100m;
+    proxy_set_header Host $host;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_http_version 1.1;
+    location / {{ proxy_pass {upstream}; }}
+    location ~* ^/api/v[12]/media {{ proxy_pass {proxy}; }}
+  }}
+}}
+"""
+BEHIND = """
+import sys
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from entrenous.adapters.http_server import serve
+
+async def media(request: Request) -> JSONResponse:
+    form = await request.form()
+    data = await form["file"].read()
+    seen = request.headers.get("entrenous-decision", ""), request.headers["x-forwarded-for"]
+    return JSONResponse({"id": "1", "bytes": len(data), "words": form["description"], "seen": seen})
+
+async def page(request: Request) -> JSONResponse:
+    return JSONResponse({"path": request.url.path, "host": request.headers["host"]})
+
+routes = [Route("/api/v2/media", media, methods=["POST"]), Route("/{path:path}", page)]
+serve(Starlette(routes=routes), "127.0.0.1", 0, lambda url: print(url, flush=True))
+"""
+PROXY = """
+import sys
+from entrenous.adapters.gate_client.setting import read_setting
+from entrenous.adapters.http_server import serve
+from entrenous.faces.hooks.proxy import proxy_app
+
+upstream, gate, token_file = sys.argv[1:]
+given = {"gate": gate, "token_file": token_file, "budget_s": 20}
+app = proxy_app(upstream, given, paths=["/api/v1/media", "/api/v2/media"])
+serve(app, "127.0.0.1", 0, lambda url: print(url, flush=True))
+"""
+
+
+@contextmanager
+def running(program: str, *words: str) -> Iterator[str]:
+    command = [sys.executable, "-c", program, *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@contextmanager
+def nginx(folder: Path, upstream: str, proxy: str) -> Iterator[str]:
+    assert NGINX is not None
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    user = "user root;" if os.geteuid() == 0 else ""
+    conf = CONF.format(user=user, folder=folder, port=port, upstream=upstream, proxy=proxy)
+    (folder / "nginx.conf").write_text(conf)
+    command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
+    with subprocess.Popen(command) as process:
+        try:
+            for _ in range(200):
+                with socket.socket() as line:
+                    if line.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("site")
+    with (
+        running_gate(folder) as (gate, token_file),
+        running(BEHIND) as upstream,
+        running(PROXY, upstream, gate, str(token_file)) as proxy,
+        nginx(folder, upstream, proxy) as url,
+        httpx.Client(base_url=url, timeout=60) as web,
+    ):
+        yield web
+
+
+def post(web: httpx.Client, data: bytes, path: str = "/api/v2/media") -> httpx.Response:
+    files = {"file": ("x.jpg", data, "image/jpeg")}
+    return web.post(
+        f"{str(web.base_url).rstrip('/')}{path}", data={"description": "words"}, files=files
+    )
+
+
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="no nginx: apt-get install nginx-light")
+
+
+@needs_nginx
+def test_a_picture_comes_through(site: httpx.Client) -> None:
+    answer = post(site, another())
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    assert (said["id"], said["bytes"], said["words"]) == ("1", len(another()), "words")
+    assert said["seen"][0].startswith("let through; case=")
+    assert said["seen"][1] == "127.0.0.1, 127.0.0.1"
+
+
+@needs_nginx
+@pytest.mark.parametrize("path", ["/api/v2/media", "/api/v2/media/", "//api/v2/media"])
+def test_a_refused_one_does_not(site: httpx.Client, path: str) -> None:
+    for data in (hers(), hers_mirrored()):
+        answer = post(site, data, path)
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            422,
+            "application/problem+json",
+        )
+        assert answer.json()["type"] == "urn:entrenous:refused:stopped-upload"
+
+
+@needs_nginx
+def test_a_held_one_does_not(site: httpx.Client) -> None:
+    answer = post(site, waiting())
+    assert (answer.status_code, json.loads(answer.text)["title"]) == (422, "Held upload")
+
+
+@needs_nginx
+def test_all_else_passes(site: httpx.Client) -> None:
+    for path in ("/", "/@ana/1", "/api/v1/media/7"):
+        assert site.get(path).json() == {"path": path, "host": "127.0.0.1"}

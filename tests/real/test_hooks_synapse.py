@@ -1,0 +1,193 @@
+"""A real Synapse on SQLite with the module loaded: a person uploads, and is refused.
+
+Synapse has an environment of its own, as where it really runs; of ours it has the source alone, and
+httpx. It is made with:
+
+    python -m venv .venv-synapse && .venv-synapse/bin/pip install matrix-synapse httpx
+
+or ENTRENOUS_TEST_SYNAPSE names another environment's Python.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.faces.hooks.gates import another, hers, hers_mirrored, running_gate, waiting
+
+ROOT = Path(__file__).parents[2]
+PYTHON = Path(os.environ.get("ENTRENOUS_TEST_SYNAPSE", ROOT / ".venv-synapse/bin/python"))
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not PYTHON.exists(), reason="no Synapse in .venv-synapse"),
+]
+SURROUNDINGS = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src")}
+CONFIG = """
+server_name: house.example
+pid_file: {folder}/pid
+report_stats: false
+suppress_key_server_warning: true
+signing_key_path: {folder}/signing.key
+log_config: {folder}/log.yaml
+media_store_path: {folder}/media
+database: {{name: sqlite3, args: {{database: "{folder}/house.db"}}}}
+registration_shared_secret: "only for this test"
+enable_authenticated_media: true
+trusted_key_servers: []
+listeners:
+  - {{port: {port}, type: http, bind_addresses: [127.0.0.1], x_forwarded: false,
+     resources: [{{names: [client]}}]}}
+modules:
+  - module: entrenous.faces.hooks.synapse.GateModule
+    config: {module}
+"""
+LOG = """
+version: 1
+formatters: {plain: {format: "%(levelname)s %(name)s %(message)s"}}
+handlers: {out: {class: logging.StreamHandler, formatter: plain, stream: ext://sys.stdout}}
+root: {level: WARNING, handlers: [out]}
+loggers: {entrenous.hooks: {level: INFO}}
+disable_existing_loggers: false
+"""
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    with running_gate(tmp_path_factory.mktemp("gate")) as one:
+        yield one
+
+
+def configured(folder: Path, module: str) -> tuple[list[str], str]:
+    """The command that starts it, and its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = folder / "homeserver.yaml"
+    config.write_text(CONFIG.format(folder=folder, port=port, module=module))
+    (folder / "log.yaml").write_text(LOG)
+    program = [str(PYTHON), "-m", "synapse.app.homeserver", "--config-path", str(config)]
+    generate = [*program, "--generate-keys"]
+    subprocess.run(generate, check=True, capture_output=True, env=SURROUNDINGS)
+    return program, f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def homeserver(folder: Path, module: str) -> Iterator[httpx.Client]:
+    """A homeserver, as a person who is registered there sees it."""
+    program, url = configured(folder, module)
+    with (
+        (folder / "out.log").open("wb") as log,
+        subprocess.Popen(program, stdout=log, stderr=log, env=SURROUNDINGS) as process,
+    ):
+        try:
+            _wait_for(url, process)
+            with httpx.Client(base_url=url, headers=_registered(folder, url), timeout=30) as web:
+                yield web
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            httpx.get(f"{url}/_matrix/client/versions")
+        except httpx.HTTPError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("Synapse did not start; see out.log")
+
+
+def _registered(folder: Path, url: str) -> dict[str, str]:
+    config = ["-c", str(folder / "homeserver.yaml"), "-u", "ana", "-p", "a long word", "--no-admin"]
+    program = str(PYTHON.parent / "register_new_matrix_user")
+    subprocess.run([program, *config, url], check=True, capture_output=True)
+    user = {"type": "m.id.user", "user": "ana"}
+    said = {"type": "m.login.password", "identifier": user, "password": "a long word"}
+    answer = httpx.post(f"{url}/_matrix/client/v3/login", json=said).json()
+    return {"Authorization": f"Bearer {answer['access_token']}"}
+
+
+def upload(web: httpx.Client, data: bytes, kind: str = "image/jpeg") -> httpx.Response:
+    headers = {"Content-Type": kind}
+    return web.post("/_matrix/media/v3/upload", content=data, headers=headers)
+
+
+def download(web: httpx.Client, answer: httpx.Response, query: str = "") -> httpx.Response:
+    place = answer.json()["content_uri"].removeprefix("mxc://")
+    verb = "thumbnail" if query else "download"
+    return web.get(f"/_matrix/client/v1/media/{verb}/{place}{query}")
+
+
+def test_uploads(gate: tuple[str, Path], tmp_path: Path) -> None:
+    module = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20}}"
+    with homeserver(tmp_path, module) as web:
+        fine = upload(web, another())
+        assert fine.status_code == 200, fine.text
+        assert download(web, fine).content == another()
+        small = download(web, fine, "?width=32&height=32&method=crop")
+        assert small.headers["content-type"].startswith("image/")
+        for data in (hers(), hers_mirrored(), waiting(), b"OggS" + bytes(60)):
+            refused = upload(web, data)
+            # Synapse's own words for every file that a module refuses, whatever its code
+            assert (refused.status_code, refused.json()["error"]) == (400, "Bad content")
+        cipher = upload(web, bytes(range(256)) * 9, "application/octet-stream")
+        assert cipher.status_code == 200  # what an encrypted room carries can't be looked at
+    log = (tmp_path / "out.log").read_text()
+    assert "entrenous.hooks upload decision=refuse why=gate case=" in log
+    kept = [path for path in (tmp_path / "media").rglob("*") if path.is_file()]
+    held = {hers(), hers_mirrored(), waiting()}
+    assert held.isdisjoint(path.read_bytes() for path in kept)
+
+
+def test_in_shadow_mode_and_with_a_gate_that_is_away(
+    gate: tuple[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "shadow").mkdir()
+    module = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, shadow: true}}"
+    with homeserver(tmp_path / "shadow", module) as web:
+        assert upload(web, hers()).status_code == 200
+    (tmp_path / "away").mkdir()
+    away = f"{{gate: 'http://127.0.0.1:9', token_file: {gate[1]}}}"
+    with homeserver(tmp_path / "away", away) as web:
+        assert upload(web, another()).status_code == 400
+    assert "why=gate-away" in (tmp_path / "away/out.log").read_text()
+
+
+PARSE = """
+import json, sys
+from synapse.module_api.errors import ConfigError
+from entrenous.faces.hooks.synapse import GateModule
+
+for given in json.loads(sys.argv[1]):
+    try:
+        print(GateModule.parse_config(given).on_hold)
+    except ConfigError as problem:
+        print(problem)
+"""
+
+
+def test_a_wrong_setting_is_said(gate: tuple[str, Path]) -> None:
+    good = {"gate": "https://gate.example", "token_file": str(gate[1])}
+    wrong = {"gate": "http://gate.example", "token_file": "/nowhere", "on_hold": "keep", "key": 1}
+    given = [good, good | {"on_hold": "pass"}, *[good | {name: wrong[name]} for name in wrong]]
+    done = subprocess.run(
+        [str(PYTHON), "-c", PARSE, json.dumps(given)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=SURROUNDINGS,
+    )
+    said = done.stdout.splitlines()
+    assert said[:2] == ["refuse", "pass"]
+    assert [line.partition(" should be")[0] for line in said[2:]] == [
+        f"The setting {name}" for name in wrong
+    ]
