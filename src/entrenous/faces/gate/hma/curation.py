@@ -1,0 +1,218 @@
+"""``/c``: banks and their contents."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from entrenous.faces.gate.hma.contents import (
+    NUMBER_DIGITS_MAX,
+    Content,
+    add,
+    bank_described,
+    content,
+    delete,
+    described,
+    signals_of,
+    switch_off,
+    switch_on,
+)
+from entrenous.faces.gate.hma.errors import BadParameter, NoSuchContent, NotOffered
+from entrenous.faces.gate.hma.matching import Pictures, said
+from entrenous.faces.gate.hma.names import bank_called, new_name, shown_banks
+from entrenous.faces.gate.hma.params import (
+    SIGNAL,
+    bits_of,
+    flag,
+    is_nothing,
+    json_object,
+    member,
+    no_url,
+    only_pdq,
+)
+from entrenous.model.bank import Bank
+from entrenous.model.claim import Claim
+from entrenous.model.fingerprint import TooFlat
+from entrenous.ports import Platform
+from entrenous.spec import PDQ_QUALITY_MIN
+from entrenous.stop.look_back import look_back
+from entrenous.stop.policies import PolicyChange, set_policy
+
+NOTE_CHARS_MAX: Final = 255
+_HOW_TO_DROP: Final = (
+    'Claims belong to their bank. Send PUT {"enabled": false} to stop acting on it, or DELETE its '
+    "contents one by one."
+)
+_NO_METADATA: Final[dict[str, Any]] = {"collab_metadata": {}, "user_metadata": {}}
+_NO_RENAMING: Final = "Claims belong to their bank by name. Make a new one beside it."
+_NO_TIMER: Final = 'Send "disable_until_ts" 0 to switch it off, and 1 to switch it on again.'
+_NO_NOTE: Final = "A note is written once, when the content is added."
+
+
+@dataclass(frozen=True, slots=True)
+class Curation:
+    """One handler per address: read the request, call what does it, render the answer."""
+
+    platform: Platform
+    pictures: Pictures
+
+    async def banks(self, _request: Request) -> Response:
+        """All but what reviewers let through."""
+        banks = await run_in_threadpool(shown_banks, self.platform)
+        return said([bank_described(bank) for bank in banks])
+
+    async def make_bank(self, request: Request) -> Response:
+        """With the gate's cautious policy."""
+        wanted = await json_object(request)
+        bank = await run_in_threadpool(self._make, member(wanted, "name", str), _shadow(wanted))
+        return said(bank_described(bank), 201)
+
+    async def bank(self, request: Request) -> Response:
+        """By name."""
+        return said(bank_described(await self._bank(request)))
+
+    async def change_bank(self, request: Request) -> Response:
+        """Put it into shadow, or out of it."""
+        bank, wanted = await self._bank(request), await json_object(request)
+        if wanted.get("name", request.path_params["bank"]) != request.path_params["bank"]:
+            raise NotOffered(instead=_NO_RENAMING)
+        change = PolicyChange(shadow=_shadow(wanted))
+        bank = await run_in_threadpool(set_policy, bank.name, change, self.platform)
+        return said(bank_described(bank))
+
+    async def drop_bank(self, request: Request) -> Response:
+        """Refused, with what to do instead."""
+        await self._bank(request)
+        raise NotOffered(instead=_HOW_TO_DROP)
+
+    async def add_signal(self, request: Request) -> Response:
+        """A hash."""
+        bank, wanted = await self._bank(request), await json_object(request)
+        bits = bits_of(member(wanted, SIGNAL, str))
+        if unknown := set(wanted) - {SIGNAL, "note", "metadata"}:
+            raise BadParameter(why=f"{len(unknown)} of its signal types are not known here")
+        _no_metadata("" if not wanted.get("metadata") else "something")
+        return await self._add(bits, bank, _note(wanted.get("note") or ""))
+
+    async def add_photo(self, request: Request) -> Response:
+        """A picture, of which only the hash is kept."""
+        no_url(request)
+        only_pdq(request)
+        bank = await self._bank(request)
+        hashed, form = await self.pictures.fingerprint(request)
+        words = {**request.query_params, **form.untrusted_fields}
+        _no_metadata(words.get("metadata", ""))
+        if hashed.quality < PDQ_QUALITY_MIN:
+            raise TooFlat(quality=hashed.quality)
+        return await self._add(hashed.bits, bank, _note(words.get("note", "")))
+
+    async def content(self, request: Request) -> Response:
+        """By number."""
+        bank = await self._bank(request)
+        one = await run_in_threadpool(content, _number(request), bank, self.platform)
+        answer = described(one)
+        if _asked(request, "include_signals"):
+            answer["signals"] = signals_of(one)
+        if _asked(request, "include_metadata"):
+            answer["metadata"] = {"content_id": None, "content_uri": None, "json": {}, "collab": {}}
+        return said(answer)
+
+    async def change_content(self, request: Request) -> Response:
+        """Switch it off, or on again."""
+        bank, until = await self._bank(request), _until(await json_object(request))
+        one, made = await run_in_threadpool(self._switch, _number(request), bank, until)
+        answer = described(one) | {"signals": signals_of(one)} | _NO_METADATA
+        return _later(answer, self._afterwards(made))
+
+    async def delete_content(self, request: Request) -> Response:
+        """Withdraw it, for good."""
+        bank = await self._bank(request)
+        return said({"deleted": await run_in_threadpool(self._delete, _number(request), bank)})
+
+    async def _bank(self, request: Request) -> Bank:
+        return await run_in_threadpool(bank_called, request.path_params["bank"], self.platform)
+
+    async def _add(self, bits: bytes, bank: Bank, note: str) -> Response:
+        number, made = await run_in_threadpool(add, bits, bank, note, self.platform)
+        answer = {"id": number, "signals": {SIGNAL: bits.hex()}}
+        return _later(answer, self._afterwards(made))
+
+    def _make(self, untrusted_name: str, shadow: bool | None) -> Bank:  # noqa: FBT001 (in a thread)
+        bank = Bank(new_name(untrusted_name, self.platform), shadow=bool(shadow))
+        self.platform.bank.set_bank(bank)
+        return bank
+
+    def _switch(self, number: int, bank: Bank, until: int) -> tuple[Content, Claim | None]:
+        one, made = content(number, bank, self.platform), None
+        if until:
+            made = switch_on(one, self.platform)
+        else:
+            switch_off(one, self.platform)
+        return content(number, bank, self.platform), made
+
+    def _delete(self, number: int, bank: Bank) -> int:
+        try:
+            return delete(content(number, bank, self.platform), self.platform)
+        except NoSuchContent:
+            return 0
+
+    def _afterwards(self, made: Claim | None) -> BackgroundTask | None:
+        """Look at what was let through before the claim was made, as for a person's claim."""
+        if made is None:
+            return None
+        return BackgroundTask(run_in_threadpool, look_back, [made], self.platform)
+
+
+def _later(answer: dict[str, Any], afterwards: BackgroundTask | None) -> Response:
+    response = said(answer)
+    response.background = afterwards
+    return response
+
+
+def _number(request: Request) -> int:
+    """Raises NoSuchContent for what no number of ours looks like."""
+    text = request.path_params["content"]
+    if not (text.isascii() and text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX):
+        raise NoSuchContent
+    return int(text)
+
+
+def _until(wanted: dict[str, Any]) -> int:
+    """``disable_until_ts``: 0 or 1."""
+    if "note" in wanted:
+        raise NotOffered(instead=_NO_NOTE)
+    until = member(wanted, "disable_until_ts", int)
+    if until < 0:
+        raise BadParameter(why='"disable_until_ts" is not before 1970')
+    if until > 1:
+        raise NotOffered(instead=_NO_TIMER)
+    return until
+
+
+def _asked(request: Request, name: str) -> bool:
+    return flag(request.query_params.get(name, ""), name)
+
+
+def _shadow(wanted: dict[str, Any]) -> bool | None:
+    """What ``enabled_ratio`` or ``enabled`` ask for; None when neither is there."""
+    if "enabled_ratio" in wanted:
+        ratio = wanted["enabled_ratio"]
+        if isinstance(ratio, bool) or ratio not in (0, 1, "0", "1", "0.0", "1.0"):
+            raise BadParameter(why='a bank is on or off: "enabled_ratio" is 0 or 1')
+        return float(ratio) == 0
+    return not flag(wanted["enabled"], "enabled") if "enabled" in wanted else None
+
+
+def _note(untrusted_note: object) -> str:
+    if not isinstance(untrusted_note, str) or len(untrusted_note) > NOTE_CHARS_MAX:
+        raise BadParameter(why=f'"note" is text of at most {NOTE_CHARS_MAX} characters')
+    return untrusted_note
+
+
+def _no_metadata(untrusted_json: str) -> None:
+    if not is_nothing(untrusted_json):
+        why = '"metadata" is not kept: keep the "id" that you get beside your own'
+        raise BadParameter(why=why)

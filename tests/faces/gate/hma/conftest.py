@@ -1,0 +1,55 @@
+"""The gate in HMA's words, mounted at /hma, on real SQLite files (tests/faces/gate/conftest.py)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.bank.following_index import FollowingIndex
+from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
+from entrenous.adapters.system import SystemDice
+from entrenous.craft.media.picture import read_picture
+from entrenous.faces.gate.access import GateAccess
+from entrenous.faces.gate.hma.app import hma_app
+from entrenous.ports import Platform
+from tests.faces.gate.conftest import Direct, WoundClock
+
+HMA = "http://127.0.0.1:7802/hma"
+OPERATOR = {"Authorization": "Bearer operator-token"}
+
+
+@contextmanager
+def a_platform(path: Path, clock: WoundClock) -> Iterator[Platform]:
+    """A gate's room on that file, which may be opened again later."""
+    engine = open_engine(path)
+    bank = SqlBankStore(engine, clock)
+    reviews = SqlReviewQueue(engine, clock)
+    yield Platform(clock, SystemDice(), bank, FollowingIndex(bank), reviews, read_picture)
+    engine.dispose()
+
+
+@contextmanager
+def a_client(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+    """A client that shows no token."""
+    app = Starlette(routes=[Mount("/hma", hma_app(platform, access))])
+    with httpx.Client(transport=Direct(app), base_url=HMA) as client:
+        yield client
+
+
+@pytest.fixture
+def stranger(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+    with a_client(platform, access) as client:
+        yield client
+
+
+@pytest.fixture
+def hma(stranger: httpx.Client) -> httpx.Client:
+    """A client of HMA whose URL was changed, and that shows the operator's token."""
+    stranger.headers.update(OPERATOR)
+    return stranger
