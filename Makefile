@@ -14,7 +14,7 @@ SYSTEM := exiftool:libimage-exiftool-perl openssl:openssl chromium:chromium age:
 demo: .venv/.run
 	@$(BIN)/python -m entrenous demo $(if $(PHOTO),--photo "$(PHOTO)")
 
-test: .venv/.dev system
+test: .venv/.dev .venv-synapse/.done system
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -33,6 +33,13 @@ system:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Entrenous needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	-$(BIN)/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	@touch $@
+
+# A homeserver to try its module in; apart, for it brings a package that hides one of ours.
+.venv-synapse/.done: .venv/.uv
+	$(PYTHON) -m venv .venv-synapse
+	@if [ -x $(UV) ]; then VIRTUAL_ENV=.venv-synapse $(UV) pip install --quiet 'matrix-synapse>=1.150,<2' httpx; \
+	else .venv-synapse/bin/pip install --quiet --disable-pip-version-check 'matrix-synapse>=1.150,<2' httpx; fi
 	@touch $@
 
 .venv/.run: locks/run.txt pyproject.toml .venv/.uv

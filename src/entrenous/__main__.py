@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 from entrenous.faces.cli.main import Apps, run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
 
+    from entrenous.adapters.gate_client.setting import HookSetting
     from entrenous.ports import Platform, Relay
     from entrenous.wiring.platform import GateTokens
 
@@ -24,7 +27,12 @@ def main() -> None:
     """Run the command line and leave with its exit status (ARCHITECTURE section 8)."""
     # Before NumPy is loaded: matrices here are small, and threads cost them more than they gain.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    apps: Apps = {"relay": _relay_app, "metered relay": _metered_relay, "gate": _gate_app}
+    apps: Apps = {
+        "relay": _relay_app,
+        "metered relay": _metered_relay,
+        "gate": _gate_app,
+        "gate proxy": _gate_proxy,
+    }
     sys.exit(run(sys.argv[1:], apps))
 
 
@@ -44,10 +52,27 @@ def _metered_relay(relay: Relay) -> tuple[ASGIApp, Starlette]:
 
 
 def _gate_app(platform: Platform, tokens: GateTokens) -> Starlette:
+    """The gate; below /exchange what partners fetch (docs/spec/exchange.md), below /hma the same
+    banks as Meta's HMA answers (docs/spec/hma.md).
+    """
+    from entrenous.faces.exchange.app import exchange_app
     from entrenous.faces.gate.access import GateAccess
     from entrenous.faces.gate.app import gate_app
+    from entrenous.faces.gate.hma.app import hma_app
+    from entrenous.wiring.exchange import exchange_of
 
-    return gate_app(platform, GateAccess(tokens.operator, tokens.uploader))
+    access = GateAccess(tokens.operator, tokens.uploader)
+    app = gate_app(platform, access)
+    app.mount("/exchange", exchange_app(exchange_of(platform)))
+    app.mount("/hma", hma_app(platform, access))
+    return app
+
+
+def _gate_proxy(upstream: str, setting: HookSetting, paths: Sequence[str], on_hold: str) -> ASGIApp:
+    """The proxy that asks a gate about uploads, in front of another server."""
+    from entrenous.faces.hooks.proxy import proxy_app
+
+    return proxy_app(upstream, setting, paths=paths, on_hold=on_hold)
 
 
 if __name__ == "__main__":

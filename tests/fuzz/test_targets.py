@@ -24,6 +24,22 @@ INSIDE = "hands the bytes on to a reader that is fuzzed, and to a jailed child"
 NOT_FUZZED = {
     ("adapters/bank/memory_reviews.py", "MemoryReviewQueue.record"): "keeps the bytes as they are",
     ("adapters/bank/sql_reviews.py", "SqlReviewQueue.record"): "keeps the bytes as they are",
+    ("adapters/bank/memory_reviews.py", "MemoryReviewQueue.appeal"): "keeps the bytes as they are",
+    ("adapters/bank/memory_reviews.py", "MemoryReviewQueue.keep"): "keeps the bytes as they are",
+    ("adapters/bank/sql_reviews.py", "SqlReviewQueue.appeal"): "keeps the bytes as they are",
+    ("adapters/bank/sql_reviews.py", "SqlReviewQueue.keep"): "keeps the bytes as they are",
+    ("adapters/exchange/web.py", "Web.follow"): "httpx reads the address",
+    ("adapters/gate_client/client.py", "AsyncGateClient.ask"): "sends the bytes as they are",
+    ("adapters/gate_client/client.py", "GateClient.ask"): "sends the bytes as they are",
+    ("faces/exchange/access.py", "whole_number"): "digits alone",
+    ("faces/hooks/rules.py", "files_of"): "uploads_in reads for it",
+    ("faces/gate/hma/names.py", "bank_called"): "compares a name",
+    ("faces/gate/hma/names.py", "names_wanted"): "splits at commas",
+    ("faces/gate/hma/names.py", "new_name"): "one regular expression",
+    ("faces/gate/hma/params.py", "bits_of"): "hexadecimal digits alone",
+    ("faces/gate/hma/params.py", "flag"): "one of four words",
+    ("faces/gate/hma/params.py", "is_nothing"): "the standard library's JSON",
+    ("stop/dry_run.py", "judge_dry"): "hands the bytes to the decoder",
     ("adapters/local_tsa.py", "LocalAuthority.answer"): "openssl reads it, in its own process",
     (
         "craft/crypto/archive.py",
@@ -40,6 +56,9 @@ NOT_FUZZED = {
     ("craft/media/sound/jail.py", "decode_sound_untrusted"): JAIL,
     ("craft/media/sound/read.py", "read_sound"): JAIL,
     ("stop/banks.py", "import_hashes"): "read_hashes reads for it",
+    ("stop/appeal.py", "appeal"): "hashes the bytes and hands them on",
+    ("ports/platform.py", "ReviewQueue.appeal"): "a port: it says what others do",
+    ("ports/platform.py", "ReviewQueue.keep"): "a port: it says what others do",
     ("ports/platform.py", "ReviewQueue.record"): "a port: it says what others do",
 }
 #: Below these folders, verbs: crafts read for them, and those are fuzzed.

@@ -1,50 +1,39 @@
 """BankStore: one suite, every adapter."""
 
 import sqlite3
-from collections.abc import Callable
-from datetime import UTC, datetime
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.memory_bank import MemoryBankStore
+from entrenous.adapters.bank.postgres import open_postgres_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.model.bank import (
+from entrenous.model.bank import Bank, BankUnreachable, Counts, NoSuchBank
+from entrenous.model.claim import (
     AlreadyWithdrawn,
-    Bank,
-    BankUnreachable,
     Claim,
     ClaimEvent,
     ClaimState,
-    Counts,
-    NoSuchBank,
     NoSuchClaim,
-    Outcome,
     Registration,
 )
+from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.relay_settings import BadDatabaseAddress
 from entrenous.ports import BankStore
+from tests.ports.bank_stores import AT, KINDS, ONE, PEOPLE, THREE, TWO, claim, stores
+from tests.postgres import Cluster
 
-PEOPLE = BankName("people")
-AT = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
-ONE, TWO, THREE = (bytes([n]) * 32 for n in (1, 2, 3))
 SECRET_HASH = b"\xa7" * 31 + b"\x11"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def bank(request: pytest.FixtureRequest, tmp_path: Path) -> BankStore:
-    make: dict[str, Callable[[], BankStore]] = {
-        "memory": MemoryBankStore,
-        "sqlite": lambda: SqlBankStore(open_engine(tmp_path / "gate.sqlite")),
-    }
-    store = make[request.param]()
-    store.set_bank(Bank(PEOPLE))
-    return store
-
-
-def claim(name: str, state: ClaimState = ClaimState.WAITING) -> Claim:
-    return Claim(ClaimId(name), PEOPLE, state, "pdq", 90, AT, b"\x05" * 32, "mine", "DE")
+@pytest.fixture(params=KINDS)
+def bank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BankStore]:
+    with stores(request.param, request, tmp_path) as made:
+        yield made.bank
 
 
 def test_a_claim_comes_back_as_it_was(bank: BankStore) -> None:
@@ -54,7 +43,7 @@ def test_a_claim_comes_back_as_it_was(bank: BankStore) -> None:
 
 
 def test_banks_keep_their_policy(bank: BankStore) -> None:
-    strict = Bank(BankName("a-list"), 12, Outcome.LET_THROUGH, Outcome.HOLD)
+    strict = Bank(BankName("a-list"), 12, Outcome.LET_THROUGH, Outcome.HOLD, shadow=True)
     bank.set_bank(strict)
     assert bank.banks() == (strict, Bank(PEOPLE))
     bank.set_bank(Bank(strict.name))
@@ -88,6 +77,21 @@ def test_withdrawing_forgets_hashes_that_nobody_else_claims(bank: BankStore) -> 
     assert [held.id for _, held in bank.claims_on(numbers)] == ["b"]
 
 
+def test_many_are_withdrawn_at_once_and_the_rest_left_alone(bank: BankStore) -> None:
+    for name, bits in (("a", ONE), ("b", TWO), ("c", TWO)):
+        bank.register(Registration(claim(name), (bits,)))
+    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    before = bank.changes(0, 10)
+    names = [ClaimId(name) for name in ("a", "b", "b", "never was")]
+    assert bank.withdraw(*names) == 1
+    assert bank.withdraw(*names) == bank.withdraw() == 0
+    assert [bank.claim(ClaimId(name)).state for name in "abc"] == [
+        *(ClaimState.WITHDRAWN, ClaimState.WITHDRAWN, ClaimState.WAITING)
+    ]
+    assert [entry.bits for entry in bank.entries(0)] == [TWO]
+    assert [one.claim for one in bank.changes(before[-1].number, 10)] == ["b"]
+
+
 def test_a_number_is_never_used_again(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     (old,) = bank.entries(0)
@@ -110,9 +114,48 @@ def test_moves_follow_the_table(bank: BankStore) -> None:
         bank.move(ClaimId("a"), ClaimEvent.CONFIRM)
 
 
+def test_a_confirmed_claim_can_be_suspended(bank: BankStore) -> None:
+    bank.register(Registration(claim("a", ClaimState.CONFIRMED), (ONE,)))
+    assert bank.move(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
+    assert bank.claims_on([entry.number for entry in bank.entries(0)]) == ()
+
+
+def test_hashes_of_a_claim_are_of_whole_pictures(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (TWO, ONE), (THREE,)), Registration(claim("b"), (ONE,)))
+    assert set(bank.hashes_of(ClaimId("a"))) == {ONE, TWO}
+    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    assert bank.hashes_of(ClaimId("a")) == ()
+    assert bank.hashes_of(ClaimId("b")) == (ONE,)
+
+
 def test_disputes_are_counted(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
-    assert [bank.dispute(ClaimId("a")).disputes for _ in range(3)] == [1, 2, 3]
+    bank.register(Registration(claim("b"), (ONE,)))
+    assert [bank.dispute(ClaimId("a"))[0].disputes for _ in range(3)] == [1, 2, 3]
+    both = bank.dispute(ClaimId("b"), ClaimId("a"), ClaimId("b"))
+    assert [(one.id, one.disputes) for one in both] == [("b", 1), ("a", 4)]
+    with pytest.raises(NoSuchClaim, match="never was"):
+        bank.dispute(ClaimId("a"), ClaimId("never was"))
+    assert bank.claim(ClaimId("a")).disputes == 4
+    assert bank.dispute() == ()
+
+
+def test_many_are_moved_and_extended_at_once(bank: BankStore) -> None:
+    names = [ClaimId(name) for name in ("c", "a", "never was", "b", "a", "d")]
+    for name, state in zip("abcd", ClaimState, strict=True):
+        bank.register(Registration(claim(name, state), (ONE,)))
+    before = bank.changes(0, 10)[-1].number
+    moved = bank.move_all(ClaimEvent.CONFIRM, *names)
+    assert {one.id: one.state for one in moved} == dict.fromkeys("abc", ClaimState.CONFIRMED)
+    assert [one.claim for one in bank.changes(before, 10)] == ["c", "a"]  # "b" was that already
+    bank.extend_all(names, TWO)
+    assert [one.claim for one in bank.changes(before + 2, 10)] == ["c", "a", "b"]
+    assert bank.hashes_of(ClaimId("b")) == (ONE, TWO)
+    assert TWO not in bank.hashes_of(ClaimId("d"))
+    gone = bank.move_all(ClaimEvent.WITHDRAW, *names[:2])
+    assert {one.state for one in gone} == {ClaimState.WITHDRAWN}
+    assert bank.hashes_of(ClaimId("a")) == ()
+    assert bank.move_all(ClaimEvent.CONFIRM) == ()
 
 
 def test_extending_a_claim(bank: BankStore) -> None:
@@ -177,6 +220,77 @@ def test_sqlite_a_withdrawn_hash_is_not_left_in_the_file(tmp_path: Path) -> None
     store.move(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert not any(SECRET_HASH in file.read_bytes() for file in tmp_path.iterdir())
     store.engine.dispose()
+
+
+def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> None:
+    """Who repeats a request costs the gate a look at one row."""
+    store = SqlBankStore(open_engine(tmp_path / "gate.sqlite"))
+    store.set_bank(Bank(PEOPLE))
+    store.register(Registration(claim("a"), (ONE,)))
+    rewritten: list[object] = []
+
+    def on_connection(connection: sqlite3.Connection, _record: object, _proxy: object) -> None:
+        connection.set_trace_callback(
+            lambda said: rewritten.append(said) if said.startswith("VACUUM") else None
+        )
+
+    sa.event.listen(store.engine, "checkout", on_connection)
+    store.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    assert len(rewritten) == 1
+    for _ in range(3):
+        assert store.move(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
+    assert len(rewritten) == 1
+    store.engine.dispose()
+
+
+@pytest.mark.real
+def test_postgres_several_processes_share_one_truth(postgres: Cluster) -> None:
+    """What many write at once becomes visible in the order of its numbers: an index that follows
+    by the last number misses nothing.
+    """
+    url = postgres.fresh()
+    writers = [SqlBankStore(open_postgres_engine(url)) for _ in range(4)]
+    writers[0].set_bank(Bank(PEOPLE))
+    seen: list[int] = []
+    done = threading.Event()
+
+    def follow() -> None:
+        store = SqlBankStore(open_postgres_engine(url))
+        while True:
+            last = done.is_set()
+            seen.extend(entry.number for entry in store.entries(seen[-1] if seen else 0))
+            if last:
+                break
+        store.engine.dispose()
+
+    def write(number: int) -> None:
+        for count in range(20):
+            name = f"{number}-{count}"
+            bits = bytes([number + 1, count + 1]) * 16
+            writers[number].register(Registration(claim(name), (bits,)))
+
+    follower = threading.Thread(target=follow)
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in (follower, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done.set()
+    follower.join()
+    assert seen == [entry.number for entry in writers[0].entries(0)]
+    assert len(seen) == 80
+    numbers = [change.number for change in writers[0].changes(0, 1000)]
+    assert numbers == list(range(1, 81))
+    for store in writers:
+        store.engine.dispose()
+
+
+@pytest.mark.real
+def test_postgres_that_is_not_there(postgres: Cluster) -> None:
+    with pytest.raises(BankUnreachable):
+        open_postgres_engine(f"postgresql://entrenous@/nothing?host={postgres.folder}")
+    with pytest.raises(BadDatabaseAddress):
+        open_postgres_engine("postgresql://u:hunter%zz2@127.0.0.1:1/db")
 
 
 def test_sqlite_a_newer_schema_is_not_touched(tmp_path: Path) -> None:

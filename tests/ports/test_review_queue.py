@@ -1,28 +1,34 @@
 """ReviewQueue: one suite, every adapter."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.memory_bank import MemoryBankStore
 from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
-from entrenous.model.bank import (
+from entrenous.model.bank import Bank, BankUnreachable
+from entrenous.model.claim import ClaimEvent, Registration
+from entrenous.model.decision import Decision, Outcome
+from entrenous.model.fingerprint import Match
+from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.review import (
+    AlreadyAppealed,
     AlreadyDecided,
-    Bank,
-    BankUnreachable,
-    Decision,
+    Appeal,
+    Found,
     NoSuchReview,
-    Outcome,
+    NotThatUpload,
     Review,
     ReviewState,
 )
-from entrenous.model.fingerprint import Match
-from entrenous.model.ids import BankName, ClaimId
 from entrenous.ports import BankStore, ReviewQueue
+from tests.ports.bank_stores import KINDS, Stores, claim, stores
 
 AT = datetime(2026, 11, 25, 12, 0, 0, 7, tzinfo=UTC)
 MATCHES = (
@@ -31,13 +37,15 @@ MATCHES = (
 )
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def queue(request: pytest.FixtureRequest, tmp_path: Path) -> ReviewQueue:
-    make: dict[str, Callable[[], ReviewQueue]] = {
-        "memory": lambda: MemoryReviewQueue(MemoryBankStore()),
-        "sqlite": lambda: SqlReviewQueue(open_engine(tmp_path / "gate.sqlite")),
-    }
-    return make[request.param]()
+@pytest.fixture(params=KINDS)
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    with stores(request.param, request, tmp_path) as both:
+        yield both
+
+
+@pytest.fixture
+def queue(made: Stores) -> ReviewQueue:
+    return made.reviews
 
 
 def nothing_else(_review: Review, _bank: BankStore) -> None:
@@ -77,6 +85,14 @@ def test_a_decided_upload_is_forgotten_and_decided_once(queue: ReviewQueue) -> N
     assert queue.review("a").state is ReviewState.CONFIRMED
 
 
+def test_which_file_it_was_is_known_while_it_can_be_appealed(queue: ReviewQueue) -> None:
+    known = {ReviewState.CONFIRMED: OTHER, ReviewState.RELEASED: None}
+    for state, file in known.items():
+        queue.record(replace(held(state), upload_sha256=OTHER), None)
+        queue.close(state, state, nothing_else)
+        assert queue.review(state).upload_sha256 == file
+
+
 def test_sqlite_a_decided_upload_is_not_left_in_the_file(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
     queue = SqlReviewQueue(engine)
@@ -114,3 +130,327 @@ def test_what_is_not_there(queue: ReviewQueue) -> None:
         with pytest.raises(NoSuchReview):
             ask("x")
     assert queue.next() is None
+
+
+SECRET, OTHER = b"\x51" * 32, b"\x52" * 32
+NEAR, FAR = b"\x09" * 31 + b"\x0a", b"\xf6" * 32
+PASSED = Decision(Outcome.LET_THROUGH, "p")
+REFUSED = Decision(Outcome.REFUSE, "r", MATCHES)
+
+
+def flood(
+    case: str, bits: bytes = b"\x09" * 32, entry: int | None = 7, at: datetime = AT
+) -> Review:
+    return replace(held(case), entry=entry, bits=bits, at=at)
+
+
+def hold(queue: ReviewQueue, review: Review, data: bytes | None = None, limit: int = 3) -> None:
+    queue.record(review, None)
+    queue.keep(review.case, data or review.case.encode(), limit)
+
+
+def test_bytes_may_be_kept_after_the_answer(queue: ReviewQueue) -> None:
+    queue.record(held("a"), None)
+    with pytest.raises(NoSuchReview):
+        queue.upload("a")
+    queue.keep("a", b"bytes", 20)
+    assert queue.upload("a") == b"bytes"
+    queue.close("a", ReviewState.CONFIRMED, nothing_else)
+    queue.keep("a", b"too late", 20)
+    with pytest.raises(NoSuchReview):
+        queue.upload("a")
+
+
+def test_all_that_is_known_of_an_upload_comes_back(queue: ReviewQueue) -> None:
+    review = replace(
+        held("a"),
+        decision=replace(held("a").decision, would=Outcome.REFUSE),
+        entry=3,
+        reference="post 17 of blog \u00e9",
+        secret_sha256=SECRET,
+        upload_sha256=OTHER,
+    )
+    queue.record(review, None)
+    assert queue.review("a") == review
+
+
+@pytest.mark.threat("claim-censors")
+def test_a_thousand_uploads_of_one_picture_are_one_item(queue: ReviewQueue) -> None:
+    count = 1000 if isinstance(queue, MemoryReviewQueue) else 60
+    for number in range(count):
+        hold(queue, flood(f"c{number}"), limit=20)
+    assert queue.waiting() == 1
+    first = queue.next()
+    assert first is not None
+    assert (first.case, first.gathered) == ("c0", count - 1)
+    every = [f"c{number}" for number in range(count)]
+    assert {queue.review(case).state for case in every} == {ReviewState.WAITING}
+    assert queue.upload("c0") == b"c0"
+    with pytest.raises(NoSuchReview):
+        queue.upload(every[-1])  # it is like the first, which is there to be looked at
+    closed = queue.close("c0", ReviewState.RELEASED, nothing_else)
+    assert sorted(closed.also) == sorted(every[1:])
+    assert queue.waiting() == 0
+    assert {queue.review(case).state for case in every} == {ReviewState.RELEASED}
+    assert {queue.review(case).bits for case in every} == {None}
+
+
+def test_few_uploads_of_one_picture_and_those_of_others_wait_singly(queue: ReviewQueue) -> None:
+    for number in range(3):
+        hold(queue, flood(f"a{number}"))
+        hold(queue, flood(f"b{number}", entry=8))
+        hold(queue, flood(f"c{number}", entry=None))
+    assert queue.waiting() == 9
+    hold(queue, flood("late", at=AT + timedelta(hours=2)))
+    assert queue.waiting() == 10
+    hold(queue, flood("b3", entry=8))
+    assert queue.waiting() == 8
+
+
+def test_releasing_lets_through_only_what_is_like_what_was_seen(queue: ReviewQueue) -> None:
+    for number, bits in enumerate((b"\x09" * 32, NEAR, FAR, FAR, NEAR)):
+        hold(queue, flood(f"c{number}", bits))
+    assert queue.waiting() == 1
+    closed = queue.close("c0", ReviewState.RELEASED, nothing_else)
+    assert set(closed.also) == {"c1", "c4"}
+    left = queue.next()
+    assert left is not None
+    assert (left.case, left.gathered, queue.waiting()) == ("c2", 1, 1)
+    assert queue.upload("c2") == b"c2"
+    assert queue.close("c2", ReviewState.CONFIRMED, nothing_else).also == ("c3",)
+    assert queue.waiting() == 0
+
+
+def test_bytes_are_kept_of_some_of_a_flood_only(queue: ReviewQueue) -> None:
+    for number in range(12):
+        bits = FAR if number else b"\x09" * 32
+        hold(queue, flood(f"c{number}", bits), limit=3)
+    kept = 0
+    for number in range(12):
+        try:
+            queue.upload(f"c{number}")
+        except NoSuchReview:
+            continue
+        kept += 1
+    assert kept == 4  # the first, and three that are not like it
+
+
+def unread(queue: ReviewQueue, case: str, data: bytes) -> None:
+    """As the gate holds an upload that it cannot read."""
+    whole = Decision(Outcome.HOLD, case)
+    file = hashlib.sha256(data).digest()
+    queue.record(Review(whole, AT, ReviewState.WAITING, upload_sha256=file), None)
+    queue.keep(case, data, 20)
+
+
+def has_bytes(queue: ReviewQueue, case: str) -> bool:
+    try:
+        return bool(queue.upload(case))
+    except NoSuchReview:
+        return False
+
+
+def test_a_file_that_cannot_be_read_is_one_item_and_kept_once(queue: ReviewQueue) -> None:
+    for number in range(6):
+        unread(queue, f"c{number}", b"one")
+        unread(queue, f"d{number}", b"another")
+    assert queue.waiting() == 2
+    assert [has_bytes(queue, case) for case in ("c0", "d0", "c1", "d5")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    closed = queue.close("c0", ReviewState.RELEASED, nothing_else)
+    assert sorted(closed.also) == [f"c{number}" for number in range(1, 6)]
+    assert queue.waiting() == 1
+    queue.close("d0", ReviewState.CONFIRMED, nothing_else)
+    assert {queue.review(f"d{number}").state for number in range(6)} == {ReviewState.CONFIRMED}
+
+
+def test_bytes_of_what_cannot_be_read_are_bounded(made: Stores) -> None:
+    """Beyond it the upload waits all the same, and the log says that its bytes are not here."""
+    queue = made.reviews
+    assert isinstance(queue, MemoryReviewQueue | SqlReviewQueue)
+    queue = replace(queue, unread_bytes_max=250)
+    for number in range(4):
+        unread(queue, f"c{number}", bytes([number]) * 100)
+    assert queue.waiting() == 4
+    assert [has_bytes(queue, f"c{number}") for number in range(4)] == [True, True, False, False]
+    told = [(row.what, row.of, row.details) for row in made.bank.log(0, 100)]
+    assert told[-1] == ("upload not kept", "c3", {"bytes": 100})
+    hold(queue, flood("h"), bytes(500))  # one that was read has its own bounds
+    assert has_bytes(queue, "h")
+    queue.close("c0", ReviewState.RELEASED, nothing_else)
+    unread(queue, "later", b"x" * 100)
+    assert has_bytes(queue, "later")
+
+
+def test_sqlite_the_same_file_is_found_by_its_index(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "gate.sqlite")
+    queue = SqlReviewQueue(engine)
+    asked: list[tuple[str, object]] = []
+
+    def note(_db: object, _cursor: object, said: str, values: object, *_more: object) -> None:
+        if "upload_sha256 = ?" in said and said.startswith("SELECT"):
+            asked.append((said, values))
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    unread(queue, "c", b"one")
+    assert asked
+    with engine.connect() as db:
+        for said, values in asked:
+            plan = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values).fetchall()  # type: ignore[arg-type]
+            assert "waiting_by_file" in str(plan)
+    engine.dispose()
+
+
+def passed(case: str, bits: bytes, at: datetime = AT) -> Review:
+    decision = replace(PASSED, case=case)
+    return Review(decision, at, ReviewState.CLOSED, bits, reference=f"post {case}")
+
+
+def test_accepted_uploads_are_told_page_by_page_and_forgotten(queue: ReviewQueue) -> None:
+    for number in range(5):
+        at = AT + timedelta(days=number)
+        review = passed(f"p{number}", bytes([number]) * 32, at)
+        queue.record(replace(review, upload_sha256=OTHER), None)
+    queue.record(replace(passed("q", b""), bits=None), None)
+    hold(queue, held("h"))
+    first = queue.accepted(0, 3)
+    rest = queue.accepted(first[-1].number, 3)
+    assert [one.case for one in (*first, *rest)] == ["p0", "p1", "p2", "p3", "p4"]
+    assert rest[0].bits == b"\x03" * 32
+    assert queue.forget_accepted(AT + timedelta(days=3)) == 3
+    assert [one.case for one in queue.accepted(0, 9)] == ["p3", "p4"]
+    assert (queue.review("p0").bits, queue.review("p0").reference) == (None, "")
+    assert (queue.review("p0").upload_sha256, queue.review("p3").upload_sha256) == (None, OTHER)
+
+
+@pytest.fixture
+def claimed(made: Stores) -> Stores:
+    """The claims of MATCHES are there."""
+    for match in MATCHES:
+        made.bank.register(Registration(claim(match.claim), (match.claim.encode() * 32,)))
+    return made
+
+
+@pytest.mark.usefixtures("claimed")
+def test_looking_back_and_forgetting_that(queue: ReviewQueue) -> None:
+    a, b = MATCHES
+    queue.record(passed("p", b"\x01" * 32), None)
+    queue.record(passed("q", b"\x02" * 32), None)
+    assert queue.look_back("p", (a,), 1, 20)
+    assert queue.look_back("q", MATCHES, 1, 20)
+    assert not queue.look_back("p", (a,), 1, 20)  # it waits already
+    assert not queue.look_back("nothing", (a,), 1, 20)
+    review = queue.next()
+    assert review is not None
+    assert (review.case, review.found, review.reference) == ("p", Found.LOOK_BACK, "post p")
+    assert (review.decision.outcome, review.decision.matches) == (Outcome.HOLD, (a,))
+    assert queue.forget_claim(a.claim) == 2
+    assert queue.review("p") == passed("p", b"\x01" * 32)
+    assert queue.review("q").decision.matches == (b,)
+    assert queue.waiting() == 1
+    queue.close("q", ReviewState.RELEASED, nothing_else)
+    assert [one.case for one in queue.accepted(0, 9)] == ["p"]
+
+
+@pytest.mark.threat("withdrawal-ignored")
+@pytest.mark.parametrize("how", ["move", "withdraw"])
+def test_withdrawing_in_any_way_forgets_look_backs(claimed: Stores, how: str) -> None:
+    bank, queue = claimed.bank, claimed.reviews
+    a, b = MATCHES
+    before = {case: passed(case, b"\x01" * 32) for case in "pq"}
+    for case, matches in (("p", (a,)), ("q", (a, b))):
+        queue.record(before[case], None)
+        assert queue.look_back(case, matches, 1, 20)
+    if how == "move":
+        bank.move(a.claim, ClaimEvent.WITHDRAW)
+    else:
+        assert bank.withdraw(a.claim) == 1
+    assert queue.review("p") == before["p"]
+    assert queue.review("q").decision.matches == (b,)
+    assert bank.withdraw(a.claim, b.claim) == 1
+    assert (queue.review("q"), queue.waiting()) == (before["q"], 0)
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_a_look_back_that_comes_after_the_withdrawal_is_not_kept(claimed: Stores) -> None:
+    bank, queue = claimed.bank, claimed.reviews
+    a, b = MATCHES
+    for case in "pq":
+        queue.record(passed(case, b"\x01" * 32), None)
+    bank.move(a.claim, ClaimEvent.WITHDRAW)
+    assert not queue.look_back("p", (a,), 1, 20)
+    assert queue.review("p") == passed("p", b"\x01" * 32)
+    assert queue.look_back("q", (a, b), 1, 20)
+    assert queue.review("q").decision.matches == (b,)
+    bank.move(b.claim, ClaimEvent.SUSPEND)
+    assert not queue.look_back("p", (a, b), 1, 20)
+
+
+@pytest.mark.usefixtures("claimed")
+def test_many_look_backs_of_one_hash_are_one_item(queue: ReviewQueue) -> None:
+    for number in range(6):
+        queue.record(passed(f"p{number}", b"\x01" * 32, AT + timedelta(days=number)), None)
+        assert queue.look_back(f"p{number}", MATCHES[:1], 1, 3)
+    assert queue.waiting() == 1
+    assert queue.forget_claim(MATCHES[0].claim) == 6
+    assert queue.waiting() == 0
+    assert len(queue.accepted(0, 9)) == 6
+
+
+def refused(case: str) -> Review:
+    decision = replace(REFUSED, case=case)
+    secrets = {"secret_sha256": SECRET, "upload_sha256": OTHER}
+    return Review(decision, AT, ReviewState.CLOSED, **secrets)  # type: ignore[arg-type]
+
+
+def test_an_appeal_goes_before_a_reviewer_once(queue: ReviewQueue) -> None:
+    for case in ("r", "s"):
+        queue.record(refused(case), None)
+    later = AT + timedelta(days=1)
+    queue.appeal(Appeal("r", SECRET, later, OTHER), b"the same file")
+    review = queue.next()
+    assert review is not None
+    assert (review.case, review.found, review.at) == ("r", Found.APPEAL, later)
+    assert queue.upload("r") == b"the same file"
+    with pytest.raises(AlreadyAppealed):
+        queue.appeal(Appeal("r", SECRET, later), None)
+    queue.close("r", ReviewState.RELEASED, nothing_else)
+    with pytest.raises(AlreadyAppealed):
+        queue.appeal(Appeal("r", SECRET, later), None)
+    with pytest.raises(NotThatUpload):
+        queue.appeal(Appeal("s", SECRET, later, SECRET), b"another file")
+    queue.appeal(Appeal("s", SECRET, later), None)
+    assert queue.waiting() == 1
+
+
+def test_an_appeal_needs_the_secret(queue: ReviewQueue) -> None:
+    queue.record(refused("r"), None)
+    queue.record(held("h"), b"without a secret")
+    for case, secret in (("r", OTHER), ("x", SECRET), ("h", SECRET), ("r", b"")):
+        with pytest.raises(NoSuchReview):
+            queue.appeal(Appeal(case, secret, AT), None)
+    assert queue.review("r").state is ReviewState.CLOSED
+
+
+def test_an_appeal_about_what_was_not_refused_changes_nothing(queue: ReviewQueue) -> None:
+    kept = replace(passed("p", b"\x01" * 32), secret_sha256=SECRET)
+    waits = replace(held("h"), secret_sha256=SECRET)
+    queue.record(kept, None)
+    queue.record(waits, b"bytes")
+    for case in "ph":
+        queue.appeal(Appeal(case, SECRET, AT, OTHER), b"another file")
+        with pytest.raises(AlreadyAppealed):
+            queue.appeal(Appeal(case, SECRET, AT, OTHER), b"another file")
+    assert (queue.review("p"), queue.review("h")) == (kept, waits)
+    assert queue.upload("h") == b"bytes"
+
+
+def test_what_a_reviewer_refused_can_be_appealed(queue: ReviewQueue) -> None:
+    queue.record(replace(held("h"), secret_sha256=SECRET, upload_sha256=OTHER), b"bytes")
+    queue.close("h", ReviewState.CONFIRMED, nothing_else)
+    queue.appeal(Appeal("h", SECRET, AT, OTHER), b"bytes")
+    assert (queue.waiting(), queue.review("h").found) == (1, Found.APPEAL)

@@ -16,7 +16,8 @@ from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.craft.wire.claim import read_claim, read_request, write_claim, write_request
-from entrenous.model.bank import ClaimRequest, ClaimStatus
+from entrenous.model.claim import ClaimRequest, ClaimStatus
+from entrenous.model.gate import GateLimits
 from entrenous.model.ids import ClaimId
 from entrenous.model.picture import Picture
 from entrenous.model.protection import Protection
@@ -81,12 +82,14 @@ class Room:
 
     clock: WoundClock = field(default_factory=WoundClock)
     bank: MemoryBankStore = field(default_factory=MemoryBankStore)
+    limits: GateLimits = field(default_factory=GateLimits)
     device: Device = field(init=False)
     platform: Platform = field(init=False)
     gate: NearGate = field(init=False)
 
     def __post_init__(self) -> None:
         self.device = a_device(self.clock)
+        self.bank.clock = self.clock
         prepare_banks(self.bank)
         self.platform = Platform(
             clock=self.clock,
@@ -95,6 +98,7 @@ class Room:
             index=FollowingIndex(self.bank),
             reviews=MemoryReviewQueue(self.bank),
             read_picture=read_picture,
+            limits=self.limits,
         )
         self.gate = NearGate(self.platform)
 

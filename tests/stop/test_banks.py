@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.model.bank import PEOPLE, RELEASED, Bank, Outcome
+from entrenous.model.bank import PEOPLE, RELEASED, Bank
+from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName
 from entrenous.stop.banks import import_hashes, prepare_banks, read_hashes
 from entrenous.stop.gate import judge_upload

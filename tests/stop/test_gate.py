@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from entrenous.model.bank import PEOPLE, Bank, ClaimEvent, Outcome
+from entrenous.model.bank import PEOPLE, Bank
+from entrenous.model.claim import ClaimEvent
+from entrenous.model.decision import Outcome
 from entrenous.model.picture import NotAPicture
 from entrenous.stop.gate import judge_upload
 from tests.stop.room import Room, jpeg, png, screenshot_crop

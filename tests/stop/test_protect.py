@@ -10,16 +10,9 @@ import pytest
 
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.wire.claim import write_request
-from entrenous.model.bank import (
-    BadAnswer,
-    ClaimEvent,
-    ClaimRequest,
-    ClaimState,
-    ClaimStatus,
-    GateRefused,
-    GateUnreachable,
-)
+from entrenous.model.claim import ClaimEvent, ClaimRequest, ClaimState, ClaimStatus
 from entrenous.model.fingerprint import TooFlat
+from entrenous.model.gate import BadAnswer, GateRefused, GateUnreachable
 from entrenous.model.ids import ClaimId
 from entrenous.model.protection import NoSuchProtection, TooYoung, Unanswered
 from entrenous.stop.holder import holder_hash

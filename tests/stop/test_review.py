@@ -7,16 +7,11 @@ from typing import Any
 import pytest
 
 from entrenous.adapters.bank.memory_bank import MemoryBankStore
-from entrenous.model.bank import (
-    AlreadyDecided,
-    BankUnreachable,
-    ClaimState,
-    NoSuchReview,
-    Outcome,
-    Registration,
-    Review,
-)
+from entrenous.model.bank import BankUnreachable
+from entrenous.model.claim import ClaimState, Registration
+from entrenous.model.decision import Outcome
 from entrenous.model.ids import ClaimId
+from entrenous.model.review import AlreadyDecided, NoSuchReview, Review
 from entrenous.ports import Platform
 from entrenous.stop.gate import judge_upload
 from entrenous.stop.review import confirm, next_review, release

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.bank import ClaimState, NoSuchClaim, NotTheHolder, Outcome
+from entrenous.model.claim import ClaimState, NoSuchClaim, NotTheHolder
+from entrenous.model.decision import Outcome
 from entrenous.model.ids import ClaimId
 from entrenous.model.secret import Secret
 from entrenous.stop.gate import judge_upload

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from entrenous.model.bank import ClaimState
+from entrenous.model.claim import ClaimState
 from entrenous.model.errors import NotFound, Refused, Unreachable
 from entrenous.model.ids import ClaimId
 from entrenous.model.secret import Secret

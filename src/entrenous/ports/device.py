@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from entrenous.model.bank import ClaimRequest, ClaimStatus
 from entrenous.model.candidate import Candidate
+from entrenous.model.claim import ClaimRequest, ClaimStatus
 from entrenous.model.clip import Clip, Cut
 from entrenous.model.ids import BlobId, ClaimId, MessageId
 from entrenous.model.message import Copy, Message

@@ -5,73 +5,157 @@ at most held, whatever the claim: that it fits by chance is likelier than for a 
 upload that cannot be read is held as well: nothing is published unseen.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from entrenous.model.bank import (
-    RELEASED,
-    Bank,
-    Claim,
-    ClaimState,
-    Decision,
-    Outcome,
-    Review,
-    ReviewState,
-)
-from entrenous.model.fingerprint import Match
+from entrenous.model.bank import RELEASED, Bank
+from entrenous.model.claim import Claim, ClaimState
+from entrenous.model.decision import Decision, Outcome
+from entrenous.model.fingerprint import Match, Near
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.picture import CutShort, DecoderGaveUp, Picture
+from entrenous.model.review import Review, ReviewState
+from entrenous.model.secret import Secret
 from entrenous.ports import Platform
 from entrenous.stop.look import views
 
 CASE_BYTES: Final = 6
+SECRET_BYTES: Final = 16  # what opens an appeal
 _STRICTNESS: Final = (Outcome.LET_THROUGH, Outcome.HOLD, Outcome.REFUSE)
 
 Hit = tuple[Match, Claim]
+Views = tuple[tuple[str, bytes], ...]  # how each was made, and its hash
+_Spot = tuple[Near, str, bool]  # a registered hash, how the view near it was made, and if of a part
 
 
-def judge_upload(untrusted_data: bytes, platform: Platform) -> Decision:
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """What came, and the platform's own name of it."""
+
+    untrusted_data: bytes
+    reference: str
+
+
+def judge_upload(untrusted_data: bytes, platform: Platform, reference: str = "") -> Decision:
     """Decode what a stranger sent, compare it with the banks, and keep the decision.
+
+    ``reference`` is the platform's own name of the upload.
 
     Raises:
         NotAPicture, TooManyPixels: there is nothing to judge; refuse the upload as such.
         BankUnreachable: no decision could be made; publish nothing.
     """
+    decision = decide_upload(untrusted_data, platform, reference)
+    keep_held(decision, untrusted_data, platform)
+    return decision
+
+
+def decide_upload(untrusted_data: bytes, platform: Platform, reference: str = "") -> Decision:
+    """:func:`judge_upload` as far as the answer: what is done takes as long held as let through."""
     try:
         picture = platform.read_picture(untrusted_data)
     except (CutShort, DecoderGaveUp):
-        return _keep(Decision(Outcome.HOLD, new_case(platform)), None, untrusted_data, platform)
-    return judge_picture(picture, untrusted_data, platform)
+        unread = Decision(Outcome.HOLD, new_case(platform), secret=_new_secret(platform))
+        return _record(unread, _Upload(untrusted_data, reference), platform)
+    return _decide(picture, _Upload(untrusted_data, reference), platform)
 
 
-def judge_picture(picture: Picture, untrusted_data: bytes, platform: Platform) -> Decision:
+def judge_picture(
+    picture: Picture, untrusted_data: bytes, platform: Platform, reference: str = ""
+) -> Decision:
     """:func:`judge_upload` for a picture that was decoded already; its bytes go to the reviewer."""
+    decision = _decide(picture, _Upload(untrusted_data, reference), platform)
+    keep_held(decision, untrusted_data, platform)
+    return decision
+
+
+def keep_held(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
+    """Keep the bytes of a held upload for the reviewer, and gather a flood of them."""
+    if decision.outcome is Outcome.HOLD:
+        platform.reviews.keep(decision.case, untrusted_data, platform.limits.held_per_hash)
+
+
+def _decide(picture: Picture, upload: _Upload, platform: Platform) -> Decision:
     seen = views(picture)
-    hits = best_of_each(
-        [*find(seen.whole, platform, part=False), *find(seen.parts, platform, part=True)]
+    whole = _near(seen.whole, platform, part=False)
+    found, banks = _fits([*whole, *_near(seen.parts, platform, part=True)], platform)
+    hits = best_of_each(hit for _, hit in found)
+    live = weigh_hits([hit for hit in hits if not banks[hit[0].bank].shadow], banks)
+    all_of_them = weigh_hits(hits, banks)
+    decision = Decision(
+        outcome=live,
+        case=new_case(platform),
+        matches=tuple(match for match, _ in hits if match.bank != RELEASED),
+        would=None if all_of_them is live else all_of_them,
+        secret=_new_secret(platform),
     )
-    banks = {bank.name: bank for bank in platform.bank.banks()}
-    outcome = weigh_hits(hits, banks)
-    matches = tuple(match for match, _ in hits if match.bank != RELEASED)
-    return _keep(
-        Decision(outcome, new_case(platform), matches), seen.bits, untrusted_data, platform
-    )
+    _record(decision, upload, platform, seen.bits, _best_entry(found))
+    _look_again(decision, seen.whole, {near.entry for near, _, _ in whole}, platform)
+    return decision
 
 
-def find(
-    views_of_upload: tuple[tuple[str, bytes], ...], platform: Platform, *, part: bool
-) -> Iterator[Hit]:
+def _look_again(decision: Decision, whole: Views, known: set[int], platform: Platform) -> None:
+    """Look back at this upload for a claim that was made while it was judged: the claim's own look
+    back came before this upload was recorded, and this upload's look before the claim.
+
+    Asked whatever was decided, so that an answer takes as long held as let through.
+    """
+    spots = _near(whole, platform, part=False)
+    news = [spot for spot in spots if spot[0].entry not in known]
+    if not news or decision.outcome is not Outcome.LET_THROUGH:
+        return
+    found, banks = _fits(news, platform)
+    asked = [(entry, hit) for entry, hit in found if _asks(*hit, banks)]
+    matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
+    if matches and (entry := _best_entry(asked)) is not None:
+        limit = platform.limits.held_per_hash
+        platform.reviews.look_back(decision.case, matches, entry, limit)
+
+
+def _asks(match: Match, claim: Claim, banks: dict[BankName, Bank]) -> bool:
+    """Whether a person would have been asked, or a machine have refused, had it come in time."""
+    bank = banks[claim.bank]
+    return not bank.shadow and called_for(match, claim, bank) is not Outcome.LET_THROUGH
+
+
+def find(views_of_upload: Views, platform: Platform, *, part: bool) -> Iterator[Hit]:
     """Every claim that matches one of these views within its bank's radius, with its distance."""
+    found, _ = _fits(_near(views_of_upload, platform, part=part), platform)
+    return (hit for _, hit in found)
+
+
+def _near(views_of_upload: Views, platform: Platform, *, part: bool) -> list[_Spot]:
     near = platform.index.near([bits for _, bits in views_of_upload], part=part)
+    return [(one, views_of_upload[one.query][0], part) for one in near]
+
+
+def _fits(
+    spots: list[_Spot], platform: Platform
+) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
+    """Claims there within their bank's radius, with the number of the registered hash; the banks.
+
+    These are read after the claims: so the bank of each claim is among them, however new it is.
+    """
     claims: dict[int, list[Claim]] = {}
-    for entry, claim in platform.bank.claims_on({one.entry for one in near}):
+    for entry, claim in platform.bank.claims_on({near.entry for near, _, _ in spots}):
         claims.setdefault(entry, []).append(claim)
-    radius = {bank.name: bank.radius for bank in platform.bank.banks()}
-    for one in near:
-        for claim in claims.get(one.entry, ()):
-            if one.distance <= radius[claim.bank]:
-                how = views_of_upload[one.query][0]
-                yield Match(claim.bank, claim.id, one.distance, how, part), claim
+    banks = {bank.name: bank for bank in platform.bank.banks()}
+    found = [
+        (near.entry, (Match(claim.bank, claim.id, near.distance, how, part), claim))
+        for near, how, part in spots
+        for claim in claims.get(near.entry, ())
+        if near.distance <= banks[claim.bank].radius
+    ]
+    return found, banks
+
+
+def _best_entry(found: list[tuple[int, Hit]]) -> int | None:
+    """The registered hash that an upload fits best: by this one a flood is counted."""
+    asked = [one for one in found if one[1][0].bank != RELEASED]
+    best = min(asked, key=lambda one: (one[1][0].part, one[1][0].distance, one[0]), default=None)
+    return None if best is None else best[0]
 
 
 def best_of_each(hits: Iterable[Hit]) -> list[Hit]:
@@ -110,12 +194,37 @@ def new_case(platform: Platform) -> str:
     return "-".join(digits[start : start + 4] for start in range(0, len(digits), 4))
 
 
-def _keep(
-    decision: Decision, bits: bytes | None, untrusted_data: bytes, platform: Platform
+def secret_hash(secret: Secret) -> bytes:
+    """What the gate keeps of the secret that opens an appeal."""
+    return hashlib.sha256(secret.reveal()).digest()
+
+
+def _new_secret(platform: Platform) -> Secret:
+    return Secret(platform.dice.token(SECRET_BYTES))
+
+
+def _record(
+    decision: Decision,
+    upload: _Upload,
+    platform: Platform,
+    bits: bytes | None = None,
+    entry: int | None = None,
 ) -> Decision:
-    """Record the decision; the upload itself and its hash are kept only while it is held."""
-    held = decision.outcome is Outcome.HOLD
-    state = ReviewState.WAITING if held else ReviewState.CLOSED
-    review = Review(decision, platform.clock.now(), state, bits if held else None)
-    platform.reviews.record(review, untrusted_data if held else None)
+    """One row, whatever was decided: of a refused upload its SHA-256, for an appeal; of the others
+    their hash too, for the reviewer and for looking back, which may end in a refusal.
+    """
+    upload_sha256 = hashlib.sha256(upload.untrusted_data).digest()
+    refused, held = decision.outcome is Outcome.REFUSE, decision.outcome is Outcome.HOLD
+    looks_back = not refused and platform.limits.look_back_days > 0
+    review = Review(
+        decision=decision,
+        at=platform.clock.now(),
+        state=ReviewState.WAITING if held else ReviewState.CLOSED,
+        bits=bits if held or looks_back else None,
+        entry=entry if held else None,
+        reference=upload.reference,
+        secret_sha256=secret_hash(decision.secret) if decision.secret else None,
+        upload_sha256=upload_sha256 if held or refused or looks_back else None,
+    )
+    platform.reviews.record(review, None)
     return decision

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from entrenous.craft.fingerprint.parts import part_hashes
 from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.model.bank import BadAnswer, ClaimRequest, GateUnreachable
+from entrenous.model.claim import ClaimRequest
 from entrenous.model.errors import Refused
 from entrenous.model.fingerprint import Fingerprint, TooFlat
+from entrenous.model.gate import BadAnswer, GateUnreachable
 from entrenous.model.picture import Picture
 from entrenous.model.protection import Protection, TooYoung, Unanswered
 from entrenous.model.secret import Secret

@@ -1,7 +1,7 @@
 """Accept a person's claim at the platform. It holds fitting uploads; a claim alone never blocks."""
 
-from entrenous.model.bank import (
-    PEOPLE,
+from entrenous.model.bank import PEOPLE, BankUnreachable
+from entrenous.model.claim import (
     BadClaim,
     Claim,
     ClaimRequest,
@@ -29,8 +29,14 @@ def register_claim(request: ClaimRequest, platform: Platform, *, bank: BankName 
     """
     if request.whole.quality < PDQ_QUALITY_MIN:
         raise TooFlat(quality=request.whole.quality)
-    known = _known(request, platform)
-    return known or _stored(request, platform, bank)
+    if known := _known(request, platform):
+        return known
+    try:
+        return _stored(request, platform, bank)
+    except BankUnreachable:
+        if stored := _known(request, platform):  # the same was asked twice at once
+            return stored
+        raise
 
 
 def new_claim_id(platform: Platform) -> ClaimId:

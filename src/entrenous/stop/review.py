@@ -1,19 +1,13 @@
 """A person looks at what was held, and says what it is (docs/spec/gate.md section 7)."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from entrenous.model.bank import (
-    RELEASED,
-    AlreadyWithdrawn,
-    Claim,
-    ClaimEvent,
-    ClaimState,
-    NoSuchClaim,
-    Registration,
-    Review,
-    ReviewState,
-)
+from entrenous.model.bank import RELEASED
+from entrenous.model.claim import Claim, ClaimEvent, ClaimState, Registration
+from entrenous.model.fingerprint import Match
 from entrenous.model.ids import ClaimId
+from entrenous.model.review import Review, ReviewState
 from entrenous.ports import BankStore, Platform
 from entrenous.stop.register import new_claim_id
 
@@ -48,9 +42,7 @@ def release(case: str, platform: Platform) -> Review:
     """
 
     def disagree(review: Review, bank: BankStore) -> None:
-        for match in review.decision.matches:
-            if not match.part:
-                _dispute(match.claim, bank)
+        _dispute([match.claim for match in _live(review, bank) if not match.part], bank)
         if review.bits is not None and review.decision.matches:
             bank.register(_let_through(review.bits, platform))
 
@@ -58,19 +50,25 @@ def release(case: str, platform: Platform) -> Review:
 
 
 def _agree(review: Review, bank: BankStore) -> None:
-    for match in review.decision.matches:
-        try:
-            bank.move(match.claim, ClaimEvent.CONFIRM)
-            if review.bits is not None:
-                bank.extend(match.claim, review.bits)
-        except (AlreadyWithdrawn, NoSuchClaim):
-            continue  # withdrawn while the upload waited: the holder's word stands
+    # What was withdrawn while the upload waited is passed over: the holder's word stands.
+    fitting = [match.claim for match in _live(review, bank)]
+    confirmed = bank.move_all(ClaimEvent.CONFIRM, *fitting)
+    if review.bits is not None:
+        bank.extend_all([claim.id for claim in confirmed], review.bits)
 
 
-def _dispute(claim: ClaimId, bank: BankStore) -> None:
-    disputed = bank.dispute(claim)
-    if disputed.state is ClaimState.WAITING and disputed.disputes >= DISPUTES_MAX:
-        bank.move(claim, ClaimEvent.SUSPEND)
+def _live(review: Review, bank: BankStore) -> list[Match]:
+    """Hits that had a say: what a bank in shadow found is not what the person was asked about."""
+    shadows = {one.name for one in bank.banks() if one.shadow}
+    return [match for match in review.decision.matches if match.bank not in shadows]
+
+
+def _dispute(claims: Sequence[ClaimId], bank: BankStore) -> None:
+    """All at once: thousands may be on one hash, and uploads wait while this is written."""
+    disputed = bank.dispute(*claims)
+    waiting = [one for one in disputed if one.state is ClaimState.WAITING]
+    suspended = [one.id for one in waiting if one.disputes >= DISPUTES_MAX]
+    bank.move_all(ClaimEvent.SUSPEND, *suspended)
 
 
 def _let_through(bits: bytes, platform: Platform) -> Registration:

@@ -3,7 +3,7 @@
 import hmac
 from dataclasses import replace
 
-from entrenous.model.bank import Claim, ClaimEvent, ClaimState, NoSuchClaim, NotTheHolder
+from entrenous.model.claim import Claim, ClaimEvent, ClaimState, NoSuchClaim, NotTheHolder
 from entrenous.model.ids import ClaimId
 from entrenous.model.protection import Protection
 from entrenous.model.secret import Secret
@@ -35,6 +35,8 @@ def _withdrawn(protection: Protection, gate: BankClient) -> ClaimState:
 
 def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
     """The platform's side: the claim matches nothing any more, its hashes are deleted.
+
+    Accepted uploads that were being looked back at for it are let be.
 
     Withdrawing again changes nothing, so that a device may repeat a request without an answer.
 

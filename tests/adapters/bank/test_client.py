@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from entrenous.adapters.bank.client import HttpBankClient
-from entrenous.model.bank import (
+from entrenous.model.gate import (
     BadAnswer,
     GateBusy,
     GateRefused,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.craft.wire.claim import read_claim, read_request, write_claim, write_request
-from entrenous.model.bank import BadClaim, ClaimRequest, ClaimState, ClaimStatus
+from entrenous.model.claim import BadClaim, ClaimRequest, ClaimState, ClaimStatus
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import ClaimId
 

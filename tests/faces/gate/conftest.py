@@ -20,6 +20,7 @@ from entrenous.adapters.system import SystemDice
 from entrenous.craft.media.picture import read_picture
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
+from entrenous.model.gate import GateLimits
 from entrenous.model.secret import Secret
 from entrenous.ports import Platform
 from entrenous.stop.banks import prepare_banks
@@ -46,15 +47,16 @@ def clock() -> WoundClock:
 @pytest.fixture
 def platform(tmp_path: Path, clock: WoundClock) -> Iterator[Platform]:
     engine = open_engine(tmp_path / "gate.sqlite")
-    bank = SqlBankStore(engine)
+    bank = SqlBankStore(engine, clock)
     prepare_banks(bank)
     yield Platform(
         clock=clock,
         dice=SystemDice(),
         bank=bank,
         index=FollowingIndex(bank),
-        reviews=SqlReviewQueue(engine),
+        reviews=SqlReviewQueue(engine, clock),
         read_picture=read_picture,
+        limits=GateLimits(claims_per_hour=4, held_per_hash=3),
     )
     engine.dispose()
 
@@ -65,7 +67,6 @@ def access() -> GateAccess:
         operator=Secret(b"operator-token"),
         uploader=Secret(b"uploader-token"),
         upload_bytes_max=1_000_000,
-        claims_per_hour=4,
         appeal_url="https://platform.example/appeal",
     )
 

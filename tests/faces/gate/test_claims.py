@@ -7,15 +7,9 @@ import httpx
 import pytest
 
 from entrenous.adapters.bank.client import HttpBankClient
-from entrenous.model.bank import (
-    ClaimRequest,
-    ClaimState,
-    GateBusy,
-    GateRefused,
-    NoSuchClaim,
-    NotTheHolder,
-)
+from entrenous.model.claim import ClaimRequest, ClaimState, NoSuchClaim, NotTheHolder
 from entrenous.model.fingerprint import Fingerprint, TooFlat
+from entrenous.model.gate import GateBusy, GateRefused
 from entrenous.model.ids import ClaimId
 from entrenous.model.protection import Protection
 from entrenous.model.secret import Secret

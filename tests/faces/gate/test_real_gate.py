@@ -12,9 +12,13 @@ import pytest
 
 from entrenous.adapters.bank.client import HttpBankClient
 from entrenous.adapters.courier.http import new_client
-from entrenous.model.bank import ClaimState, GateUnreachable
+from entrenous.model.claim import ClaimState
+from entrenous.model.gate import GateUnreachable
+from entrenous.stop.audit import verify_log
 from entrenous.stop.protect import protect_picture
 from entrenous.stop.withdraw import unprotect
+from entrenous.wiring.platform import open_platform
+from tests.postgres import Cluster
 from tests.stop.room import a_device, jpeg, picture, screenshot_crop
 
 pytestmark = pytest.mark.real
@@ -78,3 +82,36 @@ def test_claims_and_withdrawals_survive_sigkill(
         assert unprotect(protection, gate, a_device()).state is ClaimState.WITHDRAWN
     with running(data) as url:
         assert decision(url, screenshot_crop(hers)) == "let through"
+
+
+def test_two_gates_share_a_postgresql(
+    tmp_path: Path, postgres: Cluster, outside: httpx.Client, hers: Any
+) -> None:
+    """What one acknowledged counts at the other with the next upload, and survives its SIGKILL."""
+    url = postgres.fresh()
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "gate.toml").write_text(f'database = "{url}"\nclaims_per_hour = 50\n')
+    with running(folders[0]) as one, running(folders[1]) as two:
+        gates = [HttpBankClient(where, outside) for where in (one, two)]
+        assert decision(two, jpeg(hers)) == "let through"
+        protection = protect_picture(
+            picture(hers), adult=True, parts=False, gate=gates[0], device=a_device()
+        )
+        assert decision(two, jpeg(hers)) == "hold"
+        assert unprotect(protection, gates[1], a_device()).state is ClaimState.WITHDRAWN
+        assert decision(one, jpeg(hers)) == "let through"
+        kept = protect_picture(
+            picture(hers), adult=True, parts=False, gate=gates[1], device=a_device()
+        )
+    with running(folders[0]) as one:
+        assert HttpBankClient(one, outside).status(kept.claim).state is ClaimState.WAITING
+        assert decision(one, jpeg(hers)) == "hold"
+    assert not (folders[0] / "bank.db").exists()
+    with open_platform(folders[0]) as (platform, _):
+        verify_log(platform.bank)
+        assert [one.state for one in platform.bank.changes(0, 9)] == [
+            ClaimState.WITHDRAWN,
+            ClaimState.WAITING,
+        ]

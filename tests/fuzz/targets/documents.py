@@ -26,17 +26,13 @@ from entrenous.craft.wire.canonical import canonical_json
 from entrenous.craft.wire.claim import read_claim, read_request, write_claim, write_request
 from entrenous.craft.wire.evidence import read_manifest, write_manifest
 from entrenous.craft.wire.report import read_report, seal_report, write_report
-from entrenous.faces.gate.app import _verb
 from entrenous.faces.gate.body import file_in_form, parse_options_header
-from entrenous.model.bank import (
-    ClaimRequest,
-    ClaimState,
-    ClaimStatus,
-    GateRefused,
-)
+from entrenous.faces.gate.reviews import verdict
+from entrenous.model.claim import ClaimRequest, ClaimState, ClaimStatus
 from entrenous.model.errors import Malformed, Refused, Unproven
 from entrenous.model.evidence import EvidenceManifest, Level, ManifestItem
 from entrenous.model.fingerprint import Fingerprint
+from entrenous.model.gate import GateRefused
 from entrenous.model.ids import ClaimId
 from entrenous.model.lock import RelayLock
 from entrenous.model.relay_backup import Backup, BlobEntry
@@ -163,7 +159,7 @@ def _settings(untrusted: bytes) -> bool:
 
 
 def _verdict(untrusted: bytes) -> bool:
-    return _verb(untrusted) in (confirm, release)
+    return verdict(untrusted)[0] in (confirm, release)
 
 
 def _listed(untrusted: bytes) -> bool:

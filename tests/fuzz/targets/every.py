@@ -8,6 +8,9 @@ from tests.fuzz.targets import (
     archive,
     crypto,
     documents,
+    exchange,
+    gate,
+    hooks,
     identity,
     letter,
     media,
@@ -17,7 +20,10 @@ from tests.fuzz.targets import (
     wire,
 )
 
-_ROOMS: Final = (wire, web, identity, letter, relay, documents, archive, media, crypto)
+_ROOMS: Final = (
+    *(wire, web, identity, letter, relay, documents),
+    *(gate, exchange, hooks, archive, media, crypto),
+)
 TARGETS: Final[Mapping[str, Target]] = {
     target.name: target for room in _ROOMS for target in room.TARGETS
 }

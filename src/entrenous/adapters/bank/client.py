@@ -17,21 +17,17 @@ from entrenous.adapters.loopback import is_this_machine
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.claim import read_claim, write_request
 from entrenous.craft.wire.problem import MEDIA_TYPE, urn_of
-from entrenous.model.bank import (
+from entrenous.model.claim import BadClaim, ClaimRequest, ClaimStatus, NoSuchClaim, NotTheHolder
+from entrenous.model.errors import EntrenousError
+from entrenous.model.fingerprint import TooFlat
+from entrenous.model.gate import (
     BadAnswer,
-    BadClaim,
-    ClaimRequest,
-    ClaimStatus,
     GateBusy,
     GateRefused,
     GateUnreachable,
-    NoSuchClaim,
     NotAGate,
     NotPrivate,
-    NotTheHolder,
 )
-from entrenous.model.errors import EntrenousError
-from entrenous.model.fingerprint import TooFlat
 from entrenous.model.ids import ClaimId
 from entrenous.model.secret import Secret
 

@@ -1,4 +1,4 @@
-"""Open the platform's SQLite file: durable on commit, deleted rows overwritten."""
+"""The platform's database, SQLite or PostgreSQL: durable on commit, deleted rows overwritten."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -9,11 +9,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from entrenous.adapters.bank.tables import METADATA, SCHEMA_VERSION, VERSION
+from entrenous.adapters.bank.upgrade import prepare_tables
 from entrenous.model.bank import BankUnreachable
 
 Where = sa.Engine | sa.Connection  # the database, or a transaction that is open in it
 
+LOCK: Final = 0x656E_7472_6762  # "entrgb": whoever changes banks and claims in PostgreSQL takes it
 _REWRITTEN_BYTES_MAX: Final = 64 * 1024 * 1024  # about a quarter of a second
 _BUSY_S: Final = 10.0  # as long as another process may hold the file before we give up
 _PRAGMAS: Final = (
@@ -22,33 +23,43 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # a withdrawn hash does not linger in free pages
 )
+_VACUUM: Final = "VACUUM (SKIP_LOCKED) hash, claim_hash, upload"
 
 
 def open_engine(path: Path) -> sa.Engine:
-    """The database at ``path``, made if it is missing.
+    """The SQLite database at ``path``, made if it is missing and brought up to date if it is old.
 
     Raises:
         BankUnreachable: it cannot be opened, or a newer Entrenous made it.
     """
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_S})
+    engine = sa.create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": _BUSY_S},
+        hide_parameters=True,  # hashes and pictures: not for a log
+    )
     sa.event.listen(engine, "connect", _on_connect)
     sa.event.listen(engine, "begin", _on_begin)
     with writing(engine) as db:
-        METADATA.create_all(db)
-        version = db.execute(sa.select(sa.func.max(SCHEMA_VERSION.c.version))).scalar()
-        if version is None:
-            db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
-        elif version != VERSION:
-            raise BankUnreachable(why=f"its tables have version {version}, not {VERSION}")
+        prepare_tables(db)
     return engine
 
 
 @contextmanager
 def writing(engine: Where) -> Iterator[sa.Connection]:
-    """One transaction that nobody else writes beside; all of it or nothing.
+    """One transaction that nobody else writes banks and claims beside; all of it or nothing.
 
-    Given a transaction instead of the database, it is that one.
+    So what it numbers becomes visible in the order of the numbers, in PostgreSQL too. Given a
+    transaction instead of the database, it is that one.
     """
+    with adding(engine) as db:
+        if not isinstance(engine, sa.Connection) and db.dialect.name == "postgresql":
+            db.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+        yield db
+
+
+@contextmanager
+def adding(engine: Where) -> Iterator[sa.Connection]:
+    """The same for a row that stands alone: in PostgreSQL, others may write beside it."""
     if isinstance(engine, sa.Connection):
         yield engine
         return
@@ -64,8 +75,11 @@ def reading(engine: Where) -> Iterator[sa.Connection]:
     if isinstance(engine, sa.Connection):
         yield engine
         return
-    with _in_our_words(), engine.connect() as db, db.begin():
-        yield db
+    with _in_our_words(), engine.connect() as db:
+        if db.dialect.name == "postgresql":
+            db.execution_options(isolation_level="REPEATABLE READ")
+        with db.begin():
+            yield db
 
 
 def scrub(engine: Where) -> None:
@@ -74,12 +88,17 @@ def scrub(engine: Where) -> None:
     ``secure_delete`` zeroes a row where it lies, but not what SQLite leaves behind when it moves
     rows between pages; only VACUUM does. A large file is not rewritten here: it would hold up
     uploads. When a reader is in the way for long, the next call does it; inside of a transaction
-    whoever ends that does.
+    whoever ends that does. In PostgreSQL the places of deleted rows are given to others, and its
+    own write-ahead log keeps bytes of them for a while.
     """
     if isinstance(engine, sa.Connection):
         return
-    with _in_our_words(), closing(engine.raw_connection()) as db:
-        cursor = db.cursor()
+    if engine.dialect.name == "postgresql":
+        with _in_our_words(), engine.connect() as db:
+            db.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(_VACUUM)
+        return
+    with _in_our_words(), closing(engine.raw_connection()) as file:
+        cursor = file.cursor()
         pages, page_bytes = (
             cursor.execute(f"PRAGMA {of}").fetchone()[0] for of in ("page_count", "page_size")
         )
@@ -92,10 +111,12 @@ def scrub(engine: Where) -> None:
 
 @contextmanager
 def _in_our_words() -> Iterator[None]:
+    """What the database says may repeat values, so only its first line is passed on."""
     try:
         yield
     except DBAPIError as problem:
-        raise BankUnreachable(why=str(problem.orig)) from problem
+        said = str(problem.orig).partition("\n")[0]
+        raise BankUnreachable(why=said) from problem
 
 
 def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:

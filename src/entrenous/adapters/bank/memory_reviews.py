@@ -1,11 +1,34 @@
 """ReviewQueue in memory, for tests and for a village in one process."""
 
-import copy
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
+from entrenous.adapters.bank.flood import (
+    UNREAD_BYTES_MAX,
+    alike,
+    decided_with,
+    is_unread,
+    wait_together,
+)
 from entrenous.adapters.bank.memory_bank import MemoryBankStore
-from entrenous.model.bank import AlreadyDecided, NoSuchReview, Review, ReviewState
+from entrenous.adapters.bank.told import review_told, unkept_told
+from entrenous.model.claim import MATCHING
+from entrenous.model.decision import Decision, Outcome
+from entrenous.model.fingerprint import Match
+from entrenous.model.ids import ClaimId
+from entrenous.model.review import (
+    Accepted,
+    AlreadyAppealed,
+    AlreadyDecided,
+    Appeal,
+    Found,
+    NoSuchReview,
+    NotThatUpload,
+    Review,
+    ReviewState,
+)
 from entrenous.ports import BankStore
 
 
@@ -16,22 +39,45 @@ class MemoryReviewQueue:
     bank: MemoryBankStore
     reviews: dict[str, Review] = field(default_factory=dict)
     uploads: dict[str, bytes] = field(default_factory=dict)
+    leads: dict[str, str] = field(default_factory=dict)
+    appealed: set[str] = field(default_factory=set)
+    unread_bytes_max: int = UNREAD_BYTES_MAX
+
+    def __post_init__(self) -> None:
+        self.bank.on_withdraw = self.forget_claim
 
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
         """Keep."""
-        self.reviews[review.case] = review
+        self.reviews[review.case] = replace(review, decision=_without_secret(review.decision))
         if untrusted_upload is not None:
             self.uploads[review.case] = untrusted_upload
 
+    def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
+        """Gather first."""
+        review = self.reviews.get(case)
+        if review is None or review.state is not ReviewState.WAITING:
+            return
+        lead = self._gathered(review, held_per_hash)
+        size = len(untrusted_upload)
+        if (
+            lead is None
+            and is_unread(review)
+            and self._unread_bytes() + size > self.unread_bytes_max
+        ):
+            self.bank.note(*unkept_told(case, size))
+        elif lead is None or self._has_room(lead, review, held_per_hash):
+            self.uploads[case] = untrusted_upload
+
     def next(self) -> Review | None:
         """The first that waits."""
-        return next(iter(self._waiting()), None)
+        first = next(iter(self._items()), None)
+        return None if first is None else self.review(first.case)
 
     def review(self, case: str) -> Review:
         """By case number."""
         if case not in self.reviews:
             raise NoSuchReview(case=case)
-        return self.reviews[case]
+        return replace(self.reviews[case], gathered=len(self._with(case)))
 
     def upload(self, case: str) -> bytes:
         """Its bytes, while it waits."""
@@ -46,24 +92,172 @@ class MemoryReviewQueue:
         review = self.review(case)
         if review.state is not ReviewState.WAITING:
             raise AlreadyDecided(case=case, state=review.state)
-        self._all_or_nothing(review, also)
-        self.reviews[case] = replace(review, state=state, bits=None)
-        self.uploads.pop(case, None)
+        alike_too = decided_with(review, self._with(case), state)
+        review = replace(review, also=tuple(one.case for one in alike_too))
+        with self.bank.together():
+            also(review, self.bank)
+        for one in (review, *alike_too):
+            self._forget(one.case, state)
+        self._lead_again(case)
+        self.bank.note(*review_told(review, state))
         return review
 
     def waiting(self) -> int:
         """Counted."""
-        return len(self._waiting())
+        return len(self._items())
 
-    def _all_or_nothing(self, review: Review, also: Callable[[Review, BankStore], None]) -> None:
-        names = [field.name for field in fields(self.bank)]
-        before = {name: copy.deepcopy(getattr(self.bank, name)) for name in names}
-        try:
-            also(review, self.bank)
-        except BaseException:
-            for name in names:
-                setattr(self.bank, name, before[name])
-            raise
+    def accepted(self, after: int, limit: int) -> tuple[Accepted, ...]:
+        """Numbered by arrival."""
+        found = [
+            Accepted(number, one.case, one.bits)
+            for number, one in enumerate(self.reviews.values(), start=1)
+            if number > after and _is_accepted(one) and one.bits is not None
+        ]
+        return tuple(found[:limit])
+
+    def look_back(
+        self, case: str, matches: tuple[Match, ...], entry: int, held_per_hash: int
+    ) -> bool:
+        """It waits now."""
+        review = self.reviews.get(case)
+        if review is None or not _is_accepted(review) or review.bits is None:
+            return False
+        left = tuple(one for one in matches if self._matches(one.claim))
+        if not left:
+            return False
+        decision = replace(review.decision, outcome=Outcome.HOLD, matches=left)
+        waiting = replace(
+            review,
+            decision=decision,
+            state=ReviewState.WAITING,
+            found=Found.LOOK_BACK,
+            entry=entry,
+        )
+        self.reviews[case] = waiting
+        self._gathered(waiting, held_per_hash)
+        self.bank.note("case looked back at", case, {})
+        return True
+
+    def forget_claim(self, claim: ClaimId) -> int:
+        """Those without another claim are accepted again."""
+        waits = [one for one in self._waiting() if one.found is Found.LOOK_BACK]
+        fits = [one for one in waits if any(m.claim == claim for m in one.decision.matches)]
+        for one in fits:
+            left = tuple(match for match in one.decision.matches if match.claim != claim)
+            decision = replace(one.decision, matches=left)
+            self.reviews[one.case] = replace(one, decision=decision)
+            if not left:
+                self._accept_again(one)
+        return len(fits)
+
+    def forget_accepted(self, before: datetime) -> int:
+        """By time."""
+        old = [one for one in self.reviews.values() if _is_accepted(one) and one.at < before]
+        kept = [one for one in old if one.bits is not None]
+        for one in kept:
+            self.reviews[one.case] = replace(one, bits=None, upload_sha256=None, reference="")
+        return len(kept)
+
+    def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
+        """By its secret."""
+        review = self.reviews.get(case)
+        known = None if review is None else review.secret_sha256
+        return known is not None and hmac.compare_digest(known, secret_sha256)
+
+    def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
+        """Once."""
+        review = self.reviews.get(appeal.case)
+        known = b"" if review is None else review.secret_sha256 or b""
+        if review is None or not hmac.compare_digest(known, appeal.secret_sha256):
+            raise NoSuchReview(case=appeal.case)
+        if appeal.case in self.appealed:
+            raise AlreadyAppealed(case=appeal.case)
+        if review.was_refused:
+            if appeal.upload_sha256 not in (None, review.upload_sha256):
+                raise NotThatUpload(case=appeal.case)
+            self.reviews[appeal.case] = replace(
+                review, state=ReviewState.WAITING, found=Found.APPEAL, at=appeal.at
+            )
+            if untrusted_upload is not None:
+                self.uploads[appeal.case] = untrusted_upload
+        self.appealed.add(appeal.case)
+        self.bank.note("case appealed", appeal.case, {})
+
+    def _gathered(self, review: Review, held_per_hash: int) -> str | None:
+        """The case that this one waits with, after it has joined; None if it waits singly."""
+        if review.entry is None and not (is_unread(review) and review.upload_sha256):
+            return None
+        same = [one for one in self._items() if _is_same(one, review) and one.case != review.case]
+        lead = next((one.case for one in same if self._with(one.case)), None)
+        if lead is None:
+            if not same or not wait_together(review, same, held_per_hash):
+                return None
+            lead, *joining = [one.case for one in same]
+            self.leads.update(dict.fromkeys(joining, lead))
+            self.bank.note("cases gathered", lead, {})
+        self.leads[review.case] = lead
+        return lead
+
+    def _has_room(self, lead: str, review: Review, held_per_hash: int) -> bool:
+        with_bytes = sum(one.case in self.uploads for one in self._with(lead))
+        same = is_unread(review) or alike(self.reviews[lead].bits, review.bits)
+        return not same and with_bytes < held_per_hash
+
+    def _unread_bytes(self) -> int:
+        unread = (one.case for one in self._waiting() if one.bits is None)
+        return sum(len(self.uploads.get(case, b"")) for case in unread)
+
+    def _lead_again(self, case: str) -> None:
+        """Those that waited with a case that no longer waits are one item again."""
+        left = self._with(case)
+        if left:
+            first = min(left, key=lambda one: one.case not in self.uploads).case
+            self.leads.update({one.case: first for one in left})
+            del self.leads[first]
+
+    def _accept_again(self, review: Review) -> None:
+        decision = replace(review.decision, outcome=Outcome.LET_THROUGH, matches=())
+        self.reviews[review.case] = replace(
+            review, decision=decision, state=ReviewState.CLOSED, found=Found.UPLOAD, entry=None
+        )
+        self.leads.pop(review.case, None)
+        self._lead_again(review.case)
+
+    def _forget(self, case: str, state: ReviewState) -> None:
+        review = self.reviews[case]
+        file = None if state is ReviewState.RELEASED else review.upload_sha256
+        self.reviews[case] = replace(
+            review, state=state, bits=None, reference="", upload_sha256=file
+        )
+        self.uploads.pop(case, None)
+        self.leads.pop(case, None)
+
+    def _matches(self, claim: ClaimId) -> bool:
+        held = self.bank.held.get(claim)
+        return held is not None and held.state in MATCHING
+
+    def _with(self, case: str) -> Sequence[Review]:
+        return [one for one in self._waiting() if self.leads.get(one.case) == case]
+
+    def _items(self) -> list[Review]:
+        return [one for one in self._waiting() if one.case not in self.leads]
 
     def _waiting(self) -> list[Review]:
         return [one for one in self.reviews.values() if one.state is ReviewState.WAITING]
+
+
+def _is_accepted(review: Review) -> bool:
+    closed = review.state is ReviewState.CLOSED
+    return closed and review.decision.outcome is Outcome.LET_THROUGH
+
+
+def _is_same(review: Review, other: Review) -> bool:
+    """Of one registered hash or, of those that cannot be read, one file."""
+    if is_unread(review) or is_unread(other):
+        both = is_unread(review) and is_unread(other)
+        return both and review.upload_sha256 == other.upload_sha256
+    return (review.entry, review.found) == (other.entry, other.found)
+
+
+def _without_secret(decision: Decision) -> Decision:
+    return replace(decision, secret=None)

@@ -1,40 +1,36 @@
-"""BankStore on SQLite."""
+"""BankStore on SQLite or PostgreSQL."""
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, field
+from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
+from entrenous.adapters.bank import sql_claims as claims
+from entrenous.adapters.bank import sql_partners as partners
+from entrenous.adapters.bank import sql_uploads as uploads
 from entrenous.adapters.bank.engine import Where, reading, scrub, writing
-from entrenous.adapters.bank.tables import (
-    BANK,
-    CLAIM,
-    CLAIM_HASH,
-    HASH,
-    read_time,
-    stored_time,
-)
-from entrenous.model.bank import (
-    CLAIM_MOVES,
+from entrenous.adapters.bank.insert import insert_or
+from entrenous.adapters.bank.sql_log import head_of, rows_after, tell
+from entrenous.adapters.bank.tables import BANK, CLAIM, HASH
+from entrenous.adapters.bank.told import bank_told
+from entrenous.adapters.system import SystemClock
+from entrenous.model.audit import AuditRow, Details, Head
+from entrenous.model.bank import Bank, Counts, Entry
+from entrenous.model.claim import (
     MATCHING,
-    AlreadyWithdrawn,
-    Bank,
+    Change,
     Claim,
     ClaimEvent,
     ClaimState,
-    Counts,
-    Entry,
-    NoSuchBank,
     NoSuchClaim,
-    Outcome,
     Registration,
 )
 from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.opinion import Opinion, Partner
+from entrenous.ports import BankStore, Clock
 
-_BATCH: Final = 500  # SQLite takes some thousand parameters in a statement, no more
+_ENTRIES_MAX: Final = 100_000  # of news at once: a new index reads all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,152 +40,156 @@ class SqlBankStore:
     """
 
     engine: Where
+    clock: Clock = field(default_factory=SystemClock)
 
     def set_bank(self, bank: Bank) -> None:
         """Make or replace."""
         values = asdict(bank)
         with writing(self.engine) as db:
-            db.execute(insert(BANK).values(values).on_conflict_do_update(["name"], set_=values))
+            wanted = insert_or(db, BANK).values(values)
+            db.execute(wanted.on_conflict_do_update(index_elements=["name"], set_=values))
+            tell(db, self.clock, bank_told(bank))
 
     def bank(self, name: BankName) -> Bank:
         """By name."""
         with reading(self.engine) as db:
-            return _bank(db, name)
+            return claims.bank_of(db, name)
 
     def banks(self) -> tuple[Bank, ...]:
         """All."""
         with reading(self.engine) as db:
-            return tuple(_to_bank(row) for row in db.execute(sa.select(BANK).order_by(BANK.c.name)))
+            return claims.banks(db)
 
     def register(self, *registrations: Registration) -> None:
         """All or none."""
         with writing(self.engine) as db:
-            for name in {one.claim.bank for one in registrations}:
-                _bank(db, name)
-            for one in registrations:
-                db.execute(CLAIM.insert().values(_from_claim(one.claim)))
-                _add_hashes(db, one.claim.id, one.whole, part=False)
-                _add_hashes(db, one.claim.id, one.parts, part=True)
+            claims.register(db, self.clock, registrations)
 
     def extend(self, claim: ClaimId, *whole: bytes) -> None:
         """More hashes."""
         with writing(self.engine) as db:
-            if _claim(db, claim).state not in MATCHING:
+            if not claims.extend(db, self.clock, [claims.claim_of(db, claim)], whole):
                 raise NoSuchClaim(claim=claim)
-            _add_hashes(db, claim, whole, part=False)
+
+    def extend_all(self, claims_given: Collection[ClaimId], *whole: bytes) -> None:
+        """In one transaction."""
+        with writing(self.engine) as db:
+            claims.extend(db, self.clock, claims.some(db, claims_given), whole)
 
     def claim(self, claim: ClaimId) -> Claim:
         """By id."""
         with reading(self.engine) as db:
-            return _claim(db, claim)
+            return claims.claim_of(db, claim)
 
     def move(self, claim: ClaimId, event: ClaimEvent) -> Claim:
         """Look the move up, and delete what a withdrawn claim leaves."""
         with writing(self.engine) as db:
-            state = CLAIM_MOVES.get((_claim(db, claim).state, event))
-            if state is None:
-                raise AlreadyWithdrawn(claim=claim)
-            db.execute(CLAIM.update().where(CLAIM.c.id == claim).values(state=state))
-            if state is ClaimState.WITHDRAWN:
-                _forget_hashes(db, claim)
-            moved = _claim(db, claim)
-        if state is ClaimState.WITHDRAWN:
+            before = claims.claim_of(db, claim)
+            moved = claims.move(db, self.clock, before, event)
+            is_gone = moved.state is ClaimState.WITHDRAWN and moved is not before
+            if is_gone:
+                uploads.forget_claims(db, {claim})
+        if is_gone:
             scrub(self.engine)
         return moved
 
-    def dispute(self, claim: ClaimId) -> Claim:
+    def move_all(self, event: ClaimEvent, *claims_given: ClaimId) -> tuple[Claim, ...]:
+        """In one transaction."""
+        if event is ClaimEvent.WITHDRAW:
+            self.withdraw(*claims_given)
+        with writing(self.engine) as db:
+            every = claims.some(db, claims_given)
+            return tuple(claims.move_all(db, self.clock, every, event))
+
+    def withdraw(self, *claims_given: ClaimId) -> int:
+        """In one transaction, and what they leave is overwritten once."""
+        with writing(self.engine) as db:
+            live = claims.live(db, claims_given)
+            claims.move_all(db, self.clock, live, ClaimEvent.WITHDRAW)
+            if live:
+                uploads.forget_claims(db, {before.id for before in live})
+        if live:
+            scrub(self.engine)
+        return len(live)
+
+    def dispute(self, *claims_given: ClaimId) -> tuple[Claim, ...]:
         """One more."""
         with writing(self.engine) as db:
-            more = CLAIM.c.disputes + 1
-            db.execute(CLAIM.update().where(CLAIM.c.id == claim).values(disputes=more))
-            return _claim(db, claim)
+            return tuple(claims.dispute(db, self.clock, claims_given))
 
     def entries(self, after: int) -> tuple[Entry, ...]:
         """News."""
         wanted = sa.select(HASH).where(HASH.c.number > after).order_by(HASH.c.number)
+        wanted = wanted.limit(_ENTRIES_MAX)
         with reading(self.engine) as db:
             return tuple(Entry(row.number, row.bits, row.part) for row in db.execute(wanted))
 
     def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
         """Joined in batches."""
         with reading(self.engine) as db:
-            return tuple(
-                (row.number, _to_claim(row))
-                for batch in _batches(sorted(entries))
-                for row in db.execute(_claims_on(batch))
-            )
+            return claims.claims_on(db, entries)
 
     def counts(self) -> Counts:
         """Counted."""
-        claims = sa.select(sa.func.count()).select_from(CLAIM).where(CLAIM.c.state.in_(MATCHING))
+        matching = sa.select(sa.func.count()).select_from(CLAIM).where(CLAIM.c.state.in_(MATCHING))
         hashes = sa.select(sa.func.count()).select_from(HASH)
         with reading(self.engine) as db:
-            return Counts(db.execute(claims).scalar_one(), db.execute(hashes).scalar_one())
+            return Counts(db.execute(matching).scalar_one(), db.execute(hashes).scalar_one())
 
+    def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
+        """By number."""
+        with reading(self.engine) as db:
+            return claims.wholes_of(db, [claim]).get(claim, ())
 
-def _bank(db: sa.Connection, name: BankName) -> Bank:
-    row = db.execute(sa.select(BANK).where(BANK.c.name == name)).one_or_none()
-    if row is None:
-        raise NoSuchBank(bank=name)
-    return _to_bank(row)
+    def opine(
+        self,
+        opinion: Opinion,
+        also: Callable[[tuple[Opinion, ...], BankStore], None] | None = None,
+    ) -> tuple[Opinion, ...]:
+        """The newest of each key."""
+        with writing(self.engine) as db:
+            before = partners.opinions(db, opinion.claim)
+            now = partners.opine(db, self.clock, opinion)
+            if also is not None:
+                also(before, SqlBankStore(db, self.clock))
+            return now
 
+    def opinions(self, claim: ClaimId) -> tuple[Opinion, ...]:
+        """By time."""
+        with reading(self.engine) as db:
+            return partners.opinions(db, claim)
 
-def _claim(db: sa.Connection, claim: ClaimId) -> Claim:
-    row = db.execute(sa.select(CLAIM).where(CLAIM.c.id == claim)).one_or_none()
-    if row is None:
-        raise NoSuchClaim(claim=claim)
-    return _to_claim(row)
+    def add_partner(self, partner: Partner) -> None:
+        """Make or rename."""
+        with writing(self.engine) as db:
+            partners.add(db, self.clock, partner)
 
+    def drop_partner(self, key: bytes) -> None:
+        """Delete."""
+        with writing(self.engine) as db:
+            partners.drop(db, self.clock, key)
 
-def _add_hashes(db: sa.Connection, claim: ClaimId, hashes: Iterable[bytes], *, part: bool) -> None:
-    for batch in _batches(dict.fromkeys(hashes)):
-        rows = [{"bits": bits, "part": part} for bits in batch]
-        db.execute(insert(HASH).on_conflict_do_nothing(), rows)
-        known = sa.select(sa.literal(claim), HASH.c.number)
-        known = known.where(HASH.c.bits.in_(batch), HASH.c.part == part)
-        wanted = CLAIM_HASH.insert().from_select(["claim", "number"], known)
-        db.execute(wanted.prefix_with("OR IGNORE"))
+    def partners(self) -> tuple[Partner, ...]:
+        """All."""
+        with reading(self.engine) as db:
+            return partners.every(db)
 
+    def changes(self, after: int, limit: int) -> tuple[Change, ...]:
+        """Claims and their hashes."""
+        with reading(self.engine) as db:
+            return partners.changes(db, after, limit)
 
-def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
-    mine = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.claim == claim)
-    numbers = list(db.execute(mine).scalars())
-    db.execute(CLAIM_HASH.delete().where(CLAIM_HASH.c.claim == claim))
-    for batch in _batches(numbers):
-        still = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.number.in_(batch))
-        db.execute(HASH.delete().where(HASH.c.number.in_(batch), HASH.c.number.not_in(still)))
+    def note(self, what: str, of: str, details: Details) -> None:
+        """One row."""
+        with writing(self.engine) as db:
+            tell(db, self.clock, (what, of, details))
 
+    def log(self, after: int, limit: int) -> tuple[AuditRow, ...]:
+        """A page."""
+        with reading(self.engine) as db:
+            return rows_after(db, after, limit)
 
-def _claims_on(numbers: list[Any]) -> sa.Select[Any]:
-    joined = CLAIM_HASH.join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
-    wanted = sa.select(CLAIM_HASH.c.number, CLAIM).select_from(joined)
-    return wanted.where(CLAIM_HASH.c.number.in_(numbers), CLAIM.c.state.in_(MATCHING))
-
-
-def _batches(things: Iterable[Any]) -> Iterator[list[Any]]:
-    rest = iter(things)
-    while batch := list(islice(rest, _BATCH)):
-        yield batch
-
-
-def _to_bank(row: Any) -> Bank:
-    return Bank(BankName(row.name), row.radius, Outcome(row.on_claimed), Outcome(row.on_confirmed))
-
-
-def _from_claim(claim: Claim) -> dict[str, Any]:
-    return {**asdict(claim), "made_at": stored_time(claim.made_at)}
-
-
-def _to_claim(row: Any) -> Claim:
-    return Claim(
-        id=ClaimId(row.id),
-        bank=BankName(row.bank),
-        state=ClaimState(row.state),
-        kind=row.kind,
-        quality=row.quality,
-        made_at=read_time(row.made_at),
-        holder_sha256=row.holder_sha256,
-        reason=row.reason,
-        jurisdiction=row.jurisdiction,
-        disputes=row.disputes,
-    )
+    def log_head(self) -> Head:
+        """The one row."""
+        with reading(self.engine) as db:
+            return head_of(db)

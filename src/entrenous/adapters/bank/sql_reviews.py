@@ -1,24 +1,36 @@
-"""ReviewQueue on SQLite."""
+"""ReviewQueue on SQLite or PostgreSQL."""
 
+import hmac
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import sqlalchemy as sa
 
-from entrenous.adapters.bank.engine import reading, scrub, writing
+from entrenous.adapters.bank import sql_claims as claims
+from entrenous.adapters.bank import sql_uploads as uploads
+from entrenous.adapters.bank.engine import adding, reading, scrub, writing
+from entrenous.adapters.bank.flood import UNREAD_BYTES_MAX, decided_with, is_unread
 from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.adapters.bank.tables import UPLOAD, read_time, stored_time
-from entrenous.model.bank import (
+from entrenous.adapters.bank.sql_log import tell
+from entrenous.adapters.bank.tables import UPLOAD, stored_time
+from entrenous.adapters.bank.told import review_told, unkept_told
+from entrenous.adapters.system import SystemClock
+from entrenous.model.decision import Outcome
+from entrenous.model.fingerprint import Match
+from entrenous.model.ids import ClaimId
+from entrenous.model.review import (
+    Accepted,
+    AlreadyAppealed,
     AlreadyDecided,
-    Decision,
+    Appeal,
+    Found,
     NoSuchReview,
-    Outcome,
+    NotThatUpload,
     Review,
     ReviewState,
 )
-from entrenous.model.fingerprint import Match
-from entrenous.ports import BankStore
+from entrenous.ports import BankStore, Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,32 +38,39 @@ class SqlReviewQueue:
     """Uploads in the tables of ``engine`` (see :func:`open_engine`)."""
 
     engine: sa.Engine
+    clock: Clock = field(default_factory=SystemClock)
+    unread_bytes_max: int = UNREAD_BYTES_MAX
 
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
         """Insert."""
-        values = {
-            "case_number": review.case,
-            "at": stored_time(review.at),
-            "outcome": review.decision.outcome,
-            "state": review.state,
-            "matches": [asdict(match) for match in review.decision.matches],
-            "bits": review.bits,
-            "untrusted_upload": untrusted_upload,
-        }
-        with writing(self.engine) as db:
+        values = uploads.from_review(review) | {"untrusted_upload": untrusted_upload}
+        with adding(self.engine) as db:
             db.execute(UPLOAD.insert().values(values))
 
+    def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
+        """Gather first, in one transaction, so that two uploads do not both become the first."""
+        with writing(self.engine) as db:
+            review = uploads.review_of(db, case)
+            if review.state is not ReviewState.WAITING:
+                return
+            lead = uploads.gather(db, self.clock, review, held_per_hash)
+            size = len(untrusted_upload)
+            if lead is None and is_unread(review) and not self._has_room(db, size):
+                tell(db, self.clock, unkept_told(case, size))
+            elif lead is None or uploads.has_room(db, lead, review, held_per_hash):
+                uploads.change(db, case, untrusted_upload=untrusted_upload)
+
     def next(self) -> Review | None:
-        """The lowest number that waits."""
-        wanted = sa.select(UPLOAD).where(UPLOAD.c.state == ReviewState.WAITING)
+        """The lowest number that waits and that no other stands for."""
+        wanted = sa.select(UPLOAD.c.case_number).where(*uploads.SINGLE)
         with reading(self.engine) as db:
-            row = db.execute(wanted.order_by(UPLOAD.c.number).limit(1)).one_or_none()
-        return None if row is None else _to_review(row)
+            case = db.execute(wanted.order_by(UPLOAD.c.number).limit(1)).scalar()
+            return None if case is None else uploads.counted(db, case)
 
     def review(self, case: str) -> Review:
         """By case number."""
         with reading(self.engine) as db:
-            return _review(db, case)
+            return uploads.counted(db, case)
 
     def upload(self, case: str) -> bytes:
         """Its bytes, while it waits."""
@@ -67,31 +86,90 @@ class SqlReviewQueue:
     ) -> Review:
         """Decide and forget, in one transaction, so that two reviewers cannot both do it."""
         with writing(self.engine) as db:
-            review = _review(db, case)
+            review = uploads.counted(db, case)
             if review.state is not ReviewState.WAITING:
                 raise AlreadyDecided(case=case, state=review.state)
-            forgotten = {"state": state, "bits": None, "untrusted_upload": None}
-            db.execute(UPLOAD.update().where(UPLOAD.c.case_number == case).values(forgotten))
-            also(review, SqlBankStore(db))
+            alike = decided_with(review, uploads.waiting_with(db, case), state)
+            review = uploads.named(review, alike)
+            uploads.forget(db, (case, *review.also), state)
+            uploads.lead_again(db, case)
+            tell(db, self.clock, review_told(review, state))
+            also(review, SqlBankStore(db, self.clock))
         scrub(self.engine)
         return review
 
     def waiting(self) -> int:
         """Counted."""
-        wanted = sa.select(sa.func.count()).select_from(UPLOAD)
+        wanted = sa.select(sa.func.count()).select_from(UPLOAD).where(*uploads.SINGLE)
         with reading(self.engine) as db:
-            waits = UPLOAD.c.state == ReviewState.WAITING
-            return db.execute(wanted.where(waits)).scalar_one()
+            return db.execute(wanted).scalar_one()
 
+    def accepted(self, after: int, limit: int) -> tuple[Accepted, ...]:
+        """A page, by an index of just these."""
+        columns = UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.bits
+        wanted = sa.select(*columns).where(*uploads.ACCEPTED, UPLOAD.c.number > after)
+        with reading(self.engine) as db:
+            rows = db.execute(wanted.order_by(UPLOAD.c.number).limit(limit))
+            return tuple(Accepted(row[0], row[1], bytes(row[2])) for row in rows)
 
-def _review(db: sa.Connection, case: str) -> Review:
-    row = db.execute(sa.select(UPLOAD).where(UPLOAD.c.case_number == case)).one_or_none()
-    if row is None:
-        raise NoSuchReview(case=case)
-    return _to_review(row)
+    def look_back(
+        self, case: str, matches: tuple[Match, ...], entry: int, held_per_hash: int
+    ) -> bool:
+        """It waits now."""
+        with writing(self.engine) as db:
+            asked = claims.matching(db, [one.claim for one in matches])
+            left = [one for one in matches if one.claim in asked]
+            is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, *uploads.ACCEPTED)
+            now = {
+                "state": ReviewState.WAITING,
+                "outcome": Outcome.HOLD,
+                "found": Found.LOOK_BACK,
+                "matches": uploads.from_matches(left),
+                "entry": entry,
+            }
+            if not left or db.execute(is_it.values(now)).rowcount == 0:
+                return False
+            uploads.gather(db, self.clock, uploads.review_of(db, case), held_per_hash)
+            tell(db, self.clock, ("case looked back at", case, {}))
+            return True
 
+    def forget_claim(self, claim: ClaimId) -> int:
+        """Those without another claim are accepted again."""
+        with writing(self.engine) as db:
+            return uploads.forget_claims(db, {claim})
 
-def _to_review(row: Any) -> Review:
-    matches = tuple(Match(**match) for match in row.matches)
-    decision = Decision(Outcome(row.outcome), row.case_number, matches)
-    return Review(decision, read_time(row.at), ReviewState(row.state), row.bits)
+    def forget_accepted(self, before: datetime) -> int:
+        """By time."""
+        old = UPLOAD.update().where(*uploads.ACCEPTED, UPLOAD.c.at < stored_time(before))
+        with writing(self.engine) as db:
+            return db.execute(old.values(bits=None, upload_sha256=None, reference="")).rowcount
+
+    def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
+        """One row by an index, and no lock."""
+        wanted = sa.select(UPLOAD.c.secret_sha256).where(UPLOAD.c.case_number == case)
+        with reading(self.engine) as db:
+            known = db.execute(wanted).scalar()
+        return known is not None and hmac.compare_digest(bytes(known), secret_sha256)
+
+    def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
+        """Once."""
+        with writing(self.engine) as db:
+            review, appealed = uploads.with_appeal(db, appeal.case)
+            if not hmac.compare_digest(review.secret_sha256 or b"", appeal.secret_sha256):
+                raise NoSuchReview(case=appeal.case)
+            if appealed:
+                raise AlreadyAppealed(case=appeal.case)
+            if review.was_refused:
+                if appeal.upload_sha256 not in (None, review.upload_sha256):
+                    raise NotThatUpload(case=appeal.case)
+                waits = {"state": ReviewState.WAITING, "found": Found.APPEAL, "lead": None}
+                uploads.change(
+                    db, appeal.case, **waits, at=stored_time(appeal.at),
+                    untrusted_upload=untrusted_upload,
+                )  # fmt: skip
+            uploads.change(db, appeal.case, appealed_at=stored_time(appeal.at))
+            tell(db, self.clock, ("case appealed", appeal.case, {}))
+
+    def _has_room(self, db: sa.Connection, size: int) -> bool:
+        """For the bytes of one more upload that could not be read."""
+        return uploads.unread_bytes(db) + size <= self.unread_bytes_max

@@ -1,6 +1,7 @@
 """The platform's tables (docs/spec/gate.md section 5). Nothing in them says who somebody is.
 
-Times are whole microseconds since 1970, UTC: SQLite has no time type, and numbers sort.
+Times are whole microseconds since 1970, UTC: SQLite has no time type, and numbers sort. The same
+tables are made in PostgreSQL, where whole numbers have a size.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -8,9 +9,11 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 1  # of this schema; a migration starts from it
+VERSION: Final = 2  # of this schema; upgrade.py brings an earlier one up to it
 
 METADATA: Final = sa.MetaData()
+# 64 bits; SQLite numbers rows by itself only in a column that is called INTEGER.
+BIG: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 SCHEMA_VERSION: Final = sa.Table(
     "schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True)
@@ -22,7 +25,9 @@ BANK: Final = sa.Table(
     sa.Column("radius", sa.Integer, nullable=False),
     sa.Column("on_claimed", sa.Text, nullable=False),
     sa.Column("on_confirmed", sa.Text, nullable=False),
+    sa.Column("shadow", sa.Boolean, nullable=False, server_default=sa.false()),
 )
+# ``changed`` is a claim's newest number in the order of changes.
 CLAIM: Final = sa.Table(
     "claim",
     METADATA,
@@ -31,18 +36,21 @@ CLAIM: Final = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("quality", sa.Integer, nullable=False),
-    sa.Column("made_at", sa.Integer, nullable=False),
+    sa.Column("made_at", BIG, nullable=False),
     sa.Column("holder_sha256", sa.LargeBinary(32)),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("jurisdiction", sa.Text, nullable=False),
     sa.Column("disputes", sa.Integer, nullable=False),
+    sa.Column("changed", BIG, nullable=False, server_default="0"),
+    sa.Column("changed_at", BIG, nullable=False, server_default="0"),
+    sa.Index("claims_by_change", "changed"),
 )
 # One row per distinct hash, many claims on it; a number is never used again, so that an index that
 # has learnt it cannot take one hash for another.
 HASH: Final = sa.Table(
     "hash",
     METADATA,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("number", BIG, primary_key=True, autoincrement=True),
     sa.Column("bits", sa.LargeBinary(32), nullable=False),
     sa.Column("part", sa.Boolean, nullable=False),
     sa.UniqueConstraint("bits", "part"),
@@ -56,18 +64,82 @@ CLAIM_HASH: Final = sa.Table(
     sa.Index("claims_of_hash", "number"),
     sqlite_with_rowid=False,
 )
+PARTNER: Final = sa.Table(
+    "partner",
+    METADATA,
+    sa.Column("key", sa.LargeBinary(32), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+)
+OPINION: Final = sa.Table(
+    "opinion",
+    METADATA,
+    sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
+    sa.Column("key", sa.LargeBinary(32), primary_key=True),
+    sa.Column("stance", sa.Text, nullable=False),
+    sa.Column("at", BIG, nullable=False),
+)
+# ``lead`` is the case that stands for this one in the queue, where many wait as one item.
 UPLOAD: Final = sa.Table(
     "upload",
     METADATA,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("number", BIG, primary_key=True, autoincrement=True),
     sa.Column("case_number", sa.Text, nullable=False, unique=True),
-    sa.Column("at", sa.Integer, nullable=False),
+    sa.Column("at", BIG, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False, index=True),
     sa.Column("matches", sa.JSON, nullable=False),
     sa.Column("bits", sa.LargeBinary(32)),
     sa.Column("untrusted_upload", sa.LargeBinary),
+    sa.Column("would", sa.Text),
+    sa.Column("entry", BIG),
+    sa.Column("reference", sa.Text, nullable=False, server_default=""),
+    sa.Column("found", sa.Text, nullable=False, server_default="upload"),
+    sa.Column("secret_sha256", sa.LargeBinary(32)),
+    sa.Column("upload_sha256", sa.LargeBinary(32)),
+    sa.Column("appealed_at", BIG),
+    sa.Column("lead", sa.Text),
     sqlite_autoincrement=True,
+)
+_WAITS: Final = UPLOAD.c.state == sa.literal_column("'waiting'")
+_ACCEPTED: Final = sa.and_(
+    UPLOAD.c.state == sa.literal_column("'closed'"),
+    UPLOAD.c.outcome == sa.literal_column("'let through'"),
+    UPLOAD.c.bits.is_not(None),
+)
+WAITING_BY_ENTRY: Final = sa.Index(
+    "waiting_by_entry", UPLOAD.c.entry, sqlite_where=_WAITS, postgresql_where=_WAITS
+)
+WAITING_BY_LEAD: Final = sa.Index(
+    "waiting_by_lead", UPLOAD.c.lead, sqlite_where=_WAITS, postgresql_where=_WAITS
+)
+# With the state, or SQLite prefers the index of states and reads past the bytes of every upload.
+WAITING_BY_FILE: Final = sa.Index(
+    "waiting_by_file",
+    UPLOAD.c.upload_sha256,
+    UPLOAD.c.state,
+    sqlite_where=_WAITS,
+    postgresql_where=_WAITS,
+)
+ACCEPTED_UPLOADS: Final = sa.Index(
+    "accepted_uploads", UPLOAD.c.number, sqlite_where=_ACCEPTED, postgresql_where=_ACCEPTED
+)
+AUDIT: Final = sa.Table(
+    "audit",
+    METADATA,
+    sa.Column("number", BIG, primary_key=True, autoincrement=False),
+    sa.Column("at", BIG, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("of", sa.Text, nullable=False),
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.Column("before", sa.LargeBinary(32), nullable=False),
+    sa.Column("hash", sa.LargeBinary(32), nullable=False),
+)
+AUDIT_HEAD: Final = sa.Table(
+    "audit_head",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # 1: there is one row
+    sa.Column("number", BIG, nullable=False),
+    sa.Column("hash", sa.LargeBinary(32), nullable=False),
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from entrenous.model.bank import BadClaim, ClaimRequest, ClaimState, ClaimStatus
+from entrenous.model.claim import BadClaim, ClaimRequest, ClaimState, ClaimStatus
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import ClaimId
 from entrenous.spec import PARTS_MAX, PDQ_BYTES

@@ -1,6 +1,7 @@
 """Who asks, and how much they may ask for."""
 
 import hmac
+import ipaddress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -9,13 +10,17 @@ from typing import Final
 from starlette.requests import Request
 
 from entrenous.craft.wire.b64u import unb64u
-from entrenous.model.bank import GateBusy
 from entrenous.model.errors import Unproven
+from entrenous.model.gate import GateBusy
 from entrenous.model.relay_problem import NotUnderstood
 from entrenous.model.secret import Secret
 from entrenous.spec import HOLDER_TOKEN_BYTES, UPLOAD_BYTES_MAX
+from entrenous.stop.gate import SECRET_BYTES
 
-CLIENTS_MAX: Final = 10_000  # counted at once; beyond, the hour begins anew for everybody
+# Of an IPv6 address: whoever has one has all that begin like it. A household is given a /64, often
+# a /56, a site a /48; of the wider ones so many times as much is taken.
+_HOUSEHOLDS: Final = ((64, 1), (56, 2), (48, 10))
+_HOUR_S: Final = 3600
 
 
 class Role(StrEnum):
@@ -35,7 +40,6 @@ class GateAccess:
     uploader: Secret | None = None
     upload_bytes_max: int = UPLOAD_BYTES_MAX
     uploads_at_once: int = 8
-    claims_per_hour: int = 20
     appeal_url: str = ""
 
 
@@ -48,12 +52,17 @@ class WrongToken(Unproven):
 
 def role_of(request: Request, access: GateAccess) -> Role:
     """Operator or uploader; raises WrongToken. Compared in constant time."""
-    shown = bearer(request)
-    if hmac.compare_digest(shown, access.operator.reveal()):
+    if is_operator(request, access):
         return Role.OPERATOR
+    shown = bearer(request)
     if access.uploader is not None and hmac.compare_digest(shown, access.uploader.reveal()):
         return Role.UPLOADER
     raise WrongToken
+
+
+def is_operator(request: Request, access: GateAccess) -> bool:
+    """Whether the operator asks; a wrong token is no error here."""
+    return hmac.compare_digest(bearer(request), access.operator.reveal())
 
 
 def require_operator(request: Request, access: GateAccess) -> None:
@@ -70,26 +79,70 @@ def bearer(request: Request) -> bytes:
 
 def holder_token(request: Request) -> Secret:
     """A claim holder's token: 32 bytes in base64 for addresses; raises WrongToken."""
+    return _secret(request, HOLDER_TOKEN_BYTES)
+
+
+def appeal_secret(request: Request) -> Secret:
+    """What came with a decision: 16 bytes in base64 for addresses; raises WrongToken."""
+    return _secret(request, SECRET_BYTES)
+
+
+def _secret(request: Request, size: int) -> Secret:
     try:
-        return Secret(unb64u(bearer(request).decode("latin-1"), HOLDER_TOKEN_BYTES))
+        return Secret(unb64u(bearer(request).decode("latin-1"), size))
     except NotUnderstood as problem:
         raise WrongToken from problem
 
 
+def households(client: str) -> tuple[tuple[str, int], ...]:
+    """Whose claims are counted together, and how many times a household's limit they have: an IPv4
+    address, or the networks of an IPv6 one, the smallest first.
+    """
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return ((client, 1),)
+    if address.version == 4:
+        return ((client, 1),)
+    if address.ipv4_mapped:
+        return ((str(address.ipv4_mapped), 1),)
+    return tuple((_network(address, bits), times) for bits, times in _HOUSEHOLDS)
+
+
+def _network(address: ipaddress.IPv6Address, bits: int) -> str:
+    rest = address.max_prefixlen - bits
+    return str(ipaddress.ip_network((int(address) >> rest << rest, bits)))
+
+
 @dataclass(slots=True)
 class HourlyLimit:
-    """Counts per client and clock hour, in memory: a restart forgets, an hour forgets."""
+    """Counts per household and of all in a clock hour, in memory: a restart forgets, an hour
+    forgets.
+
+    What is refused for its own household's sake is not counted for everybody. As ``of_all`` are
+    counted at most, no more addresses than that are kept in mind, each with its networks.
+    """
 
     per_hour: int
+    of_all: int
     hour: datetime | None = None
+    every: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, client: str, now: datetime) -> None:
-        """One more of that client; raises GateBusy above the limit."""
+        """One more of that address; above a limit raises GateBusy, with the seconds to the next
+        hour.
+        """
         hour = now.replace(minute=0, second=0, microsecond=0)
-        if hour != self.hour or len(self.counts) >= CLIENTS_MAX:
-            self.hour = hour
+        if hour != self.hour:
+            self.hour, self.every = hour, 0
             self.counts.clear()
-        self.counts[client] = self.counts.get(client, 0) + 1
-        if self.counts[client] > self.per_hour:
-            raise GateBusy
+        counted = households(client)
+        if self.every >= self.of_all or any(self._is_full(*one) for one in counted):
+            raise GateBusy(retry_after_s=_HOUR_S - int((now - hour).total_seconds()))
+        self.every += 1
+        for name, _ in counted:
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def _is_full(self, name: str, times: int) -> bool:
+        return self.counts.get(name, 0) >= times * self.per_hour

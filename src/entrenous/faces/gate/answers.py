@@ -1,10 +1,14 @@
 """What the gate says, as JSON objects (docs/spec/gate.md section 6)."""
 
-from typing import Any
+from typing import Any, Final
 
+from entrenous.craft.wire.b64u import b64u
 from entrenous.faces.gate.access import Role
-from entrenous.model.bank import Decision, Outcome, Review
+from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
+from entrenous.model.review import Found, Review
+
+PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, Any]:
@@ -15,11 +19,18 @@ def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, A
     section 6.
     """
     answer: dict[str, Any] = {"schema": "entrenous/decision/1", "case": decision.case}
+    if decision.secret is not None:
+        answer["secret"] = b64u(decision.secret.reveal())
     if role is Role.OPERATOR:
-        return answer | {
-            "decision": decision.outcome,
-            "matches": [match_for_operator(match) for match in decision.matches],
-        }
+        shadow = {} if decision.would is None else {"shadow": decision.would}
+        return (
+            answer
+            | shadow
+            | {
+                "decision": decision.outcome,
+                "matches": [match_for_operator(match) for match in decision.matches],
+            }
+        )
     refused = decision.outcome is Outcome.REFUSE
     seen = Outcome.REFUSE if refused else Outcome.LET_THROUGH
     return answer | {"decision": seen, "matches": [], "appeal": _appeal(appeal_url, refused)}
@@ -32,6 +43,7 @@ def match_for_operator(match: Match) -> dict[str, Any]:
 
 def review_for_operator(review: Review) -> dict[str, Any]:
     """A held upload, without its bytes: these are fetched by their own address."""
+    has_bytes = review.found is not Found.LOOK_BACK
     return {
         "schema": "entrenous/review/1",
         "case": review.case,
@@ -39,8 +51,16 @@ def review_for_operator(review: Review) -> dict[str, Any]:
         "at": review.at.isoformat(),
         "decision": review.decision.outcome,
         "matches": [match_for_operator(match) for match in review.decision.matches],
-        "upload": f"/v1/reviews/{review.case}/upload",
+        "found": review.found,
+        "reference": review.reference,
+        "gathered": review.gathered,
+        "upload": f"/v1/reviews/{review.case}/upload" if has_bytes else None,
     }
+
+
+def appeal_answer(case: str) -> dict[str, Any]:
+    """The same, whatever became of the upload."""
+    return {"schema": "entrenous/appeal/1", "case": case, "state": "waiting"}
 
 
 def _appeal(url: str, refused: bool) -> str:  # noqa: FBT001 (private, named at its one call)

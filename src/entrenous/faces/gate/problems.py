@@ -1,6 +1,6 @@
 """Errors as problem documents (craft/wire/problem.py), with HTTP's closer words for some."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from entrenous.craft.wire.problem import MEDIA_TYPE, status_of, write_problem
-from entrenous.faces.gate.access import WrongToken
+from entrenous.faces.gate.access import GateAccess, WrongToken, is_operator
 from entrenous.faces.gate.body import NotMedia, TooLarge, TooSlow
-from entrenous.model.bank import GateBusy
+from entrenous.model.bank import BankUnreachable
 from entrenous.model.errors import EntrenousError
+from entrenous.model.gate import GateBusy
 from entrenous.model.picture import NotAPicture, TooManyPixels
 
 _STATUS: Final[Mapping[type[EntrenousError], int]] = {
@@ -25,8 +26,7 @@ _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     NotAPicture: 415,
     GateBusy: 429,
 }
-_RETRY: Final = {"Retry-After": "5"}
-_HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 429: _RETRY, 503: _RETRY}
+_RETRY_AFTER_S: Final = 5
 
 
 class GateFault(EntrenousError):
@@ -35,12 +35,18 @@ class GateFault(EntrenousError):
     """
 
 
-def on_error(_request: Request, error: Exception) -> Response:
-    """Our own errors say themselves what a person reads."""
-    assert isinstance(error, EntrenousError)  # noqa: S101 (registered for this family only)
-    status = status_of(type(error), _STATUS)
-    body = write_problem(error, status)
-    return Response(body, status, _HEADERS.get(status), media_type=MEDIA_TYPE)
+def on_error(access: GateAccess) -> Callable[[Request, Exception], Response]:
+    """Our own errors say themselves what a person reads; what the database said is for the
+    operator only.
+    """
+
+    def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, EntrenousError)  # noqa: S101 (registered for this family only)
+        if isinstance(error, BankUnreachable) and not is_operator(request, access):
+            return _problem(BankUnreachable(why="it is busy or stopped"))
+        return _problem(error)
+
+    return answer
 
 
 def on_http_error(_request: Request, error: Exception) -> Response:
@@ -52,6 +58,20 @@ def on_http_error(_request: Request, error: Exception) -> Response:
     return Response(said, error.status_code, error.headers, media_type=MEDIA_TYPE)
 
 
-def on_bug(request: Request, _error: Exception) -> Response:
+def on_bug(_request: Request, _error: Exception) -> Response:
     """Ours; the server's log has it, the answer does not."""
-    return on_error(request, GateFault())
+    return _problem(GateFault())
+
+
+def _problem(error: EntrenousError) -> Response:
+    status = status_of(type(error), _STATUS)
+    body = write_problem(error, status)
+    return Response(body, status, _headers(status, error), media_type=MEDIA_TYPE)
+
+
+def _headers(status: int, error: EntrenousError) -> dict[str, str]:
+    if status == 401:
+        return {"WWW-Authenticate": "Bearer"}
+    if status in {429, 503}:
+        return {"Retry-After": str(error.facts.get("retry_after_s", _RETRY_AFTER_S))}
+    return {}

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from entrenous.adapters.courier.http import new_client
-from entrenous.model.bank import GateUnreachable
+from entrenous.model.gate import GateUnreachable
 
 _PATIENCE_S = 60
 

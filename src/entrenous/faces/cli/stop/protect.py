@@ -8,7 +8,7 @@ import typer
 
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import hint, in_one_go, put_json, read_file, say
-from entrenous.model.bank import NoSuchClaim
+from entrenous.model.claim import NoSuchClaim
 from entrenous.model.errors import EntrenousError
 from entrenous.model.protection import Protection
 from entrenous.ports import Device

@@ -1,0 +1,52 @@
+"""The platform's database in PostgreSQL, for several gate processes side by side."""
+
+from functools import partial
+from typing import Any, Final
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
+
+from entrenous.adapters.bank.engine import writing
+from entrenous.adapters.bank.upgrade import prepare_tables
+from entrenous.model.relay_settings import BadDatabaseAddress
+
+_CONNECTIONS: Final = 8  # of one process: as many as judge uploads at once
+_OPTIONS: Final = (
+    "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s "
+    "-c jit=off"
+)
+
+
+def open_postgres_engine(url: str) -> sa.Engine:
+    """The database at ``postgresql://...``, whose tables are made if they are missing.
+
+    A password is better left to libpq's own file, ~/.pgpass.
+
+    Raises:
+        BadDatabaseAddress: libpq cannot read the ``url``.
+        BankUnreachable: it cannot be reached, does not let us in, or a newer Entrenous made it.
+    """
+    _refuse_unreadable(url)
+    engine = sa.create_engine(
+        "postgresql+psycopg://",
+        creator=partial(_connect, url),
+        pool_size=_CONNECTIONS,
+        max_overflow=_CONNECTIONS,
+        hide_parameters=True,  # hashes and pictures: not for a log
+    )
+    with writing(engine) as db:
+        prepare_tables(db)
+    return engine
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(url, connect_timeout=5, options=_OPTIONS)
+
+
+def _refuse_unreadable(url: str) -> None:
+    """Here and not where it is used: libpq's words repeat a part of it, maybe of a password."""
+    try:
+        conninfo_to_dict(url)
+    except (psycopg.ProgrammingError, UnicodeError):
+        raise BadDatabaseAddress from None

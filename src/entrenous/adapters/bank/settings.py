@@ -1,0 +1,65 @@
+"""What the operator sets for a gate: ``gate.toml`` in its data folder, which may be missing.
+
+Every command that is given the folder finds the same database and limits there.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from entrenous.model.gate import BadGateSettings, GateLimits
+
+FILE: Final = "gate.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """``database`` is ``postgresql://...``, or None for the SQLite file in the folder."""
+
+    database: str | None = None
+    limits: GateLimits = field(default_factory=GateLimits)
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    database: str | None = None
+    claims_per_hour: int = GateLimits().claims_per_hour
+    claims_of_all: int = GateLimits().claims_of_all
+    held_per_hash: int = GateLimits().held_per_hash
+    look_back_days: int = GateLimits().look_back_days
+
+
+def gate_settings(folder: Path) -> GateSettings:
+    """The settings in that folder; raises BadGateSettings."""
+    try:
+        return read_gate_settings((folder / FILE).read_bytes())
+    except FileNotFoundError:
+        return GateSettings()
+
+
+def read_gate_settings(toml: bytes) -> GateSettings:
+    """The settings in these bytes.
+
+    Raises:
+        BadGateSettings: no TOML, an unknown name, a value of the wrong kind or out of range. The
+            value itself is not repeated: it may hold a password.
+    """
+    try:
+        form = msgspec.toml.decode(toml, type=_File)
+        limits = GateLimits(
+            claims_per_hour=form.claims_per_hour,
+            claims_of_all=form.claims_of_all,
+            held_per_hash=form.held_per_hash,
+            look_back_days=form.look_back_days,
+        )
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as problem:
+        raise BadGateSettings(file=FILE, why=_why(problem)) from None
+    return GateSettings(form.database, limits)
+
+
+def _why(problem: Exception) -> str:
+    """Msgspec names kinds and places, never values; what a TOML parser says may hold a part."""
+    if isinstance(problem, msgspec.ValidationError) or type(problem) is ValueError:
+        return str(problem)
+    return "it is no TOML"

@@ -1,0 +1,249 @@
+"""Claims and their hashes in the tables, each function inside of an open transaction."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from itertools import islice
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from entrenous.adapters.bank.insert import insert_or
+from entrenous.adapters.bank.sql_log import tell
+from entrenous.adapters.bank.tables import (
+    BANK,
+    CLAIM,
+    CLAIM_HASH,
+    HASH,
+    read_time,
+    stored_time,
+)
+from entrenous.adapters.bank.told import Told, claim_told, dispute_told, move_told
+from entrenous.model.bank import Bank, NoSuchBank
+from entrenous.model.claim import (
+    CLAIM_MOVES,
+    MATCHING,
+    AlreadyWithdrawn,
+    Claim,
+    ClaimEvent,
+    ClaimState,
+    NoSuchClaim,
+    Registration,
+)
+from entrenous.model.decision import Outcome
+from entrenous.model.ids import BankName, ClaimId
+from entrenous.ports import Clock
+
+_BATCH: Final = 500  # SQLite takes some thousand parameters in a statement, no more
+
+
+def bank_of(db: sa.Connection, name: BankName) -> Bank:
+    """By name; raises NoSuchBank."""
+    row = db.execute(sa.select(BANK).where(BANK.c.name == name)).one_or_none()
+    if row is None:
+        raise NoSuchBank(bank=name)
+    return _to_bank(row)
+
+
+def banks(db: sa.Connection) -> tuple[Bank, ...]:
+    """By name; sorted here, for databases sort letters each in its own way."""
+    every = (_to_bank(row) for row in db.execute(sa.select(BANK)))
+    return tuple(sorted(every, key=lambda bank: bank.name))
+
+
+def claim_of(db: sa.Connection, claim: ClaimId) -> Claim:
+    """By id; raises NoSuchClaim."""
+    row = db.execute(sa.select(CLAIM).where(CLAIM.c.id == claim)).one_or_none()
+    if row is None:
+        raise NoSuchClaim(claim=claim)
+    return to_claim(row)
+
+
+def some(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
+    """Those of these that are there, each once, in the order given."""
+    wanted = list(dict.fromkeys(claims))
+    found = {
+        row.id: to_claim(row)
+        for batch in _batches(wanted)
+        for row in db.execute(sa.select(CLAIM).where(CLAIM.c.id.in_(batch)))
+    }
+    return [found[claim] for claim in wanted if claim in found]
+
+
+def live(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
+    """Those of these that are there and not withdrawn."""
+    return [one for one in some(db, claims) if one.state is not ClaimState.WITHDRAWN]
+
+
+def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registration]) -> None:
+    """Store claims and hashes; raises NoSuchBank."""
+    if not registrations:
+        return
+    for name in {one.claim.bank for one in registrations}:
+        bank_of(db, name)
+    first, at = next_change(db), stored_time(clock.now())
+    rows = [
+        {**_from_claim(one.claim), "changed": number, "changed_at": at}
+        for number, one in enumerate(registrations, start=first)
+    ]
+    db.execute(CLAIM.insert(), rows)
+    add_hashes(db, [(one.claim.id, bits) for one in registrations for bits in one.whole])
+    add_hashes(db, [(one.claim.id, bits) for one in registrations for bits in one.parts], part=True)
+    tell(db, clock, *(claim_told(one.claim) for one in registrations))
+
+
+def next_change(db: sa.Connection) -> int:
+    """The number of the next change of any claim."""
+    newest = db.execute(sa.select(sa.func.max(CLAIM.c.changed))).scalar()
+    return (newest or 0) + 1
+
+
+def changed(db: sa.Connection, clock: Clock, *told: Told) -> None:
+    """Give the claim of each a new number, in this order, and tell why."""
+    at = stored_time(clock.now())
+    numbered = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
+    numbered = numbered.values(changed=sa.bindparam("to"), changed_at=at)
+    rows = [{"of": of, "to": to} for to, (_, of, _) in enumerate(told, start=next_change(db))]
+    if rows:
+        db.execute(numbered, rows)
+    tell(db, clock, *told)
+
+
+def move(db: sa.Connection, clock: Clock, before: Claim, event: ClaimEvent) -> Claim:
+    """By CLAIM_MOVES; a move to where it is changes nothing. Raises AlreadyWithdrawn."""
+    moved = move_all(db, clock, [before], event)
+    if not moved:
+        raise AlreadyWithdrawn(claim=before.id)
+    return moved[0]
+
+
+def move_all(
+    db: sa.Connection, clock: Clock, every: Iterable[Claim], event: ClaimEvent
+) -> list[Claim]:
+    """By CLAIM_MOVES; those that may be moved so, as they are now: what changes nothing is the same
+    object again.
+    """
+    may = [one for one in every if (one.state, event) in CLAIM_MOVES]
+    states = [CLAIM_MOVES[one.state, event] for one in may]
+    pairs = list(zip(may, states, strict=True))
+    _write_states(db, clock, [replace(one, state=to) for one, to in pairs if to is not one.state])
+    return [one if to is one.state else replace(one, state=to) for one, to in pairs]
+
+
+def extend(
+    db: sa.Connection, clock: Clock, every: Iterable[Claim], whole: Sequence[bytes]
+) -> list[Claim]:
+    """Add hashes to those that match; these."""
+    fitting = [claim for claim in every if claim.state in MATCHING]
+    if fitting:
+        add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
+        changed(db, clock, *(("claim extended", claim.id, {}) for claim in fitting))
+    return fitting
+
+
+def dispute(db: sa.Connection, clock: Clock, claims: Sequence[ClaimId]) -> list[Claim]:
+    """One more of each; raises NoSuchClaim."""
+    more = CLAIM.update().values(disputes=CLAIM.c.disputes + 1)
+    for batch in _batches(dict.fromkeys(claims)):
+        db.execute(more.where(CLAIM.c.id.in_(batch)))
+    disputed = some(db, claims)
+    for missing in set(claims) - {one.id for one in disputed}:
+        raise NoSuchClaim(claim=missing)
+    tell(db, clock, *(dispute_told(one) for one in disputed))
+    return disputed
+
+
+def add_hashes(
+    db: sa.Connection, wanted: Iterable[tuple[ClaimId, bytes]], *, part: bool = False
+) -> None:
+    """Hashes for claims; one that is there already gets one more claim."""
+    for batch in _batches(dict.fromkeys(wanted)):
+        every = list(dict.fromkeys(bits for _, bits in batch))
+        rows = [{"bits": bits, "part": part} for bits in every]
+        db.execute(insert_or(db, HASH).on_conflict_do_nothing(), rows)
+        known = sa.select(HASH.c.bits, HASH.c.number)
+        known = known.where(HASH.c.bits.in_(every), HASH.c.part == part)
+        numbers = {bytes(row.bits): row.number for row in db.execute(known)}
+        pairs = [{"claim": claim, "number": numbers[bits]} for claim, bits in batch]
+        db.execute(insert_or(db, CLAIM_HASH).on_conflict_do_nothing(), pairs)
+
+
+def matching(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
+    """Those of these that match."""
+    return {one.id for one in live(db, claims) if one.state in MATCHING}
+
+
+def claims_on(db: sa.Connection, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
+    """Claims that match on these hashes. Of none, too, the database is asked once: then a look that
+    found nothing takes no other path than one that did.
+    """
+    joined = CLAIM_HASH.join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
+    wanted = sa.select(CLAIM_HASH.c.number, CLAIM).select_from(joined)
+    wanted = wanted.where(CLAIM.c.state.in_(MATCHING))
+    return tuple(
+        (row.number, to_claim(row))
+        for batch in _batches(sorted(entries) or [0])
+        for row in db.execute(wanted.where(CLAIM_HASH.c.number.in_(batch)))
+    )
+
+
+def wholes_of(db: sa.Connection, claims: Sequence[ClaimId]) -> dict[ClaimId, tuple[bytes, ...]]:
+    """Hashes of whole pictures, by claim."""
+    found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
+    wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
+    for batch in _batches(claims):
+        mine = wanted.where(CLAIM_HASH.c.claim.in_(batch), HASH.c.part.is_(False))
+        for row in db.execute(mine.order_by(HASH.c.number)):
+            found[row.claim] += (bytes(row.bits),)
+    return found
+
+
+def _write_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> None:
+    for claim in moved:
+        if claim.state is ClaimState.WITHDRAWN:
+            _forget_hashes(db, claim.id)
+    if moved:
+        there = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
+        rows = [{"of": claim.id, "to": claim.state} for claim in moved]
+        db.execute(there.values(state=sa.bindparam("to")), rows)
+        changed(db, clock, *(move_told(claim) for claim in moved))
+
+
+def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
+    mine = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.claim == claim)
+    numbers = list(db.execute(mine).scalars())
+    db.execute(CLAIM_HASH.delete().where(CLAIM_HASH.c.claim == claim))
+    for batch in _batches(numbers):
+        still = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.number.in_(batch))
+        db.execute(HASH.delete().where(HASH.c.number.in_(batch), HASH.c.number.not_in(still)))
+
+
+def _batches(things: Iterable[Any]) -> Iterator[list[Any]]:
+    rest = iter(things)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch
+
+
+def _to_bank(row: Any) -> Bank:
+    claimed, confirmed = Outcome(row.on_claimed), Outcome(row.on_confirmed)
+    return Bank(BankName(row.name), row.radius, claimed, confirmed, row.shadow)
+
+
+def _from_claim(claim: Claim) -> dict[str, Any]:
+    return {**asdict(claim), "made_at": stored_time(claim.made_at)}
+
+
+def to_claim(row: Any) -> Claim:
+    """The claim of a row."""
+    return Claim(
+        id=ClaimId(row.id),
+        bank=BankName(row.bank),
+        state=ClaimState(row.state),
+        kind=row.kind,
+        quality=row.quality,
+        made_at=read_time(row.made_at),
+        holder_sha256=row.holder_sha256,
+        reason=row.reason,
+        jurisdiction=row.jurisdiction,
+        disputes=row.disputes,
+    )

@@ -1,0 +1,213 @@
+"""Judged uploads in their table, each function inside of an open transaction."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from entrenous.adapters.bank.flood import alike, is_unread, wait_together
+from entrenous.adapters.bank.sql_log import tell
+from entrenous.adapters.bank.tables import UPLOAD, read_time, stored_time
+from entrenous.model.decision import Decision, Outcome
+from entrenous.model.fingerprint import Match
+from entrenous.model.ids import ClaimId
+from entrenous.model.review import Found, NoSuchReview, Review, ReviewState
+from entrenous.ports import Clock
+
+# Written out, not as parameters: so the planner knows that the indexes of tables.py will do.
+WAITS: Final = UPLOAD.c.state == sa.literal_column("'waiting'")
+SINGLE: Final = (WAITS, UPLOAD.c.lead.is_(None))
+ACCEPTED: Final = (
+    UPLOAD.c.state == sa.literal_column("'closed'"),
+    UPLOAD.c.outcome == sa.literal_column("'let through'"),
+    UPLOAD.c.bits.is_not(None),
+)
+_SEEN: Final = [column for column in UPLOAD.c if column.name != "untrusted_upload"]
+_HAS_BYTES: Final = UPLOAD.c.untrusted_upload.is_not(None)
+
+
+def review_of(db: sa.Connection, case: str) -> Review:
+    """By case number; raises NoSuchReview."""
+    return with_appeal(db, case)[0]
+
+
+def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
+    """By case number, and whether it was appealed; raises NoSuchReview."""
+    row = db.execute(sa.select(*_SEEN).where(UPLOAD.c.case_number == case)).one_or_none()
+    if row is None:
+        raise NoSuchReview(case=case)
+    return to_review(row), row.appealed_at is not None
+
+
+def counted(db: sa.Connection, case: str) -> Review:
+    """By case number, and how many wait with it; raises NoSuchReview."""
+    mine = sa.select(sa.func.count()).select_from(UPLOAD).where(WAITS, UPLOAD.c.lead == case)
+    return replace(review_of(db, case), gathered=db.execute(mine).scalar_one())
+
+
+def named(review: Review, also: Sequence[Review]) -> Review:
+    """The review with the cases that are decided with it."""
+    return replace(review, also=tuple(one.case for one in also))
+
+
+def waiting_with(db: sa.Connection, case: str) -> list[Review]:
+    """Those that this case stands for, in the order of arrival."""
+    wanted = sa.select(*_SEEN).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
+    return [to_review(row) for row in db.execute(wanted)]
+
+
+def change(db: sa.Connection, case: str, **values: Any) -> None:
+    """Set columns of one case."""
+    db.execute(UPLOAD.update().where(UPLOAD.c.case_number == case).values(values))
+
+
+def forget(db: sa.Connection, cases: Collection[str], state: ReviewState) -> None:
+    """Decided: neither hash nor bytes nor reference are kept; of a refused one its SHA-256, for an
+    appeal.
+    """
+    gone = UPLOAD.update().where(UPLOAD.c.case_number == sa.bindparam("case"))
+    values: dict[str, Any] = {"bits": None, "untrusted_upload": None, "reference": "", "lead": None}
+    if state is ReviewState.RELEASED:
+        values["upload_sha256"] = None
+    db.execute(gone.values(state=state, **values), [{"case": case} for case in cases])
+
+
+def gather(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) -> str | None:
+    """The case that this one waits with, after it has joined; None if it waits singly."""
+    if review.entry is None and not (is_unread(review) and review.upload_sha256):
+        return None
+    lead = _lead_of(db, review)
+    if lead is None:
+        single = _single_like(db, review)
+        if not single or not wait_together(review, single, held_per_hash):
+            return None
+        lead = single[0].case
+        _join(db, lead, [one.case for one in single[1:]])
+        tell(db, clock, ("cases gathered", lead, {}))
+    _join(db, lead, [review.case])
+    return lead
+
+
+def has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -> bool:
+    """Whether bytes of one more upload that waits with ``lead`` are kept."""
+    if is_unread(review) or alike(review_of(db, lead).bits, review.bits):
+        return False
+    kept = sa.select(sa.func.count()).select_from(UPLOAD)
+    kept = kept.where(WAITS, UPLOAD.c.lead == lead, _HAS_BYTES)
+    return db.execute(kept).scalar_one() < held_per_hash
+
+
+def unread_bytes(db: sa.Connection) -> int:
+    """How many bytes are kept of waiting uploads that have no hash. Asked in the order of the
+    columns and by their length only, so that SQLite reads none of these bytes.
+    """
+    size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD.c.untrusted_upload)), 0)
+    return int(db.execute(sa.select(size).where(WAITS, UPLOAD.c.bits.is_(None))).scalar_one())
+
+
+def lead_again(db: sa.Connection, case: str) -> None:
+    """Those that waited with a case that no longer waits are one item again."""
+    left = sa.select(UPLOAD.c.case_number).where(WAITS, UPLOAD.c.lead == case)
+    order = sa.case((_HAS_BYTES, 0), else_=1), UPLOAD.c.number
+    first = db.execute(left.order_by(*order).limit(1)).scalar()
+    if first is not None:
+        db.execute(UPLOAD.update().where(WAITS, UPLOAD.c.lead == case).values(lead=first))
+        change(db, first, lead=None)
+
+
+def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
+    """Take claims out of waiting look-backs; those that fit no other one are accepted again."""
+    fits = _looked_back_for(db, claims)
+    for review in fits:
+        left = [one for one in review.decision.matches if one.claim not in claims]
+        change(db, review.case, matches=from_matches(left))
+        if not left:
+            accept_again(db, review.case)
+    return len(fits)
+
+
+def accept_again(db: sa.Connection, case: str) -> None:
+    """What was looked back at was let through, and is so again."""
+    change(
+        db, case, state=ReviewState.CLOSED, outcome=Outcome.LET_THROUGH, found=Found.UPLOAD,
+        entry=None, lead=None,
+    )  # fmt: skip
+    lead_again(db, case)
+
+
+def from_review(review: Review) -> dict[str, Any]:
+    """The columns of a review, without its bytes."""
+    decision = review.decision
+    return {
+        "case_number": review.case,
+        "at": stored_time(review.at),
+        "outcome": decision.outcome,
+        "state": review.state,
+        "matches": from_matches(decision.matches),
+        "bits": review.bits,
+        "would": decision.would,
+        "entry": review.entry,
+        "reference": review.reference,
+        "found": review.found,
+        "secret_sha256": review.secret_sha256,
+        "upload_sha256": review.upload_sha256,
+    }
+
+
+def from_matches(matches: Sequence[Match]) -> list[dict[str, Any]]:
+    """As JSON."""
+    return [asdict(match) for match in matches]
+
+
+def to_review(row: Any) -> Review:
+    """The review of a row."""
+    matches = tuple(Match(**match) for match in row.matches)
+    would = None if row.would is None else Outcome(row.would)
+    return Review(
+        decision=Decision(Outcome(row.outcome), row.case_number, matches, would),
+        at=read_time(row.at),
+        state=ReviewState(row.state),
+        bits=row.bits,
+        entry=row.entry,
+        reference=row.reference,
+        found=Found(row.found),
+        secret_sha256=row.secret_sha256,
+        upload_sha256=row.upload_sha256,
+    )
+
+
+def _looked_back_for(db: sa.Connection, claims: Collection[ClaimId]) -> list[Review]:
+    """Waiting look-backs that fit one of these claims. They never have bytes, and to ask for that
+    first spares SQLite the way through those of other uploads.
+    """
+    wanted = sa.select(*_SEEN).where(WAITS, sa.not_(_HAS_BYTES), UPLOAD.c.found == Found.LOOK_BACK)
+    every = [to_review(row) for row in db.execute(wanted)]
+    return [one for one in every if any(m.claim in claims for m in one.decision.matches)]
+
+
+def _lead_of(db: sa.Connection, review: Review) -> str | None:
+    """The case that stands for others of the same registered hash already."""
+    wanted = sa.select(UPLOAD.c.lead).where(*_same_as(review), UPLOAD.c.lead.is_not(None))
+    lead: str | None = db.execute(wanted.limit(1)).scalar()
+    return lead
+
+
+def _single_like(db: sa.Connection, review: Review) -> list[Review]:
+    """Others of the same hash that wait singly, in the order of arrival."""
+    wanted = sa.select(*_SEEN).where(*_same_as(review), UPLOAD.c.lead.is_(None))
+    wanted = wanted.where(UPLOAD.c.case_number != review.case).order_by(UPLOAD.c.number)
+    return [to_review(row) for row in db.execute(wanted)]
+
+
+def _same_as(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
+    if is_unread(review):
+        same_file = UPLOAD.c.upload_sha256 == review.upload_sha256
+        return WAITS, same_file, UPLOAD.c.bits.is_(None), UPLOAD.c.found == review.found
+    return WAITS, UPLOAD.c.entry == review.entry, UPLOAD.c.found == review.found
+
+
+def _join(db: sa.Connection, lead: str, cases: Sequence[str]) -> None:
+    joins = UPLOAD.update().where(UPLOAD.c.case_number == sa.bindparam("case")).values(lead=lead)
+    if cases:
+        db.execute(joins, [{"case": case} for case in cases])

@@ -1,0 +1,56 @@
+"""What the log says of a change: one place, so that every store tells it alike."""
+
+from entrenous.model.audit import Details
+from entrenous.model.bank import Bank
+from entrenous.model.claim import Claim
+from entrenous.model.opinion import Opinion, Partner
+from entrenous.model.review import Review, ReviewState
+
+Told = tuple[str, str, Details]  # what, of which, details
+
+
+def bank_told(bank: Bank) -> Told:
+    """A bank was made, or its policy changed."""
+    policy: Details = {
+        "radius": bank.radius,
+        "on_claimed": str(bank.on_claimed),
+        "on_confirmed": str(bank.on_confirmed),
+        "shadow": bank.shadow,
+    }
+    return "bank set", bank.name, policy
+
+
+def claim_told(claim: Claim) -> Told:
+    """A claim was made. Its fingerprint and its holder's token are not in the log."""
+    return "claim registered", claim.id, {"bank": claim.bank, "state": str(claim.state)}
+
+
+def move_told(claim: Claim) -> Told:
+    """A claim is in another state."""
+    return f"claim {claim.state}", claim.id, {}
+
+
+def dispute_told(claim: Claim) -> Told:
+    """One more reviewer disagreed."""
+    return "claim disputed", claim.id, {"disputes": claim.disputes}
+
+
+def opinion_told(opinion: Opinion) -> Told:
+    """A platform said something of a claim."""
+    said = {"opinion": str(opinion.stance), "key": opinion.key.hex()}
+    return "opinion", opinion.claim, said
+
+
+def partner_told(partner: Partner) -> Told:
+    """A platform is known now."""
+    return "partner added", partner.key.hex(), {"name": partner.name}
+
+
+def unkept_told(case: str, size: int) -> Told:
+    """An upload that could not be read waits without its bytes: too many of these wait."""
+    return "upload not kept", case, {"bytes": size}
+
+
+def review_told(review: Review, state: ReviewState) -> Told:
+    """A person decided; others that waited with it are counted."""
+    return f"case {state}", review.case, {"also": len(review.also)}

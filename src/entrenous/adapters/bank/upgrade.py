@@ -1,0 +1,80 @@
+"""Bring the tables of an earlier version up to date, in place: whole or not at all.
+
+Version 1 had banks, claims, hashes and uploads. Version 2 adds shadow banks, the order of changes,
+what floods, appeals and looking back need of an upload, partners and their opinions, and the log.
+"""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from entrenous.adapters.bank.tables import (
+    ACCEPTED_UPLOADS,
+    BANK,
+    CLAIM,
+    METADATA,
+    SCHEMA_VERSION,
+    UPLOAD,
+    VERSION,
+    WAITING_BY_ENTRY,
+    WAITING_BY_FILE,
+    WAITING_BY_LEAD,
+)
+from entrenous.model.bank import BankUnreachable
+
+_NEW_COLUMNS: Final = (
+    BANK.c.shadow,
+    CLAIM.c.changed,
+    CLAIM.c.changed_at,
+    UPLOAD.c.would,
+    UPLOAD.c.entry,
+    UPLOAD.c.reference,
+    UPLOAD.c.found,
+    UPLOAD.c.secret_sha256,
+    UPLOAD.c.upload_sha256,
+    UPLOAD.c.appealed_at,
+    UPLOAD.c.lead,
+)
+# Claims that were there get numbers in the order in which they were made.
+_NUMBER_CLAIMS: Final = """
+UPDATE claim SET changed = numbered.n, changed_at = claim.made_at
+FROM (SELECT id, row_number() OVER (ORDER BY made_at, id) AS n FROM claim) AS numbered
+WHERE numbered.id = claim.id
+"""
+
+
+def prepare_tables(db: sa.Connection) -> None:
+    """Make what is missing, in the transaction of ``db``.
+
+    Raises:
+        BankUnreachable: a newer Entrenous made these tables.
+    """
+    version = _version(db)
+    if version is not None and version > VERSION:
+        raise BankUnreachable(why=f"its tables have version {version}, not {VERSION}")
+    if version == 1:
+        _from_version_1(db)
+    METADATA.create_all(db)
+    if version is None:
+        db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
+    elif version < VERSION:
+        db.execute(SCHEMA_VERSION.update().values(version=VERSION))
+
+
+def _version(db: sa.Connection) -> int | None:
+    if not sa.inspect(db).has_table(SCHEMA_VERSION.name):
+        return None
+    version: int | None = db.execute(sa.select(sa.func.max(SCHEMA_VERSION.c.version))).scalar()
+    return version
+
+
+def _from_version_1(db: sa.Connection) -> None:
+    compiler = db.dialect.ddl_compiler(db.dialect, None)  # type: ignore[arg-type]  # for columns
+    for column in _NEW_COLUMNS:
+        said = compiler.get_column_specification(column)
+        db.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {said}")
+    db.exec_driver_sql(_NUMBER_CLAIMS)
+    claims_by_change = next(one for one in CLAIM.indexes if one.name == "claims_by_change")
+    by_upload = WAITING_BY_ENTRY, WAITING_BY_FILE, WAITING_BY_LEAD, ACCEPTED_UPLOADS
+    for index in (claims_by_change, *by_upload):
+        index.create(db)

@@ -1,0 +1,113 @@
+"""``entrenous gate bank ...``: lists of fingerprints, and what each bank does."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrenous.faces.cli.output import in_one_go, put_json, read_file, say
+from entrenous.model.bank import Bank
+from entrenous.model.decision import Outcome
+from entrenous.model.ids import BankName
+from entrenous.stop.banks import import_hashes
+from entrenous.stop.policies import PolicyChange, set_policy
+from entrenous.wiring.platform import open_platform
+
+Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join(gate: typer.Typer) -> None:
+    """Add this module's commands below ``gate``."""
+    bank = typer.Typer(help="The banks of fingerprints.", no_args_is_help=True)
+    bank.command("import")(import_list)
+    bank.command("list")(list_banks)
+    bank.command("policy")(policy)
+    gate.add_typer(bank, name="bank")
+
+
+def import_list(
+    file: Annotated[Path, typer.Argument(help="One hash a line, 64 hexadecimal digits.")],
+    bank: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the bank; made if it is missing.")
+    ],
+    data: Data,
+    confirmed: Annotated[
+        bool, typer.Option("--confirmed", help="You stand behind the list: fits are refused.")
+    ] = False,
+    looks_back: Annotated[
+        bool, typer.Option("--look-back", help="Also find what was let through before.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a list of PDQ hashes into a bank; what is no hash is reported, the rest is kept."""
+    text = read_file(file).decode("utf-8", errors="replace")
+    with open_platform(data) as (platform, _):
+        done = import_hashes(
+            text, BankName(bank), platform, confirmed=confirmed, looks_back=looks_back
+        )
+    if as_json:
+        refused = [{"line": line, "why": why} for line, why in done.refused]
+        answer = {"schema": "entrenous/import/1", "accepted": done.accepted, "refused": refused}
+        put_json(answer | ({"looked_back": done.looked_back} if looks_back else {}))
+        return
+    say(f"{done.accepted} hashes are in bank {bank}.")
+    if looks_back:
+        say(f"{done.looked_back} uploads that were let through wait for a person now.")
+    for line, why in done.refused:
+        say(f"  line {line} was left out: {in_one_go(why)}")
+
+
+def list_banks(data: Data, as_json: AsJson = False) -> None:
+    """Show each bank and its policy."""
+    with open_platform(data) as (platform, _):
+        banks = platform.bank.banks()
+    if as_json:
+        put_json({"schema": "entrenous/banks/1", "banks": [_as_json(bank) for bank in banks]})
+        return
+    for bank in banks:
+        say(_in_words(bank))
+
+
+def policy(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the bank.")],
+    data: Data,
+    radius: Annotated[
+        int | None, typer.Option(metavar="N", help="Largest distance that counts: 0 to 31 bits.")
+    ] = None,
+    shadow: Annotated[
+        bool | None,
+        typer.Option("--shadow/--live", help="Only write down what fits, or act on it."),
+    ] = None,
+    on_claimed: Annotated[
+        Outcome | None, typer.Option(help="Nobody has looked yet: let it through, or hold it.")
+    ] = None,
+    on_confirmed: Annotated[
+        Outcome | None, typer.Option(help="A person has confirmed the claim.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a bank does with an upload that fits; what you do not name stays as it is."""
+    wanted = PolicyChange(radius, shadow, on_claimed, on_confirmed)
+    with open_platform(data) as (platform, _):
+        bank = set_policy(BankName(name), wanted, platform)
+    if as_json:
+        put_json({"schema": "entrenous/bank/1", **_as_json(bank)})
+        return
+    say(_in_words(bank))
+
+
+def _as_json(bank: Bank) -> dict[str, object]:
+    return {
+        "bank": bank.name,
+        "radius": bank.radius,
+        "shadow": bank.shadow,
+        "on_claimed": bank.on_claimed,
+        "on_confirmed": bank.on_confirmed,
+    }
+
+
+def _in_words(bank: Bank) -> str:
+    does = f"claimed: {bank.on_claimed}, confirmed: {bank.on_confirmed}"
+    shadow = "; in shadow, so this is only written down" if bank.shadow else ""
+    return f"{bank.name}: within {bank.radius} bits; {does}{shadow}"

@@ -1,0 +1,125 @@
+"""Bring an upload, and ask for a person to look at one that was refused."""
+
+from collections.abc import AsyncIterator, Hashable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Self
+
+import anyio
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from entrenous.faces.gate.access import GateAccess, Role, appeal_secret, role_of
+from entrenous.faces.gate.afterwards import afterwards
+from entrenous.faces.gate.answers import PRIVATE, appeal_answer, decision_for
+from entrenous.faces.gate.body import read_upload
+from entrenous.faces.gate.names import case_in
+from entrenous.model.decision import Decision
+from entrenous.model.gate import GateBusy
+from entrenous.model.review import NoSuchReview
+from entrenous.model.secret import Secret
+from entrenous.ports import Platform
+from entrenous.stop.appeal import appeal
+from entrenous.stop.gate import decide_upload, keep_held, secret_hash
+from entrenous.stop.look_back import tidy
+
+_TURN_S_MAX: Final = 10  # an upload that has arrived waits this long for its turn
+
+
+@dataclass(slots=True)
+class Uploads:
+    """One handler per address: read the request, call the verb, render the answer.
+
+    ``deciding`` are the places of uploads that are being judged. Bodies are in memory from their
+    first byte on, so these are bounded too, each kind for itself: a slow or idle sender keeps a
+    place only from senders of the same kind.
+    """
+
+    platform: Platform
+    access: GateAccess
+    deciding: anyio.CapacityLimiter
+    bodies: Mapping[Role, anyio.CapacityLimiter]
+    appeals: anyio.CapacityLimiter
+    tidied: datetime | None = None
+
+    @classmethod
+    def of(cls, platform: Platform, access: GateAccess) -> Self:
+        """With as many places as there may be uploads at once, and half as many for appeals."""
+        most = access.uploads_at_once
+        bodies = {role: anyio.CapacityLimiter(most) for role in Role}
+        appeals = anyio.CapacityLimiter(max(1, most // 2))
+        return cls(platform, access, anyio.CapacityLimiter(most), bodies, appeals)
+
+    async def upload(self, request: Request) -> Response:
+        """Judge one upload; more at once than there is room for are told to come back.
+
+        What only a held one needs is done after the answer, whose time then tells nothing.
+        """
+        role = role_of(request, self.access)
+        async with _place(self.bodies[role], request):
+            sent = await read_upload(request, self.access.upload_bytes_max)
+            if role is not Role.OPERATOR:
+                sent = replace(sent, reference="")
+            data, reference = sent.untrusted_data, sent.reference
+            async with _turn(self.deciding):
+                decision = await run_in_threadpool(decide_upload, data, self.platform, reference)
+        answer = decision_for(role, decision, self.access.appeal_url)
+        return JSONResponse(
+            answer, headers=PRIVATE, background=BackgroundTask(self._afterwards, decision, data)
+        )
+
+    async def appeal(self, request: Request) -> Response:
+        """By the secret that came with the decision; the file may come again, or nothing."""
+        case, secret = case_in(request), appeal_secret(request)
+        await self._require_secret(case, secret)
+        if not request.headers.get("content-type"):
+            await run_in_threadpool(appeal, case, secret, None, self.platform)
+            return JSONResponse(appeal_answer(case), headers=PRIVATE)
+        async with _place(self.appeals, case):
+            sent = await read_upload(request, self.access.upload_bytes_max)
+            data = sent.untrusted_data or None
+            await run_in_threadpool(appeal, case, secret, data, self.platform)
+        return JSONResponse(appeal_answer(case), headers=PRIVATE)
+
+    async def _require_secret(self, case: str, secret: Secret) -> None:
+        """Before a stranger's body is read or a place is taken; raises NoSuchReview."""
+        may = self.platform.reviews.may_appeal
+        if not await run_in_threadpool(may, case, secret_hash(secret)):
+            raise NoSuchReview(case=case)
+
+    async def _afterwards(self, decision: Decision, untrusted_data: bytes) -> None:
+        await afterwards(keep_held, decision, untrusted_data, self.platform)
+        hour = self.platform.clock.now().replace(minute=0, second=0, microsecond=0)
+        if hour != self.tidied:
+            self.tidied = hour
+            await afterwards(tidy, self.platform)
+
+
+@asynccontextmanager
+async def _place(places: anyio.CapacityLimiter, of: Hashable) -> AsyncIterator[None]:
+    """One of the places, and one at a time ``of`` each; raises GateBusy when there is none."""
+    try:
+        places.acquire_on_behalf_of_nowait(of)
+    except (anyio.WouldBlock, RuntimeError) as problem:  # the latter: it has one already
+        raise GateBusy from problem
+    try:
+        yield
+    finally:
+        places.release_on_behalf_of(of)
+
+
+@asynccontextmanager
+async def _turn(places: anyio.CapacityLimiter) -> AsyncIterator[None]:
+    """One of the places, when one is free; raises GateBusy when that takes too long."""
+    try:
+        with anyio.fail_after(_TURN_S_MAX):
+            await places.acquire()
+    except TimeoutError as problem:
+        raise GateBusy from problem
+    try:
+        yield
+    finally:
+        places.release()

@@ -1,0 +1,144 @@
+"""Claims: somebody asks that a picture be stopped, and nothing says who.
+
+A claim holds fingerprints, a time and the hash of a token that only its holder has
+(docs/spec/gate.md section 4).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from entrenous.model.errors import Malformed, NotFound, Refused, Unproven
+from entrenous.model.fingerprint import Fingerprint
+from entrenous.model.ids import BankName, ClaimId
+from entrenous.spec import PARTS_MAX, PDQ_BYTES
+
+
+class ClaimState(StrEnum):
+    """How far a claim has come."""
+
+    WAITING = "waiting"  # nobody has looked yet: uploads that fit are held
+    CONFIRMED = "confirmed"  # a reviewer agreed, or the platform listed it itself
+    SUSPENDED = "suspended"  # disputed three times: matches nothing until confirmed
+    WITHDRAWN = "withdrawn"  # by its holder, for good
+
+
+class ClaimEvent(StrEnum):
+    """What can happen to a claim."""
+
+    CONFIRM = "confirm"
+    SUSPEND = "suspend"
+    WITHDRAW = "withdraw"
+
+
+CLAIM_MOVES: Final[Mapping[tuple[ClaimState, ClaimEvent], ClaimState]] = {
+    (ClaimState.WAITING, ClaimEvent.CONFIRM): ClaimState.CONFIRMED,
+    (ClaimState.WAITING, ClaimEvent.SUSPEND): ClaimState.SUSPENDED,
+    (ClaimState.WAITING, ClaimEvent.WITHDRAW): ClaimState.WITHDRAWN,
+    (ClaimState.CONFIRMED, ClaimEvent.CONFIRM): ClaimState.CONFIRMED,
+    (ClaimState.CONFIRMED, ClaimEvent.SUSPEND): ClaimState.SUSPENDED,
+    (ClaimState.CONFIRMED, ClaimEvent.WITHDRAW): ClaimState.WITHDRAWN,
+    (ClaimState.SUSPENDED, ClaimEvent.CONFIRM): ClaimState.CONFIRMED,
+    (ClaimState.SUSPENDED, ClaimEvent.SUSPEND): ClaimState.SUSPENDED,
+    (ClaimState.SUSPENDED, ClaimEvent.WITHDRAW): ClaimState.WITHDRAWN,
+    (ClaimState.WITHDRAWN, ClaimEvent.WITHDRAW): ClaimState.WITHDRAWN,
+}
+MATCHING: Final = frozenset({ClaimState.WAITING, ClaimState.CONFIRMED})
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Somebody asks that a picture be stopped; nothing about who.
+
+    ``holder_sha256`` is the hash of the token that withdraws it, None for what the platform or a
+    list brought in. ``disputes`` counts reviewers who let a fitting upload through.
+    """
+
+    id: ClaimId
+    bank: BankName
+    state: ClaimState
+    kind: str
+    quality: int
+    made_at: datetime
+    holder_sha256: bytes | None = None
+    reason: str = ""
+    jurisdiction: str = ""
+    disputes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A claim with its hashes: of the whole picture, and of windows of it."""
+
+    claim: Claim
+    whole: tuple[bytes, ...]
+    parts: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """All that leaves a person's device: hashes, the hash of a token, two words of context."""
+
+    whole: Fingerprint
+    parts: tuple[bytes, ...]
+    holder_sha256: bytes
+    reason: str = ""
+    jurisdiction: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.holder_sha256) != 32:
+            raise ValueError("a SHA-256 hash has 32 bytes")
+        if len(self.parts) > PARTS_MAX or any(len(one) != PDQ_BYTES for one in self.parts):
+            raise ValueError(f"at most {PARTS_MAX} windows, each a hash of {PDQ_BYTES} bytes")
+        if len(self.reason) > 64 or len(self.jurisdiction) > 8:
+            raise ValueError("reason has at most 64 characters, jurisdiction at most 8")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimStatus:
+    """What a gate says of a claim."""
+
+    claim: ClaimId
+    kind: str
+    state: ClaimState
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A claim in its newest state, for partners (docs/spec/gate.md section 4, 4.2).
+
+    ``number`` grows with every change of any claim; ``hashes`` are of whole pictures, none of a
+    withdrawn claim.
+    """
+
+    number: int
+    at: datetime
+    claim: ClaimId
+    bank: BankName
+    kind: str
+    state: ClaimState
+    hashes: tuple[bytes, ...] = ()
+
+
+class BadClaim(Malformed):
+    """
+    This request to protect a picture is not in the form that docs/spec/gate.md describes ({why}),
+    so nothing was registered.
+    """
+
+
+class NoSuchClaim(NotFound):
+    """There is no claim {claim} at this platform. It may have been made at another one."""
+
+
+class NotTheHolder(Unproven):
+    """
+    This token does not belong to claim {claim}, so it was not withdrawn. Only the device that
+    registered the picture has the right one.
+    """
+
+
+class AlreadyWithdrawn(Refused):
+    """Claim {claim} was withdrawn by its holder, so it can no longer be changed."""

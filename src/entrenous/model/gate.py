@@ -1,0 +1,78 @@
+"""What can go wrong between a device and a platform's gate, and how much a gate takes."""
+
+from dataclasses import dataclass
+
+from entrenous.model.errors import Malformed, Refused, Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class GateLimits:
+    """How much a gate takes and keeps (docs/spec/gate.md sections 4 and 5).
+
+    ``claims_per_hour`` of one address, ``claims_of_all`` of everybody; more than
+    ``held_per_hash`` uploads held within an hour for one registered hash are one item for the
+    reviewer; the hash of an accepted upload is kept for ``look_back_days``, 0 keeps none.
+    """
+
+    claims_per_hour: int = 20
+    claims_of_all: int = 2000
+    held_per_hash: int = 20
+    look_back_days: int = 30
+
+    def __post_init__(self) -> None:
+        if min(self.claims_per_hour, self.claims_of_all, self.held_per_hash) < 1:
+            raise ValueError("a limit leaves room for something")
+        if not 0 <= self.look_back_days <= 365:
+            raise ValueError("hashes of accepted uploads are kept for 0 to 365 days")
+
+
+class BadAnswer(Malformed):
+    """
+    The platform at {url} answered with something that is not in the form that Entrenous knows, so
+    nothing was changed here. Check the address; it may not be an Entrenous gate.
+    """
+
+
+class GateBusy(Unreachable):
+    """
+    The platform has too much to do right now. Nothing was lost or published; try again in a
+    moment.
+    """
+
+
+class GateUnreachable(Unreachable):
+    """
+    The platform at {url} does not answer. Check the address and your connection, then try again.
+    """
+
+
+class GateRefused(Refused):
+    """The platform at {url} did not accept this: {detail}"""
+
+
+class NotAGate(Refused):
+    """
+    {url} is not the address of a platform, so nothing was sent. It looks like
+    https://gate.example. Check the spelling.
+    """
+
+
+class NotPrivate(Refused):
+    """
+    The address {url} would send this over the network in the clear, so nothing was sent. Use the
+    platform's https:// address.
+    """
+
+
+class BadGateSettings(Malformed):
+    """
+    The gate's settings in {file} cannot be used: {why}. Nothing was started or changed. Known are
+    database, claims_per_hour, claims_of_all, held_per_hash and look_back_days.
+    """
+
+
+class LacksPsycopg(Refused):
+    """
+    The gate's settings name a PostgreSQL, and its library is not installed, so nothing was started.
+    Install it: pip install 'entrenous[postgresql]'
+    """

@@ -1,0 +1,113 @@
+"""Uploads that were judged, and a person's look at them (docs/spec/gate.md sections 5 and 7)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from entrenous.model.decision import Decision, Outcome
+from entrenous.model.errors import Malformed, NotFound, Refused, Unproven
+
+REFERENCE_CHARS_MAX: Final = 200
+
+
+class ReviewState(StrEnum):
+    """Where an upload is."""
+
+    WAITING = "waiting"  # held, for a person to look at
+    CONFIRMED = "confirmed"  # a person refused it
+    RELEASED = "released"  # a person let it through
+    CLOSED = "closed"  # decided without a person
+
+
+class Found(StrEnum):
+    """How a case came before a reviewer."""
+
+    UPLOAD = "upload"  # it was held as it came
+    LOOK_BACK = "look back"  # it was let through, and a newer claim fits it
+    APPEAL = "appeal"  # it was refused, and the uploader asked for a person
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """An upload that was judged.
+
+    ``bits`` is its hash, kept only while it is needed. ``entry`` is the number of the registered
+    hash that it fits best: a flood is counted by it. ``reference`` is the platform's own name of
+    the upload; ``gathered`` counts the uploads that wait with it, and ``also`` names those that
+    were decided with it.
+    """
+
+    decision: Decision
+    at: datetime
+    state: ReviewState
+    bits: bytes | None = None
+    entry: int | None = None
+    reference: str = ""
+    found: Found = Found.UPLOAD
+    secret_sha256: bytes | None = None
+    upload_sha256: bytes | None = None
+    gathered: int = 0
+    also: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.reference) > REFERENCE_CHARS_MAX:
+            raise ValueError(f"a reference has at most {REFERENCE_CHARS_MAX} characters")
+
+    @property
+    def case(self) -> str:
+        """The case number."""
+        return self.decision.case
+
+    @property
+    def was_refused(self) -> bool:
+        """By the machine, or by a reviewer: what an appeal is about."""
+        by_machine = self.state is ReviewState.CLOSED and self.decision.outcome is Outcome.REFUSE
+        return by_machine or self.state is ReviewState.CONFIRMED
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An upload that was let through and whose hash is still kept, to look back at it."""
+
+    number: int
+    case: str
+    bits: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Appeal:
+    """An uploader asks for a person: the proof, and the same file again or None."""
+
+    case: str
+    secret_sha256: bytes
+    at: datetime
+    upload_sha256: bytes | None = None
+
+
+class NoSuchReview(NotFound):
+    """There is no upload with the case number {case} here."""
+
+
+class AlreadyDecided(Refused):
+    """Somebody has already decided case {case}: it is {state}. Take the next one."""
+
+
+class AlreadyAppealed(Refused):
+    """
+    A person was already asked to look at case {case}. Nothing was changed; wait for their answer.
+    """
+
+
+class NotThatUpload(Unproven):
+    """
+    This is not the file of case {case}, so nothing was changed. Send exactly the file that was not
+    accepted, or none: then the reviewer looks at the platform's own copy, if there is one.
+    """
+
+
+class BadReference(Malformed):
+    """
+    A reference is the platform's own name of an upload, at most {most} printable characters. This
+    one is not, so nothing was judged: publish nothing, and send the upload again.
+    """

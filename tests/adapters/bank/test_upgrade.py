@@ -1,0 +1,133 @@
+"""A database of version 1 is brought up to date in place, whole or not at all."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.bank.following_index import FollowingIndex
+from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
+from entrenous.adapters.bank.tables import METADATA, VERSION
+from entrenous.model.bank import Bank, BankUnreachable, Counts
+from entrenous.model.claim import ClaimEvent, ClaimState
+from entrenous.model.decision import Outcome
+from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.review import Found, ReviewState
+from entrenous.stop.audit import verify_log
+
+ONE, TWO = b"\x01" * 32, b"\x02" * 32
+# As version 1 made it, with a bank, two claims, a held upload and a closed one.
+VERSION_1 = """
+CREATE TABLE bank (name TEXT NOT NULL, radius INTEGER NOT NULL, on_claimed TEXT NOT NULL,
+    on_confirmed TEXT NOT NULL, PRIMARY KEY (name));
+CREATE TABLE hash (number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, bits BLOB NOT NULL,
+    part BOOLEAN NOT NULL, UNIQUE (bits, part));
+CREATE TABLE schema_version (version INTEGER NOT NULL, PRIMARY KEY (version));
+CREATE TABLE upload (number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, case_number TEXT NOT NULL,
+    at INTEGER NOT NULL, outcome TEXT NOT NULL, state TEXT NOT NULL, matches JSON NOT NULL,
+    bits BLOB, untrusted_upload BLOB, UNIQUE (case_number));
+CREATE INDEX ix_upload_state ON upload (state);
+CREATE TABLE claim (id TEXT NOT NULL, bank TEXT NOT NULL, state TEXT NOT NULL, kind TEXT NOT NULL,
+    quality INTEGER NOT NULL, made_at INTEGER NOT NULL, holder_sha256 BLOB, reason TEXT NOT NULL,
+    jurisdiction TEXT NOT NULL, disputes INTEGER NOT NULL, PRIMARY KEY (id),
+    FOREIGN KEY(bank) REFERENCES bank (name));
+CREATE TABLE claim_hash (claim TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (claim, number),
+    FOREIGN KEY(claim) REFERENCES claim (id), FOREIGN KEY(number) REFERENCES hash (number))
+    WITHOUT ROWID;
+CREATE INDEX claims_of_hash ON claim_hash (number);
+INSERT INTO schema_version VALUES (1);
+INSERT INTO bank VALUES ('people', 20, 'hold', 'refuse');
+INSERT INTO claim VALUES ('later', 'people', 'waiting', 'pdq', 90, 2000000, NULL, '', '', 2);
+INSERT INTO claim VALUES ('early', 'people', 'confirmed', 'pdq', 80, 1000000, NULL, 'mine', '', 0);
+INSERT INTO hash VALUES (5, X'{one}', 0), (6, X'{two}', 1);
+INSERT INTO claim_hash VALUES ('early', 5), ('later', 5), ('later', 6);
+INSERT INTO upload VALUES (3, 'aaaa', 3000000, 'hold', 'waiting',
+    '[{{"bank": "people", "claim": "later", "distance": 4, "how": "mirror", "part": false}}]',
+    X'{one}', X'ffd8');
+INSERT INTO upload VALUES (4, 'bbbb', 4000000, 'let through', 'closed', '[]', NULL, NULL);
+"""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    path = tmp_path / "bank.db"
+    with sqlite3.connect(path) as db:
+        db.executescript(VERSION_1.format(one=ONE.hex(), two=TWO.hex()))
+    db.close()
+    return path
+
+
+def test_what_was_there_is_there(old: Path) -> None:
+    for _ in range(2):  # once more is no upgrade
+        engine = open_engine(old)
+        bank, reviews = SqlBankStore(engine), SqlReviewQueue(engine)
+        assert bank.banks() == (Bank(BankName("people"), 20),)
+        assert bank.counts() == Counts(2, 2)
+        assert bank.claim(ClaimId("early")).reason == "mine"
+        assert bank.hashes_of(ClaimId("later")) == (ONE,)
+        assert FollowingIndex(bank).near([ONE], part=False)[0].entry == 5
+        review = reviews.next()
+        assert review is not None
+        assert (review.case, review.bits, review.found) == ("aaaa", ONE, Found.UPLOAD)
+        assert review.decision.matches[0].how == "mirror"
+        assert reviews.upload("aaaa") == b"\xff\xd8"
+        assert reviews.review("bbbb").decision.outcome is Outcome.LET_THROUGH
+        engine.dispose()
+
+
+def test_and_what_is_new_works_on_it(old: Path) -> None:
+    engine = open_engine(old)
+    bank, reviews = SqlBankStore(engine), SqlReviewQueue(engine)
+    assert [(one.number, one.claim) for one in bank.changes(0, 9)] == [(1, "early"), (2, "later")]
+    bank.move(ClaimId("early"), ClaimEvent.WITHDRAW)
+    assert [(one.number, one.state) for one in bank.changes(2, 9)] == [(3, ClaimState.WITHDRAWN)]
+    bank.set_bank(Bank(BankName("people"), shadow=True))
+    assert bank.bank(BankName("people")).shadow
+    reviews.close("aaaa", ReviewState.RELEASED, lambda _review, _bank: None)
+    assert reviews.accepted(0, 9) == ()
+    assert verify_log(bank).number == 3
+    engine.dispose()
+
+
+def test_it_is_then_like_a_new_one(old: Path, tmp_path: Path) -> None:
+    """The same columns and indexes, of the same kinds, whichever way it came to be."""
+    shapes = []
+    for path in (old, tmp_path / "new.db"):
+        engine = open_engine(path)
+        inspector = sa.inspect(engine)
+        shapes.append(
+            {
+                table: (
+                    {
+                        (one["name"], str(one["type"]), one["nullable"])
+                        for one in inspector.get_columns(table)
+                    },
+                    {one["name"] for one in inspector.get_indexes(table)},
+                )
+                for table in METADATA.tables
+            }
+        )
+        with engine.connect() as db:
+            assert db.exec_driver_sql("SELECT version FROM schema_version").scalars().all() == [
+                VERSION
+            ]
+        engine.dispose()
+    assert shapes[0] == shapes[1]
+
+
+def test_an_upgrade_that_fails_leaves_version_1(old: Path) -> None:
+    with sqlite3.connect(old) as db:
+        db.execute("CREATE TABLE audit (number INTEGER)")  # in the way of a later step
+        db.execute("CREATE INDEX waiting_by_lead ON audit (number)")
+    db.close()
+    with pytest.raises(BankUnreachable, match="waiting_by_lead"):
+        open_engine(old)
+    with sqlite3.connect(old) as db:
+        columns = [row[1] for row in db.execute("PRAGMA table_info(bank)")]
+        versions = db.execute("SELECT version FROM schema_version").fetchall()
+    db.close()
+    assert columns == ["name", "radius", "on_claimed", "on_confirmed"]
+    assert versions == [(1,)]

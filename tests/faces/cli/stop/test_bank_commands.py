@@ -1,0 +1,97 @@
+"""``entrenous gate bank|partner|audit ...``: what the operator types, on a real database."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.faces.cli.main import run
+
+KEY = "0b" * 32
+
+
+@pytest.fixture
+def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Types a command; its exit status and what it prints."""
+
+    def typed(*words: str) -> tuple[int, str]:
+        status = run(["gate", *words, "--data", str(tmp_path / "gate")], {})
+        return status, capsys.readouterr().out
+
+    return typed
+
+
+def test_banks_and_their_policies(gate: Any) -> None:
+    status, said = gate("bank", "list", "--json")
+    banks = json.loads(said)["banks"]
+    assert (status, [bank["bank"] for bank in banks]) == (0, ["people", "released"])
+    words = ("--radius", "24", "--shadow", "--on-confirmed", "hold", "--json")
+    status, said = gate("bank", "policy", "people", *words)
+    expected = {
+        "schema": "entrenous/bank/1", "bank": "people", "radius": 24, "shadow": True,
+        "on_claimed": "hold", "on_confirmed": "hold",
+    }  # fmt: skip
+    assert (status, json.loads(said)) == (0, expected)
+    assert "shadow" in gate("bank", "list")[1]
+    status, said = gate("bank", "policy", "people", "--live")
+    assert said == "people: within 24 bits; claimed: hold, confirmed: hold\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("people", "--on-claimed", "refuse"), 3),
+        (("people", "--radius", "32"), 3),
+        (("nothing", "--shadow"), 4),
+        (("people", "--on-claimed", "perhaps"), 2),
+    ],
+)
+def test_policies_that_cannot_be(gate: Any, words: tuple[str, ...], status: int) -> None:
+    before = gate("bank", "list", "--json")
+    assert gate("bank", "policy", *words)[0] == status
+    assert gate("bank", "list", "--json") == before
+
+
+def test_a_list_and_looking_back(gate: Any, tmp_path: Path) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text("0f" * 32 + "\nno\n")
+    status, said = gate("bank", "import", str(listed), "--bank", "lists", "--look-back", "--json")
+    assert status == 0
+    assert json.loads(said) | {"refused": []} == {
+        "schema": "entrenous/import/1", "accepted": 1, "refused": [], "looked_back": 0,
+    }  # fmt: skip
+    assert gate("bank", "import", str(listed), "--bank", "lists")[1].startswith("1 hashes are in")
+
+
+def test_platforms_whose_opinions_count(gate: Any) -> None:
+    assert gate("partner", "add", "another", KEY)[0] == 0
+    status, said = gate("partner", "list", "--json")
+    assert json.loads(said)["partners"] == [{"name": "another", "key": KEY}]
+    assert (status, gate("partner", "list")[1]) == (0, f"another: {KEY}\n")
+    assert gate("partner", "drop", KEY)[0] == 0
+    assert gate("partner", "drop", KEY)[0] == 4
+    assert gate("partner", "add", "another", "0b")[0] == 7
+
+
+def test_the_log_is_verified_and_a_change_is_found(gate: Any, tmp_path: Path) -> None:
+    gate("bank", "policy", "people", "--shadow")
+    status, said = gate("audit", "verify", "--json")
+    head = json.loads(said)["head"]
+    assert (status, json.loads(said)["rows"]) == (0, 3)
+    gate("bank", "policy", "people", "--live")
+    assert gate("audit", "verify", "--head", head)[0] == 0
+    assert gate("audit", "verify", "--head", "3:" + "00" * 32)[0] == 5
+    assert gate("audit", "verify", "--head", "nothing")[0] == 7
+    with sqlite3.connect(tmp_path / "gate" / "bank.db") as db:
+        db.execute("UPDATE audit SET details = '{}' WHERE number = 3")
+    db.close()
+    assert gate("audit", "verify")[0] == 5
+
+
+@pytest.mark.parametrize("toml", ["claims_per_hour = 0", 'database = "mysql"', "x = 1", "]["])
+def test_settings_that_cannot_be_used(gate: Any, tmp_path: Path, toml: str) -> None:
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "gate" / "gate.toml").write_text(toml)
+    assert gate("bank", "list")[0] in (3, 7)

@@ -1,0 +1,78 @@
+"""What other platforms and operators send a gate: opinions, references, the head of a log."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from entrenous.faces.gate.body import Sent, form_sent, parse_options_header, read_reference
+from entrenous.faces.gate.hma.form import Form, form_of
+from entrenous.faces.gate.opinion import read_opinion, write_opinion
+from entrenous.model.audit import Head
+from entrenous.model.ids import ClaimId
+from entrenous.model.opinion import Opinion, Stance
+from tests.fuzz.mutate import change_json
+from tests.fuzz.target import Target, holds, one_noun
+
+_CLAIM: Final = ClaimId("c" * 32)
+_AT: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)
+_FORM: Final = (
+    b"multipart/form-data; boundary=x\n"
+    b'--x\r\nContent-Disposition: form-data; name="reference"\r\n\r\npost 17\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nbytes\r\n--x--\r\n'
+)
+
+
+_PHOTO: Final = _FORM.replace(b'"file"', b'"photo"')
+
+
+def _hma(untrusted: bytes) -> Form:
+    kind, _, form = untrusted.partition(b"\n")
+    _, options = parse_options_header(kind)
+    return form_of(form, options.get(b"boundary", b""))
+
+
+def _sent(untrusted: bytes) -> Sent:
+    kind, _, form = untrusted.partition(b"\n")
+    _, options = parse_options_header(kind)
+    sent = form_sent(form, options.get(b"boundary", b""))
+    return Sent(sent.untrusted_data, read_reference(sent.reference))
+
+
+def _fits(sent: Sent) -> bool:
+    return len(sent.reference) <= 200 and sent.reference.isprintable()
+
+
+TARGETS: Final = (
+    Target(
+        "opinion",
+        one_noun(
+            lambda untrusted: read_opinion(untrusted, _CLAIM), lambda read: write_opinion(*read)
+        ),
+        lambda: [
+            write_opinion(Opinion(_CLAIM, stance, _AT, b"\x07" * 32), b"\x08" * 64)
+            for stance in Stance
+        ],
+        change_json,
+        longest=512,
+    ),
+    Target(
+        "upload-reference",
+        holds(_sent, _fits),
+        lambda: [_FORM, _FORM.replace(b"post 17", b"x" * 200), _FORM.replace(b"x", b"boundary")],
+        longest=1024,
+    ),
+    Target(
+        "hma-form",
+        holds(_hma, lambda form: bool(form.untrusted_photo) and len(form.untrusted_fields) <= 20),
+        lambda: [_PHOTO, _PHOTO.replace(b"post 17", b"x" * 200)],
+        longest=1024,
+    ),
+    Target(
+        "log-head",
+        one_noun(
+            lambda untrusted: Head.read(untrusted.decode(errors="replace")),
+            lambda head: str(head).encode(),
+        ),
+        lambda: [str(Head()).encode(), str(Head(12, b"\xab" * 32)).encode()],
+        longest=128,
+    ),
+)

@@ -1,0 +1,74 @@
+"""The platform's stores, one of each kind, for the suites of its ports."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.bank.memory_bank import MemoryBankStore
+from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
+from entrenous.adapters.bank.postgres import open_postgres_engine
+from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
+from entrenous.model.bank import Bank
+from entrenous.model.claim import Claim, ClaimState
+from entrenous.model.ids import BankName, ClaimId
+from entrenous.ports import BankStore, ReviewQueue
+
+KINDS = ["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.real)]
+PEOPLE = BankName("people")
+AT = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
+ONE, TWO, THREE = (bytes([n]) * 32 for n in (1, 2, 3))
+
+
+@dataclass
+class WoundClock:
+    moment: datetime = AT
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def wind(self, **by: float) -> None:
+        self.moment += timedelta(**by)
+
+
+@dataclass
+class Stores:
+    """Both on the same truth."""
+
+    bank: BankStore
+    reviews: ReviewQueue
+    clock: WoundClock = field(default_factory=WoundClock)
+
+
+@contextmanager
+def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Stores]:
+    """New ones, with the bank "people"."""
+    clock = WoundClock()
+    if kind == "memory":
+        memory = MemoryBankStore(clock)
+        made = Stores(memory, MemoryReviewQueue(memory), clock)
+        made.bank.set_bank(Bank(PEOPLE))
+        yield made
+        return
+    engine = engine_of(kind, request, folder)
+    made = Stores(SqlBankStore(engine, clock), SqlReviewQueue(engine, clock), clock)
+    made.bank.set_bank(Bank(PEOPLE))
+    yield made
+    engine.dispose()
+
+
+def engine_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> sa.Engine:
+    """A new database."""
+    if kind == "postgres":
+        return open_postgres_engine(request.getfixturevalue("postgres").fresh())
+    return open_engine(folder / "gate.sqlite")
+
+
+def claim(name: str, state: ClaimState = ClaimState.WAITING) -> Claim:
+    return Claim(ClaimId(name), PEOPLE, state, "pdq", 90, AT, b"\x05" * 32, "mine", "DE")

@@ -1,0 +1,82 @@
+"""An uploader asks for a person, with the secret that came with the decision."""
+
+from typing import Any
+
+import pytest
+
+from entrenous.model.claim import ClaimEvent, ClaimState
+from entrenous.model.decision import Decision, Outcome
+from entrenous.model.review import AlreadyAppealed, Found, NoSuchReview, NotThatUpload, ReviewState
+from entrenous.model.secret import Secret
+from entrenous.stop.appeal import appeal
+from entrenous.stop.gate import judge_upload
+from entrenous.stop.review import confirm, release
+from tests.stop.room import Room, jpeg
+
+
+def refused(room: Room, pixels: Any) -> tuple[Decision, Secret]:
+    claim = room.protect(pixels, parts=False).claim
+    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    return judged(room, jpeg(pixels))
+
+
+def judged(room: Room, data: bytes) -> tuple[Decision, Secret]:
+    decision = judge_upload(data, room.platform)
+    assert decision.secret is not None
+    return decision, decision.secret
+
+
+def test_a_refusal_goes_before_a_person_with_the_file(room: Room, hers: Any) -> None:
+    decision, secret = refused(room, hers)
+    assert decision.outcome is Outcome.REFUSE
+    appeal(decision.case, secret, jpeg(hers), room.platform)
+    review = room.platform.reviews.next()
+    assert review is not None
+    assert (review.case, review.found) == (decision.case, Found.APPEAL)
+    assert room.platform.reviews.upload(decision.case) == jpeg(hers)
+    with pytest.raises(AlreadyAppealed):
+        appeal(decision.case, secret, None, room.platform)
+    release(decision.case, room.platform)
+    claim = room.platform.bank.claim(decision.matches[0].claim)
+    assert (claim.state, claim.disputes) == (ClaimState.CONFIRMED, 1)
+
+
+def test_nothing_of_a_refused_upload_is_kept_but_a_hash_of_its_bytes(room: Room, hers: Any) -> None:
+    decision, secret = refused(room, hers)
+    kept = room.platform.reviews.review(decision.case)
+    assert kept.bits is None
+    with pytest.raises(NoSuchReview):
+        room.platform.reviews.upload(decision.case)
+    with pytest.raises(NotThatUpload):
+        appeal(decision.case, secret, jpeg(hers, 51), room.platform)
+    appeal(decision.case, secret, None, room.platform)
+
+
+def test_another_secret_opens_nothing(room: Room, hers: Any) -> None:
+    decision, secret = refused(room, hers)
+    other = Secret(bytes(16))
+    for case, shown in ((decision.case, other), ("0000-0000-0000", secret)):
+        with pytest.raises(NoSuchReview):
+            appeal(case, shown, None, room.platform)
+    assert room.platform.reviews.waiting() == 0
+
+
+@pytest.mark.threat("probing-registered")
+def test_an_appeal_does_not_tell_held_from_accepted(room: Room, hers: Any, another: Any) -> None:
+    room.protect(hers, parts=False)
+    for pixels in (hers, another):
+        decision, secret = judged(room, jpeg(pixels))
+        before = room.platform.reviews.review(decision.case)
+        appeal(decision.case, secret, b"whatever it is", room.platform)
+        with pytest.raises(AlreadyAppealed):
+            appeal(decision.case, secret, b"whatever it is", room.platform)
+        assert room.platform.reviews.review(decision.case) == before
+
+
+def test_what_a_reviewer_refused_goes_before_a_person_again(room: Room, hers: Any) -> None:
+    room.protect(hers, parts=False)
+    decision, secret = judged(room, jpeg(hers))
+    confirm(decision.case, room.platform)
+    appeal(decision.case, secret, jpeg(hers), room.platform)
+    assert release(decision.case, room.platform).found is Found.APPEAL
+    assert room.platform.reviews.review(decision.case).state is ReviewState.RELEASED

@@ -1,0 +1,67 @@
+"""Many uploads of one picture: each is held, and a person looks once."""
+
+from typing import Any
+
+import pytest
+
+from entrenous.model.bank import RELEASED
+from entrenous.model.decision import Outcome
+from entrenous.model.gate import GateLimits
+from entrenous.model.review import ReviewState
+from entrenous.stop.gate import judge_upload
+from entrenous.stop.review import confirm, release
+from tests.stop.room import Room, jpeg, screenshot_crop
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room(limits=GateLimits(held_per_hash=3))
+
+
+@pytest.mark.threat("claim-censors")
+def test_above_the_limit_they_are_one_item_and_released_together(room: Room, hers: Any) -> None:
+    claim = room.protect(hers, parts=False).claim
+    decisions = [judge_upload(jpeg(hers, quality), room.platform) for quality in range(40, 47)]
+    assert {decision.outcome for decision in decisions} == {Outcome.HOLD}
+    assert room.platform.reviews.waiting() == 1
+    released = release(decisions[0].case, room.platform)
+    assert set(released.also) == {decision.case for decision in decisions[1:]}
+    for decision in decisions:
+        assert room.platform.reviews.review(decision.case).state is ReviewState.RELEASED
+    assert room.platform.bank.claim(claim).disputes == 1  # one person disagreed, once
+    assert room.platform.bank.bank(RELEASED)
+    assert judge_upload(jpeg(hers, 50), room.platform).outcome is Outcome.LET_THROUGH
+
+
+def test_confirming_the_first_refuses_the_others(room: Room, hers: Any) -> None:
+    room.protect(hers, parts=False)
+    cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in range(40, 47)]
+    confirm(cases[0], room.platform)
+    for case in cases:
+        assert room.platform.reviews.review(case).state is ReviewState.CONFIRMED
+
+
+def test_a_flood_of_one_picture_does_not_hide_another(room: Room, hers: Any, another: Any) -> None:
+    for pixels in (hers, another):
+        room.protect(pixels, parts=False)
+    for quality in range(40, 47):
+        judge_upload(jpeg(hers, quality), room.platform)
+    case = judge_upload(jpeg(another), room.platform).case
+    assert room.platform.reviews.waiting() == 2
+    assert room.platform.reviews.upload(case) == jpeg(another)
+
+
+def test_many_claims_on_one_picture_are_one_flood(room: Room, hers: Any) -> None:
+    for _ in range(3):
+        room.protect(hers, parts=False)
+    for quality in range(40, 47):
+        judge_upload(jpeg(hers, quality), room.platform)
+    assert room.platform.reviews.waiting() == 1
+
+
+def test_cut_outs_and_unreadable_uploads_are_held_too(room: Room, hers: Any) -> None:
+    room.protect(hers, parts=True)
+    for _ in range(2):
+        assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.HOLD
+        assert judge_upload(jpeg(hers)[:9000], room.platform).outcome is Outcome.HOLD
+    assert room.platform.reviews.waiting() == 3  # the same unreadable file is one item

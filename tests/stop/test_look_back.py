@@ -1,0 +1,122 @@
+"""A claim that comes after the upload: what was let through goes before a person."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entrenous.model.bank import PEOPLE
+from entrenous.model.claim import ClaimEvent
+from entrenous.model.decision import Outcome
+from entrenous.model.gate import GateLimits
+from entrenous.model.review import Found, ReviewState
+from entrenous.stop.gate import judge_upload
+from entrenous.stop.look_back import look_back, tidy
+from entrenous.stop.policies import PolicyChange, set_policy
+from entrenous.stop.review import confirm, release
+from entrenous.stop.withdraw import unprotect
+from tests.stop.room import Room, jpeg, png
+
+WAYS = {
+    "as it is": lambda pixels: jpeg(pixels, 30),
+    "mirror": lambda pixels: jpeg(np.fliplr(pixels)),
+    "turned 90": lambda pixels: jpeg(np.rot90(pixels)),
+    "turned 180": lambda pixels: jpeg(np.rot90(pixels, 2)),
+    "turned 270": lambda pixels: jpeg(np.rot90(pixels, 3)),
+    "mirror, turned 90": lambda pixels: jpeg(np.fliplr(np.rot90(pixels))),
+    "colours inverted": lambda pixels: png(255 - pixels),
+    "mirror, colours inverted": lambda pixels: png(255 - np.fliplr(pixels)),
+}
+
+
+def protect(room: Room, pixels: Any) -> Any:
+    """Register, and look back for it as the gate does after its answer."""
+    protection = room.protect(pixels, parts=False)
+    look_back([room.platform.bank.claim(protection.claim)], room.platform)
+    return protection
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
+    room: Room, hers: Any, another: Any, how: str
+) -> None:
+    case = judge_upload(WAYS[how](hers), room.platform, "post 17").case
+    judge_upload(jpeg(another), room.platform, "post 18")
+    claim = protect(room, hers).claim
+    review = room.platform.reviews.next()
+    assert review is not None
+    assert (review.case, review.found, review.reference) == (case, Found.LOOK_BACK, "post 17")
+    (match,) = review.decision.matches
+    assert (match.bank, match.claim) == (PEOPLE, claim)
+    assert match.distance <= 31
+    if "turned" not in how or how == "turned 180":  # two ways may lie equally near
+        assert match.how == how
+    assert room.platform.reviews.waiting() == 1
+
+
+def test_confirming_it_confirms_the_claim_and_forgets_the_hash(room: Room, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), room.platform, "post 17").case
+    protect(room, hers)
+    assert confirm(case, room.platform).reference == "post 17"
+    kept = room.platform.reviews.review(case)
+    assert (kept.state, kept.bits, kept.reference) == (ReviewState.CONFIRMED, None, "")
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+
+
+def test_releasing_it_is_remembered(room: Room, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), room.platform).case
+    protect(room, hers)
+    release(case, room.platform)
+    assert room.platform.reviews.accepted(0, 9) == ()
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_withdrawing_forgets_it_and_the_next_claim_finds_it(room: Room, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), room.platform, "post 17").case
+    before = room.platform.reviews.review(case)
+    unprotect(protect(room, hers), room.gate, room.device)
+    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.review(case) == before
+    protect(room, hers)
+    assert room.platform.reviews.waiting() == 1
+
+
+def test_hashes_are_kept_for_a_time_only(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform)
+    room.clock.wind(days=29)
+    tidy(room.platform)
+    assert len(room.platform.reviews.accepted(0, 9)) == 1
+    room.clock.wind(days=2)
+    tidy(room.platform)
+    assert room.platform.reviews.accepted(0, 9) == ()
+    protect(room, hers)
+    assert room.platform.reviews.waiting() == 0
+
+
+def test_a_gate_that_keeps_none(hers: Any) -> None:
+    room = Room(limits=GateLimits(look_back_days=0))
+    case = judge_upload(jpeg(hers), room.platform).case
+    assert room.platform.reviews.review(case).bits is None
+    protect(room, hers)
+    assert room.platform.reviews.waiting() == 0
+
+
+def test_what_a_bank_would_not_have_held_is_not_looked_for(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform)
+    set_policy(PEOPLE, PolicyChange(shadow=True), room.platform)
+    protect(room, hers)
+    set_policy(PEOPLE, PolicyChange(shadow=False, on_claimed=Outcome.LET_THROUGH), room.platform)
+    claim = protect(room, hers).claim
+    assert room.platform.reviews.waiting() == 0
+    confirmed = room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    assert look_back([confirmed], room.platform) == 1
+
+
+def test_two_claims_at_once_are_two_matches_of_one_case(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform)
+    claims = [room.platform.bank.claim(room.protect(hers).claim) for _ in range(2)]
+    assert look_back(claims, room.platform) == 1
+    review = room.platform.reviews.next()
+    assert review is not None
+    assert {match.claim for match in review.decision.matches} == {claim.id for claim in claims}

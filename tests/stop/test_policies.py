@@ -1,0 +1,81 @@
+"""What a bank does is the operator's to say; a bank in shadow is only written down."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.model.bank import PEOPLE, RELEASED, BadPolicy, Bank, NoSuchBank
+from entrenous.model.claim import ClaimEvent, ClaimState
+from entrenous.model.decision import Outcome
+from entrenous.model.ids import BankName
+from entrenous.stop.banks import import_hashes
+from entrenous.stop.gate import judge_upload
+from entrenous.stop.policies import PolicyChange, set_policy
+from entrenous.stop.review import confirm, release
+from tests.stop.room import Room, jpeg, picture
+
+SHADOW = PolicyChange(shadow=True)
+
+
+def test_what_is_not_named_stays(room: Room) -> None:
+    set_policy(PEOPLE, PolicyChange(radius=20), room.platform)
+    after = set_policy(PEOPLE, PolicyChange(on_confirmed=Outcome.HOLD), room.platform)
+    assert after == Bank(PEOPLE, 20, Outcome.HOLD, Outcome.HOLD)
+    assert room.platform.bank.bank(PEOPLE) == after
+
+
+@pytest.mark.threat("claim-censors")
+@pytest.mark.parametrize(
+    ("bank", "change"),
+    [
+        (PEOPLE, PolicyChange(radius=32)),
+        (PEOPLE, PolicyChange(radius=-1)),
+        (PEOPLE, PolicyChange(on_claimed=Outcome.REFUSE)),
+        (RELEASED, PolicyChange(on_confirmed=Outcome.REFUSE)),
+        (RELEASED, SHADOW),
+    ],
+)
+def test_what_no_policy_may_be(room: Room, bank: BankName, change: PolicyChange) -> None:
+    before = room.platform.bank.banks()
+    with pytest.raises(BadPolicy):
+        set_policy(bank, change, room.platform)
+    assert room.platform.bank.banks() == before
+
+
+def test_a_bank_that_is_not_there(room: Room) -> None:
+    with pytest.raises(NoSuchBank):
+        set_policy(BankName("x"), SHADOW, room.platform)
+
+
+def test_in_shadow_it_is_written_down_and_nothing_is_done(room: Room, hers: Any) -> None:
+    claim = room.protect(hers, parts=False).claim
+    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    set_policy(PEOPLE, SHADOW, room.platform)
+    decision = judge_upload(jpeg(hers), room.platform)
+    assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
+    assert [match.claim for match in decision.matches] == [claim]
+    assert room.platform.reviews.waiting() == 0
+    kept = room.platform.reviews.review(decision.case).decision
+    assert kept == replace(decision, secret=None)
+    set_policy(PEOPLE, PolicyChange(shadow=False), room.platform)
+    decision = judge_upload(jpeg(hers), room.platform)
+    assert (decision.outcome, decision.would) == (Outcome.REFUSE, None)
+
+
+def test_a_bank_in_shadow_has_no_say_in_what_another_holds(room: Room, hers: Any) -> None:
+    """Nor does what a reviewer says of the upload count for its claims."""
+    tried = BankName("tried")
+    listed = fingerprint(picture(hers)).hex
+    import_hashes(listed, tried, room.platform, confirmed=True)
+    set_policy(tried, SHADOW, room.platform)
+    for decide, state in ((release, ClaimState.WAITING), (confirm, ClaimState.CONFIRMED)):
+        room.clock.wind(minutes=1)
+        mine = room.protect(hers, parts=False).claim  # a new question after a release
+        decision = judge_upload(jpeg(hers), room.platform)
+        assert (decision.outcome, decision.would) == (Outcome.HOLD, Outcome.REFUSE)
+        decide(decision.case, room.platform)
+        shadowed = next(one.claim for one in decision.matches if one.bank == tried)
+        assert room.platform.bank.claim(shadowed).disputes == 0
+        assert room.platform.bank.claim(mine).state is state
