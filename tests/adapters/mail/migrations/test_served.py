@@ -80,9 +80,11 @@ def test_blobs_are_read(house: House) -> None:
 
 
 def test_shares_are_given_out_as_often_as_was_left(house: House) -> None:
-    """One of three attempts was made; repeated, it counts nothing."""
+    """One of three attempts was made, and is over; repeated, it counts nothing."""
     made = post("counted")
-    given = [house.open(made, attempt) for attempt in (ATTEMPT, b"B" * 16, b"C" * 16)]
+    with pytest.raises(UsedUp):
+        house.open(made, ATTEMPT)
+    given = [house.open(made, attempt) for attempt in (b"B" * 16, b"C" * 16, b"B" * 16)]
     assert given == [made.share] * 3
     with pytest.raises(UsedUp):
         house.open(made, b"D" * 16)
