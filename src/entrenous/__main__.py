@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from entrenous.faces.cli.main import Apps, run
@@ -59,11 +60,13 @@ def _gate_app(platform: Platform, tokens: GateTokens) -> Starlette:
     from entrenous.faces.gate.access import GateAccess
     from entrenous.faces.gate.app import gate_app
     from entrenous.faces.gate.hma.app import hma_app
+    from entrenous.stop.exchange.tidy import tidy
     from entrenous.wiring.exchange import exchange_of
 
     access = GateAccess(tokens.operator, tokens.uploader)
-    app = gate_app(platform, access)
-    app.mount("/exchange", exchange_app(exchange_of(platform)))
+    exchange = exchange_of(platform)
+    app = gate_app(platform, access, each_hour=(partial(tidy, exchange),))
+    app.mount("/exchange", exchange_app(exchange))
     app.mount("/hma", hma_app(platform, access))
     return app
 

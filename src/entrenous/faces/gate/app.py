@@ -3,6 +3,7 @@
 Uploads and the database are worked on in threads, so that a slow picture does not hold up a claim.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from entrenous.faces.gate.access import GateAccess, require_operator
 from entrenous.faces.gate.answers import PRIVATE
 from entrenous.faces.gate.claims import Claims
+from entrenous.faces.gate.hourly import hourly
 from entrenous.faces.gate.problems import on_bug, on_error, on_http_error
 from entrenous.faces.gate.reviews import Reviews
 from entrenous.faces.gate.uploads import Uploads
@@ -22,8 +24,13 @@ from entrenous.model.errors import EntrenousError
 from entrenous.ports import Platform
 
 
-def gate_app(platform: Platform, access: GateAccess) -> Starlette:
-    """The gate's ASGI application, for a platform whose banks ``prepare_banks`` has made."""
+def gate_app(
+    platform: Platform, access: GateAccess, each_hour: Sequence[Callable[[], object]] = ()
+) -> Starlette:
+    """The gate's ASGI application, for a platform whose banks ``prepare_banks`` has made.
+
+    While it is served, ``each_hour`` is done at once and then every hour.
+    """
     uploads, claims = Uploads.of(platform, access), Claims.of(platform)
     reviews = Reviews(platform, access)
 
@@ -51,6 +58,7 @@ def gate_app(platform: Platform, access: GateAccess) -> Starlette:
     ]
     return Starlette(
         routes=routes,
+        lifespan=lambda _: hourly(each_hour),
         exception_handlers={
             EntrenousError: on_error(access),
             HTTPException: on_http_error,

@@ -1,0 +1,29 @@
+"""What a gate does by itself once an hour, whether anybody asks it or not."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+
+from entrenous.faces.gate.afterwards import afterwards
+
+HOUR_S: Final = 3600.0
+
+
+@asynccontextmanager
+async def hourly(
+    works: Sequence[Callable[[], object]], every_s: float = HOUR_S
+) -> AsyncIterator[None]:
+    """While this is open, do each of these at once and then every hour, in a thread."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(_again_and_again, works, every_s)
+        yield
+        group.cancel_scope.cancel()
+
+
+async def _again_and_again(works: Sequence[Callable[[], object]], every_s: float) -> None:
+    while True:
+        for work in works:
+            await afterwards(work)
+        await anyio.sleep(every_s)

@@ -1,0 +1,46 @@
+"""What a gate does each hour: it goes on whatever becomes of one time, and with nobody asking."""
+
+import anyio
+import pytest
+
+from entrenous.faces.gate.access import GateAccess
+from entrenous.faces.gate.app import gate_app
+from entrenous.faces.gate.hourly import hourly
+from entrenous.model.bank import BankUnreachable
+from entrenous.model.secret import Secret
+from entrenous.ports import Platform
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+
+def test_a_failure_is_not_the_end_of_it() -> None:
+    done: list[int] = []
+
+    def work() -> None:
+        done.append(len(done))
+        if len(done) == 1:
+            raise BankUnreachable(why="away")
+
+    async def story() -> None:
+        async with hourly((work,), every_s=0.01):
+            with anyio.fail_after(10):
+                while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
+                    await anyio.sleep(0.01)
+
+    anyio.run(story)
+    assert len(done) >= 3
+
+
+def test_a_gate_that_nobody_asks_does_it_as_well(platform: Platform) -> None:
+    done: list[str] = []
+    app = gate_app(platform, GateAccess(Secret(b"o")), each_hour=(lambda: done.append("done"),))
+
+    async def story() -> None:
+        async with app.router.lifespan_context(app):
+            with anyio.fail_after(10):
+                while not done:  # noqa: ASYNC110 -- a thread does it
+                    await anyio.sleep(0.01)
+
+    anyio.run(story)
+    assert done == ["done"]
