@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
-from entrenous.faces.gate.body import (
-    FORM_BYTES_MAX,
-    FORM_PARTS_MAX,
-    LongForm,
-    NoFile,
-    Sent,
-    form_sent,
-)
+from entrenous.faces.gate.body import NoFile, Sent, form_sent
+from entrenous.faces.gate.form import FORM_BYTES_MAX, FORM_PARTS_MAX, LongForm
 from entrenous.ports import Platform
 
 KIND = "multipart/form-data; boundary=b"

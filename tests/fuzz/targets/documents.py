@@ -26,7 +26,7 @@ from entrenous.craft.wire.canonical import canonical_json
 from entrenous.craft.wire.claim import read_claim, read_request, write_claim, write_request
 from entrenous.craft.wire.evidence import read_manifest, write_manifest
 from entrenous.craft.wire.report import read_report, seal_report, write_report
-from entrenous.faces.gate.body import file_in_form, parse_options_header
+from entrenous.faces.gate.body import form_sent, parse_options_header
 from entrenous.faces.gate.reviews import verdict
 from entrenous.model.claim import ClaimRequest, ClaimState, ClaimStatus
 from entrenous.model.errors import Malformed, Refused, Unproven
@@ -120,7 +120,7 @@ def _form_of(untrusted: bytes) -> bytes:
     """A multipart form; its first line is the Content-Type that it came with."""
     kind, _, form = untrusted.partition(b"\n")
     _, options = parse_options_header(kind)
-    return file_in_form(form, options.get(b"boundary", b""))
+    return form_sent(form, options.get(b"boundary", b"")).untrusted_data
 
 
 _FORM: Final = (

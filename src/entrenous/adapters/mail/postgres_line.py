@@ -85,7 +85,7 @@ class PostgresLine:
 
     def commit(self, desk: Behind) -> None:
         """Write what the desk holds, and end the transaction."""
-        connection = self._connected()
+        connection = self._there()
         with connection.pipeline():
             desk.flush()
             place = None if self._writes else connection.execute(_PLACE)
@@ -163,7 +163,7 @@ class PostgresLine:
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
         """Store or replace rows; forget those of these keys."""
-        connection = self._connected()
+        connection = self._there()
         if drops:
             self._execute(connection, next(self._wording.drops(kind, drops)))
         if puts:
@@ -171,7 +171,7 @@ class PostgresLine:
 
     @contextmanager
     def _together(self, questions: int) -> Iterator[psycopg.Connection[Any]]:
-        connection = self._connected()
+        connection = self._there()
         if questions == 1:
             yield connection
             return
@@ -184,8 +184,15 @@ class PostgresLine:
         text, given = statement
         return connection.cursor(binary=True).execute(text, given, prepare=True)
 
+    def _there(self) -> psycopg.Connection[Any]:
+        """The connection in the midst of a group, which a new one knows nothing of."""
+        if self._connection is None:
+            raise psycopg.OperationalError("the connection was lost amid a group")
+        return self._connection
+
     def _connected(self) -> psycopg.Connection[Any]:
-        """The connection, made anew if it was lost; a database that restarts is waited for.
+        """The connection, made anew if it was lost; a database that restarts is waited for, so this
+        is for the thread, or for a line that is ready.
 
         That which flushes is made anew with it: both or none were there before a crash.
         """
