@@ -335,8 +335,8 @@ def claimed(made: Stores) -> Stores:
     return made
 
 
-@pytest.mark.usefixtures("claimed")
-def test_looking_back_and_forgetting_that(queue: ReviewQueue) -> None:
+def test_looking_back_and_forgetting_that(claimed: Stores) -> None:
+    queue = claimed.reviews
     a, b = MATCHES
     queue.record(passed("p", b"\x01" * 32), None)
     queue.record(passed("q", b"\x02" * 32), None)
@@ -348,7 +348,7 @@ def test_looking_back_and_forgetting_that(queue: ReviewQueue) -> None:
     assert review is not None
     assert (review.case, review.found, review.reference) == ("p", Found.LOOK_BACK, "post p")
     assert (review.decision.outcome, review.decision.matches) == (Outcome.HOLD, (a,))
-    assert queue.forget_claim(a.claim) == 2
+    assert claimed.bank.withdraw(a.claim) == 1
     assert queue.review("p") == passed("p", b"\x01" * 32)
     assert queue.review("q").decision.matches == (b,)
     assert queue.waiting() == 1
@@ -390,13 +390,13 @@ def test_a_look_back_that_comes_after_the_withdrawal_is_not_kept(claimed: Stores
     assert not queue.look_back("p", (a, b), 1, 20)
 
 
-@pytest.mark.usefixtures("claimed")
-def test_many_look_backs_of_one_hash_are_one_item(queue: ReviewQueue) -> None:
+def test_many_look_backs_of_one_hash_are_one_item(claimed: Stores) -> None:
+    queue = claimed.reviews
     for number in range(6):
         queue.record(passed(f"p{number}", b"\x01" * 32, AT + timedelta(days=number)), None)
         assert queue.look_back(f"p{number}", MATCHES[:1], 1, 3)
     assert queue.waiting() == 1
-    assert queue.forget_claim(MATCHES[0].claim) == 6
+    assert claimed.bank.withdraw(MATCHES[0].claim) == 1
     assert queue.waiting() == 0
     assert len(queue.accepted(0, 9)) == 6
 

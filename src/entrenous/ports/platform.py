@@ -55,8 +55,8 @@ class BankStore(Protocol):
     def move(self, claim: ClaimId, event: ClaimEvent) -> Claim:
         """Change a claim's state by CLAIM_MOVES; a withdrawn claim loses its hashes at once.
 
-        In the same transaction it is taken out of waiting look-backs, as by
-        :meth:`ReviewQueue.forget_claim`. A move to where it is changes nothing.
+        In the same transaction it is taken out of waiting look-backs; uploads that wait for no
+        other claim are accepted again. A move to where it is changes nothing.
 
         Raises NoSuchClaim, AlreadyWithdrawn.
         """
@@ -217,10 +217,6 @@ class ReviewQueue(Protocol):
 
         ``entry`` is the registered hash that it fits; many of one hash are one item.
         """
-        ...
-
-    def forget_claim(self, claim: ClaimId) -> int:
-        """Take that claim out of waiting look-backs; those without another are accepted again."""
         ...
 
     def forget_accepted(self, before: datetime) -> int:

@@ -1,11 +1,10 @@
 """What would become of an upload, without its being kept: for whoever sets up a gate."""
 
-from entrenous.model.bank import RELEASED
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.picture import CutShort, DecoderGaveUp
 from entrenous.ports import Platform
 from entrenous.stop.deep import deep_matches
-from entrenous.stop.gate import best_of_each, find, weigh_hits
+from entrenous.stop.gate import best_of_each, decision_of, find
 from entrenous.stop.look import views
 
 
@@ -28,9 +27,4 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
         *find(seen.parts, platform, part=True),
         *(deep_matches(picture, platform) if deep else ()),
     ]
-    hits = best_of_each(found)
-    banks = {bank.name: bank for bank in platform.bank.banks()}
-    acting = weigh_hits([hit for hit in hits if not banks[hit[0].bank].shadow], banks)
-    would = weigh_hits(hits, banks)
-    matches = tuple(match for match, _ in hits if match.bank != RELEASED)
-    return Decision(acting, "", matches, None if would is acting else would)
+    return decision_of(best_of_each(found), {bank.name: bank for bank in platform.bank.banks()})

@@ -7,7 +7,7 @@ upload that cannot be read is held as well: nothing is published unseen.
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from entrenous.model.bank import RELEASED, Bank
@@ -62,15 +62,6 @@ def decide_upload(untrusted_data: bytes, platform: Platform, reference: str = ""
     return _decide(picture, _Upload(untrusted_data, reference), platform)
 
 
-def judge_picture(
-    picture: Picture, untrusted_data: bytes, platform: Platform, reference: str = ""
-) -> Decision:
-    """:func:`judge_upload` for a picture that was decoded already; its bytes go to the reviewer."""
-    decision = _decide(picture, _Upload(untrusted_data, reference), platform)
-    keep_held(decision, untrusted_data, platform)
-    return decision
-
-
 def keep_held(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
     """Keep the bytes of a held upload for the reviewer, and gather a flood of them."""
     if decision.outcome is Outcome.HOLD:
@@ -82,14 +73,8 @@ def _decide(picture: Picture, upload: _Upload, platform: Platform) -> Decision:
     whole = _near(seen.whole, platform, part=False)
     found, banks = _fits([*whole, *_near(seen.parts, platform, part=True)], platform)
     hits = best_of_each(hit for _, hit in found)
-    live = weigh_hits([hit for hit in hits if not banks[hit[0].bank].shadow], banks)
-    all_of_them = weigh_hits(hits, banks)
-    decision = Decision(
-        outcome=live,
-        case=new_case(platform),
-        matches=tuple(match for match, _ in hits if match.bank != RELEASED),
-        would=None if all_of_them is live else all_of_them,
-        secret=_new_secret(platform),
+    decision = replace(
+        decision_of(hits, banks), case=new_case(platform), secret=_new_secret(platform)
     )
     _record(decision, upload, platform, seen.bits, _best_entry(found))
     _look_again(decision, seen.whole, {near.entry for near, _, _ in whole}, platform)
@@ -164,6 +149,14 @@ def best_of_each(hits: Iterable[Hit]) -> list[Hit]:
     for match, claim in sorted(hits, key=lambda hit: (hit[0].part, hit[0].distance)):
         best.setdefault(claim.id, (match, claim))
     return list(best.values())
+
+
+def decision_of(hits: list[Hit], banks: dict[BankName, Bank]) -> Decision:
+    """What these hits call for, those of banks in shadow apart; without a case number."""
+    acting = weigh_hits([hit for hit in hits if not banks[hit[0].bank].shadow], banks)
+    would = weigh_hits(hits, banks)
+    matches = tuple(match for match, _ in hits if match.bank != RELEASED)
+    return Decision(acting, "", matches, None if would is acting else would)
 
 
 def weigh_hits(hits: list[Hit], banks: dict[BankName, Bank]) -> Outcome:

@@ -44,7 +44,7 @@ class MemoryReviewQueue:
     unread_bytes_max: int = UNREAD_BYTES_MAX
 
     def __post_init__(self) -> None:
-        self.bank.on_withdraw = self.forget_claim
+        self.bank.on_withdraw = self._forget_claim
 
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
         """Keep."""
@@ -138,8 +138,8 @@ class MemoryReviewQueue:
         self.bank.note("case looked back at", case, {})
         return True
 
-    def forget_claim(self, claim: ClaimId) -> int:
-        """Those without another claim are accepted again."""
+    def _forget_claim(self, claim: ClaimId) -> int:
+        """Uploads that wait for no other claim are accepted again."""
         waits = [one for one in self._waiting() if one.found is Found.LOOK_BACK]
         fits = [one for one in waits if any(m.claim == claim for m in one.decision.matches)]
         for one in fits:

@@ -18,7 +18,6 @@ from entrenous.adapters.bank.told import review_told, unkept_told
 from entrenous.adapters.system import SystemClock
 from entrenous.model.decision import Outcome
 from entrenous.model.fingerprint import Match
-from entrenous.model.ids import ClaimId
 from entrenous.model.review import (
     Accepted,
     AlreadyAppealed,
@@ -132,11 +131,6 @@ class SqlReviewQueue:
             uploads.gather(db, self.clock, uploads.review_of(db, case), held_per_hash)
             tell(db, self.clock, ("case looked back at", case, {}))
             return True
-
-    def forget_claim(self, claim: ClaimId) -> int:
-        """Those without another claim are accepted again."""
-        with writing(self.engine) as db:
-            return uploads.forget_claims(db, {claim})
 
     def forget_accepted(self, before: datetime) -> int:
         """By time."""

@@ -2,19 +2,25 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from starlette.concurrency import run_in_threadpool
+import anyio
+import anyio.to_thread
 
 from entrenous.model.errors import EntrenousError
 
 _LOG: Final = logging.getLogger("entrenous.gate")
 
 
-async def afterwards(work: Callable[..., object], *args: object) -> None:
-    """Do it in a thread; of a failure only its kind is logged, for its words may tell of people."""
+async def afterwards(
+    work: Callable[..., object], *args: object, places: anyio.CapacityLimiter | None = None
+) -> None:
+    """Do it in a thread, one of ``places`` where it takes long, so that requests keep theirs; of a
+    failure only its kind is logged, for its words may tell of people.
+    """
     try:
-        await run_in_threadpool(work, *args)
+        await anyio.to_thread.run_sync(partial(work, *args), limiter=places)
     except EntrenousError as why:
         said = {"event": "afterwards", "kind": type(why).__name__}
         _LOG.error("after an answer: %(kind)s", said, extra={"said": said})

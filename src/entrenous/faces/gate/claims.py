@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
+import anyio
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -26,16 +27,21 @@ from entrenous.stop.withdraw import withdraw_claim
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """One handler per address: read the request, call the verb, render the answer."""
+    """One handler per address: read the request, call the verb, render the answer.
+
+    A look back reads all that was accepted for weeks, so it is one at a time.
+    """
 
     platform: Platform
     per_hour: HourlyLimit
+    looking_back: anyio.CapacityLimiter
 
     @classmethod
     def of(cls, platform: Platform) -> Self:
         """With the platform's limits, which begin now."""
         limits = platform.limits
-        return cls(platform, HourlyLimit(limits.claims_per_hour, limits.claims_of_all))
+        per_hour = HourlyLimit(limits.claims_per_hour, limits.claims_of_all)
+        return cls(platform, per_hour, anyio.CapacityLimiter(1))
 
     async def register(self, request: Request) -> Response:
         """A person's claim; anybody may make one, some per hour. Then look back for it."""
@@ -43,7 +49,10 @@ class Claims:
         self.per_hour.count(client, self.platform.clock.now())
         form = _printable(read_request(await read_body(request, CLAIM_BYTES_MAX)))
         claim = await run_in_threadpool(register_claim, form, self.platform)
-        return _claim(claim, 201, BackgroundTask(afterwards, look_back, [claim], self.platform))
+        looking = BackgroundTask(
+            afterwards, look_back, [claim], self.platform, places=self.looking_back
+        )
+        return _claim(claim, 201, looking)
 
     async def claim(self, request: Request) -> Response:
         """Its state; who knows its random name may ask."""
