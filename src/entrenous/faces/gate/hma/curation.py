@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from entrenous.faces.gate.afterwards import afterwards
 from entrenous.faces.gate.hma.contents import (
     NUMBER_DIGITS_MAX,
     Content,
@@ -163,7 +164,7 @@ class Curation:
         """Look at what was let through before the claim was made, as for a person's claim."""
         if made is None:
             return None
-        return BackgroundTask(run_in_threadpool, look_back, [made], self.platform)
+        return BackgroundTask(afterwards, look_back, [made], self.platform)
 
 
 def _later(answer: dict[str, Any], afterwards: BackgroundTask | None) -> Response:
