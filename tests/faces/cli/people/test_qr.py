@@ -1,8 +1,12 @@
-"""QR codes of invites, read by OpenCV's reader."""
+"""QR codes of invites, read by ZXing, as telephones do.
+
+OpenCV's reader misses seven in a hundred of these codes, whoever drew them.
+"""
 
 import cv2
 import numpy as np
 import pytest
+import zxingcpp
 
 from entrenous.craft.wire.identity.invite import write_invite
 from entrenous.faces.cli.people.qr import qr_picture, qr_text
@@ -21,8 +25,9 @@ LINKS = [link("https://relay.example.org"), link("https://relay." + "long." * 30
 
 
 def read(picture: np.ndarray) -> str:
-    found, _, _ = cv2.QRCodeDetector().detectAndDecode(picture)
-    return found
+    found = zxingcpp.read_barcode(picture)
+    assert found is not None
+    return str(found.text)
 
 
 @pytest.mark.parametrize("one", LINKS)
@@ -40,7 +45,6 @@ def test_so_do_the_lines_on_a_terminal(one: str) -> None:
         for light in ("█▀", "█▄")
     ]
     squares = np.array(rows, np.uint8)
-    # This reader misses large codes at some scales, whoever drew them.
     assert read(cv2.resize(squares, None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)) == one
 
 
