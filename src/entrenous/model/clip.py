@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from entrenous.model.errors import Malformed, Refused
+
+_EARLY_S: Final = 1e-6  # times in files are rounded to their ticks
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +93,45 @@ class Frame:
 class Cut:
     """Which frames of a clip are wanted: from ``start_s`` on, before ``stop_s``, every ``each``th
     of them, reduced until no side is longer than ``side_px`` (0: not reduced).
+
+    Of these the first of each stretch of ``apart_s`` seconds (0: all); stretches are longer where
+    there would be more than ``frames_max`` (0: any number) in the length that the file announces.
     """
 
     start_s: float = 0.0
     stop_s: float = 1e9
     each: int = 1
     side_px: int = 0
+    apart_s: float = 0.0
+    frames_max: int = 0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.start_s <= self.stop_s <= 1e9 or self.each < 1 or self.side_px < 0:
             raise ValueError("a cut starts before it stops and takes every frame, or fewer")
+        if not 0.0 <= self.apart_s <= 1e9 or self.frames_max < 0:
+            raise ValueError("frames are some seconds apart, and at most some")
+
+    def pace(self, length_s: float) -> "Pace":
+        """For a clip that announces so many seconds (0: it does not say)."""
+        return Pace(max(self.apart_s, length_s / self.frames_max if self.frames_max else 0.0))
+
+
+@dataclass(slots=True)
+class Pace:
+    """Takes the first frame of each stretch of ``apart_s`` seconds (0: every frame), by the time at
+    which it is shown; times rise. A frame that stays for longer is taken once.
+    """
+
+    apart_s: float
+    due_s: float = 0.0
+
+    def takes(self, at_s: float) -> bool:
+        """Whether the frame that is shown then is taken."""
+        if at_s < self.due_s - _EARLY_S:
+            return False
+        if self.apart_s > 0.0:
+            self.due_s = ((at_s + _EARLY_S) // self.apart_s + 1) * self.apart_s
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +190,14 @@ class NoFrames(Malformed):
     There are no moving pictures in this file that Entrenous can read. It reads MP4, MOV, WebM and
     AVI with H.264, HEVC, VP8, VP9, AV1 or MPEG-4 inside. Nothing was changed or sent. If it plays
     in another program, save it from there as MP4 and try again.
+    """
+
+
+class FramesUnknown(NoFrames):
+    """
+    The moving pictures in this file are in a coding that Entrenous does not read. It reads H.264,
+    HEVC, VP8, VP9, AV1 and MPEG-4. Nothing was changed or sent. If it plays in another program,
+    save it from there as MP4 and try again.
     """
 
 

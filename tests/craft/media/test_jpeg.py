@@ -1,5 +1,6 @@
 """A cut JPEG with an end marker put behind it is still cut; a flat picture is still whole."""
 
+import io
 from collections.abc import Callable
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from entrenous.craft.media.jpeg import outline_of
+from entrenous.craft.media.jpeg import load_whole, outline_of
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.picture import CutShort, DecoderGaveUp
 
@@ -97,3 +98,17 @@ def test_stuffing_fill_and_restarts_are_no_markers() -> None:
 def test_a_segment_shorter_than_its_own_length_is_refused(length: int) -> None:
     with pytest.raises(DecoderGaveUp):
         read_picture(b"\xff\xd8\xff\xe0" + length.to_bytes(2) + bytes(20))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_flat_corner_is_decoded_once(mode: str, write: Write) -> None:
+    data = write(Image.new(mode, (90, 70), "teal"), "JPEG")
+    opened: list[Image.Image] = []
+
+    def remembered(file: io.BytesIO) -> Image.Image:
+        opened.append(Image.open(file))
+        return opened[-1]
+
+    loaded = load_whole(data, remembered)
+    assert [one for one in opened if one._im is not None] == [loaded]
+    assert loaded.tobytes() == Image.open(io.BytesIO(data)).tobytes()

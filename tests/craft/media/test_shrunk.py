@@ -56,6 +56,48 @@ def test_half_a_file_is_refused_as_ever() -> None:
             read_picture(data[: int(share * len(data))] + b"\xff\xd9", at_least_px=NEEDED_PX)
 
 
+@pytest.mark.parametrize("at_least_px", [0, NEEDED_PX])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_the_luma_alone_is_a_third_and_fingerprints_alike(
+    at_least_px: int, options: dict[str, object]
+) -> None:
+    data = saved(photo(1300, 1100), **options)
+    whole = read_picture(data, at_least_px=at_least_px)
+    luma = read_picture(data, at_least_px=at_least_px, luma=True)
+    assert (luma.luma_alone, whole.luma_alone) == (True, False)
+    assert len(luma.samples) * 3 == len(whole.samples)
+    assert np.asarray(luma).shape == np.asarray(whole).shape
+    brightness = np.asarray(whole) @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(np.asarray(luma)[:, :, 0] - brightness).mean() < 1
+    assert distance(fingerprint(luma), fingerprint(whole)) <= 4
+
+
+def test_a_grey_jpeg_is_its_luma() -> None:
+    data = saved(photo(1300, 1100).convert("L"))
+    assert np.array_equal(read_picture(data), read_picture(data, luma=True))
+
+
+@pytest.mark.parametrize("how", ["PNG", "WEBP"])
+def test_of_other_formats_the_colours_come_too(how: str) -> None:
+    data = saved(photo(700, 600), how)
+    assert read_picture(data, luma=True) == read_picture(data)
+
+
+def test_a_turned_luma_is_upright_and_a_cut_one_is_refused() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = TURNED
+    data = saved(photo(700, 600), exif=exif)
+    luma = read_picture(data, luma=True)
+    assert (luma.width_px, luma.height_px, luma.luma_alone) == (600, 700, True)
+    with pytest.raises(CutShort):
+        read_picture(data[: len(data) // 2] + b"\xff\xd9", luma=True)
+
+
+def test_ink_and_colours_with_a_profile_to_apply_are_read_as_ever() -> None:
+    ink = saved(photo(700, 600).convert("CMYK"))
+    assert read_picture(ink, luma=True) == read_picture(ink)
+
+
 def test_other_formats_come_whole() -> None:
     data = saved(photo(1400, 1200), "PNG")
     assert read_picture(data, at_least_px=NEEDED_PX) == read_picture(data)

@@ -93,7 +93,7 @@ class Jail:
         child = self._start()
         try:
             child.allow(self._limits.wall_s)
-            child.write(QUESTION.pack(len(untrusted_data), at_least_px))
+            child.write(QUESTION.pack(len(untrusted_data), at_least_px, False))
             child.write(untrusted_data)
             return read_answer(child.read, kind)
         except (OSError, EOFError, ValueError, MemoryError) as error:

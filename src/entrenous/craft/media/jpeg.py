@@ -1,9 +1,9 @@
 """Is a JPEG all there, even when somebody has put an end marker behind what was left of it?
 
 Without its end marker a JPEG was cut short. With one, libjpeg fills what is missing with the last
-colour and only warns, where nobody hears it. So the data are decoded a second time *without* the
-end marker: then the decoder waits for more instead of filling, and what it has not reached stays
-as we had painted it. Only a picture whose last corner is flat, as all filling is, needs that.
+colour and only warns, where nobody hears it. So the data are decoded *without* the end marker: then
+the decoder waits for more instead of filling, and what it has not reached stays as we had painted
+it. Only where that cannot be told from the picture itself is it decoded a second time.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ _SOS: Final = 0xDA
 _SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _CORNER_PX: Final = 8
+_PAINTS: Final[dict[str, int | tuple[int, ...]]] = {"L": 1, "RGB": (1, 254, 3)}  # seldom seen
 _READ_AHEAD: Final = bytes(8)  # libjpeg wants 57 bits at hand before it takes the last ones
 
 
@@ -77,8 +78,9 @@ def outline_of(untrusted_data: bytes) -> Outline:
         at += len(segment)
 
 
-def check_not_filled(image: Any, untrusted_data: bytes, open_again: Callable[[Any], Any]) -> None:
-    """Refuse a loaded JPEG (Pillow's ``JpegImageFile``) whose last part libjpeg has made up.
+def load_whole(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
+    """The loaded JPEG (Pillow's ``JpegImageFile``, as ``opened`` opens a file), of which libjpeg
+    has made nothing up.
 
     This sees one sequential scan, which is how nearly all cameras write. Of a progressive file
     :func:`check_complete` has seen the coarse scans; what the last ones lack costs some sharpness.
@@ -87,17 +89,35 @@ def check_not_filled(image: Any, untrusted_data: bytes, open_again: Callable[[An
         CutShort: the data end before the picture does.
     """
     outline = outline_of(untrusted_data)
-    if outline.scans != 1 or outline.frame not in _SEQUENTIAL or not _flat_corner(image):
-        return
-    last = (image.width - 1, image.height - 1)
-    witness = open_again(io.BytesIO(untrusted_data[: outline.end] + _READ_AHEAD))
+    if outline.scans != 1 or outline.frame not in _SEQUENTIAL:
+        return _loaded(untrusted_data, opened)
+    unended = b"".join((memoryview(untrusted_data)[: outline.end], _READ_AHEAD))
+    witness = opened(io.BytesIO(unended))
+    if witness.mode in _PAINTS and _reached(witness, _PAINTS[witness.mode]):
+        witness.tile = []  # it has been loaded, as far as it needs to be
+        return witness
+    image = _loaded(untrusted_data, opened)
+    if _flat_corner(image):
+        paint = _another_colour(image.getpixel((image.width - 1, image.height - 1)))
+        if not _reached(opened(io.BytesIO(unended)), paint):
+            raise CutShort
+    return image
+
+
+def _loaded(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
+    image = opened(io.BytesIO(untrusted_data))
+    image.load()
+    return image
+
+
+def _reached(witness: Any, paint: int | tuple[int, ...]) -> bool:
+    """Load a JPEG without an end marker over this paint: whether the last sample is another."""
     witness.load_prepare()
-    paint = _another_colour(image.getpixel(last))
-    witness.im.paste(paint, (0, 0, *image.size))
+    witness.im.paste(paint, (0, 0, *witness.size))
     with contextlib.suppress(OSError):  # it ends without an end marker: that much we know
         witness.load()
-    if witness.im.getpixel(last) == paint:
-        raise CutShort
+    reached: bool = witness.im.getpixel((witness.width - 1, witness.height - 1)) != paint
+    return reached
 
 
 def _segment(data: bytes, at: int) -> bytes:

@@ -31,17 +31,25 @@ def medium_of(untrusted_data: bytes) -> Medium:
     start = untrusted_data[:12]
     if start.startswith(_SOUND_STARTS) or (start[:4] == b"RIFF" and start[8:] == b"WAVE"):
         return Medium.SOUND
-    if start[:1] == b"\xff" and len(start) > 1 and start[1] & 0xE0 == 0xE0:
-        return Medium.SOUND  # the frame sync of MPEG audio and of ADTS
+    if start[:1] == b"\xff" and len(start) > 1 and start[1] & 0xE0 == 0xE0 and start[1] != 0xFE:
+        return Medium.SOUND  # the frame sync of MPEG audio and of ADTS; FF FE begins text in UTF-16
     if start.startswith(_EBML) or (start[:4] == b"RIFF" and start[8:] == b"AVI "):
         return Medium.CLIP
     brands = _brands(untrusted_data)
     if brands & _SOUND_BRANDS:
         return Medium.SOUND
-    if start[4:8] in (b"moov", b"mdat", b"wide", b"free"):
-        return Medium.CLIP  # QuickTime files older than the ftyp box
     still = brands & (_AVIF_BRANDS | _HEIC_BRANDS)
-    return Medium.CLIP if brands and not still else Medium.PICTURE
+    is_clip = bool(brands and not still) or _is_old_film(untrusted_data)
+    return Medium.CLIP if is_clip else Medium.PICTURE
+
+
+def _is_old_film(untrusted_data: bytes) -> bool:
+    """A QuickTime file older than the ftyp box. Two of the names are words, too, which stand in
+    texts: before these, the number must be the size of something in the file.
+    """
+    size, name = int.from_bytes(untrusted_data[:4], "big"), untrusted_data[4:8]
+    is_there = name in (b"wide", b"free") and size <= len(untrusted_data)
+    return name in (b"moov", b"mdat") or is_there
 
 
 def kind_of(untrusted_data: bytes) -> PictureFormat:

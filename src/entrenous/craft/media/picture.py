@@ -6,13 +6,13 @@ very function in a child that can do nothing but answer.
 
 import io
 import warnings
-from functools import partial
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
-from entrenous.craft.media.colour import colour_of
+from entrenous.craft.media.colour import Colour, colour_of
 from entrenous.craft.media.encoding import encoding_of
-from entrenous.craft.media.jpeg import check_not_filled
+from entrenous.craft.media.jpeg import load_whole
 from entrenous.craft.media.kind import kind_of
 from entrenous.craft.media.samples import samples_of
 from entrenous.craft.media.tiff import check_tiff
@@ -44,13 +44,15 @@ DECODERS: Final = {
 _CUT_SHORT_WORDS: Final = ("truncated", "not enough", "end of file", "too short")
 
 
-def read_picture(untrusted_data: bytes, *, at_least_px: int = 0) -> Picture:
+def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
     """The first picture in these bytes, upright, as 8-bit RGB and alpha, without any metadata.
 
     Args:
         untrusted_data: the file.
         at_least_px: a JPEG may be decoded smaller, as long as both of its sides have so many
             pixels, which is many times faster (a gate's fingerprint needs 512); 0: never.
+        luma: how bright a JPEG is will do, as the file has it: its colours are not decoded, unless
+            its colour profile has to be applied to them.
 
     Raises:
         NotAPicture: the bytes announce no format that we read, or their header makes no sense.
@@ -63,7 +65,7 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0) -> Picture:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a stranger's file does not speak to the person
         try:
-            return _read(kind, untrusted_data, at_least_px)
+            return _read(kind, untrusted_data, _Wanted(at_least_px, luma))
         except EntrenousError:
             raise
         except Exception as error:  # decoders raise all kinds; the person needs one answer
@@ -76,7 +78,29 @@ def load_decoder(kind: PictureFormat) -> Any:
     return getattr(import_module(module), name)
 
 
-def _read(kind: PictureFormat, untrusted_data: bytes, at_least_px: int) -> Picture:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """How much of a JPEG is enough."""
+
+    at_least_px: int
+    luma: bool
+
+    def open_jpeg(self, untrusted_file: Any) -> Any:
+        """Have libjpeg leave out frequencies (to a half, a quarter or an eighth), and colours."""
+        image = load_decoder(PictureFormat.JPEG)(untrusted_file)
+        shrinks = bool(self.at_least_px) and min(image.size) > self.at_least_px
+        size = (self.at_least_px, self.at_least_px) if shrinks else image.size
+        alone = self.luma and colour_of(image, grey=False).transform is None
+        if shrinks or alone:
+            image.draft("L" if alone else None, size)
+        return image
+
+    def is_luma(self, image: Any, colour: Colour) -> bool:
+        """Whether a loaded JPEG has one sample a pixel, and may be given so."""
+        return self.luma and image.mode == "L" and colour.transform is None
+
+
+def _read(kind: PictureFormat, untrusted_data: bytes, wanted: _Wanted) -> Picture:
     if kind is PictureFormat.WEBP:
         _check_size(_webp_size(untrusted_data))  # its decoder takes the memory as soon as it opens
     try:
@@ -87,32 +111,19 @@ def _read(kind: PictureFormat, untrusted_data: bytes, at_least_px: int) -> Pictu
     if kind is PictureFormat.TIFF:
         check_tiff(image, len(untrusted_data))
     if kind is PictureFormat.JPEG:
-        _shrink_on_load(image, at_least_px)
+        image = load_whole(untrusted_data, wanted.open_jpeg)
     image.load()
     _check_size(image.size)
-    if kind is PictureFormat.JPEG:
-        check_not_filled(image, untrusted_data, partial(_opened_again, at_least_px=at_least_px))
     turn = None if kind is PictureFormat.TIFF else turn_of(image)
     encoding = encoding_of(kind, image, untrusted_data, axes_swapped=turn in AXES_SWAPPED)
     if turn is not None:
         image = image.transpose(turn)
     colour = colour_of(image, grey=encoding.grey)
-    samples, alpha = samples_of(image, colour, grey=encoding.grey)
     width, height = image.size
+    if kind is PictureFormat.JPEG and wanted.is_luma(image, colour):
+        return Picture(width, height, image.tobytes(), encoding)
+    samples, alpha = samples_of(image, colour, grey=encoding.grey)
     return Picture(width, height, samples, encoding, alpha, colour.profile)
-
-
-def _shrink_on_load(image: Any, at_least_px: int) -> None:
-    """Have libjpeg leave out frequencies: to a half, a quarter or an eighth."""
-    if at_least_px and min(image.size) > at_least_px:
-        image.draft(None, (at_least_px, at_least_px))
-
-
-def _opened_again(untrusted_file: Any, at_least_px: int) -> Any:
-    """A JPEG, to be loaded as it was the first time."""
-    image = load_decoder(PictureFormat.JPEG)(untrusted_file)
-    _shrink_on_load(image, at_least_px)
-    return image
 
 
 def _check_size(size: tuple[int, int]) -> None:

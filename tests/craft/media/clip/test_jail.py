@@ -1,13 +1,16 @@
 """Clips in the jail: the same frames, the same errors, and a child that may lie. Real processes."""
 
+import struct
 import sys
+from typing import Any
 
 import pytest
 
+from entrenous.craft.fingerprint.reel.pace import LOOKED_AT, REGISTERED, looked_at, registered
 from entrenous.craft.media.clip.jail import decode_clip_untrusted
 from entrenous.craft.media.clip.read import read_clip
 from entrenous.craft.media.jailed.walls import Limits
-from entrenous.model.clip import ClipBroken, ClipCutShort, Cut, NoFrames
+from entrenous.model.clip import ClipBroken, ClipCutShort, Cut, FramesUnknown, NoFrames
 from tests.clips import beep, wander, written
 
 pytestmark = pytest.mark.real
@@ -23,10 +26,45 @@ def test_frames_come_out_as_without_a_jail(codec: str, container: str) -> None:
         assert list(jailed.frames) == list(free.frames)
 
 
-def test_errors_come_through() -> None:
-    for data, error in ((beep(), NoFrames), (written(FRAMES)[:-300], ClipCutShort)):
-        with pytest.raises(error), decode_clip_untrusted(data) as clip:
+@pytest.mark.parametrize(("cut", "paced"), [(LOOKED_AT, looked_at), (REGISTERED, registered)])
+def test_the_child_sends_no_more_than_is_looked_at(cut: Cut, paced: Any) -> None:
+    data = written(wander(size=(1600, 240), seconds=2.0), fps=12)
+    with decode_clip_untrusted(data, cut) as few, read_clip(data) as every:
+        assert (few.shown.width_px, few.shown.height_px) == (1024, 154)
+        times = [frame.at_s for frame in paced(every.frames, every.shown.length_s)]
+        assert [frame.at_s for frame in few.frames] == times
+    assert len(times) == round(2.0 / cut.apart_s)
+
+
+def test_of_a_long_clip_frames_lie_further_apart() -> None:
+    with decode_clip_untrusted(written(FRAMES), Cut(apart_s=0.01, frames_max=2)) as clip:
+        assert [frame.at_s for frame in clip.frames] == pytest.approx([0.0, 0.25], abs=1e-3)
+
+
+def test_frames_that_go_back_in_time_are_not_passed_over() -> None:
+    """Or a file whose second frame claims to be its last one would show one moment alone."""
+    options = {"bf": "2", "preset": "veryfast"}
+    data = bytearray(written(wander(seconds=2.0), codec="libx264", **options))
+    second = data.index(b"ctts") + 20  # ISO/IEC 14496-12, 8.6.1.3
+    many, later = struct.unpack(">II", data[second : second + 8])
+    data[second : second + 8] = struct.pack(">II", many, later + 40 * 512)
+    for cut in (Cut(), LOOKED_AT):
+        with (
+            pytest.raises(ClipBroken),
+            decode_clip_untrusted(bytes(data), cut) as clip,
+        ):
             list(clip.frames)
+
+
+def test_errors_come_through() -> None:
+    for data, error in (
+        (beep(), NoFrames),
+        (written(FRAMES)[:-300], ClipCutShort),
+        (written(FRAMES, codec="ffv1", container="matroska"), FramesUnknown),
+    ):
+        with pytest.raises(error) as told, decode_clip_untrusted(data) as clip:
+            list(clip.frames)
+        assert told.type is error
 
 
 @pytest.mark.parametrize(

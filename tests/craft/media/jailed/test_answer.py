@@ -103,6 +103,17 @@ def test_noise_is_refused(noise: bytes) -> None:
         read_from(noise, PictureFormat.JPEG)
 
 
+def test_luma_alone_arrives_where_it_was_enough_and_is_refused_elsewhere() -> None:
+    luma = Picture(2, 2, b"abcd", Encoding(PictureFormat.JPEG, grey=True))
+    said = b"".join(write_answer(luma))
+    assert read_answer(io.BytesIO(said).read, PictureFormat.JPEG, luma=True) == luma
+    with pytest.raises(ValueError, match="a flag that is none"):
+        read_answer(io.BytesIO(said).read, PictureFormat.JPEG)
+    other = b"".join(write_answer(replace(luma, encoding=Encoding(PictureFormat.PNG, grey=True))))
+    with pytest.raises(ValueError, match="a flag that is none"):
+        read_answer(io.BytesIO(other).read, PictureFormat.PNG, luma=True)
+
+
 def test_a_picture_of_another_kind_is_refused() -> None:
     picture = Picture(1, 1, b"abc", Encoding(PictureFormat.PNG))
     with pytest.raises(ValueError, match="another kind"):

@@ -1,13 +1,19 @@
 """Strangers' sounds are decoded in a child behind walls; its answers are not believed."""
 
+import io
 import struct
 import sys
+from typing import Any
+from wave import open as wave_file
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
+from entrenous.craft.fingerprint.sound.chroma import RATE_HZ
+from entrenous.craft.fingerprint.sound.register import sound_print
 from entrenous.craft.media.jailed.walls import Limits
 from entrenous.craft.media.sound.answer import read_answer, write_answer, write_failure
 from entrenous.craft.media.sound.jail import decode_sound_untrusted
@@ -32,6 +38,15 @@ class Pipe:
         return part
 
 
+def wave(rate_hz: int, samples: NDArray[Any]) -> bytes:
+    """A WAV file of (N, channels) samples."""
+    file = io.BytesIO()
+    with wave_file(file, "wb") as out:
+        out.setparams((samples.shape[1], 2, rate_hz, 0, "NONE", ""))
+        out.writeframes(np.round(32_000 * samples).astype("<i2").tobytes())
+    return file.getvalue()
+
+
 def answered(sound: Sound) -> bytes:
     return b"".join(write_answer(sound))
 
@@ -40,6 +55,36 @@ def answered(sound: Sound) -> bytes:
 def test_the_child_answers_as_the_decoder_does_here() -> None:
     for data in (OGG, coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)):
         assert decode_sound_untrusted(data) == read_sound(data)
+
+
+@pytest.mark.real
+def test_for_a_fingerprint_the_child_sends_one_channel_at_its_rate() -> None:
+    talk = voice(8.0, 48_000)
+    both = np.stack([talk, np.roll(talk, 48_000)], axis=1)
+    data = wave(48_000, both)
+    sound = decode_sound_untrusted(data, RATE_HZ)
+    assert sound == read_sound(data, RATE_HZ)
+    assert (sound.rate_hz, sound.channels) == (RATE_HZ, 1)
+    assert len(sound) == pytest.approx(8 * RATE_HZ, abs=2)
+    plain, small = read_sound(data), np.asarray(sound)
+    wanted = sound_print(np.asarray(plain), plain.rate_hz).words
+    found = sound_print(small, RATE_HZ).words
+    assert len(wanted) == len(found)
+    errors = int.from_bytes(wanted, "big") ^ int.from_bytes(found, "big")
+    assert errors.bit_count() < 0.02 * 8 * len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "length"), [(RATE_HZ, 999), (48_000, 1), (8000, 1), (96_000, 9)]
+)
+def test_the_shortest_sounds_have_samples_too(rate_hz: int, length: int) -> None:
+    sound = read_sound(wave(rate_hz, np.full((length, 2), 0.25)), RATE_HZ)
+    assert len(sound) == pytest.approx(length * RATE_HZ / rate_hz, abs=1)
+
+
+def test_a_child_that_sends_more_than_was_asked_for_is_not_believed() -> None:
+    with pytest.raises(ValueError, match="more than was asked for"):
+        read_answer(Pipe(answered(read_sound(OGG))), RATE_HZ)
 
 
 @pytest.mark.real

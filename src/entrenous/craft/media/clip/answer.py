@@ -20,17 +20,19 @@ from entrenous.model.clip import (
     Cut,
     Frame,
     FramesTooLarge,
+    FramesUnknown,
     NoFrames,
     Shown,
 )
 from entrenous.model.errors import EntrenousError
 from entrenous.spec import CLIP_LENGTH_S_MAX, CLIP_PIXELS_MAX
 
-QUESTION: Final = struct.Struct(">QddII")  # length of the file that follows, and the cut
+QUESTION: Final = struct.Struct(">QddIIdI")  # length of the file that follows, and the cut
 _SHOWN: Final = struct.Struct(">IIIIdBBBII")
 _FRAME: Final = struct.Struct(">dB")
 _SIZE: Final = struct.Struct(">II")
 _FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
+    b"U": FramesUnknown,  # before the family that it belongs to
     b"N": NoFrames,
     b"C": ClipCutShort,
     b"G": ClipBroken,
@@ -43,7 +45,8 @@ Read = Callable[[int], bytes]
 
 def write_question(untrusted_data: bytes, cut: Cut) -> bytes:
     """The head of a question; the file follows it."""
-    return QUESTION.pack(len(untrusted_data), cut.start_s, cut.stop_s, cut.each, cut.side_px)
+    which = cut.start_s, cut.stop_s, cut.each, cut.side_px, cut.apart_s, cut.frames_max
+    return QUESTION.pack(len(untrusted_data), *which)
 
 
 def write_answer(clip: Clip) -> Iterator[bytes]:

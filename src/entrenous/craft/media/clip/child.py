@@ -35,9 +35,8 @@ def main(memory_bytes: int, cpu_s: int) -> None:
         import_module(module)
     walls = build_walls(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
     write_to(answers, write_ready(walls))
-    size, start_s, stop_s, each, side_px = QUESTION.unpack(read_from(QUESTIONS, QUESTION.size))
-    cut = Cut(start_s, stop_s, each, side_px)
-    for part in _answer(read_from(QUESTIONS, size), cut):
+    size, *which = QUESTION.unpack(read_from(QUESTIONS, QUESTION.size))
+    for part in _answer(read_from(QUESTIONS, size), Cut(*which)):
         write_to(answers, part)
 
 

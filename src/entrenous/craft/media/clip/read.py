@@ -27,6 +27,7 @@ from entrenous.model.clip import (
     Cut,
     Frame,
     FramesTooLarge,
+    FramesUnknown,
     NoFrames,
     Shown,
 )
@@ -54,7 +55,8 @@ def read_clip(untrusted_data: bytes, cut: Cut = _EVERYTHING) -> Iterator[Clip]:
     """Open a clip; its frames are decoded as they are walked.
 
     Raises:
-        NoFrames: the file holds no moving pictures that we read.
+        NoFrames: the file holds no moving pictures.
+        FramesUnknown: it holds some, and none that we read.
         ClipCutShort: it ends too early.
         FramesTooLarge, ClipTooLong: more than ``CLIP_PIXELS_MAX``, ``CLIP_LENGTH_S_MAX``.
         ClipBroken: what is inside is broken. This and ClipTooLong may come while frames are walked.
@@ -72,15 +74,17 @@ def read_clip(untrusted_data: bytes, cut: Cut = _EVERYTHING) -> Iterator[Clip]:
 
 def _stream_of(container: Any) -> Any:
     """The first stream of moving pictures; a cover is none."""
+    unknown = False
     for stream in container.streams.video:
         context = stream.codec_context
         cover = bool(int(stream.disposition) & int(type(stream.disposition).attached_pic))
         if context is None or cover or context.name not in CODECS:
+            unknown |= not cover
             continue
         context.thread_count = 1  # no thread can be started behind the walls
         context.options = dict(_PICTURES_ONLY)
         return stream
-    raise NoFrames
+    raise FramesUnknown if unknown else NoFrames
 
 
 def _shown(container: Any, stream: Any, cut: Cut) -> Shown:
@@ -89,7 +93,7 @@ def _shown(container: Any, stream: Any, cut: Cut) -> Shown:
     _check_size(context.width, context.height)
     first = next(_decoded(container, stream), None)
     if first is None:
-        raise NoFrames
+        raise FramesUnknown
     _check_size(first.width, first.height)
     container.seek(stream.start_time or 0, stream=stream)
     width, height = _reduced(first.width, first.height, cut.side_px)
@@ -106,13 +110,18 @@ def _frames(container: Any, stream: Any, shown: Shown, cut: Cut) -> Iterator[Fra
     start = (stream.start_time or 0) * base
     if cut.start_s > 0.0:
         container.seek(int((start + Fraction(cut.start_s)) / base), stream=stream, backward=True)
+    pace, before = cut.pace(shown.length_s), -math.inf
     for number, raw in enumerate(_decoded(container, stream)):
         at = float(number / shown.rate if raw.pts is None else raw.pts * base - start)
         if at > CLIP_LENGTH_S_MAX:
             raise ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))
+        if cut.apart_s > 0.0:
+            before = _later(max(at, 0.0), before)
         if at >= cut.stop_s:
             return
         if at < cut.start_s - 1e-6 or _place(at, shown) % cut.each:
+            continue
+        if not pace.takes(max(at, 0.0)):
             continue
         coded = kinds.get(raw.pict_type, Coded.UNKNOWN)
         yield Frame(max(at, 0.0), shown.width_px, shown.height_px, _planes(raw, shown), coded)
@@ -125,6 +134,16 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
         raise
     except Exception as error:  # libraries raise all kinds; the person needs one answer
         raise ClipBroken from error
+
+
+def _later(at_s: float, before_s: float) -> float:
+    """The time of a frame; whoever leaves frames out by time must not leave out what goes back.
+
+    Raises ClipBroken.
+    """
+    if at_s > before_s or at_s == before_s == 0.0:
+        return at_s
+    raise ClipBroken
 
 
 def _place(at_s: float, shown: Shown) -> int:

@@ -23,8 +23,9 @@ from entrenous.model.picture import (
 )
 from entrenous.spec import PICTURE_PIXELS_MAX
 
-#: The length of the file that follows, and how many pixels its sides need (0: all there are).
-QUESTION: Final = struct.Struct(">QI")
+#: The length of the file that follows, how many pixels its sides need (0: all there are), and
+#: whether the luma of a JPEG is enough.
+QUESTION: Final = struct.Struct(">QI?")
 _READY: Final = struct.Struct(">cB")
 _PICTURE: Final = struct.Struct(">II6BI")
 _SIZE: Final = struct.Struct(">II")
@@ -38,6 +39,7 @@ _FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
 }
 _SIDES: Final = ("width_px", "height_px")
 _TABLES_MAX: Final = 2
+_LUMA_ALONE: Final = 2  # in the place of "grey"
 _PROFILE_BYTES_MAX: Final = 65_536
 
 Read = Callable[[int], bytes]
@@ -79,7 +81,7 @@ def write_answer(picture: Picture) -> Iterable[bytes]:
         picture.width_px,
         picture.height_px,
         _FORMATS.index(encoding.format),
-        encoding.grey,
+        _LUMA_ALONE if picture.luma_alone else encoding.grey,
         encoding.lossless,
         picture.alpha is not None,
         _SUBSAMPLINGS.index(encoding.subsampling),
@@ -91,8 +93,8 @@ def write_answer(picture: Picture) -> Iterable[bytes]:
     yield picture.alpha or b""
 
 
-def read_answer(read: Read, kind: PictureFormat) -> Picture:
-    """The picture in an answer about a file of this kind.
+def read_answer(read: Read, kind: PictureFormat, *, luma: bool = False) -> Picture:
+    """The picture in an answer about a file of this kind; ``luma`` says that this was enough.
 
     Raises:
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp: what the child reported.
@@ -100,7 +102,7 @@ def read_answer(read: Read, kind: PictureFormat) -> Picture:
     """
     word = read(1)
     if word == b"P":
-        return _read_picture(read, kind)
+        return _read_picture(read, kind, luma=luma)
     if word == b"M":
         width, height = _SIZE.unpack(read(_SIZE.size))
         limit_mp = PICTURE_PIXELS_MAX // 1_000_000
@@ -110,12 +112,13 @@ def read_answer(read: Read, kind: PictureFormat) -> Picture:
     raise ValueError("the child said something else")
 
 
-def _read_picture(read: Read, kind: PictureFormat) -> Picture:
+def _read_picture(read: Read, kind: PictureFormat, *, luma: bool) -> Picture:
     head = _PICTURE.unpack(read(_PICTURE.size))
     width, height, which, grey, lossless, has_alpha, subsampling, tables, profile_bytes = head
     if not 0 < width * height <= PICTURE_PIXELS_MAX:
         raise ValueError("a picture of impossible size")
-    if max(grey, lossless, has_alpha) > 1 or tables > _TABLES_MAX:
+    alone = luma and kind is PictureFormat.JPEG and grey == _LUMA_ALONE
+    if max(0 if alone else grey, lossless, has_alpha) > 1 or tables > _TABLES_MAX:
         raise ValueError("a flag that is none")
     if which >= len(_FORMATS) or _FORMATS[which] is not kind:
         raise ValueError("a picture of another kind than the file's")
@@ -126,7 +129,7 @@ def _read_picture(read: Read, kind: PictureFormat) -> Picture:
         kind, bool(grey), read_tables or None, _SUBSAMPLINGS[subsampling], bool(lossless)
     )
     profile = _read_profile(read, profile_bytes)
-    samples = read(width * height * 3)
+    samples = read(width * height * (1 if alone else 3))
     alpha = read(width * height) if has_alpha else None
     return Picture(width, height, samples, encoding, alpha, profile)
 

@@ -26,7 +26,7 @@ from entrenous.craft.media.picture import load_decoder, read_picture
 from entrenous.model.errors import EntrenousError
 from entrenous.model.picture import PictureFormat
 
-_THREADED: Final = frozenset({PictureFormat.HEIC})  # libde265 starts its threads whatever one asks
+THREADED: Final = frozenset({PictureFormat.HEIC})  # libde265 starts its threads whatever one asks
 # Pillow imports these when a file first needs them: too late, once no file can be opened.
 _LATE_IMPORTS: Final = ("PIL.ImageColor", "PIL.ImagePalette", "PIL.TiffImagePlugin")
 
@@ -35,18 +35,19 @@ def main(memory_bytes: int, cpu_s: int, kinds: list[PictureFormat]) -> None:
     """Answer until standard input ends."""
     answers = set_answers_apart()
     for kind in kinds:
-        _load(kind)
+        load(kind)
     walls = build_walls(
-        memory_bytes=memory_bytes, cpu_s=cpu_s, threads=not _THREADED.isdisjoint(kinds)
+        memory_bytes=memory_bytes, cpu_s=cpu_s, threads=not THREADED.isdisjoint(kinds)
     )
     write_to(answers, write_ready(walls))
     while head := read_from(QUESTIONS, QUESTION.size):
-        size, at_least_px = QUESTION.unpack(head)
-        for part in _answer(read_from(QUESTIONS, size), at_least_px):
+        size, at_least_px, luma = QUESTION.unpack(head)
+        for part in answer(read_from(QUESTIONS, size), at_least_px, luma=luma):
             write_to(answers, part)
 
 
-def _load(kind: PictureFormat) -> None:
+def load(kind: PictureFormat) -> None:
+    """Its decoder, and all that this would import once it is too late."""
     load_decoder(kind)
     for module in _LATE_IMPORTS:
         import_module(module)
@@ -54,9 +55,10 @@ def _load(kind: PictureFormat) -> None:
         import_module("PIL.AvifImagePlugin").DEFAULT_MAX_THREADS = 1  # type: ignore[attr-defined]
 
 
-def _answer(untrusted_data: bytes, at_least_px: int) -> Iterator[bytes]:
+def answer(untrusted_data: bytes, at_least_px: int, *, luma: bool) -> Iterator[bytes]:
+    """What is said about one file, part by part."""
     try:
-        picture = read_picture(untrusted_data, at_least_px=at_least_px)
+        picture = read_picture(untrusted_data, at_least_px=at_least_px, luma=luma)
     except EntrenousError as failure:
         yield write_failure(failure)
         return

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from typing import IO, Final
+from typing import Final
 
 from entrenous.craft.media.jailed.answer import read_ready
 from entrenous.craft.media.jailed.walls import Wall
@@ -47,37 +47,20 @@ def start_child(command: Sequence[str], wall_s: float) -> "Child":
     return child
 
 
-class Child:
+class Pipes:
     """The two pipes to one child. Nothing here waits longer than the deadline of the question."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        if process.stdin is None or process.stdout is None:
-            raise ValueError("a child needs two pipes")
-        self._process = process
-        self._questions = process.stdin
-        self._answers = process.stdout
-        self._deadline_s = 0.0
+    def __init__(self, questions: int, answers: int) -> None:
         self.walls = Wall(0)
-        os.set_blocking(self._questions.fileno(), False)
-        os.set_blocking(self._answers.fileno(), False)
+        self._questions, self._answers = questions, answers
+        self._deadline_s = 0.0
+        os.set_blocking(questions, False)
+        os.set_blocking(answers, False)
 
     def hear_ready(self, wall_s: float) -> None:
         """Wait until it is ready; ``walls`` then says what stands around it."""
         self.allow(wall_s)
         self.walls = read_ready(self.read)
-
-    def quiet(self) -> bool:
-        """Alive, and not talking without having been asked."""
-        return self._process.poll() is None and not self._ready(self._answers, select.POLLIN, 0.0)
-
-    def end(self) -> None:
-        """Kill it, whatever it does, and forget the pipes."""
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._questions.close()
-        self._answers.close()
-        self._process.wait()
 
     def allow(self, wall_s: float) -> None:
         """Whatever is read or written from now on must be over in this many seconds."""
@@ -89,7 +72,7 @@ class Child:
         data = io.BytesIO()
         while data.tell() < size:
             self._wait(self._answers, select.POLLIN)
-            part = os.read(self._answers.fileno(), min(_PART_BYTES, size - data.tell()))
+            part = os.read(self._answers, min(_PART_BYTES, size - data.tell()))
             if not part:
                 raise EOFError
             data.write(part)
@@ -100,14 +83,43 @@ class Child:
         rest = memoryview(data)
         while rest:
             self._wait(self._questions, select.POLLOUT)
-            rest = rest[os.write(self._questions.fileno(), rest) :]
+            rest = rest[os.write(self._questions, rest) :]
 
-    def _wait(self, pipe: IO[bytes], event: int) -> None:
+    def _wait(self, pipe: int, event: int) -> None:
         if not self._ready(pipe, event, max(0.0, self._deadline_s - time.monotonic())):
             raise TimeoutError
 
     @staticmethod
-    def _ready(pipe: IO[bytes], event: int, wait_s: float) -> bool:
+    def _ready(pipe: int, event: int, wait_s: float) -> bool:
         poll = select.poll()
-        poll.register(pipe.fileno(), event)
+        poll.register(pipe, event)
         return bool(poll.poll(wait_s * 1000))
+
+
+class Child(Pipes):
+    """A child that was started for itself."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise ValueError("a child needs two pipes")
+        super().__init__(process.stdin.fileno(), process.stdout.fileno())
+        self._process = process
+        self._open = (process.stdin, process.stdout)
+
+    def quiet(self) -> bool:
+        """Alive, and not talking without having been asked."""
+        return self._process.poll() is None and not self._ready(self._answers, select.POLLIN, 0.0)
+
+    def end(self) -> None:
+        """Kill it, whatever it does, and forget the pipes."""
+        end_group(self._process)
+        for pipe in self._open:
+            pipe.close()
+        self._process.wait()
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process that leads a session, and all that it has forked."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import platform
 import struct
+from functools import cache
 from typing import Final
 
 # Numbers on x86_64 (Linux, syscall_64.tbl) and on aarch64 (asm-generic/unistd.h).
@@ -81,13 +82,26 @@ def forbid_system_calls(*, threads: bool) -> bool:
     if machine is None or platform.system() != "Linux" or ctypes.sizeof(ctypes.c_void_p) != 8:
         return False
     code = program(*machine, threads=threads)
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
     filter_program = _Program(len(code) // 8, code)
-    return bool(
-        prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(filter_program), 0, 0) == 0
-    )
+    wanted = ctypes.byref(filter_program)
+    return bool(libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, wanted, 0, 0) == 0)
 
 
+def prepare(*, threads: bool) -> None:
+    """What :func:`forbid_system_calls` needs and can be made before."""
+    libc()
+    machine = _MACHINES.get(platform.machine())
+    if machine is not None:
+        program(*machine, threads=threads)
+
+
+@cache
+def libc() -> ctypes.CDLL:
+    """Opened once: whoever forks has its children find it open."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+@cache
 def program(column: int, architecture: int, *, threads: bool) -> bytes:
     """The list as instructions of ``struct sock_filter``, 8 bytes each."""
     code = [

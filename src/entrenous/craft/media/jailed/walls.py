@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntFlag
 from typing import Final
 
-from entrenous.craft.media.jailed.seccomp import forbid_system_calls
+from entrenous.craft.media.jailed.seccomp import forbid_system_calls, libc
 
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -81,17 +81,16 @@ def _limit(memory_bytes: int, cpu_s: int, *, threads: bool) -> None:
 
 
 def _linux_walls() -> Wall:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+    libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return Wall(0)
-    landlock = Wall.LANDLOCK if _landlock(libc) else Wall(0)
+    landlock = Wall.LANDLOCK if _landlock() else Wall(0)
     return Wall.NO_NEW_PRIVILEGES | landlock
 
 
-def _landlock(libc: ctypes.CDLL) -> bool:
+def _landlock() -> bool:
     """Handle every right, grant none (Linux, Documentation/userspace-api/landlock.rst)."""
-    syscall = libc.syscall
+    syscall = libc().syscall
     syscall.restype = ctypes.c_long
     version = syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_ASK_VERSION)
     if version < 1:

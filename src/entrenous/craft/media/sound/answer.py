@@ -21,7 +21,7 @@ from entrenous.model.sound import (
 )
 from entrenous.spec import SOUND_LENGTH_S_MAX, SOUND_RATE_HZ_MAX
 
-QUESTION: Final = struct.Struct(">Q")  # the length of the file that follows
+QUESTION: Final = struct.Struct(">QI")  # length of the file that follows; see read_sound's mono_hz
 _SOUND: Final = struct.Struct(">IBBIBQ")
 _FORMATS: Final = tuple(SoundFormat)
 _BITS_MAX: Final = 1_000_000
@@ -51,8 +51,8 @@ def write_failure(failure: EntrenousError) -> bytes:
     return b"L" if isinstance(failure, SoundTooLong) else b"G"
 
 
-def read_answer(read: Read) -> Sound:
-    """The sound in an answer.
+def read_answer(read: Read, mono_hz: int = 0) -> Sound:
+    """The sound in an answer; with ``mono_hz`` it must be one channel of that rate.
 
     Raises:
         NotASound, SoundTooLong, SoundBroken: what the child reported.
@@ -66,6 +66,8 @@ def read_answer(read: Read) -> Sound:
         raise ValueError("a sound of impossible rate or length")
     if channels not in (1, 2) or which >= len(_FORMATS) or bits > _BITS_MAX or deep > 1:
         raise ValueError("a number out of range")
+    if mono_hz and (rate, channels) != (mono_hz, 1):
+        raise ValueError("more than was asked for")
     samples = read(4 * count * channels)
     if not np.isfinite(np.frombuffer(samples, np.float32)).all():
         raise ValueError("a sample that is no number")

@@ -33,14 +33,14 @@ def main(memory_bytes: int, cpu_s: int) -> None:
         import_module(module)
     walls = build_walls(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
     write_to(answers, write_ready(walls))
-    (size,) = QUESTION.unpack(read_from(QUESTIONS, QUESTION.size))
-    for part in _answer(read_from(QUESTIONS, size)):
+    size, mono_hz = QUESTION.unpack(read_from(QUESTIONS, QUESTION.size))
+    for part in _answer(read_from(QUESTIONS, size), mono_hz):
         write_to(answers, part)
 
 
-def _answer(untrusted_data: bytes) -> Iterator[bytes]:
+def _answer(untrusted_data: bytes, mono_hz: int) -> Iterator[bytes]:
     try:
-        sound = read_sound(untrusted_data)
+        sound = read_sound(untrusted_data, mono_hz)
     except EntrenousError as failure:
         yield write_failure(failure)
         return

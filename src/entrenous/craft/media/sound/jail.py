@@ -18,7 +18,11 @@ _LIMITS: Final = Limits(memory_bytes=3 << 30, cpu_s=60, wall_s=90.0)
 
 
 def decode_sound_untrusted(
-    untrusted_data: bytes, *, limits: Limits = _LIMITS, command: Sequence[str] = _CHILD
+    untrusted_data: bytes,
+    mono_hz: int = 0,
+    *,
+    limits: Limits = _LIMITS,
+    command: Sequence[str] = _CHILD,
 ) -> Sound:
     """Like :func:`.read.read_sound`, in a child of its own that ends with the answer.
 
@@ -32,9 +36,9 @@ def decode_sound_untrusted(
     child = start_child((*command, str(limits.memory_bytes), str(limits.cpu_s)), limits.wall_s)
     try:
         child.allow(limits.wall_s)
-        child.write(QUESTION.pack(len(untrusted_data)))
+        child.write(QUESTION.pack(len(untrusted_data), mono_hz))
         child.write(untrusted_data)
-        return read_answer(child.read)
+        return read_answer(child.read, mono_hz)
     except (OSError, EOFError, ValueError, MemoryError) as error:
         raise SoundBroken from error
     finally:

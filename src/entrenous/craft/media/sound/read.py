@@ -5,7 +5,7 @@ very code in a child that can do nothing but answer. docs/spec/sound.md, section
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import av
@@ -44,13 +44,14 @@ _FORMATS: Final = {
 _SCALES: Final = {"u8": (128.0, 128.0), "s16": (0.0, 2.0**15), "s32": (0.0, 2.0**31)}
 
 
-def read_sound(untrusted_data: bytes) -> Sound:
-    """The first sound track of a file: at most two channels, at its own rate.
+def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
+    """The first sound track of a file: at most two channels, at its own rate; with ``mono_hz`` one
+    channel, the mean of all, at so many samples per second, which takes little memory.
 
     Raises:
         NotASound: it holds no sound that we read.
         SoundTooLong: more than ``SOUND_LENGTH_S_MAX`` seconds.
-        SoundBroken: nothing of it could be decoded.
+        SoundBroken: nothing of it could be decoded, or it is an Ogg file with moving pictures.
     """
     kind = container_of(untrusted_data)
     try:
@@ -58,17 +59,24 @@ def read_sound(untrusted_data: bytes) -> Sound:
     except Exception as error:
         raise SoundBroken from error
     with container:
+        if kind == "ogg":
+            _require_no_frames(container)
         stream = _stream_of(container)
-        parts = [part.astype(np.float32, copy=False) for part in _decoded(container, stream)]
+        rate = int(stream.codec_context.sample_rate)
+        decoded = (_in_scale(part) for part in _decoded(container, stream))
+        parts = list(_mono(decoded, rate, mono_hz) if mono_hz else decoded)
         if not parts:
             raise SoundBroken
         samples = np.concatenate(parts)
-        return Sound(
-            int(stream.codec_context.sample_rate),
-            samples.shape[1],
-            np.nan_to_num(np.clip(samples, -1.0, 1.0)).tobytes(),
-            _encoding(container, stream),
-        )
+        encoding = _encoding(container, stream)
+        return Sound(mono_hz or rate, samples.shape[1], samples.tobytes(), encoding)
+
+
+def _require_no_frames(container: Any) -> None:
+    """An Ogg file is opened as a sound: nobody would look at the pictures (Theora) in it."""
+    for stream in container.streams.video:
+        if not int(stream.disposition) & int(type(stream.disposition).attached_pic):
+            raise SoundBroken
 
 
 def _stream_of(container: Any) -> Any:
@@ -97,6 +105,42 @@ def _decoded(container: Any, stream: Any) -> Iterator[NDArray[Any]]:
         if room < 0:
             raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))
         yield part
+
+
+def _in_scale(part: NDArray[Any]) -> NDArray[np.float32]:
+    return np.nan_to_num(np.clip(part.astype(np.float32, copy=False), -1.0, 1.0))
+
+
+def _mono(
+    parts: Iterable[NDArray[np.float32]], rate_hz: int, mono_hz: int
+) -> Iterator[NDArray[Any]]:
+    """(samples, 1) parts at another rate, no longer than a sound may be; of the shortest sound a
+    sample of silence.
+    """
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=mono_hz)
+    room = most = int(SOUND_LENGTH_S_MAX * mono_hz)
+    for frame in _with_end(parts, rate_hz):
+        for one in resampler.resample(frame):
+            if one is not None:  # the end of a sound that has the rate already
+                part = one.to_ndarray().reshape(-1, 1)[:room]
+                room -= len(part)
+                yield part
+        if frame is None and room == most:
+            yield np.zeros((1, 1), dtype=np.float32)
+
+
+def _with_end(parts: Iterable[NDArray[np.float32]], rate_hz: int) -> Iterator[Any]:
+    """The mean of all channels as frames, then None, at which a resampler gives the rest."""
+    some = False
+    for part in parts:
+        if len(part):
+            mean = np.ascontiguousarray(part.mean(axis=1, dtype=np.float32)[None])
+            frame = av.AudioFrame.from_ndarray(mean, format="flt", layout="mono")
+            frame.sample_rate = rate_hz
+            yield frame
+            some = True
+    if some:
+        yield None
 
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:

@@ -1,0 +1,97 @@
+"""The parent's end of a process that forks (see :mod:`.forks`): one child, two pipes a picture."""
+
+import contextlib
+import fcntl
+import os
+import socket
+import subprocess
+from collections.abc import Sequence
+from typing import Final, Self
+
+from entrenous.craft.media.jailed.pipe import Pipes, end_group
+from entrenous.model.picture import DecoderDidNotStart
+
+_SET_SIZE: Final = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux has it
+_PIPE_BYTES: Final = 1 << 20  # what fits is handed over in one go, not by turns
+_END_S: Final = 5.0
+
+
+class ForkServer:
+    """For one thread at a time. ``served`` counts its children.
+
+    Raises:
+        DecoderDidNotStart: it cannot be started.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.served = 0
+        self._control, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                    command,
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    close_fds=True,
+                    cwd="/",
+                    env={},
+                    umask=0o077,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self._control.close()
+            raise DecoderDidNotStart from error
+
+    def child(self, wall_s: float) -> "ForkedChild":
+        """The next child, whose walls stand; the one before is ended.
+
+        Raises:
+            DecoderDidNotStart: it said something else, or nothing in time.
+        """
+        self.served += 1
+        asked, questions = os.pipe()
+        answers, answered = os.pipe()
+        child = ForkedChild(questions, answers)
+        try:
+            try:
+                socket.send_fds(self._control, [b"F"], [asked, answered])
+            finally:
+                os.close(asked)
+                os.close(answered)
+            child.hear_ready(wall_s)
+        except (OSError, EOFError, ValueError) as error:
+            child.close()
+            raise DecoderDidNotStart from error
+        return child
+
+    def end(self) -> None:
+        """Have it end its child and itself, so that nobody else has to bury one; or kill both."""
+        self._control.close()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            end_group(self._process)
+            self._process.wait()
+
+
+class ForkedChild(Pipes):
+    """A child that was forked; it ends with its answer."""
+
+    def __init__(self, questions: int, answers: int) -> None:
+        super().__init__(questions, answers)
+        for pipe in (questions, answers):
+            with contextlib.suppress(OSError):  # of one user's pipes only so many may be large
+                if _SET_SIZE is not None:
+                    fcntl.fcntl(pipe, _SET_SIZE, _PIPE_BYTES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget the pipes."""
+        os.close(self._questions)
+        os.close(self._answers)

@@ -1,0 +1,140 @@
+"""Many strangers' pictures: a child for each, forked, behind the same walls. Real processes."""
+
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from entrenous.craft.media.jail import Jail
+from entrenous.craft.media.jailed.forked import ForkServer
+from entrenous.craft.media.jailed.walls import Limits
+from entrenous.craft.media.jails import Jails
+from entrenous.craft.media.picture import read_picture
+from entrenous.model.picture import (
+    CutShort,
+    DecoderDidNotStart,
+    DecoderGaveUp,
+    NotAPicture,
+    PictureFormat,
+)
+
+pytestmark = pytest.mark.real
+
+Files = dict[str, bytes]
+SERVER = (sys.executable, "-I", "-B", "-m", "entrenous.craft.media.jailed.forks")
+LIMITS = (str(2 << 30), "20")
+FORKS = """
+import os, socket, sys, time
+from entrenous.craft.media.jailed import forks
+forks.answer = lambda data, px, luma: iter([({code})])
+forks.main(1 << 31, 20, forks.PictureFormat(sys.argv[3]))
+"""
+
+
+def liars(code: str, *, wall_s: float = 10.0) -> Jails:
+    """Jails whose children say this instead of decoding."""
+    command = (sys.executable, "-c", FORKS.replace("{code}", code))
+    return Jails(limits=Limits(wall_s=wall_s), command=command)
+
+
+@pytest.fixture(scope="module")
+def jails() -> Iterator[Jails]:
+    with Jails() as made:
+        yield made
+
+
+@pytest.mark.parametrize("kind", PictureFormat)
+def test_every_file_comes_out_as_without_a_jail(
+    kind: PictureFormat, files: Files, jails: Jails
+) -> None:
+    for _ in range(2):
+        assert jails.read(files[kind]) == read_picture(files[kind])
+
+
+def test_errors_come_through_and_the_next_picture_is_read(files: Files, jails: Jails) -> None:
+    with pytest.raises(NotAPicture):
+        jails.read(b"hello")
+    with pytest.raises(CutShort):
+        jails.read(files["jpeg"][:-400])
+    assert jails.read(files["jpeg"]) == read_picture(files["jpeg"])
+
+
+def test_many_at_once_are_not_mixed_up(files: Files, jails: Jails) -> None:
+    wanted = [files["jpeg"], files["png"]] * 6
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(jails.read, wanted)) == [read_picture(one) for one in wanted]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
+def test_a_forked_child_has_the_same_walls_and_is_another_one_each_time() -> None:
+    with Jail(kinds=(PictureFormat.JPEG,)) as jail:
+        walls = jail.walls
+    server, seen = ForkServer((*SERVER, *LIMITS, "jpeg")), set[int]()
+    try:
+        for _ in range(2):
+            with server.child(10.0) as child:
+                assert child.walls == walls
+                (pid,) = children(server)
+                assert descriptors(pid) <= {"0", "1", "2"}
+                assert pid not in seen
+                seen.add(pid)
+    finally:
+        server.end()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in seen)
+
+
+def children(server: ForkServer) -> list[int]:
+    pid = server._process.pid
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def descriptors(pid: int) -> set[str]:
+    return {one.name for one in Path(f"/proc/{pid}/fd").iterdir()}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os._exit(1)",
+        "b'rubbish' * 1000",
+        "b'P' + bytes(40)",
+        "os.kill(os.getpid(), 9)",
+    ],
+)
+def test_a_child_that_dies_or_talks_rubbish_has_given_up(code: str, files: Files) -> None:
+    with liars(code) as jails, pytest.raises(DecoderGaveUp):
+        jails.read(files["jpeg"])
+
+
+def test_a_child_that_never_answers_is_ended_in_time(files: Files) -> None:
+    began_s = time.monotonic()
+    with liars("time.sleep(60)", wall_s=5.0) as jails, pytest.raises(DecoderGaveUp):
+        jails.read(files["jpeg"])
+    assert time.monotonic() - began_s < 30.0
+
+
+def test_what_one_child_leaves_behind_no_other_picture_is_answered_with(files: Files) -> None:
+    """It says N, and more that nobody asked for: the next child has pipes of its own."""
+    with liars("b'NP' + bytes(40)") as jails:
+        for _ in range(3):
+            with pytest.raises(NotAPicture):
+                jails.read(files["jpeg"])
+
+
+def test_a_server_that_cannot_be_started_is_no_fault_of_the_picture(files: Files) -> None:
+    for command in (("/no/such/program",), (sys.executable, "-c", "0")):
+        with Jails(command=command) as jails, pytest.raises(DecoderDidNotStart):
+            jails.read(files["jpeg"])
+
+
+def test_servers_are_replaced_and_end_when_they_are_closed(files: Files) -> None:
+    with Jails(pictures_max=2) as jails:
+        for _ in range(3):
+            jails.read(files["jpeg"])
+        (server,) = jails._idle[PictureFormat.JPEG]
+        assert server.served == 1
+        pid = server._process.pid
+    assert not Path(f"/proc/{pid}").exists() or sys.platform != "linux"
