@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrenous.craft.fingerprint import border
 from entrenous.craft.fingerprint.border import insides, without_borders
+from entrenous.craft.fingerprint.thumbnail import thumbnail
 
 
 def framed(pixels: Any, *, sides: tuple[int, int, int, int], level: int) -> Any:
@@ -79,3 +81,34 @@ def test_boxes_lie_one_inside_the_other(height: int, width: int, levels: int, se
         assert around[2] <= box[2] < box[3] <= around[3]
         assert box != around
         around = box
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.tuples(st.integers(20, 1400), st.integers(20, 1400)),
+    frame=st.tuples(*[st.integers(0, 60)] * 4),
+    noise=st.integers(0, 24),
+    grey=st.booleans(),
+)
+def test_a_frame_is_never_missed_by_looking_at_the_outermost_pixels_first(
+    seed: int, size: tuple[int, int], frame: Any, noise: int, *, grey: bool
+) -> None:
+    """Frames whose brightness varies by about as much as is allowed, in thumbnails of any scale."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    pixels = framed(cv2.blur(pixels, (9, 9)), sides=frame, level=90)
+    slope = np.linspace(0, noise, pixels.shape[1])[None, :, None]
+    pixels = (pixels * 0.9 + slope).astype(np.uint8)
+    if grey:
+        pixels = np.ascontiguousarray(pixels[:, :, 0])
+    with_it, without = without_borders(pixels, thumbnail(pixels)), without_borders(pixels)
+    assert [one.shape for one in without] == [one.shape for one in with_it]
+    assert all(np.array_equal(one, other) for one, other in zip(without, with_it, strict=True))
+
+
+def test_a_picture_without_a_frame_costs_no_thumbnail(
+    photographs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = cv2.resize(photographs["coffee"], (1200, 800))
+    monkeypatch.setattr(border, "thumbnail", pytest.fail)
+    assert without_borders(pixels) == ()

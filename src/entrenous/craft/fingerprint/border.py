@@ -7,28 +7,36 @@ the other, and what is left after each is an additional view of the upload, neve
 
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.craft.fingerprint.picture import Pixels
+from entrenous.craft.fingerprint.picture import LUMA, Pixels
 from entrenous.craft.fingerprint.spectrum import Floats
-from entrenous.craft.fingerprint.thumbnail import thumbnail
+from entrenous.craft.fingerprint.thumbnail import SIDE_PX, thumbnail
 
 SPREAD: Final = 16.0  # brightness levels; JPEG at quality 10 stays below on plain bars
 LEFT_MIN: Final = 0.3  # of each side: a frame around less is a picture of its own
 ROUNDS: Final = 3  # a letterbox inside a frame needs two
+_ROUNDED: Final = (
+    3.0  # levels by which a spread is off, each end by at most 0.5 and what is left out
+)
 NEAR_PX: Final = 4  # JPEG blurs the seam by half of its blocks
 
 Box = tuple[int, int, int, int]
 """First and last row, first and last column, half open."""
 
 
-def without_borders(pixels: Pixels) -> tuple[Pixels, ...]:
-    """What is left of (H, W, 3) pixels without a plain frame, and without the next one inside it.
+def without_borders(pixels: Pixels, grey: Floats | None = None) -> tuple[Pixels, ...]:
+    """What is left of (H, W, 3) or (H, W) pixels without a plain frame, and without the next one
+    inside it; ``grey`` is their :func:`thumbnail`, where that was made already.
 
     At most three, the largest first; none when there is no frame.
     """
-    grey = thumbnail(pixels)
+    if grey is None:
+        if not _may_be_framed(pixels):
+            return ()
+        grey = thumbnail(pixels)
     down, across = pixels.shape[0] / grey.shape[0], pixels.shape[1] / grey.shape[1]
     return tuple(
         np.ascontiguousarray(
@@ -39,6 +47,29 @@ def without_borders(pixels: Pixels) -> tuple[Pixels, ...]:
         )
         for top, bottom, left, right in insides(grey)
     )
+
+
+def _may_be_framed(pixels: Pixels) -> bool:
+    """Whether a frame can be found in the thumbnail, told by what its outermost rows and columns
+    are made of; most pictures have none, and need no thumbnail then.
+    """
+    if max(pixels.shape[:2]) <= SIDE_PX:
+        return True
+    ends = (pixels, pixels[::-1], pixels.swapaxes(0, 1), pixels.swapaxes(0, 1)[::-1])
+    return any(_spread_of_first(end) <= SPREAD + _ROUNDED for end in ends)
+
+
+def _spread_of_first(pixels: Pixels) -> float:
+    """How much brightness varies in the thumbnail's first row, before it is rounded."""
+    high, wide = pixels.shape[:2]
+    small = [max(1, round(side * SIDE_PX / max(high, wide))) for side in (high, wide)]
+    scale = high / small[0]
+    weights = np.ones(min(high, int(np.ceil(scale))), dtype=np.float32)
+    weights[-1] -= len(weights) - scale
+    slab = pixels[: len(weights)].astype(np.float32)
+    row = weights @ (slab if slab.ndim == 2 else slab @ LUMA) / np.float32(scale)
+    seen = cv2.resize(row[None], (small[1], 1), interpolation=cv2.INTER_AREA)
+    return float(seen.max() - seen.min())
 
 
 def insides(grey: Floats) -> tuple[Box, ...]:

@@ -38,7 +38,7 @@ def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
 
 
 def pixel_orientations(pixels: Pixels) -> Mapping[str, Fingerprint]:
-    """:func:`orientations` of (H, W, 3) pixels."""
+    """:func:`orientations` of (H, W, 3) or (H, W) pixels."""
     blocks = shrink(pixels)
     detail = quality(blocks)
     turned = turn(frequencies(blocks))

@@ -11,7 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.craft.fingerprint.spectrum import BLOCKS, Floats, cosines, reference_axis
+from entrenous.craft.fingerprint.spectrum import (
+    BLOCKS,
+    Floats,
+    cosines,
+    reference_axis,
+    reference_spans,
+)
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.picture import Picture
 
@@ -29,7 +35,7 @@ def fingerprint(picture: Picture) -> Fingerprint:
     A picture of less than 5 pixels on a side gets quality 0 and an empty hash, as the reference
     does; transparent parts are seen on white.
     """
-    blocks = shrink(seen_pixels(picture))
+    blocks = shrink(looked_pixels(picture))
     return Fingerprint(KIND, to_bits(frequencies(blocks)), quality(blocks))
 
 
@@ -44,15 +50,25 @@ def seen_pixels(picture: Picture) -> Pixels:
     return mixed.astype(np.uint8)
 
 
+def looked_pixels(picture: Picture) -> Pixels:
+    """:func:`seen_pixels`, or the (H, W) luma of a picture that has no more."""
+    if picture.luma_alone and picture.alpha is None:
+        return np.asarray(picture)[:, :, 0]
+    return seen_pixels(picture)
+
+
 def shrink(pixels: Pixels) -> Floats:
-    """The luma of (H, W, 3) pixels in PDQ's 64 x 64 blocks, 0 to 255.
+    """The luma of (H, W, 3) or (H, W) pixels in PDQ's 64 x 64 blocks, 0 to 255.
 
     Rows first, a few at a time, so that a large picture is never copied as a whole.
     """
     height_px, width_px = pixels.shape[:2]
     if min(height_px, width_px) < SIDE_PX_MIN:
         return np.zeros((BLOCKS, BLOCKS), dtype=np.float32)
-    rows = np.stack([_blend(pixels, some) for some in reference_axis(height_px)])
+    axis, spans = reference_axis(height_px), reference_spans(height_px)
+    rows = np.stack(
+        [_blend(pixels[a:b], some[a:b]) for some, (a, b) in zip(axis, spans, strict=True)]
+    )
     return np.asarray(np.matmul(rows, reference_axis(width_px).T), dtype=np.float32)
 
 
@@ -71,7 +87,7 @@ def to_bits(spectrum: Floats) -> bytes:
     flat = spectrum.reshape(-1, spectrum.shape[-1] * spectrum.shape[-2])
     middle = flat.shape[1] // 2 - 1
     median = np.partition(flat, middle, axis=1)[:, middle, None]
-    return np.packbits((flat > median)[:, ::-1], axis=1).tobytes()
+    return np.packbits(flat > median, axis=1, bitorder="little")[:, ::-1].tobytes()
 
 
 def quality(blocks: Floats) -> int:
@@ -90,9 +106,7 @@ def qualities(blocks: Floats) -> NDArray[np.int64]:
 
 
 def _blend(pixels: Pixels, weights: Floats) -> Floats:
-    """One row of luma: the weighted sum of the few rows of pixels with a weight; shape (W,)."""
-    used = np.flatnonzero(weights)
-    first, stop = int(used[0]), int(used[-1]) + 1
-    slab = pixels[first:stop].reshape(stop - first, -1).astype(np.float32)
-    row: Floats = np.matmul(np.matmul(weights[first:stop], slab).reshape(-1, 3), LUMA)
-    return row
+    """One row of luma: the weighted sum of a few rows of pixels; shape (W,)."""
+    slab = pixels.reshape(len(weights), -1).astype(np.float32)
+    row: Floats = np.matmul(weights, slab)
+    return row if pixels.ndim == 2 else np.matmul(row.reshape(-1, 3), LUMA)

@@ -12,6 +12,7 @@ docs/spec/gate.md section 1.
 """
 
 import math
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -32,6 +33,7 @@ def cosines() -> Floats:
     return np.asarray(math.sqrt(2 / BLOCKS) * wave, dtype=np.float32)
 
 
+@lru_cache(maxsize=32)  # of the sides that uploads have, some are common
 def reference_axis(length_px: int) -> Floats:
     """Meta's two box filters and decimation along an axis of ``length_px``: shape (64, length_px).
 
@@ -53,7 +55,16 @@ def reference_axis(length_px: int) -> Floats:
     np.add.at(steps, (block[inside], last[inside] + 1), -weight[inside])
     matrix = np.cumsum(steps, axis=1)[:, :length_px]
     matrix[np.abs(matrix) < _ROUNDING] = 0.0
-    return matrix.astype(np.float32)
+    axis = matrix.astype(np.float32)
+    axis.flags.writeable = False
+    return axis
+
+
+@lru_cache(maxsize=32)
+def reference_spans(length_px: int) -> tuple[tuple[int, int], ...]:
+    """First and last pixel, half open, that have a weight in each row of :func:`reference_axis`."""
+    used = [np.flatnonzero(row) for row in reference_axis(length_px)]
+    return tuple((int(some[0]), int(some[-1]) + 1) for some in used)
 
 
 def window_axes(length_px: int, edges: NDArray[np.float64]) -> Floats:

@@ -13,7 +13,7 @@ from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.fingerprint.reel.blocks import blocks_of
 from entrenous.craft.fingerprint.reel.pace import looked_at, paced, registered
 from entrenous.craft.fingerprint.reel.register import NEIGHBOUR_BITS, apart, video_print
-from entrenous.model.clip import Frame
+from entrenous.model.clip import Frame, Pace
 from entrenous.model.picture import Picture
 from entrenous.model.print import LOOK_FRAMES_MAX, PRINT_FRAMES_MAX, VideoTooFlat
 
@@ -28,7 +28,7 @@ def frame_at(at_s: float) -> Frame:
 @given(st.floats(0.1, 400.0), st.floats(0.5, 5.0))
 def test_there_is_one_frame_for_each_stretch_of_time(fps: float, apart_s: float) -> None:
     frames = [frame_at(number / fps) for number in range(min(2000, int(20 * fps)))]
-    times = [frame.at_s for frame in paced(frames, apart_s, 2000)]
+    times = [frame.at_s for frame in paced(frames, Pace(apart_s), 2000)]
     assert times[:1] == [frame.at_s for frame in frames[:1]]
     stretches = [int((at_s + 1e-6) // apart_s) for at_s in times]
     assert stretches == sorted(set(stretches))
@@ -36,10 +36,12 @@ def test_there_is_one_frame_for_each_stretch_of_time(fps: float, apart_s: float)
 
 
 def test_the_rate_of_frames_does_not_matter_and_gaps_do_no_harm() -> None:
-    even = [frame.at_s for frame in paced(map(frame_at, np.arange(0.0, 6.0, 1 / 30)), 0.5, 99)]
+    every = map(frame_at, np.arange(0.0, 6.0, 1 / 30))
+    even = [frame.at_s for frame in paced(every, Pace(0.5), 99)]
     assert even == pytest.approx(np.arange(0.0, 6.0, 0.5))
     uneven = [0.0, 0.1, 3.2, 3.3, 3.4, 3.6, 9.0]
-    assert [frame.at_s for frame in paced(map(frame_at, uneven), 0.5, 99)] == [0.0, 3.2, 3.6, 9.0]
+    some = paced(map(frame_at, uneven), Pace(0.5), 99)
+    assert [frame.at_s for frame in some] == [0.0, 3.2, 3.6, 9.0]
 
 
 def test_an_hour_has_no_more_frames_than_ten_minutes() -> None:

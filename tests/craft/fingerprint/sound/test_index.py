@@ -1,5 +1,6 @@
 """An excerpt is found through codecs and at other speeds; silence, hum and noise fit nothing."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -187,3 +188,37 @@ def test_a_print_gives_back_its_words() -> None:
     assert np.array_equal(as_words(one), words)
     assert list(one) == words.tolist()
     assert len(one) == 3
+
+
+def of_words(words: NDArray[np.uint32]) -> SoundPrint:
+    return SoundPrint(words.astype(">u4").tobytes())
+
+
+def test_a_loop_fits_itself_in_a_thousand_ways_and_takes_little_memory_all_the_same() -> None:
+    """Twelve words again and again, as a ringtone has them: each stands in 333 places."""
+    loop = np.tile(np.random.default_rng(1).integers(0, 2**32, 12, dtype=np.uint32), 333)
+    index = SoundIndex.of([of_words(loop)])
+    tracemalloc.start()
+    (found,) = index.near([SoundView("as it is", loop)])
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.errors == 0.0
+    assert found.length_s > 26.0
+    assert most_bytes < 60_000_000
+
+
+def test_two_sounds_one_after_the_other_as_they_were_registered_are_both_found() -> None:
+    rng = np.random.default_rng(2)
+    one, other = (rng.integers(0, 2**32, 100, dtype=np.uint32) for _ in range(2))
+    index = SoundIndex.of([of_words(one), of_words(other)])
+    found = index.near([SoundView("as it is", np.concatenate([one, other]))])
+    assert sorted(alike.sound for alike in found) == [0, 1]
+
+
+@pytest.mark.parametrize(("words", "found"), [(3, 6), (5, 0)])
+def test_a_word_with_too_many_places_close_by_leads_nowhere(words: int, found: int) -> None:
+    """So many registered words, one bit from the upload's, in 900 places each, in two sounds."""
+    sound = np.random.default_rng(3).integers(0, 2**32, 19, dtype=np.uint32)
+    variants = [np.tile(sound ^ np.uint32(1 << bit), 450) for bit in range(words)]
+    index = SoundIndex.of([of_words(one) for one in variants * 2])
+    assert len(index.near([SoundView("as it is", sound)])) == found

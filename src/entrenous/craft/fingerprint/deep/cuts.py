@@ -11,12 +11,13 @@ point is then the same as with all of them (Conway and Sloane, Sphere Packings, 
 chapter 4, table 4.8).
 """
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.craft.fingerprint.deep.spectra import Edges, spectra
+from entrenous.craft.fingerprint.deep.spectra import Edges, between, spectra, waves
 from entrenous.craft.fingerprint.parts import grid_edges, registered
 from entrenous.craft.fingerprint.spectrum import KEPT, Floats
 
@@ -48,8 +49,26 @@ def same(grey: Floats) -> Floats:
 
 def _cut(grey: Floats, cut: NDArray[np.float64]) -> Floats:
     """Each edge loses one of these shares; those with an even sum of places."""
-    edges: Edges = np.stack(np.broadcast_arrays(cut[:, None], 1 - cut[None, :]), axis=-1)
-    place = np.add.outer(np.arange(len(cut)), np.arange(len(cut))).reshape(-1)
-    even = np.add.outer(place, place) % 2 == 0
-    every = spectra(grey, edges.reshape(-1, 2), edges.reshape(-1, 2))
-    return every[..., even, :, :].reshape(-1, KEPT, KEPT)
+    down, across = (_cut_waves(side, tuple(cut.tolist())) for side in grey.shape[-2:])
+    place = np.add.outer(np.arange(len(cut)), np.arange(len(cut))).reshape(-1) % 2
+    alike = [np.flatnonzero(place == parity) for parity in (0, 1)]
+    halves = [_between(grey, down[some], across[some]) for some in alike]
+    number = np.arange(place.size**2).reshape(place.size, -1)
+    order = np.argsort(np.concatenate([number[np.ix_(some, some)].reshape(-1) for some in alike]))
+    return np.concatenate(halves, axis=-3)[..., order, :, :].reshape(-1, KEPT, KEPT)
+
+
+def _between(grey: Floats, down: Floats, across: Floats) -> Floats:
+    """The spectra (..., K * M, 16, 16) of windows with these rows (K, 16, H) and columns."""
+    found = between(grey, down.reshape(-1, grey.shape[-2]), across.reshape(-1, grey.shape[-1]))
+    return found.reshape(*grey.shape[:-2], -1, KEPT, KEPT)
+
+
+@lru_cache(maxsize=16)  # of one upload's sides, the longer one is nearly always 512
+def _cut_waves(length_px: int, cut: tuple[float, ...]) -> Floats:
+    """Frequencies of an axis without one of these shares at each end: (K, 16, length_px)."""
+    first, last = np.broadcast_arrays(np.array(cut)[:, None], 1 - np.array(cut)[None, :])
+    edges: Edges = np.stack([first, last], axis=-1).reshape(-1, 2)
+    made = waves(length_px, edges).reshape(-1, KEPT, length_px)
+    made.flags.writeable = False
+    return made

@@ -14,9 +14,13 @@ def spectra(grey: Floats, rows: Edges, columns: Edges) -> Floats:
 
     Edges are shares of the sides, in [0, 1]; grey is one picture (H, W), or several of one size.
     """
-    down, across = _waves(grey.shape[-2], rows), _waves(grey.shape[-1], columns)
+    return between(grey, waves(grey.shape[-2], rows), waves(grey.shape[-1], columns))
+
+
+def between(grey: Floats, down: Floats, across: Floats) -> Floats:
+    """:func:`spectra` by the :func:`waves` of K rows and M columns."""
     found = np.matmul(np.matmul(down, grey), across.T)
-    found = found.reshape(*grey.shape[:-2], len(rows), KEPT, len(columns), KEPT)
+    found = found.reshape(*grey.shape[:-2], len(down) // KEPT, KEPT, len(across) // KEPT, KEPT)
     return np.swapaxes(found, -3, -2)
 
 
@@ -39,7 +43,7 @@ def box_spectra(grey: Floats, boxes: NDArray[np.float64], least: int) -> Floats:
     return frequencies(blocks[qualities(blocks) >= least])
 
 
-def _waves(length_px: int, edges: Edges) -> Floats:
+def waves(length_px: int, edges: Edges) -> Floats:
     """From an axis of pixels to 16 frequencies of each window: (K * 16, length_px)."""
     waves = np.tensordot(window_axes(length_px, edges), cosines(), axes=([1], [1]))
     return np.asarray(waves.transpose(0, 2, 1).reshape(-1, length_px), dtype=np.float32)

@@ -91,6 +91,6 @@ class ScanIndex:
 
 def as_words(hashes: Sequence[bytes]) -> Words:
     """Hashes of 32 bytes as an array (N, 4) of 64-bit words."""
-    if any(len(one) != PDQ_BYTES for one in hashes):
+    if set(map(len, hashes)) - {PDQ_BYTES}:
         raise ValueError("a PDQ hash has 32 bytes")
     return np.frombuffer(b"".join(hashes), dtype=np.uint64).reshape(-1, 4)

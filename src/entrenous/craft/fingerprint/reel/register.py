@@ -25,7 +25,7 @@ def video_print(
     anything flat, and so is what lies within 10 bits of the frame that was kept before it.
 
     Args:
-        frames: upright, in the order of time, at full size; they are read once.
+        frames: upright, in the order of time; they are read once.
         length_s: what the file announces (``Shown.length_s``).
         parts: its owner agrees to send a second hash of each frame, without the edges.
 

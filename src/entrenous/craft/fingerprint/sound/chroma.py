@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 Samples = NDArray[np.float32]
 Chroma = NDArray[np.float64]
@@ -36,6 +35,8 @@ def to_rate(samples: Samples, rate_hz: int) -> Samples:
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
     ratio = Fraction(RATE_HZ, rate_hz)
     if ratio != 1:
+        from scipy.signal import resample_poly  # noqa: PLC0415 - half a second, for sounds alone
+
         mono = resample_poly(mono, ratio.numerator, ratio.denominator)
     return np.asarray(np.clip(np.round(mono * 32767.0), -32768, 32767), dtype=np.float32)
 

@@ -16,7 +16,7 @@ where words hardly change from one to the next, nothing is compared.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ STRETCH: Final = 19  # words: all that five seconds have
 LIVELY: Final = 2.5
 SCREEN: Final = 0.30  # of a stretch's bits; what differs more is not laid over the upload
 COMMON: Final = 1000  # places; a word that stands in more of them leads nowhere
+CLOSE_BY: Final = 4 * COMMON  # places of all words that are at most two bits away; likewise
+ALIGNED: Final = 32  # ways to lay one sound over an upload; a loop fits itself in thousands
+_ASKED: Final = 64  # words at once, so that a loop needs no more memory than speech
 _CLOSE: Final = 2  # bits
 
 
@@ -90,25 +93,39 @@ class SoundIndex:
         return sorted(best.values(), key=lambda one: (-one.length_s, one.errors))
 
     def _in(self, view: SoundView) -> Iterator[Alike]:
-        query, place = self._close(view.words, lively(view.words))
-        query, place = self._screened(view.words, query, place)
-        for shift in np.unique(place - query):
-            some = np.flatnonzero(place - query == shift)[0]
-            sound = int(np.searchsorted(self.ends, place[some], side="right"))
-            found = self._laid(view.words, int(shift), sound)
+        for sound, shift in self._aligned(view.words):
+            found = self._laid(view.words, shift, sound)
             if found is not None:
-                yield _said(found, int(shift) - self._start(sound), sound, view)
+                yield _said(found, shift - self._start(sound), sound, view)
+
+    def _aligned(self, words: Words) -> Iterator[tuple[int, int]]:
+        """Sounds, and how far from a word of the upload its like stands in ``words``: of each sound
+        the ways that most words speak for.
+        """
+        asked = np.flatnonzero(lively(words))
+        span = len(self.words) + len(words)
+        ways, votes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for at in range(0, len(asked), _ASKED):
+            query, place = self._screened(words, *self._close(words, asked[at : at + _ASKED]))
+            sound = np.searchsorted(self.ends, place, side="right")
+            some, count = np.unique(sound * span + place - query + len(words), return_counts=True)
+            ways.append(some)
+            votes.append(count)
+        every, which = np.unique(np.concatenate(ways), return_inverse=True)
+        total = np.bincount(which, np.concatenate(votes), len(every))
+        for way in every[_foremost(every // span, total)].tolist():
+            yield way // span, way % span - len(words)
 
     def _start(self, sound: int) -> int:
         return int(self.ends[sound - 1]) if sound else 0
 
-    def _close(self, words: Words, awake: Flags) -> tuple[Places, Places]:
-        """Pairs of a word of the upload and a place with a word at most two bits away."""
-        asked = np.flatnonzero(awake)
+    def _close(self, words: Words, asked: Places) -> tuple[Places, Places]:
+        """Pairs of such a word of the upload and a place with a word at most two bits away."""
         probes = (words[asked, None] ^ _FLIPS).reshape(-1)
         first = np.searchsorted(self.values, probes, side="left")
         count = np.searchsorted(self.values, probes, side="right") - first
         count[count > COMMON] = 0
+        count[np.repeat(count.reshape(len(asked), -1).sum(axis=1) > CLOSE_BY, len(_FLIPS))] = 0
         query = np.repeat(np.repeat(asked, len(_FLIPS)), count)
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         return query, self.places[np.repeat(first, count) + within]
@@ -165,6 +182,13 @@ def lively(words: Words) -> Flags:
     np.add.at(inside, np.flatnonzero(awake), 1)
     np.add.at(inside, np.flatnonzero(awake) + STRETCH, -1)
     return np.cumsum(inside)[:-1] > 0
+
+
+def _foremost(sound: Places, votes: NDArray[Any]) -> Places:
+    """Where the ALIGNED ways with most votes of each sound are; ``sound`` ascends."""
+    order = np.lexsort((-votes, sound))
+    rank = np.arange(len(order)) - np.searchsorted(sound, sound[order])
+    return np.sort(order[rank < ALIGNED])
 
 
 def _flips() -> Words:

@@ -9,7 +9,6 @@ from fractions import Fraction
 from typing import Final
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from entrenous.craft.fingerprint.sound.chroma import Samples, chroma, to_rate
 from entrenous.craft.fingerprint.sound.words import Words, words_of
@@ -38,6 +37,8 @@ def _undone(samples: Samples, speed: float) -> Samples:
     """As it was before somebody played it ``speed`` times as fast."""
     if speed == 1.0:
         return samples
+    from scipy.signal import resample_poly  # noqa: PLC0415 - half a second, for sounds alone
+
     ratio = Fraction(speed).limit_denominator(100)
     slower = resample_poly(samples, ratio.numerator, ratio.denominator)
     return np.asarray(np.round(slower), dtype=np.float32)

@@ -1,15 +1,11 @@
 """The words of a sound that its owner registers."""
 
-from typing import Final
-
 import numpy as np
 
 from entrenous.craft.fingerprint.sound.chroma import Samples, chroma, to_rate
-from entrenous.craft.fingerprint.sound.index import lively
+from entrenous.craft.fingerprint.sound.index import as_words, lively
 from entrenous.craft.fingerprint.sound.words import words_of
-from entrenous.model.print import SOUND_WORDS_MAX, SoundPrint, SoundTooQuiet
-
-NEEDED_S: Final = 5
+from entrenous.model.print import SOUND_S_MIN, SOUND_WORDS_MAX, SoundPrint, SoundTooQuiet
 
 
 def sound_print(samples: Samples, rate_hz: int) -> SoundPrint:
@@ -20,5 +16,13 @@ def sound_print(samples: Samples, rate_hz: int) -> SoundPrint:
     """
     words = words_of(chroma(to_rate(samples, rate_hz)))[:SOUND_WORDS_MAX]
     if not lively(words).any():
-        raise SoundTooQuiet(needed_s=NEEDED_S)
+        raise SoundTooQuiet(needed_s=SOUND_S_MIN)
     return SoundPrint(np.asarray(words, dtype=">u4").tobytes())
+
+
+def refuse_too_quiet(sound: SoundPrint) -> None:
+    """What a platform asks of a sound that somebody else's program registers; raises SoundTooQuiet
+    unless there are five seconds in it that could be told apart.
+    """
+    if not lively(as_words(sound)).any():
+        raise SoundTooQuiet(needed_s=SOUND_S_MIN)
