@@ -1,6 +1,6 @@
 """Kill a process that registers, withdraws and merges, again and again; then compare the index.
 
-    python -m tests.adapters.index.kills --kills 50 [--seed 1]
+    python -m tests.adapters.index.kills --kills 50 [--seed 1] [--shards 4]
 
 Each time a worker process opens the bank and its index and works until it is killed (SIGKILL) at a
 random moment. Then the index is opened anew: what is found must equal counting bits over all that
@@ -58,12 +58,12 @@ def bank_in(folder: Path) -> Iterator[SqlBankStore]:
         engine.dispose()
 
 
-def work(folder: Path, seed: int) -> None:
+def work(folder: Path, seed: int, shards: int) -> None:
     """Until killed: register a claim, now and then withdraw one, and write base after base."""
     rng = np.random.default_rng([seed, 1])  # never the stream that the beginning came from
     mine: list[ClaimId] = []
     with bank_in(folder) as bank:
-        index = FileIndex(folder / "index", bank)
+        index = FileIndex(folder / "index", bank, shards)
         print("ready", flush=True)  # noqa: T201 -- to who kills it
         while True:
             name = f"claim-{seed}-{len(mine)}-{rng.integers(0, 1 << 30)}"
@@ -79,11 +79,12 @@ def work(folder: Path, seed: int) -> None:
                 index.merge()
 
 
-def kill_once(folder: Path, seed: int, reported: Reported) -> None:
+def kill_once(folder: Path, seed: int, reported: Reported, shards: int) -> None:
     """Start a worker, and kill it while it works."""
     rng = np.random.default_rng(seed)
     command = [sys.executable, "-m", "tests.adapters.index.kills", "--work", str(folder)]
-    with subprocess.Popen([*command, "--seed", str(seed)], stdout=subprocess.PIPE) as worker:
+    asked = ["--seed", str(seed), "--shards", str(shards)]
+    with subprocess.Popen([*command, *asked], stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         assert worker.stdout.readline() == b"ready\n"
         try:
@@ -95,10 +96,10 @@ def kill_once(folder: Path, seed: int, reported: Reported) -> None:
                 reported.hear(line)
 
 
-def compare(folder: Path, seed: int, reported: Reported) -> None:
+def compare(folder: Path, seed: int, reported: Reported, shards: int) -> None:
     """All that must hold after a kill; raises AssertionError."""
     with bank_in(folder) as bank:
-        index = FileIndex(folder / "index", bank)
+        index = FileIndex(folder / "index", bank, shards)
         assert not list((folder / "index").glob(".entrenous-*"))
         agrees(index, bank, seed, most=40)
         for name, bits in reported.registered.items():
@@ -118,14 +119,14 @@ def _is_withdrawn(bank: SqlBankStore, name: str) -> bool:
     return bank.claim(ClaimId(name)).state.value == "withdrawn"
 
 
-def run(folder: Path, kills: int, seed: int) -> Reported:
+def run(folder: Path, kills: int, seed: int, shards: int = 1) -> Reported:
     """So many kills, each followed by a comparison."""
     reported = Reported()
     with bank_in(folder) as bank:
         register(bank, "beginning", *fresh(BEGINNING, seed))
     for kill in range(kills):
-        kill_once(folder, seed + kill, reported)
-        compare(folder, seed + kill, reported)
+        kill_once(folder, seed + kill, reported, shards)
+        compare(folder, seed + kill, reported, shards)
     return reported
 
 
@@ -134,12 +135,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.work is not None:
-        work(asked.work, asked.seed)
+        work(asked.work, asked.seed, asked.shards)
     with TemporaryDirectory() as made:
-        done = run(Path(made), asked.kills, asked.seed)
+        done = run(Path(made), asked.kills, asked.seed, asked.shards)
     print(  # noqa: T201 -- a command
         f"{asked.kills} kills: {len(done.registered)} claims found, "
         f"{len(done.withdrawn)} withdrawn and gone"

@@ -8,7 +8,8 @@ from tests.adapters.index.kills import run
 
 
 @pytest.mark.real
-def test_a_few_kills(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shards", [1, 4])
+def test_a_few_kills(tmp_path: Path, shards: int) -> None:
     """For more: ``python -m tests.adapters.index.kills --kills 50``."""
-    reported = run(tmp_path, kills=3, seed=20)
+    reported = run(tmp_path, kills=3, seed=20, shards=shards)
     assert reported.registered

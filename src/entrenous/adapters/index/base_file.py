@@ -2,7 +2,8 @@
 
 All numbers are little-endian. A header of 128 bytes: ``ENTRINDX``, the version (4 bytes) and four
 of nothing; for whole pictures and for parts the number of hashes (8) and of substrings (4; 0: these
-are few, and scanned) and four of nothing; the CRC-32 of each of the eight sections (4 each); zeros;
+are few, and scanned) and four of nothing; the CRC-32 of each of the eight sections (4 each); where
+the index is divided, the number of this shard and how many there are (2 each; else zeros); zeros;
 in the last four bytes the CRC-32 of those before. Then for whole pictures and for parts: hashes (32
 bytes each), entry numbers (8 each, ascending), and, if there are substrings, where each of the
 plan's cells begins (4 each, and one more) and the rows by cell (4 each). Every section begins at a
@@ -20,6 +21,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -27,6 +29,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from entrenous.adapters.index.shard import SHARDS_MAX, UNDIVIDED, Shard
 from entrenous.adapters.private_file import fill_private
 from entrenous.craft.fingerprint.index import ScanIndex, Searchable, Segment, plan_of
 from entrenous.model.bank import Entry
@@ -36,7 +39,7 @@ from entrenous.spec import PDQ_BYTES
 VERSION: Final = 1
 _MAGIC: Final = b"ENTRINDX"
 _ALIGNED: Final = 64
-_HEADER: Final = struct.Struct("<8sI4x QI4x QI4x 8I 44x")
+_HEADER: Final = struct.Struct("<8sI4x QI4x QI4x 8I 2H 40x")
 _HEADER_BYTES: Final = _HEADER.size + 4
 _CRC: Final = struct.Struct("<I")
 _SUBSTRINGS: Final = frozenset({0, 11, 13, 16})
@@ -63,6 +66,8 @@ class Base:
     parts: Searchable
     file: tuple[int, int]
     size_bytes: int
+    written_at: datetime
+    shard: Shard = UNDIVIDED
 
     @property
     def upto(self) -> int:
@@ -91,10 +96,10 @@ class Base:
         return self.whole.entries.size + self.parts.entries.size
 
 
-def write_base(path: Path, whole: Searchable, parts: Searchable) -> None:
+def write_base(path: Path, whole: Searchable, parts: Searchable, shard: Shard = UNDIVIDED) -> None:
     """Write a base, mode 0600, so that the old one or the new one is there whenever it stops."""
     sections = [section for one in (whole, parts) for section in _sections(one)]
-    header = _header(whole, parts, [_crc_of(one) for one in sections])
+    header = _header(whole, parts, [_crc_of(one) for one in sections], shard)
 
     def fill(file: BinaryIO) -> None:
         file.write(header)
@@ -115,12 +120,14 @@ def read_base(path: Path) -> Base:
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         about = os.fstat(handle)
-        kinds = _kinds_in(handle, about.st_size)
+        found = _found_in(handle, about.st_size)
     finally:
         os.close(handle)
-    if kinds is None:
+    if found is None:
         raise DamagedBase(path=path)
-    return Base(*kinds, (about.st_dev, about.st_ino), about.st_size)
+    whole, parts, shard = found
+    at = datetime.fromtimestamp(about.st_mtime, UTC)
+    return Base(whole, parts, (about.st_dev, about.st_ino), about.st_size, at, shard)
 
 
 def file_of(path: Path) -> tuple[int, int] | None:
@@ -144,26 +151,27 @@ def _sections(one: Searchable) -> list[Array]:
     return [np.ascontiguousarray(array, dtype=kind) for kind, array in made]
 
 
-def _header(whole: Searchable, parts: Searchable, sums: Sequence[int]) -> bytes:
+def _header(whole: Searchable, parts: Searchable, sums: Sequence[int], shard: Shard) -> bytes:
     shape = [
         number
         for one in (whole, parts)
         for number in (one.entries.size, 0 if isinstance(one, ScanIndex) else one.plan.substrings)
     ]
-    header = _HEADER.pack(_MAGIC, VERSION, *shape, *sums)
+    divided = (0, 0) if shard == UNDIVIDED else (shard.number, shard.of)
+    header = _HEADER.pack(_MAGIC, VERSION, *shape, *sums, *divided)
     return header + _CRC.pack(zlib.crc32(header))
 
 
-def _kinds_in(handle: int, size: int) -> tuple[Searchable, Searchable] | None:
-    """Whole pictures and parts, None if anything in the file is not as it was written."""
+def _found_in(handle: int, size: int) -> tuple[Searchable, Searchable, Shard] | None:
+    """Whole pictures, parts, shard; None if anything in the file is not as it was written."""
     if size < _HEADER_BYTES:
         return None
     mapped = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
     magic, version, *numbers = _HEADER.unpack_from(mapped)
     if (magic, version) != (_MAGIC, VERSION) or not _whole_header(mapped):
         return None
-    shapes, sums = (numbers[:2], numbers[2:4]), numbers[4:]
-    if not _SUBSTRINGS.issuperset(cut for _, cut in shapes):
+    shapes, sums, shard = (numbers[:2], numbers[2:4]), numbers[4:12], _shard(*numbers[12:])
+    if shard is None or not _SUBSTRINGS.issuperset(cut for _, cut in shapes):
         return None
     lengths = [length for count, cut in shapes for length in _lengths(count, cut)]
     offsets = list(_offsets(lengths))
@@ -173,7 +181,13 @@ def _kinds_in(handle: int, size: int) -> tuple[Searchable, Searchable] | None:
         np.ndarray(length, kind, mapped, offset)
         for length, kind, offset in zip(lengths, 2 * _TYPES, offsets[:-1], strict=True)
     ]
-    return _kind(shapes[0][1], *arrays[:4]), _kind(shapes[1][1], *arrays[4:])
+    return _kind(shapes[0][1], *arrays[:4]), _kind(shapes[1][1], *arrays[4:]), shard
+
+
+def _shard(number: int, of: int) -> Shard | None:
+    if (number, of) == (0, 0):
+        return UNDIVIDED
+    return Shard(number, of) if number < of <= SHARDS_MAX else None
 
 
 def _whole_header(mapped: mmap.mmap) -> bool:

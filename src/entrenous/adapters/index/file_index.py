@@ -8,11 +8,13 @@ one without them, from what the bank holds. In between it may hold a withdrawn h
 only its owner can read.
 
 A base is used only if every byte of it is as it was written and its last entry is what the bank
-says. If not, it is made anew from the bank, before the first answer.
+says. If not, it is made anew from the bank, before the first answer. A large bank is divided into
+shards, each with such a base; what came since is one for all.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,19 +27,23 @@ from entrenous.adapters.index.base_file import (
     read_base,
     write_base,
 )
-from entrenous.adapters.index.known import Known
+from entrenous.adapters.index.known import Ask, Known
+from entrenous.adapters.index.shard import Shard, sweep_others
 from entrenous.adapters.index.truth import news_of, truth_of
 from entrenous.adapters.index.turn import sweep, turn
 from entrenous.craft.fingerprint.index import Searchable
 from entrenous.model.fingerprint import Near
+from entrenous.model.standing import IndexStanding
 from entrenous.ports import BankStore
 
-_BASE: Final = "base"
 _LATER_MAX: Final = 32_768  # scanned in 0.03 ms
 _LATER_PART: Final = (
     100  # or one in so many of all, so that a large base is not written all the time
 )
 _LOOKS: Final = 5  # at a bank that grows meanwhile
+
+Kinds = tuple[Searchable, Searchable]  # whole pictures, and parts
+Bases = tuple[Base, ...]  # one of each shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +62,40 @@ class IndexState:
 
 
 class FileIndex:
-    """Made by ``open_index``. Safe to use from several threads, and by several processes."""
+    """Made by ``open_index``. Safe to use from several threads, and by several processes, which
+    divide it into as many ``shards``.
+    """
 
-    __slots__ = ("_bank", "_base", "_folder", "_known", "_lock", "_path")
+    __slots__ = ("_ask", "_bank", "_bases", "_folder", "_known", "_lock", "_shards")
 
-    def __init__(self, folder: Path, bank: BankStore) -> None:
+    def __init__(self, folder: Path, bank: BankStore, shards: int = 1) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder, self._path, self._bank = folder, folder / _BASE, bank
+        self._folder, self._shards, self._bank = folder, Shard.all(shards), bank
         self._lock = threading.Lock()  # held while what is known changes, never while one searches
+        self._ask: Ask = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
         sweep(folder)
-        self._base = self._usable() or self._first()
+        self._bases = self._usable() or self._first()
         self._known = Known.nothing()
-        self._use(self._base)
+        self._use(self._bases)
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
         """All within 31 bits, after catching up."""
-        return self._catch_up().near(hashes, part=part)
+        return self._catch_up().near(hashes, part=part, ask=self._ask)
+
+    def parts(self) -> int:
+        """How many hashes of parts the last look-up knew."""
+        return self._known.parts.count
 
     def refresh(self) -> None:
-        """Go over to the base that another process has written, if there is one."""
-        if file_of(self._path) in (None, self._base.file):
+        """Go over to the bases that another process has written, if there are any."""
+        there = [file_of(self._folder / shard.file) for shard in self._shards]
+        if None in there or there == [base.file for base in self._bases]:
             return
-        base = self._usable()
-        if base is None:
+        bases = self._usable()
+        if bases is None:
             self.rebuild()
         else:
-            self._use(base)
+            self._use(bases)
 
     def is_due(self) -> bool:
         """Whether so much came since the base was written that another one is worth it."""
@@ -91,18 +105,18 @@ class FileIndex:
         """Write a base with all that is known; False if another process is writing one."""
         with turn(self._folder, wait=False) as mine:
             if mine:
-                base = self._usable()  # read anew: damage must not be copied
-                if base is None:
-                    self._write(*truth_of(self._bank))
+                bases = self._usable()  # read anew: damage must not be copied
+                if bases is None:
+                    self._write(self._truth)
                 else:
-                    self._use(base)
-                    self._write(*self._catch_up().sorted())
+                    self._use(bases)
+                    self._write(self._catch_up().sorted)
         return mine
 
     def rebuild(self) -> None:
         """Write a base with what the bank holds, and nothing else."""
         with turn(self._folder, wait=True):
-            self._write(*truth_of(self._bank))
+            self._write(self._truth)
 
     def holds_withdrawn(self) -> bool:
         """Whether the bank no longer has all that is known here, so that a rebuild is needed."""
@@ -117,8 +131,15 @@ class FileIndex:
     def state(self) -> IndexState:
         """As of now."""
         known = self._catch_up()
-        base = self._base
-        return IndexState(known.whole.count, known.parts.count, base.count, base.size_bytes)
+        count = sum(base.count for base in self._bases)
+        size = sum(base.size_bytes for base in self._bases)
+        return IndexState(known.whole.count, known.parts.count, count, size)
+
+    def standing(self) -> IndexStanding:
+        """As of now, in the nouns of a gate's figures."""
+        state = self.state()
+        at = min(base.written_at for base in self._bases)
+        return IndexStanding(state.in_base, state.later, state.base_bytes, at)
 
     def _catch_up(self) -> Known:
         with self._lock:
@@ -126,41 +147,56 @@ class FileIndex:
                 self._known = self._known.with_news(news)
             return self._known
 
-    def _use(self, base: Base) -> None:
+    def _use(self, bases: Bases) -> None:
         """What came since is read anew: the bank may have been put back to an older one."""
-        known = Known.of(*base.kinds, base.upto)
-        for news in news_of(self._bank, base.upto):
+        known = Known.of(*(base.kinds for base in bases))
+        for news in news_of(self._bank, known.seen):
             known = known.with_news(news)
         with self._lock:
-            self._base, self._known = base, known
+            self._bases, self._known = bases, known
 
-    def _write(self, whole: Searchable, parts: Searchable) -> None:
-        """Only in turn. It is read again, so that what is used is what lies on the disk."""
-        write_base(self._path, whole, parts)
-        self._use(read_base(self._path))
+    def _write(self, made: Callable[[Shard], Kinds]) -> None:
+        """Only in turn."""
+        self._use(self._written(made))
 
-    def _first(self) -> Base:
-        """A base where none can be used, unless another process has just made one."""
+    def _written(self, made: Callable[[Shard], Kinds]) -> Bases:
+        """Make and write one shard after the other, so that one at a time is in memory; read again,
+        so that what is used is what lies on the disk.
+        """
+        for shard in self._shards:
+            write_base(self._folder / shard.file, *made(shard), shard)
+        sweep_others(self._folder, self._shards)
+        return tuple(read_base(self._folder / shard.file) for shard in self._shards)
+
+    def _truth(self, shard: Shard) -> Kinds:
+        return truth_of(self._bank, shard)
+
+    def _first(self) -> Bases:
+        """Bases where none can be used, unless another process has just made them."""
         with turn(self._folder, wait=True):
-            base = self._usable()
-            if base is None:
-                write_base(self._path, *truth_of(self._bank))
-                base = read_base(self._path)
-        return base
+            return self._usable() or self._written(self._truth)
 
-    def _usable(self) -> Base | None:
-        """The base that is there, if it is undamaged and of this bank."""
+    def _usable(self) -> Bases | None:
+        """The bases that are there, if all are undamaged and of this bank."""
+        bases = [self._usable_one(shard) for shard in self._shards]
+        usable = tuple(base for base in bases if base is not None)
+        return usable if len(usable) == len(bases) else None
+
+    def _usable_one(self, shard: Shard) -> Base | None:
         try:
-            base = read_base(self._path)
+            base = read_base(self._folder / shard.file)
         except (FileNotFoundError, DamagedBase):
             return None
-        return base if _is_of(base, self._bank) else None
+        return base if base.shard == shard and _is_of(base, self._bank) else None
 
 
-def condition_of(folder: Path) -> str:
-    """How the base in ``folder`` is: "sound", "damaged" or "missing". Nothing is changed."""
+def condition_of(folder: Path, shards: int = 1) -> str:
+    """How the bases in ``folder`` are: "sound", or one is "damaged" or "missing". Nothing is
+    changed.
+    """
     try:
-        read_base(folder / _BASE)
+        for shard in Shard.all(shards):
+            read_base(folder / shard.file)
     except FileNotFoundError:
         return "missing"
     except DamagedBase:
@@ -168,9 +204,10 @@ def condition_of(folder: Path) -> str:
     return "sound"
 
 
-def written_at(folder: Path) -> datetime:
-    """When the base in ``folder`` was written."""
-    return datetime.fromtimestamp((folder / _BASE).stat().st_mtime, UTC)
+def written_at(folder: Path, shards: int = 1) -> datetime:
+    """When the oldest base in ``folder`` was written."""
+    first = min((folder / shard.file).stat().st_mtime for shard in Shard.all(shards))
+    return datetime.fromtimestamp(first, UTC)
 
 
 def _is_of(base: Base, bank: BankStore) -> bool:

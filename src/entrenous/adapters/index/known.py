@@ -1,13 +1,15 @@
-"""All that an index knows at one moment: a base, and what was registered since."""
+"""All that an index knows at one moment: its bases, and what was registered since."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.adapters.index.base_file import rows_of
+from entrenous.adapters.index.shard import UNDIVIDED, Shard, news_beside
 from entrenous.craft.fingerprint.index import (
     Pairs,
     ScanIndex,
@@ -20,28 +22,34 @@ from entrenous.model.bank import Entry
 from entrenous.model.fingerprint import Near
 from entrenous.spec import PDQ_RADIUS
 
+Ask = Callable[[Callable[[Searchable], Pairs], Iterable[Searchable]], Iterable[Pairs]]
+
+_ASKED_MAX: Final = 32  # uploads that are judged at once, and some
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
-    """Hashes of whole pictures, or of parts: those in the base, and later ones."""
+    """Hashes of whole pictures, or of parts: those in the base of each shard, and later ones."""
 
-    base: Searchable
+    bases: tuple[Searchable, ...]
     later: ScanIndex
 
     @classmethod
-    def of(cls, base: Searchable) -> Self:
+    def of(cls, *bases: Searchable) -> Self:
         """Nothing later."""
-        return cls(base, ScanIndex.empty())
+        return cls(bases, ScanIndex.empty())
 
     @property
     def count(self) -> int:
         """How many hashes."""
-        return self.base.entries.size + self.later.entries.size
+        return sum(one.entries.size for one in (*self.bases, self.later))
 
-    def near(self, wanted: Words) -> list[Near]:
-        """All within 31 bits; an entry is in one of the two."""
-        found = [one.pairs(wanted, PDQ_RADIUS) for one in (self.base, self.later)]
-        return Pairs.joined(found).near()
+    def near(self, wanted: Words, ask: Ask = map) -> list[Near]:
+        """All within 31 bits; an entry is in one of them. ``ask`` asks one shard after the other,
+        or all at once.
+        """
+        found = ask(partial(_pairs, wanted), self.bases)
+        return Pairs.joined([*found, _pairs(wanted, self.later)]).near()
 
     def with_news(self, news: Sequence[Entry]) -> Self:
         """And these."""
@@ -50,33 +58,42 @@ class Kind:
         numbers, hashes = [one.number for one in news], [one.bits for one in news]
         return replace(self, later=self.later.with_added(numbers, hashes))
 
-    def rows(self) -> tuple[NDArray[np.int64], Words]:
-        """Every entry number, ascending, and its hash."""
-        both = (self.base, self.later)
-        entries = np.concatenate([one.entries for one in both])
-        return entries, np.concatenate([rows_of(one) for one in both])
+    def rows(self, shard: Shard) -> tuple[NDArray[np.int64], Words]:
+        """Every entry number of a shard, ascending, and its hash."""
+        base = self.bases[shard.number]
+        entries, words = shard.some(self.later.entries, rows_of(self.later))
+        return np.concatenate([base.entries, entries]), np.concatenate([rows_of(base), words])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
     """Immutable, so that a look-up goes on undisturbed while the next one already knows more.
 
-    ``seen`` is the highest entry number that was read from the bank.
+    ``seen`` is the highest entry number that was read from the bank; ``upto`` the highest in the
+    base of each shard: shards are written one after the other, so one may know more than the next.
+    ``asked`` is what whole pictures have just found: a gate asks twice for each upload, and as long
+    as nothing became known in between, the second answer is the first one, once.
     """
 
     whole: Kind
     parts: Kind
     seen: int
+    upto: tuple[int, ...]
+    asked: dict[tuple[bytes, ...], list[Near]] = field(default_factory=dict, init=False)
 
     @classmethod
-    def of(cls, whole: Searchable, parts: Searchable, seen: int) -> Self:
-        """What a base knows."""
-        return cls(Kind.of(whole), Kind.of(parts), seen)
+    def of(cls, *bases: tuple[Searchable, Searchable]) -> Self:
+        """What bases know: whole pictures and parts of each shard."""
+        wholes, parts = zip(*bases, strict=True)
+        upto = tuple(
+            max(int(one.entries[-1]) if one.entries.size else 0 for one in base) for base in bases
+        )
+        return cls(Kind.of(*wholes), Kind.of(*parts), min(upto), upto)
 
     @classmethod
     def nothing(cls) -> Self:
         """Before anything was read."""
-        return cls.of(ScanIndex.empty(), ScanIndex.empty(), 0)
+        return cls.of((ScanIndex.empty(), ScanIndex.empty()))
 
     @property
     def count(self) -> int:
@@ -88,18 +105,32 @@ class Known:
         """How many of them are not in the base."""
         return self.whole.later.entries.size + self.parts.later.entries.size
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> list[Near]:
+    def near(self, hashes: Sequence[bytes], *, part: bool, ask: Ask = map) -> list[Near]:
         """All within 31 bits."""
-        return (self.parts if part else self.whole).near(as_words(hashes))
+        if part:
+            return self.parts.near(as_words(hashes), ask)
+        same = tuple(hashes)
+        found = self.asked.pop(same, None)
+        if found is None:
+            found = self.whole.near(as_words(hashes), ask)
+            if len(self.asked) >= _ASKED_MAX:
+                self.asked.clear()  # of uploads that broke off before their second look
+            self.asked[same] = found
+        return found
 
     def with_news(self, news: Sequence[Entry]) -> Self:
         """And these entries of the bank, which are in order."""
         if not news:
             return self
-        whole = self.whole.with_news([one for one in news if not one.part])
-        parts = self.parts.with_news([one for one in news if one.part])
+        unknown = news_beside(news, self.upto)
+        whole = self.whole.with_news([one for one in unknown if not one.part])
+        parts = self.parts.with_news([one for one in unknown if one.part])
         return replace(self, whole=whole, parts=parts, seen=news[-1].number)
 
-    def sorted(self) -> tuple[Searchable, Searchable]:
-        """All of it, ready to be written as a base: whole pictures, and parts."""
-        return searchable(*self.whole.rows()), searchable(*self.parts.rows())
+    def sorted(self, shard: Shard = UNDIVIDED) -> tuple[Searchable, Searchable]:
+        """All of a shard, ready to be written as a base: whole pictures, and parts."""
+        return searchable(*self.whole.rows(shard)), searchable(*self.parts.rows(shard))
+
+
+def _pairs(wanted: Words, one: Searchable) -> Pairs:
+    return one.pairs(wanted, PDQ_RADIUS)

@@ -36,6 +36,10 @@ class TendedIndex:
         """All within 31 bits, after catching up."""
         return self.index.near(hashes, part=part)
 
+    def parts(self) -> int:
+        """How many hashes of parts the last look-up knew."""
+        return self.index.parts()
+
     def close(self) -> None:
         """Stop tending, after what is being written; nothing is lost by not closing."""
         self._closing.set()
@@ -72,18 +76,20 @@ def open_index(
     folder: Path,
     bank: BankStore,
     *,
+    shards: int = 1,
     round_s: float = _ROUND_S,
     withdrawn_s: float = _WITHDRAWN_S,
 ) -> TendedIndex:
     """The index in ``folder``, made from the bank if there is none that can be used.
 
-    It looks after itself every ``round_s`` seconds, and for withdrawn hashes every ``withdrawn_s``,
-    or, where that takes long, in a quarter of the time. Close it before the bank.
+    It is divided into ``shards``. It looks after itself every ``round_s`` seconds, and for
+    withdrawn hashes every ``withdrawn_s``, or, where that takes long, in a quarter of the time.
+    Close it before the bank.
 
     Raises:
         BankUnreachable, OSError.
     """
-    index = FileIndex(folder, bank)
+    index = FileIndex(folder, bank, shards)
     if index.is_due():
         index.merge()
     return TendedIndex(index, round_s, withdrawn_s)

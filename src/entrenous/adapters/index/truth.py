@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from entrenous.adapters.index.shard import UNDIVIDED, Shard
 from entrenous.craft.fingerprint.index import Searchable, Words, as_words, searchable
 from entrenous.model.bank import Entry
 from entrenous.ports import BankStore
@@ -19,9 +20,12 @@ def news_of(bank: BankStore, after: int) -> Iterator[Sequence[Entry]]:
         after = news[-1].number
 
 
-def truth_of(bank: BankStore) -> tuple[Searchable, Searchable]:
-    """All that the bank holds now: whole pictures, and parts."""
-    pages = [(_rows(news, part=False), _rows(news, part=True)) for news in news_of(bank, 0)]
+def truth_of(bank: BankStore, shard: Shard = UNDIVIDED) -> tuple[Searchable, Searchable]:
+    """All of a shard that the bank holds now: whole pictures, and parts."""
+    pages = [
+        tuple(shard.some(*_rows(news, part=part)) for part in (False, True))
+        for news in news_of(bank, 0)
+    ]
     whole, parts = ([page[kind] for page in pages] for kind in (0, 1))
     return searchable(*_joined(whole)), searchable(*_joined(parts))
 

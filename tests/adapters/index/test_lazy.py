@@ -1,0 +1,57 @@
+"""An index that is opened when somebody looks something up."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.adapters.index.lazy import LazyIndex
+from entrenous.adapters.index.tending import TendedIndex, open_index
+from entrenous.model.bank import BankUnreachable
+from tests.adapters.index.banks import agrees, fresh, register
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Iterator[SqlBankStore]:
+    engine = open_engine(tmp_path / "bank.db")
+    store = SqlBankStore(engine)
+    register(store, "first", *fresh(20, 1), parts=fresh(20, 2))
+    yield store
+    engine.dispose()
+
+
+def test_it_is_opened_once_by_the_first_look(tmp_path: Path, bank: SqlBankStore) -> None:
+    made = list[TendedIndex]()
+
+    def opening() -> TendedIndex:
+        made.append(open_index(tmp_path / "index", bank))
+        return made[-1]
+
+    index = LazyIndex(opening)
+    assert made == []
+    agrees(index, bank)
+    assert index.opened() is made[0]
+    assert len(made) == 1
+    index.close()
+
+
+def test_an_opening_that_failed_is_tried_again(tmp_path: Path, bank: SqlBankStore) -> None:
+    failures = [BankUnreachable(why="it is away")]
+
+    def opening() -> TendedIndex:
+        while failures:
+            raise failures.pop()
+        return open_index(tmp_path / "index", bank)
+
+    index = LazyIndex(opening)
+    with pytest.raises(BankUnreachable):
+        index.near(fresh(1, 1), part=False)
+    agrees(index, bank)
+    index.close()
+
+
+def test_closing_what_was_not_opened_opens_nothing(tmp_path: Path, bank: SqlBankStore) -> None:
+    LazyIndex(lambda: open_index(tmp_path / "index", bank)).close()
+    assert not (tmp_path / "index").exists()
