@@ -216,6 +216,13 @@ class AheadOfTime(Malformed):
     """
 
 
+class NotYet(Unreachable):
+    """
+    You ask about a time that has not come here yet: your clock is a little ahead of ours. Nothing
+    was lost; ask again in {seconds} s.
+    """
+
+
 class TooManyRequests(Unreachable):
     """
     That were too many requests. Nothing was lost; ask again in {seconds} s.
@@ -259,6 +266,13 @@ class BadSource(Refused):
 
 class NoSuchSource(NotFound):
     """There is no source called {name}. Those there are: entrenous gate exchange list"""
+
+
+class FetchRuns(Refused):
+    """
+    Another fetch of {name} has not ended yet, so this one did nothing. It goes on by itself; ask
+    again when it is done.
+    """
 
 
 class NoCredentials(Refused):

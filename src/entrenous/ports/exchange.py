@@ -1,6 +1,6 @@
 """What exchanges between platforms need, and the room that holds it (docs/spec/exchange.md)."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -18,6 +18,7 @@ from entrenous.model.exchange import (
 )
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Stance
+from entrenous.ports.bank import BankStore
 from entrenous.ports.world import Clock, Dice
 
 
@@ -35,8 +36,10 @@ class Feed(Protocol):
 class Opinions(Protocol):
     """Where partners' opinions go."""
 
-    def give(self, partner: ExchangePartner, claim: ClaimId, stance: Stance) -> None:
-        """Count it; raises NoSuchClaim when no bank of that partner has the claim."""
+    def give(self, partner: ExchangePartner, said: Mapping[ClaimId, Stance]) -> None:
+        """Count them, all in one transaction; raises NoSuchClaim, and counts none, when no bank of
+        that partner has one of the claims.
+        """
         ...
 
 
@@ -71,8 +74,19 @@ class PartnerStore(Protocol):
         """It asked just now."""
         ...
 
-    def say(self, partner: ExchangePartner, claim: ClaimId, stance: Stance, at: datetime) -> None:
-        """Keep its opinion of a claim, in the place of the one before."""
+    def say(
+        self,
+        partner: ExchangePartner,
+        said: Mapping[ClaimId, Stance],
+        at: datetime,
+        also: Callable[[tuple[Said, ...], tuple[Said, ...], BankStore], None] | None = None,
+    ) -> None:
+        """Keep its opinions of claims, each in the place of the one before; all or none.
+
+        What they mean for the claims is ``also``'s part, which is given what was kept of these
+        claims before, what is kept now, and the bank, and is done in the same transaction: both or
+        neither. Raises what ``also`` raises.
+        """
         ...
 
     def said(self, claims: Collection[ClaimId]) -> tuple[Said, ...]:
@@ -98,8 +112,15 @@ class ServedStore(Protocol):
         ...
 
     def add_mark(self, mark: Mark, drop_before_s: int) -> None:
-        """One more; of those before ``drop_before_s`` only the newest stays. A mark that does not
-        grow is passed over: another process was quicker.
+        """One more, dated where time was settled at the earliest; of those before
+        ``drop_before_s`` only the newest stays. A mark that does not grow is passed over: another
+        process was quicker.
+        """
+        ...
+
+    def settle(self, before_s: int) -> None:
+        """From now on no mark is dated before that second, whoever's clock is behind: a partner is
+        about to be told all before it.
         """
         ...
 

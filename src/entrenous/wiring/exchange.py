@@ -29,7 +29,7 @@ def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
         partners,
         SqlServedStore(engine),
         SqlSourceStore(engine, platform.clock),
-        BankOpinions(platform, partners),
+        BankOpinions(platform.clock, partners),
         BankSubmissions(platform),
     )
 

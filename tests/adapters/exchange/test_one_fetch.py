@@ -4,7 +4,8 @@ import pytest
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.postgres import open_postgres_engine
-from entrenous.adapters.exchange.one_fetch import FetchRuns, one_fetch
+from entrenous.adapters.exchange.one_fetch import one_fetch
+from entrenous.model.exchange import FetchRuns
 from tests.postgres import Cluster
 from tests.stop.exchange.room import Room
 

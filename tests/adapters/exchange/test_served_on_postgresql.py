@@ -39,8 +39,12 @@ def _tombstones(engine: sa.Engine) -> None:
     for mark in (Mark(5, 1), Mark(5, 9), Mark(9, 2)):
         served.add_mark(mark, 0)
     assert [mark.number for mark in served.marks_over(0, 2)] == [1, 2]
+    for before_s in (50, 40):
+        served.settle(before_s)
+    served.add_mark(Mark(20, 3), 0)
+    assert served.newest_mark() == Mark(50, 3)
     served.remember(partner, feed.changes(0, 9), 1)
-    partners.say(partner, claim, Stance.DISPUTED, clock.now())
+    partners.say(partner, {claim: Stance.DISPUTED}, clock.now())
     assert [one.stance for one in partners.said([claim])] == [Stance.DISPUTED]
     feed.withdraw("hers")
     served.follow(feed, 2)

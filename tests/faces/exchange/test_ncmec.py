@@ -1,5 +1,6 @@
 """NCMEC's form, as a partner's client speaks it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -9,12 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entrenous.adapters.exchange.xml import Element, read_xml
+from entrenous.faces.exchange.app import exchange_app
 from entrenous.faces.exchange.ncmec import REASONS
 from entrenous.model.claim import Claim, ClaimState, Registration
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Stance
 from entrenous.stop.exchange.horizon import look
+from tests.faces.exchange.conftest import URL, Direct
 from tests.stop.exchange.room import PEOPLE, Room, bits
+from tests.stop.room import WoundClock
 
 BEGINNING = "1970-01-01T00:00:00Z"
 
@@ -151,6 +155,24 @@ def test_who_asks_a_little_ahead_waits_and_misses_nothing(
     room.clock.wind(minutes=10)
     found += walk(web, key, to, iso(room.clock.now()))
     assert ("deletedImage", "hers") in names(found)
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_a_gate_whose_clock_is_behind_dates_nothing_into_a_range_that_was_told(
+    room: Room, web: httpx.Client, key: str
+) -> None:
+    """Two processes serve; the withdrawal is first seen by the one that is behind."""
+    ahead = replace(room.exchange, clock=WoundClock(room.clock.now() + timedelta(seconds=64)))
+    room.feed.put("hers", bits(1))
+    look(room.exchange)
+    room.clock.wind(seconds=2)
+    to = iso(ahead.clock.now())
+    with httpx.Client(transport=Direct(exchange_app(ahead)), base_url=URL) as other:
+        assert names(walk(other, key, BEGINNING, to)) == [("image", "hers")]
+    room.feed.withdraw("hers")
+    look(room.exchange)
+    room.clock.wind(minutes=10)
+    assert names(walk(web, key, to, iso(room.clock.now()))) == [("deletedImage", "hers")]
 
 
 @pytest.mark.parametrize(("behind_s", "warned"), [(5, False), (5 * 3600 + 4, True), (4000, False)])

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +16,8 @@ from entrenous.adapters.bank.engine import writing
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.exchange.tables import SERVED_TO
 from entrenous.faces.exchange.app import exchange_app
-from entrenous.model.claim import Change, ClaimEvent, ClaimState
-from entrenous.model.ids import BankName
+from entrenous.model.claim import Change, ClaimEvent, ClaimState, NoSuchClaim
+from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Stance
 from entrenous.stop.banks import prepare_banks
 from entrenous.stop.exchange.brought import BankSubmissions
@@ -440,13 +441,49 @@ def test_three_old_opinions_do_not_undo_what_a_reviewer_confirmed_since(room: Ro
     partners = [room.partner(name)[0] for name in ("one", "two", "three", "four", "five")]
     claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
     for partner in partners[:3]:
-        opinions.give(partner, claim, Stance.DISPUTED)
+        opinions.give(partner, {claim: Stance.DISPUTED})
     room.bank.move(claim, ClaimEvent.CONFIRM)
-    opinions.give(partners[3], claim, Stance.CONFIRMED)
-    opinions.give(partners[0], claim, Stance.NOT_INTIMATE)  # was against before
+    opinions.give(partners[3], {claim: Stance.CONFIRMED})
+    opinions.give(partners[0], {claim: Stance.NOT_INTIMATE})  # was against before
     assert room.bank.claim(claim).state is ClaimState.CONFIRMED
-    opinions.give(partners[4], claim, Stance.DISPUTED)
+    opinions.give(partners[4], {claim: Stance.DISPUTED})
     assert room.bank.claim(claim).state is ClaimState.SUSPENDED
+
+
+def test_an_opinion_and_the_suspension_are_one_transaction(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the third opinion kept and its suspension lost, it would be an old one ever after."""
+    partners = [room.partner(name)[0] for name in ("one", "two", "three")]
+    claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
+    room.bank.move(claim, ClaimEvent.CONFIRM)
+    for partner in partners[:2]:
+        opinions.give(partner, {claim: Stance.DISPUTED})
+    with monkeypatch.context() as dying:
+        dying.delattr(SqlBankStore, "move_all")
+        with pytest.raises(AttributeError):
+            opinions.give(partners[2], {claim: Stance.DISPUTED})
+    assert len(room.exchange.partners.said([claim])) == 2
+    opinions.give(partners[2], {claim: Stance.DISPUTED})  # asked again, for it was not answered
+    assert room.bank.claim(claim).state is ClaimState.SUSPENDED
+
+
+def test_opinions_that_come_together_are_one_transaction_all_or_none(room: Room) -> None:
+    partners = [room.partner(name)[0] for name in ("one", "two", "three")]
+    claims = [_claim(room, name, bits(n)) for n, name in enumerate(("hers", "his", "theirs"))]
+    said = dict.fromkeys(claims, Stance.DISPUTED)
+    engine, begun = room.exchange.partners.engine, list[bool]()  # type: ignore[attr-defined]
+    sa.event.listen(
+        engine, "begin", lambda db: begun.append("immediate" in db.get_execution_options())
+    )
+    for partner in partners:
+        room.exchange.opinions.give(partner, said)
+    assert begun.count(True) == 3  # transactions that write
+    assert {room.bank.claim(claim).state for claim in claims} == {ClaimState.SUSPENDED}
+    more = {_claim(room, "hers too", bits(9)): Stance.DISPUTED}
+    with pytest.raises(NoSuchClaim):
+        room.exchange.opinions.give(partners[0], {**more, ClaimId("none"): Stance.DISPUTED})
+    assert room.exchange.partners.said(list(more)) == ()
 
 
 def test_many_who_bring_the_same_hashes_at_once_all_succeed(room: Room) -> None:

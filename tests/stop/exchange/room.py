@@ -1,4 +1,4 @@
-"""An exchange on a real SQLite file, a feed in memory, a bank in memory, a clock that one winds."""
+"""An exchange and a bank on a real SQLite file, a feed in memory, a clock that one winds."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.memory_bank import MemoryBankStore
+from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.exchange.sql_partners import SqlPartnerStore
 from entrenous.adapters.exchange.sql_served import SqlServedStore
 from entrenous.adapters.exchange.sql_sources import SqlSourceStore
@@ -73,7 +73,7 @@ class MemoryFeed:
 class Room:
     clock: WoundClock
     feed: MemoryFeed
-    bank: MemoryBankStore
+    bank: SqlBankStore
     platform: Platform
     exchange: Exchange
     file: Path
@@ -98,9 +98,7 @@ def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
     clock = clock or WoundClock()
     engine = open_engine(folder / "bank.db")
     prepare_tables(engine)
-    bank, feed = MemoryBankStore(), MemoryFeed(clock)
-    if hasattr(bank, "clock"):
-        bank.clock = clock
+    bank, feed = SqlBankStore(engine, clock), MemoryFeed(clock)
     prepare_banks(bank)
     platform = Platform(clock, SystemDice(), bank, *_unused())
     partners = SqlPartnerStore(engine)
@@ -112,7 +110,7 @@ def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
         partners,
         SqlServedStore(engine),
         SqlSourceStore(engine),
-        BankOpinions(platform, partners),
+        BankOpinions(clock, partners),
         BankSubmissions(platform),
     )
     yield Room(clock, feed, bank, platform, exchange, folder / "bank.db")

@@ -9,16 +9,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from entrenous.model.errors import Refused
+from entrenous.model.exchange import FetchRuns
 
 _CONTEXT: Final = b"entrenous/1 exchange fetch\x00"
-
-
-class FetchRuns(Refused):
-    """
-    Another fetch of {name} has not ended yet, so this one did nothing. It goes on by itself; ask
-    again when it is done.
-    """
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """PartnerStore in tables beside the bank's."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import reading, writing
+from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import read_time, stored_time
 from entrenous.adapters.exchange.batches import batches
@@ -26,6 +27,7 @@ from entrenous.model.exchange import (
 )
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Stance
+from entrenous.ports import BankStore
 from entrenous.ports.world import Clock
 
 
@@ -78,23 +80,39 @@ class SqlPartnerStore:
         with writing(self.engine) as db:
             db.execute(asked)
 
-    def say(self, partner: ExchangePartner, claim: ClaimId, stance: Stance, at: datetime) -> None:
+    def say(
+        self,
+        partner: ExchangePartner,
+        said: Mapping[ClaimId, Stance],
+        at: datetime,
+        also: Callable[[tuple[Said, ...], tuple[Said, ...], BankStore], None] | None = None,
+    ) -> None:
         """Replace."""
-        of = {"claim": claim, "partner": partner.number - OURSELVES}
+        of = {"partner": partner.number - OURSELVES, "at": stored_time(at)}
+        mine = OPINION.c.partner == of["partner"]
         with writing(self.engine) as db:
-            db.execute(OPINION.delete().filter_by(**of))
-            db.execute(OPINION.insert().values(**of, stance=stance, at=stored_time(at)))
+            before = _said(db, said)
+            for batch in batches(said):
+                db.execute(OPINION.delete().where(mine, OPINION.c.claim.in_(batch)))
+                rows = [{**of, "claim": claim, "stance": said[claim]} for claim in batch]
+                db.execute(OPINION.insert(), rows)
+            if also is not None:
+                also(before, _said(db, said), SqlBankStore(db, self.clock))
 
     def said(self, claims: Collection[ClaimId]) -> tuple[Said, ...]:
         """Joined in batches."""
-        wanted = sa.select(OPINION, PARTNER.c.name).join(PARTNER)
         with reading(self.engine) as db:
-            found = [
-                Said(row.name, row.partner + OURSELVES, ClaimId(row.claim), Stance(row.stance))
-                for batch in batches(claims)
-                for row in db.execute(wanted.where(OPINION.c.claim.in_(batch)))
-            ]
-        return tuple(sorted(found, key=lambda one: (one.number, one.claim)))
+            return _said(db, claims)
+
+
+def _said(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[Said, ...]:
+    wanted = sa.select(OPINION, PARTNER.c.name).join(PARTNER)
+    found = [
+        Said(row.name, row.partner + OURSELVES, ClaimId(row.claim), Stance(row.stance))
+        for batch in batches(claims)
+        for row in db.execute(wanted.where(OPINION.c.claim.in_(batch)))
+    ]
+    return tuple(sorted(found, key=lambda one: (one.number, one.claim)))
 
 
 def _partner(row: Any) -> ExchangePartner:

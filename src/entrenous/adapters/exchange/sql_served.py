@@ -10,7 +10,14 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.engine import reading, scrub, writing
 from entrenous.adapters.bank.tables import stored_time
 from entrenous.adapters.exchange.batches import batches
-from entrenous.adapters.exchange.tables import FOLLOWED, MARK, SERVED, SERVED_HASH, SERVED_TO
+from entrenous.adapters.exchange.tables import (
+    FOLLOWED,
+    MARK,
+    SERVED,
+    SERVED_HASH,
+    SERVED_TO,
+    SETTLED,
+)
 from entrenous.model.claim import Change, ClaimState
 from entrenous.model.exchange import OURSELVES, ExchangePartner, Mark, Served
 from entrenous.model.ids import BankName, ClaimId
@@ -52,11 +59,22 @@ class SqlServedStore:
         with writing(self.engine) as db:
             highest = sa.select(sa.func.max(MARK.c.at_s), sa.func.max(MARK.c.number))
             at_s, number = db.execute(highest).one()
-            if at_s is not None and (mark.at_s <= at_s or mark.number <= number):
+            dated_s = max(mark.at_s, _settled(db))
+            if at_s is not None and (dated_s <= at_s or mark.number <= number):
                 return
-            db.execute(MARK.insert().values(at_s=mark.at_s, number=mark.number))
+            db.execute(MARK.insert().values(at_s=dated_s, number=mark.number))
             old = sa.select(sa.func.max(MARK.c.at_s)).where(MARK.c.at_s < drop_before_s)
             db.execute(MARK.delete().where(MARK.c.at_s < old.scalar_subquery()))
+
+    def settle(self, before_s: int) -> None:
+        """Replace, if it grows."""
+        with reading(self.engine) as db:
+            if _settled(db) >= before_s:
+                return
+        with writing(self.engine) as db:
+            if _settled(db) < before_s:
+                db.execute(SETTLED.delete())
+                db.execute(SETTLED.insert().values(one=1, before_s=before_s))
 
     def remember(self, partner: ExchangePartner, changes: Iterable[Change], seen: int) -> None:
         """Replace claims and hashes, add to whom, and follow from ``seen`` at the latest."""
@@ -207,6 +225,10 @@ def _note(db: sa.Connection, change: Change) -> None:
 
 def _any_served(db: sa.Connection) -> bool:
     return db.execute(sa.select(SERVED.c.claim).limit(1)).first() is not None
+
+
+def _settled(db: sa.Connection) -> int:
+    return db.execute(sa.select(sa.func.max(SETTLED.c.before_s))).scalar() or 0
 
 
 def _followed(db: sa.Connection) -> int:

@@ -43,6 +43,13 @@ MARK: Final = sa.Table(
     sa.Column("at_s", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, nullable=False, unique=True),
 )
+# One row: no mark is dated before this second any more.
+SETTLED: Final = sa.Table(
+    "exchange_settled",
+    METADATA,
+    sa.Column("one", sa.Integer, primary_key=True),
+    sa.Column("before_s", sa.BigInteger, nullable=False),
+)
 # A claim that was served by its hashes, and the change that ended it; one row up to which change
 # all of them are known.
 SERVED: Final = sa.Table(

@@ -12,19 +12,12 @@ from starlette.responses import Response
 from entrenous.craft.wire.problem import status_of
 from entrenous.faces.exchange.xml_text import document, element
 from entrenous.model.bank import BankUnreachable
-from entrenous.model.errors import EntrenousError, Unreachable
-from entrenous.model.exchange import MayNotSubmit, TooLong, TooManyRequests, WrongKey
+from entrenous.model.errors import EntrenousError
+from entrenous.model.exchange import MayNotSubmit, NotYet, TooLong, TooManyRequests, WrongKey
 
 
 class ExchangeFault(EntrenousError):
     """Something went wrong here. Nothing was changed; ask again later."""
-
-
-class NotYet(Unreachable):
-    """
-    You ask about a time that has not come here yet: your clock is a little ahead of ours. Nothing
-    was lost; ask again in {seconds} s.
-    """
 
 
 _STATUS: Final[Mapping[type[EntrenousError], int]] = {

@@ -14,14 +14,21 @@ from starlette.routing import Route
 
 from entrenous.adapters.exchange.xml import Element, read_xml
 from entrenous.faces.exchange.access import Door, basic, body_of, number_in
-from entrenous.faces.exchange.errors import NotYet, in_xml
+from entrenous.faces.exchange.errors import in_xml
 from entrenous.faces.exchange.ncmec_entries import Numbers, entries, member
 from entrenous.faces.exchange.xml_text import answer, element
-from entrenous.model.exchange import PAGE_MAX, AheadOfTime, BadQuery, BadXml, ExchangePartner
+from entrenous.model.exchange import (
+    PAGE_MAX,
+    AheadOfTime,
+    BadQuery,
+    BadXml,
+    ExchangePartner,
+    NotYet,
+)
 from entrenous.model.ids import ClaimId
 from entrenous.model.opinion import Stance
 from entrenous.ports.exchange import Exchange
-from entrenous.stop.exchange.horizon import dated, look, number_before, seconds
+from entrenous.stop.exchange.horizon import dated, look, number_before, seconds, settle
 from entrenous.stop.exchange.pages import Slice, slice_for
 
 BODY_BYTES_MAX: Final = 16_000
@@ -101,7 +108,7 @@ class _Api:
         partner = await self._partner(request)
         stance = _stance(read_xml(await body_of(request, BODY_BYTES_MAX), BODY_BYTES_MAX))
         entry = ClaimId(request.path_params["entry"][:64])
-        await run_in_threadpool(self.exchange.opinions.give, partner, entry, stance)
+        await run_in_threadpool(self.exchange.opinions.give, partner, {entry: stance})
         return answer("feedbackSubmissionResult")
 
     async def _partner(self, request: Request) -> ExchangePartner:
@@ -133,6 +140,7 @@ class _Api:
         seen = look(self.exchange)
         after, upto = wanted.after, wanted.upto
         if after is None:
+            seen = settle(wanted.to_s, seen, self.exchange)
             after = number_before(wanted.from_s, self.exchange)
             upto = self.exchange.served.number_before(wanted.to_s)
         page = slice_for(partner, after, min(upto, seen.number), wanted.size, self.exchange.feed)

@@ -165,10 +165,13 @@ class _Api:
         on = self.exchange.served.on_hashes(partner.banks, list(said))
         told = self.exchange.served.told_of(partner, [case.claim for _, case in on])
         served = [(bits, case) for bits, case in on if case.claim in told]
-        for bits, case in served:
-            stance = said[bits]
-            if stance is not None and case.state is not ClaimState.WITHDRAWN:
-                self.exchange.opinions.give(partner, case.claim, stance)
+        given = {
+            case.claim: stance
+            for bits, case in served
+            if (stance := said[bits]) is not None and case.state is not ClaimState.WITHDRAWN
+        }
+        if given:
+            self.exchange.opinions.give(partner, given)
         return len(said.keys() - {bits for bits, _ in served})
 
 

@@ -1,23 +1,17 @@
 """What partners bring: opinions of claims, and hashes (docs/spec/exchange.md 3.4, 3.5, 5.1)."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from entrenous.model.bank import Bank, BankUnreachable
-from entrenous.model.claim import (
-    MATCHING,
-    Claim,
-    ClaimEvent,
-    ClaimState,
-    NoSuchClaim,
-    Registration,
-)
-from entrenous.model.exchange import ExchangePartner
+from entrenous.model.claim import Claim, ClaimEvent, ClaimState, NoSuchClaim, Registration
+from entrenous.model.exchange import ExchangePartner, Said
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import AGAINST, Stance
-from entrenous.ports import BankStore, Platform
+from entrenous.ports import BankStore, Clock, Platform
 from entrenous.ports.exchange import PartnerStore
 from entrenous.spec import CLAIM_ID_BYTES
 
@@ -30,26 +24,39 @@ _CONTEXT: Final = b"entrenous/1 exchange claim\x00"
 class BankOpinions:
     """Opinions that are kept, and suspend a claim when three partners are against it."""
 
-    platform: Platform
+    clock: Clock
     partners: PartnerStore
 
-    def give(self, partner: ExchangePartner, claim: ClaimId, stance: Stance) -> None:
-        """Each partner counts once, with its newest opinion."""
-        held = self.platform.bank.claim(claim)
-        if held.bank not in partner.banks:
-            raise NoSuchClaim(claim=claim)
-        before = self._against(claim)
-        self.partners.say(partner, claim, stance, self.platform.clock.now())
-        against = self._against(claim)
-        is_new = partner.number in against - before
-        if is_new and len(against) >= _AGAINST_MAX and held.state in MATCHING:
-            self.platform.bank.move(claim, ClaimEvent.SUSPEND)
-
-    def _against(self, claim: ClaimId) -> set[int]:
-        """Partners who are against it. Only a new one suspends: what a reviewer confirmed since is
-        not undone by three old opinions, nor by one in favour.
+    def give(self, partner: ExchangePartner, said: Mapping[ClaimId, Stance]) -> None:
+        """Each partner counts once for a claim, with its newest opinion. Only a new one against it
+        suspends: what a reviewer confirmed since is not undone by three old opinions, nor by one in
+        favour.
         """
-        return {one.number for one in self.partners.said([claim]) if one.stance in AGAINST}
+
+        def suspend(before: Iterable[Said], now: Iterable[Said], bank: BankStore) -> None:
+            held = [_held(claim, partner, bank) for claim in said]
+            old, against = _against(before), _against(now)
+            new = {claim for claim in said if partner.number in against[claim] - old[claim]}
+            enough = [one.id for one in held if len(against[one.id]) >= _AGAINST_MAX]
+            bank.move_all(ClaimEvent.SUSPEND, *(claim for claim in enough if claim in new))
+
+        self.partners.say(partner, said, self.clock.now(), suspend)
+
+
+def _held(claim: ClaimId, partner: ExchangePartner, bank: BankStore) -> Claim:
+    held = bank.claim(claim)
+    if held.bank not in partner.banks:
+        raise NoSuchClaim(claim=claim)
+    return held
+
+
+def _against(said: Iterable[Said]) -> Mapping[ClaimId, set[int]]:
+    """Partners who are against each."""
+    against = defaultdict[ClaimId, set[int]](set)
+    for one in said:
+        if one.stance in AGAINST:
+            against[one.claim].add(one.number)
+    return against
 
 
 @dataclass(frozen=True, slots=True)

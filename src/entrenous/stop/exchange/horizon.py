@@ -57,6 +57,16 @@ def follow(exchange: Exchange) -> Mark:
     return known
 
 
+def settle(to_s: int, seen: Mark, exchange: Exchange) -> Mark:
+    """Before a partner is told all before a second: whoever's clock is behind dates nothing into
+    that time any more. How far partners may see now; ``seen`` is what was seen just before.
+    """
+    if to_s <= seen.at_s + 1:  # the next mark comes later anyway
+        return seen
+    exchange.served.settle(to_s)
+    return follow(exchange)  # what another process dated meanwhile is told too
+
+
 def newest_number(feed: Feed, known: int) -> int:
     """The highest number of any change, ``known`` if none is higher; in about 2 log2(n) questions,
     one when there is no news.
