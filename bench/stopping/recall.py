@@ -2,6 +2,7 @@
 
     python -m bench.stopping.recall              all photographs and edits: about an hour
     python -m bench.stopping.recall --quick      some of both: about a minute
+    python -m bench.stopping.recall --embedding  with the look by an embedding (the extra) as well
 
 A person registers a photograph (its hash, and windows of it); it is edited, saved and uploaded.
 `fast` is the look before the answer, `deep` adds the slow one, `deep, no windows` is for a person
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from bench.attacks.kinds import Rgb, Rng
 from bench.attacks.save import load
+from bench.stopping.alike import Alike
 from bench.stopping.recall_edits import EDITS
 from bench.stopping.recall_pictures import Subject, subjects
 from entrenous.craft.fingerprint.parts import part_hashes
@@ -78,8 +80,8 @@ class Grid:
     nearest: dict[tuple[bool, str, str], list[int]] = field(default_factory=dict)
     missed: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, one: Registered, edit: str, looked: Looked) -> None:
-        """Count one upload of a registered photograph."""
+    def add(self, one: Registered, edit: str, looked: Looked) -> int:
+        """Count one upload of a registered photograph; how near the slow look finds it, in bits."""
         fast = nearest(looked.fast, one.whole)
         no_windows = min(fast, nearest(looked.deep, one.whole))
         deep = min(no_windows, nearest(looked.deep_parts, one.parts))
@@ -87,6 +89,7 @@ class Grid:
             self.nearest.setdefault((one.subject.held_out, edit, look), []).append(bits)
         if deep > PDQ_RADIUS:
             self.missed.setdefault(edit, []).append(one.subject.name)
+        return deep
 
     def recall(self, edit: str, look: str, *held_out: bool) -> float:
         """The share that was found."""
@@ -98,15 +101,18 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure, tell, and end with one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--embedding", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(arguments)
     rng = np.random.default_rng(asked.seed)
     bank = [one for one in map(register, subjects()) if one is not None]
     some = bank[:: max(1, len(bank) // 4)] if asked.quick else bank
-    grid = measure(some, QUICK if asked.quick else tuple(EDITS), rng)
+    alike = Alike.of([one.subject for one in bank]) if asked.embedding else None
+    grid = measure(some, QUICK if asked.quick else tuple(EDITS), rng, alike)
     fast = false_fast(bank[::2] if asked.quick else bank)
     deep = false_deep(bank, some, FALSE_EDITS[:1] if asked.quick else FALSE_EDITS, rng)
-    print(json.dumps(answer(grid, fast, deep)))  # noqa: T201
+    extra = {} if alike is None else {"embedding": alike.answer()}
+    print(json.dumps({**answer(grid, fast, deep), **extra}))  # noqa: T201
 
 
 def register(subject: Subject) -> Registered | None:
@@ -119,14 +125,19 @@ def register(subject: Subject) -> Registered | None:
     return Registered(subject, words(whole.bits), words(b"".join(part_hashes(picture))))
 
 
-def measure(bank: Sequence[Registered], edits: Sequence[str], rng: Rng) -> Grid:
+def measure(
+    bank: Sequence[Registered], edits: Sequence[str], rng: Rng, alike: Alike | None = None
+) -> Grid:
     """Every photograph under every edit."""
     grid = Grid()
     for edit in edits:
         for one in bank:
             upload = load(EDITS[edit](one.subject.rgb, rng))
-            grid.add(one, edit, look(picture_of(upload)))
+            bits = grid.add(one, edit, look(picture_of(upload)))
+            if alike is not None:
+                alike.add(one.subject, edit, upload, deep=bits <= PDQ_RADIUS)
         row = [f"{grid.recall(edit, one, False, True):.2f}" for one in LOOKS]
+        row += [] if alike is None else [f"{x:.2f}" for x in alike.recall(edit, False, True)]
         tell(f"{edit:30} {' '.join(row)}  missed: {', '.join(grid.missed.get(edit, []))}")
     return grid
 
@@ -143,13 +154,13 @@ def look(picture: Picture) -> Looked:
 
 def false_fast(bank: Sequence[Registered]) -> Mapping[str, int]:
     """Tiles of different photographs against each other, in all fast views: all are strangers."""
-    tiles = [(place, tile) for place, one in enumerate(bank) for tile in _tiles(one.subject.rgb)]
-    known = [(place, fingerprint(picture_of(tile))) for place, tile in tiles]
+    pieces = [(place, tile) for place, one in enumerate(bank) for tile in tiles(one.subject.rgb)]
+    known = [(place, fingerprint(picture_of(tile))) for place, tile in pieces]
     kept = [(place, one) for place, one in known if one.quality >= PDQ_QUALITY_MIN]
     hashes = words(b"".join(one.bits for _, one in kept))
     owner = np.array([place for place, _ in kept])
     pairs = false = 0
-    for place, tile in tiles:
+    for place, tile in pieces:
         stranger = owner != place
         views = _bits(fast_views(picture_of(tile)).whole)
         false += int((nearest_each(hashes[stranger], views) <= PDQ_RADIUS).sum())
@@ -230,7 +241,7 @@ def _bits(views: Seen | Iterator[tuple[str, bytes]]) -> Words:
     return words(b"".join(bits for _, bits in views))
 
 
-def _tiles(rgb: Rgb) -> Iterator[Rgb]:
+def tiles(rgb: Rgb) -> Iterator[Rgb]:
     """A photograph and its pieces, 5 x 5, none over another but for the whole."""
     yield rgb
     high, wide = (side // _TILES_PER_SIDE for side in rgb.shape[:2])

@@ -1,0 +1,80 @@
+"""The look by an embedding alone: which edits it finds, and how often strangers look alike?
+
+    python -m bench.stopping.recall_alike        all photographs and edits: about five minutes
+
+The uploads are those of `bench.stopping.recall` with the same seed, so that the two can be compared
+row by row. Needs the extra `embedding`. False pairs: the uploads against everybody else's
+photographs, and pieces of photographs against pieces of others, each shown as a whole. The last
+line is one JSON object.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from bench.attacks.save import load
+from bench.stopping.alike import Alike
+from bench.stopping.recall import picture_of, tell, tiles
+from bench.stopping.recall_edits import EDITS
+from bench.stopping.recall_pictures import Subject, subjects
+from entrenous.craft.fingerprint.embedding.numbers import cosines, rows
+from entrenous.craft.fingerprint.embedding.squares import square
+from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.spec import PDQ_QUALITY_MIN
+from entrenous.stop.alike import WHOLE_COSINE_MIN
+
+# Two drawings among the photographs. Named after they were seen to be most of the false pairs: so
+# both counts are told, with and without them.
+DRAWN: Final = frozenset({"paint", "valley"})
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, tell, and end with one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args(arguments)
+    some = [one for one in subjects() if _detailed(one.rgb)]
+    alike = Alike.of(some)
+    rng = np.random.default_rng(asked.seed)
+    for edit, attack in EDITS.items():
+        for one in some:
+            alike.add(one, edit, load(attack(one.rgb, rng)), deep=False)
+        tell(f"{edit:30} {alike.recall(edit, False, True)[0]:.2f}")
+    print(json.dumps(_answer(alike, false_pieces(some, alike))))  # noqa: T201
+
+
+def false_pieces(some: Sequence[Subject], alike: Alike) -> Mapping[str, int]:
+    """Pieces of different photographs against each other; those registered have enough detail."""
+    pieces = [(place, tile) for place, one in enumerate(some) for tile in tiles(one.rgb)]
+    seen = rows(alike.embedder.embed([square(np.ascontiguousarray(tile)) for _, tile in pieces]))
+    owner = np.array([place for place, _ in pieces])
+    drawn = np.array([some[place].name in DRAWN for place in owner])
+    fine = np.array([_detailed(tile) for _, tile in pieces])
+    strangers = owner[:, None] != owner[None, :]
+    photographs = strangers & ~(drawn[:, None] & drawn[None, :])
+    false = cosines(seen, seen) >= WHOLE_COSINE_MIN
+    return {
+        "pairs": int(strangers[:, fine].sum()),
+        "false": int((false & strangers)[:, fine].sum()),
+        "pairs_without_drawings": int(photographs[:, fine].sum()),
+        "false_without_drawings": int((false & photographs)[:, fine].sum()),
+        "pairs_with_plain_pieces": int(strangers.sum()),
+        "false_with_plain_pieces": int((false & strangers).sum()),
+        "false_with_plain_pieces_without_drawings": int((false & photographs).sum()),
+    }
+
+
+def _detailed(rgb: np.ndarray) -> bool:
+    return fingerprint(picture_of(rgb)).quality >= PDQ_QUALITY_MIN
+
+
+def _answer(alike: Alike, pieces: Mapping[str, int]) -> Mapping[str, object]:
+    of_all = {key: told for key, told in alike.answer().items() if "deep" not in key}
+    return {"schema": "entrenous/bench-stop-alike/1", **of_all, "pieces": pieces}
+
+
+if __name__ == "__main__":
+    main()

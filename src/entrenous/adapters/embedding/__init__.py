@@ -1,0 +1,1 @@
+"""The network that gives pictures embeddings, and where registered ones are searched."""

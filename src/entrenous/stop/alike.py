@@ -1,0 +1,59 @@
+"""The look at an upload by an embedding, if the platform has a network (docs/spec/gate.md, 3.2).
+
+A network finds what no fingerprint does: a part of a picture whose owner registered no windows, a
+picture that was turned or written over. It also finds what only looks alike. So a person decides.
+"""
+
+from collections.abc import Iterable, Iterator
+from math import acos, pi
+from typing import Final
+
+from entrenous.craft.fingerprint.embedding.squares import square, windows
+from entrenous.craft.fingerprint.picture import seen_pixels
+from entrenous.model.bank import RELEASED
+from entrenous.model.claim import Claim
+from entrenous.model.embedding import NearEmbedding
+from entrenous.model.fingerprint import Match
+from entrenous.model.picture import Picture
+from entrenous.ports import BankStore, Likeness
+
+LOOKS_ALIKE: Final = "looks alike"
+WHOLE_COSINE_MIN: Final = 0.5
+WINDOW_COSINE_MIN: Final = 0.6
+_HALF_TURN: Final = 256  # as many hyperplanes at random would tell apart (Charikar 2002)
+
+Found = tuple[int, tuple[Match, Claim]]  # with the number of the registered hash
+
+
+def alike_found(picture: Picture, likeness: Likeness, bank: BankStore) -> list[Found]:
+    """Claims whose picture this upload looks like, as :func:`.deep.deep_found` gives them; each
+    only calls for holding.
+
+    Raises:
+        BankUnreachable: the store does not answer.
+    """
+    near = _near(picture, likeness)
+    claims = {(entry, claim.id): claim for entry, claim in bank.claims_on({n.entry for n in near})}
+    agreed = ((one, claims.get((one.entry, one.claim))) for one in near)
+    return list(_hits((one, claim) for one, claim in agreed if claim is not None))
+
+
+def angle(cosine: float) -> int:
+    """The angle in 256ths of a half turn: 0 for the same numbers, 128 for unrelated pictures."""
+    return round(_HALF_TURN * acos(min(1.0, max(-1.0, cosine))) / pi)
+
+
+def _near(picture: Picture, likeness: Likeness) -> list[NearEmbedding]:
+    pixels = seen_pixels(picture)
+    seen = likeness.embedder.embed((square(pixels), *windows(pixels)))
+    at_least = (WHOLE_COSINE_MIN, *(WINDOW_COSINE_MIN for _ in seen[1:]))
+    return sorted(likeness.index.alike(seen, at_least), key=lambda one: -one.cosine)
+
+
+def _hits(
+    found: Iterable[tuple[NearEmbedding, Claim]],
+) -> Iterator[tuple[int, tuple[Match, Claim]]]:
+    for near, claim in found:
+        if claim.bank != RELEASED:
+            match = Match(claim.bank, claim.id, angle(near.cosine), LOOKS_ALIKE, part=True)
+            yield near.entry, (match, claim)
