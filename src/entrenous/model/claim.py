@@ -1,4 +1,4 @@
-"""Claims: somebody asks that a picture be stopped, and nothing says who.
+"""Claims: somebody asks that a picture, a video or a sound be stopped, and nothing says who.
 
 A claim holds fingerprints, a time and the hash of a token that only its holder has
 (docs/spec/gate.md section 4).
@@ -10,10 +10,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from entrenous.model.embedding import Embedding
 from entrenous.model.errors import Malformed, NotFound, Refused, Unproven
-from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import BankName, ClaimId
-from entrenous.spec import PARTS_MAX, PDQ_BYTES
+from entrenous.model.print import Print, SoundPrint, VideoPrint
 
 
 class ClaimState(StrEnum):
@@ -50,7 +50,7 @@ MATCHING: Final = frozenset({ClaimState.WAITING, ClaimState.CONFIRMED})
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Somebody asks that a picture be stopped; nothing about who.
+    """Somebody asks that a picture, a video or a sound be stopped; nothing about who.
 
     ``holder_sha256`` is the hash of the token that withdraws it, None for what the platform or a
     list brought in. ``disputes`` counts reviewers who let a fitting upload through.
@@ -70,19 +70,32 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A claim with its hashes: of the whole picture, and of windows of it."""
+    """A claim with what was registered: of a picture, hashes of the whole and of windows of it; of
+    a video, its frames; of a sound, its words. A video may come with its sound: one claim for both.
+    ``looks_back``: what was let through before is due to be compared with it.
+    """
 
     claim: Claim
-    whole: tuple[bytes, ...]
+    whole: tuple[bytes, ...] = ()
     parts: tuple[bytes, ...] = ()
+    video: VideoPrint | None = None
+    sound: SoundPrint | None = None
+    looks_back: bool = False
+    embedding: Embedding | None = None
+
+    def __post_init__(self) -> None:
+        if self.embedding is not None and not self.whole:
+            raise ValueError("an embedding goes with the hash of the whole picture")
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """All that leaves a person's device: hashes, the hash of a token, two words of context."""
+    """All that leaves a person's device: hashes, the hash of a token, two words of context.
 
-    whole: Fingerprint
-    parts: tuple[bytes, ...]
+    ``print`` is what is registered of a picture, of a video or of a sound; it alone differs.
+    """
+
+    print: Print
     holder_sha256: bytes
     reason: str = ""
     jurisdiction: str = ""
@@ -90,10 +103,13 @@ class ClaimRequest:
     def __post_init__(self) -> None:
         if len(self.holder_sha256) != 32:
             raise ValueError("a SHA-256 hash has 32 bytes")
-        if len(self.parts) > PARTS_MAX or any(len(one) != PDQ_BYTES for one in self.parts):
-            raise ValueError(f"at most {PARTS_MAX} windows, each a hash of {PDQ_BYTES} bytes")
         if len(self.reason) > 64 or len(self.jurisdiction) > 8:
             raise ValueError("reason has at most 64 characters, jurisdiction at most 8")
+
+    @property
+    def kind(self) -> str:
+        """What is registered: ``pdq``, ``pdq-video`` or ``chromaprint``."""
+        return self.print.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +140,7 @@ class Change:
 
 class BadClaim(Malformed):
     """
-    This request to protect a picture is not in the form that docs/spec/gate.md describes ({why}),
+    This request to protect something is not in the form that docs/spec/gate.md describes ({why}),
     so nothing was registered.
     """
 
@@ -136,7 +152,7 @@ class NoSuchClaim(NotFound):
 class NotTheHolder(Unproven):
     """
     This token does not belong to claim {claim}, so it was not withdrawn. Only the device that
-    registered the picture has the right one.
+    registered it has the right one.
     """
 
 

@@ -1,4 +1,4 @@
-"""What is registered of a video and of a sound, and how an upload of either is looked at.
+"""What is registered of a picture, a video or a sound, and how an upload of one is looked at.
 
 A video is a list of PDQ hashes with times, a sound a list of Chromaprint's 32-bit words. Neither
 holds anything else of what it was made from.
@@ -7,18 +7,46 @@ holds anything else of what it was made from.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import ClassVar, Final
 
+from entrenous.model.embedding import Embedding
 from entrenous.model.errors import Refused
+from entrenous.model.fingerprint import Fingerprint
+from entrenous.spec import PARTS_MAX, PDQ_BYTES
 
+PICTURE_KIND: Final = "pdq"
 VIDEO_KIND: Final = "pdq-video"
 SOUND_KIND: Final = "chromaprint"
 
 PRINT_FRAMES_MAX: Final = 1200  # of one video: 150 seconds at eight a second
 LOOK_FRAMES_MAX: Final = 2400  # of one upload: ten minutes at four a second
 SOUND_WORDS_MAX: Final = 10_000  # of one sound: twenty minutes
+SOUND_S_MIN: Final = 5  # that can be told apart, of a sound that is registered
 MOMENT_MS: Final = 500  # frames of an upload are counted by the half second
 LAST_MS: Final = 3_600_000  # as long as a clip may be
+
+
+@dataclass(frozen=True, slots=True)
+class PicturePrint:
+    """A registered picture: the hash of all of it, of windows of it and how all of it looks to a
+    network, if its owner agreed.
+    """
+
+    kind: ClassVar[str] = PICTURE_KIND
+    whole: Fingerprint
+    parts: tuple[bytes, ...] = ()
+    embedding: Embedding | None = None
+
+    def __post_init__(self) -> None:
+        if self.whole.kind != PICTURE_KIND:
+            raise ValueError("a picture is registered by its PDQ hash")
+        if len(self.parts) > PARTS_MAX or any(len(one) != PDQ_BYTES for one in self.parts):
+            raise ValueError(f"at most {PARTS_MAX} windows, each a hash of {PDQ_BYTES} bytes")
+
+    @property
+    def quality(self) -> int:
+        """How much detail there is, from 0 to 100."""
+        return self.whole.quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +152,8 @@ class SoundPrint:
     Word n stands for 2.73 seconds that begin 0.1238 n seconds from the start.
     """
 
+    kind: ClassVar[str] = SOUND_KIND
+    quality: ClassVar[int] = 100  # PDQ's measure of detail says nothing of a sound
     words: bytes
 
     def __post_init__(self) -> None:
@@ -138,6 +168,37 @@ class SoundPrint:
         return (
             int.from_bytes(self.words[at : at + 4], "big") for at in range(0, len(self.words), 4)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPrint:
+    """A registered video with the sound that belongs to it, if that is registered too."""
+
+    kind: ClassVar[str] = VIDEO_KIND
+    video: VideoPrint
+    sound: SoundPrint | None = None
+
+    @property
+    def quality(self) -> int:
+        """The detail of its plainest frame, from 0 to 100."""
+        return min(frame.quality for frame in self.video.frames)
+
+
+Print = PicturePrint | ClipPrint | SoundPrint
+
+
+@dataclass(frozen=True, slots=True)
+class HeardAs:
+    """One way to hear an upload: ``how`` it was made, and its words, as those of a SoundPrint; it
+    may have none.
+    """
+
+    how: str
+    words: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.words) % 4:
+            raise ValueError("a word has four bytes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,61 +1,68 @@
-"""Register a picture with a platform, from the person's own device: only fingerprints leave it."""
+"""Register something with a platform, from the person's own device: only fingerprints leave it."""
 
 import hashlib
 from dataclasses import replace
 
-from entrenous.craft.fingerprint.parts import part_hashes
-from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.model.claim import ClaimRequest
+from entrenous.model.embedding import TakesNoEmbedding
 from entrenous.model.errors import Refused
-from entrenous.model.fingerprint import Fingerprint, TooFlat
 from entrenous.model.gate import BadAnswer, GateUnreachable
 from entrenous.model.picture import Picture
-from entrenous.model.protection import Protection, TooYoung, Unanswered
+from entrenous.model.print import ClipPrint, PicturePrint, Print, SoundPrint
+from entrenous.model.protection import Consent, Protection, TooYoung, Unanswered
 from entrenous.model.secret import Secret
 from entrenous.ports import BankClient, Device
-from entrenous.spec import HOLDER_TOKEN_BYTES, PDQ_QUALITY_MIN
+from entrenous.spec import HOLDER_TOKEN_BYTES
 from entrenous.stop.holder import claim_of, holder_hash
+from entrenous.stop.print_of import picture_print
 from entrenous.stop.protections import forget, keep, unanswered
 
 
 def protect_picture(
     picture: Picture, *, adult: bool, parts: bool, gate: BankClient, device: Device
 ) -> Protection:
-    """Ask a platform to stop this picture; what is kept of that alone can withdraw the claim.
-
-    It is written down before the platform is asked, with ``state`` None. Asking once more with the
-    same picture, after an answer was lost, is the same asking and not a second claim.
+    """:func:`protect` a picture, of which all pixels are here.
 
     Args:
-        picture: all of its pixels; nothing of it is sent but fingerprints.
+        picture: nothing of it is sent but fingerprints.
         adult: the person in the picture was 18 or older; ask, never guess.
         parts: she agrees to send hashes of windows too, so that cut-outs are held; each hash
             betrays a little more of the picture (docs/spec/gate.md section 8).
-        gate: the platform.
-        device: makes the holder's token, of which the platform sees the hash, and keeps it.
+        gate: as of :func:`protect`.
+        device: as of :func:`protect`.
 
     Raises:
         TooYoung: somebody under 18; points to NCMEC's Take It Down.
         TooFlat: too little detail to be told apart.
-        Unanswered: it may have been registered or not; it can be withdrawn all the same.
-        GateBusy, GateRefused, BadAnswer: see BankClient.
     """
     if not adult:
         raise TooYoung
-    whole = fingerprint(picture)
-    if whole.quality < PDQ_QUALITY_MIN:
-        raise TooFlat(quality=whole.quality)
-    return _ask(whole, part_hashes(picture) if parts else (), gate, device)
+    consent = Consent(adult=adult, parts=parts)
+    return protect(picture_print(picture, consent, device), gate, device)
 
 
-def _ask(
-    whole: Fingerprint, windows: tuple[bytes, ...], gate: BankClient, device: Device
-) -> Protection:
-    sent_sha256 = hashlib.sha256(b"".join((whole.bits, *windows))).digest()
+def protect(what: Print, gate: BankClient, device: Device) -> Protection:
+    """Ask a platform to stop this; what is kept of that alone can withdraw the claim.
+
+    It is written down before the platform is asked, with ``state`` None. Asking once more for the
+    same, after an answer was lost, is the same asking and not a second claim.
+
+    Args:
+        what: fingerprints, which :func:`.print_of.print_of` makes of a file.
+        gate: the platform.
+        device: makes the holder's token, of which the platform sees the hash, and keeps it.
+
+    Raises:
+        TakesNoEmbedding: the platform compares none of this network; nothing was sent.
+        Unanswered: it may have been registered or not; it can be withdrawn all the same.
+        GateBusy, GateRefused, BadAnswer: see BankClient.
+    """
+    _refuse_untaken(what, gate)
+    sent_sha256 = _digest(what)
     before = unanswered(sent_sha256, gate.url, device)
-    asked = before or _written_down(whole.kind, sent_sha256, gate, device)
+    asked = before or _written_down(what.kind, sent_sha256, gate, device)
     try:
-        status = gate.register(ClaimRequest(whole, windows, holder_hash(asked.token)))
+        status = gate.register(ClaimRequest(what, holder_hash(asked.token)))
     except GateUnreachable:
         raise Unanswered(url=gate.url, claim=asked.claim) from None
     except Refused:
@@ -67,6 +74,27 @@ def _ask(
     answered = replace(asked, state=status.state)
     keep(answered, device)
     return answered
+
+
+def _refuse_untaken(what: Print, gate: BankClient) -> None:
+    """An embedding betrays too much to be sent to who does not use it."""
+    wanted = what.embedding if isinstance(what, PicturePrint) else None
+    if wanted is not None and gate.embedding_taken() != wanted.model:
+        raise TakesNoEmbedding(url=gate.url)
+
+
+def _digest(what: Print) -> bytes:
+    """By which the same asking is known again."""
+    match what:
+        case PicturePrint(whole, parts, embedding):
+            looks = (embedding.model.encode(), embedding.numbers) if embedding else ()
+            sent = (whole.bits, *parts, *looks)
+        case ClipPrint(video, sound):
+            heard = sound.words if sound else b""
+            sent = (what.kind.encode(), *video.hashes, *video.inner, heard)
+        case SoundPrint(words):
+            sent = (what.kind.encode(), words)
+    return hashlib.sha256(b"".join(sent)).digest()
 
 
 def _written_down(kind: str, sent_sha256: bytes, gate: BankClient, device: Device) -> Protection:

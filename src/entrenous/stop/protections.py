@@ -11,7 +11,7 @@ PROTECTION: Final = "protection"  # the drawer; keys are claims
 
 
 def protections(device: Device) -> tuple[Protection, ...]:
-    """Every picture that was registered from here, withdrawn ones too, the oldest first."""
+    """Everything that was registered from here, withdrawn ones too, the oldest first."""
     found = (unpack(Protection, record) for _, record in device.vault.items(PROTECTION))
     return tuple(sorted(found, key=lambda one: one.made_at))
 

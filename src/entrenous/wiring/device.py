@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.embedding.onnx import OnnxEmbedder
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.adapters.vault.home import Unlocked, create, discard_vault, unlock
 from entrenous.adapters.vault.ledger import VaultLedger
@@ -12,10 +13,11 @@ from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.media.clip.jail import decode_clip_untrusted
 from entrenous.craft.media.jail import decode_untrusted
 from entrenous.craft.media.sound.jail import decode_sound_untrusted
+from entrenous.model.embedding import LacksEmbedding
 from entrenous.model.recovery import RecoverySheet
 from entrenous.model.secret import Secret
 from entrenous.model.vault import NoVaultHere, VaultExists
-from entrenous.ports import Device
+from entrenous.ports import Device, Embedder
 from entrenous.send.devices.siblings import ourselves
 from entrenous.settings import Settings
 from entrenous.wiring.folders import kept_in
@@ -106,4 +108,13 @@ def _device(vault: SqlcipherVault, courier: HttpCourier, settings: Settings) -> 
         read_clip=decode_clip_untrusted,
         read_sound=decode_sound_untrusted,
         receipts=settings.receipts,
+        embedder=_embedder(),
     )
+
+
+def _embedder() -> Embedder | None:
+    """None without the extra `embedding`."""
+    try:
+        return OnnxEmbedder()
+    except LacksEmbedding:
+        return None

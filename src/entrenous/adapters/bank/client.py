@@ -29,6 +29,7 @@ from entrenous.model.gate import (
     NotPrivate,
 )
 from entrenous.model.ids import ClaimId
+from entrenous.model.print import SOUND_S_MIN, SoundTooQuiet
 from entrenous.model.secret import Secret
 
 _ANSWER_BYTES_MAX: Final = 64 * 1024  # a claim takes some hundred
@@ -60,12 +61,22 @@ class HttpBankClient:
         self.url = url.rstrip("/")
         self._http = client
 
+    def embedding_taken(self) -> str | None:
+        """GET /v1/status; None also of a gate that says nothing of it."""
+        answer = self._ask("GET", "/v1/status")
+        if not 200 <= answer.status < 300:
+            raise GateUnreachable(url=self.url)
+        said = _object(answer.untrusted_body).get("embedding")
+        return said if isinstance(said, str) else None
+
     def register(self, request: ClaimRequest) -> ClaimStatus:
         """POST /v1/claims; may be repeated with the same holder."""
         sent = {"Content-Type": "application/json"}
         answer = self._ask("POST", "/v1/claims", sent, write_request(request))
         if _says(answer, TooFlat):
-            raise TooFlat(quality=request.whole.quality)
+            raise TooFlat(quality=request.print.quality)
+        if _says(answer, SoundTooQuiet):
+            raise SoundTooQuiet(needed_s=SOUND_S_MIN)
         return self._claim(answer)
 
     def status(self, claim: ClaimId) -> ClaimStatus:
@@ -149,10 +160,13 @@ def _detail(answer: _Answer) -> str:
 
 
 def _document(answer: _Answer) -> dict[str, object]:
-    if not answer.kind.startswith(MEDIA_TYPE):
-        return {}
+    return _object(answer.untrusted_body) if answer.kind.startswith(MEDIA_TYPE) else {}
+
+
+def _object(untrusted_body: bytes) -> dict[str, object]:
+    """A JSON object; an empty one for anything else."""
     try:
-        document = msgspec.json.decode(answer.untrusted_body)
+        document = msgspec.json.decode(untrusted_body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from entrenous.faces.cli.main import run
-from entrenous.faces.cli.stop import protect as protect_command
+from entrenous.faces.cli.stop.agreed import adults
 
 Ask = Callable[..., Any]
 SENT_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(days=9)
@@ -119,7 +119,7 @@ def test_questions_are_asked_beside_the_answer(
     monkeypatch.setattr(typer, "confirm", answers)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     assert ask("case", "open")["state"] == "open"
-    assert protect_command._adults()
+    assert adults()
     assert run(["case", "erase", case], {}) == 0
     capsys.readouterr()
     assert len(asked) == 3

@@ -1,28 +1,25 @@
 """``entrenous protect`` and ``entrenous unprotect``."""
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import hint, in_one_go, put_json, read_file, say
-from entrenous.model.claim import NoSuchClaim
+from entrenous.faces.cli.stop.agreed import adults, files_of, looks_agreed
+from entrenous.faces.cli.stop.desk import Desk
+from entrenous.model.claim import ClaimState, NoSuchClaim
 from entrenous.model.errors import EntrenousError
-from entrenous.model.protection import Protection
+from entrenous.model.print import PICTURE_KIND, SOUND_KIND, VIDEO_KIND
+from entrenous.model.protection import Consent, Protection, TooYoung
 from entrenous.ports import Device
-from entrenous.stop.protect import protect_picture
 from entrenous.stop.protections import ask_again, protection_called, protections
 from entrenous.stop.withdraw import unprotect as withdraw
 from entrenous.wiring.outside import bank_client
 
-BETRAYS = (
-    "Only fingerprints leave this device, never the picture. A fingerprint betrays a little: "
-    "somebody who has the picture can check that it is listed, and a likeness of it, not the "
-    "picture, can be guessed. To find cut-outs as well, about 500 fingerprints of parts go along, "
-    "which betray more; --whole-only leaves them out."
-)
+_KINDS: Final = {PICTURE_KIND: "picture", VIDEO_KIND: "video", SOUND_KIND: "sound"}
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
@@ -34,7 +31,13 @@ def join(app: typer.Typer) -> None:
 
 def protect(
     context: typer.Context,
-    file: Annotated[Path | None, typer.Argument(help="The picture; it stays here.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="The picture, video or sound; it stays here.")
+    ] = None,
+    message: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="All files of a message that you sent or opened here."),
+    ] = None,
     gate: Annotated[
         str | None, typer.Option(metavar="URL", help="Address of the platform's gate.")
     ] = None,
@@ -44,36 +47,49 @@ def protect(
     parts: Annotated[
         bool, typer.Option("--parts/--whole-only", help="Also fingerprints of cut-outs.")
     ] = True,
+    sound: Annotated[
+        bool, typer.Option("--sound/--no-sound", help="Of a video: also its sound.")
+    ] = True,
+    embedding: Annotated[
+        bool, typer.Option("--embedding", help="Of a picture: also how it looks; betrays more.")
+    ] = False,
     listed: Annotated[bool, typer.Option("--list", help="What you registered.")] = False,
     ask: Annotated[
         bool, typer.Option("--ask", help="With --list: ask each platform how it stands now.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask a platform to stop a picture; only its fingerprints leave this device.
+    """Ask a platform to stop a picture, video or sound; only its fingerprints leave this device.
 
-    By going on you say that everybody in the picture was 18 or older; if not, use --under-18.
+    By going on you say that everybody in it was 18 or older; if not, use --under-18.
     """
     if listed:
         _list(context, ask=ask, as_json=as_json)
         return
-    if file is None or gate is None:
-        raise typer.BadParameter("give a picture and --gate URL")
-    data = read_file(file)
-    adult = not under_18 and _adults()
-    if adult:
-        hint(BETRAYS)
+    if (file is None) == (message is None) or gate is None:
+        raise typer.BadParameter("give a file, or --message NAME, and --gate URL")
+    data = None if file is None else read_file(file)
+    if under_18 or not adults():
+        raise TooYoung
+    looks = embedding and looks_agreed()
+    consent = Consent(adult=True, parts=parts, sound=sound, embedding=looks)
     with device_of(context) as device, bank_client(gate) as client:
-        protection = protect_picture(
-            device.read_picture(data),
-            adult=adult,
-            parts=parts,
-            gate=client,
-            device=device,
-        )
-    _tell(protection, as_json=as_json)
-    if not as_json:
-        say(f"take it back at any time: entrenous unprotect {protection.claim}")
+        desk = Desk(consent, client, device)
+        if data is not None:
+            _tell(desk.register(data), as_json=as_json)
+        elif message is not None:
+            _protect_message(message, desk, as_json=as_json)
+
+
+def _protect_message(message: str, desk: Desk, *, as_json: bool) -> None:
+    """What can be registered is; then why the first of the others can not is the answer."""
+    try:
+        desk.register_all(files_of(message, desk.device))
+    finally:
+        if desk.made:
+            _tell_all(desk.made, as_json=as_json)
+    if desk.left_out:
+        raise desk.left_out[0]
 
 
 def unprotect(context: typer.Context, claim: str, as_json: Json = False) -> None:
@@ -89,10 +105,10 @@ def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
     with device_of(context) as device:
         known = [_asked(one, device) if ask else one for one in protections(device)]
     if as_json:
-        put_json({"schema": "entrenous/claims/1", "claims": [_shown(one) for one in known]})
+        _tell_all(known, as_json=True)
         return
     for one in known:
-        say(f"{one.claim}  {_state(one)}  at {one.gate_url}")
+        say(f"{one.claim}  {_KINDS.get(one.kind, one.kind)}, {_state(one)}  at {one.gate_url}")
     if not known:
         say("Nothing registered yet.")
 
@@ -123,10 +139,13 @@ def _tell(protection: Protection, *, as_json: bool) -> None:
         put_json({"schema": "entrenous/claim/1", **_shown(protection)})
     else:
         say(f"claim {protection.claim} at {protection.gate_url}: {_state(protection)}")
+        if protection.state is not ClaimState.WITHDRAWN:
+            say(f"take it back at any time: entrenous unprotect {protection.claim}")
 
 
-def _adults() -> bool:
-    if not sys.stdin.isatty():
-        return True
-    question = "Was everybody in the picture 18 or older when it was taken?"
-    return typer.confirm(question, err=True)  # standard output is for scripts
+def _tell_all(made: Sequence[Protection], *, as_json: bool) -> None:
+    if as_json:
+        put_json({"schema": "entrenous/claims/1", "claims": [_shown(one) for one in made]})
+        return
+    for one in made:
+        _tell(one, as_json=False)

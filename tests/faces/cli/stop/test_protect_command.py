@@ -1,0 +1,220 @@
+"""``entrenous protect`` from a real vault at a real gate: files, and messages that were sent."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import skimage.data
+from starlette.applications import Starlette
+
+from bench.sounds.material import voice
+from entrenous.faces.gate.access import GateAccess
+from entrenous.faces.gate.app import gate_app
+from entrenous.model.claim import ClaimState
+from entrenous.model.ids import ClaimId
+from entrenous.model.secret import Secret
+from entrenous.ports import Platform
+from entrenous.wiring import outside
+from entrenous.wiring.platform import open_platform
+from tests.clips import wander, written
+from tests.faces.cli.test_letters import Said, Street
+from tests.faces.gate.conftest import URL, Direct
+from tests.faces.gate.test_claims import decision
+from tests.send.kinds.talkers import note
+from tests.stop.room import png
+from tests.trace.test_any import with_sound
+from tests.village.world import photo
+
+GATE = ("--gate", URL)
+FFMPEG = shutil.which("ffmpeg")
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    with open_platform(tmp_path / "gate") as (platform, _):
+        yield platform
+
+
+def the_gate(platform: Platform) -> Starlette:
+    return gate_app(platform, GateAccess(Secret(b"operator-token")))
+
+
+@pytest.fixture
+def web(platform: Platform) -> Iterator[httpx.Client]:
+    """The platform's own way to its gate."""
+    with httpx.Client(transport=Direct(the_gate(platform)), base_url=URL) as client:
+        yield client
+
+
+@pytest.fixture
+def street(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    platform: Platform,
+) -> Iterator[Street]:
+    """Ana, who can ask a gate on a real SQLite file."""
+    app = the_gate(platform)
+    monkeypatch.setattr(outside, "new_client", lambda: httpx.Client(transport=Direct(app)))
+    monkeypatch.setenv("ENTRENOUS_UNDO", "0")
+    street = Street(tmp_path, monkeypatch, capsys)
+    (tmp_path / "talk.mp4").write_bytes(
+        with_sound(written(wander(seconds=1.5)), voice(6.0)[:, None])
+    )
+    (tmp_path / "note.ogg").write_bytes(note())
+    street.settles("ana")
+    yield street
+    monkeypatch.undo()
+
+
+def at_the_gate(platform: Platform, name: str) -> tuple[str, ClaimState]:
+    claim = platform.bank.claim(ClaimId(name))
+    return claim.kind, claim.state
+
+
+@pytest.mark.real
+def test_a_video_is_registered_with_its_sound_listed_and_withdrawn(
+    street: Street,
+    platform: Platform,
+) -> None:
+    said = street.types("ana", "protect", "talk.mp4", *GATE, "--json")
+    assert said.status == 0, said
+    made = json.loads(said.out)
+    assert made == {
+        "schema": "entrenous/claim/1",
+        "claim": made["claim"],
+        "kind": "pdq-video",
+        "state": "waiting",
+        "gate": URL,
+    }
+    before, after = said.err.index("--no-sound"), said.err.index("moments, and of its sound")
+    assert before < after
+    assert at_the_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WAITING)
+    assert (
+        f"{made['claim']}  video, waiting  at {URL}\n"
+        == street.types("ana", "protect", "--list").out
+    )
+    told = street.does("ana", "unprotect", made["claim"])
+    assert (told["kind"], told["state"]) == ("pdq-video", "withdrawn")
+    assert at_the_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WITHDRAWN)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not here (Debian: ffmpeg)")
+def test_a_registered_video_is_held_when_somebody_posts_it_smaller(
+    street: Street, web: httpx.Client
+) -> None:
+    small, bare = street.folder / "small.webm", street.folder / "bare.m4a"
+    asked = (str(FFMPEG), "-v", "error", "-i", "talk.mp4")
+    smaller = ("-vf", "scale=240:-2", "-c:v", "libvpx", "-b:v", "200k", "-an", str(small))
+    for how in (smaller, ("-vn", "-c:a", "aac", "-b:a", "48k", str(bare))):
+        subprocess.run((*asked, *how), check=True, timeout=60)
+    claim = street.does("ana", "protect", "talk.mp4", *GATE)["claim"]
+    for posted in (small, bare):
+        assert decision(web, posted.read_bytes()) == "hold"
+    street.does("ana", "unprotect", claim)
+    for posted in (small, bare):
+        assert decision(web, posted.read_bytes()) == "let through"
+
+
+@pytest.mark.real
+def test_without_sound_and_a_sound_alone(
+    street: Street,
+    platform: Platform,
+) -> None:
+    said = street.types("ana", "protect", "talk.mp4", *GATE, "--no-sound", "--whole-only")
+    assert "and nothing of its sound" in said.err
+    assert "--no-sound" not in said.err
+    assert said.out.endswith(f"take it back at any time: entrenous unprotect {_first(said)}\n")
+    sound = street.types("ana", "protect", "note.ogg", *GATE)
+    assert "a tune can be guessed" in sound.err
+    assert at_the_gate(platform, _first(sound))[0] == "chromaprint"
+    refused = street.types("ana", "protect", "note.ogg", *GATE, "--no-sound")
+    assert (refused.status, "nothing was" in " ".join(refused.err.split())) == (3, True)
+    kinds = [one["kind"] for one in street.does("ana", "protect", "--list")["claims"]]
+    assert kinds == ["pdq-video", "chromaprint"]
+
+
+def test_an_embedding_goes_along_only_where_there_is_a_network(
+    street: Street,
+    platform: Platform,
+) -> None:
+    (street.folder / "beach.png").write_bytes(png(skimage.data.astronaut()))
+    said = street.types("ana", "protect", "beach.png", *GATE, "--embedding", "--json")
+    assert "fuller likeness can be guessed" in " ".join(said.err.split())
+    if platform.likeness is None:  # without the extra
+        assert (said.status, said.out) == (3, "")
+        assert "pip install 'entrenous[embedding]'" in said.err
+        assert platform.bank.counts().claims == 0
+        return
+    made = json.loads(said.out)
+    assert [one.claim for one in platform.bank.embeddings(0)] == [made["claim"]]
+    street.does("ana", "unprotect", made["claim"])
+    assert platform.bank.embedding_count() == 0
+
+
+def test_somebody_under_18_is_shown_another_door_before_anything_is_opened(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ENTRENOUS_PASSPHRASE")
+    said = street.types("ana", "protect", "talk.mp4", *GATE, "--under-18")
+    assert (said.status, said.out) == (3, "")
+    assert "takeitdown.ncmec.org" in said.err
+
+
+@pytest.mark.real
+def test_what_was_sent_is_registered_by_the_message(
+    street: Street,
+    platform: Platform,
+) -> None:
+    street.settles("ben")
+    street.adds("ana", "ben")
+    to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
+    (street.folder / "beach.jpg").write_bytes(photo(width_px=240))
+    name = street.does("ana", "send", "note.ogg", "beach.jpg", *to_ben)["message"]
+    by_sender = street.does("ana", "protect", "--message", name, *GATE)
+    assert by_sender["schema"] == "entrenous/claims/1"
+    assert [one["kind"] for one in by_sender["claims"]] == ["chromaprint", "pdq"]
+    for one in by_sender["claims"]:
+        assert at_the_gate(platform, one["claim"]) == (one["kind"], ClaimState.WAITING)
+
+    part = street.types("ana", "protect", "--message", name, *GATE, "--no-sound", "--json")
+    assert (part.status, [one["kind"] for one in json.loads(part.out)["claims"]]) == (3, ["pdq"])
+    assert "File 1 of the message was left out." in part.err
+
+    street.types("ben", "inbox")
+    closed = street.types("ben", "protect", "--message", name, *GATE)
+    assert (closed.status, "not opened here yet" in closed.err) == (3, True)
+    assert street.does("ben", "inbox")["messages"][0]["state"] == "waiting"
+    street.does("ben", "open", name)
+    (sound, picture) = street.does("ben", "protect", "--message", name, *GATE)["claims"]
+    assert (sound["kind"], picture["kind"]) == ("chromaprint", "pdq")
+
+
+def test_messages_with_nothing_to_register(street: Street) -> None:
+    street.settles("ben")
+    street.adds("ana", "ben")
+    to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
+    words = street.does("ana", "send", "--text", "hello", *to_ben)["message"]
+    nothing = street.types("ana", "protect", "--message", words, *GATE)
+    assert (nothing.status, "nothing was registered" in nothing.err) == (3, True)
+    assert street.types("ana", "protect", "--message", "no-such-one", *GATE).status == 4
+    for wrong in (("beach.jpg", "--message", words), (), ("beach.jpg",)):
+        given = wrong if wrong == ("beach.jpg",) else (*wrong, *GATE)
+        assert street.types("ana", "protect", *given).status == 2
+
+
+def test_a_flat_picture_is_said_plainly(street: Street) -> None:
+    (street.folder / "fog.png").write_bytes(png(np.full((200, 200, 3), 90, np.uint8)))
+    said = street.types("ana", "protect", "fog.png", *GATE)
+    assert (said.status, said.out, "so little detail" in said.err) == (3, "", True)
+
+
+def _first(said: Said) -> Any:
+    return said.out.split()[1]

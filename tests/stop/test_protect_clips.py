@@ -1,0 +1,82 @@
+"""A video and a sound that a person registers: what leaves, what is kept, what can be withdrawn."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from entrenous.craft.wire.record import pack, unpack
+from entrenous.model.claim import ClaimState
+from entrenous.model.print import ClipPrint, FramePrint, PicturePrint, Print, SoundPrint, VideoPrint
+from entrenous.model.protection import Protection, Unanswered
+from entrenous.stop.protect import protect
+from entrenous.stop.protections import protections
+from entrenous.stop.withdraw import unprotect
+from tests.stop.room import Room
+from tests.stop.test_protect import LostAnswers
+
+SOUND = SoundPrint(hashlib.shake_256(b"sound").digest(400))
+VIDEO = VideoPrint(
+    tuple(FramePrint(250 * at, bytes([at] * 32), 90, bytes([255 - at] * 32)) for at in range(5))
+)
+HERS = (ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND)
+
+
+@pytest.mark.parametrize("what", HERS)
+def test_what_leaves_is_hashes_and_the_hash_of_a_token(room: Room, what: Print) -> None:
+    protection = protect(what, room.gate, room.device)
+    (sent,) = room.gate.sent
+    form = json.loads(sent)
+    own = {"frames", "sound"} if what is HERS[0] else {"frames"} if what is HERS[1] else {"sound"}
+    assert set(form) == {"schema", "kind", "holder", "reason", "jurisdiction"} | own
+    for frame in form.get("frames", ()):
+        assert set(frame) == {"at_ms", "hex", "quality", "inner"}
+    assert form["holder"] == hashlib.sha256(protection.token.reveal()).hexdigest()
+    assert protection.token.reveal().hex() not in sent.decode()
+
+
+@pytest.mark.parametrize("what", HERS)
+def test_it_is_remembered_with_its_kind_and_withdrawn(room: Room, what: Print) -> None:
+    protection = protect(what, room.gate, room.device)
+    assert protections(room.device) == (protection,)
+    assert (protection.kind, protection.state) == (what.kind, ClaimState.WAITING)
+    unprotect(protection, room.gate, room.device)
+    assert protections(room.device)[0].state is ClaimState.WITHDRAWN
+    assert room.platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ClipPrint,
+        lambda video: ClipPrint(VideoPrint(video.frames[1:]), SOUND),
+        lambda video: ClipPrint(
+            VideoPrint(tuple(replace(frame, inner=None) for frame in video.frames)), SOUND
+        ),
+        lambda _video: SOUND,
+    ],
+)
+def test_asking_again_after_a_lost_answer_is_one_claim(
+    room: Room, other: Callable[[VideoPrint], Print]
+) -> None:
+    """And what differs in anything that is sent is another one."""
+    room.gate = gate = LostAnswers(room.platform)
+    with pytest.raises(Unanswered):
+        protect(HERS[0], gate, room.device)
+    gate.lost = False
+    different = protect(other(VIDEO), gate, room.device)
+    again = protect(HERS[0], gate, room.device)
+    assert again.claim != different.claim
+    assert room.platform.bank.counts().claims == 2
+    assert {one.state for one in protections(room.device)} == {ClaimState.WAITING}
+
+
+def test_what_was_registered_before_there_were_videos_reads_as_it_did(room: Room) -> None:
+    """The record is the same; only its kind has new values."""
+    protection = protect(SOUND, room.gate, room.device)
+    names = {"claim", "kind", "state", "gate_url", "token", "made_at", "sent_sha256"}
+    assert set(Protection.__slots__) == names
+    picture = replace(protection, kind=PicturePrint.kind)
+    assert unpack(Protection, pack(picture)) == picture
