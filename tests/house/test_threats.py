@@ -28,6 +28,17 @@ PROTOCOL = (
     "downgrade",
     "hostile-network",
 )
+# What somebody may do to a bank of fingerprints, abuse by abuse.
+BANK = (
+    "claim-censors",
+    "uploads-flood",
+    "claims-flood",
+    "hash-inversion",
+    "made-collision",
+    "probing-registered",
+    "withdrawal-ignored",
+    "log-changed",
+)
 # Their controls do not exist yet. Whoever builds one takes it out here.
 NOT_BUILT: set[str] = set()
 
@@ -35,7 +46,7 @@ NOT_BUILT: set[str] = set()
 def faults(every: tuple[Row, ...], tests: Mapping[str, list[str]]) -> list[str]:
     """What is wrong with rows and marks, in words."""
     known = {row.id: row for row in every}
-    wrong = [f"{row}: no such row" for row in PROTOCOL if row not in known]
+    wrong = [f"{row}: no such row" for row in (*PROTOCOL, *BANK) if row not in known]
     wrong += [f"{row}: marked, but there is no such row" for row in tests if row not in known]
     for row in every:
         if not tests.get(row.id) and not row.also and not row.not_built:

@@ -1,0 +1,88 @@
+"""What must hold of a gate's store, log, cases and index, whatever was killed (gate_kills.py)."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from entrenous.adapters.index.file_index import FileIndex
+from entrenous.model.review import Found, NoSuchReview, ReviewState
+from entrenous.ports import Platform
+from entrenous.stop.audit import rows_of, verify_log
+from entrenous.stop.look_back import look_back_due
+from tests.adapters.index.banks import agrees
+from tests.real.gate_stories import HOLD, Story
+
+OF_A_LIST: Final = 20
+_DUE_S: Final = 10  # by then a lease is over
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A list that was imported, or perhaps, where the importing process was killed."""
+
+    hashes: tuple[bytes, ...]
+    is_sure: bool
+
+
+def compare(stories: Sequence[Story], lists: Sequence[Listed], platform: Platform) -> list[str]:
+    """What is wrong in the store, while a gate still does what was due."""
+    verify_log(platform.bank)
+    registered = {row.of for row in rows_of(platform.bank) if row.what == "claim registered"}
+    claims = {name: on for story in stories for name, on in story.claims.items()}
+    faults = [f"a claim is not in the log: {name}" for name in claims.keys() - registered]
+    matching = {claim.id for _, claim in platform.bank.claims_on(_numbers(platform))}
+    faults += [f"{name}: {on}" for name, on in claims.items() if (name in matching) is not on]
+    for one in lists:
+        near = {near.query for near in platform.index.near(one.hashes, part=False)}
+        if len(near) not in ({OF_A_LIST} if one.is_sure else {0, OF_A_LIST}):
+            faults.append(f"{len(near)} of a list are there")
+    return faults + [fault for story in stories for fault in _cases(story, platform)]
+
+
+def look_backs(stories: Sequence[Story], platform: Platform) -> Iterator[str]:
+    """Whatever was due when a gate was killed, any other process can do."""
+    due = [case for story in stories if (case := story.looked_back_at) is not None]
+    for _ in range(_DUE_S):
+        look_back_due(platform)
+        due = [case for case in due if platform.reviews.review(case).found is Found.UPLOAD]
+        if not due:
+            return
+        threading.Event().wait(1)
+    yield f"{len(due)} look backs were lost"
+
+
+def _numbers(platform: Platform) -> list[int]:
+    return [entry.number for entry in platform.bank.entries(0)]
+
+
+def _cases(story: Story, platform: Platform) -> Iterator[str]:
+    """Cases that are not there, or not as they were told."""
+    decided = {"confirm", "release"} & {*story.sure, story.doubt}
+    for case, told in story.cases.items():
+        try:
+            review = platform.reviews.review(case)
+        except NoSuchReview:
+            yield "a case was lost"
+            continue
+        if review.decision.outcome != told and review.found is Found.UPLOAD:
+            yield f"{case} was {told}, and is {review.decision.outcome}"
+        if told == HOLD and not decided and review.state is not ReviewState.WAITING:
+            yield f"a held upload does not wait: {review.state}"
+
+
+def indexes(stories: Sequence[Story], platform: Platform, folders: Sequence[Path]) -> Iterator[str]:
+    """Every gate's index equals counting bits; after a rebuild no withdrawn hash is in a file."""
+    gone = [story.bits for story in stories if story.claims and not any(story.claims.values())]
+    held = {entry.bits for entry in platform.bank.entries(0)}
+    for folder in folders:
+        found = FileIndex(folder / "index", platform.bank)
+        try:
+            agrees(found, platform.bank)
+        except AssertionError:
+            yield "the index does not equal counting bits"
+        found.rebuild()
+        left = b"".join(path.read_bytes() for path in (folder / "index").iterdir())
+        if any(bits in left for bits in gone if bits not in held):
+            yield "a withdrawn hash is in the index's file"

@@ -1,0 +1,234 @@
+"""Kill gates at random moments under load, and hold what they acknowledged against what is there.
+
+    python -m tests.real.gate_kills --kills 50                 on SQLite
+    python -m tests.real.gate_kills --kills 50 --postgresql    two gates on one PostgreSQL
+
+Clients upload, claim, withdraw and review (tests/real/gate_stories.py) while lists are imported by
+another process, which is killed too, and the index writes base after base. A real `gate run` is
+killed (SIGKILL); the next one must go on as if nothing had been. At the end every picture is
+uploaded once more, and the store, the index, the log and the cases are read.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from entrenous.wiring.platform import open_platform
+from tests.adapters.index.banks import fresh
+from tests.real.gate_checks import OF_A_LIST, Listed, compare, indexes, look_backs
+from tests.real.gate_stories import Client, Unanswered
+
+# As `gate run`, but the index writes a base after ten hashes, not after thirty thousand, and what
+# a killed gate was at is taken up by another after two seconds, not after two minutes.
+RUN: Final = """
+import sys
+from datetime import timedelta
+from functools import partial
+from entrenous.__main__ import main
+from entrenous.adapters.index import file_index
+from entrenous.stop import look_back
+from entrenous.wiring import platform
+
+look_back.LEASE = timedelta(seconds=2)
+file_index._LATER_MAX = 10
+platform.open_index = partial(platform.open_index, round_s=0.05, withdrawn_s=0.3)
+words = ["--data", sys.argv[1], "--listen", "127.0.0.1:0", "--json", sys.argv[2]]
+sys.argv = ["entrenous", "gate", "run", *words]
+main()
+"""
+LIMITS: Final = "claims_per_hour = 1000000\nclaims_of_all = 1000000\n"
+_STEPS_MAX: Final = 12  # of all clients together, before a kill
+_WORK_S_MAX: Final = 60
+_TRIES: Final = 10  # a busy gate says so after ten seconds
+
+
+@contextmanager
+def running(
+    folder: Path, slow_look: str = "--no-slow-look"
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A gate, and what it says of itself once it serves."""
+    command = [sys.executable, "-c", RUN, str(folder), slow_look]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process, json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+@contextmanager
+def importing(folder: Path, seed: int) -> Iterator[subprocess.Popen[str]]:
+    """A list on its way into a bank."""
+    path = folder / f"list-{seed}.csv"
+    path.write_text("\n".join(bits.hex() for bits in fresh(OF_A_LIST, seed)))
+    words = ("gate", "bank", "import", str(path), "--bank", "listed", "--data", str(folder))
+    command = [sys.executable, "-m", "entrenous", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def kill_round(
+    clients: Sequence[Client],
+    folders: Sequence[Path],
+    dice: random.Random,
+    slow_look: str,
+) -> Listed | None:
+    """Start gates, put all clients on them and perhaps a list on its way, kill one after the other;
+    the list.
+    """
+    ended, listing = threading.Event(), None
+    seed = dice.randrange(1 << 30) if dice.random() < 0.5 else None
+    with ExitStack() as going:
+        started = [going.enter_context(running(folder, slow_look)) for folder in folders]
+        threads = [_going_on(client, started, ended) for client in clients]
+        if seed is not None:
+            listing = going.enter_context(importing(folders[0], seed))
+        for process, _ in started:
+            _work(clients, dice)
+            process.kill()
+        if listing is not None and dice.random() < 0.5:
+            listing.kill()
+        ended.set()
+        for thread in threads:
+            thread.join()
+        is_sure = listing is not None and listing.wait() == 0
+    return None if seed is None else Listed(fresh(OF_A_LIST, seed), is_sure)
+
+
+def _work(clients: Sequence[Client], dice: random.Random) -> None:
+    """Until some steps were taken, however slow the machine is, and for a moment more."""
+    enough = sum(client.answered for client in clients) + dice.randint(0, _STEPS_MAX)
+    until = time.monotonic() + _WORK_S_MAX
+    while sum(client.answered for client in clients) < enough and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(dice.uniform(0, 0.3))
+
+
+def _going_on(
+    client: Client, started: Sequence[tuple[Any, dict[str, Any]]], ended: threading.Event
+) -> threading.Thread:
+    """At the gate that is this client's; two gates on one database have tokens of their own."""
+    _, said = started[client.number % len(started)]
+    client.operator = said["operator_token"]
+    thread = threading.Thread(target=client.live, args=(said["url"], ended))
+    thread.start()
+    return thread
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How many kills, or as many as there are seconds for, amid how many clients."""
+
+    kills: int
+    clients: int
+    seed: int = 0
+    seconds: float = inf
+    slow_look: str = "--no-slow-look"
+
+
+def all_killed(trial: Trial, folder: Path, database: str = "") -> dict[str, Any]:
+    """What was lost, what matched that was withdrawn, and what else was wrong."""
+    folders = _folders(folder, database)
+    every = [Client(n, random.Random(f"{trial.seed} {n}")) for n in range(trial.clients)]
+    brought = list(_rounds(trial, every, folders))
+    acknowledged = sum(client.answered for client in every)
+    faults = [*_faults(every, brought, folders), *(one for who in every for one in who.faults)]
+    stories = [story for client in every for story in client.stories]
+    return {
+        "seed": trial.seed,
+        "kills": len(brought) * len(folders),
+        "acknowledged": acknowledged,
+        "claims": sum(len(story.claims) for story in stories),
+        "withdrawn": sum(not on for story in stories for on in story.claims.values()),
+        "looked_back": sum(story.looked_back_at is not None for story in stories),
+        "lists": sum(one is not None and one.is_sure for one in brought),
+        "faults": sorted(set(faults)),
+    }
+
+
+def _rounds(
+    trial: Trial, clients: Sequence[Client], folders: Sequence[Path]
+) -> Iterator[Listed | None]:
+    dice, until = random.Random(trial.seed), time.monotonic() + trial.seconds
+    for _ in range(-(-trial.kills // len(folders))):
+        if time.monotonic() < until:
+            yield kill_round(clients, folders, dice, trial.slow_look)
+
+
+def _faults(
+    clients: Sequence[Client], brought: Sequence[Listed | None], folders: Sequence[Path]
+) -> list[str]:
+    """With one more gate that runs, and then with none."""
+    stories = [story for client in clients for story in client.stories]
+    lists = [one for one in brought if one is not None]
+    with running(folders[-1]) as (_, said):
+        for client in clients:
+            client.operator = said["operator_token"]
+            _upload_all(client, said["url"])
+        with open_platform(folders[0]) as (platform, _):
+            found = compare(stories, lists, platform)
+    with open_platform(folders[0]) as (platform, _):
+        return [*found, *look_backs(stories, platform), *indexes(stories, platform, folders)]
+
+
+def _folders(folder: Path, database: str) -> list[Path]:
+    made = [folder / name for name in (("one", "two") if database else ("one",))]
+    where = f'database = "{database}"\n' if database else ""
+    for one in made:
+        one.mkdir()
+        (one / "gate.toml").write_text(where + LIMITS)
+    return made
+
+
+def _upload_all(client: Client, url: str) -> None:
+    """What is claimed is held or refused, what is withdrawn is neither: every picture once more."""
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as web:
+        for story in client.stories:
+            for _ in range(_TRIES):
+                with suppress(Unanswered):
+                    client.bring(story, web)
+                    break
+            else:
+                client.faults.append("an upload was never answered")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=inf, help="no more kills after so long")
+    parser.add_argument("--slow-look", action="store_true", help="with gates' second processes")
+    parser.add_argument("--postgresql", action="store_true")
+    asked = parser.parse_args()
+    with ExitStack() as going:
+        folder = Path(going.enter_context(tempfile.TemporaryDirectory()))
+        database = ""
+        if asked.postgresql:
+            from tests.postgres import cluster
+
+            database = going.enter_context(cluster()).fresh()
+        slow_look = "--slow-look" if asked.slow_look else "--no-slow-look"
+        trial = Trial(asked.kills, asked.clients, asked.seed, asked.seconds, slow_look)
+        done = all_killed(trial, folder, database)
+        print(json.dumps(done))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""What clients of a gate do while it is killed, and what it must say of each picture afterwards.
+
+A story is one picture's: steps that a person, an uploader or a reviewer takes, one after the other.
+A step that was answered is sure. One that was asked and not answered is in doubt: it may have
+happened or not, and is repeated, as a device does, or given up. So at any time a gate may answer an
+upload of that picture in one way, or in one of two.
+"""
+
+import json
+import random
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import cv2
+import httpx
+import numpy as np
+
+from entrenous.craft.fingerprint.parts import part_hashes
+from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.craft.media.picture import read_picture
+from entrenous.craft.wire.b64u import b64u
+from entrenous.model.secret import Secret
+from entrenous.stop.holder import claim_of, holder_hash
+
+THROUGH, HOLD, REFUSE = "let through", "hold", "refuse"
+PLOTS: Final[tuple[tuple[str, ...], ...]] = (
+    ("claim 0", "upload", "withdraw 0", "upload"),
+    ("claim 0", "claim 1", "withdraw 0", "upload", "withdraw 1", "upload"),
+    ("claim 0 with windows", "upload", "withdraw 0", "upload"),
+    ("claim 0", "upload", "confirm", "upload", "withdraw 0", "upload"),
+    ("claim 0", "upload", "release", "upload"),
+    ("upload", "claim 0", "upload"),
+    ("upload", "claim 0", "withdraw 0", "upload"),
+)
+SIDE: Final = 256
+_GRID: Final = 12  # blobs on a side: enough detail to be registered
+_BUSY: Final = (429, 503)
+
+
+def outcome(steps: Sequence[str]) -> str:
+    """What an upload of a story's picture is answered after these steps."""
+    live = set[str]()
+    for step in steps:
+        match step.split():
+            case ["claim", which, *_]:
+                live.add(which)
+            case ["withdraw", which]:
+                live.discard(which)
+            case _:
+                pass
+    if not live or "release" in steps:
+        return THROUGH
+    return REFUSE if "confirm" in steps else HOLD
+
+
+@dataclass
+class Story:
+    """A picture, what is sure to have happened to it, and what may have."""
+
+    seed: int
+    plot: tuple[str, ...]
+    done: int = 0
+    doubt: str | None = None
+    over: bool = False
+    cases: dict[str, str] = field(default_factory=dict)  # by number: what was decided
+
+    @cached_property
+    def tokens(self) -> tuple[Secret, Secret]:
+        """Of its holders."""
+        dice = random.Random(f"holders {self.seed}")
+        return Secret(dice.randbytes(32)), Secret(dice.randbytes(32))
+
+    @cached_property
+    def jpeg(self) -> bytes:
+        """The picture: like no other story's."""
+        blobs = np.random.default_rng(self.seed).integers(0, 255, (_GRID, _GRID, 3), np.uint8)
+        return _jpeg(cv2.resize(blobs, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
+
+    @property
+    def upload(self) -> bytes:
+        """What is uploaded: the picture, or a cut-out where windows were registered."""
+        if "claim 0 with windows" not in self.plot:
+            return self.jpeg
+        whole = cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR)
+        return _jpeg(whole[20:236, 14:240])
+
+    @cached_property
+    def bits(self) -> bytes:
+        """Its fingerprint."""
+        return fingerprint(read_picture(self.jpeg)).bits
+
+    @property
+    def sure(self) -> tuple[str, ...]:
+        """Steps that were answered."""
+        return self.plot[: self.done]
+
+    @property
+    def allowed(self) -> set[str]:
+        """How an upload of it may be answered now."""
+        perhaps = {outcome((*self.sure, self.doubt))} if self.doubt else set[str]()
+        return {outcome(self.sure), *perhaps}
+
+    @property
+    def claims(self) -> dict[str, bool]:
+        """By name: claims that were acknowledged and are in no doubt; whether they still hold."""
+        found = dict[str, bool]()
+        for step in self.sure:
+            match step.split():
+                case ["claim", which, *_]:
+                    found[self.name(which)] = True
+                case ["withdraw", which]:
+                    found[self.name(which)] = False
+                case _:
+                    pass
+        if self.doubt and self.doubt.startswith("withdraw"):
+            found.pop(self.name(self.doubt.split()[1]))
+        return found
+
+    @property
+    def looked_back_at(self) -> str | None:
+        """The case that was let through before a claim came that holds: a person must see it."""
+        before = self.plot[0] == "upload" and self.done >= 2
+        return next(iter(self.cases)) if before and any(self.claims.values()) else None
+
+    def name(self, which: str) -> str:
+        """A claim's."""
+        return claim_of(holder_hash(self.tokens[int(which)]))
+
+    def request(self, which: str, *, windows: bool) -> bytes:
+        """What a device sends to register it."""
+        picture = read_picture(self.jpeg)
+        whole = fingerprint(picture)
+        form = {
+            "schema": "entrenous/claim-request/1", "kind": "pdq", "hex": whole.bits.hex(),
+            "quality": whole.quality, "holder": holder_hash(self.tokens[int(which)]).hex(),
+            "parts": [bits.hex() for bits in part_hashes(picture)] if windows else [],
+            "reason": "", "jurisdiction": "",
+        }  # fmt: skip
+        return json.dumps(form).encode()
+
+
+class Unanswered(Exception):
+    """The gate was too busy, and nothing has happened."""
+
+
+@dataclass
+class Client:
+    """Somebody whose stories go on at random, over one connection at a time."""
+
+    number: int
+    dice: random.Random
+    operator: str = ""
+    stories: list[Story] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    answered: int = 0
+
+    def live(self, url: str, ended: threading.Event) -> None:
+        """Go on until the gate dies, or it is enough."""
+        with (
+            httpx.Client(base_url=url, timeout=60, trust_env=False) as web,
+            suppress(httpx.HTTPError),
+        ):
+            while not ended.is_set():
+                self.go_on(self.choose(), web)
+
+    def choose(self) -> Story:
+        """One that is not over, or a new one."""
+        going = [story for story in self.stories if not story.over]
+        if going and self.dice.random() < 0.75:
+            return self.dice.choice(going)
+        seed = 100_000 * self.number + len(self.stories)
+        self.stories.append(Story(seed, self.dice.choice(PLOTS)))
+        return self.stories[-1]
+
+    def go_on(self, story: Story, web: httpx.Client) -> None:
+        """Take the next step, or the one in doubt again, or give that up."""
+        if story.doubt is not None and self.dice.random() < 0.5:
+            story.over = True
+            return
+        step, again = story.plot[story.done], story.doubt is not None
+        story.doubt = step
+        with suppress(Unanswered):
+            self.take(story, step, web, again=again)
+            story.doubt, story.done = None, story.done + 1
+            self.answered += 1
+        story.over = story.over or story.done == len(story.plot)
+
+    def take(self, story: Story, step: str, web: httpx.Client, *, again: bool) -> None:
+        """One step; raises what httpx raises when the gate dies."""
+        match step.split():
+            case ["upload"]:
+                self.bring(story, web)
+            case ["claim", which, *more]:
+                body = story.request(which, windows=bool(more))
+                kind = {"Content-Type": "application/json"}
+                self.said(web.post("/v1/claims", content=body, headers=kind), {201})
+            case ["withdraw", which]:
+                token = {"Authorization": f"Bearer {b64u(story.tokens[int(which)].reveal())}"}
+                self.said(web.delete(f"/v1/claims/{story.name(which)}", headers=token), {200})
+            case [decision]:
+                self.decide(story, decision, web, again=again)
+
+    def decide(self, story: Story, decision: str, web: httpx.Client, *, again: bool) -> None:
+        """As a reviewer, about the upload that was held last."""
+        held = [case for case, said in story.cases.items() if said == HOLD]
+        if not held:  # it was not held, which is a fault already
+            story.over = True
+            raise Unanswered
+        asked = web.post(
+            f"/v1/reviews/{held[-1]}", json={"decision": decision}, headers=self.as_operator
+        )
+        self.said(asked, {200, 409} if again else {200})  # 409: it was decided before
+
+    def bring(self, story: Story, web: httpx.Client) -> None:
+        """Upload it, and hold the answer against what it must be."""
+        kind = {"Content-Type": "image/jpeg"}
+        answer = web.post("/v1/uploads", content=story.upload, headers=self.as_operator | kind)
+        told = self.said(answer, {200})
+        if told["decision"] not in story.allowed:
+            wanted = " or ".join(sorted(story.allowed))
+            self.faults.append(f"{story.sure}, {story.doubt}: {told['decision']}, not {wanted}")
+        story.cases[told["case"]] = told["decision"]
+
+    @property
+    def as_operator(self) -> dict[str, str]:
+        """What a platform's own server shows."""
+        return {"Authorization": f"Bearer {self.operator}"}
+
+    def said(self, answer: httpx.Response, wanted: set[int]) -> dict[str, Any]:
+        """The answer; one that nobody should get is a fault."""
+        if answer.status_code in _BUSY:
+            raise Unanswered
+        if answer.status_code not in wanted:
+            self.faults.append(f"{answer.request.url.path}: {answer.status_code}: {answer.text}")
+            raise Unanswered
+        told: dict[str, Any] = answer.json()
+        return told
+
+
+def _jpeg(pixels: Any) -> bytes:
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(pixels), [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return data.tobytes()
