@@ -4,19 +4,24 @@
     python -m bench.stop --quick        a million hashes, fewer queries: under a minute
     python -m bench.stop --ten-million  ten million: some minutes, 5 GB of memory, 2 GB of disk
     python -m bench.stop --sizes        how many substrings suit a bank of which size
+    python -m bench.stop --gate         pictures, and uploads to a gate with a million hashes, alone
 
 Ours is the index as it lies in its file, checked and mapped. Peers take turns with it in one
 thread; times are the processor's, ratios are medians of the rounds' ratios. A peer that is not
-installed is SKIPPED. The last line is one JSON object.
+installed is SKIPPED. The last line is one JSON object; stopped by hand, it holds what came until
+then. Meta's matcher is not run here: 45 to 61 uploads a second, as STOP.md has it.
 """
 
 import argparse
 import json
 import os
+from collections.abc import Callable, Iterable
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded, as the command does
 
 import numpy as np
 
-from bench.stopping import peers
+from bench.stopping import gates, peers
 from bench.stopping.acting import acting
 from bench.stopping.exact import Wrong, asked_at_every_distance, compared, every_plan
 from bench.stopping.hashes import clustered_hashes, random_hashes
@@ -34,6 +39,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--ten-million", action="store_true")
     parser.add_argument("--sizes", action="store_true")
+    parser.add_argument("--gate", action="store_true")
     asked = parser.parse_args()
     if asked.sizes:
         for line in told_by_size():
@@ -42,15 +48,30 @@ def main() -> None:
     if peers.version() is None:
         say("SKIPPED: faiss is not installed (pip install faiss-cpu)")
     count = 10_000_000 if asked.ten_million else 1_000_000
-    answer: Answer = {"schema": "entrenous/bench-stop/1", **pictures_measured()}
     each, rounds = (30, 3) if asked.quick or asked.ten_million else (300, 5)
-    answer |= index_measured(count, each, rounds)
-    answer |= clustered_measured(count, rounds)
-    if not (asked.quick or asked.ten_million):
+    parts: list[Callable[[], Answer]] = [pictures_measured, lambda: gate_measured(asked.quick)]
+    if not asked.gate:
+        parts += [
+            lambda: index_measured(count, each, rounds),
+            lambda: clustered_measured(count, rounds),
+            acting_measured,
+        ]
+    answer = measured(parts)
+    if not (asked.quick or asked.ten_million or asked.gate):
         answer |= _wrong(every_plan(100_000, 10_000, np.random.default_rng(3)), answer)
-    answer["add_to_match_ms"], answer["withdraw_to_no_match_ms"] = map(_three, acting())
     answer["load_average"] = round(os.getloadavg()[0], 1)
     say(json.dumps(answer))
+
+
+def measured(parts: Iterable[Callable[[], Answer]]) -> Answer:
+    """One after the other, until somebody stops it."""
+    answer: Answer = {"schema": "entrenous/bench-stop/1"}
+    try:
+        for part in parts:
+            answer |= part()
+    except KeyboardInterrupt:
+        answer["stopped"] = True
+    return answer
 
 
 def say(text: str) -> None:
@@ -63,14 +84,43 @@ def pictures_measured() -> Answer:
     speed = hashed()
     if speed.pdqhash is None:
         say("SKIPPED: pdqhash is not installed")
+    if speed.perception is None:
+        say("SKIPPED: perception is not installed (pip install --no-deps perception)")
     say(f"{speed.ours:.1f} pictures of 12 megapixels a second ({speed.source})")
     return _present(
         {
             "hash_12mp_per_s": _three(speed.ours),
+            "hash_whole_12mp_per_s": _three(speed.whole),
             "pdqhash_per_s": _three(speed.pdqhash),
+            "perception_per_s": _three(speed.perception),
             "hash_ratio": _three(speed.ratio),
+            "hash_whole_ratio": _three(speed.whole_ratio),
+            "perception_ratio": _three(speed.perception_ratio),
         }
     )
+
+
+def gate_measured(quick: bool) -> Answer:  # noqa: FBT001
+    """Uploads of a megapixel to a gate with a million hashes, eight at once: without a hash of a
+    part, and (``parts_...``) with those of one picture.
+    """
+    answer: Answer = {}
+    loads = gates.posted(100_000 if quick else 1_000_000, 3.0 if quick else 20.0)
+    for before, made in zip(("", "parts_"), loads, strict=True):
+        told = gates.told(made)
+        say(
+            f"{before or 'no_parts_'}: {told['gate_post_per_s']:.1f} uploads a second; of the"
+            f" processors, the gate and its children {told['gate_cpu_ms']:.1f} ms for each, the"
+            f" load {told['load_cpu_ms']:.2f} ms"
+        )
+        answer |= {before + name: _three(value) for name, value in told.items()}
+    return answer
+
+
+def acting_measured() -> Answer:
+    """From a claim to its match, and from its withdrawal to none."""
+    added, withdrawn = acting()
+    return {"add_to_match_ms": _three(added), "withdraw_to_no_match_ms": _three(withdrawn)}
 
 
 def index_measured(count: int, each: int, rounds: int) -> Answer:

@@ -1,8 +1,8 @@
-"""How many 12-megapixel JPEGs a second become fingerprints, ours and by ``pdqhash`` with Pillow."""
+"""How many 12-megapixel JPEGs a second become fingerprints: ours, pdqhash's, perception's."""
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from statistics import median
 from typing import Final, NamedTuple
@@ -21,27 +21,53 @@ _ROUNDS: Final = 5
 
 
 class Hashed(NamedTuple):
-    """Pictures a second; the peer's is None where it is not installed."""
+    """Pictures a second, and ratios of the same rounds; a peer's are None where there is none.
+    ``ours`` as a gate shrinks it, ``whole`` from all of its luma.
+    """
 
     source: str
     ours: float
+    whole: float
     pdqhash: float | None
+    perception: float | None
     ratio: float | None
+    whole_ratio: float | None
+    perception_ratio: float | None
 
 
 def hashed() -> Hashed:
-    """Decoding as a gate does included, one thread, in turns."""
+    """Decoding as a gate does included, one thread, in turns, after a round that warms all up: what
+    a peer loads at its first picture is not counted against it.
+    """
     source, data = twelve_megapixels()
-    peer = _pdqhash()
-    ours, theirs = [], []
-    for _ in range(_ROUNDS):
-        ours.append(_per_s(lambda: fingerprint(read_picture(data, at_least_px=GATE_SIDE_PX))))
-        if peer is not None:
-            theirs.append(_per_s(lambda: peer(data)))
-    if not theirs:
-        return Hashed(source, median(ours), None, None)
-    ratio = median(own / other for own, other in zip(ours, theirs, strict=True))
-    return Hashed(source, median(ours), median(theirs), ratio)
+    ours = _rounds(
+        {
+            "ours": lambda: fingerprint(read_picture(data, at_least_px=GATE_SIDE_PX, luma=True)),
+            "whole": lambda: fingerprint(read_picture(data, luma=True)),
+            "pdqhash": _peer(_pdqhash(), data),
+            "perception": _peer(_perception(), data),
+        }
+    )
+    per_s = [_median(ours.get(name)) for name in ("pdqhash", "perception")]
+    pairs = (("ours", "pdqhash"), ("whole", "pdqhash"), ("ours", "perception"))
+    ratios = [_ratio(ours[own], ours.get(other)) for own, other in pairs]
+    return Hashed(source, median(ours["ours"]), median(ours["whole"]), *per_s, *ratios)
+
+
+def _rounds(ways: Mapping[str, Callable[[], object] | None]) -> dict[str, list[float]]:
+    """Pictures a second in each round, of those ways that there are."""
+    there = {name: way for name, way in ways.items() if way is not None}
+    rounds = [{name: _per_s(way) for name, way in there.items()} for _ in range(_ROUNDS + 1)]
+    return {name: [one[name] for one in rounds[1:]] for name in there}
+
+
+def _median(per_s: list[float] | None) -> float | None:
+    return median(per_s) if per_s else None
+
+
+def _ratio(own: list[float], theirs: list[float] | None) -> float | None:
+    """The median of the rounds' ratios."""
+    return median(a / b for a, b in zip(own, theirs, strict=True)) if theirs else None
 
 
 def twelve_megapixels() -> tuple[str, bytes]:
@@ -68,6 +94,18 @@ def _pdqhash() -> Callable[[bytes], object] | None:
     except ImportError:
         return None
     return lambda data: compute(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+def _perception() -> Callable[[bytes], object] | None:
+    try:
+        hasher = import_module("perception.hashers").PDQHash()
+    except ImportError:
+        return None
+    return lambda data: hasher.compute(io.BytesIO(data))  # faster than by an image that is open
+
+
+def _peer(peer: Callable[[bytes], object] | None, data: bytes) -> Callable[[], object] | None:
+    return None if peer is None else lambda: peer(data)
 
 
 def _per_s(work: Callable[[], object]) -> float:

@@ -28,7 +28,7 @@ from bench.stopping.voices import SOUND_LEAKS, Heard, sounds
 from entrenous.craft.fingerprint.index import ScanIndex
 from entrenous.craft.fingerprint.orientation import orientations
 from entrenous.craft.fingerprint.reel.look import video_look
-from entrenous.craft.fingerprint.reel.pace import LOOKED_AT_S, REGISTERED_S
+from entrenous.craft.fingerprint.reel.pace import LOOKED_AT, REGISTERED
 from entrenous.craft.fingerprint.reel.register import video_print
 from entrenous.craft.fingerprint.sound.index import SoundIndex
 from entrenous.craft.fingerprint.sound.look import sound_look
@@ -121,13 +121,13 @@ def clips(count: int, seconds: float) -> Iterator[tuple[str, bytes]]:
 
 def registered(data: bytes) -> VideoPrint:
     """As a person's device does it."""
-    with read_clip(data) as clip:
+    with read_clip(data, REGISTERED) as clip:
         return video_print(clip.frames, clip.shown.length_s, parts=True)
 
 
 def looked_at(data: bytes) -> VideoLook:
     """As the gate does it."""
-    with read_clip(data) as clip:
+    with read_clip(data, LOOKED_AT) as clip:
         return video_look(clip.frames, clip.shown.length_s)
 
 
@@ -217,8 +217,8 @@ def speed(data: bytes) -> dict[str, float]:
     decoding_s = time.process_time() - start
     rates = {}
     for name, work, apart_s in (
-        ("registered", partial(video_print, parts=True), REGISTERED_S),
-        ("looked_at", video_look, LOOKED_AT_S),
+        ("registered", partial(video_print, parts=True), REGISTERED.apart_s),
+        ("looked_at", video_look, LOOKED_AT.apart_s),
     ):
         start = time.process_time()
         _repeated(work, frames)

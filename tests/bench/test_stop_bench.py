@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import bench.stop
-from bench.stopping import lookups, peers
+from bench.stopping import gates, lookups, peers
 from bench.stopping.exact import (
     DISTANCES,
     Wrong,
@@ -134,3 +134,25 @@ def test_its_figures_have_the_names_that_were_agreed(monkeypatch: pytest.MonkeyP
 def test_a_small_bank_is_scanned(rng: np.random.Generator) -> None:
     with on_file(random_hashes(100, rng)) as made:
         assert isinstance(made.base.whole, ScanIndex)
+
+
+def test_a_bench_that_is_stopped_says_what_came_until_then() -> None:
+    def stopped() -> bench.stop.Answer:
+        raise KeyboardInterrupt
+
+    figures = bench.stop.measured([lambda: {"first": 1}, stopped, lambda: {"third": 3}])
+    assert figures == {"schema": "entrenous/bench-stop/1", "first": 1, "stopped": True}
+
+
+@pytest.mark.real
+def test_uploads_are_brought_to_a_real_gate_and_counted() -> None:
+    without_parts, with_parts = map(gates.told, gates.posted(500, 1.0, lines=2))
+    for told in (without_parts, with_parts):
+        assert told["gate_post_per_s"] > 0
+        assert 0 < told["gate_p50_ms"] <= told["gate_p99_ms"]
+        assert told["gate_cpu_ms"] > told["load_cpu_ms"] > 0
+
+
+def test_no_two_pictures_that_are_brought_are_alike() -> None:
+    made = gates.pictures()
+    assert len(set(made)) == len(made)

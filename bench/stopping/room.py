@@ -1,0 +1,206 @@
+"""What a gate needs room and time for, besides the requests themselves: for docs/operate.md.
+
+    python -m bench.stopping.room            a million hashes for the index
+    python -m bench.stopping.room --hashes N --database postgresql://...
+
+Bytes of the database (SQLite, or an empty PostgreSQL) for each claim and upload; memory and
+processor time to make the index in 1, 2 and 4 shards, and what a look-up in them costs; processor
+time of the slow look. Times are the processor's. The last line is one JSON object.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Final, cast
+
+import cv2
+import numpy as np
+import sqlalchemy as sa
+
+from bench.stopping.lookups import BATCH, scratch
+from entrenous.adapters.bank.engine import open_engine, scrub
+from entrenous.adapters.bank.postgres import open_postgres_engine
+from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
+from entrenous.adapters.index.base_file import write_base
+from entrenous.adapters.index.file_index import FileIndex
+from entrenous.adapters.index.shard import Shard
+from entrenous.adapters.index.truth import truth_of
+from entrenous.craft.media.picture import read_picture
+from entrenous.model.bank import PEOPLE, Bank, Counts, Entry
+from entrenous.model.claim import Claim, ClaimState, Registration
+from entrenous.model.decision import Decision, Outcome
+from entrenous.model.ids import ClaimId
+from entrenous.model.review import Review, ReviewState
+from entrenous.ports import BankStore
+from entrenous.stop.deep import deep_views
+
+_AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
+_PAGE: Final = 100_000
+_CLAIMS: Final = 2_000
+_WINDOWED: Final = 20
+_UPLOADS: Final = 2_000
+_WINDOWS: Final = 500
+_SHARDS: Final = (1, 2, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A bank of random hashes that are made as they are asked for: it takes no memory itself."""
+
+    count: int
+
+    def entries(self, after: int) -> tuple[Entry, ...]:
+        """A page, the same each time it is asked for."""
+        size = min(_PAGE, self.count - after)
+        data = np.random.default_rng(after).bytes(32 * size)
+        return tuple(
+            Entry(after + row + 1, data[32 * row : 32 * row + 32], part=False)
+            for row in range(size)
+        )
+
+    def counts(self) -> Counts:
+        """All of them."""
+        return Counts(self.count, self.count)
+
+
+def made(count: int, shards: int) -> dict[str, float]:
+    """An index of so many hashes, made in this process: memory beyond what it had, and times."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with TemporaryDirectory(dir=scratch()) as folder:
+        bank = cast("BankStore", Made(count))
+        began = time.process_time()
+        for shard in Shard.all(shards):
+            write_base(Path(folder) / shard.file, *truth_of(bank, shard), shard)
+        took = time.process_time() - began
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before files are mapped
+        index = FileIndex(Path(folder), bank, shards)
+        rng = np.random.default_rng(9)
+        wanted = [[rng.bytes(32) for _ in range(BATCH)] for _ in range(40)]
+        size = index.state().base_bytes
+        batch_ms = 1e3 * _median(lambda turn: index.near(wanted[turn % 40], part=False), 120)
+    return {
+        "bytes_a_hash": round(size / count, 1),
+        "build_peak_bytes_a_hash": round(1024 * (peak - before) / count, 1),
+        "build_s_a_million": round(1e6 * took / count, 2),
+        "eight_lookups_ms": round(batch_ms, 2),
+    }
+
+
+def rows(url: str | None) -> dict[str, float]:
+    """Bytes of the database for each, and the milliseconds of a question for news."""
+    with TemporaryDirectory(dir=scratch()) as folder:
+        engine = open_postgres_engine(url) if url else open_engine(Path(folder) / "bank.db")
+        bank, reviews = SqlBankStore(engine), SqlReviewQueue(engine)
+        bank.set_bank(Bank(PEOPLE))
+        sizes = [_size(engine)]
+        bank.register(*(_claim(number, 0) for number in range(_CLAIMS)))
+        sizes.append(_size(engine))
+        bank.register(*(_claim(_CLAIMS + number, _WINDOWS) for number in range(_WINDOWED)))
+        sizes.append(_size(engine))
+        for number in range(_UPLOADS):
+            reviews.record(_upload(number), None)
+        sizes.append(_size(engine))
+        last = _CLAIMS + _WINDOWED * (_WINDOWS + 1)
+        news_ms = 1e3 * _median(lambda _: bank.entries(last), 200)
+        engine.dispose()
+    plain, windows, uploads = (after - before for before, after in pairwise(sizes))
+    return {
+        "claim_bytes": round(plain / _CLAIMS),
+        "claim_with_windows_bytes": round(windows / _WINDOWED),
+        "upload_bytes": round(uploads / _UPLOADS),
+        "news_ms": round(news_ms, 3),
+    }
+
+
+def slow_look() -> dict[str, float]:
+    """Processor seconds to make the slow look's views of one photograph, and how many they are;
+    each is looked up. Nothing without scikit-image.
+    """
+    try:
+        import skimage.data  # noqa: PLC0415
+    except ImportError:
+        return {}
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(skimage.data.astronaut()[..., ::-1]))
+    picture = read_picture(data.tobytes())
+    views = [len(one.views) for one in deep_views(picture)]
+    took_s = _median(lambda _: list(deep_views(picture)), 3)
+    return {"slow_look_s": round(took_s, 3), "slow_lookups": sum(views)}
+
+
+def _median(act: Callable[[int], object], times: int) -> float:
+    taken = []
+    for turn in range(times):
+        began = time.process_time()
+        act(turn)
+        taken.append(time.process_time() - began)
+    return median(taken)
+
+
+def _claim(number: int, windows: int) -> Registration:
+    rng = np.random.default_rng(number)
+    claim = Claim(
+        ClaimId(rng.bytes(16).hex()), PEOPLE, ClaimState.WAITING, "pdq", 90, _AT, rng.bytes(32)
+    )
+    return Registration(claim, (rng.bytes(32),), tuple(rng.bytes(32) for _ in range(windows)))
+
+
+def _upload(number: int) -> Review:
+    rng = np.random.default_rng(number)
+    name = rng.bytes(6).hex()
+    case = f"{name[:4]}-{name[4:8]}-{name[8:]}"
+    return Review(
+        Decision(Outcome.LET_THROUGH, case, ()),
+        _AT,
+        ReviewState.CLOSED,
+        bits=rng.bytes(32),
+        reference="photos/2026/11/25/" + rng.bytes(8).hex(),
+        secret_sha256=rng.bytes(32),
+        upload_sha256=rng.bytes(32),
+    )
+
+
+def _size(engine: sa.Engine) -> int:
+    """After what is only on its way, or deleted, was put away."""
+    scrub(engine)
+    asked = "SELECT pg_database_size(current_database())"
+    if engine.dialect.name != "postgresql":
+        asked = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+    with engine.connect() as db:
+        return int(db.exec_driver_sql(asked).scalar_one())
+
+
+def main() -> None:
+    """Each size of index in a process of its own, so that its memory is its own."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--hashes", type=int, default=1_000_000)
+    parser.add_argument("--database", metavar="URL", help="an empty PostgreSQL, not SQLite")
+    parser.add_argument("--shards", type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.shards:
+        print(json.dumps(made(asked.hashes, asked.shards)))  # noqa: T201
+        return
+    answer: dict[str, object] = {"schema": "entrenous/bench-room/1", "hashes": asked.hashes}
+    command = [sys.executable, "-m", "bench.stopping.room", "--hashes", str(asked.hashes)]
+    for shards in _SHARDS:
+        own = subprocess.run(  # noqa: S603 -- this very file
+            [*command, "--shards", str(shards)], check=True, capture_output=True, text=True
+        )
+        answer[f"shards_{shards}"] = json.loads(own.stdout)
+    answer |= rows(asked.database)
+    answer |= slow_look()
+    print(json.dumps(answer))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
