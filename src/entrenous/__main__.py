@@ -62,10 +62,11 @@ def _gate_app(platform: Platform, tokens: GateTokens) -> Starlette:
     from entrenous.faces.gate.hma.app import hma_app
     from entrenous.stop.exchange.tidy import tidy
     from entrenous.wiring.exchange import exchange_of
+    from entrenous.wiring.standing import sight_of
 
-    access = GateAccess(tokens.operator, tokens.uploader)
+    access = GateAccess(tokens.operator, tokens.uploader, tokens.metrics)
     exchange = exchange_of(platform)
-    app = gate_app(platform, access, each_hour=(partial(tidy, exchange),))
+    app = gate_app(platform, access, each_hour=(partial(tidy, exchange),), look=sight_of(platform))
     app.mount("/exchange", exchange_app(exchange))
     app.mount("/hma", hma_app(platform, access))
     return app

@@ -34,6 +34,8 @@ GATE_SIDE_PX: Final = 512  # a gate decodes JPEGs no larger than this needs (STO
 HOLDER_TOKEN_BYTES: Final = 32
 CLAIM_ID_BYTES: Final = 16
 CLAIM_BYTES_MAX: Final = 64 * 1024  # a request with 525 window hashes has 36 kB
+VIDEO_CLAIM_BYTES_MAX: Final = 320 * 1024  # 1,200 frames of two hashes and 10,000 words: 297 kB
+SOUND_CLAIM_BYTES_MAX: Final = 96 * 1024  # 10,000 words: 81 kB
 UPLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
 
 # --- send: docs/spec/letter.md, content.md, relay.md ----------------------------------------------

@@ -111,6 +111,7 @@ TAMPERINGS: dict[str, str] = {
 }
 
 
+@pytest.mark.threat("log-changed")
 @pytest.mark.parametrize("how", TAMPERINGS)
 def test_whoever_touches_the_database_is_found(tmp_path: Path, how: str) -> None:
     with stores("sqlite", None, tmp_path) as made:  # type: ignore[arg-type]
@@ -124,6 +125,7 @@ def test_whoever_touches_the_database_is_found(tmp_path: Path, how: str) -> None
             verify_log(made.bank)
 
 
+@pytest.mark.threat("log-changed")
 def test_a_log_that_was_written_anew_is_found_by_its_noted_head() -> None:
     bank, forged = MemoryBankStore(), MemoryBankStore()
     for store in (bank, forged):

@@ -22,6 +22,7 @@ from entrenous.model.review import (
     AlreadyDecided,
     Appeal,
     Found,
+    LateFind,
     NoSuchReview,
     NotThatUpload,
     Review,
@@ -174,7 +175,7 @@ def test_all_that_is_known_of_an_upload_comes_back(queue: ReviewQueue) -> None:
     assert queue.review("a") == review
 
 
-@pytest.mark.threat("claim-censors")
+@pytest.mark.threat("uploads-flood")
 def test_a_thousand_uploads_of_one_picture_are_one_item(queue: ReviewQueue) -> None:
     count = 1000 if isinstance(queue, MemoryReviewQueue) else 60
     for number in range(count):
@@ -340,10 +341,10 @@ def test_looking_back_and_forgetting_that(claimed: Stores) -> None:
     a, b = MATCHES
     queue.record(passed("p", b"\x01" * 32), None)
     queue.record(passed("q", b"\x02" * 32), None)
-    assert queue.look_back("p", (a,), 1, 20)
-    assert queue.look_back("q", MATCHES, 1, 20)
-    assert not queue.look_back("p", (a,), 1, 20)  # it waits already
-    assert not queue.look_back("nothing", (a,), 1, 20)
+    assert queue.hold_late(LateFind("p", (a,), 1), 20)
+    assert queue.hold_late(LateFind("q", MATCHES, 1), 20)
+    assert not queue.hold_late(LateFind("p", (a,), 1), 20)  # it waits already
+    assert not queue.hold_late(LateFind("nothing", (a,), 1), 20)
     review = queue.next()
     assert review is not None
     assert (review.case, review.found, review.reference) == ("p", Found.LOOK_BACK, "post p")
@@ -364,7 +365,7 @@ def test_withdrawing_in_any_way_forgets_look_backs(claimed: Stores, how: str) ->
     before = {case: passed(case, b"\x01" * 32) for case in "pq"}
     for case, matches in (("p", (a,)), ("q", (a, b))):
         queue.record(before[case], None)
-        assert queue.look_back(case, matches, 1, 20)
+        assert queue.hold_late(LateFind(case, matches, 1), 20)
     if how == "move":
         bank.move(a.claim, ClaimEvent.WITHDRAW)
     else:
@@ -382,19 +383,19 @@ def test_a_look_back_that_comes_after_the_withdrawal_is_not_kept(claimed: Stores
     for case in "pq":
         queue.record(passed(case, b"\x01" * 32), None)
     bank.move(a.claim, ClaimEvent.WITHDRAW)
-    assert not queue.look_back("p", (a,), 1, 20)
+    assert not queue.hold_late(LateFind("p", (a,), 1), 20)
     assert queue.review("p") == passed("p", b"\x01" * 32)
-    assert queue.look_back("q", (a, b), 1, 20)
+    assert queue.hold_late(LateFind("q", (a, b), 1), 20)
     assert queue.review("q").decision.matches == (b,)
     bank.move(b.claim, ClaimEvent.SUSPEND)
-    assert not queue.look_back("p", (a, b), 1, 20)
+    assert not queue.hold_late(LateFind("p", (a, b), 1), 20)
 
 
 def test_many_look_backs_of_one_hash_are_one_item(claimed: Stores) -> None:
     queue = claimed.reviews
     for number in range(6):
         queue.record(passed(f"p{number}", b"\x01" * 32, AT + timedelta(days=number)), None)
-        assert queue.look_back(f"p{number}", MATCHES[:1], 1, 3)
+        assert queue.hold_late(LateFind(f"p{number}", MATCHES[:1], 1), 3)
     assert queue.waiting() == 1
     assert claimed.bank.withdraw(MATCHES[0].claim) == 1
     assert queue.waiting() == 0

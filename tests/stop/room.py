@@ -9,12 +9,15 @@ import cv2
 import numpy as np
 
 from entrenous.adapters.bank.following_index import FollowingIndex
+from entrenous.adapters.bank.following_sounds import FollowingSounds
 from entrenous.adapters.bank.memory_bank import MemoryBankStore
 from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
 from entrenous.adapters.system import SystemDice
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.craft.media.clip.read import read_clip
 from entrenous.craft.media.picture import read_picture
+from entrenous.craft.media.sound.read import read_sound
 from entrenous.craft.wire.claim import read_claim, read_request, write_claim, write_request
 from entrenous.model.claim import ClaimRequest, ClaimStatus
 from entrenous.model.gate import GateLimits
@@ -25,7 +28,7 @@ from entrenous.model.secret import Secret
 from entrenous.ports import Courier, Device, Platform
 from entrenous.stop.banks import prepare_banks
 from entrenous.stop.protect import protect_picture
-from entrenous.stop.register import register_claim
+from entrenous.stop.register import embedding_taken, register_claim
 from entrenous.stop.withdraw import withdraw_claim
 
 
@@ -57,6 +60,9 @@ class NearGate:
     platform: Platform
     url: str = "http://127.0.0.1:7802"
     sent: list[bytes] = field(default_factory=list)
+
+    def embedding_taken(self) -> str | None:
+        return embedding_taken(self.platform)
 
     def register(self, request: ClaimRequest) -> ClaimStatus:
         self.sent.append(write_request(request))
@@ -99,6 +105,9 @@ class Room:
             reviews=MemoryReviewQueue(self.bank),
             read_picture=read_picture,
             limits=self.limits,
+            read_clip=read_clip,
+            read_sound=read_sound,
+            sounds=FollowingSounds(self.bank),
         )
         self.gate = NearGate(self.platform)
 

@@ -18,7 +18,7 @@ def room() -> Room:
     return Room(limits=GateLimits(held_per_hash=3))
 
 
-@pytest.mark.threat("claim-censors")
+@pytest.mark.threat("uploads-flood")
 def test_above_the_limit_they_are_one_item_and_released_together(room: Room, hers: Any) -> None:
     claim = room.protect(hers, parts=False).claim
     decisions = [judge_upload(jpeg(hers, quality), room.platform) for quality in range(40, 47)]

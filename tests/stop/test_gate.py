@@ -1,18 +1,24 @@
 """What is let through, held and refused: real photographs, real edits, the real index."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from entrenous.craft.media.picture import read_picture
 from entrenous.model.bank import PEOPLE, Bank
 from entrenous.model.claim import ClaimEvent
 from entrenous.model.decision import Outcome
-from entrenous.model.picture import NotAPicture
+from entrenous.model.fingerprint import Near
+from entrenous.model.gate import GateLimits
+from entrenous.model.picture import NotAPicture, Picture
+from entrenous.model.review import Found
+from entrenous.ports import IndexStore
 from entrenous.stop.gate import judge_upload
+from entrenous.stop.slow_look import look_slowly
 from tests.stop.room import Room, jpeg, png, screenshot_crop
 
 EDITS: dict[str, Callable[[Any], bytes]] = {
@@ -49,6 +55,58 @@ def test_a_cut_out_is_held_when_she_agreed_to_send_windows(room: Room, hers: Any
     decision = judge_upload(upload, room.platform)
     assert decision.outcome is Outcome.HOLD
     assert [(match.how, match.part) for match in decision.matches] == [("cut-out", True)]
+
+
+def looked_among_parts(room: Room, upload: bytes, **limits: int) -> bool:
+    """Whether it was, before the answer."""
+    index = Counting(room.platform.index)
+    few = replace(room.platform.limits, **limits)
+    judge_upload(upload, replace(room.platform, index=index, limits=few))
+    return True in index.asked
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """An index that notes among what it was asked to look."""
+
+    index: IndexStore
+    asked: list[bool] = field(default_factory=list)
+
+    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
+        self.asked.append(part)
+        return self.index.near(hashes, part=part)
+
+    def parts(self) -> int:
+        return self.index.parts()
+
+
+@pytest.mark.threat("probing-registered")
+def test_the_bank_alone_decides_whether_there_is_a_second_look(
+    room: Room, hers: Any, another: Any
+) -> None:
+    uploads = (jpeg(hers), jpeg(another), screenshot_crop(hers))
+    room.protect(hers, parts=False)
+    assert not any(looked_among_parts(room, one) for one in uploads)
+    room.protect(hers, parts=True)
+    assert all(looked_among_parts(room, one) for one in uploads)
+    count = room.platform.index.parts()
+    for limits, expected in (
+        ({"second_look_hashes": count}, True),
+        ({"second_look_hashes": count - 1}, False),
+        ({"second_look_hashes": count - 1, "slow_looks": 0}, True),
+    ):
+        asked = [looked_among_parts(room, one, **limits) for one in uploads]
+        assert asked == [expected] * 3
+
+
+def test_where_there_are_too_many_parts_the_slow_look_finds_a_cut_out(hers: Any) -> None:
+    room = Room(limits=GateLimits(second_look_hashes=1))
+    room.protect(hers, parts=True)
+    decision = judge_upload(screenshot_crop(hers), room.platform)
+    assert decision.outcome is Outcome.LET_THROUGH
+    assert look_slowly(room.platform)
+    (review,) = room.platform.reviews.published("", 9)
+    assert (review.case, review.found) == (decision.case, Found.SLOW_LOOK)
 
 
 def test_an_unrelated_photograph_passes(room: Room, hers: Any, another: Any) -> None:
@@ -100,3 +158,18 @@ def test_a_flat_upload_is_an_answer(room: Room, hers: Any) -> None:
 def test_every_upload_has_a_case_number_of_its_own(room: Room, another: Any) -> None:
     cases = {judge_upload(jpeg(another), room.platform).case for _ in range(3)}
     assert len(cases) == 3
+
+
+def test_the_luma_alone_is_found_as_the_colours_are(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    seen: list[bytes] = []
+
+    def read_luma(untrusted_data: bytes) -> Picture:
+        seen.append(untrusted_data)
+        return read_picture(untrusted_data, luma=True)
+
+    quicker = replace(room.platform, read_luma=read_luma)
+    upload = jpeg(hers)
+    decision = judge_upload(upload, quicker)
+    assert seen == [upload]
+    assert (decision.outcome, decision.matches[0].distance <= 4) == (Outcome.HOLD, True)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.stop.look import fast_views, said, views
+from entrenous.stop.look import fast_views, part_views, said
 from tests.stop.room import picture
 
 
@@ -25,7 +25,7 @@ def test_the_first_is_the_upload_as_it_is(hers: Any) -> None:
     seen = fast_views(picture(hers))
     assert seen.whole[0] == ("as it is", seen.bits)
     assert seen.bits == fingerprint(picture(hers)).bits
-    assert seen.parts == ()
+    assert part_views(picture(hers), seen)
 
 
 def test_it_says_what_was_done(hers: Any) -> None:
@@ -37,7 +37,15 @@ def test_it_says_what_was_done(hers: Any) -> None:
 
 
 def test_a_flat_upload_has_no_windows() -> None:
-    assert views(picture(np.full((90, 120, 3), 200, dtype=np.uint8))).parts == ()
+    flat = picture(np.full((90, 120, 3), 200, dtype=np.uint8))
+    assert part_views(flat, fast_views(flat)) == ()
+
+
+def test_windows_inside_a_frame_are_looked_at_too(hers: Any) -> None:
+    framed = picture(np.pad(hers, ((40, 40), (40, 40), (0, 0))))
+    bare = picture(hers)
+    assert len(part_views(bare, fast_views(bare))) == 8 * 313
+    assert len(part_views(framed, fast_views(framed))) == 2 * 8 * 313
 
 
 def test_words() -> None:

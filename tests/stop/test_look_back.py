@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from entrenous.model.bank import PEOPLE
-from entrenous.model.claim import ClaimEvent
+from entrenous.model.claim import ClaimEvent, ClaimState
 from entrenous.model.decision import Outcome
 from entrenous.model.gate import GateLimits
 from entrenous.model.review import Found, ReviewState
 from entrenous.stop.gate import judge_upload
-from entrenous.stop.look_back import look_back, tidy
+from entrenous.stop.look_back import LEASE, look_back, look_back_due, tidy
 from entrenous.stop.policies import PolicyChange, set_policy
 from entrenous.stop.review import confirm, release
 from entrenous.stop.withdraw import unprotect
@@ -120,3 +120,40 @@ def test_two_claims_at_once_are_two_matches_of_one_case(room: Room, hers: Any) -
     review = room.platform.reviews.next()
     assert review is not None
     assert {match.claim for match in review.decision.matches} == {claim.id for claim in claims}
+
+
+def test_what_a_killed_gate_did_not_look_back_for_is_taken_up(room: Room, hers: Any) -> None:
+    """The claim is answered, and the gate dies before it looked; then another one runs."""
+    case = judge_upload(jpeg(hers), room.platform).case
+    claim = room.protect(hers, parts=False).claim
+    assert room.platform.reviews.due().look_backs == 1
+    assert look_back_due(room.platform) == 1
+    assert room.platform.reviews.review(case).decision.matches[0].claim == claim
+    assert room.platform.reviews.due().look_backs == 0
+    assert look_back_due(room.platform) == 0
+
+
+def test_one_that_was_killed_while_it_looked_is_taken_up_as_well(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform)
+    room.protect(hers, parts=False)
+    assert len(room.platform.reviews.take_look_backs(LEASE, 9)) == 1  # and it dies
+    assert look_back_due(room.platform) == 0
+    room.clock.wind(minutes=2)
+    assert look_back_due(room.platform) == 1
+
+
+def test_an_upload_that_fits_sixty_claims_is_about_all_of_them(room: Room, hers: Any) -> None:
+    cases = [judge_upload(jpeg(hers), room.platform).case for _ in range(2)]
+    made = [room.protect(hers, parts=False) for _ in range(60)]
+    look_back_due(room.platform)
+    kept = {one.claim for one in room.platform.reviews.review(cases[0]).decision.matches}
+    assert kept == {one.claim for one in made}
+    confirm(cases[0], room.platform)
+    states = {room.platform.bank.claim(one.claim).state for one in made}
+    assert states == {ClaimState.CONFIRMED}
+    for one in made[:59]:
+        unprotect(one, room.gate, room.device)
+    (left,) = room.platform.reviews.review(cases[1]).decision.matches
+    assert left.claim == made[59].claim
+    unprotect(made[59], room.gate, room.device)
+    assert room.platform.reviews.waiting() == 0

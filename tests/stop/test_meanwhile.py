@@ -20,6 +20,7 @@ from entrenous.model.decision import Outcome
 from entrenous.model.fingerprint import Near
 from entrenous.model.gate import GateLimits
 from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.print import PicturePrint
 from entrenous.model.review import Found, Review
 from entrenous.ports import IndexStore, Platform
 from entrenous.stop.appeal import appeal
@@ -34,24 +35,33 @@ from tests.stop.room import Room, jpeg, picture
 
 @dataclass(frozen=True, slots=True)
 class Meanwhile:
-    """The index, beside which ``happens`` once, in the look at that kind of hash."""
+    """The index, beside which something ``happens`` once: before the look among whole pictures, or
+    after it, when it was told whether there are parts.
+    """
 
     index: IndexStore
     happens: Callable[[], object]
-    in_parts: bool
+    late: bool
     done: list[bool]
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
-        found = self.index.near(hashes, part=part)
-        if part is self.in_parts and not self.done:
+        if not self.late:
+            self._once()
+        return self.index.near(hashes, part=part)
+
+    def parts(self) -> int:
+        count = self.index.parts()
+        self._once()
+        return count
+
+    def _once(self) -> None:
+        if not self.done:
             self.done.append(True)
             self.happens()
-            found = self.index.near(hashes, part=part) if not part else found
-        return found
 
 
-def judged_while(room: Room, pixels: Any, happens: Callable[[], object], *, parts: bool) -> Any:
-    index = Meanwhile(room.platform.index, happens, parts, [])
+def judged_while(room: Room, pixels: Any, happens: Callable[[], object], *, late: bool) -> Any:
+    index = Meanwhile(room.platform.index, happens, late, [])
     return judge_upload(jpeg(pixels), replace(room.platform, index=index), "post 17")
 
 
@@ -64,7 +74,7 @@ def claimed(room: Room, pixels: Any) -> None:
 def test_a_claim_that_is_made_while_an_upload_is_judged_is_not_missed(
     room: Room, hers: Any
 ) -> None:
-    decision = judged_while(room, hers, lambda: claimed(room, hers), parts=True)
+    decision = judged_while(room, hers, lambda: claimed(room, hers), late=True)
     assert decision.outcome is Outcome.LET_THROUGH
     review = room.platform.reviews.next()
     assert review is not None
@@ -75,16 +85,27 @@ def test_a_claim_that_is_made_while_an_upload_is_judged_is_not_missed(
     )
 
 
+def test_nor_is_the_first_claim_with_parts_for_a_cut_out(room: Room, hers: Any) -> None:
+    high, wide = hers.shape[:2]
+    cut = hers[high // 5 :, : wide * 4 // 5]
+    decision = judged_while(room, cut, lambda: room.protect(hers, parts=True), late=True)
+    assert decision.outcome is Outcome.LET_THROUGH
+    review = room.platform.reviews.next()
+    assert review is not None
+    (match,) = review.decision.matches
+    assert (review.case, review.found, match.part) == (decision.case, Found.LOOK_BACK, True)
+
+
 @pytest.mark.parametrize("change", [{"shadow": True}, {"on_claimed": Outcome.LET_THROUGH}])
 def test_unless_its_bank_would_not_have_asked(room: Room, hers: Any, change: Any) -> None:
     set_policy(PEOPLE, PolicyChange(**change), room.platform)
-    judged_while(room, hers, lambda: claimed(room, hers), parts=True)
+    judged_while(room, hers, lambda: claimed(room, hers), late=True)
     assert room.platform.reviews.waiting() == 0
 
 
 def test_nor_at_a_gate_that_does_not_look_back(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
-    judged_while(room, hers, lambda: claimed(room, hers), parts=True)
+    judged_while(room, hers, lambda: claimed(room, hers), late=True)
     assert room.platform.reviews.waiting() == 0
 
 
@@ -94,7 +115,7 @@ def test_a_list_in_a_bank_that_is_new_counts_at_once(room: Room, hers: Any) -> N
     def bring() -> None:
         import_hashes(listed, BankName("list"), room.platform, confirmed=True)
 
-    assert judged_while(room, hers, bring, parts=False).outcome is Outcome.REFUSE
+    assert judged_while(room, hers, bring, late=False).outcome is Outcome.REFUSE
 
 
 def test_what_was_looked_back_at_and_refused_is_appealed_with_its_file(
@@ -131,7 +152,7 @@ def test_the_same_request_twice_at_once_is_one_claim(
     first = SqlBankStore(engine, room.clock)
     prepare_banks(first)
     whole = fingerprint(picture(hers))
-    request = ClaimRequest(whole, (), b"\x07" * 32)
+    request = ClaimRequest(PicturePrint(whole), b"\x07" * 32)
     other = request if same else replace(request, holder_sha256=b"\x07" * 31 + b"\x08")
     second = Overtaken(engine, room.clock)
     object.__setattr__(second, "other", (other, replace(room.platform, bank=first)))

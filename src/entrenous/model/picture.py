@@ -70,8 +70,9 @@ class Picture:
 
     ``samples`` are 8-bit R, G, B interleaved, row by row: ``height_px * width_px * 3`` bytes in the
     colour space of ``profile`` (an ICC profile reduced to its colour numbers; None means sRGB).
-    ``alpha`` is ``height_px * width_px`` bytes or None. ``numpy.asarray(picture)`` is a read-only
-    (H, W, 3) uint8 view, without a copy.
+    Of a grey one they may be one byte a pixel (``luma_alone``), as a reader gives them that was
+    asked for no more. ``alpha`` is ``height_px * width_px`` bytes or None.
+    ``numpy.asarray(picture)`` is a read-only (H, W, 3) uint8 view, without a copy.
     """
 
     width_px: int
@@ -84,7 +85,7 @@ class Picture:
     def __post_init__(self) -> None:
         if self.width_px < 1 or self.height_px < 1:
             raise ValueError("a picture has at least one pixel")
-        if len(self.samples) != self.width_px * self.height_px * 3:
+        if len(self.samples) != self.pixels * (1 if self.luma_alone else 3):
             raise ValueError("samples must be height x width x 3 bytes")
         if self.alpha is not None and len(self.alpha) != self.width_px * self.height_px:
             raise ValueError("alpha must be height x width bytes")
@@ -97,7 +98,13 @@ class Picture:
             "shape": (self.height_px, self.width_px, 3),
             "typestr": "|u1",
             "data": self.samples,
+            "strides": (self.width_px, 1, 0) if self.luma_alone else None,
         }
+
+    @property
+    def luma_alone(self) -> bool:
+        """Whether there is one sample a pixel, seen three times."""
+        return self.encoding.grey and len(self.samples) == self.pixels
 
     @property
     def pixels(self) -> int:

@@ -1,12 +1,13 @@
 """Uploads that were judged, and a person's look at them (docs/spec/gate.md sections 5 and 7)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.errors import Malformed, NotFound, Refused, Unproven
+from entrenous.model.fingerprint import Match
 
 REFERENCE_CHARS_MAX: Final = 200
 
@@ -25,7 +26,12 @@ class Found(StrEnum):
 
     UPLOAD = "upload"  # it was held as it came
     LOOK_BACK = "look back"  # it was let through, and a newer claim fits it
+    SLOW_LOOK = "slow look"  # it was let through, and the look after the answer found more
     APPEAL = "appeal"  # it was refused, and the uploader asked for a person
+
+
+LATER: Final = frozenset({Found.LOOK_BACK, Found.SLOW_LOOK})
+"""What was let through before: the platform has published it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,8 @@ class Review:
     ``bits`` is its hash, kept only while it is needed. ``entry`` is the number of the registered
     hash that it fits best: a flood is counted by it. ``reference`` is the platform's own name of
     the upload; ``gathered`` counts the uploads that wait with it, and ``also`` names those that
-    were decided with it.
+    were decided with it. ``has_bytes`` says whether the upload itself is kept for the reviewer;
+    ``slow_look_due`` is told when it is recorded, and not read again.
     """
 
     decision: Decision
@@ -49,6 +56,8 @@ class Review:
     upload_sha256: bytes | None = None
     gathered: int = 0
     also: tuple[str, ...] = ()
+    has_bytes: bool = field(default=False, compare=False)
+    slow_look_due: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.reference) > REFERENCE_CHARS_MAX:
@@ -73,6 +82,41 @@ class Accepted:
     number: int
     case: str
     bits: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SlowLook:
+    """An upload that was let through and is to be looked at slowly, with its bytes."""
+
+    case: str
+    untrusted_upload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LateFind:
+    """What was found in an upload after it had been let through: claims, and the number of the
+    registered hash that it fits best. ``bits`` (32 bytes) and SHA-256 where they are known anew.
+    """
+
+    case: str
+    matches: tuple[Match, ...]
+    entry: int
+    found: Found = Found.LOOK_BACK
+    bits: bytes | None = None
+    upload_sha256: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if self.found not in LATER:
+            raise ValueError("it was let through before")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """How much is to be done after answers, and how many slow looks were skipped for a day."""
+
+    slow_looks: int = 0
+    slow_looks_skipped: int = 0
+    look_backs: int = 0
 
 
 @dataclass(frozen=True, slots=True)

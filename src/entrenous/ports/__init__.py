@@ -5,10 +5,13 @@ vault, one that was given a :class:`Platform` cannot hold a mailbox. One suite o
 (tests/ports/) runs on every adapter of it.
 """
 
+from entrenous.ports.bank import BankStore
 from entrenous.ports.courier import Courier
 from entrenous.ports.device import BankClient, Device, Ledger, Vault
-from entrenous.ports.platform import BankStore, IndexStore, Platform, ReviewQueue
+from entrenous.ports.embedding import Embedder, EmbeddingIndex, EmbeddingStore, Likeness
+from entrenous.ports.platform import IndexStore, Platform, SoundIndexStore
 from entrenous.ports.relay import Bell, BlobStore, MailDesk, MailStore, MailView, Relay
+from entrenous.ports.reviews import ReviewQueue
 from entrenous.ports.world import Clock, Dice, Machine, StampChecker, TimestampAuthority
 
 __all__ = [
@@ -20,8 +23,12 @@ __all__ = [
     "Courier",
     "Device",
     "Dice",
+    "Embedder",
+    "EmbeddingIndex",
+    "EmbeddingStore",
     "IndexStore",
     "Ledger",
+    "Likeness",
     "Machine",
     "MailDesk",
     "MailStore",
@@ -29,6 +36,7 @@ __all__ = [
     "Platform",
     "Relay",
     "ReviewQueue",
+    "SoundIndexStore",
     "StampChecker",
     "TimestampAuthority",
     "Vault",

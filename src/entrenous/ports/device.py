@@ -15,6 +15,7 @@ from entrenous.model.secret import Secret
 from entrenous.model.sound import Sound
 from entrenous.model.verdict import Trace
 from entrenous.ports.courier import Courier
+from entrenous.ports.embedding import Embedder
 from entrenous.ports.world import Clock, Dice
 
 
@@ -171,8 +172,12 @@ class BankClient(Protocol):
         """The gate's address."""
         ...
 
+    def embedding_taken(self) -> str | None:
+        """The network whose embeddings the platform compares, by name; None if it compares none."""
+        ...
+
     def register(self, request: ClaimRequest) -> ClaimStatus:
-        """Ask the platform to stop a picture; raises TooFlat."""
+        """Ask the platform to stop this; raises TooFlat, SoundTooQuiet."""
         ...
 
     def status(self, claim: ClaimId) -> ClaimStatus:
@@ -189,7 +194,17 @@ def no_clips(_untrusted_data: bytes, _cut: Cut) -> AbstractContextManager[Clip]:
     raise DecoderDidNotStart
 
 
-def no_sounds(_untrusted_data: bytes) -> Sound:
+class ReadSound(Protocol):
+    """Decodes a sound at its own rate; with ``mono_hz`` one channel at that rate, for fingerprints:
+    a long sound then takes little memory.
+    """
+
+    def __call__(self, untrusted_data: bytes, mono_hz: int = 0, /) -> Sound:
+        """Raises NotASound, SoundBroken, SoundTooLong, DecoderDidNotStart."""
+        ...
+
+
+def no_sounds(_untrusted_data: bytes, _mono_hz: int = 0) -> Sound:
     """Of a device that was given no way to open sounds."""
     raise DecoderDidNotStart
 
@@ -201,7 +216,7 @@ class Device:
     ``read_picture`` decodes what a stranger may have made (in a jailed child, outside of tests);
     ``read_clip`` likewise, frame by frame, as long as its context is open; ``read_sound`` likewise,
     the sound of a clip too. ``receipts``: whether people whose keys were compared are told what
-    became of their messages here.
+    became of their messages here. ``embedder`` is None without the extra `embedding`.
     """
 
     clock: Clock
@@ -211,5 +226,6 @@ class Device:
     courier: Courier
     read_picture: Callable[[bytes], Picture]
     read_clip: Callable[[bytes, Cut], AbstractContextManager[Clip]] = no_clips
-    read_sound: Callable[[bytes], Sound] = no_sounds
+    read_sound: ReadSound = no_sounds
     receipts: bool = True
+    embedder: Embedder | None = None

@@ -24,8 +24,10 @@ from entrenous.model.bank import RELEASED
 from entrenous.model.picture import Picture
 from entrenous.ports import Platform
 from entrenous.spec import PART_QUALITY_MIN
-from entrenous.stop.gate import Hit, best_of_each, find
+from entrenous.stop.alike import alike_found
+from entrenous.stop.gate import find_at
 from entrenous.stop.look import PART, UNBORDERED, Seen, one_by_one, said
+from entrenous.stop.weigh import Hit, best_of_each
 
 INSIDE: Final = "in a larger picture"
 EDGES: Final = "edges cut off"
@@ -49,18 +51,27 @@ class DeepViews:
 def deep_matches(picture: Picture, platform: Platform) -> list[Hit]:
     """Every claim that the slow look finds, nearest first; each only calls for holding.
 
-    What a reviewer let through is told by the whole upload alone (:func:`.look.fast_views`): in a
-    collage, one tile that was let through says nothing about the next one.
-
     Raises:
         BankUnreachable: as :func:`.gate.find`.
     """
-    return best_of_each(
-        (replace(match, part=True), claim)
+    return best_of_each(hit for _, hit in deep_found(picture, platform))
+
+
+def deep_found(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
+    """All of its hits, each with the number of the registered hash.
+
+    What a reviewer let through is told by the whole upload alone (:func:`.look.fast_views`): in a
+    collage, one tile that was let through says nothing about the next one.
+    """
+    found = [
+        (entry, (replace(match, part=True), claim))
         for some in deep_views(picture)
-        for match, claim in find(some.views, platform, part=some.part)
+        for entry, (match, claim) in find_at(some.views, platform, part=some.part)
         if claim.bank != RELEASED
-    )
+    ]
+    if platform.likeness is None:
+        return found
+    return found + alike_found(picture, platform.likeness, platform.bank)
 
 
 def deep_views(picture: Picture) -> Iterator[DeepViews]:

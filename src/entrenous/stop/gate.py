@@ -6,27 +6,35 @@ upload that cannot be read is held as well: nothing is published unseen.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from entrenous.model.bank import RELEASED, Bank
-from entrenous.model.claim import Claim, ClaimState
+from entrenous.craft.media.kind import medium_of
+from entrenous.model.bank import Bank
+from entrenous.model.claim import Claim
+from entrenous.model.clip import ClipBroken, ClipCutShort, ClipTooLong, FramesUnknown
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match, Near
-from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.ids import BankName
+from entrenous.model.medium import Medium
 from entrenous.model.picture import CutShort, DecoderGaveUp, Picture
-from entrenous.model.review import Review, ReviewState
+from entrenous.model.review import LateFind, Review, ReviewState
 from entrenous.model.secret import Secret
+from entrenous.model.sound import SoundBroken, SoundTooLong
 from entrenous.ports import Platform
-from entrenous.stop.look import views
+from entrenous.stop.look import Seen, Views, fast_views, part_views
+from entrenous.stop.reel import Place
+from entrenous.stop.weigh import Hit, asks, best_entry, best_of_each, decision_of
 
 CASE_BYTES: Final = 6
 SECRET_BYTES: Final = 16  # what opens an appeal
-_STRICTNESS: Final = (Outcome.LET_THROUGH, Outcome.HOLD, Outcome.REFUSE)
+UNREAD: Final = (
+    *(CutShort, DecoderGaveUp),
+    *(ClipBroken, ClipCutShort, ClipTooLong, FramesUnknown),
+    *(SoundBroken, SoundTooLong),
+)
 
-Hit = tuple[Match, Claim]
-Views = tuple[tuple[str, bytes], ...]  # how each was made, and its hash
 _Spot = tuple[Near, str, bool]  # a registered hash, how the view near it was made, and if of a part
 
 
@@ -44,7 +52,8 @@ def judge_upload(untrusted_data: bytes, platform: Platform, reference: str = "")
     ``reference`` is the platform's own name of the upload.
 
     Raises:
-        NotAPicture, TooManyPixels: there is nothing to judge; refuse the upload as such.
+        NotAPicture, NotASound, TooManyPixels, FramesTooLarge: there is nothing to judge; refuse the
+            upload as such.
         BankUnreachable: no decision could be made; publish nothing.
     """
     decision = decide_upload(untrusted_data, platform, reference)
@@ -54,64 +63,110 @@ def judge_upload(untrusted_data: bytes, platform: Platform, reference: str = "")
 
 def decide_upload(untrusted_data: bytes, platform: Platform, reference: str = "") -> Decision:
     """:func:`judge_upload` as far as the answer: what is done takes as long held as let through."""
+    upload = _Upload(untrusted_data, reference)
     try:
-        picture = platform.read_picture(untrusted_data)
-    except (CutShort, DecoderGaveUp):
+        if medium_of(untrusted_data) is not Medium.PICTURE:
+            return _decide_clip(upload, platform)
+        picture = platform.read_upload(untrusted_data)
+    except UNREAD:
         unread = Decision(Outcome.HOLD, new_case(platform), secret=_new_secret(platform))
-        return _record(unread, _Upload(untrusted_data, reference), platform)
-    return _decide(picture, _Upload(untrusted_data, reference), platform)
+        return _record(unread, upload, platform)
+    return _decide(picture, upload, platform)
 
 
 def keep_held(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
-    """Keep the bytes of a held upload for the reviewer, and gather a flood of them."""
+    """Keep the bytes of a held upload for the reviewer, and gather a flood of them; those of one
+    that was let through for the slow look, if there is room.
+    """
+    limits, case = platform.limits, decision.case
     if decision.outcome is Outcome.HOLD:
-        platform.reviews.keep(decision.case, untrusted_data, platform.limits.held_per_hash)
+        platform.reviews.keep(case, untrusted_data, limits.held_per_hash)
+    elif decision.outcome is Outcome.LET_THROUGH and limits.slow_looks > 0:
+        platform.reviews.keep_for_slow_look(case, untrusted_data, limits.slow_looks)
 
 
 def _decide(picture: Picture, upload: _Upload, platform: Platform) -> Decision:
-    seen = views(picture)
+    seen = fast_views(picture)
     whole = _near(seen.whole, platform, part=False)
-    found, banks = _fits([*whole, *_near(seen.parts, platform, part=True)], platform)
+    cut = second_look(picture, seen, platform)
+    found, banks = _fits([*whole, *_near(cut, platform, part=True)], platform)
     hits = best_of_each(hit for _, hit in found)
     decision = replace(
         decision_of(hits, banks), case=new_case(platform), secret=_new_secret(platform)
     )
-    _record(decision, upload, platform, seen.bits, _best_entry(found))
-    _look_again(decision, seen.whole, {near.entry for near, _, _ in whole}, platform)
+    _record(decision, upload, platform, seen.bits, best_entry(found))
+    again = _near(seen.whole, platform, part=False)
+    if not cut:  # the first parts may have come while this was judged
+        again += _near(second_look(picture, seen, platform), platform, part=True)
+    _look_again(decision, again, {near.entry for near, _, _ in whole}, platform)
     return decision
 
 
-def _look_again(decision: Decision, whole: Views, known: set[int], platform: Platform) -> None:
+def second_look(picture: Picture, fast: Views, platform: Platform) -> Seen:
+    """What to look up among parts before the answer, after the look among wholes: nothing in a bank
+    without parts, nor in one with so many that it takes long, where slow looks are made. What the
+    upload fits has no say in it, so that an answer's time does not tell that.
+    """
+    count, limits = platform.index.parts(), platform.limits
+    soon = count <= limits.second_look_hashes or limits.slow_looks == 0
+    return part_views(picture, fast) if count > 0 and soon else ()
+
+
+def _decide_clip(upload: _Upload, platform: Platform) -> Decision:
+    """The claims are asked when it is decoded, so that one made meanwhile counts."""
+    judged, entry = judge_clip(upload.untrusted_data, platform)
+    decision = replace(judged, case=new_case(platform), secret=_new_secret(platform))
+    return _record(decision, upload, platform, entry=entry)
+
+
+def judge_clip(untrusted_data: bytes, platform: Platform) -> tuple[Decision, int | None]:
+    """What a clip or a sound calls for, without a case number; the hash that a flood is counted by.
+
+    Raises:
+        Those of UNREAD: hold it. NotASound, FramesTooLarge: there is nothing to judge.
+    """
+    # Who judges pictures does not wait for the libraries of clips and sounds to load.
+    from entrenous.stop.clips import clip_fits, see_clip  # noqa: PLC0415
+
+    found, banks = clip_fits(see_clip(untrusted_data, platform), platform)
+    released = platform.bank.file_released(hashlib.sha256(untrusted_data).digest())
+    hits = best_of_each(hit for _, hit in found)
+    return decision_of(hits, banks, () if released is None else (released,)), best_entry(found)
+
+
+def _look_again(
+    decision: Decision, spots: list[_Spot], known: set[int], platform: Platform
+) -> None:
     """Look back at this upload for a claim that was made while it was judged: the claim's own look
     back came before this upload was recorded, and this upload's look before the claim.
 
-    Asked whatever was decided, so that an answer takes as long held as let through.
+    The index was asked whatever was decided, so that an answer takes as long held as let through.
     """
-    spots = _near(whole, platform, part=False)
     news = [spot for spot in spots if spot[0].entry not in known]
     if not news or decision.outcome is not Outcome.LET_THROUGH:
         return
     found, banks = _fits(news, platform)
-    asked = [(entry, hit) for entry, hit in found if _asks(*hit, banks)]
+    asked = [(entry, hit) for entry, hit in found if asks(*hit, banks)]
     matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
-    if matches and (entry := _best_entry(asked)) is not None:
+    if matches and (entry := best_entry(asked)) is not None:
         limit = platform.limits.held_per_hash
-        platform.reviews.look_back(decision.case, matches, entry, limit)
+        platform.reviews.hold_late(LateFind(decision.case, matches, entry), limit)
 
 
-def _asks(match: Match, claim: Claim, banks: dict[BankName, Bank]) -> bool:
-    """Whether a person would have been asked, or a machine have refused, had it come in time."""
-    bank = banks[claim.bank]
-    return not bank.shadow and called_for(match, claim, bank) is not Outcome.LET_THROUGH
-
-
-def find(views_of_upload: Views, platform: Platform, *, part: bool) -> Iterator[Hit]:
+def find(views_of_upload: Seen, platform: Platform, *, part: bool) -> Iterator[Hit]:
     """Every claim that matches one of these views within its bank's radius, with its distance."""
+    return (hit for _, hit in find_at(views_of_upload, platform, part=part))
+
+
+def find_at(views_of_upload: Seen, platform: Platform, *, part: bool) -> list[tuple[int, Hit]]:
+    """The same, each with the number of the registered hash."""
     found, _ = _fits(_near(views_of_upload, platform, part=part), platform)
-    return (hit for _, hit in found)
+    return found
 
 
-def _near(views_of_upload: Views, platform: Platform, *, part: bool) -> list[_Spot]:
+def _near(views_of_upload: Seen, platform: Platform, *, part: bool) -> list[_Spot]:
+    if not views_of_upload:
+        return []
     near = platform.index.near([bits for _, bits in views_of_upload], part=part)
     return [(one, views_of_upload[one.query][0], part) for one in near]
 
@@ -123,62 +178,22 @@ def _fits(
 
     These are read after the claims: so the bank of each claim is among them, however new it is.
     """
-    claims: dict[int, list[Claim]] = {}
-    for entry, claim in platform.bank.claims_on({near.entry for near, _, _ in spots}):
-        claims.setdefault(entry, []).append(claim)
+    places: dict[int, list[Place]] = {}
+    for entry, claim, at_ms in platform.bank.places_on({near.entry for near, _, _ in spots}):
+        places.setdefault(entry, []).append((claim, at_ms))
     banks = {bank.name: bank for bank in platform.bank.banks()}
     found = [
-        (near.entry, (Match(claim.bank, claim.id, near.distance, how, part), claim))
+        (near.entry, (_match(near, how, claim, part=part or at_ms is not None), claim))
         for near, how, part in spots
-        for claim in claims.get(near.entry, ())
+        for claim, at_ms in places.get(near.entry, ())
         if near.distance <= banks[claim.bank].radius
     ]
     return found, banks
 
 
-def _best_entry(found: list[tuple[int, Hit]]) -> int | None:
-    """The registered hash that an upload fits best: by this one a flood is counted."""
-    asked = [one for one in found if one[1][0].bank != RELEASED]
-    best = min(asked, key=lambda one: (one[1][0].part, one[1][0].distance, one[0]), default=None)
-    return None if best is None else best[0]
-
-
-def best_of_each(hits: Iterable[Hit]) -> list[Hit]:
-    """One hit per claim, a whole picture before a part, then the nearest; nearest claims first."""
-    best: dict[ClaimId, Hit] = {}
-    for match, claim in sorted(hits, key=lambda hit: (hit[0].part, hit[0].distance)):
-        best.setdefault(claim.id, (match, claim))
-    return list(best.values())
-
-
-def decision_of(hits: list[Hit], banks: dict[BankName, Bank]) -> Decision:
-    """What these hits call for, those of banks in shadow apart; without a case number."""
-    acting = weigh_hits([hit for hit in hits if not banks[hit[0].bank].shadow], banks)
-    would = weigh_hits(hits, banks)
-    matches = tuple(match for match, _ in hits if match.bank != RELEASED)
-    return Decision(acting, "", matches, None if would is acting else would)
-
-
-def weigh_hits(hits: list[Hit], banks: dict[BankName, Bank]) -> Outcome:
-    """The strictest outcome that a hit calls for.
-
-    A hit that only calls for holding is passed over when a reviewer let this picture through after
-    that claim was made: the same question is not asked twice. A newer claim asks anew.
-    """
-    released = [claim.made_at for match, claim in hits if claim.bank == RELEASED]
-    outcomes = [Outcome.LET_THROUGH]
-    for match, claim in hits:
-        outcome = called_for(match, claim, banks[claim.bank])
-        answered = any(claim.made_at <= at for at in released)
-        if not (outcome is Outcome.HOLD and answered):
-            outcomes.append(outcome)
-    return max(outcomes, key=_STRICTNESS.index)
-
-
-def called_for(match: Match, claim: Claim, bank: Bank) -> Outcome:
-    """What one hit calls for, by its bank's policy; a part never calls for more than holding."""
-    wanted = bank.on_confirmed if claim.state is ClaimState.CONFIRMED else bank.on_claimed
-    return min(wanted, Outcome.HOLD, key=_STRICTNESS.index) if match.part else wanted
+def _match(near: Near, how: str, claim: Claim, *, part: bool) -> Match:
+    """A frame is a part of its video."""
+    return Match(claim.bank, claim.id, near.distance, how, part)
 
 
 def new_case(platform: Platform) -> str:
@@ -208,16 +223,19 @@ def _record(
     """
     upload_sha256 = hashlib.sha256(upload.untrusted_data).digest()
     refused, held = decision.outcome is Outcome.REFUSE, decision.outcome is Outcome.HOLD
-    looks_back = not refused and platform.limits.look_back_days > 0
+    is_picture = bits is not None
+    looks_back = is_picture and not refused and platform.limits.look_back_days > 0
+    slowly = is_picture and not (refused or held) and platform.limits.slow_looks > 0
     review = Review(
         decision=decision,
         at=platform.clock.now(),
         state=ReviewState.WAITING if held else ReviewState.CLOSED,
         bits=bits if held or looks_back else None,
         entry=entry if held else None,
-        reference=upload.reference,
+        reference=upload.reference if held or refused or is_picture else "",
         secret_sha256=secret_hash(decision.secret) if decision.secret else None,
         upload_sha256=upload_sha256 if held or refused or looks_back else None,
+        slow_look_due=slowly,
     )
     platform.reviews.record(review, None)
     return decision

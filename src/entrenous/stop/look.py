@@ -4,52 +4,59 @@ Eight orientations of the whole picture and of what is left without a plain bord
 its colours inverted. What takes longer is in :mod:`.deep`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, repeat
+from struct import iter_unpack
 
 from entrenous.craft.fingerprint.border import without_borders
 from entrenous.craft.fingerprint.deep.cuts import trimmed
 from entrenous.craft.fingerprint.orientation import UPRIGHT, inverted, pixel_orientations, turn
-from entrenous.craft.fingerprint.picture import Pixels, seen_pixels, to_bits
+from entrenous.craft.fingerprint.picture import Pixels, looked_pixels, to_bits
+from entrenous.craft.fingerprint.spectrum import Floats
 from entrenous.craft.fingerprint.thumbnail import thumbnail
+from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.picture import Picture
 from entrenous.spec import PART_QUALITY_MIN, PDQ_BYTES
 
 UNBORDERED = "border removed"
 INVERTED = "colours inverted"
 PART = "cut-out"
+_OF_ONE_FRAME = 16  # hashes
 
+Turned = Mapping[str, Fingerprint]
 Seen = tuple[tuple[str, bytes], ...]
 """Hashes, each with what had been done to the registered picture if it matches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Hashes of an upload with how each was made; ``bits`` is the hash of the upload as it is."""
+    """Hashes of an upload with how each was made; ``bits`` is the hash of the upload as it is, and
+    ``flat`` says that its windows would fit other pictures.
+    """
 
     bits: bytes
     whole: Seen
-    parts: Seen = ()
+    flat: bool
 
 
-def views(picture: Picture) -> Views:
-    """The fast look and the commonest of the slow ones. A flat upload has no windows."""
-    fast = fast_views(picture)
-    pixels = seen_pixels(picture)
-    if pixel_orientations(pixels)[UPRIGHT].quality < PART_QUALITY_MIN:
-        return fast
-    frames = ((pixels, ""), *((inner, UNBORDERED) for inner in without_borders(pixels)))
-    parts = tuple(view for frame, how in frames for view in _parts(frame, how))
-    return Views(fast.bits, fast.whole, parts)
+def part_views(picture: Picture, fast: Views) -> Seen:
+    """The second look: windows of the whole picture, and of what is left without each plain frame.
+    A flat upload has none; ``fast`` are its :func:`fast_views`.
+    """
+    if fast.flat:
+        return ()
+    pixels = looked_pixels(picture)
+    grey = thumbnail(pixels)
+    inside = without_borders(pixels, grey) if len(fast.whole) > _OF_ONE_FRAME else ()
+    frames = ((grey, ""), *((thumbnail(inner), UNBORDERED) for inner in inside))
+    return tuple(chain.from_iterable(_parts(frame, how) for frame, how in frames))
 
 
 def fast_views(picture: Picture) -> Views:
     """The fast look alone: 16 hashes, and 16 more for each of at most three plain frames."""
-    pixels = seen_pixels(picture)
-    whole = [*_whole(pixels, "")]
-    for inner in without_borders(pixels):
-        whole += _whole(inner, UNBORDERED)
-    return Views(whole[0][1], tuple(whole))
+    pixels = looked_pixels(picture)
+    return _fast(pixel_orientations(pixels), without_borders(pixels))
 
 
 def said(turn: str, *more: str) -> str:
@@ -61,16 +68,24 @@ def said(turn: str, *more: str) -> str:
 
 def one_by_one(how: str, hashes: bytes) -> Iterator[tuple[str, bytes]]:
     """Hashes that follow each other, each with the same words."""
-    for start in range(0, len(hashes), PDQ_BYTES):
-        yield how, hashes[start : start + PDQ_BYTES]
+    return zip(repeat(how), (one for (one,) in iter_unpack(f"{PDQ_BYTES}s", hashes)), strict=False)
 
 
-def _whole(pixels: Pixels, frame: str) -> Iterator[tuple[str, bytes]]:
-    for how, view in pixel_orientations(pixels).items():
+def _fast(turned: Turned, inside: tuple[Pixels, ...]) -> Views:
+    whole = [*_whole(turned, "")]
+    for inner in inside:
+        whole += _whole(pixel_orientations(inner), UNBORDERED)
+    return Views(whole[0][1], tuple(whole), turned[UPRIGHT].quality < PART_QUALITY_MIN)
+
+
+def _whole(turned: Turned, frame: str) -> Iterator[tuple[str, bytes]]:
+    for how, view in turned.items():
         yield said(how, frame), view.bits
         yield said(how, frame, INVERTED), inverted(view.bits)
 
 
-def _parts(pixels: Pixels, frame: str) -> Iterator[tuple[str, bytes]]:
-    for how, spectrum in turn(trimmed(thumbnail(pixels))).items():
-        yield from one_by_one(said(how, frame, PART), to_bits(spectrum))
+def _parts(grey: Floats, frame: str) -> Iterator[tuple[str, bytes]]:
+    turned = turn(trimmed(grey)).items()
+    return chain.from_iterable(
+        one_by_one(said(how, frame, PART), to_bits(spectrum)) for how, spectrum in turned
+    )

@@ -18,12 +18,15 @@ from entrenous.model.bank import Bank
 from entrenous.model.claim import MATCHING, Claim, ClaimState
 from entrenous.model.decision import Outcome
 from entrenous.model.fingerprint import Match
+from entrenous.model.review import LateFind
 from entrenous.ports import Platform
 from entrenous.spec import PDQ_BYTES
 from entrenous.stop.look import INVERTED
 from entrenous.stop.turned import turned_back
 
+LEASE: Final = timedelta(minutes=2)  # as long as somebody may be at what is due
 _PAGE: Final = 10_000
+_CLAIMS: Final = 100
 
 Words = NDArray[np.uint64]  # (N, 4): 256 bits a row
 Fit = tuple[str, Match, int]  # an upload's case, how it fits, and the registered hash's number
@@ -41,9 +44,18 @@ def look_back(claims: Sequence[Claim], platform: Platform) -> int:
     limit = platform.limits.held_per_hash
     fits = list(_fits(wanted, platform)) if wanted else []
     return sum(
-        platform.reviews.look_back(case, tuple(matches), entry, limit)
+        platform.reviews.hold_late(LateFind(case, tuple(matches), entry), limit)
         for case, (matches, entry) in _by_case(fits).items()
     )
+
+
+def look_back_due(platform: Platform) -> int:
+    """:func:`look_back` for all claims for which it is due, and for which nobody else is at it."""
+    found = 0
+    while names := platform.reviews.take_look_backs(LEASE, _CLAIMS):
+        found += look_back([platform.bank.claim(name) for name in names], platform)
+        platform.reviews.looked_back(*names)
+    return found
 
 
 def tidy(platform: Platform) -> None:

@@ -45,6 +45,8 @@ def release(case: str, platform: Platform) -> Review:
         _dispute([match.claim for match in _live(review, bank) if not match.part], bank)
         if review.bits is not None and review.decision.matches:
             bank.register(_let_through(review.bits, platform))
+        elif review.upload_sha256 is not None and review.decision.matches:
+            bank.release_file(review.upload_sha256)  # a clip: this very file (section 11, 11.5)
 
     return platform.reviews.close(case, ReviewState.RELEASED, disagree)
 

@@ -13,7 +13,7 @@ from entrenous.stop.protections import keep
 
 
 def unprotect(protection: Protection, gate: BankClient, device: Device) -> Protection:
-    """Withdraw, from the device that registered the picture.
+    """Withdraw, from the device that registered it.
 
     Raises:
         NoSuchClaim, NotTheHolder: the gate does not know this claim, or this token.

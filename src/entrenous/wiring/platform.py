@@ -5,37 +5,55 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.bank.following_sounds import FollowingSounds
 from entrenous.adapters.bank.settings import gate_settings
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
-from entrenous.adapters.index.tending import open_index
+from entrenous.adapters.embedding.following import FollowingEmbeddings
+from entrenous.adapters.embedding.onnx import OnnxEmbedder
+from entrenous.adapters.index.lazy import LazyIndex
+from entrenous.adapters.index.tending import TendedIndex, open_index
 from entrenous.adapters.kept_token import kept_token
 from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.craft.media.jail import decode_untrusted
+from entrenous.craft.media.clip.jail import decode_clip_untrusted
+from entrenous.craft.media.jailed.walls import Limits
+from entrenous.craft.media.jails import Jails
+from entrenous.craft.media.sound.jail import decode_sound_untrusted
+from entrenous.model.embedding import LacksEmbedding
 from entrenous.model.gate import GateLimits, LacksPsycopg
 from entrenous.model.secret import Secret
-from entrenous.ports import BankStore, IndexStore, Platform
+from entrenous.ports import BankStore, IndexStore, Likeness, Platform
 from entrenous.spec import GATE_SIDE_PX
 from entrenous.stop.banks import prepare_banks
 from entrenous.wiring.folders import kept_in
 
+# Of one upload: less than for one's own clips, for strangers send these.
+_CLIP: Final = Limits(memory_bytes=2 << 30, cpu_s=120, wall_s=30.0)
+
 
 @dataclass(frozen=True, slots=True)
 class GateTokens:
-    """What the platform's own server shows, and what may be given to whoever uploads."""
+    """What the platform's own server shows, what may be given to whoever uploads, and
+    what opens the figures and nothing else.
+    """
 
     operator: Secret
     uploader: Secret
+    metrics: Secret
 
 
 @contextmanager
-def open_platform(folder: Path) -> Iterator[tuple[Platform, GateTokens]]:
+def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platform, GateTokens]]:
     """The platform whose settings, tokens and (without another in its settings) database are in
     ``folder``; made if missing.
+
+    Its index is opened by the first look-up, so that a command without one does not read the file;
+    where this ``serves``, at once: the first upload should not wait for it.
 
     Raises:
         UnusableFolder, DiskFull, BankUnreachable, BadGateSettings.
@@ -43,18 +61,27 @@ def open_platform(folder: Path) -> Iterator[tuple[Platform, GateTokens]]:
     """
     with kept_in(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        tokens = GateTokens(
-            kept_token(folder / "operator.token"), kept_token(folder / "uploader.token")
-        )
+        roles = ("operator", "uploader", "metrics")
+        tokens = GateTokens(*(kept_token(folder / f"{role}.token") for role in roles))
         settings = gate_settings(folder)
     with ExitStack() as opened:
         engine = _engine(folder, settings.database)
         opened.callback(engine.dispose)
         bank = SqlBankStore(engine, SystemClock())
         prepare_banks(bank)
-        with kept_in(folder):
-            index = opened.enter_context(closing(open_index(folder / "index", bank)))
-        yield _platform(engine, bank, index, settings.limits), tokens
+        index = opened.enter_context(
+            closing(LazyIndex(partial(_index, folder, bank, settings.index_shards)))
+        )
+        if serves:
+            index.opened()
+        jails = opened.enter_context(Jails())
+        yield _platform(engine, bank, index, jails, settings.limits), tokens
+
+
+def _index(folder: Path, bank: BankStore, shards: int) -> TendedIndex:
+    """Raises UnusableFolder, DiskFull, BankUnreachable."""
+    with kept_in(folder):
+        return open_index(folder / "index", bank, shards=shards)
 
 
 def _engine(folder: Path, database: str | None) -> sa.Engine:
@@ -69,7 +96,7 @@ def _engine(folder: Path, database: str | None) -> sa.Engine:
 
 
 def _platform(
-    engine: sa.Engine, bank: BankStore, index: IndexStore, limits: GateLimits
+    engine: sa.Engine, bank: BankStore, index: IndexStore, jails: Jails, limits: GateLimits
 ) -> Platform:
     clock = SystemClock()
     return Platform(
@@ -78,6 +105,19 @@ def _platform(
         bank=bank,
         index=index,
         reviews=SqlReviewQueue(engine, clock),
-        read_picture=partial(decode_untrusted, at_least_px=GATE_SIDE_PX),
+        read_picture=partial(jails.read, at_least_px=GATE_SIDE_PX),
+        read_luma=partial(jails.read, at_least_px=GATE_SIDE_PX, luma=True),
+        read_clip=partial(decode_clip_untrusted, limits=_CLIP),
+        read_sound=decode_sound_untrusted,
+        sounds=FollowingSounds(bank),
         limits=limits,
+        likeness=_likeness(bank),
     )
+
+
+def _likeness(bank: BankStore) -> Likeness | None:
+    """None without the extra `embedding`."""
+    try:
+        return Likeness(OnnxEmbedder(), FollowingEmbeddings(bank))
+    except LacksEmbedding:
+        return None

@@ -100,6 +100,25 @@ def test_an_answer_of_another_form(content: bytes) -> None:
         gate_that_answers(200, content).status(CLAIM)
 
 
+@pytest.mark.parametrize(
+    ("content", "taken"),
+    [
+        (b'{"schema":"entrenous/gate-status/1","state":"serving"}', None),  # an earlier gate
+        (b'{"embedding":null}', None),
+        (b'{"embedding":["a-network"]}', None),
+        (b"<html>", None),
+        (b'{"embedding":"a-network"}', "a-network"),
+    ],
+)
+def test_a_gate_names_the_network_that_it_compares_by(content: bytes, taken: str | None) -> None:
+    assert gate_that_answers(200, content).embedding_taken() == taken
+
+
+def test_a_gate_that_fails_names_none_and_is_not_sent_one() -> None:
+    with pytest.raises(GateUnreachable):
+        gate_that_answers(500, b'{"embedding":"a-network"}').embedding_taken()
+
+
 def test_an_answer_that_never_ends_is_cut_off() -> None:
     sent = 0
 

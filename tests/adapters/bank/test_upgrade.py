@@ -1,6 +1,7 @@
-"""A database of version 1 is brought up to date in place, whole or not at all."""
+"""A database of version 1 or 2 is brought up to date in place, whole or not at all."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.adapters.bank.tables import METADATA, VERSION
 from entrenous.model.bank import Bank, BankUnreachable, Counts
-from entrenous.model.claim import ClaimEvent, ClaimState
+from entrenous.model.claim import ClaimEvent, ClaimState, Registration
 from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.print import VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
 from entrenous.model.review import Found, ReviewState
 from entrenous.stop.audit import verify_log
 
@@ -49,6 +51,51 @@ INSERT INTO upload VALUES (3, 'aaaa', 3000000, 'hold', 'waiting',
     X'{one}', X'ffd8');
 INSERT INTO upload VALUES (4, 'bbbb', 4000000, 'let through', 'closed', '[]', NULL, NULL);
 """
+# As version 2 made it, with a bank, a claim and an upload that was let through.
+VERSION_2 = """
+CREATE TABLE schema_version (version INTEGER NOT NULL, PRIMARY KEY (version));
+CREATE TABLE bank (name TEXT NOT NULL, radius INTEGER NOT NULL, on_claimed TEXT NOT NULL,
+    on_confirmed TEXT NOT NULL, shadow BOOLEAN DEFAULT 0 NOT NULL, PRIMARY KEY (name));
+CREATE TABLE hash (number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, bits BLOB NOT NULL, part
+    BOOLEAN NOT NULL, UNIQUE (bits, part));
+CREATE TABLE partner ("key" BLOB NOT NULL, name TEXT NOT NULL, PRIMARY KEY ("key"));
+CREATE TABLE upload (number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, case_number TEXT NOT
+    NULL, at INTEGER NOT NULL, outcome TEXT NOT NULL, state TEXT NOT NULL, matches JSON NOT
+    NULL, bits BLOB, untrusted_upload BLOB, would TEXT, entry INTEGER, reference TEXT DEFAULT ''
+    NOT NULL, found TEXT DEFAULT 'upload' NOT NULL, secret_sha256 BLOB, upload_sha256 BLOB,
+    appealed_at INTEGER, lead TEXT, UNIQUE (case_number));
+CREATE INDEX waiting_by_entry ON upload (entry) WHERE state = 'waiting';
+CREATE INDEX waiting_by_lead ON upload (lead) WHERE state = 'waiting';
+CREATE INDEX ix_upload_state ON upload (state);
+CREATE INDEX waiting_by_file ON upload (upload_sha256, state) WHERE state = 'waiting';
+CREATE INDEX accepted_uploads ON upload (number) WHERE state = 'closed'
+    AND outcome = 'let through' AND bits IS NOT NULL;
+CREATE TABLE audit (number INTEGER NOT NULL, at INTEGER NOT NULL, what TEXT NOT NULL, "of" TEXT
+    NOT NULL, details JSON NOT NULL, "before" BLOB NOT NULL, hash BLOB NOT NULL, PRIMARY KEY
+    (number));
+CREATE TABLE audit_head (id INTEGER NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL,
+    PRIMARY KEY (id));
+CREATE TABLE claim (id TEXT NOT NULL, bank TEXT NOT NULL, state TEXT NOT NULL, kind TEXT NOT
+    NULL, quality INTEGER NOT NULL, made_at INTEGER NOT NULL, holder_sha256 BLOB, reason TEXT
+    NOT NULL, jurisdiction TEXT NOT NULL, disputes INTEGER NOT NULL, changed INTEGER DEFAULT '0'
+    NOT NULL, changed_at INTEGER DEFAULT '0' NOT NULL, PRIMARY KEY (id), FOREIGN KEY(bank)
+    REFERENCES bank (name));
+CREATE INDEX claims_by_change ON claim (changed);
+CREATE TABLE claim_hash (claim TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (claim,
+    number), FOREIGN KEY(claim) REFERENCES claim (id), FOREIGN KEY(number) REFERENCES hash
+    (number)) WITHOUT ROWID;
+CREATE INDEX claims_of_hash ON claim_hash (number);
+CREATE TABLE opinion (claim TEXT NOT NULL, "key" BLOB NOT NULL, stance TEXT NOT NULL, at INTEGER
+    NOT NULL, PRIMARY KEY (claim, "key"), FOREIGN KEY(claim) REFERENCES claim (id));
+INSERT INTO schema_version VALUES (2);
+INSERT INTO bank VALUES ('people', 20, 'hold', 'refuse', 0);
+INSERT INTO claim VALUES ('early', 'people', 'waiting', 'pdq', 90, 2000000, NULL, '', '', 0, 7,
+    2000000);
+INSERT INTO hash VALUES (5, X'{one}', 0), (6, X'{two}', 1);
+INSERT INTO claim_hash VALUES ('early', 5), ('early', 6);
+INSERT INTO upload VALUES (4, 'bbbb', 4000000, 'let through', 'closed', '[]', X'{two}', NULL, NULL,
+    NULL, 'post 4', 'upload', NULL, NULL, NULL, NULL);
+"""
 
 
 @pytest.fixture
@@ -58,6 +105,36 @@ def old(tmp_path: Path) -> Path:
         db.executescript(VERSION_1.format(one=ONE.hex(), two=TWO.hex()))
     db.close()
     return path
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    path = tmp_path / "second.db"
+    with sqlite3.connect(path) as db:
+        db.executescript(VERSION_2.format(one=ONE.hex(), two=TWO.hex()))
+    db.close()
+    return path
+
+
+def test_from_version_2_what_was_there_is_there_and_videos_can_come(second: Path) -> None:
+    for _ in range(2):  # once more is no upgrade
+        engine = open_engine(second)
+        bank, reviews = SqlBankStore(engine), SqlReviewQueue(engine)
+        early = bank.claim(ClaimId("early"))
+        assert bank.hashes_of(early.id) == (ONE,)
+        assert bank.places_on({5, 6}) == ((5, early, None), (6, early, None))
+        assert [one.bits for one in reviews.accepted(0, 9)] == [TWO]
+        assert reviews.review("bbbb").reference == "post 4"
+        engine.dispose()
+    engine = open_engine(second)
+    bank = SqlBankStore(engine)
+    film = replace(early, id=ClaimId("film"), kind=VIDEO_KIND)
+    video = VideoPrint((FramePrint(0, ONE, 90), FramePrint(125, TWO, 90, ONE)))
+    bank.register(Registration(film, video=video, sound=SoundPrint(b"\x01\x02\x03\x04" * 40)))
+    assert bank.places_on({5}) == ((5, early, None), (5, film, 0))
+    assert [of.id for _, of in bank.heard_by([1])] == ["film"]
+    assert bank.changes(7, 9)[0].number == 8
+    engine.dispose()
 
 
 def test_what_was_there_is_there(old: Path) -> None:
@@ -92,10 +169,10 @@ def test_and_what_is_new_works_on_it(old: Path) -> None:
     engine.dispose()
 
 
-def test_it_is_then_like_a_new_one(old: Path, tmp_path: Path) -> None:
+def test_it_is_then_like_a_new_one(old: Path, second: Path, tmp_path: Path) -> None:
     """The same columns and indexes, of the same kinds, whichever way it came to be."""
     shapes = []
-    for path in (old, tmp_path / "new.db"):
+    for path in (old, second, tmp_path / "new.db"):
         engine = open_engine(path)
         inspector = sa.inspect(engine)
         shapes.append(
@@ -115,7 +192,7 @@ def test_it_is_then_like_a_new_one(old: Path, tmp_path: Path) -> None:
                 VERSION
             ]
         engine.dispose()
-    assert shapes[0] == shapes[1]
+    assert shapes[0] == shapes[1] == shapes[2]
 
 
 def test_an_upgrade_that_fails_leaves_version_1(old: Path) -> None:

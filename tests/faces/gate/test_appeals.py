@@ -133,5 +133,6 @@ def test_a_new_claim_looks_back(
     protect(hers, device_gate)
     shown = next_review(web)
     assert (shown["case"], shown["found"], shown["reference"]) == (case, "look back", "post 2")
-    assert shown["upload"] is None
+    # Its bytes are still there: they wait for the slow look.
+    assert shown["upload"] == f"/v1/reviews/{case}/upload"
     assert web.get("/v1/status", headers=OPERATOR).json()["reviews"] == 1

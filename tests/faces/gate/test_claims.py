@@ -1,5 +1,6 @@
 """Registering and withdrawing over HTTP, by the device's own client."""
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -7,19 +8,32 @@ import httpx
 import pytest
 
 from entrenous.adapters.bank.client import HttpBankClient
+from entrenous.craft.wire.claim import write_request
 from entrenous.model.claim import ClaimRequest, ClaimState, NoSuchClaim, NotTheHolder
 from entrenous.model.fingerprint import Fingerprint, TooFlat
 from entrenous.model.gate import GateBusy, GateRefused
 from entrenous.model.ids import ClaimId
+from entrenous.model.print import (
+    ClipPrint,
+    FramePrint,
+    PicturePrint,
+    Print,
+    SoundPrint,
+    SoundTooQuiet,
+    VideoPrint,
+)
 from entrenous.model.protection import Protection
 from entrenous.model.secret import Secret
+from entrenous.stop.holder import claim_of, holder_hash
 from entrenous.stop.protect import protect_picture
 from entrenous.stop.withdraw import unprotect
 from tests.faces.gate.conftest import WoundClock
 from tests.stop.room import a_device, jpeg, picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
-REQUEST = ClaimRequest(Fingerprint("pdq", b"\x55" * 32, 90), (), bytes(32))
+VIDEO = VideoPrint(tuple(FramePrint(125 * at, bytes([at] * 32), 90) for at in range(9)))
+SOUND = SoundPrint(hashlib.shake_256(b"sound").digest(400))
+REQUEST = ClaimRequest(PicturePrint(Fingerprint("pdq", b"\x55" * 32, 90)), bytes(32))
 
 
 def protect(pixels: Any, gate: HttpBankClient) -> Protection:
@@ -58,7 +72,34 @@ def test_the_wrong_token_and_the_wrong_claim(device_gate: HttpBankClient, hers: 
 
 def test_the_gate_itself_refuses_what_is_flat(device_gate: HttpBankClient) -> None:
     with pytest.raises(TooFlat, match="quality 49"):
-        device_gate.register(replace(REQUEST, whole=Fingerprint("pdq", bytes(32), 49)))
+        device_gate.register(
+            replace(REQUEST, print=PicturePrint(Fingerprint("pdq", bytes(32), 49)))
+        )
+
+
+@pytest.mark.parametrize("one", [ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND])
+def test_a_video_and_a_sound_are_registered_and_withdrawn(
+    device_gate: HttpBankClient, one: Print
+) -> None:
+    token = Secret(bytes(32))
+    asked = ClaimRequest(one, holder_hash(token))
+    first = device_gate.register(asked)
+    assert (first.kind, first.state) == (one.kind, ClaimState.WAITING)
+    assert device_gate.register(asked) == first
+    assert device_gate.withdraw(first.claim, token).state is ClaimState.WITHDRAWN
+    assert device_gate.status(first.claim).kind == one.kind
+
+
+def test_the_gate_itself_refuses_flat_moments_and_quiet_sounds(device_gate: HttpBankClient) -> None:
+    flat = VideoPrint((FramePrint(0, bytes(32), 90), FramePrint(125, bytes(32), 49)))
+    with pytest.raises(GateRefused, match="quality below 50"):
+        device_gate.register(replace(REQUEST, print=ClipPrint(flat)))
+    quiet = SoundPrint(bytes(400))
+    for one in (quiet, ClipPrint(VideoPrint(flat.frames[:1]), quiet)):
+        with pytest.raises(SoundTooQuiet):
+            device_gate.register(replace(REQUEST, print=one))
+    with pytest.raises(NoSuchClaim):
+        device_gate.status(claim_of(REQUEST.holder_sha256))
 
 
 @pytest.mark.threat("claims-flood")
@@ -80,7 +121,16 @@ def test_a_broken_request(web: httpx.Client, body: bytes) -> None:
 
 
 def test_a_request_that_is_too_large(web: httpx.Client) -> None:
-    assert web.post("/v1/claims", content=bytes(70_000)).status_code == 413
+    assert web.post("/v1/claims", content=bytes(330_000)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("one", "limit"), [(REQUEST.print, 64), (ClipPrint(VIDEO), 320), (SOUND, 96)]
+)
+def test_each_kind_has_a_limit_of_its_own(web: httpx.Client, one: Print, limit: int) -> None:
+    whole = write_request(replace(REQUEST, print=one)).ljust(1024 * limit)
+    assert web.post("/v1/claims", content=whole + b" ").status_code == 413
+    assert web.post("/v1/claims", content=whole).status_code == 201
 
 
 def test_withdrawing_without_a_token(web: httpx.Client) -> None:

@@ -64,6 +64,7 @@ def test_status(web: httpx.Client, case: str) -> None:
     assert web.get("/v1/status").json() == {
         "schema": "entrenous/gate-status/1",
         "state": "serving",
+        "embedding": None,
     }
     counts = web.get("/v1/status", headers=OPERATOR).json()
     assert (counts["claims"], counts["hashes"], counts["reviews"]) == (1, 1, 1)

@@ -99,7 +99,7 @@ def test_a_form_as_a_real_client_sends_it() -> None:
         "type": "urn:entrenous:refused:stopped-upload",
         "title": "Stopped upload",
         "status": 422,
-        "detail": "This picture was not accepted, because somebody asked for it to be stopped. If "
+        "detail": "This upload was not accepted, because somebody asked for it to be stopped. If "
         "you think that is a mistake, ask for a person to look at it, and give the case number "
         f"{CASE}.",
         "case": CASE,

@@ -29,12 +29,14 @@ from entrenous.craft.wire.report import read_report, seal_report, write_report
 from entrenous.faces.gate.body import form_sent, parse_options_header
 from entrenous.faces.gate.reviews import verdict
 from entrenous.model.claim import ClaimRequest, ClaimState, ClaimStatus
+from entrenous.model.embedding import NUMBERS, Embedding
 from entrenous.model.errors import Malformed, Refused, Unproven
 from entrenous.model.evidence import EvidenceManifest, Level, ManifestItem
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.gate import GateRefused
 from entrenous.model.ids import ClaimId
 from entrenous.model.lock import RelayLock
+from entrenous.model.print import ClipPrint, FramePrint, PicturePrint, SoundPrint, VideoPrint
 from entrenous.model.relay_backup import Backup, BlobEntry
 from entrenous.model.relay_settings import RelaySettings
 from entrenous.model.report import DisclosedCopy, Disclosure, Examined, Report, Signature
@@ -179,15 +181,24 @@ quota_mailbox_mb = 100
 free_mb_min = 0
 """
 
+_VIDEO: Final = VideoPrint(
+    (FramePrint(0, bytes(32), 90), FramePrint(125, b"\xa5" * 32, 80, bytes(32)))
+)
+_SOUND: Final = SoundPrint(bytes(range(40)))
+_LOOKS: Final = Embedding(b"\x7f" * NUMBERS)
+
 TARGETS: Final = (
     Target(
         "claim-request",
         one_noun(read_request, write_request),
         lambda: [
-            write_request(
-                ClaimRequest(
-                    *(Fingerprint("pdq", bytes(32), 90), (bytes(32),), bytes(32), "hers", "FR")
-                )
+            write_request(ClaimRequest(one, bytes(32), "hers", "FR"))
+            for one in (
+                PicturePrint(Fingerprint("pdq", bytes(32), 90), (bytes(32),)),
+                PicturePrint(Fingerprint("pdq", bytes(32), 90), embedding=_LOOKS),
+                ClipPrint(_VIDEO),
+                ClipPrint(_VIDEO, _SOUND),
+                _SOUND,
             )
         ],
         change_json,

@@ -83,7 +83,7 @@ def _profile(untrusted: bytes) -> bool:
 def _picture_answer(untrusted: bytes) -> bytes:
     """What a child says of a picture whose kind is the first byte; its answer, written again."""
     kind = _FORMATS[untrusted[0] % len(_FORMATS)] if untrusted else PictureFormat.JPEG
-    picture = read_answer(_reader(untrusted[1:]), kind)
+    picture = read_answer(_reader(untrusted[1:]), kind, luma=True)
     return untrusted[:1] + b"".join(write_answer(picture))
 
 
@@ -143,6 +143,8 @@ def _picture_answers() -> Iterable[bytes]:
         encoding = jpeg if kind is jpg else Encoding(kind)
         picture = Picture(2, 2, bytes(12), encoding, alpha, icc)
         yield bytes([_FORMATS.index(kind)]) + b"".join(write_answer(picture))
+    luma = Picture(2, 2, bytes(4), Encoding(jpg, grey=True))
+    yield bytes([_FORMATS.index(jpg)]) + b"".join(write_answer(luma))
     yield from (b"\0N", b"\0M" + bytes(8), b"\0G")
 
 

@@ -32,6 +32,10 @@ class FollowingIndex:
             for news in news_of(self.bank, self.known.seen):
                 self.known = self.known.with_news(news)
             if self.known.later > max(_SCANNED_MAX, self.known.count // 8):
-                self.known = Known.of(*self.known.sorted(), self.known.seen)
+                self.known = Known.of(self.known.sorted())
             known = self.known
         return known.near(hashes, part=part)
+
+    def parts(self) -> int:
+        """How many hashes of parts the last look-up knew."""
+        return self.known.parts.count

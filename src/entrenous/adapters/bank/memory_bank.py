@@ -1,12 +1,13 @@
 """BankStore in memory, for tests and for a village in one process."""
 
-import copy
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 
+from entrenous.adapters.bank.memory_clips import MemoryClips
+from entrenous.adapters.bank.memory_hashes import MemoryHashes
+from entrenous.adapters.bank.memory_log import MemoryLog
+from entrenous.adapters.bank.memory_partners import MemoryPartners
 from entrenous.adapters.bank.told import (
     Told,
     bank_told,
@@ -16,8 +17,6 @@ from entrenous.adapters.bank.told import (
     opinion_told,
     partner_told,
 )
-from entrenous.adapters.system import SystemClock
-from entrenous.model.audit import AuditRow, Details, Head
 from entrenous.model.bank import Bank, Counts, Entry, NoSuchBank
 from entrenous.model.claim import (
     CLAIM_MOVES,
@@ -30,11 +29,12 @@ from entrenous.model.claim import (
     NoSuchClaim,
     Registration,
 )
+from entrenous.model.embedding import KeptEmbedding
 from entrenous.model.ids import BankName, ClaimId
-from entrenous.model.opinion import NoSuchPartner, Opinion, Partner
-from entrenous.ports import BankStore, Clock
-
-_PARTS: Final = ("clock", "on_withdraw")  # given to it, not kept by it
+from entrenous.model.opinion import Opinion, Partner
+from entrenous.model.print import SoundPrint
+from entrenous.ports import BankStore
+from entrenous.ports.bank import ShownBy
 
 
 def _nothing(_claim: ClaimId) -> None:
@@ -42,26 +42,25 @@ def _nothing(_claim: ClaimId) -> None:
 
 
 @dataclass(slots=True)
-class MemoryBankStore:
+class MemoryBankStore(MemoryLog):
     """Everything in dictionaries; one thread at a time. ``on_withdraw`` is the review queue's."""
 
-    clock: Clock = field(default_factory=SystemClock)
     policies: dict[BankName, Bank] = field(default_factory=dict)
     held: dict[ClaimId, Claim] = field(default_factory=dict)
-    known: dict[tuple[bytes, bool], Entry] = field(default_factory=dict)
-    claims_by_entry: dict[int, dict[ClaimId, None]] = field(default_factory=dict)
-    last_number: int = 0
+    hashes: MemoryHashes = field(default_factory=MemoryHashes)
     changed: dict[ClaimId, tuple[int, datetime]] = field(default_factory=dict)
     last_change: int = 0
-    known_partners: dict[bytes, Partner] = field(default_factory=dict)
-    said: dict[tuple[ClaimId, bytes], Opinion] = field(default_factory=dict)
-    rows: list[AuditRow] = field(default_factory=list)
+    others: MemoryPartners = field(default_factory=MemoryPartners)
+    clips: MemoryClips = field(default_factory=MemoryClips)
+    embedded: dict[ClaimId, KeptEmbedding] = field(default_factory=dict)
+    last_embedding: int = 0
+    look_backs: dict[ClaimId, datetime] = field(default_factory=dict)
     on_withdraw: Callable[[ClaimId], object] = _nothing
 
     def set_bank(self, bank: Bank) -> None:
         """Make or replace."""
         self.policies[bank.name] = bank
-        self._tell(bank_told(bank))
+        self.tell(bank_told(bank))
 
     def bank(self, name: BankName) -> Bank:
         """By name."""
@@ -79,15 +78,21 @@ class MemoryBankStore:
             self.bank(one.claim.bank)
         for one in registrations:
             self.held[one.claim.id] = one.claim
-            self._add(one.claim.id, one.whole, part=False)
-            self._add(one.claim.id, one.parts, part=True)
+            if one.looks_back:
+                self.look_backs[one.claim.id] = self.clock.now()
+            self.hashes.add(one.claim.id, one.whole, part=False)
+            self.hashes.add(one.claim.id, one.parts, part=True)
+            self._add_clip(one)
+            self._add_embedding(one)
             self._changed(one.claim.id, claim_told(one.claim))
 
     def extend(self, claim: ClaimId, *whole: bytes) -> None:
         """More hashes."""
         if self.claim(claim).state not in MATCHING:
             raise NoSuchClaim(claim=claim)
-        self._add(claim, whole, part=False)
+        self.hashes.add(claim, whole, part=False)
+        for bits in whole:
+            self.clips.add_picture(claim, self.hashes.number(bits, part=False))
         self._changed(claim, ("claim extended", claim, {}))
 
     def extend_all(self, claims: Collection[ClaimId], *whole: bytes) -> None:
@@ -137,33 +142,63 @@ class MemoryBankStore:
         disputed = [replace(one, disputes=one.disputes + 1) for one in every]
         for one in disputed:
             self.held[one.id] = one
-            self._tell(dispute_told(one))
+            self.tell(dispute_told(one))
         return tuple(disputed)
 
     def entries(self, after: int) -> tuple[Entry, ...]:
         """News; dictionaries keep the order in which numbers were given."""
-        return tuple(entry for entry in self.known.values() if entry.number > after)
+        return self.hashes.after(after)
 
     def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
         """Those that match."""
+        found = self.places_on(entries)
+        return tuple((number, claim) for number, claim, at_ms in found if at_ms is None)
+
+    def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
+        """Those that match, once for each time."""
         return tuple(
-            (number, self.held[claim])
-            for number in sorted(entries)
-            for claim in self.claims_by_entry.get(number, ())
+            (number, self.held[claim], at_ms)
+            for number, claim in self.hashes.claims_of(entries)
             if self.held[claim].state in MATCHING
+            for at_ms in self.clips.times(claim, number)
         )
+
+    def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
+        """News."""
+        return tuple(one for one in self.clips.sounds.items() if one[0] > after)
+
+    def heard_by(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
+        """Those that match."""
+        found = ((number, self.held[claim]) for number, claim in self.clips.claims_of(sounds))
+        return tuple(one for one in found if one[1].state in MATCHING)
+
+    def embeddings(self, after: int) -> tuple[KeptEmbedding, ...]:
+        """News."""
+        return tuple(one for one in self.embedded.values() if one.number > after)
+
+    def embedding_count(self) -> int:
+        """Counted."""
+        return len(self.embedded)
+
+    def release_file(self, sha256: bytes) -> None:
+        """Note."""
+        self.clips.released[sha256] = self.clock.now()
+
+    def file_released(self, sha256: bytes) -> datetime | None:
+        """Look up."""
+        return self.clips.released.get(sha256)
 
     def counts(self) -> Counts:
         """Counted."""
         matching = sum(claim.state in MATCHING for claim in self.held.values())
-        return Counts(matching, len(self.known))
+        return Counts(matching, len(self.hashes.known))
 
     def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
         """Whole ones."""
         return tuple(
             entry.bits
-            for entry in self.known.values()
-            if not entry.part and claim in self.claims_by_entry[entry.number]
+            for entry in self.hashes.wholes_of(claim)
+            if None in self.clips.times(claim, entry.number)
         )
 
     def opine(
@@ -173,37 +208,32 @@ class MemoryBankStore:
     ) -> tuple[Opinion, ...]:
         """The newest of each key."""
         self.claim(opinion.claim)
-        self._partner(opinion.key)
+        self.others.require(opinion.key)
         every = self.opinions(opinion.claim)
-        before = self.said.get((opinion.claim, opinion.key))
         with self.together():
-            if before is None or before.at < opinion.at:
-                self.said[opinion.claim, opinion.key] = opinion
-                self._tell(opinion_told(opinion))
+            if self.others.keep(opinion):
+                self.tell(opinion_told(opinion))
             if also is not None:
                 also(every, self)
         return self.opinions(opinion.claim)
 
     def opinions(self, claim: ClaimId) -> tuple[Opinion, ...]:
         """By time."""
-        found = (one for one in self.said.values() if one.claim == claim)
-        return tuple(sorted(found, key=lambda one: (one.at, one.key)))
+        return self.others.opinions(claim)
 
     def add_partner(self, partner: Partner) -> None:
         """Make or rename."""
-        self.known_partners[partner.key] = partner
-        self._tell(partner_told(partner))
+        self.others.known[partner.key] = partner
+        self.tell(partner_told(partner))
 
     def drop_partner(self, key: bytes) -> None:
         """Delete."""
-        self._partner(key)
-        del self.known_partners[key]
-        self._tell(("partner dropped", key.hex(), {}))
+        self.others.drop(key)
+        self.tell(("partner dropped", key.hex(), {}))
 
     def partners(self) -> tuple[Partner, ...]:
         """By name."""
-        every = self.known_partners.values()
-        return tuple(sorted(every, key=lambda one: (one.name, one.key)))
+        return self.others.every()
 
     def changes(self, after: int, limit: int) -> tuple[Change, ...]:
         """By number."""
@@ -216,54 +246,31 @@ class MemoryBankStore:
         ]
         return tuple(found[:limit])
 
-    def note(self, what: str, of: str, details: Details) -> None:
-        """One row."""
-        self._tell((what, of, details))
+    def _add_clip(self, one: Registration) -> None:
+        for frame in one.video.frames if one.video else ():
+            self._show(one.claim.id, frame.bits, frame.at_ms, part=False)
+            if frame.inner is not None:
+                self._show(one.claim.id, frame.inner, frame.at_ms, part=True)
+        if one.sound is not None:
+            self.clips.add_sound(one.claim.id, one.sound)
 
-    def log(self, after: int, limit: int) -> tuple[AuditRow, ...]:
-        """A page."""
-        return tuple(row for row in self.rows if row.number > after)[:limit]
+    def _add_embedding(self, one: Registration) -> None:
+        if one.embedding is not None:
+            self.last_embedding += 1
+            entry = self.hashes.number(one.whole[0], part=False)
+            kept = KeptEmbedding(self.last_embedding, entry, one.claim.id, one.embedding)
+            self.embedded[one.claim.id] = kept
 
-    def log_head(self) -> Head:
-        """Of the last row."""
-        return self.rows[-1].head if self.rows else Head()
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """What is changed inside is changed as a whole or, when something is raised, not at all."""
-        names = [one.name for one in fields(self) if one.name not in _PARTS]
-        before = {name: copy.deepcopy(getattr(self, name)) for name in names}
-        try:
-            yield
-        except BaseException:
-            for name in names:
-                setattr(self, name, before[name])
-            raise
-
-    def _add(self, claim: ClaimId, hashes: tuple[bytes, ...], *, part: bool) -> None:
-        for bits in hashes:
-            if (bits, part) not in self.known:
-                self.last_number += 1
-                self.known[bits, part] = Entry(self.last_number, bits, part)
-            number = self.known[bits, part].number
-            self.claims_by_entry.setdefault(number, {})[claim] = None
+    def _show(self, claim: ClaimId, bits: bytes, at_ms: int, *, part: bool) -> None:
+        self.hashes.add(claim, (bits,), part=part)
+        self.clips.show(claim, self.hashes.number(bits, part=part), at_ms)
 
     def _forget(self, claim: ClaimId) -> None:
-        for entry in list(self.known.values()):
-            claims = self.claims_by_entry[entry.number]
-            claims.pop(claim, None)
-            if not claims:
-                del self.claims_by_entry[entry.number], self.known[entry.bits, entry.part]
-
-    def _partner(self, key: bytes) -> Partner:
-        if key not in self.known_partners:
-            raise NoSuchPartner
-        return self.known_partners[key]
+        self.clips.forget(claim)
+        self.embedded.pop(claim, None)
+        self.hashes.forget(claim)
 
     def _changed(self, claim: ClaimId, told: Told) -> None:
         self.last_change += 1
         self.changed[claim] = (self.last_change, self.clock.now())
-        self._tell(told)
-
-    def _tell(self, told: Told) -> None:
-        self.rows.append(AuditRow.after(self.log_head(), self.clock.now(), *told))
+        self.tell(told)

@@ -12,18 +12,20 @@ from entrenous.adapters.bank.flood import (
     is_unread,
     wait_together,
 )
-from entrenous.adapters.bank.memory_bank import MemoryBankStore
-from entrenous.adapters.bank.told import review_told, unkept_told
+from entrenous.adapters.bank.memory_due import MemoryDueWork
+from entrenous.adapters.bank.told import LATE_TOLD, review_told, unkept_told
 from entrenous.model.claim import MATCHING
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import ClaimId
 from entrenous.model.review import (
+    LATER,
     Accepted,
     AlreadyAppealed,
     AlreadyDecided,
     Appeal,
     Found,
+    LateFind,
     NoSuchReview,
     NotThatUpload,
     Review,
@@ -33,11 +35,9 @@ from entrenous.ports import BankStore
 
 
 @dataclass(slots=True)
-class MemoryReviewQueue:
+class MemoryReviewQueue(MemoryDueWork):
     """Everything in dictionaries, in the order of arrival; one thread at a time."""
 
-    bank: MemoryBankStore
-    reviews: dict[str, Review] = field(default_factory=dict)
     uploads: dict[str, bytes] = field(default_factory=dict)
     leads: dict[str, str] = field(default_factory=dict)
     appealed: set[str] = field(default_factory=set)
@@ -51,6 +51,7 @@ class MemoryReviewQueue:
         self.reviews[review.case] = replace(review, decision=_without_secret(review.decision))
         if untrusted_upload is not None:
             self.uploads[review.case] = untrusted_upload
+        self._due_of(review)
 
     def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
         """Gather first."""
@@ -77,7 +78,8 @@ class MemoryReviewQueue:
         """By case number."""
         if case not in self.reviews:
             raise NoSuchReview(case=case)
-        return replace(self.reviews[case], gathered=len(self._with(case)))
+        kept = case in self.uploads
+        return replace(self.reviews[case], gathered=len(self._with(case)), has_bytes=kept)
 
     def upload(self, case: str) -> bytes:
         """Its bytes, while it waits."""
@@ -115,32 +117,36 @@ class MemoryReviewQueue:
         ]
         return tuple(found[:limit])
 
-    def look_back(
-        self, case: str, matches: tuple[Match, ...], entry: int, held_per_hash: int
-    ) -> bool:
+    def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
         """It waits now."""
-        review = self.reviews.get(case)
-        if review is None or not _is_accepted(review) or review.bits is None:
+        review = self.reviews.get(find.case)
+        left = tuple(one for one in find.matches if self._matches(one.claim))
+        slowly = find.found is Found.SLOW_LOOK
+        if review is None or not _is_accepted(review) or not left:
             return False
-        left = tuple(one for one in matches if self._matches(one.claim))
-        if not left:
+        if not slowly and review.bits is None:
             return False
-        decision = replace(review.decision, outcome=Outcome.HOLD, matches=left)
-        waiting = replace(
-            review,
-            decision=decision,
-            state=ReviewState.WAITING,
-            found=Found.LOOK_BACK,
-            entry=entry,
-        )
-        self.reviews[case] = waiting
-        self._gathered(waiting, held_per_hash)
-        self.bank.note("case looked back at", case, {})
+        waiting = _late(review, find, left)
+        self.reviews[find.case] = waiting
+        lead = self._gathered(waiting, held_per_hash)
+        if slowly:
+            data = self.slow.pop(find.case).untrusted_upload
+            if data is not None and (lead is None or self._has_room(lead, waiting, held_per_hash)):
+                self.uploads[find.case] = data
+        self.bank.note(LATE_TOLD[find.found], find.case, {})
         return True
+
+    def published(self, after: str, limit: int) -> tuple[Review, ...]:
+        """By arrival."""
+        cases = list(self.reviews)
+        first = cases.index(after) + 1 if after in cases else 0
+        found = [self.reviews[case] for case in cases[first:]]
+        late = [one for one in found if one.state is ReviewState.WAITING and one.found in LATER]
+        return tuple(self.review(one.case) for one in late[:limit])
 
     def _forget_claim(self, claim: ClaimId) -> int:
         """Uploads that wait for no other claim are accepted again."""
-        waits = [one for one in self._waiting() if one.found is Found.LOOK_BACK]
+        waits = [one for one in self._waiting() if one.found in LATER]
         fits = [one for one in waits if any(m.claim == claim for m in one.decision.matches)]
         for one in fits:
             left = tuple(match for match in one.decision.matches if match.claim != claim)
@@ -221,6 +227,7 @@ class MemoryReviewQueue:
             review, decision=decision, state=ReviewState.CLOSED, found=Found.UPLOAD, entry=None
         )
         self.leads.pop(review.case, None)
+        self.uploads.pop(review.case, None)
         self._lead_again(review.case)
 
     def _forget(self, case: str, state: ReviewState) -> None:
@@ -230,6 +237,7 @@ class MemoryReviewQueue:
             review, state=state, bits=None, reference="", upload_sha256=file
         )
         self.uploads.pop(case, None)
+        self.slow.pop(case, None)
         self.leads.pop(case, None)
 
     def _matches(self, claim: ClaimId) -> bool:
@@ -257,6 +265,17 @@ def _is_same(review: Review, other: Review) -> bool:
         both = is_unread(review) and is_unread(other)
         return both and review.upload_sha256 == other.upload_sha256
     return (review.entry, review.found) == (other.entry, other.found)
+
+
+def _late(review: Review, find: LateFind, left: tuple[Match, ...]) -> Review:
+    """As it waits; what the slow look knows of it anew is kept with it."""
+    decision = replace(review.decision, outcome=Outcome.HOLD, matches=left)
+    waiting = replace(
+        review, decision=decision, state=ReviewState.WAITING, found=find.found, entry=find.entry
+    )
+    if find.found is not Found.SLOW_LOOK:
+        return waiting
+    return replace(waiting, bits=find.bits, upload_sha256=find.upload_sha256)
 
 
 def _without_secret(decision: Decision) -> Decision:

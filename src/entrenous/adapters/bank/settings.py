@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from entrenous.adapters.index.shard import SHARDS_MAX
 from entrenous.model.gate import BadGateSettings, GateLimits
 
 FILE: Final = "gate.toml"
@@ -16,10 +17,17 @@ FILE: Final = "gate.toml"
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """``database`` is ``postgresql://...``, or None for the SQLite file in the folder."""
+    """``database`` is ``postgresql://...``, or None for the SQLite file in the folder;
+    ``index_shards`` is how many files the index is divided into.
+    """
 
     database: str | None = None
     limits: GateLimits = field(default_factory=GateLimits)
+    index_shards: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index_shards <= SHARDS_MAX:
+            raise ValueError(f"an index has 1 to {SHARDS_MAX} shards")
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -28,6 +36,9 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     claims_of_all: int = GateLimits().claims_of_all
     held_per_hash: int = GateLimits().held_per_hash
     look_back_days: int = GateLimits().look_back_days
+    slow_looks: int = GateLimits().slow_looks
+    second_look_hashes: int = GateLimits().second_look_hashes
+    index_shards: int = 1
 
 
 def gate_settings(folder: Path) -> GateSettings:
@@ -52,10 +63,12 @@ def read_gate_settings(toml: bytes) -> GateSettings:
             claims_of_all=form.claims_of_all,
             held_per_hash=form.held_per_hash,
             look_back_days=form.look_back_days,
+            slow_looks=form.slow_looks,
+            second_look_hashes=form.second_look_hashes,
         )
+        return GateSettings(form.database, limits, form.index_shards)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as problem:
         raise BadGateSettings(file=FILE, why=_why(problem)) from None
-    return GateSettings(form.database, limits)
 
 
 def _why(problem: Exception) -> str:

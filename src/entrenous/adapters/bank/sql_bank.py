@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
 
 from entrenous.adapters.bank import sql_claims as claims
+from entrenous.adapters.bank import sql_clips as clips
+from entrenous.adapters.bank import sql_embeddings as embedded
+from entrenous.adapters.bank import sql_late as late
 from entrenous.adapters.bank import sql_partners as partners
-from entrenous.adapters.bank import sql_uploads as uploads
-from entrenous.adapters.bank.engine import Where, reading, scrub, writing
+from entrenous.adapters.bank.engine import Where, glancing, reading, scrub, writing
 from entrenous.adapters.bank.insert import insert_or
 from entrenous.adapters.bank.sql_log import head_of, rows_after, tell
 from entrenous.adapters.bank.tables import BANK, CLAIM, HASH
@@ -26,11 +29,21 @@ from entrenous.model.claim import (
     NoSuchClaim,
     Registration,
 )
+from entrenous.model.embedding import KeptEmbedding
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Opinion, Partner
+from entrenous.model.print import SoundPrint
 from entrenous.ports import BankStore, Clock
+from entrenous.ports.bank import ShownBy
 
 _ENTRIES_MAX: Final = 100_000  # of news at once: a new index reads all of them
+# Asked several times for each upload: a statement that is made anew costs more than its answer.
+_NEWS: Final = (
+    sa.select(HASH)
+    .where(HASH.c.number > sa.bindparam("after"))
+    .order_by(HASH.c.number)
+    .limit(_ENTRIES_MAX)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +70,7 @@ class SqlBankStore:
 
     def banks(self) -> tuple[Bank, ...]:
         """All."""
-        with reading(self.engine) as db:
+        with glancing(self.engine) as db:
             return claims.banks(db)
 
     def register(self, *registrations: Registration) -> None:
@@ -88,7 +101,7 @@ class SqlBankStore:
             moved = claims.move(db, self.clock, before, event)
             is_gone = moved.state is ClaimState.WITHDRAWN and moved is not before
             if is_gone:
-                uploads.forget_claims(db, {claim})
+                late.forget_claims(db, {claim})
         if is_gone:
             scrub(self.engine)
         return moved
@@ -107,7 +120,7 @@ class SqlBankStore:
             live = claims.live(db, claims_given)
             claims.move_all(db, self.clock, live, ClaimEvent.WITHDRAW)
             if live:
-                uploads.forget_claims(db, {before.id for before in live})
+                late.forget_claims(db, {before.id for before in live})
         if live:
             scrub(self.engine)
         return len(live)
@@ -119,15 +132,49 @@ class SqlBankStore:
 
     def entries(self, after: int) -> tuple[Entry, ...]:
         """News."""
-        wanted = sa.select(HASH).where(HASH.c.number > after).order_by(HASH.c.number)
-        wanted = wanted.limit(_ENTRIES_MAX)
-        with reading(self.engine) as db:
-            return tuple(Entry(row.number, row.bits, row.part) for row in db.execute(wanted))
+        with glancing(self.engine) as db:
+            rows = db.execute(_NEWS, {"after": after})
+            return tuple(Entry(row.number, row.bits, row.part) for row in rows)
 
     def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
         """Joined in batches."""
         with reading(self.engine) as db:
             return claims.claims_on(db, entries)
+
+    def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
+        """Joined in batches."""
+        with reading(self.engine) as db:
+            return claims.places_on(db, entries)
+
+    def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
+        """News."""
+        with reading(self.engine) as db:
+            return clips.sounds_after(db, after)
+
+    def heard_by(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
+        """Joined in batches."""
+        with reading(self.engine) as db:
+            return clips.heard_by(db, sounds)
+
+    def embeddings(self, after: int) -> tuple[KeptEmbedding, ...]:
+        """News."""
+        with reading(self.engine) as db:
+            return embedded.embeddings_after(db, after)
+
+    def embedding_count(self) -> int:
+        """Counted."""
+        with reading(self.engine) as db:
+            return embedded.embedding_count(db)
+
+    def release_file(self, sha256: bytes) -> None:
+        """One row."""
+        with writing(self.engine) as db:
+            clips.release_file(db, self.clock, sha256)
+
+    def file_released(self, sha256: bytes) -> datetime | None:
+        """One row."""
+        with reading(self.engine) as db:
+            return clips.file_released(db, sha256)
 
     def counts(self) -> Counts:
         """Counted."""

@@ -1,21 +1,24 @@
 """Claims and their hashes in the tables, each function inside of an open transaction."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
-from itertools import islice
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.insert import insert_or
+from entrenous.adapters.bank.rows import batches, from_claim, to_bank, to_claim
+from entrenous.adapters.bank.sql_clips import add_frames, add_sound, forget_clip
+from entrenous.adapters.bank.sql_embeddings import add_embedding, forget_embedding
 from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import (
     BANK,
     CLAIM,
     CLAIM_HASH,
+    FRAME,
     HASH,
-    read_time,
+    STILL,
     stored_time,
 )
 from entrenous.adapters.bank.told import Told, claim_told, dispute_told, move_told
@@ -30,11 +33,30 @@ from entrenous.model.claim import (
     NoSuchClaim,
     Registration,
 )
-from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.print import VIDEO_KIND, VideoPrint
 from entrenous.ports import Clock
+from entrenous.ports.bank import ShownBy
 
-_BATCH: Final = 500  # SQLite takes some thousand parameters in a statement, no more
+_IS_FRAME: Final = (
+    FRAME.c.claim == CLAIM_HASH.c.claim,
+    FRAME.c.number == CLAIM_HASH.c.number,
+)
+# Asked for each upload: a statement that is made anew costs more than its answer.
+_BANKS: Final = sa.select(BANK)
+_PLACES: Final = (
+    sa.select(CLAIM_HASH.c.number, CLAIM, FRAME.c.at_ms)
+    .select_from(
+        CLAIM_HASH.join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim).outerjoin(
+            FRAME, sa.and_(*_IS_FRAME)
+        )
+    )
+    .where(
+        CLAIM.c.state.in_(MATCHING),
+        CLAIM_HASH.c.number.in_(sa.bindparam("numbers", expanding=True)),
+    )
+)
+_OF_PICTURES: Final = _PLACES.where(sa.or_(FRAME.c.at_ms.is_(None), FRAME.c.at_ms == STILL))
 
 
 def bank_of(db: sa.Connection, name: BankName) -> Bank:
@@ -42,12 +64,12 @@ def bank_of(db: sa.Connection, name: BankName) -> Bank:
     row = db.execute(sa.select(BANK).where(BANK.c.name == name)).one_or_none()
     if row is None:
         raise NoSuchBank(bank=name)
-    return _to_bank(row)
+    return to_bank(row)
 
 
 def banks(db: sa.Connection) -> tuple[Bank, ...]:
     """By name; sorted here, for databases sort letters each in its own way."""
-    every = (_to_bank(row) for row in db.execute(sa.select(BANK)))
+    every = (to_bank(row) for row in db.execute(_BANKS))
     return tuple(sorted(every, key=lambda bank: bank.name))
 
 
@@ -64,7 +86,7 @@ def some(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
     wanted = list(dict.fromkeys(claims))
     found = {
         row.id: to_claim(row)
-        for batch in _batches(wanted)
+        for batch in batches(wanted)
         for row in db.execute(sa.select(CLAIM).where(CLAIM.c.id.in_(batch)))
     }
     return [found[claim] for claim in wanted if claim in found]
@@ -83,13 +105,39 @@ def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registrati
         bank_of(db, name)
     first, at = next_change(db), stored_time(clock.now())
     rows = [
-        {**_from_claim(one.claim), "changed": number, "changed_at": at}
+        {
+            **from_claim(one.claim),
+            "changed": number,
+            "changed_at": at,
+            "look_back_at": at if one.looks_back else None,
+        }
         for number, one in enumerate(registrations, start=first)
     ]
     db.execute(CLAIM.insert(), rows)
-    add_hashes(db, [(one.claim.id, bits) for one in registrations for bits in one.whole])
+    wholes = [(one.claim.id, bits) for one in registrations for bits in one.whole]
+    numbers = add_hashes(db, wholes)
     add_hashes(db, [(one.claim.id, bits) for one in registrations for bits in one.parts], part=True)
+    for one in registrations:
+        _add_clip(db, one)
+        if one.embedding is not None:
+            add_embedding(db, one.claim.id, numbers[one.whole[0]], one.embedding)
     tell(db, clock, *(claim_told(one.claim) for one in registrations))
+
+
+def _add_clip(db: sa.Connection, one: Registration) -> None:
+    """The frames and the sound that a claim has."""
+    if one.video is not None:
+        _add_video(db, one.claim.id, one.video)
+    if one.sound is not None:
+        add_sound(db, one.claim.id, one.sound)
+
+
+def _add_video(db: sa.Connection, claim: ClaimId, video: VideoPrint) -> None:
+    shown = add_hashes(db, [(claim, bits) for bits in video.hashes])
+    inner = add_hashes(db, [(claim, bits) for bits in video.inner], part=True)
+    places = [(shown[one.bits], one.at_ms) for one in video.frames]
+    places += [(inner[one.inner], one.at_ms) for one in video.frames if one.inner is not None]
+    add_frames(db, claim, places)
 
 
 def next_change(db: sa.Connection) -> int:
@@ -136,15 +184,28 @@ def extend(
     """Add hashes to those that match; these."""
     fitting = [claim for claim in every if claim.state in MATCHING]
     if fitting:
-        add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
+        given = add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
+        _note_stills(db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], given)
         changed(db, clock, *(("claim extended", claim.id, {}) for claim in fitting))
     return fitting
+
+
+def _note_stills(db: sa.Connection, videos: Iterable[ClaimId], given: Mapping[bytes, int]) -> None:
+    """These hashes of pictures, where they are those of frames already."""
+    shown = sa.select(FRAME.c.claim, FRAME.c.number, sa.literal(STILL)).distinct()
+    shown = shown.where(FRAME.c.number.in_(given.values()))
+    wanted = insert_or(db, FRAME)
+    for batch in batches(videos):
+        rows = wanted.from_select(
+            ["claim", "number", "at_ms"], shown.where(FRAME.c.claim.in_(batch))
+        )
+        db.execute(rows.on_conflict_do_nothing())
 
 
 def dispute(db: sa.Connection, clock: Clock, claims: Sequence[ClaimId]) -> list[Claim]:
     """One more of each; raises NoSuchClaim."""
     more = CLAIM.update().values(disputes=CLAIM.c.disputes + 1)
-    for batch in _batches(dict.fromkeys(claims)):
+    for batch in batches(dict.fromkeys(claims)):
         db.execute(more.where(CLAIM.c.id.in_(batch)))
     disputed = some(db, claims)
     for missing in set(claims) - {one.id for one in disputed}:
@@ -155,17 +216,19 @@ def dispute(db: sa.Connection, clock: Clock, claims: Sequence[ClaimId]) -> list[
 
 def add_hashes(
     db: sa.Connection, wanted: Iterable[tuple[ClaimId, bytes]], *, part: bool = False
-) -> None:
-    """Hashes for claims; one that is there already gets one more claim."""
-    for batch in _batches(dict.fromkeys(wanted)):
+) -> dict[bytes, int]:
+    """Hashes for claims; one that is there already gets one more claim. The number of each."""
+    given = dict[bytes, int]()
+    for batch in batches(dict.fromkeys(wanted)):
         every = list(dict.fromkeys(bits for _, bits in batch))
         rows = [{"bits": bits, "part": part} for bits in every]
         db.execute(insert_or(db, HASH).on_conflict_do_nothing(), rows)
         known = sa.select(HASH.c.bits, HASH.c.number)
         known = known.where(HASH.c.bits.in_(every), HASH.c.part == part)
-        numbers = {bytes(row.bits): row.number for row in db.execute(known)}
-        pairs = [{"claim": claim, "number": numbers[bits]} for claim, bits in batch]
+        given |= {bytes(row.bits): row.number for row in db.execute(known)}
+        pairs = [{"claim": claim, "number": given[bits]} for claim, bits in batch]
         db.execute(insert_or(db, CLAIM_HASH).on_conflict_do_nothing(), pairs)
+    return given
 
 
 def matching(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
@@ -174,25 +237,37 @@ def matching(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
 
 
 def claims_on(db: sa.Connection, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
-    """Claims that match on these hashes. Of none, too, the database is asked once: then a look that
-    found nothing takes no other path than one that did.
+    """Claims that match on these hashes of pictures."""
+    found = _on(db, entries, _OF_PICTURES)
+    return tuple((number, claim) for number, claim, _ in found)
+
+
+def places_on(db: sa.Connection, entries: Collection[int]) -> tuple[ShownBy, ...]:
+    """Those that match on these hashes of pictures and frames, and when each frame is shown."""
+    return _on(db, entries, _PLACES)
+
+
+def _on(db: sa.Connection, entries: Collection[int], wanted: sa.Select[Any]) -> tuple[ShownBy, ...]:
+    """Of no hash, too, the database is asked once: then a look that found nothing takes no other
+    path than one that did.
     """
-    joined = CLAIM_HASH.join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
-    wanted = sa.select(CLAIM_HASH.c.number, CLAIM).select_from(joined)
-    wanted = wanted.where(CLAIM.c.state.in_(MATCHING))
     return tuple(
-        (row.number, to_claim(row))
-        for batch in _batches(sorted(entries) or [0])
-        for row in db.execute(wanted.where(CLAIM_HASH.c.number.in_(batch)))
+        (row.number, to_claim(row), None if row.at_ms == STILL else row.at_ms)
+        for batch in batches(sorted(entries) or [0])
+        for row in db.execute(wanted, {"numbers": batch})
     )
 
 
 def wholes_of(db: sa.Connection, claims: Sequence[ClaimId]) -> dict[ClaimId, tuple[bytes, ...]]:
-    """Hashes of whole pictures, by claim."""
+    """Hashes of whole pictures, by claim; those of frames are not."""
     found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
     wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
-    for batch in _batches(claims):
+    shown, still = (
+        sa.exists().where(*_IS_FRAME, *more) for more in ((), (FRAME.c.at_ms == STILL,))
+    )
+    for batch in batches(claims):
         mine = wanted.where(CLAIM_HASH.c.claim.in_(batch), HASH.c.part.is_(False))
+        mine = mine.where(sa.or_(~shown, still))
         for row in db.execute(mine.order_by(HASH.c.number)):
             found[row.claim] += (bytes(row.bits),)
     return found
@@ -212,38 +287,9 @@ def _write_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> No
 def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
     mine = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.claim == claim)
     numbers = list(db.execute(mine).scalars())
+    forget_clip(db, claim)
+    forget_embedding(db, claim)
     db.execute(CLAIM_HASH.delete().where(CLAIM_HASH.c.claim == claim))
-    for batch in _batches(numbers):
+    for batch in batches(numbers):
         still = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.number.in_(batch))
         db.execute(HASH.delete().where(HASH.c.number.in_(batch), HASH.c.number.not_in(still)))
-
-
-def _batches(things: Iterable[Any]) -> Iterator[list[Any]]:
-    rest = iter(things)
-    while batch := list(islice(rest, _BATCH)):
-        yield batch
-
-
-def _to_bank(row: Any) -> Bank:
-    claimed, confirmed = Outcome(row.on_claimed), Outcome(row.on_confirmed)
-    return Bank(BankName(row.name), row.radius, claimed, confirmed, row.shadow)
-
-
-def _from_claim(claim: Claim) -> dict[str, Any]:
-    return {**asdict(claim), "made_at": stored_time(claim.made_at)}
-
-
-def to_claim(row: Any) -> Claim:
-    """The claim of a row."""
-    return Claim(
-        id=ClaimId(row.id),
-        bank=BankName(row.bank),
-        state=ClaimState(row.state),
-        kind=row.kind,
-        quality=row.quality,
-        made_at=read_time(row.made_at),
-        holder_sha256=row.holder_sha256,
-        reason=row.reason,
-        jurisdiction=row.jurisdiction,
-        disputes=row.disputes,
-    )

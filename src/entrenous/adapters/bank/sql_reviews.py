@@ -1,50 +1,62 @@
 """ReviewQueue on SQLite or PostgreSQL."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 
 from entrenous.adapters.bank import sql_claims as claims
+from entrenous.adapters.bank import sql_late as late
 from entrenous.adapters.bank import sql_uploads as uploads
 from entrenous.adapters.bank.engine import adding, reading, scrub, writing
 from entrenous.adapters.bank.flood import UNREAD_BYTES_MAX, decided_with, is_unread
 from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.adapters.bank.sql_due import SqlDueWork
 from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import UPLOAD, stored_time
-from entrenous.adapters.bank.told import review_told, unkept_told
-from entrenous.adapters.system import SystemClock
-from entrenous.model.decision import Outcome
-from entrenous.model.fingerprint import Match
+from entrenous.adapters.bank.together import Row, Together
+from entrenous.adapters.bank.told import LATE_TOLD, review_told, unkept_told
 from entrenous.model.review import (
     Accepted,
     AlreadyAppealed,
     AlreadyDecided,
     Appeal,
     Found,
+    LateFind,
     NoSuchReview,
     NotThatUpload,
     Review,
     ReviewState,
 )
-from entrenous.ports import BankStore, Clock
+from entrenous.ports import BankStore
+
+_INSERT: Final = UPLOAD.insert()
 
 
 @dataclass(frozen=True, slots=True)
-class SqlReviewQueue:
+class SqlReviewQueue(SqlDueWork):
     """Uploads in the tables of ``engine`` (see :func:`open_engine`)."""
 
-    engine: sa.Engine
-    clock: Clock = field(default_factory=SystemClock)
     unread_bytes_max: int = UNREAD_BYTES_MAX
+    _together: Together = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_together", Together(self._insert))
 
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
-        """Insert."""
-        values = uploads.from_review(review) | {"untrusted_upload": untrusted_upload}
+        """Insert: SQLite has one writer at a time, so there those that wait are written at once."""
+        row = uploads.from_review(review) | {"untrusted_upload": untrusted_upload}
+        if self.engine.dialect.name == "sqlite":
+            self._together.add(row)
+        else:
+            self._insert([row])
+
+    def _insert(self, rows: Sequence[Row]) -> None:
         with adding(self.engine) as db:
-            db.execute(UPLOAD.insert().values(values))
+            db.execute(_INSERT, list(rows))
 
     def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
         """Gather first, in one transaction, so that two uploads do not both become the first."""
@@ -74,6 +86,7 @@ class SqlReviewQueue:
     def upload(self, case: str) -> bytes:
         """Its bytes, while it waits."""
         wanted = sa.select(UPLOAD.c.untrusted_upload).where(UPLOAD.c.case_number == case)
+        wanted = wanted.where(uploads.WAITS)
         with reading(self.engine) as db:
             data = db.execute(wanted).scalar()
         if data is None:
@@ -111,26 +124,24 @@ class SqlReviewQueue:
             rows = db.execute(wanted.order_by(UPLOAD.c.number).limit(limit))
             return tuple(Accepted(row[0], row[1], bytes(row[2])) for row in rows)
 
-    def look_back(
-        self, case: str, matches: tuple[Match, ...], entry: int, held_per_hash: int
-    ) -> bool:
+    def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
         """It waits now."""
         with writing(self.engine) as db:
-            asked = claims.matching(db, [one.claim for one in matches])
-            left = [one for one in matches if one.claim in asked]
-            is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, *uploads.ACCEPTED)
-            now = {
-                "state": ReviewState.WAITING,
-                "outcome": Outcome.HOLD,
-                "found": Found.LOOK_BACK,
-                "matches": uploads.from_matches(left),
-                "entry": entry,
-            }
-            if not left or db.execute(is_it.values(now)).rowcount == 0:
+            asked = claims.matching(db, [one.claim for one in find.matches])
+            left = [one for one in find.matches if one.claim in asked]
+            if not left or not late.hold_late(db, self.clock, find, left):
                 return False
-            uploads.gather(db, self.clock, uploads.review_of(db, case), held_per_hash)
-            tell(db, self.clock, ("case looked back at", case, {}))
+            review = uploads.review_of(db, find.case)
+            lead = uploads.gather(db, self.clock, review, held_per_hash)
+            if lead is not None and not uploads.has_room(db, lead, review, held_per_hash):
+                late.drop_bytes(db, review)
+            tell(db, self.clock, (LATE_TOLD[find.found], find.case, {}))
             return True
+
+    def published(self, after: str, limit: int) -> tuple[Review, ...]:
+        """A page."""
+        with reading(self.engine) as db:
+            return late.published(db, after, limit)
 
     def forget_accepted(self, before: datetime) -> int:
         """By time."""
@@ -158,7 +169,7 @@ class SqlReviewQueue:
                     raise NotThatUpload(case=appeal.case)
                 waits = {"state": ReviewState.WAITING, "found": Found.APPEAL, "lead": None}
                 uploads.change(
-                    db, appeal.case, **waits, at=stored_time(appeal.at),
+                    db, appeal.case, **waits, at=stored_time(appeal.at), waits_since=None,
                     untrusted_upload=untrusted_upload,
                 )  # fmt: skip
             uploads.change(db, appeal.case, appealed_at=stored_time(appeal.at))

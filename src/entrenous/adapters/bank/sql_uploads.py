@@ -11,20 +11,22 @@ from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import UPLOAD, read_time, stored_time
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
-from entrenous.model.ids import ClaimId
 from entrenous.model.review import Found, NoSuchReview, Review, ReviewState
 from entrenous.ports import Clock
 
 # Written out, not as parameters: so the planner knows that the indexes of tables.py will do.
 WAITS: Final = UPLOAD.c.state == sa.literal_column("'waiting'")
 SINGLE: Final = (WAITS, UPLOAD.c.lead.is_(None))
-ACCEPTED: Final = (
+LET_THROUGH: Final = (
     UPLOAD.c.state == sa.literal_column("'closed'"),
     UPLOAD.c.outcome == sa.literal_column("'let through'"),
-    UPLOAD.c.bits.is_not(None),
 )
-_SEEN: Final = [column for column in UPLOAD.c if column.name != "untrusted_upload"]
+ACCEPTED: Final = (*LET_THROUGH, UPLOAD.c.bits.is_not(None))
 _HAS_BYTES: Final = UPLOAD.c.untrusted_upload.is_not(None)
+SEEN: Final = [
+    *(column for column in UPLOAD.c if column.name != "untrusted_upload"),
+    sa.and_(WAITS, _HAS_BYTES).label("has_bytes"),
+]
 
 
 def review_of(db: sa.Connection, case: str) -> Review:
@@ -34,7 +36,7 @@ def review_of(db: sa.Connection, case: str) -> Review:
 
 def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
     """By case number, and whether it was appealed; raises NoSuchReview."""
-    row = db.execute(sa.select(*_SEEN).where(UPLOAD.c.case_number == case)).one_or_none()
+    row = db.execute(sa.select(*SEEN).where(UPLOAD.c.case_number == case)).one_or_none()
     if row is None:
         raise NoSuchReview(case=case)
     return to_review(row), row.appealed_at is not None
@@ -53,7 +55,7 @@ def named(review: Review, also: Sequence[Review]) -> Review:
 
 def waiting_with(db: sa.Connection, case: str) -> list[Review]:
     """Those that this case stands for, in the order of arrival."""
-    wanted = sa.select(*_SEEN).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
+    wanted = sa.select(*SEEN).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
     return [to_review(row) for row in db.execute(wanted)]
 
 
@@ -67,7 +69,9 @@ def forget(db: sa.Connection, cases: Collection[str], state: ReviewState) -> Non
     appeal.
     """
     gone = UPLOAD.update().where(UPLOAD.c.case_number == sa.bindparam("case"))
-    values: dict[str, Any] = {"bits": None, "untrusted_upload": None, "reference": "", "lead": None}
+    values: dict[str, Any] = {
+        "bits": None, "untrusted_upload": None, "reference": "", "lead": None, "slow_look": None,
+    }  # fmt: skip
     if state is ReviewState.RELEASED:
         values["upload_sha256"] = None
     db.execute(gone.values(state=state, **values), [{"case": case} for case in cases])
@@ -94,7 +98,8 @@ def has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -
     if is_unread(review) or alike(review_of(db, lead).bits, review.bits):
         return False
     kept = sa.select(sa.func.count()).select_from(UPLOAD)
-    kept = kept.where(WAITS, UPLOAD.c.lead == lead, _HAS_BYTES)
+    others = UPLOAD.c.lead == lead, UPLOAD.c.case_number != review.case
+    kept = kept.where(WAITS, *others, _HAS_BYTES)
     return db.execute(kept).scalar_one() < held_per_hash
 
 
@@ -116,26 +121,6 @@ def lead_again(db: sa.Connection, case: str) -> None:
         change(db, first, lead=None)
 
 
-def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
-    """Take claims out of waiting look-backs; those that fit no other one are accepted again."""
-    fits = _looked_back_for(db, claims)
-    for review in fits:
-        left = [one for one in review.decision.matches if one.claim not in claims]
-        change(db, review.case, matches=from_matches(left))
-        if not left:
-            accept_again(db, review.case)
-    return len(fits)
-
-
-def accept_again(db: sa.Connection, case: str) -> None:
-    """What was looked back at was let through, and is so again."""
-    change(
-        db, case, state=ReviewState.CLOSED, outcome=Outcome.LET_THROUGH, found=Found.UPLOAD,
-        entry=None, lead=None,
-    )  # fmt: skip
-    lead_again(db, case)
-
-
 def from_review(review: Review) -> dict[str, Any]:
     """The columns of a review, without its bytes."""
     decision = review.decision
@@ -152,6 +137,7 @@ def from_review(review: Review) -> dict[str, Any]:
         "found": review.found,
         "secret_sha256": review.secret_sha256,
         "upload_sha256": review.upload_sha256,
+        "slow_look": "due" if review.slow_look_due else None,
     }
 
 
@@ -174,16 +160,8 @@ def to_review(row: Any) -> Review:
         found=Found(row.found),
         secret_sha256=row.secret_sha256,
         upload_sha256=row.upload_sha256,
+        has_bytes=bool(row.has_bytes),
     )
-
-
-def _looked_back_for(db: sa.Connection, claims: Collection[ClaimId]) -> list[Review]:
-    """Waiting look-backs that fit one of these claims. They never have bytes, and to ask for that
-    first spares SQLite the way through those of other uploads.
-    """
-    wanted = sa.select(*_SEEN).where(WAITS, sa.not_(_HAS_BYTES), UPLOAD.c.found == Found.LOOK_BACK)
-    every = [to_review(row) for row in db.execute(wanted)]
-    return [one for one in every if any(m.claim in claims for m in one.decision.matches)]
 
 
 def _lead_of(db: sa.Connection, review: Review) -> str | None:
@@ -195,7 +173,7 @@ def _lead_of(db: sa.Connection, review: Review) -> str | None:
 
 def _single_like(db: sa.Connection, review: Review) -> list[Review]:
     """Others of the same hash that wait singly, in the order of arrival."""
-    wanted = sa.select(*_SEEN).where(*_same_as(review), UPLOAD.c.lead.is_(None))
+    wanted = sa.select(*SEEN).where(*_same_as(review), UPLOAD.c.lead.is_(None))
     wanted = wanted.where(UPLOAD.c.case_number != review.case).order_by(UPLOAD.c.number)
     return [to_review(row) for row in db.execute(wanted)]
 

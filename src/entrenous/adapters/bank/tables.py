@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 2  # of this schema; upgrade.py brings an earlier one up to it
+VERSION: Final = 3  # of this schema; upgrade.py brings an earlier one up to it
 
 METADATA: Final = sa.MetaData()
 # 64 bits; SQLite numbers rows by itself only in a column that is called INTEGER.
@@ -27,7 +27,8 @@ BANK: Final = sa.Table(
     sa.Column("on_confirmed", sa.Text, nullable=False),
     sa.Column("shadow", sa.Boolean, nullable=False, server_default=sa.false()),
 )
-# ``changed`` is a claim's newest number in the order of changes.
+# ``changed`` is a claim's newest number in the order of changes; ``look_back_at`` is when somebody
+# may take its look back, while one is due.
 CLAIM: Final = sa.Table(
     "claim",
     METADATA,
@@ -43,6 +44,7 @@ CLAIM: Final = sa.Table(
     sa.Column("disputes", sa.Integer, nullable=False),
     sa.Column("changed", BIG, nullable=False, server_default="0"),
     sa.Column("changed_at", BIG, nullable=False, server_default="0"),
+    sa.Column("look_back_at", BIG),
     sa.Index("claims_by_change", "changed"),
 )
 # One row per distinct hash, many claims on it; a number is never used again, so that an index that
@@ -64,6 +66,56 @@ CLAIM_HASH: Final = sa.Table(
     sa.Index("claims_of_hash", "number"),
     sqlite_with_rowid=False,
 )
+# When a claim's video shows the frame with this hash; the same one may be shown at several times,
+# and be a picture too: STILL. A hash of a claim without a row here is of a picture.
+STILL: Final = -1
+FRAME: Final = sa.Table(
+    "frame",
+    METADATA,
+    sa.Column("claim", sa.Text, primary_key=True),
+    sa.Column("number", BIG, primary_key=True, autoincrement=False),
+    sa.Column("at_ms", sa.Integer, primary_key=True, autoincrement=False),
+    sa.ForeignKeyConstraint(["claim", "number"], ["claim_hash.claim", "claim_hash.number"]),
+    sqlite_with_rowid=False,
+)
+# One row per distinct sound, as for hashes. They are told apart by a hash of their words, which are
+# too long for a unique index.
+SOUND: Final = sa.Table(
+    "sound",
+    METADATA,
+    sa.Column("number", BIG, primary_key=True, autoincrement=True),
+    sa.Column("words_sha256", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("words", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+CLAIM_SOUND: Final = sa.Table(
+    "claim_sound",
+    METADATA,
+    sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
+    sa.Column("number", sa.ForeignKey("sound.number"), primary_key=True),
+    sa.Index("claims_of_sound", "number"),
+    sqlite_with_rowid=False,
+)
+# What claims registered of how a picture looks; ``entry`` is the number of the hash of the whole. A
+# number is never used again. The column that counting reads has an index, for the rows are long.
+EMBEDDING: Final = sa.Table(
+    "embedding",
+    METADATA,
+    sa.Column("number", BIG, primary_key=True, autoincrement=True),
+    sa.Column("claim", sa.ForeignKey("claim.id"), nullable=False, unique=True),
+    sa.Column("entry", sa.ForeignKey("hash.number"), nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("numbers", sa.LargeBinary(512), nullable=False),
+    sa.Index("embeddings_of_hash", "entry"),
+    sqlite_autoincrement=True,
+)
+# Clips that a reviewer let through, by the SHA-256 of the file, and when.
+RELEASED_FILE: Final = sa.Table(
+    "released_file",
+    METADATA,
+    sa.Column("sha256", sa.LargeBinary(32), primary_key=True),
+    sa.Column("at", BIG, nullable=False),
+)
 PARTNER: Final = sa.Table(
     "partner",
     METADATA,
@@ -78,7 +130,10 @@ OPINION: Final = sa.Table(
     sa.Column("stance", sa.Text, nullable=False),
     sa.Column("at", BIG, nullable=False),
 )
-# ``lead`` is the case that stands for this one in the queue, where many wait as one item.
+# ``lead`` is the case that stands for this one in the queue, where many wait as one item;
+# ``waits_since`` is when it came before a reviewer, where that was later than ``at``.
+# ``slow_look`` is "due" until the bytes are "kept" for it, or it was "skipped"; null when it was
+# made or none is due. Somebody may take it at ``slow_look_at``.
 UPLOAD: Final = sa.Table(
     "upload",
     METADATA,
@@ -98,6 +153,10 @@ UPLOAD: Final = sa.Table(
     sa.Column("upload_sha256", sa.LargeBinary(32)),
     sa.Column("appealed_at", BIG),
     sa.Column("lead", sa.Text),
+    sa.Column("waits_since", BIG),
+    sa.Column("slow_look", sa.Text),
+    sa.Column("slow_look_at", BIG),
+    sa.Column("slow_looks_taken", sa.Integer),
     sqlite_autoincrement=True,
 )
 _WAITS: Final = UPLOAD.c.state == sa.literal_column("'waiting'")
@@ -122,6 +181,52 @@ WAITING_BY_FILE: Final = sa.Index(
 )
 ACCEPTED_UPLOADS: Final = sa.Index(
     "accepted_uploads", UPLOAD.c.number, sqlite_where=_ACCEPTED, postgresql_where=_ACCEPTED
+)
+_SINGLE: Final = sa.and_(_WAITS, UPLOAD.c.lead.is_(None))
+# It has all that is asked for, so that no page of an upload's bytes is read.
+WAITING_SINCE: Final = sa.Index(
+    "waiting_since",
+    UPLOAD.c.state,
+    UPLOAD.c.lead,
+    UPLOAD.c.waits_since,
+    UPLOAD.c.at,
+    sqlite_where=_SINGLE,
+    postgresql_where=_SINGLE,
+)
+_LATE: Final = sa.and_(
+    _WAITS,
+    UPLOAD.c.found != sa.literal_column("'upload'"),
+    UPLOAD.c.found != sa.literal_column("'appeal'"),
+)
+WAITING_LATE: Final = sa.Index(
+    "waiting_late",
+    UPLOAD.c.state,
+    UPLOAD.c.number,
+    UPLOAD.c.found,
+    sqlite_where=_LATE,
+    postgresql_where=_LATE,
+)
+SLOW_LOOKS: Final = sa.Index(
+    "slow_looks",
+    UPLOAD.c.slow_look,
+    UPLOAD.c.at,
+    UPLOAD.c.slow_look_at,
+    UPLOAD.c.slow_looks_taken,
+    sqlite_where=UPLOAD.c.slow_look.is_not(None),
+    postgresql_where=UPLOAD.c.slow_look.is_not(None),
+)
+LOOK_BACKS: Final = sa.Index(
+    "look_backs",
+    CLAIM.c.look_back_at,
+    sqlite_where=CLAIM.c.look_back_at.is_not(None),
+    postgresql_where=CLAIM.c.look_back_at.is_not(None),
+)
+UPLOADS_IN_SHADOW: Final = sa.Index(
+    "uploads_in_shadow",
+    UPLOAD.c.at,
+    UPLOAD.c.would,
+    sqlite_where=UPLOAD.c.would.is_not(None),
+    postgresql_where=UPLOAD.c.would.is_not(None),
 )
 AUDIT: Final = sa.Table(
     "audit",

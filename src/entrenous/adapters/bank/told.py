@@ -1,10 +1,17 @@
 """What the log says of a change: one place, so that every store tells it alike."""
 
+from typing import Final
+
 from entrenous.model.audit import Details
 from entrenous.model.bank import Bank
 from entrenous.model.claim import Claim
 from entrenous.model.opinion import Opinion, Partner
-from entrenous.model.review import Review, ReviewState
+from entrenous.model.review import Found, Review, ReviewState
+
+LATE_TOLD: Final = {
+    Found.LOOK_BACK: "case looked back at",
+    Found.SLOW_LOOK: "case found slowly",
+}
 
 Told = tuple[str, str, Details]  # what, of which, details
 

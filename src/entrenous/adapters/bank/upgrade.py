@@ -2,9 +2,11 @@
 
 Version 1 had banks, claims, hashes and uploads. Version 2 adds shadow banks, the order of changes,
 what floods, appeals and looking back need of an upload, partners and their opinions, and the log.
+Version 3 adds since when an upload waits, what is due after an answer, and tables of frames,
+sounds, released clips and embeddings.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -12,13 +14,18 @@ from entrenous.adapters.bank.tables import (
     ACCEPTED_UPLOADS,
     BANK,
     CLAIM,
+    LOOK_BACKS,
     METADATA,
     SCHEMA_VERSION,
+    SLOW_LOOKS,
     UPLOAD,
+    UPLOADS_IN_SHADOW,
     VERSION,
     WAITING_BY_ENTRY,
     WAITING_BY_FILE,
     WAITING_BY_LEAD,
+    WAITING_LATE,
+    WAITING_SINCE,
 )
 from entrenous.model.bank import BankUnreachable
 
@@ -35,6 +42,14 @@ _NEW_COLUMNS: Final = (
     UPLOAD.c.appealed_at,
     UPLOAD.c.lead,
 )
+_NEW_IN_3: Final = (
+    CLAIM.c.look_back_at,
+    UPLOAD.c.waits_since,
+    UPLOAD.c.slow_look,
+    UPLOAD.c.slow_look_at,
+    UPLOAD.c.slow_looks_taken,
+)
+_INDEXES_IN_3: Final = (UPLOADS_IN_SHADOW, WAITING_SINCE, WAITING_LATE, SLOW_LOOKS, LOOK_BACKS)
 # Claims that were there get numbers in the order in which they were made.
 _NUMBER_CLAIMS: Final = """
 UPDATE claim SET changed = numbered.n, changed_at = claim.made_at
@@ -54,6 +69,10 @@ def prepare_tables(db: sa.Connection) -> None:
         raise BankUnreachable(why=f"its tables have version {version}, not {VERSION}")
     if version == 1:
         _from_version_1(db)
+    if version in (1, 2):
+        _add(db, *_NEW_IN_3)
+        for index in _INDEXES_IN_3:
+            index.create(db)
     METADATA.create_all(db)
     if version is None:
         db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
@@ -69,12 +88,16 @@ def _version(db: sa.Connection) -> int | None:
 
 
 def _from_version_1(db: sa.Connection) -> None:
-    compiler = db.dialect.ddl_compiler(db.dialect, None)  # type: ignore[arg-type]  # for columns
-    for column in _NEW_COLUMNS:
-        said = compiler.get_column_specification(column)
-        db.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {said}")
+    _add(db, *_NEW_COLUMNS)
     db.exec_driver_sql(_NUMBER_CLAIMS)
     claims_by_change = next(one for one in CLAIM.indexes if one.name == "claims_by_change")
     by_upload = WAITING_BY_ENTRY, WAITING_BY_FILE, WAITING_BY_LEAD, ACCEPTED_UPLOADS
     for index in (claims_by_change, *by_upload):
         index.create(db)
+
+
+def _add(db: sa.Connection, *columns: sa.Column[Any]) -> None:
+    compiler = db.dialect.ddl_compiler(db.dialect, None)  # type: ignore[arg-type]  # for columns
+    for column in columns:
+        said = compiler.get_column_specification(column)
+        db.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {said}")

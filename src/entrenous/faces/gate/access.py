@@ -33,11 +33,12 @@ class Role(StrEnum):
 @dataclass(frozen=True, slots=True)
 class GateAccess:
     """Tokens, as the text that is shown, and limits. Without ``uploader`` only the operator may
-    bring uploads.
+    bring uploads; who shows ``metrics`` may read the figures, and nothing else.
     """
 
     operator: Secret
     uploader: Secret | None = None
+    metrics: Secret | None = None
     upload_bytes_max: int = UPLOAD_BYTES_MAX
     uploads_at_once: int = 8
     appeal_url: str = ""
@@ -54,21 +55,30 @@ def role_of(request: Request, access: GateAccess) -> Role:
     """Operator or uploader; raises WrongToken. Compared in constant time."""
     if is_operator(request, access):
         return Role.OPERATOR
-    shown = bearer(request)
-    if access.uploader is not None and hmac.compare_digest(shown, access.uploader.reveal()):
+    if _shows(request, access.uploader):
         return Role.UPLOADER
     raise WrongToken
 
 
 def is_operator(request: Request, access: GateAccess) -> bool:
     """Whether the operator asks; a wrong token is no error here."""
-    return hmac.compare_digest(bearer(request), access.operator.reveal())
+    return _shows(request, access.operator)
 
 
 def require_operator(request: Request, access: GateAccess) -> None:
     """Raises WrongToken unless the operator asks."""
-    if role_of(request, access) is not Role.OPERATOR:
+    if not is_operator(request, access):
         raise WrongToken
+
+
+def require_figures(request: Request, access: GateAccess) -> None:
+    """Raises WrongToken unless the operator asks, or who may read the figures."""
+    if not (is_operator(request, access) or _shows(request, access.metrics)):
+        raise WrongToken
+
+
+def _shows(request: Request, token: Secret | None) -> bool:
+    return token is not None and hmac.compare_digest(bearer(request), token.reveal())
 
 
 def bearer(request: Request) -> bytes:

@@ -6,7 +6,7 @@ from entrenous.craft.wire.b64u import b64u
 from entrenous.faces.gate.access import Role
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
-from entrenous.model.review import Found, Review
+from entrenous.model.review import Review
 
 PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -43,7 +43,6 @@ def match_for_operator(match: Match) -> dict[str, Any]:
 
 def review_for_operator(review: Review) -> dict[str, Any]:
     """A held upload, without its bytes: these are fetched by their own address."""
-    has_bytes = review.found is not Found.LOOK_BACK
     return {
         "schema": "entrenous/review/1",
         "case": review.case,
@@ -54,7 +53,7 @@ def review_for_operator(review: Review) -> dict[str, Any]:
         "found": review.found,
         "reference": review.reference,
         "gathered": review.gathered,
-        "upload": f"/v1/reviews/{review.case}/upload" if has_bytes else None,
+        "upload": f"/v1/reviews/{review.case}/upload" if review.has_bytes else None,
     }
 
 
@@ -67,11 +66,11 @@ def _appeal(url: str, refused: bool) -> str:  # noqa: FBT001 (private, named at 
     where = f" here: {url}" if url else ""
     if refused:
         return (
-            "This picture was not accepted, because somebody asked for it to be stopped. If you "
+            "This upload was not accepted, because somebody asked for it to be stopped. If you "
             f"think that is a mistake, ask for a person to look at it{where}, and give the case "
             "number."
         )
     return (
-        "This picture was received. If it does not appear, you can ask for a person to look at "
+        "This upload was received. If it does not appear, you can ask for a person to look at "
         f"it{where}, and give the case number."
     )

@@ -3,49 +3,73 @@
 Uploads and the database are worked on in threads, so that a slow picture does not hold up a claim.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from entrenous.faces.gate.access import GateAccess, require_operator
+from entrenous.faces.gate.access import GateAccess, require_figures, require_operator
 from entrenous.faces.gate.answers import PRIVATE
 from entrenous.faces.gate.claims import Claims
+from entrenous.faces.gate.due import MINUTE_S, each_minute
 from entrenous.faces.gate.hourly import hourly
+from entrenous.faces.gate.metrics import CONTENT_TYPE, Metered, Meters, Sight
 from entrenous.faces.gate.problems import on_bug, on_error, on_http_error
 from entrenous.faces.gate.reviews import Reviews
 from entrenous.faces.gate.uploads import Uploads
 from entrenous.model.errors import EntrenousError
 from entrenous.ports import Platform
+from entrenous.stop.register import embedding_taken
 
 
 def gate_app(
-    platform: Platform, access: GateAccess, each_hour: Sequence[Callable[[], object]] = ()
+    platform: Platform,
+    access: GateAccess,
+    each_hour: Sequence[Callable[[], object]] = (),
+    look: Callable[[], Sight] | None = None,
 ) -> Starlette:
     """The gate's ASGI application, for a platform whose banks ``prepare_banks`` has made.
 
-    While it is served, ``each_hour`` is done at once and then every hour.
+    While it is served, ``each_hour`` is done at once and then every hour. ``look`` counts for the
+    figures what is in database and index.
     """
+    meters = Meters(look)
     uploads, claims = Uploads.of(platform, access), Claims.of(platform)
-    reviews = Reviews(platform, access)
+    uploads.judged = partial(meters.judged, banks=platform.bank.banks)
+    reviews = Reviews(platform, access, meters.reviewed)
 
     async def status(request: Request) -> Response:
         """Is it alive, and does its database answer? Counts are for the operator only."""
         waiting = await run_in_threadpool(platform.reviews.waiting)
+        embedding = await run_in_threadpool(embedding_taken, platform)
         answer: dict[str, Any] = {"schema": "entrenous/gate-status/1", "state": "serving"}
+        answer["embedding"] = embedding
         if request.headers.get("authorization"):
             require_operator(request, access)
             counts = await run_in_threadpool(platform.bank.counts)
+            due = await run_in_threadpool(platform.reviews.due)
+            slow = {"waiting": due.slow_looks, "skipped": due.slow_looks_skipped}
             answer |= {"claims": counts.claims, "hashes": counts.hashes, "reviews": waiting}
+            answer |= {"slow_looks": slow, "look_backs": due.look_backs}
         return JSONResponse(answer, headers=PRIVATE)
+
+    async def metrics(request: Request) -> Response:
+        """Figures for Prometheus; its token reads nothing else."""
+        require_figures(request, access)
+        told = await run_in_threadpool(meters.text)
+        return Response(told, media_type=CONTENT_TYPE, headers=PRIVATE)
 
     routes = [
         Route("/v1/status", status),
+        Route("/v1/metrics", metrics),
         Route("/v1/uploads", uploads.upload, methods=["POST"]),
         Route("/v1/uploads/{case}/appeal", uploads.appeal, methods=["POST"]),
         Route("/v1/claims", claims.register, methods=["POST"]),
@@ -53,15 +77,26 @@ def gate_app(
         Route("/v1/claims/{claim}", claims.withdraw, methods=["DELETE"]),
         Route("/v1/claims/{claim}/opinions", claims.opinion, methods=["POST"]),
         Route("/v1/reviews", reviews.reviews),
+        Route("/v1/reviews/published", reviews.published),
         Route("/v1/reviews/{case}", reviews.decide, methods=["POST"]),
         Route("/v1/reviews/{case}/upload", reviews.held_upload),
     ]
     return Starlette(
         routes=routes,
-        lifespan=lambda _: hourly(each_hour),
+        lifespan=lambda _: _alongside(platform, each_hour),
+        middleware=[Middleware(Metered, meters=meters)],
         exception_handlers={
             EntrenousError: on_error(access),
             HTTPException: on_http_error,
             Exception: on_bug,
         },
     )
+
+
+@asynccontextmanager
+async def _alongside(
+    platform: Platform, each_hour: Sequence[Callable[[], object]]
+) -> AsyncIterator[None]:
+    """While the gate is served."""
+    async with hourly(each_hour), hourly(each_minute(platform), MINUTE_S):
+        yield

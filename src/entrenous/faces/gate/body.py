@@ -13,6 +13,7 @@ from entrenous.model.errors import Malformed
 from entrenous.model.review import REFERENCE_CHARS_MAX, BadReference
 
 _FILE: Final = b"file"
+_MEDIA: Final = ("image/", "video/", "audio/")
 ARRIVAL_S_MAX: Final = 60  # a slow sender must not keep a place from others for longer
 
 
@@ -32,8 +33,8 @@ class TooSlow(Malformed):
 
 class NotMedia(Malformed):
     """
-    An upload is a picture's bytes, or a form (multipart/form-data) with a field "file". This was
-    sent as {content_type}.
+    An upload is the bytes of a picture, a clip or a sound, or a form (multipart/form-data) with a
+    field "file". This was sent as {content_type}.
     """
 
 
@@ -69,7 +70,7 @@ async def read_upload(request: Request, limit_bytes: int) -> Sent:
         if len(sent.untrusted_data) > limit_bytes:
             raise TooLarge(limit_mb=limit_bytes // 1_000_000)
         return Sent(sent.untrusted_data, read_reference(sent.reference or named))
-    if kind.startswith("image/") or kind == "application/octet-stream":
+    if kind.startswith(_MEDIA) or kind == "application/octet-stream":
         return Sent(await read_body(request, limit_bytes), read_reference(named))
     raise NotMedia(content_type=kind or "nothing")
 

@@ -9,17 +9,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrenous.craft.wire.claim import read_request, write_claim
+from entrenous.craft.wire.claim import BYTES_MAX, read_request, write_claim
 from entrenous.faces.gate.access import HourlyLimit, holder_token
 from entrenous.faces.gate.afterwards import afterwards
 from entrenous.faces.gate.answers import PRIVATE
-from entrenous.faces.gate.body import read_body
+from entrenous.faces.gate.body import TooLarge, read_body
 from entrenous.faces.gate.names import claim_in
 from entrenous.faces.gate.opinion import OPINION_BYTES_MAX, read_opinion
 from entrenous.model.claim import BadClaim, Claim, ClaimRequest, ClaimStatus
 from entrenous.ports import Platform
-from entrenous.spec import CLAIM_BYTES_MAX
-from entrenous.stop.look_back import look_back
+from entrenous.spec import VIDEO_CLAIM_BYTES_MAX
+from entrenous.stop.look_back import look_back_due
 from entrenous.stop.opinions import take_opinion
 from entrenous.stop.register import register_claim
 from entrenous.stop.withdraw import withdraw_claim
@@ -47,12 +47,17 @@ class Claims:
         """A person's claim; anybody may make one, some per hour. Then look back for it."""
         client = request.client.host if request.client else ""
         self.per_hour.count(client, self.platform.clock.now())
-        form = _printable(read_request(await read_body(request, CLAIM_BYTES_MAX)))
-        claim = await run_in_threadpool(register_claim, form, self.platform)
-        looking = BackgroundTask(
-            afterwards, look_back, [claim], self.platform, places=self.looking_back
-        )
+        body = await read_body(request, VIDEO_CLAIM_BYTES_MAX)
+        claim = await run_in_threadpool(self._registered, body)
+        looking = BackgroundTask(afterwards, look_back_due, self.platform, places=self.looking_back)
         return _claim(claim, 201, looking)
+
+    def _registered(self, untrusted_body: bytes) -> Claim:
+        form = _printable(read_request(untrusted_body))
+        limit = BYTES_MAX[form.kind]
+        if len(untrusted_body) > limit:
+            raise TooLarge(limit_mb=round(limit / 1_000_000, 2))
+        return register_claim(form, self.platform)
 
     async def claim(self, request: Request) -> Response:
         """Its state; who knows its random name may ask."""

@@ -23,10 +23,14 @@ def claim_in(request: Request) -> ClaimId:
 
 def case_in(request: Request) -> str:
     """The case that the address names; raises NoSuchReview."""
-    name = str(request.path_params["case"])
-    if not _may_be(name):
+    return checked_case(str(request.path_params["case"]))
+
+
+def checked_case(untrusted_name: str) -> str:
+    """What may be a case's number; raises NoSuchReview."""
+    if not _may_be(untrusted_name):
         raise NoSuchReview(case="that was given")
-    return name
+    return untrusted_name
 
 
 def _may_be(untrusted_name: str) -> bool:

@@ -13,17 +13,21 @@ from entrenous.craft.wire.problem import MEDIA_TYPE, status_of, write_problem
 from entrenous.faces.gate.access import GateAccess, WrongToken, is_operator
 from entrenous.faces.gate.body import NotMedia, TooLarge, TooSlow
 from entrenous.model.bank import BankUnreachable
+from entrenous.model.clip import FramesTooLarge
 from entrenous.model.errors import EntrenousError
 from entrenous.model.gate import GateBusy
 from entrenous.model.picture import NotAPicture, TooManyPixels
+from entrenous.model.sound import NotASound
 
 _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     WrongToken: 401,
     TooSlow: 408,
     TooLarge: 413,
     TooManyPixels: 413,
+    FramesTooLarge: 413,
     NotMedia: 415,
     NotAPicture: 415,
+    NotASound: 415,
     GateBusy: 429,
 }
 _RETRY_AFTER_S: Final = 5

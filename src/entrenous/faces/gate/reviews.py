@@ -1,7 +1,8 @@
 """The operator's side: what waits for a person, and what the person says."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -11,12 +12,14 @@ from starlette.responses import JSONResponse, Response
 from entrenous.faces.gate.access import GateAccess, require_operator
 from entrenous.faces.gate.answers import PRIVATE, review_for_operator
 from entrenous.faces.gate.body import read_body
-from entrenous.faces.gate.names import case_in
+from entrenous.faces.gate.names import case_in, checked_case
 from entrenous.model.errors import Malformed
 from entrenous.model.review import Review, ReviewState
 from entrenous.ports import Platform
 from entrenous.spec import CLAIM_BYTES_MAX
 from entrenous.stop.review import confirm, next_review, release
+
+PUBLISHED_MAX: Final = 200  # in one answer
 
 
 class BadVerdict(Malformed):
@@ -29,10 +32,14 @@ class _Verdict(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Reviews:
-    """One handler per address: read the request, call the verb, render the answer."""
+    """One handler per address: read the request, call the verb, render the answer.
+
+    ``reviewed`` is told of each decision of a person.
+    """
 
     platform: Platform
     access: GateAccess
+    reviewed: Callable[[Review, ReviewState], object] = lambda *_: None
 
     async def reviews(self, request: Request) -> Response:
         """The upload that has waited longest, if one waits."""
@@ -43,13 +50,27 @@ class Reviews:
         answer = {"schema": "entrenous/reviews/1", "waiting": waiting, "next": shown}
         return JSONResponse(answer, headers=PRIVATE)
 
+    async def published(self, request: Request) -> Response:
+        """Uploads that were let through and wait now; ``?after=`` the last case that was seen."""
+        require_operator(request, self.access)
+        after = request.query_params.get("after", "")
+        page = self.platform.reviews.published
+        found = await run_in_threadpool(page, checked_case(after), PUBLISHED_MAX + 1)
+        answer = {
+            "schema": "entrenous/published/1",
+            "cases": [review_for_operator(one) for one in found[:PUBLISHED_MAX]],
+            "more": len(found) > PUBLISHED_MAX,
+        }
+        return JSONResponse(answer, headers=PRIVATE)
+
     async def decide(self, request: Request) -> Response:
         """{"decision": "confirm"} or {"decision": "release"}."""
         require_operator(request, self.access)
         verb, state = verdict(await read_body(request, CLAIM_BYTES_MAX))
         case = case_in(request)
         review: Review = await run_in_threadpool(verb, case, self.platform)
-        answer = review_for_operator(replace(review, state=state))
+        self.reviewed(review, state)
+        answer = review_for_operator(replace(review, state=state, has_bytes=False))
         return JSONResponse(answer | {"also": review.also}, headers=PRIVATE)
 
     async def held_upload(self, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """Bring an upload, and ask for a person to look at one that was refused."""
 
-from collections.abc import AsyncIterator, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from entrenous.craft.media.kind import medium_of
 from entrenous.faces.gate.access import GateAccess, Role, appeal_secret, role_of
 from entrenous.faces.gate.afterwards import afterwards
 from entrenous.faces.gate.answers import PRIVATE, appeal_answer, decision_for
@@ -19,6 +20,7 @@ from entrenous.faces.gate.body import read_upload
 from entrenous.faces.gate.names import case_in
 from entrenous.model.decision import Decision
 from entrenous.model.gate import GateBusy
+from entrenous.model.medium import Medium
 from entrenous.model.review import NoSuchReview
 from entrenous.model.secret import Secret
 from entrenous.ports import Platform
@@ -33,9 +35,10 @@ _TURN_S_MAX: Final = 10  # an upload that has arrived waits this long for its tu
 class Uploads:
     """One handler per address: read the request, call the verb, render the answer.
 
-    ``deciding`` are the places of uploads that are being judged. Bodies are in memory from their
+    ``deciding`` are the places of pictures that are being judged, ``clips`` of clips and sounds,
+    which take longer and more memory, and keep no picture waiting. Bodies are in memory from their
     first byte on, so these are bounded too, each kind for itself: a slow or idle sender keeps a
-    place only from senders of the same kind.
+    place only from senders of the same kind. ``judged`` is told of each decision, after its answer.
     """
 
     platform: Platform
@@ -43,15 +46,20 @@ class Uploads:
     deciding: anyio.CapacityLimiter
     bodies: Mapping[Role, anyio.CapacityLimiter]
     appeals: anyio.CapacityLimiter
+    clips: anyio.CapacityLimiter
     tidied: datetime | None = None
+    judged: Callable[[Decision], object] = lambda _: None
 
     @classmethod
     def of(cls, platform: Platform, access: GateAccess) -> Self:
-        """With as many places as there may be uploads at once, and half as many for appeals."""
+        """With as many places as there may be uploads at once, half as many for appeals, and a
+        quarter for clips.
+        """
         most = access.uploads_at_once
         bodies = {role: anyio.CapacityLimiter(most) for role in Role}
         appeals = anyio.CapacityLimiter(max(1, most // 2))
-        return cls(platform, access, anyio.CapacityLimiter(most), bodies, appeals)
+        clips = anyio.CapacityLimiter(max(1, most // 4))
+        return cls(platform, access, anyio.CapacityLimiter(most), bodies, appeals, clips)
 
     async def upload(self, request: Request) -> Response:
         """Judge one upload; more at once than there is room for are told to come back.
@@ -64,7 +72,8 @@ class Uploads:
             if role is not Role.OPERATOR:
                 sent = replace(sent, reference="")
             data, reference = sent.untrusted_data, sent.reference
-            async with _turn(self.deciding):
+            is_picture = medium_of(data) is Medium.PICTURE
+            async with _turn(self.deciding if is_picture else self.clips):
                 decision = await run_in_threadpool(decide_upload, data, self.platform, reference)
         answer = decision_for(role, decision, self.access.appeal_url)
         return JSONResponse(
@@ -91,6 +100,10 @@ class Uploads:
             raise NoSuchReview(case=case)
 
     async def _afterwards(self, decision: Decision, untrusted_data: bytes) -> None:
+        if decision.would is None:
+            self.judged(decision)
+        else:
+            await afterwards(self.judged, decision)  # asks the database which banks are in shadow
         await afterwards(keep_held, decision, untrusted_data, self.platform)
         hour = self.platform.clock.now().replace(minute=0, second=0, microsecond=0)
         if hour != self.tidied:

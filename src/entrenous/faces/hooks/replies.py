@@ -13,7 +13,7 @@ _RETRY_S: Final = 30
 
 class StoppedUpload(Refused):
     """
-    This picture was not accepted, because somebody asked for it to be stopped. If you think that is
+    This upload was not accepted, because somebody asked for it to be stopped. If you think that is
     a mistake, ask for a person to look at it{where}, and give the case number {case}.
     """
 

@@ -27,21 +27,21 @@ def gate(tmp_path: Path) -> Iterator[dict[str, Any]]:
             server.kill()
 
 
-def test_both_tokens_are_kept_told_and_taken(gate: dict[str, Any], tmp_path: Path) -> None:
+def test_tokens_are_kept_told_and_taken(gate: dict[str, Any], tmp_path: Path) -> None:
     assert {"schema", "url", "operator_token"} <= set(gate)  # what scripts rely on
     assert gate["schema"] == "entrenous/gate/1"
-    answers = {}
-    for role in ("operator", "uploader"):
-        token = gate[f"{role}_token"]
+    roles = ("operator", "uploader", "metrics")
+    for role in roles:
         kept = tmp_path / "gate" / f"{role}.token"
-        assert kept.read_text() == token
+        assert kept.read_text() == gate[f"{role}_token"]
         assert kept.stat().st_mode & 0o077 == 0
-        answers[role] = _upload(gate["url"], token)
+    answers = {role: _upload(gate["url"], gate[f"{role}_token"]) for role in roles[:2]}
     assert "appeal" in answers["uploader"]
     assert "appeal" not in answers["operator"]
-    assert gate["operator_token"] != gate["uploader_token"]
-    with pytest.raises(httpx.HTTPStatusError):
-        _upload(gate["url"], "another")
+    assert len({gate[f"{role}_token"] for role in roles}) == 3
+    for token in ("another", gate["metrics_token"]):
+        with pytest.raises(httpx.HTTPStatusError):
+            _upload(gate["url"], token)
 
 
 def _upload(url: str, token: str) -> dict[str, Any]:
@@ -55,3 +55,11 @@ def _upload(url: str, token: str) -> dict[str, Any]:
     answer.raise_for_status()
     decision: dict[str, Any] = answer.json()
     return decision
+
+
+def test_its_figures_are_served(gate: dict[str, Any]) -> None:
+    _upload(gate["url"], gate["operator_token"])
+    bearer = {"Authorization": f"Bearer {gate['metrics_token']}"}
+    told = httpx.get(f"{gate['url']}/v1/metrics", headers=bearer, timeout=60).text.splitlines()
+    assert 'entrenous_gate_uploads_total{decision="let through"} 1.0' in told
+    assert 'entrenous_gate_index_hashes{where="file"} 0.0' in told

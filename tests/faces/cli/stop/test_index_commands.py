@@ -1,6 +1,7 @@
 """``entrenous gate index lookup | status | rebuild``."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from typer.testing import CliRunner, Result
 
 from entrenous.adapters.index.file_index import FileIndex
 from entrenous.faces.cli.stop.index import join
-from entrenous.model.claim import ClaimEvent
+from entrenous.model.claim import ClaimEvent, Registration
 from entrenous.model.fingerprint import BadFingerprint
+from entrenous.model.ids import ClaimId
+from entrenous.model.print import VIDEO_KIND, FramePrint, VideoPrint
 from entrenous.wiring.platform import open_platform
 from tests.adapters.index.banks import fresh, register
 from tests.adapters.index.brute import flipped
@@ -65,6 +68,16 @@ def test_people_read_sentences(data: Path) -> None:
     assert "0 bits: waiting claim a1 in bank people" in said
 
 
+def test_a_frame_is_a_part_and_is_told_once(data: Path) -> None:
+    """However often the video shows it."""
+    frames = VideoPrint(tuple(FramePrint(at_ms, OTHER, 90) for at_ms in (0, 500)))
+    with open_platform(data) as (platform, _):
+        film = replace(platform.bank.claim(ClaimId("a1")), id=ClaimId("v1"), kind=VIDEO_KIND)
+        platform.bank.register(Registration(film, video=frames))
+    (told,) = answer("lookup", OTHER.hex(), "--data", str(data))["hashes"]
+    assert [(one["claim"], one["part"]) for one in told["matches"]] == [("v1", True)]
+
+
 def test_a_withdrawn_claim_is_not_found(data: Path) -> None:
     with open_platform(data) as (platform, _):
         claim = platform.bank.claims_on({1})[0][1]
@@ -99,3 +112,17 @@ def test_status_says_that_a_file_was_damaged(data: Path) -> None:
     assert answer("status", "--data", str(data))["file_was"] == "damaged"
     assert answer("status", "--data", str(data))["file_was"] == "sound"
     assert "was sound" in typed("status", "--data", str(data)).stdout
+
+
+def test_the_index_is_divided_as_the_settings_say(data: Path) -> None:
+    """Also for a gate that serves; the files of another division are gone."""
+    (data / "gate.toml").write_text("index_shards = 3\n")
+    assert answer("status", "--data", str(data))["shards"] == 3
+    with open_platform(data, serves=True) as (platform, _):
+        assert len(platform.index.near([ONE], part=False)) == 1
+    assert {path.name for path in (data / "index").glob("base*")} == {
+        f"base-{number}-of-3" for number in range(3)
+    }
+    (data / "gate.toml").unlink()
+    typed("rebuild", "--data", str(data))
+    assert [path.name for path in (data / "index").glob("base*")] == ["base"]

@@ -10,7 +10,10 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
 from entrenous.faces.cli.main import run
+from tests.clips import wander, written
 
 
 @pytest.fixture
@@ -79,3 +82,19 @@ def test_what_is_no_picture_is_said(gate: Any, tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("not a picture")
     assert gate("try", str(words), "--json")[0] == 7
+
+
+@pytest.mark.real
+def test_a_clip_and_a_sound_are_looked_at_in_a_jail(gate: Any, tmp_path: Path) -> None:
+    """The registered photograph, shown in a film: held at most, although it was listed."""
+    film, note, broken = (tmp_path / name for name in ("film.jpg", "note", "broken.mp4"))
+    plain = np.asarray(skimage.data.astronaut())
+    film.write_bytes(written([*wander("coffee", size=(512, 512), seconds=1.0), *[plain] * 18]))
+    note.write_bytes(coded(voice(6.0), 16_000, "libopus", "ogg", 24_000, 48_000))
+    broken.write_bytes(film.read_bytes()[:-3000])
+    told = json.loads(gate("try", str(film), "--json")[1])
+    assert (told["decision"], told["matches"][0]["bank"]) == ("hold", "site")
+    assert "half seconds" in told["matches"][0]["how"]
+    assert json.loads(gate("try", str(note), "--json")[1])["decision"] == "let through"
+    told = json.loads(gate("try", str(broken), "--json")[1])
+    assert (told["decision"], told["matches"]) == ("hold", [])

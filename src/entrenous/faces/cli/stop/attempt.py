@@ -18,14 +18,14 @@ def join(gate: typer.Typer) -> None:
 
 
 def attempt(
-    file: Annotated[Path, typer.Argument(help="A picture.")],
+    file: Annotated[Path, typer.Argument(help="A picture, a clip or a sound.")],
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
     deep: Annotated[
         bool, typer.Option("--deep", help="Look for crops, screenshots, collages, captions too.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Say what the gate would do with a picture; nothing is kept of it."""
+    """Say what the gate would do with a file; nothing is kept of it."""
     untrusted = read_file(file)
     with open_platform(data) as (platform, _):
         began = time.perf_counter()

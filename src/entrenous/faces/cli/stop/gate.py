@@ -1,15 +1,20 @@
 """``entrenous gate ...``: a platform's upload gate."""
 
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from entrenous.adapters.http_server import serve
+from entrenous.adapters.kept_running import kept_running
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.listen import host_and_port
 from entrenous.faces.cli.output import put_json, say
-from entrenous.faces.cli.stop import attempt, audit, bank, exchange, hooks, index, partner
+from entrenous.faces.cli.stop import attempt, audit, bank, exchange, hooks, index, partner, status
+from entrenous.faces.cli.stop.slow_look import command as slow_look_command
+from entrenous.faces.cli.stop.slow_look import join as join_slow_look
 from entrenous.wiring.platform import GateTokens, open_platform
 
 
@@ -17,8 +22,9 @@ def join(app: typer.Typer) -> None:
     """Add this module's commands."""
     gate = typer.Typer(help="A platform's gate: refuse a picture unseen.", no_args_is_help=True)
     gate.command("run")(run)
-    for part in (attempt, bank, index, partner, audit, hooks, exchange):
+    for part in (attempt, bank, index, partner, audit, hooks, exchange, status):
         part.join(gate)
+    join_slow_look(gate)
     app.add_typer(gate, name="gate")
 
 
@@ -28,18 +34,30 @@ def run(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Host and port; port 0 takes a free one.")
     ] = ("127.0.0.1:7802"),
+    slow_look: Annotated[
+        bool,
+        typer.Option(
+            "--slow-look/--no-slow-look",
+            help="After its answer, look for an upload's parts, by a second process.",
+        ),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
 ) -> None:
     """Run a gate: uploads that fit a registered fingerprint are held or refused."""
     host, port = host_and_port(listen)
-    with open_platform(data) as (platform, tokens):
+    with ExitStack() as opened:
+        platform, tokens = opened.enter_context(open_platform(data, serves=True))
+        if not slow_look:
+            platform = replace(platform, limits=replace(platform.limits, slow_looks=0))
+        if platform.limits.slow_looks > 0:
+            opened.enter_context(kept_running(slow_look_command(data)))
 
         def announce(url: str) -> None:
             if as_json:
                 put_json(_announced(url, tokens))
             else:
                 say(f"The gate serves at {url}. Stop it with Ctrl-C.")
-                say(f"  Its tokens are in {data}: operator.token, uploader.token.")
+                say(f"  Its tokens are in {data}: operator.token, uploader.token, metrics.token.")
 
         serve(session_of(context).apps["gate"](platform, tokens), host, port, announce)
 
@@ -50,4 +68,5 @@ def _announced(url: str, tokens: GateTokens) -> dict[str, object]:
         "url": url,
         "operator_token": tokens.operator.reveal().decode(),
         "uploader_token": tokens.uploader.reveal().decode(),
+        "metrics_token": tokens.metrics.reveal().decode(),
     }

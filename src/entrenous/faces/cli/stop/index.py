@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from entrenous.adapters.bank.settings import gate_settings
 from entrenous.adapters.index.file_index import FileIndex, condition_of, written_at
 from entrenous.faces.cli.exits import NO
 from entrenous.faces.cli.output import put_json, say
 from entrenous.model.claim import Claim
 from entrenous.model.fingerprint import BadFingerprint
+from entrenous.model.ids import ClaimId
 from entrenous.ports import Platform
 from entrenous.spec import PDQ_BYTES
 from entrenous.wiring.folders import kept_in
@@ -67,12 +69,13 @@ def lookup(
 
 def status(data: Data, as_json: Json = False) -> None:
     """How many fingerprints the index knows, and how its file stands."""
-    folder = data / _FOLDER
-    condition = condition_of(folder)  # before opening mends it
+    folder, shards = data / _FOLDER, gate_settings(data).index_shards
+    with kept_in(folder):
+        condition = condition_of(folder, shards)  # before opening mends it
     with open_platform(data) as (platform, _), kept_in(folder):
-        index = FileIndex(folder, platform.bank)
+        index = FileIndex(folder, platform.bank, shards)
         state, withdrawn = index.state(), index.holds_withdrawn()
-        age = max(timedelta(), platform.clock.now() - written_at(folder))
+        age = max(timedelta(), platform.clock.now() - written_at(folder, shards))
     if as_json:
         put_json(
             {
@@ -85,6 +88,7 @@ def status(data: Data, as_json: Json = False) -> None:
                 "withdrawn_waiting": withdrawn,
                 "bytes": state.base_bytes,
                 "age_s": round(age.total_seconds()),
+                "shards": shards,
             }
         )
         return
@@ -98,7 +102,7 @@ def rebuild(data: Data, as_json: Json = False) -> None:
     """Make the index's file anew from the bank; a gate that runs goes over to it by itself."""
     folder = data / _FOLDER
     with open_platform(data) as (platform, _), kept_in(folder):
-        index = FileIndex(folder, platform.bank)
+        index = FileIndex(folder, platform.bank, gate_settings(data).index_shards)
         index.rebuild()
         state = index.state()
     if as_json:
@@ -118,12 +122,13 @@ def _bits(text: str) -> bytes:
 def _claims_near(wanted: Sequence[bytes], platform: Platform, *, part: bool) -> list[list[Found]]:
     """For each fingerprint the claims within 31 bits that match, the nearest first."""
     near = platform.index.near(wanted, part=part)
-    claims: dict[int, list[Claim]] = defaultdict(list)
-    for entry, claim in platform.bank.claims_on({one.entry for one in near}):
-        claims[entry].append(claim)
+    claims: dict[int, dict[tuple[ClaimId, bool], Claim]] = defaultdict(dict)
+    for entry, claim, at_ms in platform.bank.places_on({one.entry for one in near}):
+        claims[entry][claim.id, part or at_ms is not None] = claim  # a frame is a part of its video
     found: list[list[Found]] = [[] for _ in wanted]
     for one in sorted(near, key=lambda near: near.distance):
-        found[one.query] += [(one.distance, claim, part) for claim in claims[one.entry]]
+        some = claims[one.entry].items()
+        found[one.query] += [(one.distance, claim, is_part) for (_, is_part), claim in some]
     return found
 
 

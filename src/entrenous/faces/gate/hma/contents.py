@@ -135,7 +135,7 @@ def _list(bits: bytes, bank: Bank, note: str, platform: Platform) -> Claim:
         made_at=platform.clock.now(),
         reason=note,
     )
-    platform.bank.register(Registration(claim, (bits,)))
+    platform.bank.register(Registration(claim, (bits,), looks_back=True))
     return claim
 
 

@@ -11,8 +11,8 @@ from entrenous.model.decision import Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import BankName
 from entrenous.ports import Platform
-from entrenous.stop.gate import called_for
 from entrenous.stop.look import Seen
+from entrenous.stop.weigh import called_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def all_of(fits: list[Fit], wanted: Collection[str] | None) -> list[Fit]:
 
 def acted_on(fits: list[Fit], wanted: Collection[str] | None) -> dict[str, list[dict[str, Any]]]:
     """Those that the gate would act on, by bank: not in shadow, and not what only calls for holding
-    and was answered by a reviewer who let this picture through (stop.gate.weigh_hits).
+    and was answered by a reviewer who let this picture through (stop.weigh.weigh_hits).
     """
     released = [fit.claim.made_at for fit in fits if fit.bank.name == RELEASED]
     answer: dict[str, list[dict[str, Any]]] = {}

@@ -1,0 +1,94 @@
+"""DueWork in memory, for tests and for a village in one process."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from entrenous.adapters.bank.memory_bank import MemoryBankStore
+from entrenous.adapters.bank.sql_due import DAY, SLOW_BYTES_MAX, TAKES_MAX
+from entrenous.model.ids import ClaimId
+from entrenous.model.review import Due, Review, SlowLook
+
+
+@dataclass(frozen=True, slots=True)
+class _Slow:
+    """A slow look that is due: without bytes yet, or kept, or (``skipped``) given up."""
+
+    untrusted_upload: bytes | None = None
+    free_at: datetime | None = None
+    taken: int = 0
+    skipped: bool = False
+
+
+@dataclass(slots=True)
+class MemoryDueWork:
+    """Dictionaries in the order of arrival; one thread at a time."""
+
+    bank: MemoryBankStore
+    reviews: dict[str, Review] = field(default_factory=dict)
+    slow: dict[str, _Slow] = field(default_factory=dict)
+    slow_bytes_max: int = SLOW_BYTES_MAX
+
+    def keep_for_slow_look(self, case: str, untrusted_upload: bytes, most: int) -> bool:
+        """Look for room first."""
+        kept = [one.untrusted_upload for one in self.slow.values()]
+        sizes = [len(data) for data in kept if data is not None]
+        full = len(sizes) >= most or sum(sizes) + len(untrusted_upload) > self.slow_bytes_max
+        if full or self.slow.get(case) != _Slow():
+            return False
+        self.slow[case] = _Slow(untrusted_upload, self.bank.clock.now())
+        return True
+
+    def take_slow_look(self, lease: timedelta) -> SlowLook | None:
+        """The oldest."""
+        now = self.bank.clock.now()
+        for case, one in self.slow.items():
+            free = one.free_at is not None and one.free_at <= now and one.taken < TAKES_MAX
+            if free and one.untrusted_upload is not None:
+                self.slow[case] = replace(one, free_at=now + lease, taken=one.taken + 1)
+                return SlowLook(case, one.untrusted_upload)
+        return None
+
+    def slow_look_made(self, case: str) -> None:
+        """Forget."""
+        if case in self.slow and self.slow[case].untrusted_upload is not None:
+            del self.slow[case]
+
+    def skip_slow_looks(self, before: datetime) -> int:
+        """One by one."""
+        late = [case for case, one in self.slow.items() if self._is_over(case, one, before)]
+        self.slow.update({case: _Slow(skipped=True) for case in late})
+        return len(late)
+
+    def take_look_backs(self, lease: timedelta, limit: int) -> tuple[ClaimId, ...]:
+        """The first."""
+        now = self.bank.clock.now()
+        free = sorted((at, claim) for claim, at in self.bank.look_backs.items() if at <= now)
+        claims = tuple(claim for _, claim in free[:limit])
+        self.bank.look_backs.update(dict.fromkeys(claims, now + lease))
+        return claims
+
+    def looked_back(self, *claims: ClaimId) -> None:
+        """No more due."""
+        for claim in claims:
+            self.bank.look_backs.pop(claim, None)
+
+    def due(self) -> Due:
+        """Counted."""
+        kept = sum(one.untrusted_upload is not None for one in self.slow.values())
+        lately = self.bank.clock.now() - DAY
+        skipped = [case for case, one in self.slow.items() if one.skipped]
+        newly = sum(self.reviews[case].at >= lately for case in skipped)
+        return Due(kept, newly, len(self.bank.look_backs))
+
+    def _is_over(self, case: str, one: _Slow, before: datetime) -> bool:
+        if one == _Slow():
+            return self.reviews[case].at < before
+        if one.free_at is not None and self.reviews[case].at < before - DAY:
+            return True
+        free = one.free_at is not None and one.free_at <= self.bank.clock.now()
+        return free and one.taken >= TAKES_MAX
+
+    def _due_of(self, review: Review) -> None:
+        """As it is recorded."""
+        if review.slow_look_due:
+            self.slow[review.case] = _Slow()

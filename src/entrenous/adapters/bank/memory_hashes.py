@@ -1,0 +1,51 @@
+"""Hashes of the bank in memory, and whose they are."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from entrenous.model.bank import Entry
+from entrenous.model.ids import ClaimId
+
+
+@dataclass(slots=True)
+class MemoryHashes:
+    """``known`` in the order of numbers, of which none is used again; ``claims`` by number."""
+
+    known: dict[tuple[bytes, bool], Entry] = field(default_factory=dict)
+    claims: dict[int, dict[ClaimId, None]] = field(default_factory=dict)
+    last_number: int = 0
+
+    def add(self, claim: ClaimId, hashes: Iterable[bytes], *, part: bool) -> None:
+        """One that is there already gets one more claim."""
+        for bits in hashes:
+            if (bits, part) not in self.known:
+                self.last_number += 1
+                self.known[bits, part] = Entry(self.last_number, bits, part)
+            self.claims.setdefault(self.number(bits, part=part), {})[claim] = None
+
+    def number(self, bits: bytes, *, part: bool) -> int:
+        """Of one that is there."""
+        return self.known[bits, part].number
+
+    def after(self, number: int) -> tuple[Entry, ...]:
+        """News."""
+        return tuple(entry for entry in self.known.values() if entry.number > number)
+
+    def claims_of(self, entries: Collection[int]) -> list[tuple[int, ClaimId]]:
+        """Claims on these hashes."""
+        return [
+            (number, claim) for number in sorted(entries) for claim in self.claims.get(number, ())
+        ]
+
+    def wholes_of(self, claim: ClaimId) -> tuple[Entry, ...]:
+        """Those of a claim that are no parts."""
+        every = self.known.values()
+        return tuple(one for one in every if not one.part and claim in self.claims[one.number])
+
+    def forget(self, claim: ClaimId) -> None:
+        """Those of a claim that no other claim has."""
+        for entry in list(self.known.values()):
+            claims = self.claims[entry.number]
+            claims.pop(claim, None)
+            if not claims:
+                del self.claims[entry.number], self.known[entry.bits, entry.part]

@@ -1,0 +1,48 @@
+"""What rows of claims and banks say, and statements in batches."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import Any, Final
+
+from entrenous.adapters.bank.tables import read_time, stored_time
+from entrenous.model.bank import Bank
+from entrenous.model.claim import Claim, ClaimState
+from entrenous.model.decision import Outcome
+from entrenous.model.ids import BankName, ClaimId
+
+_BATCH: Final = 500  # SQLite takes some thousand parameters in a statement, no more
+
+
+def batches(things: Iterable[Any]) -> Iterator[list[Any]]:
+    """So many at a time."""
+    rest = iter(things)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch
+
+
+def to_bank(row: Any) -> Bank:
+    """The bank of a row."""
+    claimed, confirmed = Outcome(row.on_claimed), Outcome(row.on_confirmed)
+    return Bank(BankName(row.name), row.radius, claimed, confirmed, row.shadow)
+
+
+def from_claim(claim: Claim) -> dict[str, Any]:
+    """The columns of a claim."""
+    return {**asdict(claim), "made_at": stored_time(claim.made_at)}
+
+
+def to_claim(row: Any) -> Claim:
+    """The claim of a row."""
+    return Claim(
+        id=ClaimId(row.id),
+        bank=BankName(row.bank),
+        state=ClaimState(row.state),
+        kind=row.kind,
+        quality=row.quality,
+        made_at=read_time(row.made_at),
+        holder_sha256=row.holder_sha256,
+        reason=row.reason,
+        jurisdiction=row.jurisdiction,
+        disputes=row.disputes,
+    )

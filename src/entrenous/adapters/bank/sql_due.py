@@ -1,0 +1,125 @@
+"""DueWork on SQLite or PostgreSQL: rows that say what is due, and until when somebody has it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from entrenous.adapters.bank.engine import adding, reading
+from entrenous.adapters.bank.tables import CLAIM, UPLOAD, stored_time
+from entrenous.adapters.system import SystemClock
+from entrenous.model.ids import ClaimId
+from entrenous.model.review import Due, SlowLook
+from entrenous.ports import Clock
+
+SLOW_BYTES_MAX: Final = 256 * 1024 * 1024  # of uploads that a slow look is due of, together
+TAKES_MAX: Final = 3  # what ends its looker so often is left alone
+DAY: Final = timedelta(days=1)
+_DUE: Final = UPLOAD.c.slow_look == "due"
+_KEPT: Final = UPLOAD.c.slow_look == "kept"
+_SKIPPED: Final = UPLOAD.c.slow_look == "skipped"
+_NONE: Final[dict[str, Any]] = {"slow_look": None, "untrusted_upload": None}
+
+
+@dataclass(frozen=True, slots=True)
+class SqlDueWork:
+    """In the tables of ``engine``. A row is taken in a transaction that passes over those which
+    another one has, so that several processes never wait for each other.
+    """
+
+    engine: sa.Engine
+    clock: Clock = field(default_factory=SystemClock)
+    slow_bytes_max: int = SLOW_BYTES_MAX
+
+    def keep_for_slow_look(self, case: str, untrusted_upload: bytes, most: int) -> bool:
+        """Look for room first: several at once may go beyond it, by one each."""
+        size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD.c.untrusted_upload)), 0)
+        kept = {
+            "slow_look": "kept",
+            "slow_look_at": 0,
+            "slow_looks_taken": 0,
+            "untrusted_upload": untrusted_upload,
+        }
+        with adding(self.engine) as db:
+            count, held = db.execute(sa.select(sa.func.count(), size).where(_KEPT)).one()
+            if count >= most or held + len(untrusted_upload) > self.slow_bytes_max:
+                return False
+            is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _DUE)
+            return db.execute(is_it.values(kept)).rowcount > 0
+
+    def take_slow_look(self, lease: timedelta) -> SlowLook | None:
+        """The oldest, and put off when it may be taken again."""
+        now = self.clock.now()
+        free = sa.select(UPLOAD.c.case_number, UPLOAD.c.untrusted_upload).where(
+            _KEPT, UPLOAD.c.slow_look_at <= stored_time(now), UPLOAD.c.slow_looks_taken < TAKES_MAX
+        )
+        free = free.order_by(UPLOAD.c.at).limit(1).with_for_update(skip_locked=True)
+        taken = {
+            "slow_look_at": stored_time(now + lease),
+            "slow_looks_taken": UPLOAD.c.slow_looks_taken + 1,
+        }
+        with adding(self.engine) as db:
+            row = db.execute(free).one_or_none()
+            if row is None:
+                return None
+            is_it = UPLOAD.update().where(UPLOAD.c.case_number == row.case_number)
+            db.execute(is_it.values(taken))
+            return SlowLook(row.case_number, bytes(row.untrusted_upload))
+
+    def slow_look_made(self, case: str) -> None:
+        """Forget its bytes."""
+        with adding(self.engine) as db:
+            is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _KEPT)
+            db.execute(is_it.values(_NONE))
+
+    def skip_slow_looks(self, before: datetime) -> int:
+        """All of them in one statement; first asked whether there are any, for nothing is written
+        then.
+        """
+        late = sa.and_(_DUE, UPLOAD.c.at < stored_time(before))
+        deadly = UPLOAD.c.slow_looks_taken >= TAKES_MAX
+        over = sa.and_(_KEPT, deadly, UPLOAD.c.slow_look_at <= stored_time(self.clock.now()))
+        stale = sa.and_(_KEPT, UPLOAD.c.at < stored_time(before - DAY))
+        each = (sa.select(UPLOAD.c.number).where(one) for one in (late, over, stale))
+        numbers = sa.union(*each)
+        skipped = {"slow_look": "skipped", "untrusted_upload": None}
+        with reading(self.engine) as db:
+            if db.execute(numbers.limit(1)).scalar() is None:
+                return 0
+        with adding(self.engine) as db:
+            gone = UPLOAD.update().where(UPLOAD.c.number.in_(numbers))
+            return db.execute(gone.values(skipped)).rowcount
+
+    def take_look_backs(self, lease: timedelta, limit: int) -> tuple[ClaimId, ...]:
+        """The first that are due; first asked whether there are any."""
+        now = self.clock.now()
+        free = sa.select(CLAIM.c.id).where(CLAIM.c.look_back_at <= stored_time(now))
+        free = free.order_by(CLAIM.c.look_back_at, CLAIM.c.id).limit(limit)
+        with reading(self.engine) as db:
+            if db.execute(free).first() is None:
+                return ()
+        with adding(self.engine) as db:
+            claims = db.execute(free.with_for_update(skip_locked=True)).scalars().all()
+            taken = CLAIM.update().where(CLAIM.c.id.in_(claims))
+            db.execute(taken.values(look_back_at=stored_time(now + lease)))
+            return tuple(ClaimId(claim) for claim in claims)
+
+    def looked_back(self, *claims: ClaimId) -> None:
+        """No more due."""
+        with adding(self.engine) as db:
+            done = CLAIM.update().where(CLAIM.c.id.in_(claims))
+            db.execute(done.values(look_back_at=None))
+
+    def due(self) -> Due:
+        """Counted in indexes."""
+        one = sa.select(sa.func.count()).select_from(UPLOAD)
+        lately = UPLOAD.c.at >= stored_time(self.clock.now() - DAY)
+        backs = sa.select(sa.func.count()).select_from(CLAIM)
+        wanted = (
+            one.where(_KEPT),
+            one.where(_SKIPPED, lately),
+            backs.where(CLAIM.c.look_back_at.is_not(None)),
+        )
+        with reading(self.engine) as db:
+            return Due(*(db.execute(count).scalar_one() for count in wanted))

@@ -1,0 +1,102 @@
+"""Uploads that were let through and wait after all, each function inside of an open transaction."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from entrenous.adapters.bank.sql_uploads import (
+    ACCEPTED,
+    LET_THROUGH,
+    SEEN,
+    WAITS,
+    change,
+    from_matches,
+    lead_again,
+    review_of,
+    to_review,
+)
+from entrenous.adapters.bank.tables import UPLOAD, stored_time
+from entrenous.model.decision import Outcome
+from entrenous.model.fingerprint import Match
+from entrenous.model.ids import ClaimId
+from entrenous.model.review import Found, LateFind, Review, ReviewState
+from entrenous.ports import Clock
+
+# What was let through first: neither of the others.
+PUBLISHED: Final = (
+    WAITS,
+    UPLOAD.c.found != sa.literal_column("'upload'"),
+    UPLOAD.c.found != sa.literal_column("'appeal'"),
+)
+
+
+def hold_late(db: sa.Connection, clock: Clock, find: LateFind, left: Sequence[Match]) -> bool:
+    """An accepted upload waits for a reviewer from now on; False if it is no more."""
+    now: dict[str, Any] = {
+        "state": ReviewState.WAITING,
+        "outcome": Outcome.HOLD,
+        "found": find.found,
+        "matches": from_matches(left),
+        "entry": find.entry,
+        "waits_since": stored_time(clock.now()),
+    }
+    is_it: tuple[sa.ColumnElement[bool], ...] = ACCEPTED
+    if find.found is Found.SLOW_LOOK:
+        now |= {"bits": find.bits, "upload_sha256": find.upload_sha256, "slow_look": None}
+        is_it = LET_THROUGH
+    waits = UPLOAD.update().where(UPLOAD.c.case_number == find.case, *is_it).values(now)
+    return db.execute(waits).rowcount > 0
+
+
+def published(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
+    """Those that were let through and wait now, after that case."""
+    before = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number == after).scalar_subquery()
+    wanted = sa.select(UPLOAD.c.number).where(*PUBLISHED)
+    wanted = wanted.where(UPLOAD.c.number > sa.func.coalesce(before, 0))
+    numbers = db.execute(wanted.order_by(UPLOAD.c.number).limit(limit)).scalars().all()
+    seen = sa.select(*SEEN).where(UPLOAD.c.number.in_(numbers)).order_by(UPLOAD.c.number)
+    return tuple(to_review(row) for row in db.execute(seen))
+
+
+def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
+    """Take claims out of what was found late; uploads that fit no other one are accepted again."""
+    fits = _found_late_for(db, claims)
+    for review in fits:
+        left = [one for one in review.decision.matches if one.claim not in claims]
+        change(db, review.case, matches=from_matches(left))
+        if not left:
+            accept_again(db, review)
+    return len(fits)
+
+
+def accept_again(db: sa.Connection, review: Review) -> None:
+    """What was found late was let through, and is so again. Bytes that are kept for a slow look
+    stay: it is still due.
+    """
+    change(
+        db, review.case, state=ReviewState.CLOSED, outcome=Outcome.LET_THROUGH,
+        found=Found.UPLOAD, entry=None, lead=None, waits_since=None,
+        **({"untrusted_upload": None} if review.found is Found.SLOW_LOOK else {}),
+    )  # fmt: skip
+    lead_again(db, review.case)
+
+
+def drop_bytes(db: sa.Connection, review: Review) -> None:
+    """Of one that was found slowly: its lead will do. Those of others are due elsewhere."""
+    if review.found is Found.SLOW_LOOK:
+        change(db, review.case, untrusted_upload=None)
+
+
+def _found_late_for(db: sa.Connection, claims: Collection[ClaimId]) -> list[Review]:
+    """Waiting uploads that were found late and fit one of these claims. Their matches lie before
+    their bytes, and an index has the rest: SQLite reads the bytes of those alone that fit.
+    """
+    late = sa.select(UPLOAD.c.number).where(*PUBLISHED, UPLOAD.c.number > 0)
+    wanted = sa.select(UPLOAD.c.case_number, UPLOAD.c.matches).where(UPLOAD.c.number.in_(late))
+    fits = [
+        row.case_number
+        for row in db.execute(wanted)
+        if any(match["claim"] in claims for match in row.matches)
+    ]
+    return [review_of(db, case) for case in fits]

@@ -1,0 +1,139 @@
+"""``entrenous gate status``: how a gate stands, and what needs somebody."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from entrenous.adapters.bank.settings import gate_settings
+from entrenous.adapters.index.file_index import condition_of, written_at
+from entrenous.faces.cli.output import put_json, say
+from entrenous.faces.cli.stop.bank import AsJson, Data
+from entrenous.model.standing import ShadowCell, Standing
+from entrenous.wiring.folders import kept_in
+from entrenous.wiring.platform import open_platform
+from entrenous.wiring.standing import standing_of
+
+_FOLDER: Final = "index"
+_HOUR_S: Final = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class _IndexFile:
+    """How the index's file is: "sound", "damaged" or "missing", and since when."""
+
+    condition: str
+    written_at: datetime | None
+
+
+def join(gate: typer.Typer) -> None:
+    """Add this module's command below ``gate``."""
+    gate.command("status")(status)
+
+
+def status(data: Data, as_json: AsJson = False) -> None:
+    """Say how many claims there are, what waits, and what is wrong, if anything is."""
+    file = _index_file(data)  # before anything mends it
+    with open_platform(data) as (platform, _):
+        standing = standing_of(platform, with_shadow=True)
+    wrong = list(_wrong(standing, file))
+    if as_json:
+        put_json({**_as_json(standing, file), "wrong": wrong})
+        return
+    for line in (*_in_words(standing, file), *_shadow_in_words(standing)):
+        say(line)
+    for line in wrong or ["Nothing is wrong."]:
+        say(line)
+
+
+def _index_file(data: Path) -> _IndexFile:
+    folder, shards = data / _FOLDER, gate_settings(data).index_shards
+    with kept_in(folder):
+        condition = condition_of(folder, shards)
+        try:
+            return _IndexFile(condition, written_at(folder, shards))
+        except FileNotFoundError:  # also while a gate divides it otherwise
+            return _IndexFile("missing", None)
+
+
+def _wrong(standing: Standing, file: _IndexFile) -> Iterator[str]:
+    if standing.is_late:
+        waited = f"{_hours(standing.oldest_wait)} hours"
+        yield f"The oldest review has waited {waited}; look at it before 48 are over."
+    if standing.due.slow_looks_skipped:
+        skipped = standing.due.slow_looks_skipped
+        yield (
+            f"{skipped:,} slow looks were skipped in the last 24 hours: this gate has less room or"
+            " time than its uploads need (docs/operate.md)."
+        )
+    if file.condition == "damaged":
+        yield "The index's file is damaged. Nothing is lost: the gate makes it anew when it starts."
+    if file.condition == "missing" and standing.hashes:
+        yield "The index has no file yet: a gate that starts on this folder makes it."
+
+
+def _in_words(standing: Standing, file: _IndexFile) -> Iterator[str]:
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for (kind, state), count in sorted(standing.claims.items()):
+        kinds[kind].append(f"{count:,} {state}")
+    for kind, states in kinds.items():
+        yield f"Claims ({kind}): {', '.join(states)}."
+    yield f"{standing.hashes:,} fingerprints."
+    waits = "" if standing.oldest is None else f", the oldest for {_hours(standing.oldest_wait)} h"
+    yield f"{standing.waiting:,} reviews wait for a person{waits}."
+    if standing.review_s is not None:
+        yield f"Half of the decisions came within {standing.review_s / _HOUR_S:.1f} h."
+    due = standing.due
+    yield f"{due.slow_looks:,} slow looks and {due.look_backs:,} look backs are due."
+    if file.written_at is not None:
+        age = max(timedelta(), standing.at - file.written_at)
+        yield f"The index's file is {file.condition}, written {_hours(age)} h ago."
+
+
+def _shadow_in_words(standing: Standing) -> Iterator[str]:
+    """One line for each bank in shadow, and what it would have done: how many at each distance."""
+    lines: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for cell, count in standing.shadow.items():
+        lines[cell.bank, cell.would].append((cell.distance, count))
+    for (bank, would), counts in sorted(lines.items()):
+        total = sum(count for _, count in counts)
+        each = ", ".join(f"{distance} bits: {count:,}" for distance, count in sorted(counts))
+        yield f"In shadow, {bank} would have done this in 30 days: {would} {total:,} ({each})."
+
+
+def _as_json(standing: Standing, file: _IndexFile) -> dict[str, object]:
+    age_s = None if file.written_at is None else (standing.at - file.written_at).total_seconds()
+    return {
+        "schema": "entrenous/gate-standing/1",
+        "claims": [
+            {"kind": kind, "state": state, "count": count}
+            for (kind, state), count in sorted(standing.claims.items())
+        ],
+        "hashes": standing.hashes,
+        "reviews": standing.waiting,
+        "oldest_s": round(standing.oldest_wait.total_seconds()),
+        "review_median_s": standing.review_s,
+        "slow_looks": standing.due.slow_looks,
+        "slow_looks_skipped": standing.due.slow_looks_skipped,
+        "look_backs": standing.due.look_backs,
+        "index_file": file.condition,
+        "index_age_s": None if age_s is None else max(0, round(age_s)),
+        "shadow": [_cell(cell, count) for cell, count in sorted(standing.shadow.items())],
+    }
+
+
+def _cell(cell: ShadowCell, count: int) -> dict[str, object]:
+    return {
+        "bank": cell.bank,
+        "would": cell.would.value,
+        "distance": cell.distance,
+        "count": count,
+    }
+
+
+def _hours(time: timedelta) -> int:
+    return int(time.total_seconds() // _HOUR_S)

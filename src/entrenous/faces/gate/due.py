@@ -1,0 +1,28 @@
+"""What a gate does each minute: whatever was due after an answer and is not done yet."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from entrenous.ports import Platform
+from entrenous.stop.look_back import look_back_due
+from entrenous.stop.slow_look import skip_slow_looks
+
+MINUTE_S: Final = 60.0
+
+_LOG: Final = logging.getLogger("entrenous.gate")
+
+
+def each_minute(platform: Platform) -> tuple[Callable[[], object], ...]:
+    """Look backs that a process was killed at; slow looks for which there was no room. (Those that
+    are due are made by a process of their own.)
+    """
+    return partial(look_back_due, platform), partial(_skip, platform)
+
+
+def _skip(platform: Platform) -> None:
+    skipped = skip_slow_looks(platform)
+    if skipped and platform.limits.slow_looks > 0:  # else nobody expects any
+        said = {"event": "slow-look-skipped", "uploads": skipped}
+        _LOG.warning("slow look skipped: %(uploads)d uploads", said, extra={"said": said})

@@ -1,0 +1,172 @@
+"""What a gate needs of the store of its banks and claims."""
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Protocol
+
+from entrenous.model.audit import AuditRow, Details, Head
+from entrenous.model.bank import Bank, Counts, Entry
+from entrenous.model.claim import Change, Claim, ClaimEvent, Registration
+from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.opinion import Opinion, Partner
+from entrenous.model.print import SoundPrint
+from entrenous.ports.embedding import EmbeddingStore
+
+ShownBy = tuple[int, Claim, int | None]  # number of a hash, a claim on it, when its video shows it
+
+
+class BankStore(EmbeddingStore, Protocol):
+    """The truth about banks and claims (docs/spec/gate.md section 5). Durable when it returns.
+
+    Every change is also a row of the log, in the same transaction. Every method raises
+    BankUnreachable when the store does not answer.
+    """
+
+    def set_bank(self, bank: Bank) -> None:
+        """Make a bank, or replace the policy of the one with that name."""
+        ...
+
+    def bank(self, name: BankName) -> Bank:
+        """The policy; raises NoSuchBank."""
+        ...
+
+    def banks(self) -> tuple[Bank, ...]:
+        """All banks, by name."""
+        ...
+
+    def register(self, *registrations: Registration) -> None:
+        """Store claims and their hashes, all or none; raises NoSuchBank."""
+        ...
+
+    def extend(self, claim: ClaimId, *whole: bytes) -> None:
+        """Add hashes of whole pictures to a claim that matches; raises NoSuchClaim."""
+        ...
+
+    def extend_all(self, claims: Collection[ClaimId], *whole: bytes) -> None:
+        """The same for many at once; those that do not match, or are not there, are passed over."""
+        ...
+
+    def claim(self, claim: ClaimId) -> Claim:
+        """The claim, also when it is withdrawn; raises NoSuchClaim."""
+        ...
+
+    def move(self, claim: ClaimId, event: ClaimEvent) -> Claim:
+        """Change a claim's state by CLAIM_MOVES; a withdrawn claim loses its hashes at once.
+
+        In the same transaction it is taken out of waiting look-backs; uploads that wait for no
+        other claim are accepted again. A move to where it is changes nothing.
+
+        Raises NoSuchClaim, AlreadyWithdrawn.
+        """
+        ...
+
+    def move_all(self, event: ClaimEvent, *claims: ClaimId) -> tuple[Claim, ...]:
+        """Change the states of many at once; those that are there and may be moved so, as they are
+        now. The others are passed over: a withdrawn claim stays withdrawn.
+        """
+        ...
+
+    def withdraw(self, *claims: ClaimId) -> int:
+        """Withdraw many at once, as :meth:`move` does; those that are there and were not withdrawn
+        before: how many.
+        """
+        ...
+
+    def dispute(self, *claims: ClaimId) -> tuple[Claim, ...]:
+        """Count one more reviewer who disagreed with each; all or none. Raises NoSuchClaim."""
+        ...
+
+    def entries(self, after: int) -> tuple[Entry, ...]:
+        """Distinct hashes with a number above ``after``, in order: news for an index.
+
+        Perhaps only the first of them: ask again after the last.
+        """
+        ...
+
+    def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
+        """Claims that match (waiting or confirmed) on these hashes of pictures, each with the
+        hash's number. Frames of videos are left out.
+        """
+        ...
+
+    def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
+        """The same with frames of videos: the hash's number, a claim that matches on it, and when
+        its video shows it (milliseconds; None: it is of a picture). Once for each time.
+        """
+        ...
+
+    def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
+        """Distinct sounds with a number above ``after``, in order: news for an index.
+
+        Perhaps only the first of them: ask again after the last.
+        """
+        ...
+
+    def heard_by(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
+        """Claims that match on these sounds, each with the sound's number."""
+        ...
+
+    def release_file(self, sha256: bytes) -> None:
+        """A reviewer let this very file through, now."""
+        ...
+
+    def file_released(self, sha256: bytes) -> datetime | None:
+        """When a reviewer last let this very file through; None if nobody did."""
+        ...
+
+    def counts(self) -> Counts:
+        """How many claims match, and how many distinct hashes there are."""
+        ...
+
+    def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
+        """Of whole pictures, 32 bytes each, not of frames; none of a withdrawn claim."""
+        ...
+
+    def opine(
+        self,
+        opinion: Opinion,
+        also: "Callable[[tuple[Opinion, ...], BankStore], None] | None" = None,
+    ) -> tuple[Opinion, ...]:
+        """Keep a key's opinion of a claim, unless it has a newer one; all that are kept of it.
+
+        What it means for the claim is ``also``'s part, which is given what was kept before and the
+        bank as it is with this opinion, and is done in the same transaction: both or neither.
+
+        Raises NoSuchClaim, NoSuchPartner, and what ``also`` raises.
+        """
+        ...
+
+    def opinions(self, claim: ClaimId) -> tuple[Opinion, ...]:
+        """One of each key, the oldest first."""
+        ...
+
+    def add_partner(self, partner: Partner) -> None:
+        """Know another platform from now on, or give it another name."""
+        ...
+
+    def drop_partner(self, key: bytes) -> None:
+        """Know it no more; its opinions stay. Raises NoSuchPartner."""
+        ...
+
+    def partners(self) -> tuple[Partner, ...]:
+        """All, by name."""
+        ...
+
+    def changes(self, after: int, limit: int) -> tuple[Change, ...]:
+        """Claims that changed after that number, in the order of their newest change.
+
+        Numbers become visible in their order; a withdrawn claim has no hashes.
+        """
+        ...
+
+    def note(self, what: str, of: str, details: Details) -> None:
+        """One more row of the log."""
+        ...
+
+    def log(self, after: int, limit: int) -> tuple[AuditRow, ...]:
+        """Rows of the log with a higher number, in order."""
+        ...
+
+    def log_head(self) -> Head:
+        """What is kept beside the log of its last row."""
+        ...

@@ -1,0 +1,47 @@
+"""Work that is done after an answer, and not lost with the process that gave the answer."""
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from entrenous.model.ids import ClaimId
+from entrenous.model.review import Due, SlowLook
+
+
+class DueWork(Protocol):
+    """What is due is taken for a time. If it was not done by then, whoever asks takes it again
+    (docs/spec/gate.md sections 5.2 and 5.4). Raises BankUnreachable, like the stores.
+    """
+
+    def keep_for_slow_look(self, case: str, untrusted_upload: bytes, most: int) -> bool:
+        """Keep the bytes of an upload that a slow look is due of, until it was made; at most
+        ``most`` of them, and so many bytes. False if there is no room, or none is due.
+        """
+        ...
+
+    def take_slow_look(self, lease: timedelta) -> SlowLook | None:
+        """The oldest of these that nobody has, or None. It is the caller's for that time."""
+        ...
+
+    def slow_look_made(self, case: str) -> None:
+        """Nothing was found: its bytes are forgotten. Does nothing when it waits for a person."""
+        ...
+
+    def skip_slow_looks(self, before: datetime) -> int:
+        """Give up those whose upload came before then and whose bytes never did, those that were
+        taken three times to no end, and those that waited for a day; how many.
+        """
+        ...
+
+    def take_look_backs(self, lease: timedelta, limit: int) -> tuple[ClaimId, ...]:
+        """Claims for which nobody looks back yet, the first that are due; the caller's for that
+        time.
+        """
+        ...
+
+    def looked_back(self, *claims: ClaimId) -> None:
+        """It was done for these."""
+        ...
+
+    def due(self) -> Due:
+        """How much waits; skipped ones are counted for 24 hours."""
+        ...

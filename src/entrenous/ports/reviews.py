@@ -1,0 +1,94 @@
+"""What a gate needs of the store of its uploads."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from entrenous.model.review import Accepted, Appeal, LateFind, Review, ReviewState
+from entrenous.ports.bank import BankStore
+from entrenous.ports.due import DueWork
+
+
+class ReviewQueue(DueWork, Protocol):
+    """Uploads that were judged, those that wait for a person, and what is to be done with them."""
+
+    def record(self, review: Review, untrusted_upload: bytes | None) -> None:
+        """Keep a judged upload; a held one with its bytes, or keep these later. Durable on return.
+
+        One row is written, whatever the decision is.
+        """
+        ...
+
+    def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
+        """Keep the bytes of a waiting upload, for the reviewer.
+
+        When more than ``held_per_hash`` within an hour wait for the same registered hash, they
+        become one item, and its bytes are kept of some (docs/spec/gate.md section 5, 5.1). Does
+        nothing when the upload does not wait.
+        """
+        ...
+
+    def next(self) -> Review | None:
+        """The upload that has waited longest, or None; of those that wait as one, the first."""
+        ...
+
+    def review(self, case: str) -> Review:
+        """The upload of that case; raises NoSuchReview."""
+        ...
+
+    def upload(self, case: str) -> bytes:
+        """The bytes of a held upload (untrusted); raises NoSuchReview once it was decided."""
+        ...
+
+    def close(
+        self, case: str, state: ReviewState, also: Callable[[Review, BankStore], None]
+    ) -> Review:
+        """Decide a waiting upload and forget its bytes, once; the review as it was before.
+
+        Those that wait with it and are close enough are decided too, and named; the others are one
+        item again. What the decision means for the bank is ``also``'s part, which is given the
+        review and the bank, and is done in the same transaction: both or neither.
+
+        Raises NoSuchReview, AlreadyDecided, and what ``also`` raises.
+        """
+        ...
+
+    def waiting(self) -> int:
+        """How many items wait."""
+        ...
+
+    def accepted(self, after: int, limit: int) -> tuple[Accepted, ...]:
+        """Uploads that were let through and whose hash is kept, by number."""
+        ...
+
+    def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
+        """Put an accepted upload before a reviewer after all; False if it is no more, or if none of
+        these claims matches any more: such a one is not kept.
+
+        Many of one registered hash are one item. After a slow look the bytes that were kept for it
+        stay for the reviewer, as :meth:`keep` keeps them.
+        """
+        ...
+
+    def published(self, after: str, limit: int) -> tuple[Review, ...]:
+        """Uploads that were let through and wait now, each one, by arrival after that case; from
+        the first one if there is no such case.
+        """
+        ...
+
+    def forget_accepted(self, before: datetime) -> int:
+        """Forget the hashes and the reference of what was let through before then; how many."""
+        ...
+
+    def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
+        """Whether there is such a case and this is its secret's hash. Compared in constant time;
+        reads only.
+        """
+        ...
+
+    def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
+        """Put a refused upload before a reviewer again, once; of others, note it only.
+
+        Raises NoSuchReview (also for a wrong secret), AlreadyAppealed, NotThatUpload.
+        """
+        ...

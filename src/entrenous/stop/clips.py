@@ -1,0 +1,155 @@
+"""What an uploaded clip or sound shows and lets hear, and which claims it fits.
+
+docs/spec/gate.md, sections 11 and 12. The container decides, not the name: what holds moving
+pictures is looked at, whatever it calls itself, and what holds none is heard.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+
+from entrenous.craft.fingerprint.reel.look import video_look
+from entrenous.craft.fingerprint.reel.pace import LOOKED_AT
+from entrenous.craft.fingerprint.sound.chroma import RATE_HZ
+from entrenous.craft.fingerprint.sound.look import sound_look
+from entrenous.model.bank import RELEASED, Bank
+from entrenous.model.claim import Claim
+from entrenous.model.clip import Clip, ClipBroken, ClipTooLong, Frame, FramesUnknown, NoFrames
+from entrenous.model.fingerprint import Near
+from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.print import LAST_MS, LOOK_FRAMES_MAX, Alike, HeardAs, VideoLook
+from entrenous.model.sound import NotASound
+from entrenous.ports import Platform
+from entrenous.stop.reel import Hit, Place, trimmed_hits, video_hits
+from entrenous.stop.sound import sound_hits
+
+LOOK_S_MAX: Final = timedelta(seconds=120)  # of the gate's clock, for one clip
+_AT_ONCE: Final = 1000  # look-ups, so that a long clip needs no more memory than a short one
+_SLACK_S: Final = 1.0  # between what a file announces and its last frame
+_NOTHING: Final = VideoLook((), ())
+
+Places = dict[int, list[Place]]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenClip:
+    """An upload as it is compared: its frames, and how it sounds; either may be missing."""
+
+    look: VideoLook = _NOTHING
+    heard: tuple[HeardAs, ...] = ()
+
+
+def see_clip(untrusted_data: bytes, platform: Platform) -> SeenClip:
+    """Decode a stranger's clip or sound, frame by frame.
+
+    Raises:
+        NotASound: there is nothing to see and nothing to hear in it; refuse it as such.
+        FramesTooLarge: likewise.
+        ClipCutShort, ClipBroken, ClipTooLong, FramesUnknown, SoundBroken, SoundTooLong: it could
+            not be seen or heard to its end.
+        DecoderDidNotStart: there is no child to ask.
+    """
+    try:
+        look = _looked(untrusted_data, platform)
+    except FramesUnknown:
+        raise
+    except NoFrames:
+        return SeenClip(heard=_heard(untrusted_data, platform))
+    try:
+        return SeenClip(look, _heard(untrusted_data, platform))
+    except NotASound:
+        return SeenClip(look)
+
+
+def clip_fits(
+    seen: SeenClip, platform: Platform
+) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
+    """Claims that it fits, each with the number of a registered hash that floods are counted by
+    (negative: of a sound); and the banks, read after the claims.
+    """
+    whole = list(_near(seen.look.hashes, platform, part=False))
+    cut = list(_near([view.bits for view in seen.look.trimmed], platform, part=True))
+    alike = platform.sounds.near(seen.heard)
+    places, inner = (_places({one.entry for one in near}, platform) for near in (whole, cut))
+    heard = _hearers({one.sound for one in alike}, platform)
+    banks = {bank.name: bank for bank in platform.bank.banks()}
+    radius = {bank.name: bank.radius for bank in banks.values()}
+    hits = [
+        *video_hits(seen.look, whole, places, radius),
+        *trimmed_hits(seen.look, cut, inner, radius),
+        *sound_hits(alike, heard),
+    ]
+    entries = _entries(places, inner, alike, heard)
+    return [(entries[claim.id], (match, claim)) for match, claim in hits], banks
+
+
+def _looked(untrusted_data: bytes, platform: Platform) -> VideoLook:
+    with platform.read_clip(untrusted_data, LOOKED_AT) as clip:
+        frames = _in_time(clip, platform)
+        look = video_look(frames, clip.shown.length_s)
+        _require_end(frames, clip.shown.length_s)
+    return look
+
+
+def _in_time(clip: Clip, platform: Platform) -> Iterator[Frame]:
+    """Its frames, as long as there is time; raises ClipBroken after that."""
+    end = platform.clock.now() + LOOK_S_MAX
+    for frame in clip.frames:
+        if platform.clock.now() > end:
+            raise ClipBroken
+        yield frame
+
+
+def _require_end(frames: Iterator[Frame], length_s: float) -> None:
+    """What goes on after the end that its file announces was not seen; raises ClipTooLong."""
+    seen_s = max(length_s, LOOK_FRAMES_MAX * LOOKED_AT.apart_s)
+    if any(frame.at_s > seen_s + _SLACK_S for frame in frames):
+        raise ClipTooLong(limit_minutes=LAST_MS // 60_000)
+
+
+def _heard(untrusted_data: bytes, platform: Platform) -> tuple[HeardAs, ...]:
+    sound = platform.read_sound(untrusted_data, RATE_HZ)
+    views = sound_look(np.asarray(sound), sound.rate_hz)
+    return tuple(HeardAs(one.how, one.words.astype(">u4").tobytes()) for one in views)
+
+
+def _near(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> Iterator[Near]:
+    for start in range(0, len(hashes), _AT_ONCE):
+        for one in platform.index.near(hashes[start : start + _AT_ONCE], part=part):
+            yield replace(one, query=one.query + start)
+
+
+def _places(entries: Collection[int], platform: Platform) -> Places:
+    """What was released as a picture says nothing of a clip with that picture in it."""
+    places: Places = {}
+    for entry, claim, at_ms in platform.bank.places_on(entries):
+        if claim.bank != RELEASED:
+            places.setdefault(entry, []).append((claim, at_ms))
+    return places
+
+
+def _hearers(sounds: Collection[int], platform: Platform) -> dict[int, list[Claim]]:
+    claims: dict[int, list[Claim]] = {}
+    for sound, claim in platform.bank.heard_by(sounds):
+        claims.setdefault(sound, []).append(claim)
+    return claims
+
+
+def _entries(
+    places: Places, inner: Places, alike: Sequence[Alike], heard: dict[int, list[Claim]]
+) -> dict[ClaimId, int]:
+    """By claim, the first registered of its hashes that was near, or else its sound: so the same
+    video, encoded in two ways, is counted as one.
+    """
+    entries: dict[ClaimId, int] = {}
+    for some in (places, inner):
+        for entry in sorted(some):
+            for claim, _ in some[entry]:
+                entries.setdefault(claim.id, entry)
+    for one in alike:
+        for claim in heard.get(one.sound, ()):
+            entries.setdefault(claim.id, -one.sound)
+    return entries

@@ -1,0 +1,77 @@
+"""Weigh what an upload fits: which hits count, and what they call for (docs/spec/gate.md, 5).
+
+The same rules for uploads, dry runs, the look back and the slow look. Nothing here asks the world.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from entrenous.model.bank import RELEASED, Bank
+from entrenous.model.claim import Claim, ClaimState
+from entrenous.model.decision import Decision, Outcome
+from entrenous.model.fingerprint import Match
+from entrenous.model.ids import BankName, ClaimId
+
+_STRICTNESS: Final = (Outcome.LET_THROUGH, Outcome.HOLD, Outcome.REFUSE)
+
+Hit = tuple[Match, Claim]
+
+
+def best_of_each(hits: Iterable[Hit]) -> list[Hit]:
+    """One hit per claim, a whole picture before a part, then the nearest; nearest claims first."""
+    best: dict[ClaimId, Hit] = {}
+    for match, claim in sorted(hits, key=lambda hit: (hit[0].part, hit[0].distance)):
+        best.setdefault(claim.id, (match, claim))
+    return list(best.values())
+
+
+def best_entry(found: list[tuple[int, Hit]]) -> int | None:
+    """The registered hash that an upload fits best: by this one a flood is counted."""
+    asked = [one for one in found if one[1][0].bank != RELEASED]
+    best = min(asked, key=lambda one: (one[1][0].part, one[1][0].distance, one[0]), default=None)
+    return None if best is None else best[0]
+
+
+def decision_of(
+    hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[datetime] = ()
+) -> Decision:
+    """What these hits call for, those of banks in shadow apart; without a case number.
+
+    ``released`` is when this very upload was let through by a reviewer.
+    """
+    live = [hit for hit in hits if not banks[hit[0].bank].shadow]
+    acting = weigh_hits(live, banks, released)
+    would = weigh_hits(hits, banks, released)
+    matches = tuple(match for match, _ in hits if match.bank != RELEASED)
+    return Decision(acting, "", matches, None if would is acting else would)
+
+
+def weigh_hits(
+    hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[datetime] = ()
+) -> Outcome:
+    """The strictest outcome that a hit calls for.
+
+    A hit that only calls for holding is passed over when a reviewer let this picture through after
+    that claim was made: the same question is not asked twice. A newer claim asks anew.
+    """
+    answers = [*released, *(claim.made_at for match, claim in hits if claim.bank == RELEASED)]
+    outcomes = [Outcome.LET_THROUGH]
+    for match, claim in hits:
+        outcome = called_for(match, claim, banks[claim.bank])
+        answered = any(claim.made_at <= at for at in answers)
+        if not (outcome is Outcome.HOLD and answered):
+            outcomes.append(outcome)
+    return max(outcomes, key=_STRICTNESS.index)
+
+
+def called_for(match: Match, claim: Claim, bank: Bank) -> Outcome:
+    """What one hit calls for, by its bank's policy; a part never calls for more than holding."""
+    wanted = bank.on_confirmed if claim.state is ClaimState.CONFIRMED else bank.on_claimed
+    return min(wanted, Outcome.HOLD, key=_STRICTNESS.index) if match.part else wanted
+
+
+def asks(match: Match, claim: Claim, banks: dict[BankName, Bank]) -> bool:
+    """Whether a person would have been asked, or a machine have refused, had it come in time."""
+    bank = banks[claim.bank]
+    return not bank.shadow and called_for(match, claim, bank) is not Outcome.LET_THROUGH

@@ -1,0 +1,296 @@
+"""DueWork: one suite, every adapter."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
+from entrenous.model.bank import Bank
+from entrenous.model.claim import ClaimEvent, Registration
+from entrenous.model.decision import Decision, Outcome
+from entrenous.model.fingerprint import Match
+from entrenous.model.ids import ClaimId
+from entrenous.model.review import (
+    Due,
+    Found,
+    LateFind,
+    NoSuchReview,
+    Review,
+    ReviewState,
+    SlowLook,
+)
+from entrenous.ports import BankStore, ReviewQueue
+from tests.ports.bank_stores import AT, KINDS, ONE, PEOPLE, TWO, Stores, claim, engine_of, stores
+
+LEASE = timedelta(minutes=2)
+MATCH = Match(PEOPLE, ClaimId("a"), 4, "in a larger picture", part=True)
+
+
+@pytest.fixture(params=KINDS)
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    with stores(request.param, request, tmp_path) as both:
+        both.bank.register(Registration(claim("a"), (ONE,)))
+        yield both
+
+
+@pytest.fixture
+def queue(made: Stores) -> ReviewQueue:
+    return made.reviews
+
+
+def let_through(case: str, at: timedelta = timedelta()) -> Review:
+    decision = Decision(Outcome.LET_THROUGH, case)
+    return Review(
+        decision, AT + at, ReviewState.CLOSED, ONE, reference=f"post {case}", slow_look_due=True
+    )
+
+
+def keep(queue: ReviewQueue, case: str, at: timedelta = timedelta(), most: int = 9) -> bool:
+    queue.record(let_through(case, at), None)
+    return queue.keep_for_slow_look(case, case.encode() * 100, most)
+
+
+def find(case: str, entry: int = 1, bits: bytes = TWO) -> LateFind:
+    return LateFind(case, (MATCH,), entry, Found.SLOW_LOOK, bits, b"\x07" * 32)
+
+
+def nothing_else(_review: Review, _bank: BankStore) -> None:
+    """A decision that means nothing for the bank."""
+
+
+def test_the_oldest_is_taken_first_and_nobody_takes_it_too(queue: ReviewQueue) -> None:
+    assert keep(queue, "b", timedelta(seconds=1))
+    assert keep(queue, "c", timedelta(seconds=2))
+    assert queue.due() == Due(slow_looks=2)
+    assert queue.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+    assert queue.take_slow_look(LEASE) == SlowLook("c", b"c" * 100)
+    assert queue.take_slow_look(LEASE) is None
+    queue.slow_look_made("b")
+    queue.slow_look_made("c")
+    assert queue.due() == Due()
+
+
+def test_what_a_killed_one_had_is_taken_again_three_times_in_all(made: Stores) -> None:
+    queue = made.reviews
+    keep(queue, "b")
+    for _ in range(3):
+        assert queue.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+        made.clock.wind(seconds=119)
+        assert queue.take_slow_look(LEASE) is None
+        assert queue.skip_slow_looks(AT) == 0
+        made.clock.wind(seconds=1)
+    assert queue.take_slow_look(LEASE) is None
+    assert queue.skip_slow_looks(AT) == 1
+    assert queue.due() == Due(slow_looks_skipped=1)
+
+
+def test_no_more_is_kept_than_there_is_room_for(queue: ReviewQueue) -> None:
+    assert [keep(queue, case, most=2) for case in "bcd"] == [True, True, False]
+    assert queue.due().slow_looks == 2
+    assert queue.skip_slow_looks(AT) == 0
+    assert queue.skip_slow_looks(AT + timedelta(seconds=1)) == 1  # its bytes never came
+    assert queue.due() == Due(2, 1)
+    assert not queue.keep_for_slow_look("d", b"too late", 9)
+    queue.slow_look_made("b")
+    assert keep(queue, "e", most=2)
+
+
+def test_bytes_do_not_wait_for_longer_than_a_day(queue: ReviewQueue) -> None:
+    """Slow looks were switched off, say, and nobody makes those that were due."""
+    keep(queue, "b")
+    day = AT + timedelta(days=1)
+    assert queue.skip_slow_looks(day) == 0
+    assert queue.skip_slow_looks(day + timedelta(seconds=1)) == 1
+    assert queue.take_slow_look(LEASE) is None
+    assert queue.due().slow_looks == 0
+
+
+def test_skipped_ones_are_counted_for_a_day(made: Stores) -> None:
+    made.reviews.record(let_through("b"), None)
+    made.reviews.skip_slow_looks(AT + timedelta(seconds=1))
+    made.clock.wind(hours=23)
+    assert made.reviews.due().slow_looks_skipped == 1
+    made.clock.wind(hours=2)
+    assert made.reviews.due().slow_looks_skipped == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nor_more_bytes(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    with stores(kind, request, tmp_path) as made:
+        if kind == "memory":
+            made.reviews.slow_bytes_max = 250  # type: ignore[attr-defined]
+        else:
+            made.reviews = SqlReviewQueue(
+                made.reviews.engine,  # type: ignore[attr-defined]
+                made.clock,
+                slow_bytes_max=250,
+            )
+        assert [keep(made.reviews, case) for case in "bcd"] == [True, True, False]
+
+
+def test_of_others_nothing_is_kept(queue: ReviewQueue) -> None:
+    queue.record(replace(let_through("b"), slow_look_due=False), None)
+    assert not queue.keep_for_slow_look("b", b"bytes", 9)
+    assert not queue.keep_for_slow_look("nothing", b"bytes", 9)
+    assert queue.take_slow_look(LEASE) is None
+    assert queue.skip_slow_looks(AT + timedelta(days=1)) == 0
+
+
+def test_bytes_that_wait_for_a_look_are_nobody_elses(queue: ReviewQueue) -> None:
+    keep(queue, "b")
+    assert not queue.review("b").has_bytes
+    with pytest.raises(NoSuchReview):
+        queue.upload("b")
+
+
+def test_what_is_found_waits_with_its_bytes(made: Stores) -> None:
+    queue = made.reviews
+    keep(queue, "b")
+    queue.take_slow_look(LEASE)
+    assert queue.hold_late(find("b"), 9)
+    assert not queue.hold_late(find("b"), 9)
+    queue.slow_look_made("b")  # by somebody who was slower: nothing
+    review = queue.next()
+    assert review is not None
+    assert (review.case, review.found, review.reference) == ("b", Found.SLOW_LOOK, "post b")
+    assert (review.state, review.decision.outcome) == (ReviewState.WAITING, Outcome.HOLD)
+    assert (review.decision.matches, review.bits, review.has_bytes) == ((MATCH,), TWO, True)
+    assert (review.upload_sha256, queue.upload("b")) == (b"\x07" * 32, b"b" * 100)
+    assert queue.due() == Due()
+    assert made.bank.log(0, 9)[-1].what == "case found slowly"
+    queue.close("b", ReviewState.CONFIRMED, nothing_else)
+    assert not queue.review("b").has_bytes
+    with pytest.raises(NoSuchReview):
+        queue.upload("b")
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_withdrawing_forgets_it_and_its_bytes(made: Stores) -> None:
+    queue = made.reviews
+    for case in "bc":
+        keep(queue, case)
+    queue.take_slow_look(LEASE)
+    assert queue.hold_late(find("b"), 9)
+    made.bank.move(MATCH.claim, ClaimEvent.WITHDRAW)
+    assert (queue.review("b").state, queue.waiting()) == (ReviewState.CLOSED, 0)
+    assert queue.review("b").decision == Decision(Outcome.LET_THROUGH, "b")
+    with pytest.raises(NoSuchReview):
+        queue.upload("b")
+    assert not queue.hold_late(find("c"), 9)  # it comes after the withdrawal
+    assert queue.due() == Due(slow_looks=1)
+
+
+def test_withdrawing_a_look_back_leaves_the_slow_look_due(made: Stores) -> None:
+    queue = made.reviews
+    keep(queue, "b")
+    assert queue.hold_late(LateFind("b", (MATCH,), 1), 9)
+    assert not queue.hold_late(find("b"), 9)
+    made.bank.withdraw(MATCH.claim)
+    assert queue.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+
+
+def test_a_decided_look_back_is_not_looked_at_slowly(made: Stores) -> None:
+    queue = made.reviews
+    keep(queue, "b")
+    queue.hold_late(LateFind("b", (MATCH,), 1), 9)
+    queue.close("b", ReviewState.RELEASED, nothing_else)
+    assert queue.take_slow_look(LEASE) is None
+    assert queue.due() == Due()
+
+
+def test_a_flood_of_them_is_one_item_and_keeps_the_bytes_of_some(queue: ReviewQueue) -> None:
+    near = ONE[:31] + b"\x03"
+    for number, case in enumerate("bcdefgh"):
+        keep(queue, case)
+        assert queue.hold_late(find(case, bits=TWO if number % 2 else near), 3)
+    assert (queue.waiting(), queue.review("b").gathered) == (1, 6)
+    kept = [case for case in "bcdefgh" if queue.review(case).has_bytes]
+    assert kept == ["b", "c", "d", "e"]  # single ones, then one that is unlike the first
+    assert [one.case for one in queue.published("", 9)] == list("bcdefgh")
+
+
+def test_what_was_published_is_listed_page_by_page(made: Stores) -> None:
+    queue = made.reviews
+    waits = Review(Decision(Outcome.HOLD, "h", (MATCH,)), AT, ReviewState.WAITING, ONE)
+    queue.record(waits, b"never published")
+    for case in "bcd":
+        keep(queue, case)
+        queue.hold_late(find(case) if case != "c" else LateFind("c", (MATCH,), 1), 9)
+    keep(queue, "e")
+    page = queue.published("", 2)
+    assert [(one.case, one.reference) for one in page] == [("b", "post b"), ("c", "post c")]
+    assert [one.case for one in queue.published("c", 2)] == ["d"]
+    queue.close("b", ReviewState.RELEASED, nothing_else)
+    assert [one.case for one in queue.published("", 9)] == ["c", "d"]
+
+
+def test_that_a_look_back_is_due_comes_with_the_claim(made: Stores) -> None:
+    bank, queue = made.bank, made.reviews
+    for name in "xyz":
+        bank.register(Registration(claim(name), (TWO,), looks_back=name != "y"))
+    assert queue.due().look_backs == 2
+    assert queue.take_look_backs(LEASE, 1) == (ClaimId("x"),)
+    assert queue.take_look_backs(LEASE, 9) == (ClaimId("z"),)
+    assert queue.take_look_backs(LEASE, 9) == ()
+    queue.looked_back(ClaimId("z"))
+    made.clock.wind(minutes=2)  # whoever had x was killed
+    assert queue.take_look_backs(LEASE, 9) == (ClaimId("x"),)
+    queue.looked_back(ClaimId("x"))
+    assert queue.due() == Due()
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_it_is_there_after_a_restart(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    engine = engine_of(kind, request, tmp_path)
+    keep(SqlReviewQueue(engine), "b")
+    engine.dispose()
+    if kind == "sqlite":
+        engine = open_engine(tmp_path / "gate.sqlite")
+    assert SqlReviewQueue(engine).take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+    engine.dispose()
+
+
+def test_sqlite_reads_no_uploads_bytes_to_find_them(tmp_path: Path) -> None:
+    """Indexes have all that is asked of those that wait."""
+    engine = open_engine(tmp_path / "gate.sqlite")
+    queue, bank = SqlReviewQueue(engine), SqlBankStore(engine)
+    bank.set_bank(Bank(PEOPLE))
+    bank.register(Registration(claim("a"), (ONE,)))
+    asked: list[tuple[str, Any]] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+    queue.published("", 9)
+    queue.skip_slow_looks(AT)
+    queue.due()
+    bank.withdraw(ClaimId("a"))
+    with engine.connect() as db:
+        plans = [
+            (said, str(db.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values).fetchall()))
+            for said, values in asked
+            if said.startswith("SELECT") and ("slow_look =" in said or "upload.found !=" in said)
+        ]
+    assert len(plans) == 5
+    for said, plan in plans:
+        assert "waiting_late" in plan or "COVERING INDEX slow_looks" in plan, (said, plan)
+
+
+@pytest.mark.real
+def test_postgres_nobody_waits_for_a_row_that_another_has(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """While one process is about to take the first upload, another takes the second."""
+    with stores("postgres", request, tmp_path) as made:
+        for case in "bc":
+            keep(made.reviews, case)
+        engine = made.reviews.engine  # type: ignore[attr-defined]
+        with engine.begin() as other:
+            other.exec_driver_sql("SELECT 1 FROM upload WHERE case_number = 'b' FOR UPDATE")
+            assert made.reviews.take_slow_look(LEASE) == SlowLook("c", b"c" * 100)

@@ -1,0 +1,315 @@
+"""Clips and sounds at the gate: real files, decoded, against real indexes."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.craft.fingerprint.reel.pace import LOOKED_AT, REGISTERED
+from entrenous.craft.fingerprint.reel.register import video_print
+from entrenous.craft.fingerprint.sound import chroma
+from entrenous.craft.fingerprint.sound.register import sound_print
+from entrenous.craft.media.clip.read import read_clip
+from entrenous.craft.media.sound.read import read_sound
+from entrenous.model.bank import PEOPLE, Bank
+from entrenous.model.claim import Claim, ClaimEvent, ClaimState, Registration
+from entrenous.model.clip import Clip, Cut, FramesTooLarge
+from entrenous.model.decision import Decision, Outcome
+from entrenous.model.ids import ClaimId
+from entrenous.model.print import SOUND_KIND, VIDEO_KIND, SoundPrint
+from entrenous.model.protection import Consent
+from entrenous.model.sound import NotASound, Sound
+from entrenous.stop.dry_run import judge_dry
+from entrenous.stop.gate import judge_upload
+from entrenous.stop.print_of import print_of
+from entrenous.stop.review import confirm, next_review, release
+from tests.clips import Rgb, beep, wander, written
+from tests.stop.room import Room, a_device, jpeg
+from tests.trace.test_any import with_sound
+
+RATE_HZ = 16_000
+FPS = 12
+
+
+@pytest.fixture(scope="session")
+def scene() -> list[Rgb]:
+    """Six seconds: two shots, 640 x 360."""
+    size = (640, 360)
+    return [
+        *wander("astronaut", size=size, seconds=3.5),
+        *wander("chelsea", size=size, seconds=2.5),
+    ]
+
+
+@pytest.fixture(scope="session")
+def other_scene() -> list[Rgb]:
+    return wander("coffee", size=(640, 360), seconds=4.0)
+
+
+@pytest.fixture(scope="session")
+def film(scene: list[Rgb]) -> bytes:
+    return written(scene, fps=FPS)
+
+
+@pytest.fixture(scope="session")
+def talk() -> Any:
+    return voice(14.0, seed=3)
+
+
+def small(frames: list[Rgb], lines: int = 240, crf: int = 30) -> bytes:
+    """The same once more, at so many lines."""
+    width = round(frames[0].shape[1] * lines / frames[0].shape[0] / 2) * 2
+    resized = (cv2.resize(one, (width, lines), interpolation=cv2.INTER_AREA) for one in frames)
+    return written(resized, fps=FPS, crf=f"{crf}")
+
+
+def register(
+    room: Room,
+    film: bytes | None = None,
+    *,
+    sound: SoundPrint | None = None,
+    state: ClaimState = ClaimState.WAITING,
+    name: str = "hers",
+) -> ClaimId:
+    """As a device does it with parts."""
+    kind = SOUND_KIND if film is None else VIDEO_KIND
+    claim = Claim(ClaimId(name), PEOPLE, state, kind, 100, room.clock.now())
+    video = None
+    if film is not None:
+        with read_clip(film, REGISTERED) as clip:
+            video = video_print(clip.frames, clip.shown.length_s, parts=True)
+    room.platform.bank.register(Registration(claim, video=video, sound=sound))
+    return claim.id
+
+
+def judged(room: Room, upload: bytes) -> Decision:
+    """The decision, and the same in a dry run."""
+    decision = judge_upload(upload, room.platform)
+    dry = judge_dry(upload, room.platform)
+    assert (dry.outcome, dry.matches, dry.would) == (
+        decision.outcome,
+        decision.matches,
+        decision.would,
+    )
+    return decision
+
+
+def test_a_registered_video_is_held_and_refused_when_confirmed(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    claim = register(room, film)
+    upload = small(scene)
+    decision = judged(room, upload)
+    assert decision.outcome is Outcome.HOLD
+    (match,) = decision.matches
+    assert (match.bank, match.claim, match.part) == (PEOPLE, claim, False)
+    assert match.how.startswith("as it is; ")
+    assert room.platform.reviews.upload(decision.case) == upload
+    confirm(decision.case, room.platform)
+    assert judged(room, small(scene, 180, 34)).outcome is Outcome.REFUSE
+
+
+@pytest.mark.parametrize("how", ["mirror", "bars removed"])
+def test_turned_or_between_bars_it_is_the_same_video(
+    room: Room, film: bytes, scene: list[Rgb], how: str
+) -> None:
+    register(room, film, state=ClaimState.CONFIRMED)
+    if how == "mirror":
+        frames = [np.ascontiguousarray(one[:, ::-1]) for one in scene]
+    else:
+        frames = [np.pad(one, ((80, 80), (0, 0), (0, 0))) for one in scene]
+    decision = judged(room, small(frames, 480, 26))
+    assert decision.outcome is Outcome.REFUSE
+    assert decision.matches[0].how.split(";")[0] == how
+
+
+def test_an_excerpt_in_another_video_is_a_part_and_held_at_most(
+    room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb]
+) -> None:
+    claim = register(room, film, state=ClaimState.CONFIRMED)
+    decision = judged(room, small([*other_scene, *scene[12:36], *other_scene[::-1]]))
+    assert decision.outcome is Outcome.HOLD
+    assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
+
+
+def test_with_its_edges_cut_it_is_held(room: Room, film: bytes, scene: list[Rgb]) -> None:
+    claim = register(room, film, state=ClaimState.CONFIRMED)
+    cut = [np.ascontiguousarray(one[12:-12, 22:-22]) for one in scene]
+    decision = judged(room, written(cut, fps=FPS, crf="24"))
+    assert decision.outcome is not Outcome.LET_THROUGH
+    assert {match.claim for match in decision.matches} == {claim}
+
+
+def test_another_video_is_let_through_and_nothing_of_it_is_kept(
+    room: Room, film: bytes, other_scene: list[Rgb]
+) -> None:
+    register(room, film)
+    decision = judge_upload(small(other_scene), room.platform, "post 7")
+    assert (decision.outcome, decision.matches) == (Outcome.LET_THROUGH, ())
+    kept = room.platform.reviews.review(decision.case)
+    assert (kept.bits, kept.upload_sha256, kept.reference) == (None, None, "")
+    assert room.platform.reviews.accepted(0, 9) == ()
+
+
+@pytest.mark.threat("claim-censors")
+def test_a_still_of_it_is_held_and_refused_once_a_person_agreed(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    claim = register(room, film, state=ClaimState.CONFIRMED)
+    still = cv2.GaussianBlur(scene[20], (0, 0), 1.0)
+    decision = judged(room, jpeg(still, 60))
+    assert decision.outcome is Outcome.HOLD
+    assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
+    confirm(decision.case, room.platform)
+    assert judged(room, jpeg(still, 60)).outcome is Outcome.REFUSE
+
+
+def test_a_registered_picture_shown_in_a_video_is_held(
+    room: Room, scene: list[Rgb], other_scene: list[Rgb]
+) -> None:
+    claim = room.protect(other_scene[0], parts=False).claim
+    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    shown = [*scene[:24], *[other_scene[0]] * 12, *scene[24:48]]
+    decision = judged(room, small(shown))
+    assert decision.outcome is Outcome.HOLD
+    assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
+
+
+def test_its_sound_in_a_voice_note_or_under_another_film_is_held(
+    room: Room, film: bytes, other_scene: list[Rgb], talk: Any
+) -> None:
+    claim = register(room, film, sound=sound_print(talk, RATE_HZ), state=ClaimState.CONFIRMED)
+    part = talk[2 * RATE_HZ : 12 * RATE_HZ]
+    for upload in (
+        coded(part, RATE_HZ, "aac", "ipod", 48_000),
+        coded(part, RATE_HZ, "libopus", "ogg", 24_000, 48_000),
+        with_sound(small(other_scene), part[:, None]),
+    ):
+        decision = judged(room, upload)
+        assert decision.outcome is Outcome.HOLD
+        assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
+        assert "s of sound, from" in decision.matches[0].how
+
+
+def test_another_voice_is_let_through(room: Room, talk: Any) -> None:
+    register(room, sound=sound_print(talk, RATE_HZ))
+    upload = coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000)
+    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_withdrawn_it_matches_nothing(room: Room, film: bytes, scene: list[Rgb], talk: Any) -> None:
+    claim = register(room, film, sound=sound_print(talk, RATE_HZ))
+    upload = with_sound(small(scene), talk[:, None])
+    assert judged(room, upload).outcome is Outcome.HOLD
+    room.platform.bank.move(claim, ClaimEvent.WITHDRAW)
+    for one in (upload, jpeg(scene[20])):
+        assert judged(room, one).outcome is Outcome.LET_THROUGH
+
+
+def test_a_released_clip_is_let_through_as_that_very_file_until_a_newer_claim(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    claim = register(room, film)
+    upload, other = small(scene), small(scene, 180)
+    release(judged(room, upload).case, room.platform)
+    assert room.platform.bank.claim(claim).disputes == 1
+    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+    assert judged(room, other).outcome is Outcome.HOLD
+    room.clock.wind(hours=1)
+    register(room, film, name="later")
+    assert judged(room, upload).outcome is Outcome.HOLD
+
+
+def test_a_released_picture_does_not_clear_a_film_with_it(
+    room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb]
+) -> None:
+    register(room, film)
+    room.protect(other_scene[0], parts=False)
+    release(judged(room, jpeg(other_scene[0])).case, room.platform)
+    assert judged(room, jpeg(other_scene[0])).outcome is Outcome.LET_THROUGH
+    assert judged(room, small([*[other_scene[0]] * 12, *scene[:48]])).outcome is Outcome.HOLD
+
+
+def test_in_shadow_it_is_only_written_down(room: Room, film: bytes, scene: list[Rgb]) -> None:
+    room.platform.bank.set_bank(replace(Bank(PEOPLE), shadow=True))
+    register(room, film, state=ClaimState.CONFIRMED)
+    decision = judged(room, small(scene))
+    assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
+
+
+def test_many_uploads_of_one_video_are_one_item(room: Room, film: bytes, scene: list[Rgb]) -> None:
+    register(room, film)
+    room.platform = replace(room.platform, limits=replace(room.limits, held_per_hash=2))
+    for crf in (24, 27, 30, 33):
+        judge_upload(small(scene, 180, crf), room.platform)
+    assert room.platform.reviews.waiting() == 1
+    review = next_review(room.platform)
+    assert review is not None
+    assert review.gathered == 3
+
+
+def test_what_cannot_be_seen_to_its_end_is_held(room: Room, film: bytes, talk: Any) -> None:
+    broken = bytearray(film)
+    middle = film.index(b"mdat") + 4
+    broken[middle : middle + 20_000] = bytes(20_000)
+    frames = wander(seconds=0.5)
+    for upload in (
+        film[: len(film) // 2],
+        bytes(broken),
+        written(frames, codec="ffv1", container="matroska"),
+        coded(talk, RATE_HZ, "aac", "ipod", 48_000)[:-9000],
+    ):
+        decision = judged(room, upload)
+        assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
+        assert room.platform.reviews.upload(decision.case) == upload
+
+
+def test_no_more_is_decoded_than_is_looked_at(room: Room, film: bytes) -> None:
+    asked = list[object]()
+
+    def read(untrusted_data: bytes, cut: Cut) -> AbstractContextManager[Clip]:
+        asked.append(cut)
+        return read_clip(untrusted_data, cut)
+
+    def hear(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
+        asked.append(mono_hz)
+        return read_sound(untrusted_data, mono_hz)
+
+    judge_upload(film, replace(room.platform, read_clip=read, read_sound=hear))
+    device = replace(a_device(), read_clip=read, read_sound=hear)
+    print_of(film, Consent(adult=True, parts=True), device)
+    assert asked == [LOOKED_AT, chroma.RATE_HZ, REGISTERED, chroma.RATE_HZ]
+
+
+def test_what_takes_too_long_is_held(room: Room, film: bytes) -> None:
+    class Slow:
+        def now(self) -> Any:
+            room.clock.wind(seconds=10)
+            return room.clock.now()
+
+    platform = replace(room.platform, clock=Slow())
+    assert judge_upload(film, platform).outcome is Outcome.HOLD
+    assert judge_upload(film, room.platform).outcome is Outcome.LET_THROUGH
+
+
+def test_a_film_that_calls_itself_a_sound_is_looked_at(
+    room: Room, film: bytes, scene: list[Rgb], talk: Any
+) -> None:
+    register(room, film)
+    upload = with_sound(small(scene), talk[:, None])
+    assert upload[4:8] == b"ftyp"
+    assert judged(room, upload[:8] + b"M4A " + upload[12:]).outcome is Outcome.HOLD
+
+
+def test_nothing_to_see_and_nothing_to_hear_is_refused_as_such(room: Room) -> None:
+    assert judged(room, beep()).outcome is Outcome.LET_THROUGH  # a tone, and no pictures
+    with pytest.raises(NotASound):
+        judge_upload(coded(voice(1.0), 48_000, "ac3", "mp4", 96_000), room.platform)
+    with pytest.raises(FramesTooLarge):
+        judge_upload(written([np.zeros((3000, 4000, 3), np.uint8)]), room.platform)

@@ -1,0 +1,189 @@
+"""After the answer: what only the slow look finds goes before a person."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
+from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.craft.media.picture import read_picture
+from entrenous.model.bank import PEOPLE
+from entrenous.model.claim import ClaimState
+from entrenous.model.decision import Outcome
+from entrenous.model.gate import GateLimits
+from entrenous.model.picture import DecoderGaveUp, Picture
+from entrenous.model.review import Due, Found, ReviewState
+from entrenous.stop.gate import decide_upload, judge_upload, keep_held
+from entrenous.stop.look_back import tidy
+from entrenous.stop.policies import PolicyChange, set_policy
+from entrenous.stop.review import confirm, release
+from entrenous.stop.slow_look import look_slowly, skip_slow_looks
+from entrenous.stop.withdraw import unprotect
+from tests.stop.room import Room, jpeg, png
+from tests.stop.test_deep import on_a_page
+
+
+def test_what_the_first_looks_missed_waits_with_its_bytes(
+    room: Room, hers: Any, another: Any
+) -> None:
+    protection = room.protect(hers, parts=False)
+    page = jpeg(on_a_page(hers))
+    decision = judge_upload(page, room.platform, "post 17")
+    judge_upload(jpeg(another), room.platform, "post 18")
+    assert decision.outcome is Outcome.LET_THROUGH
+    assert room.platform.reviews.due() == Due(slow_looks=2, look_backs=1)
+    assert [look_slowly(room.platform) for _ in range(3)] == [True, True, False]
+    (review,) = room.platform.reviews.published("", 9)
+    assert (review.case, review.found, review.reference) == (
+        decision.case,
+        Found.SLOW_LOOK,
+        "post 17",
+    )
+    (match,) = review.decision.matches
+    assert (match.claim, match.how, match.part) == (protection.claim, "in a larger picture", True)
+    assert review.bits == fingerprint(read_picture(page)).bits
+    assert room.platform.reviews.upload(decision.case) == page
+    assert room.platform.reviews.due() == Due(look_backs=1)
+
+
+def found(room: Room, pixels: Any) -> str:
+    case = judge_upload(jpeg(on_a_page(pixels)), room.platform).case
+    assert look_slowly(room.platform)
+    return case
+
+
+def test_a_confirmed_one_is_refused_from_then_on(room: Room, hers: Any) -> None:
+    protection = room.protect(hers, parts=False)
+    confirm(found(room, hers), room.platform)
+    assert room.platform.bank.claim(protection.claim).state is ClaimState.CONFIRMED
+    assert judge_upload(jpeg(on_a_page(hers)), room.platform).outcome is Outcome.REFUSE
+
+
+def test_a_released_one_is_not_asked_about_again(room: Room, hers: Any) -> None:
+    protection = room.protect(hers, parts=False)
+    release(found(room, hers), room.platform)
+    assert room.platform.bank.claim(protection.claim).disputes == 0  # it fitted a part only
+    found(room, hers)
+    assert room.platform.reviews.waiting() == 0
+    room.clock.wind(minutes=1)
+    room.protect(hers, parts=False)
+    found(room, hers)
+    assert room.platform.reviews.waiting() == 1
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_withdrawing_forgets_it(room: Room, hers: Any) -> None:
+    protection = room.protect(hers, parts=False)
+    case = found(room, hers)
+    unprotect(protection, room.gate, room.device)
+    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.review(case).state is ReviewState.CLOSED
+
+
+@pytest.mark.parametrize("change", [{"shadow": True}, {"on_claimed": Outcome.LET_THROUGH}])
+def test_what_a_bank_would_not_ask_about_is_not_asked(room: Room, hers: Any, change: Any) -> None:
+    room.protect(hers, parts=False)
+    set_policy(PEOPLE, PolicyChange(**change), room.platform)
+    found(room, hers)
+    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.due().slow_looks == 0
+
+
+def test_a_claim_that_came_after_the_answer_counts(room: Room, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), room.platform).case
+    protection = room.protect(hers, parts=False)
+    assert look_slowly(room.platform)
+    (match,) = room.platform.reviews.review(case).decision.matches
+    assert (match.claim, match.how, match.part) == (protection.claim, "as it is", False)
+
+
+def test_a_flood_of_screenshots_is_one_item(hers: Any) -> None:
+    room = Room(limits=GateLimits(held_per_hash=2))
+    room.protect(hers, parts=False)
+    for _ in range(4):
+        found(room, hers)
+    assert room.platform.reviews.waiting() == 1
+    assert len(room.platform.reviews.published("", 9)) == 4
+
+
+def test_only_what_was_let_through_is_looked_at(room: Room, hers: Any) -> None:
+    room.protect(hers, parts=False)
+    for data in (jpeg(hers), jpeg(hers)[:400]):  # held: it fits; it breaks off
+        assert judge_upload(data, room.platform).outcome is Outcome.HOLD
+    assert not look_slowly(room.platform)
+    assert room.platform.reviews.due().slow_looks == 0
+
+
+def test_a_setting_makes_none(hers: Any) -> None:
+    room = Room(limits=GateLimits(slow_looks=0))
+    judge_upload(jpeg(hers), room.platform)
+    room.clock.wind(hours=1)
+    assert not look_slowly(room.platform)
+    assert skip_slow_looks(room.platform) == 0
+    assert room.platform.reviews.due() == Due()
+
+
+def test_what_has_no_room_or_lost_its_gate_is_skipped_and_counted(hers: Any) -> None:
+    room = Room(limits=GateLimits(slow_looks=1))
+    first = decide_upload(jpeg(hers), room.platform)
+    keep_held(first, jpeg(hers), room.platform)
+    second = decide_upload(jpeg(hers), room.platform)
+    keep_held(second, jpeg(hers), room.platform)  # no room
+    decide_upload(jpeg(hers), room.platform)  # the gate dies here
+    assert skip_slow_looks(room.platform) == 0
+    room.clock.wind(seconds=61)
+    assert skip_slow_looks(room.platform) == 2
+    assert room.platform.reviews.due() == Due(1, 2)
+    assert look_slowly(room.platform)
+    assert room.platform.reviews.due() == Due(0, 2)
+
+
+def test_what_the_decoder_gives_up_on_is_tried_three_times(room: Room, hers: Any) -> None:
+    def gives_up(_data: bytes) -> Picture:
+        raise DecoderGaveUp
+
+    judge_upload(jpeg(hers), room.platform)
+    tired = replace(room.platform, read_picture=gives_up)
+    for _ in range(3):
+        with pytest.raises(DecoderGaveUp):
+            look_slowly(tired)
+        assert not look_slowly(tired)
+        room.clock.wind(minutes=2)
+    assert not look_slowly(tired)
+    assert skip_slow_looks(room.platform) == 1
+
+
+def test_where_no_hash_is_kept_one_is_once_something_was_found(hers: Any) -> None:
+    room = Room(limits=GateLimits(look_back_days=0))
+    room.protect(hers, parts=False)
+    case = judge_upload(jpeg(on_a_page(hers)), room.platform, "post 17").case
+    tidy(room.platform)
+    before = room.platform.reviews.review(case)
+    assert (before.bits, before.upload_sha256, before.reference) == (None, None, "post 17")
+    assert look_slowly(room.platform)
+    after = room.platform.reviews.review(case)
+    assert after.bits is not None
+    assert after.upload_sha256 is not None
+    confirm(case, room.platform)
+    assert judge_upload(jpeg(on_a_page(hers)), room.platform).outcome is Outcome.REFUSE
+
+
+def test_an_answer_writes_as_much_whether_a_slow_look_is_due_or_not(
+    room: Room, hers: Any, another: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the answer there is one row, and no bytes; these come afterwards."""
+    room.protect(hers, parts=False)
+    written = list[bytes | None]()
+    record = MemoryReviewQueue.record
+
+    def noted(self: MemoryReviewQueue, review: Any, data: bytes | None) -> None:
+        written.append(data)
+        record(self, review, data)
+
+    monkeypatch.setattr(MemoryReviewQueue, "record", noted)
+    for pixels in (hers, another, np.zeros((300, 300, 3), np.uint8)):
+        decide_upload(png(pixels), room.platform)
+    assert written == [None] * 3
+    assert room.platform.reviews.due().slow_looks == 0
