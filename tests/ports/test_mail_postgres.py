@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -16,6 +17,7 @@ from entrenous.adapters.mail.postgres import PostgresMail, connect_to, open_post
 from entrenous.adapters.mail.postgres_line import LOCK, PostgresLine
 from entrenous.model.held import HeldLetter
 from entrenous.model.ids import EnvelopeId, MailboxId
+from entrenous.model.relay_problem import DatabaseAway
 from entrenous.model.relay_settings import BadDatabaseAddress
 from entrenous.wiring.relay import postgres_fault
 from tests.carry.relays import NOON
@@ -128,6 +130,50 @@ def test_a_turn_is_taken_again_when_the_line_that_had_it_is_lost(lazy: Cluster) 
         line.commit(desk)
         assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is True
         assert _ask(other, "SELECT count(*) FROM held_letter") == 1
+
+
+@pytest.mark.real
+def test_a_connection_that_is_left_without_the_other_is_closed(lazy: Cluster) -> None:
+    """The server takes the first and has no room for the second; the next try is of both."""
+    url = lazy.fresh()
+    made: list[psycopg.Connection[Any] | None] = []
+
+    def connect() -> psycopg.Connection[Any]:
+        made.append(None if len(made) == 3 else connect_to(url))
+        if (connection := made[-1]) is None:
+            raise psycopg.OperationalError("too many clients already")
+        return connection
+
+    with closing(PostgresLine(connect, writes=True)) as line:
+        line.close()
+        assert line.alone("SELECT 1") == [(1,)]
+        assert [one is None or bool(one.closed) for one in made] == [*[True] * 4, False, False]
+
+
+@pytest.mark.real
+def test_who_stops_does_not_wait_for_a_database_that_is_away(
+    lazy: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def away() -> psycopg.Connection[Any]:
+        tried.set()
+        raise psycopg.OperationalError("the server is starting up")
+
+    async def story() -> float:
+        store = open_postgres(lazy.fresh())
+        line = store._lines[1]
+        monkeypatch.setattr(line, "_connect", away)
+        line.close()
+        waiting = asyncio.create_task(_letters(store))
+        await asyncio.to_thread(tried.wait, 20)
+        began = time.monotonic()
+        await asyncio.to_thread(store.close)
+        with pytest.raises(DatabaseAway):
+            await waiting
+        return time.monotonic() - began
+
+    assert asyncio.run(story()) < 6  # of twelve that it waits otherwise
 
 
 @pytest.mark.real

@@ -43,6 +43,7 @@ class PostgresMail:
     """A :class:`entrenous.ports.MailStore` on one database; :func:`open_postgres` makes it."""
 
     def __init__(self, writing: PostgresLine, reading: PostgresLine) -> None:
+        self._lines = (writing, reading)
         self._writer = GroupCommit(writing)
         self._reader = GroupCommit(reading)
 
@@ -66,7 +67,9 @@ class PostgresMail:
         await self._reader.submit_alone(f"VACUUM (SKIP_LOCKED) {every}")
 
     def close(self) -> None:
-        """Finish what was asked for, then close the connections."""
+        """Finish what was asked for, if the database is there; then close the connections."""
+        for line in self._lines:
+            line.wait_no_more()
         self._reader.close()
         self._writer.close()
 

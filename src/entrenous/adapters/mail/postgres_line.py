@@ -9,6 +9,7 @@ reads sees what any process has committed so, and is answered when the log is fl
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -49,11 +50,13 @@ class PostgresLine:
         self._connect = connect
         self._writes = self.shared = writes
         self._wording = PostgresWording()
-        self._connection: psycopg.Connection[Any] | None = connect()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._flushing: psycopg.Connection[Any] | None = None
         self._away_since: float | None = None
+        self._stopping = threading.Event()
         self._begun = False
-        self._flushing: psycopg.Connection[Any] | None = connect()
         self._flushes: set[_Flush] = set()
+        self._connect_both()
 
     def begin(self, ahead: list[Look]) -> Behind:
         """Begin a transaction, and read what these will ask for."""
@@ -139,6 +142,10 @@ class PostgresLine:
     def tidy(self) -> None:
         """PostgreSQL does that by itself."""
 
+    def wait_no_more(self) -> None:
+        """From now on a database that is away is tried once: who stops does not wait for it."""
+        self._stopping.set()
+
     def close(self) -> None:
         """Close the connection."""
         self._begun = False
@@ -193,8 +200,6 @@ class PostgresLine:
     def _connected(self) -> psycopg.Connection[Any]:
         """The connection, made anew if it was lost; a database that restarts is waited for, so this
         is for the thread, or for a line that is ready.
-
-        That which flushes is made anew with it: both or none were there before a crash.
         """
         if self._connection is not None and self._whole():
             return self._connection
@@ -202,15 +207,27 @@ class PostgresLine:
         self._away_since = self._away_since or time.monotonic()
         while True:
             try:
-                self._flushing = self._connect()
-                self._connection = self._connect()
+                connection = self._connect_both()
             except psycopg.OperationalError:
                 if time.monotonic() - self._away_since > _PATIENCE_S:
                     raise
-                time.sleep(_AGAIN_S)
+                if self._stopping.wait(_AGAIN_S):
+                    raise
             else:
                 self._away_since = None
-                return self._connection
+                return connection
+
+    def _connect_both(self) -> psycopg.Connection[Any]:
+        """The connection, and with it that which flushes: both or none were there before a crash.
+        One that would be left without the other is closed.
+        """
+        try:
+            self._flushing = self._connect()
+            self._connection = self._connect()
+        except psycopg.Error:
+            self.close()
+            raise
+        return self._connection
 
     def _whole(self) -> bool:
         """Whether neither connection is known to be lost."""
