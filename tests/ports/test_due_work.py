@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.bank.engine import adding, open_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.model.bank import Bank
@@ -268,6 +268,7 @@ def test_sqlite_reads_no_uploads_bytes_to_find_them(tmp_path: Path) -> None:
     asked: list[tuple[str, Any]] = []
     sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
     queue.published("", 9)
+    queue.take_slow_look(LEASE)
     queue.skip_slow_looks(AT)
     queue.due()
     bank.withdraw(ClaimId("a"))
@@ -277,9 +278,20 @@ def test_sqlite_reads_no_uploads_bytes_to_find_them(tmp_path: Path) -> None:
             for said, values in asked
             if said.startswith("SELECT") and ("slow_look =" in said or "upload.found !=" in said)
         ]
-    assert len(plans) == 5
+    assert len(plans) == 6
     for said, plan in plans:
         assert "waiting_late" in plan or "COVERING INDEX slow_looks" in plan, (said, plan)
+
+
+def test_sqlite_who_finds_nothing_due_waits_for_no_writer(tmp_path: Path) -> None:
+    """It is asked every few seconds: then it does not keep uploads from being written either."""
+    engine = open_engine(tmp_path / "gate.sqlite")
+    queue = SqlReviewQueue(engine)
+    with adding(engine):
+        assert queue.take_slow_look(LEASE) is None
+        assert queue.take_look_backs(LEASE, 9) == ()
+        assert queue.skip_slow_looks(AT) == 0
+    engine.dispose()
 
 
 @pytest.mark.real

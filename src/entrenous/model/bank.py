@@ -49,7 +49,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How full a store is: claims that match, distinct hashes, reviews that wait."""
+    """How full a store is: claims that match, and distinct hashes."""
 
     claims: int
     hashes: int

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from entrenous.adapters.bank.together import Row, Together
+from entrenous.model.bank import BankUnreachable
 
 
 @dataclass
@@ -52,3 +53,24 @@ def test_one_that_cannot_be_written_is_told_and_keeps_no_other(bad: set[int]) ->
     became = brought(slow, bad)
     assert {number for number, why in enumerate(became) if isinstance(why, ValueError)} == bad
     assert sorted(n for some in slow.written for n in some) == sorted(set(range(10)) - bad)
+
+
+def test_who_waits_for_a_thread_that_was_ended_is_not_told_that_it_is_written() -> None:
+    """The second one's row is taken along by the third one's thread, or the other way round."""
+    slow = Slow()
+
+    def write(rows: Sequence[Row]) -> None:
+        slow.write(rows)
+        if len(rows) > 1:
+            raise SystemExit
+
+    together = Together(write)
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(together.add, {"number": 0, "bad": False})
+        assert slow.begun.wait(20)
+        rest = [threads.submit(together.add, {"number": n, "bad": False}) for n in (1, 2)]
+        while len(together._brought) < 2:
+            assert not first.done()
+        slow.may.set()
+        assert first.exception() is None
+        assert {type(one.exception()) for one in rest} == {SystemExit, BankUnreachable}

@@ -1,7 +1,6 @@
 """A database of version 1 or 2 is brought up to date in place, whole or not at all."""
 
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,13 @@ from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.adapters.bank.tables import METADATA, VERSION
 from entrenous.model.bank import Bank, BankUnreachable, Counts
-from entrenous.model.claim import ClaimEvent, ClaimState, Registration
+from entrenous.model.claim import ClaimEvent, ClaimState
 from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName, ClaimId
-from entrenous.model.print import VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
 from entrenous.model.review import Found, ReviewState
 from entrenous.stop.audit import verify_log
+from tests.adapters.bank.upgraded import ONE, TWO, knows_what_it_had_and_takes_a_video
 
-ONE, TWO = b"\x01" * 32, b"\x02" * 32
 # As version 1 made it, with a bank, two claims, a held upload and a closed one.
 VERSION_1 = """
 CREATE TABLE bank (name TEXT NOT NULL, radius INTEGER NOT NULL, on_claimed TEXT NOT NULL,
@@ -117,24 +115,9 @@ def second(tmp_path: Path) -> Path:
 
 
 def test_from_version_2_what_was_there_is_there_and_videos_can_come(second: Path) -> None:
-    for _ in range(2):  # once more is no upgrade
-        engine = open_engine(second)
-        bank, reviews = SqlBankStore(engine), SqlReviewQueue(engine)
-        early = bank.claim(ClaimId("early"))
-        assert bank.hashes_of(early.id) == (ONE,)
-        assert bank.places_on({5, 6}) == ((5, early, None), (6, early, None))
-        assert [one.bits for one in reviews.accepted(0, 9)] == [TWO]
-        assert reviews.review("bbbb").reference == "post 4"
-        engine.dispose()
-    engine = open_engine(second)
-    bank = SqlBankStore(engine)
-    film = replace(early, id=ClaimId("film"), kind=VIDEO_KIND)
-    video = VideoPrint((FramePrint(0, ONE, 90), FramePrint(125, TWO, 90, ONE)))
-    bank.register(Registration(film, video=video, sound=SoundPrint(b"\x01\x02\x03\x04" * 40)))
-    assert bank.places_on({5}) == ((5, early, None), (5, film, 0))
-    assert [of.id for _, of in bank.heard_by([1])] == ["film"]
-    assert bank.changes(7, 9)[0].number == 8
-    engine.dispose()
+    now = knows_what_it_had_and_takes_a_video(lambda: open_engine(second), 5, 6)
+    assert now.bank.places_on({5}) == ((5, now.early, None), (5, now.film, 0))
+    now.bank.engine.dispose()
 
 
 def test_what_was_there_is_there(old: Path) -> None:

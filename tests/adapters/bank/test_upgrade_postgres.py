@@ -1,7 +1,6 @@
 """A PostgreSQL of version 2 is brought up to date in place, whole, by all who start at once."""
 
 import threading
-from dataclasses import replace
 
 import psycopg
 import pytest
@@ -9,14 +8,12 @@ import sqlalchemy as sa
 
 from entrenous.adapters.bank.postgres import open_postgres_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.adapters.bank.tables import METADATA, VERSION
-from entrenous.model.claim import ClaimEvent, Registration
+from entrenous.model.claim import ClaimEvent
 from entrenous.model.ids import ClaimId
-from entrenous.model.print import VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
+from tests.adapters.bank.upgraded import ONE, TWO, knows_what_it_had_and_takes_a_video
 from tests.postgres import Cluster
 
-ONE, TWO = b"\x01" * 32, b"\x02" * 32
 # As version 2 made it, with a bank, a claim and an upload that was let through.
 VERSION_2 = """
 CREATE TABLE audit (number BIGINT NOT NULL, at BIGINT NOT NULL, what TEXT NOT NULL, "of" TEXT
@@ -89,27 +86,13 @@ def shape(engine: sa.Engine) -> dict[str, object]:
 
 @pytest.mark.real
 def test_what_was_there_is_there_and_videos_come_and_go(second: str) -> None:
-    for _ in range(2):  # once more is no upgrade
-        engine = open_postgres_engine(second)
-        bank, reviews = SqlBankStore(engine), SqlReviewQueue(engine)
-        early = bank.claim(ClaimId("early"))
-        assert bank.hashes_of(early.id) == (ONE,)
-        assert bank.places_on({1, 2}) == ((1, early, None), (2, early, None))
-        assert [one.bits for one in reviews.accepted(0, 9)] == [TWO]
-        assert reviews.review("bbbb").reference == "post 4"
-        engine.dispose()
-    engine = open_postgres_engine(second)
-    bank = SqlBankStore(engine)
-    film = replace(early, id=ClaimId("film"), kind=VIDEO_KIND)
-    video = VideoPrint((FramePrint(0, ONE, 90), FramePrint(125, TWO, 90, ONE)))
-    bank.register(Registration(film, video=video, sound=SoundPrint(b"\x01\x02\x03\x04" * 40)))
-    assert set(bank.places_on({1})) == {(1, early, None), (1, film, 0)}
-    assert [of.id for _, of in bank.heard_by([1])] == ["film"]
-    assert bank.changes(7, 9)[0].number == 8
-    bank.move(film.id, ClaimEvent.WITHDRAW)
+    now = knows_what_it_had_and_takes_a_video(lambda: open_postgres_engine(second), 1, 2)
+    bank = now.bank
+    assert set(bank.places_on({1})) == {(1, now.early, None), (1, now.film, 0)}
+    bank.move(now.film.id, ClaimEvent.WITHDRAW)
     assert (bank.heard_by([1]), bank.sounds(0)) == ((), ())
-    assert bank.places_on({1}) == ((1, early, None),)
-    engine.dispose()
+    assert bank.places_on({1}) == ((1, now.early, None),)
+    bank.engine.dispose()
 
 
 @pytest.mark.real

@@ -69,10 +69,15 @@ class FollowingSounds:
 
     def _catch_up(self) -> None:
         while news := self.bank.sounds(self.seen):
-            self.seen, self.later = news[-1][0], self.later.with_news(news)
-            most = max(self.later_words_max, len(self.base.index.words) // _LATER_PART)
-            if not self.base.numbers or len(self.later.index.words) > most:
+            self.seen = news[-1][0]
+            if self.base.numbers:
+                self.later = self.later.with_news(news)
+            if not self.base.numbers or self._later_is_large():
                 self._renew()
+
+    def _later_is_large(self) -> bool:
+        most = max(self.later_words_max, len(self.base.index.words) // _LATER_PART)
+        return len(self.later.index.words) > most
 
     def _renew(self) -> None:
         self.base, self.later = _Sounds.of(self._all()), _Sounds.of(())

@@ -1,9 +1,9 @@
-"""What rows of claims and banks say, and statements in batches."""
+"""What rows of claims and banks say, and questions about many of them in batches."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from entrenous.adapters.bank.tables import read_time, stored_time
 from entrenous.model.bank import Bank
@@ -11,11 +11,13 @@ from entrenous.model.claim import Claim, ClaimState
 from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName, ClaimId
 
+Thing = TypeVar("Thing")
+
 _BATCH: Final = 500  # SQLite takes some thousand parameters in a statement, no more
 
 
-def batches(things: Iterable[Any]) -> Iterator[list[Any]]:
-    """So many at a time."""
+def batches(things: Iterable[Thing]) -> Iterator[list[Thing]]:
+    """All of them, each once, in pieces that a database takes."""
     rest = iter(things)
     while batch := list(islice(rest, _BATCH)):
         yield batch

@@ -148,7 +148,7 @@ class SqlBankStore:
 
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
         """News."""
-        with reading(self.engine) as db:
+        with glancing(self.engine) as db:
             return clips.sounds_after(db, after)
 
     def heard_by(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
@@ -158,12 +158,12 @@ class SqlBankStore:
 
     def embeddings(self, after: int) -> tuple[KeptEmbedding, ...]:
         """News."""
-        with reading(self.engine) as db:
+        with glancing(self.engine) as db:
             return embedded.embeddings_after(db, after)
 
     def embedding_count(self) -> int:
         """Counted."""
-        with reading(self.engine) as db:
+        with glancing(self.engine) as db:
             return embedded.embedding_count(db)
 
     def release_file(self, sha256: bytes) -> None:
@@ -173,7 +173,7 @@ class SqlBankStore:
 
     def file_released(self, sha256: bytes) -> datetime | None:
         """One row."""
-        with reading(self.engine) as db:
+        with glancing(self.engine) as db:
             return clips.file_released(db, sha256)
 
     def counts(self) -> Counts:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from entrenous.adapters.bank.engine import adding, reading
+from entrenous.adapters.bank.engine import adding, glancing, reading
 from entrenous.adapters.bank.tables import CLAIM, UPLOAD, stored_time
 from entrenous.adapters.system import SystemClock
 from entrenous.model.ids import ClaimId
@@ -49,11 +49,15 @@ class SqlDueWork:
             return db.execute(is_it.values(kept)).rowcount > 0
 
     def take_slow_look(self, lease: timedelta) -> SlowLook | None:
-        """The oldest, and put off when it may be taken again."""
+        """The oldest, and put off when it may be taken again; first asked whether there is any."""
         now = self.clock.now()
-        free = sa.select(UPLOAD.c.case_number, UPLOAD.c.untrusted_upload).where(
+        is_free = sa.and_(
             _KEPT, UPLOAD.c.slow_look_at <= stored_time(now), UPLOAD.c.slow_looks_taken < TAKES_MAX
         )
+        with glancing(self.engine) as db:
+            if db.execute(sa.select(UPLOAD.c.number).where(is_free).limit(1)).first() is None:
+                return None
+        free = sa.select(UPLOAD.c.case_number, UPLOAD.c.untrusted_upload).where(is_free)
         free = free.order_by(UPLOAD.c.at).limit(1).with_for_update(skip_locked=True)
         taken = {
             "slow_look_at": stored_time(now + lease),
@@ -84,7 +88,7 @@ class SqlDueWork:
         each = (sa.select(UPLOAD.c.number).where(one) for one in (late, over, stale))
         numbers = sa.union(*each)
         skipped = {"slow_look": "skipped", "untrusted_upload": None}
-        with reading(self.engine) as db:
+        with glancing(self.engine) as db:
             if db.execute(numbers.limit(1)).scalar() is None:
                 return 0
         with adding(self.engine) as db:
@@ -96,7 +100,7 @@ class SqlDueWork:
         now = self.clock.now()
         free = sa.select(CLAIM.c.id).where(CLAIM.c.look_back_at <= stored_time(now))
         free = free.order_by(CLAIM.c.look_back_at, CLAIM.c.id).limit(limit)
-        with reading(self.engine) as db:
+        with glancing(self.engine) as db:
             if db.execute(free).first() is None:
                 return ()
         with adding(self.engine) as db:

@@ -1,34 +1,30 @@
 """Uploads that were let through and wait after all, each function inside of an open transaction."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.sql_uploads import (
-    ACCEPTED,
-    LET_THROUGH,
     SEEN,
-    WAITS,
     change,
     from_matches,
     lead_again,
     review_of,
     to_review,
 )
-from entrenous.adapters.bank.tables import UPLOAD, stored_time
+from entrenous.adapters.bank.tables import (
+    ACCEPTED,
+    LET_THROUGH,
+    PUBLISHED,
+    UPLOAD,
+    stored_time,
+)
 from entrenous.model.decision import Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import ClaimId
 from entrenous.model.review import Found, LateFind, Review, ReviewState
 from entrenous.ports import Clock
-
-# What was let through first: neither of the others.
-PUBLISHED: Final = (
-    WAITS,
-    UPLOAD.c.found != sa.literal_column("'upload'"),
-    UPLOAD.c.found != sa.literal_column("'appeal'"),
-)
 
 
 def hold_late(db: sa.Connection, clock: Clock, find: LateFind, left: Sequence[Match]) -> bool:

@@ -16,7 +16,7 @@ from entrenous.adapters.bank.flood import UNREAD_BYTES_MAX, decided_with, is_unr
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_due import SqlDueWork
 from entrenous.adapters.bank.sql_log import tell
-from entrenous.adapters.bank.tables import UPLOAD, stored_time
+from entrenous.adapters.bank.tables import ACCEPTED, SINGLE, UPLOAD, WAITS, stored_time
 from entrenous.adapters.bank.together import Row, Together
 from entrenous.adapters.bank.told import LATE_TOLD, review_told, unkept_told
 from entrenous.model.review import (
@@ -73,7 +73,7 @@ class SqlReviewQueue(SqlDueWork):
 
     def next(self) -> Review | None:
         """The lowest number that waits and that no other stands for."""
-        wanted = sa.select(UPLOAD.c.case_number).where(*uploads.SINGLE)
+        wanted = sa.select(UPLOAD.c.case_number).where(*SINGLE)
         with reading(self.engine) as db:
             case = db.execute(wanted.order_by(UPLOAD.c.number).limit(1)).scalar()
             return None if case is None else uploads.counted(db, case)
@@ -86,7 +86,7 @@ class SqlReviewQueue(SqlDueWork):
     def upload(self, case: str) -> bytes:
         """Its bytes, while it waits."""
         wanted = sa.select(UPLOAD.c.untrusted_upload).where(UPLOAD.c.case_number == case)
-        wanted = wanted.where(uploads.WAITS)
+        wanted = wanted.where(WAITS)
         with reading(self.engine) as db:
             data = db.execute(wanted).scalar()
         if data is None:
@@ -112,14 +112,14 @@ class SqlReviewQueue(SqlDueWork):
 
     def waiting(self) -> int:
         """Counted."""
-        wanted = sa.select(sa.func.count()).select_from(UPLOAD).where(*uploads.SINGLE)
+        wanted = sa.select(sa.func.count()).select_from(UPLOAD).where(*SINGLE)
         with reading(self.engine) as db:
             return db.execute(wanted).scalar_one()
 
     def accepted(self, after: int, limit: int) -> tuple[Accepted, ...]:
         """A page, by an index of just these."""
         columns = UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.bits
-        wanted = sa.select(*columns).where(*uploads.ACCEPTED, UPLOAD.c.number > after)
+        wanted = sa.select(*columns).where(*ACCEPTED, UPLOAD.c.number > after)
         with reading(self.engine) as db:
             rows = db.execute(wanted.order_by(UPLOAD.c.number).limit(limit))
             return tuple(Accepted(row[0], row[1], bytes(row[2])) for row in rows)
@@ -145,7 +145,7 @@ class SqlReviewQueue(SqlDueWork):
 
     def forget_accepted(self, before: datetime) -> int:
         """By time."""
-        old = UPLOAD.update().where(*uploads.ACCEPTED, UPLOAD.c.at < stored_time(before))
+        old = UPLOAD.update().where(*ACCEPTED, UPLOAD.c.at < stored_time(before))
         with writing(self.engine) as db:
             return db.execute(old.values(bits=None, upload_sha256=None, reference="")).rowcount
 

@@ -9,13 +9,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import reading
-from entrenous.adapters.bank.sql_uploads import SINGLE
 from entrenous.adapters.bank.tables import (
     AUDIT,
     AUDIT_HEAD,
     BANK,
     CLAIM,
     HASH,
+    SINGLE,
     UPLOAD,
     read_time,
     stored_time,

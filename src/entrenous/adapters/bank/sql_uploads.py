@@ -8,20 +8,12 @@ import sqlalchemy as sa
 
 from entrenous.adapters.bank.flood import alike, is_unread, wait_together
 from entrenous.adapters.bank.sql_log import tell
-from entrenous.adapters.bank.tables import UPLOAD, read_time, stored_time
+from entrenous.adapters.bank.tables import UPLOAD, WAITS, read_time, stored_time
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.review import Found, NoSuchReview, Review, ReviewState
 from entrenous.ports import Clock
 
-# Written out, not as parameters: so the planner knows that the indexes of tables.py will do.
-WAITS: Final = UPLOAD.c.state == sa.literal_column("'waiting'")
-SINGLE: Final = (WAITS, UPLOAD.c.lead.is_(None))
-LET_THROUGH: Final = (
-    UPLOAD.c.state == sa.literal_column("'closed'"),
-    UPLOAD.c.outcome == sa.literal_column("'let through'"),
-)
-ACCEPTED: Final = (*LET_THROUGH, UPLOAD.c.bits.is_not(None))
 _HAS_BYTES: Final = UPLOAD.c.untrusted_upload.is_not(None)
 SEEN: Final = [
     *(column for column in UPLOAD.c if column.name != "untrusted_upload"),

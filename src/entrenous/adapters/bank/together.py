@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from entrenous.model.bank import BankUnreachable
+
 Row = dict[str, Any]
 
 
@@ -28,14 +30,16 @@ class Together:
     _brought: list[_Brought] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
-        """Write this one; raises what ``write`` raises for it alone."""
+        """Write this one; raises what ``write`` raises for it alone, and BankUnreachable when the
+        thread that took it along was ended before it could tell.
+        """
         mine = _Brought(row)
         self._brought.append(mine)
         with self._turn:
             if not mine.written and mine.failure is None:
                 self._write_all()
-        if mine.failure is not None:
-            raise mine.failure
+        if not mine.written:
+            raise mine.failure or BankUnreachable(why="nobody knows whether it wrote this")
 
     def _write_all(self) -> None:
         """Only in turn."""

@@ -29,7 +29,7 @@ from entrenous.adapters.bank.tables import (
 )
 from entrenous.model.bank import BankUnreachable
 
-_NEW_COLUMNS: Final = (
+_NEW_IN_2: Final = (
     BANK.c.shadow,
     CLAIM.c.changed,
     CLAIM.c.changed_at,
@@ -88,7 +88,7 @@ def _version(db: sa.Connection) -> int | None:
 
 
 def _from_version_1(db: sa.Connection) -> None:
-    _add(db, *_NEW_COLUMNS)
+    _add(db, *_NEW_IN_2)
     db.exec_driver_sql(_NUMBER_CLAIMS)
     claims_by_change = next(one for one in CLAIM.indexes if one.name == "claims_by_change")
     by_upload = WAITING_BY_ENTRY, WAITING_BY_FILE, WAITING_BY_LEAD, ACCEPTED_UPLOADS

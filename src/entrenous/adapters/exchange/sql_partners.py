@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import reading, writing
+from entrenous.adapters.bank.rows import batches
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import read_time, stored_time
-from entrenous.adapters.exchange.batches import batches
 from entrenous.adapters.exchange.sql_served import drop_unserved, overwrite
 from entrenous.adapters.exchange.tables import OPINION, PARTNER, SERVED_TO
 from entrenous.adapters.system import SystemClock

@@ -8,8 +8,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import reading, scrub, writing
+from entrenous.adapters.bank.rows import batches
 from entrenous.adapters.bank.tables import stored_time
-from entrenous.adapters.exchange.batches import batches
 from entrenous.adapters.exchange.tables import (
     FOLLOWED,
     MARK,

@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import reading, writing
+from entrenous.adapters.bank.rows import batches
 from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import read_time, stored_time
-from entrenous.adapters.exchange.batches import batches
 from entrenous.adapters.exchange.tables import CHECKPOINT, RECORD, SOURCE
 from entrenous.adapters.system import SystemClock
 from entrenous.model.audit import Details
