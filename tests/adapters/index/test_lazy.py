@@ -1,25 +1,14 @@
 """An index that is opened when somebody looks something up."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.index.lazy import LazyIndex
 from entrenous.adapters.index.tending import TendedIndex, open_index
 from entrenous.model.bank import BankUnreachable
-from tests.adapters.index.banks import agrees, fresh, register
-
-
-@pytest.fixture
-def bank(tmp_path: Path) -> Iterator[SqlBankStore]:
-    engine = open_engine(tmp_path / "bank.db")
-    store = SqlBankStore(engine)
-    register(store, "first", *fresh(20, 1), parts=fresh(20, 2))
-    yield store
-    engine.dispose()
+from tests.adapters.index.banks import agrees, fresh
 
 
 def test_it_is_opened_once_by_the_first_look(tmp_path: Path, bank: SqlBankStore) -> None:

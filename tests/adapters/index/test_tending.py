@@ -2,13 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.index import file_index
 from entrenous.adapters.index.base_file import read_base
@@ -18,15 +17,6 @@ from entrenous.model.claim import ClaimEvent
 from tests.adapters.index.banks import agrees, fresh, register
 
 ROUND_S = 0.01
-
-
-@pytest.fixture
-def bank(tmp_path: Path) -> Iterator[SqlBankStore]:
-    engine = open_engine(tmp_path / "bank.db")
-    store = SqlBankStore(engine)
-    register(store, "first", *fresh(20, 1), parts=fresh(20, 2))
-    yield store
-    engine.dispose()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -72,8 +72,7 @@ class Base:
     @property
     def upto(self) -> int:
         """The highest entry number in it, 0 if it is empty."""
-        last = self.last
-        return 0 if last is None else last.number
+        return upto_of(self.kinds)
 
     @property
     def last(self) -> Entry | None:
@@ -94,6 +93,11 @@ class Base:
     def count(self) -> int:
         """How many hashes."""
         return self.whole.entries.size + self.parts.entries.size
+
+
+def upto_of(kinds: Iterable[Searchable]) -> int:
+    """The highest entry number in them, 0 if they are empty."""
+    return max((int(one.entries[-1]) for one in kinds if one.entries.size), default=0)
 
 
 def write_base(path: Path, whole: Searchable, parts: Searchable, shard: Shard = UNDIVIDED) -> None:

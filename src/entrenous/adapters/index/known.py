@@ -8,7 +8,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.adapters.index.base_file import rows_of
+from entrenous.adapters.index.base_file import rows_of, upto_of
 from entrenous.adapters.index.shard import UNDIVIDED, Shard, news_beside
 from entrenous.craft.fingerprint.index import (
     Pairs,
@@ -85,9 +85,7 @@ class Known:
     def of(cls, *bases: tuple[Searchable, Searchable]) -> Self:
         """What bases know: whole pictures and parts of each shard."""
         wholes, parts = zip(*bases, strict=True)
-        upto = tuple(
-            max(int(one.entries[-1]) if one.entries.size else 0 for one in base) for base in bases
-        )
+        upto = tuple(upto_of(kinds) for kinds in bases)
         return cls(Kind.of(*wholes), Kind.of(*parts), min(upto), upto)
 
     @classmethod
