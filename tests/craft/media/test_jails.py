@@ -1,5 +1,7 @@
 """Many strangers' pictures: a child for each, forked, behind the same walls. Real processes."""
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -138,3 +140,12 @@ def test_servers_are_replaced_and_end_when_they_are_closed(files: Files) -> None
         assert server.served == 1
         pid = server._process.pid
     assert not Path(f"/proc/{pid}").exists() or sys.platform != "linux"
+
+
+def test_a_server_that_was_ended_while_it_was_idle_costs_no_picture(files: Files) -> None:
+    with Jails() as jails:
+        picture = jails.read(files[PictureFormat.JPEG])
+        (server,) = jails._idle[PictureFormat.JPEG]
+        os.kill(server._process.pid, signal.SIGKILL)
+        server._process.wait(20)
+        assert jails.read(files[PictureFormat.JPEG]) == picture

@@ -85,11 +85,16 @@ class Jails:
             server.end()
 
     def _taken(self, kind: PictureFormat) -> ForkServer:
+        while (server := self._idle_one(kind)) is not None:
+            if server.alive():
+                return server
+            server.end()
+        return ForkServer((*self._command, kind))
+
+    def _idle_one(self, kind: PictureFormat) -> ForkServer | None:
         with self._lock:
             idle = self._idle.get(kind)
-            if idle:
-                return idle.pop()
-        return ForkServer((*self._command, kind))
+            return idle.pop() if idle else None
 
     def _put_back(self, kind: PictureFormat, server: ForkServer) -> None:
         with self._lock:

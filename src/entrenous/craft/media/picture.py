@@ -87,7 +87,7 @@ class _Wanted:
 
     def open_jpeg(self, untrusted_file: Any) -> Any:
         """Have libjpeg leave out frequencies (to a half, a quarter or an eighth), and colours."""
-        image = load_decoder(PictureFormat.JPEG)(untrusted_file)
+        image = _opened(PictureFormat.JPEG, untrusted_file)
         shrinks = bool(self.at_least_px) and min(image.size) > self.at_least_px
         size = (self.at_least_px, self.at_least_px) if shrinks else image.size
         alone = self.luma and colour_of(image, grey=False).transform is None
@@ -103,15 +103,12 @@ class _Wanted:
 def _read(kind: PictureFormat, untrusted_data: bytes, wanted: _Wanted) -> Picture:
     if kind is PictureFormat.WEBP:
         _check_size(_webp_size(untrusted_data))  # its decoder takes the memory as soon as it opens
-    try:
-        image = load_decoder(kind)(io.BytesIO(untrusted_data))
-    except SyntaxError as error:
-        raise NotAPicture from error
-    _check_size(image.size)
-    if kind is PictureFormat.TIFF:
-        check_tiff(image, len(untrusted_data))
     if kind is PictureFormat.JPEG:
         image = load_whole(untrusted_data, wanted.open_jpeg)
+    else:
+        image = _opened(kind, io.BytesIO(untrusted_data))
+    if kind is PictureFormat.TIFF:
+        check_tiff(image, len(untrusted_data))
     image.load()
     _check_size(image.size)
     turn = None if kind is PictureFormat.TIFF else turn_of(image)
@@ -124,6 +121,16 @@ def _read(kind: PictureFormat, untrusted_data: bytes, wanted: _Wanted) -> Pictur
         return Picture(width, height, image.tobytes(), encoding)
     samples, alpha = samples_of(image, colour, grey=encoding.grey)
     return Picture(width, height, samples, encoding, alpha, colour.profile)
+
+
+def _opened(kind: PictureFormat, untrusted_file: Any) -> Any:
+    """Its header is read, and nothing decoded."""
+    try:
+        image = load_decoder(kind)(untrusted_file)
+    except SyntaxError as error:
+        raise NotAPicture from error
+    _check_size(image.size)
+    return image
 
 
 def _check_size(size: tuple[int, int]) -> None:

@@ -1,1 +1,1 @@
-"""The child process that decodes: its walls, its answers. ``jail.py`` starts it."""
+"""The child process that decodes: its walls, its answers. ``jail.py`` and ``jails.py`` start it."""

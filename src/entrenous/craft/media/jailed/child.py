@@ -27,6 +27,7 @@ from entrenous.model.errors import EntrenousError
 from entrenous.model.picture import PictureFormat
 
 THREADED: Final = frozenset({PictureFormat.HEIC})  # libde265 starts its threads whatever one asks
+_BLOCK_BYTES: Final = 4 << 20  # a megapixel is handed over in one piece, not put together of small
 # Pillow imports these when a file first needs them: too late, once no file can be opened.
 _LATE_IMPORTS: Final = ("PIL.ImageColor", "PIL.ImagePalette", "PIL.TiffImagePlugin")
 
@@ -51,6 +52,7 @@ def load(kind: PictureFormat) -> None:
     load_decoder(kind)
     for module in _LATE_IMPORTS:
         import_module(module)
+    import_module("PIL.ImageFile").MAXBLOCK = _BLOCK_BYTES  # type: ignore[attr-defined]
     if kind is PictureFormat.AVIF:  # one thread is no thread: then none need be allowed
         import_module("PIL.AvifImagePlugin").DEFAULT_MAX_THREADS = 1  # type: ignore[attr-defined]
 

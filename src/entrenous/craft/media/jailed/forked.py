@@ -8,11 +8,11 @@ import subprocess
 from collections.abc import Sequence
 from typing import Final, Self
 
-from entrenous.craft.media.jailed.pipe import Pipes, end_group
+from entrenous.craft.media.jailed.pipe import PIPE_BYTES, Pipes
+from entrenous.craft.media.jailed.process import end_group, start_alone
 from entrenous.model.picture import DecoderDidNotStart
 
 _SET_SIZE: Final = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux has it
-_PIPE_BYTES: Final = 1 << 20  # what fits is handed over in one go, not by turns
 _END_S: Final = 5.0
 
 
@@ -28,20 +28,14 @@ class ForkServer:
         self._control, theirs = socket.socketpair()
         try:
             with theirs:
-                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                    command,
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    close_fds=True,
-                    cwd="/",
-                    env={},
-                    umask=0o077,
-                    start_new_session=True,
-                )
-        except OSError as error:
+                self._process = start_alone(command, theirs.fileno(), subprocess.DEVNULL)
+        except DecoderDidNotStart:
             self._control.close()
-            raise DecoderDidNotStart from error
+            raise
+
+    def alive(self) -> bool:
+        """Whether it can still fork; the machine may have ended it while it was idle."""
+        return self._process.poll() is None
 
     def child(self, wall_s: float) -> "ForkedChild":
         """The next child, whose walls stand; the one before is ended.
@@ -83,7 +77,7 @@ class ForkedChild(Pipes):
         for pipe in (questions, answers):
             with contextlib.suppress(OSError):  # of one user's pipes only so many may be large
                 if _SET_SIZE is not None:
-                    fcntl.fcntl(pipe, _SET_SIZE, _PIPE_BYTES)
+                    fcntl.fcntl(pipe, _SET_SIZE, PIPE_BYTES)
 
     def __enter__(self) -> Self:
         return self

@@ -1,20 +1,18 @@
 """A child process and the two pipes to it, as its parent holds them."""
 
-import contextlib
-import io
 import os
 import select
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
 from typing import Final
 
 from entrenous.craft.media.jailed.answer import read_ready
+from entrenous.craft.media.jailed.process import end_group, start_alone
 from entrenous.craft.media.jailed.walls import Wall
 from entrenous.model.picture import DecoderDidNotStart
 
-_PART_BYTES: Final = 1 << 20
+PIPE_BYTES: Final = 1 << 20  # what fits is handed over in one go, not by turns
 
 
 def start_child(command: Sequence[str], wall_s: float) -> "Child":
@@ -23,22 +21,7 @@ def start_child(command: Sequence[str], wall_s: float) -> "Child":
     Raises:
         DecoderDidNotStart: it cannot be started, or it says something else, or nothing in time.
     """
-    try:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            close_fds=True,
-            cwd="/",
-            env={},
-            umask=0o077,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise DecoderDidNotStart from error
-    child = Child(process)
+    child = Child(start_alone(command, subprocess.PIPE, subprocess.PIPE))
     try:
         child.hear_ready(wall_s)
     except (OSError, EOFError, ValueError) as error:
@@ -69,14 +52,15 @@ class Pipes:
 
     def read(self, size: int) -> bytes:
         """Exactly that many bytes; raises EOFError, TimeoutError, OSError."""
-        data = io.BytesIO()
-        while data.tell() < size:
+        parts, missing = [], size
+        while missing:
             self._wait(self._answers, select.POLLIN)
-            part = os.read(self._answers, min(_PART_BYTES, size - data.tell()))
+            part = os.read(self._answers, min(missing, PIPE_BYTES))
             if not part:
                 raise EOFError
-            data.write(part)
-        return data.getvalue()
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)  # of one part, which most are, this is the part itself
 
     def write(self, data: bytes) -> None:
         """All of these bytes; raises TimeoutError, OSError."""
@@ -116,10 +100,3 @@ class Child(Pipes):
         for pipe in self._open:
             pipe.close()
         self._process.wait()
-
-
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process that leads a session, and all that it has forked."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
