@@ -81,6 +81,16 @@ def test_a_strangers_picture_is_not(room: Room, hers: Any, another: Any) -> None
     assert alike_found(picture(another), likeness_of(room), room.bank) == []
 
 
+def test_where_nobody_registered_for_it_the_network_is_not_asked(room: Room, hers: Any) -> None:
+    class Unasked(FineEmbedder):
+        def embed(self, _squares: Any) -> Any:
+            raise AssertionError
+
+    register(hers, room, replace(AGREED, embedding=False))
+    likeness = replace(likeness_of(room), embedder=Unasked())
+    assert alike_found(picture(hers), likeness, room.bank) == []
+
+
 def test_who_did_not_agree_is_not_found_by_the_numbers_of_who_did(room: Room, hers: Any) -> None:
     """Both have the same hash."""
     agreed = register(hers, room)

@@ -111,6 +111,25 @@ def test_a_tile_that_was_let_through_lets_no_other_through(room: Room, hers: Any
     assert len(hits) == 1
 
 
+def made(upload: Picture, *, has_parts: bool) -> list[bool]:
+    return [some.part for some in deep_views(upload, lambda: has_parts)]
+
+
+def test_without_a_part_in_the_bank_no_view_is_made_for_parts(hers: Any) -> None:
+    upload = picture(on_a_page(hers))
+    without, every = made(upload, has_parts=False), made(upload, has_parts=True)
+    assert without == [part for part in every if not part] != []
+    assert True in every
+
+
+def test_whether_it_has_is_asked_when_the_index_knows_what_is_new(room: Room, hers: Any) -> None:
+    """Nothing was looked up before: then an index says that it has none."""
+    claim = room.protect(hers).claim
+    assert room.platform.index.parts() == 0
+    ((match, _),) = deep_matches(picture(with_words(hers)), room.platform)
+    assert (match.claim, match.how) == (claim, "partly covered")
+
+
 def test_it_is_bounded(hers: Any) -> None:
     framed = np.pad(on_a_page(hers), ((30, 30), (30, 30), (0, 0)))
     for pixels in (hers, framed, in_a_collage(hers)):

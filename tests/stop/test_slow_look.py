@@ -15,6 +15,7 @@ from entrenous.model.decision import Outcome
 from entrenous.model.gate import GateLimits
 from entrenous.model.picture import DecoderGaveUp, Picture
 from entrenous.model.review import Due, Found, ReviewState
+from entrenous.stop.dry_run import judge_dry
 from entrenous.stop.gate import decide_upload, judge_upload, keep_held
 from entrenous.stop.look_back import tidy
 from entrenous.stop.policies import PolicyChange, set_policy
@@ -23,6 +24,7 @@ from entrenous.stop.slow_look import look_slowly, skip_slow_looks
 from entrenous.stop.withdraw import unprotect
 from tests.stop.room import Room, jpeg, png
 from tests.stop.test_deep import on_a_page
+from tests.stop.test_gate import Counting
 
 
 def test_what_the_first_looks_missed_waits_with_its_bytes(
@@ -46,6 +48,20 @@ def test_what_the_first_looks_missed_waits_with_its_bytes(
     assert review.bits == fingerprint(read_picture(page)).bits
     assert room.platform.reviews.upload(decision.case) == page
     assert room.platform.reviews.due() == Due(look_backs=1)
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_it_looks_among_parts_only_where_there_are_some(room: Room, hers: Any, parts: Any) -> None:
+    room.protect(hers, parts=parts)
+    index = Counting(room.platform.index)
+    platform = replace(room.platform, index=index)
+    page = jpeg(on_a_page(hers))
+    judge_upload(page, room.platform)
+    assert look_slowly(platform)
+    assert (True in index.asked) is parts
+    index.asked.clear()
+    assert judge_dry(page, platform, deep=True).outcome is Outcome.HOLD
+    assert (True in index.asked) is parts
 
 
 def found(room: Room, pixels: Any) -> str:

@@ -34,6 +34,7 @@ def _keep(command: Sequence[str], again_s: float, closing: threading.Event) -> N
 
 
 def _run(command: Sequence[str], closing: threading.Event) -> None:
+    # A session of its own: who stops us at a terminal stops us alone, and we end the child.
     with subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
     ) as child:

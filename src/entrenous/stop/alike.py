@@ -4,7 +4,6 @@ A network finds what no fingerprint does: a part of a picture whose owner regist
 picture that was turned or written over. It also finds what only looks alike. So a person decides.
 """
 
-from collections.abc import Iterable, Iterator
 from math import acos, pi
 from typing import Final
 
@@ -16,26 +15,31 @@ from entrenous.model.embedding import NearEmbedding
 from entrenous.model.fingerprint import Match
 from entrenous.model.picture import Picture
 from entrenous.ports import BankStore, Likeness
+from entrenous.stop.weigh import Hit
 
 LOOKS_ALIKE: Final = "looks alike"
 WHOLE_COSINE_MIN: Final = 0.5
 WINDOW_COSINE_MIN: Final = 0.6
 _HALF_TURN: Final = 256  # as many hyperplanes at random would tell apart (Charikar 2002)
 
-Found = tuple[int, tuple[Match, Claim]]  # with the number of the registered hash
 
-
-def alike_found(picture: Picture, likeness: Likeness, bank: BankStore) -> list[Found]:
+def alike_found(picture: Picture, likeness: Likeness, bank: BankStore) -> list[tuple[int, Hit]]:
     """Claims whose picture this upload looks like, as :func:`.deep.deep_found` gives them; each
-    only calls for holding.
+    only calls for holding. The network is asked only where somebody has registered for it.
 
     Raises:
         BankUnreachable: the store does not answer.
     """
+    if bank.embedding_count() == 0:
+        return []
     near = _near(picture, likeness)
     claims = {(entry, claim.id): claim for entry, claim in bank.claims_on({n.entry for n in near})}
     agreed = ((one, claims.get((one.entry, one.claim))) for one in near)
-    return list(_hits((one, claim) for one, claim in agreed if claim is not None))
+    return [
+        (one.entry, (_match(one, claim), claim))
+        for one, claim in agreed
+        if claim is not None and claim.bank != RELEASED
+    ]
 
 
 def angle(cosine: float) -> int:
@@ -50,10 +54,5 @@ def _near(picture: Picture, likeness: Likeness) -> list[NearEmbedding]:
     return sorted(likeness.index.alike(seen, at_least), key=lambda one: -one.cosine)
 
 
-def _hits(
-    found: Iterable[tuple[NearEmbedding, Claim]],
-) -> Iterator[tuple[int, tuple[Match, Claim]]]:
-    for near, claim in found:
-        if claim.bank != RELEASED:
-            match = Match(claim.bank, claim.id, angle(near.cosine), LOOKS_ALIKE, part=True)
-            yield near.entry, (match, claim)
+def _match(near: NearEmbedding, claim: Claim) -> Match:
+    return Match(claim.bank, claim.id, angle(near.cosine), LOOKS_ALIKE, part=True)

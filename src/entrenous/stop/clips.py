@@ -23,8 +23,9 @@ from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.print import LAST_MS, LOOK_FRAMES_MAX, Alike, HeardAs, VideoLook
 from entrenous.model.sound import NotASound
 from entrenous.ports import Platform
-from entrenous.stop.reel import Hit, Place, trimmed_hits, video_hits
+from entrenous.stop.reel import Place, trimmed_hits, video_hits
 from entrenous.stop.sound import sound_hits
+from entrenous.stop.weigh import Hit
 
 LOOK_S_MAX: Final = timedelta(seconds=120)  # of the gate's clock, for one clip
 _AT_ONCE: Final = 1000  # look-ups, so that a long clip needs no more memory than a short one

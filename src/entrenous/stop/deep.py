@@ -5,7 +5,7 @@ caption), of one that is a part of it, of one that was written over or turned by
 Whatever is found so is at most held for a person, never refused by a machine.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -65,7 +65,7 @@ def deep_found(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
     """
     found = [
         (entry, (replace(match, part=True), claim))
-        for some in deep_views(picture)
+        for some in deep_views(picture, lambda: platform.index.parts() > 0)
         for entry, (match, claim) in find_at(some.views, platform, part=some.part)
         if claim.bank != RELEASED
     ]
@@ -74,8 +74,13 @@ def deep_found(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
     return found + alike_found(picture, platform.likeness, platform.bank)
 
 
-def deep_views(picture: Picture) -> Iterator[DeepViews]:
-    """All slow views, the cheapest first: about 2,500 of whole pictures and 12,000 of parts."""
+def deep_views(
+    picture: Picture, has_parts: Callable[[], bool] = lambda: True
+) -> Iterator[DeepViews]:
+    """All slow views: about 2,500 of whole pictures, then some 13,000 of parts. These are made only
+    if ``has_parts`` says that there are any to compare them with; it is asked once the others were
+    looked up, by which an index learns what is new.
+    """
     grey = thumbnail(seen_pixels(picture))
     if min(grey.shape) < SIDE_PX_MIN:
         return
@@ -86,6 +91,9 @@ def deep_views(picture: Picture) -> Iterator[DeepViews]:
     frames += [(UNBORDERED, grey[a:b, c:d]) for a, b, c, d in insides(grey)]
     for how, frame in frames:
         yield _views([(said(UPRIGHT, how, EDGES), wider(frame))], part=False)
+    if not has_parts():
+        return
+    for how, frame in frames:
         yield _views([(said(UPRIGHT, how, PART), trimmed(frame))], part=True)
         yield _views([(said(UPRIGHT, how, COVERED), same(frame))], part=True, turns=_UPRIGHT)
     for a, b, c, d in found[:LIKELIEST]:

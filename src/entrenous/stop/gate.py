@@ -25,7 +25,7 @@ from entrenous.model.sound import SoundBroken, SoundTooLong
 from entrenous.ports import Platform
 from entrenous.stop.look import Seen, Views, fast_views, part_views
 from entrenous.stop.reel import Place
-from entrenous.stop.weigh import Hit, asks, best_entry, best_of_each, decision_of
+from entrenous.stop.weigh import Hit, asked_about, best_entry, best_of_each, decision_of
 
 CASE_BYTES: Final = 6
 SECRET_BYTES: Final = 16  # what opens an appeal
@@ -79,10 +79,18 @@ def keep_held(decision: Decision, untrusted_data: bytes, platform: Platform) -> 
     that was let through for the slow look, if there is room.
     """
     limits, case = platform.limits, decision.case
+    if not is_kept(decision, platform):
+        return
     if decision.outcome is Outcome.HOLD:
         platform.reviews.keep(case, untrusted_data, limits.held_per_hash)
-    elif decision.outcome is Outcome.LET_THROUGH and limits.slow_looks > 0:
+    else:
         platform.reviews.keep_for_slow_look(case, untrusted_data, limits.slow_looks)
+
+
+def is_kept(decision: Decision, platform: Platform) -> bool:
+    """Whether :func:`keep_held` has anything to do."""
+    looked_at = decision.outcome is Outcome.LET_THROUGH and platform.limits.slow_looks > 0
+    return looked_at or decision.outcome is Outcome.HOLD
 
 
 def _decide(picture: Picture, upload: _Upload, platform: Platform) -> Decision:
@@ -146,7 +154,7 @@ def _look_again(
     if not news or decision.outcome is not Outcome.LET_THROUGH:
         return
     found, banks = _fits(news, platform)
-    asked = [(entry, hit) for entry, hit in found if asks(*hit, banks)]
+    asked = asked_about(found, banks)
     matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
     if matches and (entry := best_entry(asked)) is not None:
         limit = platform.limits.held_per_hash
@@ -160,8 +168,8 @@ def find(views_of_upload: Seen, platform: Platform, *, part: bool) -> Iterator[H
 
 def find_at(views_of_upload: Seen, platform: Platform, *, part: bool) -> list[tuple[int, Hit]]:
     """The same, each with the number of the registered hash."""
-    found, _ = _fits(_near(views_of_upload, platform, part=part), platform)
-    return found
+    spots = _near(views_of_upload, platform, part=part)
+    return _fits(spots, platform)[0] if spots else []
 
 
 def _near(views_of_upload: Seen, platform: Platform, *, part: bool) -> list[_Spot]:

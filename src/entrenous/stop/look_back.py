@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.craft.fingerprint.orientation import UPRIGHT
-from entrenous.model.bank import Bank
-from entrenous.model.claim import MATCHING, Claim, ClaimState
-from entrenous.model.decision import Outcome
+from entrenous.model.claim import MATCHING, Claim
 from entrenous.model.fingerprint import Match
 from entrenous.model.review import LateFind
 from entrenous.ports import Platform
 from entrenous.spec import PDQ_BYTES
 from entrenous.stop.look import INVERTED
 from entrenous.stop.turned import turned_back
+from entrenous.stop.weigh import asks
 
 LEASE: Final = timedelta(minutes=2)  # as long as somebody may be at what is due
 _PAGE: Final = 10_000
@@ -77,19 +76,12 @@ class _Wanted:
 
 def _wanted(claim: Claim, platform: Platform) -> Iterator[_Wanted]:
     bank = platform.bank.bank(claim.bank)
-    if not _asks(claim, bank):
+    if not (claim.state in MATCHING and asks(claim, bank)):
         return
     for bits in platform.bank.hashes_of(claim.id):
         ways = turned_back(bits)
         words = _words(b"".join(ways.values()))
         yield _Wanted(claim, _entry(bits, platform), bank.radius, tuple(ways), words)
-
-
-def _asks(claim: Claim, bank: Bank) -> bool:
-    """Whether a person would have been asked about an upload that fits."""
-    wanted = bank.on_confirmed if claim.state is ClaimState.CONFIRMED else bank.on_claimed
-    through = wanted is Outcome.LET_THROUGH
-    return claim.state in MATCHING and not bank.shadow and not through
 
 
 def _entry(bits: bytes, platform: Platform) -> int:

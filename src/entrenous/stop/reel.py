@@ -16,11 +16,11 @@ from entrenous.model.claim import Claim
 from entrenous.model.fingerprint import Match, Near
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.print import MOMENT_MS, VideoLook
+from entrenous.stop.weigh import Hit
 
 SHARE_MIN: Final = 0.5  # of an upload's half seconds; measured in bench/stopping/recall_reel.py
 MOMENTS_MIN: Final = 3  # of the upload and of the claim: fewer are as good as a still picture
 
-Hit = tuple[Match, Claim]
 Place = tuple[Claim, int | None]
 """A claim on a registered hash, and when the frame with it is shown (ms; None: a still picture)."""
 

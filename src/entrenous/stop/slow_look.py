@@ -16,7 +16,7 @@ from entrenous.stop.deep import deep_found
 from entrenous.stop.gate import find_at
 from entrenous.stop.look import fast_views
 from entrenous.stop.look_back import LEASE
-from entrenous.stop.weigh import asks, best_entry, best_of_each, decision_of
+from entrenous.stop.weigh import asked_about, best_entry, best_of_each, decision_of
 
 BYTES_COME: Final = timedelta(minutes=1)  # after the row of an upload, or its gate died
 
@@ -48,11 +48,11 @@ def _find(upload: SlowLook, picture: Picture, platform: Platform) -> LateFind | 
     seen = fast_views(picture)
     found = [*find_at(seen.whole, platform, part=False), *deep_found(picture, platform)]
     banks = {bank.name: bank for bank in platform.bank.banks()}
-    hits = best_of_each(hit for _, hit in found)
-    if decision_of(hits, banks).outcome is Outcome.LET_THROUGH:
+    if decision_of(best_of_each(hit for _, hit in found), banks).outcome is Outcome.LET_THROUGH:
         return None
-    matches = tuple(match for match, claim in hits if asks(match, claim, banks))
-    entry = best_entry([one for one in found if asks(*one[1], banks)])
+    asked = asked_about(found, banks)
+    matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
+    entry = best_entry(asked)
     if entry is None:
         return None
     sha256 = hashlib.sha256(upload.untrusted_upload).digest()

@@ -13,8 +13,7 @@ from entrenous.model.fingerprint import Match
 from entrenous.model.ids import ClaimId
 from entrenous.model.print import Alike
 from entrenous.spec import PDQ_BYTES
-
-Hit = tuple[Match, Claim]
+from entrenous.stop.weigh import Hit
 
 _BITS: Final = 8 * PDQ_BYTES
 

@@ -67,11 +67,23 @@ def weigh_hits(
 
 def called_for(match: Match, claim: Claim, bank: Bank) -> Outcome:
     """What one hit calls for, by its bank's policy; a part never calls for more than holding."""
-    wanted = bank.on_confirmed if claim.state is ClaimState.CONFIRMED else bank.on_claimed
+    wanted = _wanted(claim, bank)
     return min(wanted, Outcome.HOLD, key=_STRICTNESS.index) if match.part else wanted
 
 
-def asks(match: Match, claim: Claim, banks: dict[BankName, Bank]) -> bool:
-    """Whether a person would have been asked, or a machine have refused, had it come in time."""
-    bank = banks[claim.bank]
-    return not bank.shadow and called_for(match, claim, bank) is not Outcome.LET_THROUGH
+def asks(claim: Claim, bank: Bank) -> bool:
+    """Whether of an upload that fits it, in whole or in part, a person would have been asked, or a
+    machine have refused it, had the claim or the look come in time.
+    """
+    return not bank.shadow and _wanted(claim, bank) is not Outcome.LET_THROUGH
+
+
+def asked_about(
+    found: Iterable[tuple[int, Hit]], banks: dict[BankName, Bank]
+) -> list[tuple[int, Hit]]:
+    """Those of the hits that :func:`asks` is true of."""
+    return [(entry, hit) for entry, hit in found if asks(hit[1], banks[hit[1].bank])]
+
+
+def _wanted(claim: Claim, bank: Bank) -> Outcome:
+    return bank.on_confirmed if claim.state is ClaimState.CONFIRMED else bank.on_claimed

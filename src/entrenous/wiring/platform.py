@@ -32,6 +32,7 @@ from entrenous.spec import GATE_SIDE_PX
 from entrenous.stop.banks import prepare_banks
 from entrenous.wiring.folders import kept_in
 
+INDEX: Final = "index"  # the folder of its files
 # Of one upload: less than for one's own clips, for strangers send these.
 _CLIP: Final = Limits(memory_bytes=2 << 30, cpu_s=120, wall_s=30.0)
 
@@ -81,7 +82,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
 def _index(folder: Path, bank: BankStore, shards: int) -> TendedIndex:
     """Raises UnusableFolder, DiskFull, BankUnreachable."""
     with kept_in(folder):
-        return open_index(folder / "index", bank, shards=shards)
+        return open_index(folder / INDEX, bank, shards=shards)
 
 
 def _engine(folder: Path, database: str | None) -> sa.Engine:

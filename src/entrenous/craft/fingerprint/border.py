@@ -18,9 +18,8 @@ from entrenous.craft.fingerprint.thumbnail import SIDE_PX, thumbnail
 SPREAD: Final = 16.0  # brightness levels; JPEG at quality 10 stays below on plain bars
 LEFT_MIN: Final = 0.3  # of each side: a frame around less is a picture of its own
 ROUNDS: Final = 3  # a letterbox inside a frame needs two
-_ROUNDED: Final = (
-    3.0  # levels by which a spread is off, each end by at most 0.5 and what is left out
-)
+# Levels: rounding moves each end of a spread by up to 0.5, and OpenCV leaves out tiny weights.
+_ROUNDED: Final = 3.0
 NEAR_PX: Final = 4  # JPEG blurs the seam by half of its blocks
 
 Box = tuple[int, int, int, int]

@@ -19,10 +19,10 @@ from starlette.routing import Route
 from entrenous.faces.gate.access import GateAccess, require_figures, require_operator
 from entrenous.faces.gate.answers import PRIVATE
 from entrenous.faces.gate.claims import Claims
-from entrenous.faces.gate.due import MINUTE_S, each_minute
-from entrenous.faces.gate.hourly import hourly
+from entrenous.faces.gate.due import each_minute
 from entrenous.faces.gate.metrics import CONTENT_TYPE, Metered, Meters, Sight
 from entrenous.faces.gate.problems import on_bug, on_error, on_http_error
+from entrenous.faces.gate.recurring import HOUR_S, MINUTE_S, recurring
 from entrenous.faces.gate.reviews import Reviews
 from entrenous.faces.gate.uploads import Uploads
 from entrenous.model.errors import EntrenousError
@@ -98,5 +98,5 @@ async def _alongside(
     platform: Platform, each_hour: Sequence[Callable[[], object]]
 ) -> AsyncIterator[None]:
     """While the gate is served."""
-    async with hourly(each_hour), hourly(each_minute(platform), MINUTE_S):
+    async with recurring(each_hour, HOUR_S), recurring(each_minute(platform), MINUTE_S):
         yield

@@ -9,8 +9,6 @@ from entrenous.ports import Platform
 from entrenous.stop.look_back import look_back_due
 from entrenous.stop.slow_look import skip_slow_looks
 
-MINUTE_S: Final = 60.0
-
 _LOG: Final = logging.getLogger("entrenous.gate")
 
 

@@ -28,6 +28,7 @@ _KEPT: Final = 1_000  # answers to uploads
 _QUANTILES: Final = (0.5, 0.95, 0.99)
 _COUNT_AGAIN_S: Final = 60.0  # counting rows takes a while in a large database
 UPLOAD: Final = "upload"
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
 Sight = tuple[Standing, IndexStanding | None]
 
@@ -217,6 +218,3 @@ def _index(standing: Standing, index: IndexStanding) -> Iterator[Metric]:
 
 def _gauge(name: str, words: str, value: float) -> Metric:
     return GaugeMetricFamily(f"entrenous_gate_{name}", words, value=value)
-
-
-CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4

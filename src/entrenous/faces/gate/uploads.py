@@ -25,7 +25,7 @@ from entrenous.model.review import NoSuchReview
 from entrenous.model.secret import Secret
 from entrenous.ports import Platform
 from entrenous.stop.appeal import appeal
-from entrenous.stop.gate import decide_upload, keep_held, secret_hash
+from entrenous.stop.gate import decide_upload, is_kept, keep_held, secret_hash
 from entrenous.stop.look_back import tidy
 
 _TURN_S_MAX: Final = 10  # an upload that has arrived waits this long for its turn
@@ -104,7 +104,8 @@ class Uploads:
             self.judged(decision)
         else:
             await afterwards(self.judged, decision)  # asks the database which banks are in shadow
-        await afterwards(keep_held, decision, untrusted_data, self.platform)
+        if is_kept(decision, self.platform):
+            await afterwards(keep_held, decision, untrusted_data, self.platform)
         hour = self.platform.clock.now().replace(minute=0, second=0, microsecond=0)
         if hour != self.tidied:
             self.tidied = hour
@@ -128,11 +129,18 @@ async def _place(places: anyio.CapacityLimiter, of: Hashable) -> AsyncIterator[N
 async def _turn(places: anyio.CapacityLimiter) -> AsyncIterator[None]:
     """One of the places, when one is free; raises GateBusy when that takes too long."""
     try:
-        with anyio.fail_after(_TURN_S_MAX):
-            await places.acquire()
-    except TimeoutError as problem:
-        raise GateBusy from problem
+        places.acquire_nowait()
+    except anyio.WouldBlock:
+        await _waited(places)
     try:
         yield
     finally:
         places.release()
+
+
+async def _waited(places: anyio.CapacityLimiter) -> None:
+    try:
+        with anyio.fail_after(_TURN_S_MAX):
+            await places.acquire()
+    except TimeoutError as problem:
+        raise GateBusy from problem

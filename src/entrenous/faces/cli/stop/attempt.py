@@ -27,7 +27,8 @@ def attempt(
 ) -> None:
     """Say what the gate would do with a file; nothing is kept of it."""
     untrusted = read_file(file)
-    with open_platform(data) as (platform, _):
+    # As a gate that runs: what an upload does not wait for there is not in its time.
+    with open_platform(data, serves=True) as (platform, _):
         began = time.perf_counter()
         decision = judge_dry(untrusted, platform, deep=deep)
         took_ms = round(1000 * (time.perf_counter() - began), 1)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from entrenous.adapters.allocator import keep_freed_memory
 from entrenous.adapters.http_server import serve
 from entrenous.adapters.kept_running import kept_running
 from entrenous.faces.cli.device.opened import session_of
@@ -45,6 +46,7 @@ def run(
 ) -> None:
     """Run a gate: uploads that fit a registered fingerprint are held or refused."""
     host, port = host_and_port(listen)
+    keep_freed_memory()
     with ExitStack() as opened:
         platform, tokens = opened.enter_context(open_platform(data, serves=True))
         if not slow_look:

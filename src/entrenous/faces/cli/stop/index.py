@@ -18,13 +18,11 @@ from entrenous.model.ids import ClaimId
 from entrenous.ports import Platform
 from entrenous.spec import PDQ_BYTES
 from entrenous.wiring.folders import kept_in
-from entrenous.wiring.platform import open_platform
+from entrenous.wiring.platform import INDEX, open_platform
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Found = tuple[int, Claim, bool]  # bits that differ, a claim, whether it is on a part
-
-_FOLDER = "index"
 
 
 def join(gate: typer.Typer) -> None:
@@ -69,7 +67,7 @@ def lookup(
 
 def status(data: Data, as_json: Json = False) -> None:
     """How many fingerprints the index knows, and how its file stands."""
-    folder, shards = data / _FOLDER, gate_settings(data).index_shards
+    folder, shards = data / INDEX, gate_settings(data).index_shards
     with kept_in(folder):
         condition = condition_of(folder, shards)  # before opening mends it
     with open_platform(data) as (platform, _), kept_in(folder):
@@ -100,7 +98,7 @@ def status(data: Data, as_json: Json = False) -> None:
 
 def rebuild(data: Data, as_json: Json = False) -> None:
     """Make the index's file anew from the bank; a gate that runs goes over to it by itself."""
-    folder = data / _FOLDER
+    folder = data / INDEX
     with open_platform(data) as (platform, _), kept_in(folder):
         index = FileIndex(folder, platform.bank, gate_settings(data).index_shards)
         index.rebuild()

@@ -15,10 +15,9 @@ from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.stop.bank import AsJson, Data
 from entrenous.model.standing import ShadowCell, Standing
 from entrenous.wiring.folders import kept_in
-from entrenous.wiring.platform import open_platform
+from entrenous.wiring.platform import INDEX, open_platform
 from entrenous.wiring.standing import standing_of
 
-_FOLDER: Final = "index"
 _HOUR_S: Final = 3600
 
 
@@ -51,7 +50,7 @@ def status(data: Data, as_json: AsJson = False) -> None:
 
 
 def _index_file(data: Path) -> _IndexFile:
-    folder, shards = data / _FOLDER, gate_settings(data).index_shards
+    folder, shards = data / INDEX, gate_settings(data).index_shards
     with kept_in(folder):
         condition = condition_of(folder, shards)
         try:

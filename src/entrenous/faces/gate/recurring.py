@@ -1,4 +1,4 @@
-"""What a gate does by itself once an hour, whether anybody asks it or not."""
+"""What a gate does by itself now and then, whether anybody asks it or not."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -9,13 +9,12 @@ import anyio
 from entrenous.faces.gate.afterwards import afterwards
 
 HOUR_S: Final = 3600.0
+MINUTE_S: Final = 60.0
 
 
 @asynccontextmanager
-async def hourly(
-    works: Sequence[Callable[[], object]], every_s: float = HOUR_S
-) -> AsyncIterator[None]:
-    """While this is open, do each of these at once and then every hour, in a thread."""
+async def recurring(works: Sequence[Callable[[], object]], every_s: float) -> AsyncIterator[None]:
+    """While this is open, do each of these at once and then again and again, in a thread."""
     async with anyio.create_task_group() as group:
         group.start_soon(_again_and_again, works, every_s)
         yield

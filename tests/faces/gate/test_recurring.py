@@ -1,11 +1,11 @@
-"""What a gate does each hour: it goes on whatever becomes of one time, and with nobody asking."""
+"""What a gate does now and then: it goes on whatever becomes of one time, with nobody asking."""
 
 import anyio
 import pytest
 
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
-from entrenous.faces.gate.hourly import hourly
+from entrenous.faces.gate.recurring import recurring
 from entrenous.model.bank import BankUnreachable
 from entrenous.model.secret import Secret
 from entrenous.ports import Platform
@@ -23,7 +23,7 @@ def test_a_failure_is_not_the_end_of_it() -> None:
             raise BankUnreachable(why="away")
 
     async def story() -> None:
-        async with hourly((work,), every_s=0.01):
+        async with recurring((work,), every_s=0.01):
             with anyio.fail_after(10):
                 while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
