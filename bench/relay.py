@@ -30,6 +30,7 @@ from bench.load.bare import bare_cycles_per_s, disk_scan_mb_s
 from bench.load.blobs import blob_speed, resident_mb
 from bench.load.cycles import Cycles, drive, percentile
 from bench.load.in_process import group_commit_cycles_per_s
+from bench.load.processor import cpu_s
 
 _LINES: Final = 64
 #: Requests that the relay syncs together under this load: ``perf stat -e
@@ -117,12 +118,6 @@ def relay(folder: Path, database: str | None = None) -> Iterator[Running]:
         finally:
             running.terminate()
             running.wait()
-
-
-def cpu_s(process: int) -> float:
-    """What a process has used of the processors, in seconds."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rss_of_two_gb() -> float:

@@ -142,7 +142,8 @@ def _head(method: str, path: str, token: bytes, length: int = 0) -> str:
     return head + "\r\n"
 
 
-def _is_whole(data: bytes) -> bool:
+def is_whole(data: bytes) -> bool:
+    """Whether an answer has come to its end, by its own Content-Length."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return False
@@ -152,7 +153,7 @@ def _is_whole(data: bytes) -> bool:
 
 def _answer(line: socket.socket) -> bytes:
     data = line.recv(65536)
-    while not _is_whole(data):
+    while not is_whole(data):
         more = line.recv(65536)
         if not more:
             raise SystemExit("the relay closed the connection")

@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
 def false_pieces(some: Sequence[Subject], alike: Alike) -> Mapping[str, int]:
     """Pieces of different photographs against each other; those registered have enough detail."""
     pieces = [(place, tile) for place, one in enumerate(some) for tile in tiles(one.rgb)]
-    seen = rows(alike.embedder.embed([square(np.ascontiguousarray(tile)) for _, tile in pieces]))
+    seen = rows(alike.embedder.embed([square(tile) for _, tile in pieces]))
     owner = np.array([place for place, _ in pieces])
     drawn = np.array([some[place].name in DRAWN for place in owner])
     fine = np.array([_detailed(tile) for _, tile in pieces])

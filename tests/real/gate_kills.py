@@ -14,11 +14,10 @@ import json
 import random
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -30,6 +29,7 @@ from entrenous.wiring.platform import open_platform
 from tests.adapters.index.banks import fresh
 from tests.real.gate_checks import OF_A_LIST, Listed, compare, indexes, look_backs
 from tests.real.gate_stories import Client, Unanswered
+from tests.real.trial import first_words, folder_and_database, to_be_killed
 
 # As `gate run`, but the index writes a base after ten hashes, not after thirty thousand, and what
 # a killed gate was at is taken up by another after two seconds, not after two minutes.
@@ -60,27 +60,16 @@ def running(
     folder: Path, slow_look: str = "--no-slow-look"
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A gate, and what it says of itself once it serves."""
-    command = [sys.executable, "-c", RUN, str(folder), slow_look]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process, json.loads(process.stdout.readline())
-        finally:
-            process.kill()
+    with to_be_killed([sys.executable, "-c", RUN, str(folder), slow_look]) as process:
+        yield process, json.loads(first_words(process))
 
 
-@contextmanager
-def importing(folder: Path, seed: int) -> Iterator[subprocess.Popen[str]]:
+def importing(folder: Path, seed: int) -> AbstractContextManager[subprocess.Popen[str]]:
     """A list on its way into a bank."""
     path = folder / f"list-{seed}.csv"
     path.write_text("\n".join(bits.hex() for bits in fresh(OF_A_LIST, seed)))
     words = ("gate", "bank", "import", str(path), "--bank", "listed", "--data", str(folder))
-    command = [sys.executable, "-m", "entrenous", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    return to_be_killed([sys.executable, "-m", "entrenous", *words])
 
 
 def kill_round(
@@ -217,17 +206,10 @@ def main() -> None:
     parser.add_argument("--slow-look", action="store_true", help="with gates' second processes")
     parser.add_argument("--postgresql", action="store_true")
     asked = parser.parse_args()
-    with ExitStack() as going:
-        folder = Path(going.enter_context(tempfile.TemporaryDirectory()))
-        database = ""
-        if asked.postgresql:
-            from tests.postgres import cluster
-
-            database = going.enter_context(cluster()).fresh()
-        slow_look = "--slow-look" if asked.slow_look else "--no-slow-look"
-        trial = Trial(asked.kills, asked.clients, asked.seed, asked.seconds, slow_look)
-        done = all_killed(trial, folder, database)
-        print(json.dumps(done))  # noqa: T201
+    slow_look = "--slow-look" if asked.slow_look else "--no-slow-look"
+    trial = Trial(asked.kills, asked.clients, asked.seed, asked.seconds, slow_look)
+    with folder_and_database(postgresql=asked.postgresql) as (folder, database):
+        print(json.dumps(all_killed(trial, folder, database)))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ happened or not, and is repeated, as a device does, or given up. So at any time 
 upload of that picture in one way, or in one of two.
 """
 
-import json
 import random
 import threading
 from collections.abc import Sequence
@@ -23,6 +22,9 @@ from entrenous.craft.fingerprint.parts import part_hashes
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.media.picture import read_picture
 from entrenous.craft.wire.b64u import b64u
+from entrenous.craft.wire.claim import write_request
+from entrenous.model.claim import ClaimRequest
+from entrenous.model.print import PicturePrint
 from entrenous.model.secret import Secret
 from entrenous.stop.holder import claim_of, holder_hash
 
@@ -133,14 +135,9 @@ class Story:
     def request(self, which: str, *, windows: bool) -> bytes:
         """What a device sends to register it."""
         picture = read_picture(self.jpeg)
-        whole = fingerprint(picture)
-        form = {
-            "schema": "entrenous/claim-request/1", "kind": "pdq", "hex": whole.bits.hex(),
-            "quality": whole.quality, "holder": holder_hash(self.tokens[int(which)]).hex(),
-            "parts": [bits.hex() for bits in part_hashes(picture)] if windows else [],
-            "reason": "", "jurisdiction": "",
-        }  # fmt: skip
-        return json.dumps(form).encode()
+        parts = tuple(part_hashes(picture)) if windows else ()
+        holder = holder_hash(self.tokens[int(which)])
+        return write_request(ClaimRequest(PicturePrint(fingerprint(picture), parts), holder))
 
 
 class Unanswered(Exception):

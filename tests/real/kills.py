@@ -14,7 +14,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from entrenous.craft.wire.relay.envelope import write_envelope
 from entrenous.model.envelope import Envelope
 from entrenous.model.ids import EnvelopeId, MailboxId
 from entrenous.model.secret import Secret
+from tests.real.trial import first_words, folder_and_database, to_be_killed
 
 RUN = """
 import sys
@@ -137,12 +137,8 @@ class Line:
 @contextmanager
 def running(folder: Path, database: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
     command = [sys.executable, "-c", RUN, str(folder), database]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
+    with to_be_killed(command) as process:
+        yield process, first_words(process).strip()
 
 
 def live(device: Device, url: str, ended: threading.Event) -> None:
@@ -210,13 +206,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=64)
     parser.add_argument("--postgresql", action="store_true")
     asked = parser.parse_args()
-    with ExitStack() as going:
-        folder = Path(going.enter_context(tempfile.TemporaryDirectory()))
-        database = ""
-        if asked.postgresql:
-            from tests.postgres import cluster
-
-            database = going.enter_context(cluster()).fresh()
+    with folder_and_database(postgresql=asked.postgresql) as (folder, database):
         done = all_killed(asked.kills, folder, database, asked.seed, asked.lines)
         print(json.dumps(done))  # noqa: T201
 

@@ -1,0 +1,139 @@
+"""Bring uploads to a gate over some connections, on the cores that the gate runs on."""
+
+import select
+import socket
+import time
+import urllib.parse
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Final, NamedTuple
+
+from bench.load.cycles import is_whole
+from bench.load.processor import tree_cpu_s
+
+_BOUNDARY: Final = "entrenous-bench"
+
+
+class Gate(NamedTuple):
+    """A gate that serves; what it is asked by a POST to ``path``, and what is in a good answer."""
+
+    process: int
+    url: str
+    token: str
+    path: str = "/v1/uploads"
+    good: bytes = b'"decision":"let through"'
+    beside: tuple[int, ...] = ()  # other processes that work for it, as a database's server
+
+
+class Posted(NamedTuple):
+    """What a load came to; the processor's times are of the gate and its children, of us, and of
+    what works for the gate besides.
+    """
+
+    count: int
+    seconds: float
+    times_s: list[float]
+    gate_cpu_s: float
+    load_cpu_s: float
+    beside_cpu_s: float = 0.0
+
+
+def forms(files: Sequence[bytes], field: str = "file") -> list[bytes]:
+    """As browsers send them (RFC 7578)."""
+    head = (
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="a.jpg"\r\n'
+        "Content-Type: image/jpeg\r\n\r\n"
+    )
+    return [head.encode() + one + f"\r\n--{_BOUNDARY}--\r\n".encode() for one in files]
+
+
+def drive(to: Gate, bodies: Sequence[bytes], lines: int, seconds: float) -> Posted:
+    """Keep ``lines`` connections busy; stopped by hand, what came until then counts.
+
+    Raises:
+        SystemExit: an answer that should not be.
+    """
+    poll, by_number = select.epoll(), dict[int, _Line]()
+    for number in range(lines):
+        line = _Line(to, bodies[number::lines])
+        by_number[line.socket.fileno()] = line
+        poll.register(line.socket.fileno(), select.EPOLLIN)
+    before = _cpu_s(to)
+    began, times = time.perf_counter(), list[float]()
+    with closing(poll):
+        try:
+            while time.perf_counter() < began + seconds:
+                for number, _ in poll.poll(1.0):
+                    line = by_number[number]
+                    known = line.socket
+                    times += line.answered()
+                    if line.socket is not known:
+                        del by_number[number]
+                        by_number[line.socket.fileno()] = line
+                        poll.register(line.socket.fileno(), select.EPOLLIN)
+        except KeyboardInterrupt:
+            pass
+    taken = time.perf_counter() - began
+    used = [now - then for now, then in zip(_cpu_s(to), before, strict=True)]
+    for line in by_number.values():
+        line.end()
+    return Posted(len(times), taken, times, *used)
+
+
+def _cpu_s(of: Gate) -> tuple[float, float, float]:
+    return tree_cpu_s(of.process), time.process_time(), sum(map(tree_cpu_s, of.beside))
+
+
+class _Line:
+    """One connection, and its upload that is under way; a new one where the gate ends it with each
+    answer, and the time to connect is then a part of the upload's.
+    """
+
+    def __init__(self, to: Gate, bodies: Sequence[bytes]) -> None:
+        address = urllib.parse.urlsplit(to.url)
+        self._address = address.hostname or "", address.port or 0
+        self._head = (
+            f"POST {to.path} HTTP/1.1\r\nHost: gate\r\n"
+            f"Authorization: Bearer {to.token}\r\n"
+            f"Content-Type: multipart/form-data; boundary={_BOUNDARY}\r\n"
+        )
+        self._good, self._bodies, self._turn = to.good, bodies, 0
+        self._came = b""
+        self._began = 0.0
+        self.socket = self._connected()
+        self._send()
+
+    def answered(self) -> list[float]:
+        """The seconds of an upload whose answer is whole now; then the next one is sent."""
+        more = self.socket.recv(65536)
+        if not more:
+            raise SystemExit("the gate closed the connection")
+        self._came += more
+        if not is_whole(self._came):
+            return []
+        if self._came[9:12] != b"200" or self._good not in self._came:
+            raise SystemExit(f"not what should be answered: {self._came[:400]!r}")
+        took = time.perf_counter() - self._began
+        ends = b"connection: close" in self._came.partition(b"\r\n\r\n")[0].lower()
+        self._came = b""
+        self._send(anew=ends)
+        return [took]
+
+    def end(self) -> None:
+        """Hear the last answer, so that the next load does not find this one's place taken."""
+        self.socket.recv(65536)
+        self.socket.close()
+
+    def _connected(self) -> socket.socket:
+        made = socket.create_connection(self._address, timeout=60)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    def _send(self, *, anew: bool = False) -> None:
+        body = self._bodies[self._turn % len(self._bodies)]
+        self._turn += 1
+        self._began = time.perf_counter()
+        if anew:
+            self.socket.close()
+            self.socket = self._connected()
+        self.socket.sendall(f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body)

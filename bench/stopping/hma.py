@@ -1,0 +1,201 @@
+"""Uploads of a megapixel to our gate and to Meta's Hasher-Matcher-Actioner, in turns.
+
+    python -m bench.stopping.hma --tree DIR --database postgresql://user@/empty?host=...
+
+What DIR has to hold: bench/stopping/hma_server.py. The database is for this alone: tables, a bank
+of random hashes and an index are made in it, and found again the next time. Both sides have the
+same hashes, and stay up. A round is uploads to ours, to theirs, and to ours by HMA's own path. Ours
+asks eight orientations with and without borders (and, but for the last, keeps its decision), theirs
+one hash. Memory counts what processes share once. From a new hash to its match, theirs is told to
+make its index at once instead of at the next minute. The last line is one JSON object.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Final
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded, as the command does
+
+import httpx
+import numpy as np
+import psycopg
+
+from bench.load.cycles import percentile
+from bench.load.uploads import Gate, Posted, drive, forms
+from bench.stopping import gates
+from bench.stopping.hashes import random_hashes
+from bench.stopping.hma_server import Hma
+from bench.stopping.lookups import scratch
+
+_BANK: Final = "LISTED"
+_IN_A_ROW: Final = 32  # look-ups that find it: then every worker does
+Answer = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One that is asked: its gate, its uploads, and where its HMA-like paths begin."""
+
+    gate: Gate
+    bodies: list[bytes]
+    paths: str
+
+    def ask(self, method: str, path: str, **what: dict[str, str]) -> httpx.Response:
+        """One request of HMA's."""
+        headers = {"Authorization": f"Bearer {self.gate.token}"}
+        url = self.gate.url + self.paths + path
+        return httpx.request(method, url, headers=headers, timeout=60, **what)  # type: ignore[arg-type]
+
+    def finds(self, signal: bytes) -> bool:
+        """Whether that hash matches; not at all while an index is loaded."""
+        query = {"signal": signal.hex(), "signal_type": "pdq"}
+        answer = self.ask("GET", "/m/lookup", params=query)
+        return answer.is_success and bool(answer.json().get(_BANK))
+
+    def added_s(self, indexed: Callable[[], None]) -> float:
+        """From adding a hash until every worker finds it."""
+        bits, good = os.urandom(32), 0
+        began = since = time.perf_counter()
+        self.ask("POST", f"/c/bank/{_BANK}/signal", json={"pdq": bits.hex()}).raise_for_status()
+        indexed()
+        while good < _IN_A_ROW:
+            since = since if good else time.perf_counter()
+            good = good + 1 if self.finds(bits) else 0
+        return since - began
+
+
+def main() -> None:
+    """Measure, say what is measured, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--tree", type=Path, required=True)
+    parser.add_argument("--python", type=Path, help="TREE/venv/bin/python if not given")
+    parser.add_argument("--database", required=True)
+    parser.add_argument("--threads", type=int, default=1, help="of each worker; HMA's image has 1")
+    parser.add_argument("--hashes", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=15.0)
+    asked = parser.parse_args()
+    with TemporaryDirectory(dir=scratch()) as made:
+        ours, theirs = Path(made).absolute() / "gate", Path(made).absolute() / "hma"
+        theirs.mkdir()
+        ours.mkdir()
+        hma = Hma(
+            asked.tree, asked.python or asked.tree / "venv/bin/python", asked.database, theirs
+        )
+        if why := hma.missing():
+            raise SystemExit(f"SKIPPED: {why}")
+        hashes = random_hashes(asked.hashes, np.random.default_rng(7)).tobytes()
+        answer: Answer = {"schema": "entrenous/bench-hma/1", "hashes": asked.hashes}
+        answer |= {"hma_threads": asked.threads, "hma_build_s": prepare(hma, hashes)}
+        gates.fill(ours, asked.hashes)
+        more = ("--threads", str(asked.threads)) if asked.threads > 1 else ()
+        with gates.gate(ours) as gate, hma.running(2, *more) as (process, url):
+            server = Gate(process, url, "nobody", "/m/lookup", b'"pdq":', _server(hma.database))
+            answer |= measured(gate, server, hashes[:32], asked.rounds, asked.seconds)
+            index = lambda: hma.flask("build_indices")  # noqa: E731
+            answer["hma_add_to_match_s"] = round(Side(server, [], "").added_s(index), 1)
+        say(json.dumps(answer | {"load_average": round(os.getloadavg()[0], 1)}))
+
+
+def prepare(hma: Hma, hashes: bytes) -> float:
+    """Its tables, a bank of these hashes (its API adds them one by one), and its index; the seconds
+    for the last.
+    """
+    hma.migrate()
+    count = len(hashes) // 32
+    with psycopg.connect(hma.database) as there:
+        there.execute("INSERT INTO bank VALUES (1, %s, 1) ON CONFLICT DO NOTHING", [_BANK])
+        if not there.execute("SELECT 1 FROM bank_content LIMIT 1").fetchone():
+            with there.cursor().copy(
+                "COPY bank_content (bank_id, disable_until_ts) FROM STDIN"
+            ) as to:
+                to.write("1\t1\n" * count)
+            with there.cursor().copy(
+                "COPY content_signal (content_id, signal_type, signal_val) FROM STDIN"
+            ) as to:
+                for number in range(count):
+                    signal = hashes[32 * number : 32 * number + 32].hex()
+                    to.write_row((number + 1, "pdq", signal))
+    began = time.perf_counter()
+    hma.flask("build_indices")
+    return round(time.perf_counter() - began, 1)
+
+
+def measured(ours: Gate, theirs: Gate, one: bytes, rounds: int, seconds: float) -> Answer:
+    """Every round's uploads a second, medians of all figures, and ours over theirs."""
+    pictures = gates.pictures()
+    photos = forms(pictures, "photo")
+    as_hma = ours._replace(path="/hma/m/lookup", good=b'"pdq":')
+    sides = {
+        "gate": Side(ours, forms(pictures), "/hma"),
+        "hma": Side(theirs, photos, ""),
+        "gate_as_hma": Side(as_hma, photos, "/hma"),
+    }
+    figures = dict[str, list[float]]()
+    for number in range(rounds + 1):  # the first one warms up
+        for name, side in sides.items():
+            if not side.finds(one):
+                raise SystemExit(f"{name} does not find a hash that it has")
+            told = told_of(drive(side.gate, side.bodies, gates.LINES, seconds if number else 5.0))
+            say(f"{number} {name} {told} load average {os.getloadavg()[0]:.1f}")
+            for key, value in told.items() if number else ():
+                figures.setdefault(f"{name}_{key}", []).append(value)
+    for name in ("gate", "gate_as_hma"):
+        pairs = zip(figures[f"{name}_post_per_s"], figures["hma_post_per_s"], strict=True)
+        figures[f"{name}_ratio"] = [round(mine / other, 2) for mine, other in pairs]
+    return {
+        **{name: round(median(values), 2) for name, values in figures.items()},
+        "rounds": {name: figures[name] for name in figures if name.endswith(("_per_s", "_ratio"))},
+        "gate_memory_mb": round(memory_mb(ours.process)),
+        "hma_memory_mb": round(memory_mb(theirs.process)),
+        "hma_database_memory_mb": round(sum(map(memory_mb, theirs.beside))),
+        "gate_add_to_match_ms": round(1e3 * sides["gate"].added_s(lambda: None), 1),
+    }
+
+
+def told_of(made: Posted) -> dict[str, float]:
+    """A load's figures by their names; the processors' times for each upload."""
+    return {
+        "post_per_s": round(made.count / made.seconds, 1),
+        "p50_ms": round(1e3 * percentile(made.times_s, 0.5), 1),
+        "p99_ms": round(1e3 * percentile(made.times_s, 0.99), 1),
+        "cpu_ms": round(1e3 * made.gate_cpu_s / made.count, 2),
+        "database_cpu_ms": round(1e3 * made.beside_cpu_s / made.count, 2),
+        "load_cpu_ms": round(1e3 * made.load_cpu_s / made.count, 2),
+    }
+
+
+def memory_mb(process: int) -> float:
+    """Of a process and its children (Pss, see proc_pid_smaps(5))."""
+    own = 0.0
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            own += int(line.split()[1]) / 1024 if line.startswith("Pss:") else 0
+        for task in Path(f"/proc/{process}/task").iterdir():
+            own += sum(memory_mb(int(one)) for one in (task / "children").read_text().split())
+    return own
+
+
+def _server(database: str) -> tuple[int, ...]:
+    """The database's server, if it is on this machine: what it takes, HMA takes."""
+    with psycopg.connect(database) as there, suppress(FileNotFoundError):
+        said = Path(f"/proc/{there.info.backend_pid}/stat").read_text()
+        return (int(said.rpartition(")")[2].split()[1]),)
+    return ()
+
+
+def say(text: str) -> None:
+    """One line."""
+    print(text, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

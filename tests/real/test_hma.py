@@ -1,0 +1,252 @@
+"""A real Hasher-Matcher-Actioner, unmodified, fetches from our gate, and our gate from it.
+
+    ENTRENOUS_HMA=DIR ENTRENOUS_HMA_PYTHON=DIR/venv/bin/python pytest tests/real/test_hma.py
+
+:mod:`bench.stopping.hma_server` says how to make DIR. What HMA's operator does: credentials by POST
+/c/exchanges/api/NAME, the exchange by POST /c/exchanges, then its own commands ``flask fetch`` and
+``flask build_indices``. StopNCII's base address is a part of the credentials. NCMEC's hosts are
+fixed, so a proxy leads them to us, with a test authority that HMA is told to believe.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import typer
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from typer.testing import CliRunner
+
+from bench.stopping.hma_server import Hma
+from entrenous.faces.cli.stop.exchange import join
+from entrenous.faces.exchange.access import Door
+from entrenous.faces.exchange.app import exchange_app
+from entrenous.faces.exchange.ncmec import ncmec_app
+from entrenous.model.bank import PEOPLE
+from entrenous.model.claim import ClaimEvent
+from entrenous.model.ids import BankName, ClaimId
+from entrenous.ports import Platform
+from entrenous.ports.exchange import Exchange
+from entrenous.stop.banks import import_hashes
+from entrenous.stop.exchange.horizon import look
+from entrenous.stop.exchange.partners import add_partner
+from entrenous.wiring.exchange import exchange_of
+from entrenous.wiring.platform import open_platform
+from tests.postgres import Cluster
+from tests.real.exchange_server import BehindClock, leading_to, own_authority, serving
+from tests.stop.exchange.room import bits
+
+TREE, PYTHON = (os.environ.get(name) for name in ("ENTRENOUS_HMA", "ENTRENOUS_HMA_PYTHON"))
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(
+        not (TREE and PYTHON),
+        reason="needs a checkout of facebook/ThreatExchange in ENTRENOUS_HMA, and in "
+        "ENTRENOUS_HMA_PYTHON an interpreter that runs it: bench/stopping/hma_server.py",
+    ),
+]
+HOST = "hashsharing-test.ncmec.org"
+CONFIRMED, COUNT = (
+    200,
+    300,
+)  # enough: its index of a few hashes matches nothing once it was saved (its issue 1318)
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """An HMA that runs, asked by HTTP and told to do its tasks."""
+
+    hma: Hma
+    url: str
+    http: httpx.Client
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        answer = self.http.post(path, json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def fetch(self, name: str, **environment: str) -> Mapping[str, Any]:
+        """Its fetcher, then its indexer; what it says of that exchange."""
+        self.hma.flask("fetch", **environment)
+        status = self.http.get(f"/c/exchange/{name}/status").json()
+        assert status["last_fetch_succeeded"], (self.hma.folder / "flask.log").read_text()
+        assert status["up_to_date"]
+        self.hma.flask("build_indices")
+        return dict(status)
+
+    def contents(self, bank: str) -> dict[int, bytes]:
+        """A bank's hashes by their numbers; there is no other way than to ask for each number."""
+        found = dict[int, bytes]()
+        for number in range(1, COUNT + 1):
+            answer = self.http.get(
+                f"/c/bank/{bank}/content/{number}", params={"include_signals": "true"}
+            )
+            if answer.is_success and answer.json()["bank"]["name"] == bank:
+                found[number] = bytes.fromhex(answer.json()["signals"]["pdq"])
+        return found
+
+    def distance(self, bank: str, of: bytes) -> str | None:
+        """Of the nearest match in that bank."""
+        answer = self.http.get("/m/lookup", params={"signal": of.hex(), "signal_type": "pdq"})
+        assert answer.is_success, answer.text
+        matches = answer.json().get(bank, [])
+        return min((one["distance"] for one in matches), default=None)
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, postgres: Cluster) -> Iterator[Theirs]:
+    """Its own database each time; without a cache of the index, so that its lateness is not ours to
+    wait for.
+    """
+    name = f"hma{next(postgres.numbers)}"
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+    folder = tmp_path / "hma"
+    folder.mkdir()
+    settings = {"OMM_TASK_INDEX_CACHE": "false"}
+    hma = Hma(Path(TREE or ""), Path(PYTHON or ""), postgres.url(name), folder, settings)
+    assert hma.missing() is None
+    hma.migrate()
+    with hma.running(1) as (_, url), httpx.Client(base_url=url, timeout=60) as http:
+        yield Theirs(hma, url, http)
+
+
+@dataclass(frozen=True)
+class Ours:
+    """A gate with confirmed and waiting claims, and a partner's key."""
+
+    platform: Platform
+    exchange: Exchange
+    key: str
+
+    def withdraw(self, count: int) -> set[bytes]:
+        """As many; their hashes."""
+        known = {entry.number: entry.bits for entry in self.platform.bank.entries(0)}
+        gone = dict[ClaimId, bytes]()
+        for number, claim in self.platform.bank.claims_on(known):
+            gone[claim.id] = known[number]
+        taken = dict(list(gone.items())[:count])
+        for claim_id in taken:
+            self.platform.bank.move(claim_id, ClaimEvent.WITHDRAW)
+        look(self.exchange)
+        time.sleep(2)  # its seconds are whole
+        return set(taken.values())
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Iterator[Ours]:
+    with open_platform(tmp_path / "ours") as (opened, _):
+        clock = BehindClock(20)
+        platform = replace(opened, clock=clock)
+        exchange = exchange_of(platform)
+        key = add_partner("friends", [PEOPLE], exchange).reveal().decode()
+        for numbers, confirmed in ((range(CONFIRMED), True), (range(CONFIRMED, COUNT), False)):
+            lines = "\n".join(bits(number).hex() for number in numbers)
+            import_hashes(lines, PEOPLE, platform, confirmed=confirmed)
+        look(exchange)
+        clock.wind(seconds=15)  # as far behind as NCMEC's client asks
+        yield Ours(platform, exchange, key)
+
+
+def test_hma_imports_in_stopncii_s_form(ours: Ours, theirs: Theirs) -> None:
+    with serving(exchange_app(ours.exchange)) as port:
+        credentials = {
+            "fetch_function_key": ours.key,
+            "subscription_key": ours.key,
+            "base_url_override": f"http://127.0.0.1:{port}/stopncii/v1",
+        }
+        said = theirs.post("/c/exchanges/api/stop_ncii", {"credential_json": credentials})
+        assert said["has_set_authentification"]
+        theirs.post("/c/exchanges", {"bank": "OUR_GATE", "api": "stop_ncii", "api_json": {}})
+        assert theirs.fetch("OUR_GATE")["fetched_items"] == COUNT
+        assert set(theirs.contents("OUR_GATE").values()) == every()
+        # It keeps no difference between what we stand behind and what waits for a person.
+        assert theirs.distance("OUR_GATE", bits(0)) == "0"
+        assert theirs.distance("OUR_GATE", bits(CONFIRMED)) == "0"
+        [gone] = ours.withdraw(1)
+        assert theirs.fetch("OUR_GATE")["fetched_items"] == COUNT
+        # Its client compares the hash, not the status, with "Withdrawn": so it matches for ever,
+        # and what says that we do not stand behind it any more is not in its answer.
+        assert theirs.distance("OUR_GATE", gone) == "0"
+
+
+def test_hma_imports_and_forgets_in_ncmec_s_form(
+    ours: Ours, theirs: Theirs, tmp_path: Path
+) -> None:
+    with by_ncmec(ours, tmp_path) as environment:
+        credentials = {"user": "friends", "password": ours.key}
+        theirs.post("/c/exchanges/api/ncmec", {"credential_json": credentials})
+        place = {"environment": f"https://{HOST}/npo"}
+        theirs.post("/c/exchanges", {"bank": "OUR_GATE", "api": "ncmec", "api_json": place})
+        assert theirs.fetch("OUR_GATE", **environment)["fetched_items"] == COUNT
+        assert set(theirs.contents("OUR_GATE").values()) == every()
+        assert theirs.distance("OUR_GATE", bits(1)) == "0"
+        gone = ours.withdraw(10)
+        assert theirs.fetch("OUR_GATE", **environment)["fetched_items"] == COUNT - 10
+        assert set(theirs.contents("OUR_GATE").values()) == every() - gone
+        assert {theirs.distance("OUR_GATE", one) for one in gone} == {None}
+        assert theirs.distance("OUR_GATE", min(every() - gone)) == "0"
+
+
+@pytest.mark.xfail(
+    reason="adapters/exchange/hma.py wants a content's bank as its name; HMA answers an object "
+    "with the name in it, so every content counts as another bank's and nothing is fetched"
+)
+def test_our_gate_fetches_a_bank_of_hma_and_what_is_removed_there(
+    theirs: Theirs, tmp_path: Path
+) -> None:
+    ours = tmp_path / "ours"
+    for bank in ("THEIRS", "OTHER"):
+        theirs.post("/c/banks", {"name": bank})
+    for number in range(30):
+        bank = "OTHER" if number % 3 == 2 else "THEIRS"
+        theirs.post(f"/c/bank/{bank}/signal", {"pdq": bits(number).hex()})
+    listed = theirs.contents("THEIRS")
+    assert len(listed) == 20
+    gate(ours, "add", "theirs", "--kind", "hma", "--from", theirs.url)
+    gate(ours, "fetch")
+    assert protected(ours) == set(listed.values())
+    removed, off = list(listed)[:2]
+    assert theirs.http.delete(f"/c/bank/THEIRS/content/{removed}").json() == {"deleted": 1}
+    switched = theirs.http.put(f"/c/bank/THEIRS/content/{off}", json={"disable_until_ts": 0})
+    assert switched.is_success
+    gate(ours, "fetch")
+    assert protected(ours) == set(listed.values()) - {listed[removed], listed[off]}
+
+
+@contextmanager
+def by_ncmec(ours: Ours, folder: Path) -> Iterator[dict[str, str]]:
+    """What the environment must say, that HMA's client finds us instead of NCMEC."""
+    ca, cert, own_key = own_authority(folder, HOST)
+    app = Starlette(routes=[Mount("/npo", ncmec_app(Door(ours.exchange)))])
+    with serving(app, (cert, own_key)) as port, leading_to(port) as proxy:
+        yield {"HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
+
+
+def every() -> set[bytes]:
+    """The hashes of all that our gate had."""
+    return {bits(number) for number in range(COUNT)}
+
+
+def gate(data: Path, command: str, *words: str) -> None:
+    """One of our commands."""
+    app = typer.Typer()
+    join(app)
+    more = ("--part", "THEIRS", "--bank", "got") if command == "add" else ()
+    done = CliRunner().invoke(app, ["exchange", command, *words, *more, "--data", str(data)])
+    assert done.exit_code == 0, done.output
+
+
+def protected(folder: Path) -> set[bytes]:
+    """What our gate compares with."""
+    with open_platform(folder) as (platform, _):
+        known = {entry.number: entry.bits for entry in platform.bank.entries(0)}
+        found = platform.bank.claims_on(known)
+        return {known[number] for number, claim in found if claim.bank == BankName("got")}
