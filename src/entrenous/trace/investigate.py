@@ -69,11 +69,13 @@ def investigate(
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp.
     """
     with ThreadPoolExecutor(1) as beside:
-        looking = beside.submit(_looked_at, untrusted_data, device, found)
+        decoding = beside.submit(_decoded, untrusted_data, device, found)
         strange = device.ledger.unlearnt()  # reads what all sent pictures look like
-        leak = looking.result()
+        leak = decoding.result()
+        looking = beside.submit(leak.looks.features)  # which needs no vault
+        candidates = _candidates(leak, strange, device)
+        looking.result()
     seen = leak.picture
-    candidates = _candidates(leak, strange, device)
     lies, laid = _laid(leak, candidates, originals or Originals(device.read_picture), device)
     unlearnt = sum(not one.learnt for one in candidates)
     compared = sum(len(picture.copies) for _, picture in laid)
@@ -93,11 +95,8 @@ def laid_on(found: Picture, fit: Fit) -> tuple[NDArray[np.uint8], NDArray[np.boo
     return lay_over(np.asarray(found), fit.registration)
 
 
-def _looked_at(untrusted_data: bytes, device: Device, found: Picture | None) -> Found:
-    """The found picture with its points; that needs no vault, so it is done beside reading one."""
-    leak = Found.of(device.read_picture(untrusted_data) if found is None else found)
-    leak.looks.features()
-    return leak
+def _decoded(untrusted_data: bytes, device: Device, found: Picture | None) -> Found:
+    return Found.of(device.read_picture(untrusted_data) if found is None else found)
 
 
 def _candidates(
