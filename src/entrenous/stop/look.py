@@ -31,13 +31,18 @@ Seen = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Hashes of an upload with how each was made; ``bits`` is the hash of the upload as it is, and
-    ``flat`` says that its windows would fit other pictures.
+    """Hashes of an upload with how each was made; ``bits`` and ``quality`` are those of the upload
+    as it is.
     """
 
     bits: bytes
     whole: Seen
-    flat: bool
+    quality: int
+
+    @property
+    def flat(self) -> bool:
+        """Whether its windows would fit other pictures."""
+        return self.quality < PART_QUALITY_MIN
 
 
 def part_views(picture: Picture, fast: Views) -> Seen:
@@ -75,7 +80,7 @@ def _fast(turned: Turned, inside: tuple[Pixels, ...]) -> Views:
     whole = [*_whole(turned, "")]
     for inner in inside:
         whole += _whole(pixel_orientations(inner), UNBORDERED)
-    return Views(whole[0][1], tuple(whole), turned[UPRIGHT].quality < PART_QUALITY_MIN)
+    return Views(whole[0][1], tuple(whole), turned[UPRIGHT].quality)
 
 
 def _whole(turned: Turned, frame: str) -> Iterator[tuple[str, bytes]]:

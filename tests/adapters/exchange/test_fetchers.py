@@ -450,7 +450,8 @@ def hma(contents: dict[int, Any], name: str = "B") -> Answer:
 
 
 def content(number: int, **other: Any) -> dict[str, Any]:
-    known = {"id": number, "bank": "B", "disable_until_ts": 1}
+    bank = {"name": "B", "matching_enabled_ratio": 1.0}
+    known = {"id": number, "bank": bank, "disable_until_ts": 1}
     return known | {"signals": {"pdq": bits(number).hex()}} | other
 
 
@@ -459,22 +460,31 @@ def test_an_hma_bank_is_walked_by_number_over_gaps() -> None:
     contents = {
         1: content(1),
         150: content(150),
-        151: content(151, bank="C"),
+        151: content(151, bank={"name": "C", "matching_enabled_ratio": 1.0}),
         152: content(152, disable_until_ts=0),
         153: content(153, disable_until_ts=now_s + 60),
         154: content(154, disable_until_ts=now_s - 60),
         155: content(155, signals={"pdq": "12"}),
         156: content(156, signals={}),
-        500: content(500),
+        157: content(157, bank="B"),
+        158: content(158, bank="C"),
+        1300: content(1300),
     }
     pages = list(Hma(web_of(hma(contents)), "B", WoundClock()).pages(""))
     found = [record for page in pages for record in page.records]
     live = {record.key for record in found if not record.gone}
-    assert live == {"1", "150", "154"}  # 500 lies behind a gap of 200
+    assert live == {"1", "150", "154", "157"}  # 1300 lies behind a gap of 1,000
     assert {record.key for record in found if record.gone} == {"152", "153"}
     assert [why for page in pages for why in page.refused] == [
         "content 155: its hash is not 64 hexadecimal digits"
     ]
+
+
+def test_what_other_banks_have_is_no_gap() -> None:
+    other = {"name": "C", "matching_enabled_ratio": 1.0}
+    contents = {number: content(number, bank=other) for number in range(1, 1_500)}
+    contents[1_500] = content(1_500)
+    assert [one.key for one in records(Hma(web_of(hma(contents)), "B", WoundClock()))] == ["1500"]
 
 
 def test_another_bank_or_none_is_not_an_empty_one() -> None:

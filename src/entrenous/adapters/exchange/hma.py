@@ -15,7 +15,7 @@ from entrenous.model.exchange import BadPage, Page, Record
 from entrenous.ports.world import Clock
 
 _AT_ONCE: Final = 100  # numbers in one page of ours
-_GAP_MAX: Final = 200  # missing in a row: the end
+_GAP_MAX: Final = 1_000  # missing in a row: the end; what other banks have is not missing
 _ON: Final = 1  # disable_until_ts: 0 is off, 1 on, anything else off until then
 
 
@@ -38,7 +38,7 @@ class Hma:
             records, refused = list[Record](), list[str]()
             for one in range(number, number + _AT_ONCE):
                 found = self._content(one, refused)
-                missing = 0 if found else missing + 1
+                missing = missing + 1 if found is None else 0
                 records.extend(found or ())
             number += _AT_ONCE
             yield Page(tuple(records), f"{number} {missing}", tuple(refused))
@@ -62,7 +62,8 @@ class Hma:
         return () if record is None else (record,)
 
     def _record(self, number: int, content: dict[str, Any]) -> Record | None:
-        if content.get("bank") != self.bank:
+        bank = content.get("bank")  # an object since HMA 1.1, its name before
+        if (bank.get("name") if isinstance(bank, dict) else bank) != self.bank:
             return None
         name = key(content.get("id", number))
         until = content.get("disable_until_ts", _ON)

@@ -65,9 +65,8 @@ class Pictures:
         return fingerprint(self.platform.read_picture(untrusted_photo))
 
     def _seen(self, untrusted_photo: bytes) -> Seen:
-        picture = self.platform.read_picture(untrusted_photo)
-        flat = fingerprint(picture).quality < PDQ_QUALITY_MIN
-        return () if flat else fast_views(picture).whole
+        views = fast_views(self.platform.read_upload(untrusted_photo))
+        return () if views.quality < PDQ_QUALITY_MIN else views.whole
 
     @asynccontextmanager
     async def _place(self, request: Request) -> AsyncIterator[None]:
