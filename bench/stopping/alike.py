@@ -16,7 +16,7 @@ from bench.stopping.recall_pictures import Subject
 from entrenous.adapters.embedding.onnx import OnnxEmbedder
 from entrenous.craft.fingerprint.embedding.numbers import Rows, cosines, rows
 from entrenous.craft.fingerprint.embedding.squares import square, windows
-from entrenous.stop.alike import WHOLE_COSINE_MIN, WINDOW_COSINE_MIN
+from entrenous.stop.alike import cosines_wanted
 
 Bools = NDArray[np.bool_]
 
@@ -50,10 +50,10 @@ class Alike:
 
     def hits(self, upload: Rgb) -> Bools:
         """Which of the registered photographs it is like."""
-        seen = rows(self.embedder.embed((square(upload), *windows(upload))))
-        near = cosines(seen, self.bank)
-        inside = near[1:].max(axis=0, initial=-1.0) >= WINDOW_COSINE_MIN
-        return np.asarray((near[0] >= WHOLE_COSINE_MIN) | inside, np.bool_)
+        squares = (square(upload), *windows(upload))
+        near = cosines(rows(self.embedder.embed(squares)), self.bank)
+        enough = near >= np.array(cosines_wanted(squares))[:, None]
+        return np.asarray(enough.any(axis=0), np.bool_)
 
     def recall(self, edit: str, *held_out: bool) -> tuple[float, float]:
         """The shares that were found: by the network, by it or by the slow look."""

@@ -24,7 +24,7 @@ from entrenous.craft.fingerprint.embedding.numbers import cosines, rows
 from entrenous.craft.fingerprint.embedding.squares import square
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.spec import PDQ_QUALITY_MIN
-from entrenous.stop.alike import WHOLE_COSINE_MIN
+from entrenous.stop.alike import cosines_wanted
 
 # Two drawings among the photographs. Named after they were seen to be most of the false pairs: so
 # both counts are told, with and without them.
@@ -49,13 +49,15 @@ def main(arguments: list[str] | None = None) -> None:
 def false_pieces(some: Sequence[Subject], alike: Alike) -> Mapping[str, int]:
     """Pieces of different photographs against each other; those registered have enough detail."""
     pieces = [(place, tile) for place, one in enumerate(some) for tile in tiles(one.rgb)]
-    seen = rows(alike.embedder.embed([square(tile) for _, tile in pieces]))
+    squares = [square(tile) for _, tile in pieces]
+    seen = rows(alike.embedder.embed(squares))
+    wanted = np.array([cosines_wanted((one,))[0] for one in squares])
     owner = np.array([place for place, _ in pieces])
     drawn = np.array([some[place].name in DRAWN for place in owner])
     fine = np.array([_detailed(tile) for _, tile in pieces])
     strangers = owner[:, None] != owner[None, :]
     photographs = strangers & ~(drawn[:, None] & drawn[None, :])
-    false = cosines(seen, seen) >= WHOLE_COSINE_MIN
+    false = cosines(seen, seen) >= wanted[:, None]
     return {
         "pairs": int(strangers[:, fine].sum()),
         "false": int((false & strangers)[:, fine].sum()),

@@ -53,12 +53,9 @@ pytestmark = [
     ),
 ]
 HOST = "hashsharing-test.ncmec.org"
-CONFIRMED, COUNT = (
-    200,
-    300,
-)  # enough: its index of a few hashes matches nothing once it was saved (its issue 1318)
-
-MANY = 210  # more contents of another bank than our fetcher lets be missing in a row
+# Enough: its index of a few hashes matches nothing once it was saved (its issue 1318).
+CONFIRMED, COUNT = 200, 300
+MANY = 210  # contents of another bank before the first of ours
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 
 from entrenous.adapters.embedding.following import FollowingEmbeddings
+from entrenous.craft.fingerprint.embedding.squares import square
 from entrenous.model.claim import ClaimEvent
 from entrenous.model.embedding import MODEL, Embedding, LacksEmbedding, TakesNoEmbedding
 from entrenous.model.protection import Consent, Protection
 from entrenous.ports import Device, Likeness
-from entrenous.stop.alike import alike_found, angle
+from entrenous.stop.alike import alike_found, angle, cosines_wanted
 from entrenous.stop.deep import deep_matches
 from entrenous.stop.print_of import picture_print
 from entrenous.stop.protect import protect
@@ -57,6 +59,13 @@ def test_an_upload_that_looks_alike_is_found_as_a_part(room: Room, hers: Any) ->
     assert match.distance < 40
     assert claim == room.bank.claim(asked.claim)
     assert [entry] == [one.number for one in room.bank.entries(0)]
+
+
+def test_what_is_nearly_flat_has_to_be_more_alike() -> None:
+    """Two drawings of flat areas are alike to a network that was taught on photographs."""
+    photograph, flat = square(skimage.data.coffee()), bytes(len(square(skimage.data.coffee())))
+    assert cosines_wanted((photograph, photograph, photograph)) == (0.5, 0.6, 0.6)
+    assert cosines_wanted((flat, photograph, flat)) == (0.7, 0.6, 0.7)
 
 
 def test_the_slow_look_finds_it_too(room: Room, hers: Any, another: Any) -> None:

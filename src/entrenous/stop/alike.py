@@ -4,10 +4,11 @@ A network finds what no fingerprint does: a part of a picture whose owner regist
 picture that was turned or written over. It also finds what only looks alike. So a person decides.
 """
 
+from collections.abc import Sequence
 from math import acos, pi
 from typing import Final
 
-from entrenous.craft.fingerprint.embedding.squares import square, windows
+from entrenous.craft.fingerprint.embedding.squares import level_share, square, windows
 from entrenous.craft.fingerprint.picture import seen_pixels
 from entrenous.model.bank import RELEASED
 from entrenous.model.claim import Claim
@@ -20,6 +21,10 @@ from entrenous.stop.weigh import Hit
 LOOKS_ALIKE: Final = "looks alike"
 WHOLE_COSINE_MIN: Final = 0.5
 WINDOW_COSINE_MIN: Final = 0.6
+# Flat drawings look alike to a network that was taught on photographs. Chosen on the pairs of
+# gate.md section 9: photographs lie below this share, and those drawings' pieces above it.
+LEVEL_SHARE_MAX: Final = 0.85
+LEVEL_COSINE_MIN: Final = 0.7
 _HALF_TURN: Final = 256  # as many hyperplanes at random would tell apart (Charikar 2002)
 
 
@@ -47,11 +52,23 @@ def angle(cosine: float) -> int:
     return round(_HALF_TURN * acos(min(1.0, max(-1.0, cosine))) / pi)
 
 
+def cosines_wanted(squares: Sequence[bytes]) -> tuple[float, ...]:
+    """How like a registered picture each square of an upload has to be, the first being all of it;
+    one with hardly more than level areas has to be more so.
+    """
+    usual = (WHOLE_COSINE_MIN, *(WINDOW_COSINE_MIN for _ in squares[1:]))
+    return tuple(
+        LEVEL_COSINE_MIN if level_share(one) > LEVEL_SHARE_MAX else least
+        for one, least in zip(squares, usual, strict=True)
+    )
+
+
 def _near(picture: Picture, likeness: Likeness) -> list[NearEmbedding]:
     pixels = seen_pixels(picture)
-    seen = likeness.embedder.embed((square(pixels), *windows(pixels)))
-    at_least = (WHOLE_COSINE_MIN, *(WINDOW_COSINE_MIN for _ in seen[1:]))
-    return sorted(likeness.index.alike(seen, at_least), key=lambda one: -one.cosine)
+    squares = (square(pixels), *windows(pixels))
+    seen = likeness.embedder.embed(squares)
+    found = likeness.index.alike(seen, cosines_wanted(squares))
+    return sorted(found, key=lambda one: -one.cosine)
 
 
 def _match(near: NearEmbedding, claim: Claim) -> Match:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from entrenous.craft.fingerprint.embedding.squares import WINDOWS, square, windows
+from entrenous.craft.fingerprint.embedding.squares import WINDOWS, level_share, square, windows
 from entrenous.model.embedding import SQUARE_PX
 
 
@@ -44,3 +44,13 @@ def test_they_are_few_and_all_of_one_size(shape: tuple[int, int]) -> None:
     assert {len(one) for one in (square(noise), *seen)} == {3 * SQUARE_PX**2}
     if min(shape) < 32:
         assert not seen
+
+
+def test_a_flat_drawing_is_level_and_photographs_are_not() -> None:
+    drawing = np.full((300, 400, 3), 40, np.uint8)
+    for place in (60, 160, 260):
+        cv2.circle(drawing, (place, 150), 40, (200, 120, place % 255), -1, cv2.LINE_AA)
+    assert level_share(square(drawing)) > 0.85
+    for photograph in (skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea()):
+        assert level_share(square(photograph)) < 0.5
+    assert level_share(bytes(SQUARE_PX * SQUARE_PX * 3)) == 1.0
