@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.embedding.onnx import OnnxEmbedder
@@ -12,6 +13,7 @@ from entrenous.adapters.vault.lock_head import has_vault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.media.clip.jail import decode_clip_untrusted
 from entrenous.craft.media.jail import decode_untrusted
+from entrenous.craft.media.jails import Jails
 from entrenous.craft.media.sound.jail import decode_sound_untrusted
 from entrenous.model.embedding import LacksEmbedding
 from entrenous.model.recovery import RecoverySheet
@@ -61,6 +63,15 @@ def open_unlocked(
         with closing(opened.vault) as vault:
             device = _device(vault, courier, settings)
             yield device, settle(opened, device, settings)
+
+
+@contextmanager
+def for_many_pictures(device: Device) -> Iterator[Device]:
+    """The same device for who reads several pictures: one child each as before, but forked from one
+    process, so that only the first waits for an interpreter to start.
+    """
+    with Jails() as jails:
+        yield replace(device, read_picture=jails.read)
 
 
 @contextmanager

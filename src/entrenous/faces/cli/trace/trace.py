@@ -18,6 +18,7 @@ from entrenous.trace.any import Traced, trace_file
 from entrenous.trace.explain.account import Choices
 from entrenous.trace.photo.learn import learn as learn_looks
 from entrenous.trace.photo.original import Originals
+from entrenous.wiring.device import for_many_pictures
 
 UNLEARNT = (
     "{count} of your sent photos are known by their fingerprints alone, so a cut-out of one of "
@@ -67,7 +68,7 @@ def trace(
     wanted = wanted_of(explain, Choices(blind, veil), disclose=disclose)
     found = files_in(files or [])
     alone = read_file(found[0]) if len(found) == 1 and files == found else None
-    with device_of(context) as device:
+    with device_of(context) as opened, for_many_pictures(opened) as device:
         if learn:
             _learn(device)
         if alone is not None:
