@@ -14,7 +14,7 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Final
 
 import cv2
@@ -51,9 +51,9 @@ def sent() -> dict[str, Rgb]:
     return dict(_opened(list(PHOTOGRAPHS)[::2], Size.M))
 
 
-def strangers(count: int, rng: Rng) -> Iterator[Rgb]:
-    """Blends of pieces of the photographs that are not."""
-    others = [name for name in list(PHOTOGRAPHS)[1::2] if name not in _SAME_SCENE]
+def strangers(count: int, rng: Rng, left_out: Container[str] = _SAME_SCENE) -> Iterator[Rgb]:
+    """Blends of pieces of the photographs that are not, without those that show the same scene."""
+    others = [name for name in list(PHOTOGRAPHS)[1::2] if name not in left_out]
     pieces = [piece for _, one in _opened(others, Size.M) for piece in _cut(one)]
     for _ in range(count):
         one, other = (pieces[rng.integers(len(pieces))].astype(np.float32) for _ in range(2))
@@ -73,12 +73,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--strangers", type=int, default=10_000)
     parser.add_argument("--each", type=int, default=10, help="leaks of a photo in each way (10)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--same-scene", action="store_true", help="strangers show sent scenes, too")
     asked = parser.parse_args(arguments)
     rng = np.random.default_rng(asked.seed)
+    left_out = frozenset[str]() if asked.same_scene else _SAME_SCENE
     ledger, photos = VaultLedger(MemoryVault()), sent()
     for number, name in enumerate(photos):
         ledger.learn(_message(number), 0, _picture(photos[name]))
-    for number, rgb in enumerate(strangers(asked.strangers, rng), start=len(photos)):
+    for number, rgb in enumerate(strangers(asked.strangers, rng, left_out), start=len(photos)):
         ledger.learn(_message(number), 0, _picture(rgb))
     leaks = {**{name: ATTACKS[name] for name in _NAMES}, **_LEAKS}
     ways = {name: _found(ledger, photos, leak, rng, asked.each) for name, leak in leaks.items()}

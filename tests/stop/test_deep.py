@@ -119,7 +119,7 @@ def test_without_a_part_in_the_bank_no_view_is_made_for_parts(hers: Any) -> None
     upload = picture(on_a_page(hers))
     without, every = made(upload, has_parts=False), made(upload, has_parts=True)
     assert without == [part for part in every if not part] != []
-    assert True in every
+    assert any(every)
 
 
 def test_whether_it_has_is_asked_when_the_index_knows_what_is_new(room: Room, hers: Any) -> None:

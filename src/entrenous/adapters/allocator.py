@@ -1,7 +1,7 @@
 """Have the C library keep what a program frees, for its next request, instead of giving it back.
 
 Memory that is given back comes page by page and zeroed when it is needed again. Who serves takes
-and frees the same few megabytes with each request, and may spend a tenth of its time on that.
+and frees the same few megabytes with each request.
 """
 
 import ctypes

@@ -22,7 +22,8 @@ LOOKS_ALIKE: Final = "looks alike"
 WHOLE_COSINE_MIN: Final = 0.5
 WINDOW_COSINE_MIN: Final = 0.6
 # Flat drawings look alike to a network that was taught on photographs. Chosen on the pairs of
-# gate.md section 9: photographs lie below this share, and those drawings' pieces above it.
+# gate.md section 9: whole photographs lie below this share, pieces of mere sky above it, and so do
+# the pieces of two drawings that were taken for each other.
 LEVEL_SHARE_MAX: Final = 0.85
 LEVEL_COSINE_MIN: Final = 0.7
 _HALF_TURN: Final = 256  # as many hyperplanes at random would tell apart (Charikar 2002)

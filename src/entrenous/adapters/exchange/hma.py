@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from entrenous.adapters.exchange.records import BadRecord, json_page, key, pdq
+from entrenous.adapters.exchange.records import BadRecord, fields, json_page, key, pdq
 from entrenous.adapters.exchange.web import Web
 from entrenous.model.exchange import BadPage, Page, Record
 from entrenous.ports.world import Clock
@@ -62,8 +62,7 @@ class Hma:
         return () if record is None else (record,)
 
     def _record(self, number: int, content: dict[str, Any]) -> Record | None:
-        bank = content.get("bank")  # an object since HMA 1.1, its name before
-        if (bank.get("name") if isinstance(bank, dict) else bank) != self.bank:
+        if fields(content.get("bank")).get("name") != self.bank:
             return None
         name = key(content.get("id", number))
         until = content.get("disable_until_ts", _ON)
