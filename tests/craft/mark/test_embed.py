@@ -10,6 +10,8 @@ from skimage.metrics import structural_similarity
 
 from entrenous.craft.mark.code import dither_bytes, stream_bytes
 from entrenous.craft.mark.embed import embed
+from entrenous.craft.mark.luma import luma
+from entrenous.craft.mark.mask import masks
 from entrenous.craft.mark.prepare import prepare, psnr_db_least
 
 Pixels = NDArray[np.uint8]
@@ -88,9 +90,8 @@ def test_pure_black_is_marked_less_than_dark_grey() -> None:
 def test_a_flat_side_of_an_edge_is_marked_no_louder_than_a_flat_picture() -> None:
     half = np.zeros((200, 300, 3), np.uint8)
     half[:, 150:] = 110
-    masks = prepare(half).masks
-    alone = prepare(np.full((200, 300, 3), 110, np.uint8)).masks
-    assert np.allclose(masks[0][20:180, 155:280], alone[0][20:180, 155:280], rtol=0.01)
+    mask, alone = (masks(luma(one), 1)[0] for one in (half, np.full_like(half, 110)))
+    assert np.allclose(mask[20:180, 155:280], alone[20:180, 155:280], rtol=0.01)
 
 
 def test_the_same_streams_give_the_same_copy(chelsea: Any) -> None:

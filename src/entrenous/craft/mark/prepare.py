@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from entrenous.craft.mark.code import Layout, chips, layout
 from entrenous.craft.mark.eye import tempered
+from entrenous.craft.mark.flat import spared
 from entrenous.craft.mark.luma import Pixels, Plane, luma, shrink
 from entrenous.craft.mark.mask import masks
 from entrenous.craft.mark.weave import enlarged, pattern
@@ -57,7 +58,8 @@ def prepare(pixels_rgb: Pixels) -> Prepared:
     """
     height_px, width_px = pixels_rgb.shape[:2]
     plan = layout(width_px, height_px)
-    strongest = masks(luma(shrink(pixels_rgb, plan.working)), len(plan.bands))
+    everywhere = masks(luma(shrink(pixels_rgb, plan.working)), len(plan.bands))
+    strongest = spared(everywhere, pixels_rgb, plan.working)
     trial = enlarged(pattern(trial_chips(plan), plan, strongest), plan.full)
     factor = np.float32(_cap(trial, psnr_db_least(max(plan.full))))
     capped = [mask * factor for mask in strongest]
