@@ -33,6 +33,9 @@ from entrenous.stop.banks import prepare_banks
 from entrenous.wiring.folders import kept_in
 
 INDEX: Final = "index"  # the folder of its files
+# A child that is kept costs a third of a new one, and can mislead about these pictures at the most
+# (docs/decisions/0026-a-gates-children-see-sixteen-pictures.md).
+_PICTURES_PER_CHILD: Final = 16
 # Of one upload: less than for one's own clips, for strangers send these.
 _CLIP: Final = Limits(memory_bytes=2 << 30, cpu_s=120, wall_s=30.0)
 
@@ -75,7 +78,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         )
         if serves:
             index.opened()
-        jails = opened.enter_context(Jails())
+        jails = opened.enter_context(Jails(pictures_per_child=_PICTURES_PER_CHILD))
         yield _platform(engine, bank, index, jails, settings.limits), tokens
 
 

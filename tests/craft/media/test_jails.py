@@ -1,4 +1,4 @@
-"""Many strangers' pictures: a child for each, forked, behind the same walls. Real processes."""
+"""Many strangers' pictures: children are forked, behind the same walls. Real processes."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ from entrenous.craft.media.jailed.forked import ForkServer
 from entrenous.craft.media.jailed.walls import Limits
 from entrenous.craft.media.jails import Jails
 from entrenous.craft.media.picture import read_picture
+from entrenous.model.errors import EntrenousError
 from entrenous.model.picture import (
     CutShort,
     DecoderDidNotStart,
@@ -31,15 +32,18 @@ LIMITS = (str(2 << 30), "20")
 FORKS = """
 import os, socket, sys, time
 from entrenous.craft.media.jailed import forks
-forks.answer = lambda data, px, luma: iter([({code})])
+from entrenous.craft.media.jailed import child
+real = child.answer
+child.answer = lambda data, px, luma: iter([({code})])
 forks.main(1 << 31, 20, forks.PictureFormat(sys.argv[3]))
 """
 
 
-def liars(code: str, *, wall_s: float = 10.0) -> Jails:
+def liars(code: str, *, wall_s: float = 10.0, pictures_per_child: int = 1) -> Jails:
     """Jails whose children say this instead of decoding."""
     command = (sys.executable, "-c", FORKS.replace("{code}", code))
-    return Jails(limits=Limits(wall_s=wall_s), command=command)
+    limits = Limits(wall_s=wall_s)
+    return Jails(limits=limits, pictures_per_child=pictures_per_child, command=command)
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +81,11 @@ def test_a_forked_child_has_the_same_walls_and_is_another_one_each_time() -> Non
     server, seen = ForkServer((*SERVER, *LIMITS, "jpeg")), set[int]()
     try:
         for _ in range(2):
-            with server.child(10.0) as child:
-                assert child.walls == walls
-                (pid,) = children(server)
-                assert descriptors(pid) <= {"0", "1", "2"}
-                assert pid not in seen
-                seen.add(pid)
+            assert server.child(10.0).walls == walls
+            (pid,) = children(server)
+            assert descriptors(pid) <= {"0", "1", "2"}
+            assert pid not in seen
+            seen.add(pid)
     finally:
         server.end()
     assert not any(Path(f"/proc/{pid}").exists() for pid in seen)
@@ -126,6 +129,65 @@ def test_what_one_child_leaves_behind_no_other_picture_is_answered_with(files: F
                 jails.read(files["jpeg"])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
+def test_a_child_that_is_kept_sees_its_share_and_no_more(files: Files) -> None:
+    with Jails(pictures_per_child=3) as jails:
+        asked = []
+        for _ in range(7):
+            jails.read(files["jpeg"])
+            (server,) = jails._idle[PictureFormat.JPEG]
+            asked += children(server)
+    assert [asked.count(pid) for pid in dict.fromkeys(asked)] == [3, 3, 1]
+
+
+def test_one_child_gives_the_same_answers_as_many(files: Files) -> None:
+    """What an earlier picture left in its memory is in no later one."""
+    cuts = [files["jpeg"], files["jpeg"][: len(files["jpeg"]) // 2] + b"\xff\xd9"]
+    with Jails(pictures_per_child=100) as kept, Jails() as fresh:
+        for data in (files["jpeg"], *cuts, *cuts):
+            assert outcome(kept, data) == outcome(fresh, data)
+
+
+def outcome(jails: Jails, data: bytes) -> object:
+    try:
+        return jails.read(data, at_least_px=64, luma=True)
+    except EntrenousError as error:
+        return type(error)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
+def test_an_odd_file_is_the_last_that_its_child_sees(files: Files) -> None:
+    with Jails(pictures_per_child=100) as jails:
+        seen = set()
+        for data in (files["jpeg"], files["jpeg"][:-400], files["jpeg"]):
+            outcome(jails, data)
+            (server,) = jails._idle[PictureFormat.JPEG]
+            seen |= set(children(server))
+            served = server.served
+    assert len(seen) == served == 2
+
+
+def test_a_kept_child_that_talks_unasked_is_not_asked_again(files: Files) -> None:
+    """It answers, and says more: that is nobody's answer."""
+    code = "b''.join(real(data, px, luma=luma)) + b'N' * 40"
+    picture = read_picture(files["jpeg"])
+    with liars(code, pictures_per_child=100) as jails:
+        for _ in range(3):
+            assert jails.read(files["jpeg"]) == picture
+        (server,) = jails._idle[PictureFormat.JPEG]
+        assert server.served == 3
+
+
+def test_a_kept_child_that_dies_between_two_pictures_costs_none(files: Files) -> None:
+    with Jails(pictures_per_child=100) as jails:
+        picture = jails.read(files["jpeg"])
+        (server,) = jails._idle[PictureFormat.JPEG]
+        for pid in children(server):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.2)  # its pipes close with it
+        assert jails.read(files["jpeg"]) == picture
+
+
 def test_a_server_that_cannot_be_started_is_no_fault_of_the_picture(files: Files) -> None:
     for command in (("/no/such/program",), (sys.executable, "-c", "0")):
         with Jails(command=command) as jails, pytest.raises(DecoderDidNotStart):
@@ -133,7 +195,7 @@ def test_a_server_that_cannot_be_started_is_no_fault_of_the_picture(files: Files
 
 
 def test_servers_are_replaced_and_end_when_they_are_closed(files: Files) -> None:
-    with Jails(pictures_max=2) as jails:
+    with Jails(children_max=2) as jails:
         for _ in range(3):
             jails.read(files["jpeg"])
         (server,) = jails._idle[PictureFormat.JPEG]

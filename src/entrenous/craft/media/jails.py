@@ -1,7 +1,8 @@
-"""Decode what many strangers send at once: a child for each picture, without a start for each.
+"""Decode what many strangers send at once, in children that are forked and not started.
 
-As :func:`.jail.decode_untrusted`: what one picture does to its child, the next one's child does not
-see. Children are forked from a process that never reads a picture (:mod:`.jailed.forks`).
+As :func:`.jail.decode_untrusted` with a child for each picture: what one does to its child, the
+next one's child does not see. A child may be kept for a few pictures where that is too slow. The
+process that forks them never reads one (:mod:`.jailed.forks`).
 """
 
 import sys
@@ -18,25 +19,30 @@ from entrenous.model.picture import DecoderDidNotStart, DecoderGaveUp, Picture, 
 
 _SERVER: Final = (sys.executable, "-I", "-B", "-m", "entrenous.craft.media.jailed.forks")
 _LIMITS: Final = Limits()
-_PICTURES_MAX: Final = 1000  # then another server is started, whose memory lies elsewhere
+_KEPT_AFTER_BYTES: Final = 16 << 20  # of samples: who has had more in memory is not kept
+_CHILDREN_MAX: Final = 1000  # then another server is started, whose memory lies elsewhere
 
 
 class Jails:
     """Safe to use from several threads: each takes a server that is idle, or starts one.
 
-    A server is replaced after any trouble, and after ``pictures_max``: the children of one know how
-    its memory is laid out.
+    A child that reported a broken file, or did anything odd, is given no other picture; nor is one
+    that has seen ``pictures_per_child``. A server is replaced after any trouble, and after
+    ``children_max``: the children of one know how its memory is laid out.
     """
 
     def __init__(
         self,
         *,
         limits: Limits = _LIMITS,
-        pictures_max: int = _PICTURES_MAX,
+        pictures_per_child: int = 1,
+        children_max: int = _CHILDREN_MAX,
         command: Sequence[str] = _SERVER,
     ) -> None:
-        self._limits, self._pictures_max = limits, pictures_max
-        self._command = (*command, str(limits.memory_bytes), str(limits.cpu_s))
+        self._limits, self._children_max = limits, children_max
+        self._pictures_per_child = pictures_per_child
+        cpu_s = limits.cpu_s * pictures_per_child
+        self._command = (*command, str(limits.memory_bytes), str(cpu_s))
         self._idle: dict[PictureFormat, list[ForkServer]] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -48,7 +54,7 @@ class Jails:
         self.close()
 
     def read(self, untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
-        """As :func:`.picture.read_picture`, in a child of its own that ends with the answer.
+        """As :func:`.picture.read_picture`, in a child.
 
         Raises:
             NotAPicture, CutShort, TooManyPixels: as :func:`.picture.read_picture`.
@@ -58,15 +64,18 @@ class Jails:
         kind = kind_of(untrusted_data)
         server = self._taken(kind)
         try:
-            with server.child(self._limits.wall_s) as child:
-                child.allow(self._limits.wall_s)
-                child.write(QUESTION.pack(len(untrusted_data), at_least_px, luma))
-                child.write(untrusted_data)
-                picture = read_answer(child.read, kind, luma=luma)
+            child = server.child(self._limits.wall_s)
+            child.allow(self._limits.wall_s)
+            child.write(QUESTION.pack(len(untrusted_data), at_least_px, luma))
+            child.write(untrusted_data)
+            picture = read_answer(child.read, kind, luma=luma)
+            if len(picture.samples) > _KEPT_AFTER_BYTES:
+                server.drop()
         except DecoderDidNotStart:
             server.end()
             raise
         except EntrenousError:
+            server.drop()  # an odd file is the last that a child sees
             self._put_back(kind, server)
             raise
         except (OSError, EOFError, ValueError, MemoryError) as error:
@@ -89,7 +98,7 @@ class Jails:
             if server.alive():
                 return server
             server.end()
-        return ForkServer((*self._command, kind))
+        return ForkServer((*self._command, kind), self._pictures_per_child)
 
     def _idle_one(self, kind: PictureFormat) -> ForkServer | None:
         with self._lock:
@@ -98,7 +107,7 @@ class Jails:
 
     def _put_back(self, kind: PictureFormat, server: ForkServer) -> None:
         with self._lock:
-            keeps = not self._closed and server.served < self._pictures_max
+            keeps = not self._closed and server.served < self._children_max
             if keeps:
                 self._idle.setdefault(kind, []).append(server)
         if not keeps:

@@ -22,11 +22,13 @@ from entrenous.craft.media.jailed.ends import (
     write_to,
 )
 from entrenous.craft.media.jailed.walls import build_walls
+from entrenous.craft.media.memory import keep_freed_memory
 from entrenous.craft.media.picture import load_decoder, read_picture
 from entrenous.model.errors import EntrenousError
 from entrenous.model.picture import PictureFormat
 
 THREADED: Final = frozenset({PictureFormat.HEIC})  # libde265 starts its threads whatever one asks
+_BLOCKS_KEPT: Final = 4  # of Pillow's memory, for the next picture; it clears them
 _BLOCK_BYTES: Final = 4 << 20  # a megapixel is handed over in one piece, not put together of small
 # Pillow imports these when a file first needs them: too late, once no file can be opened.
 _LATE_IMPORTS: Final = ("PIL.ImageColor", "PIL.ImagePalette", "PIL.TiffImagePlugin")
@@ -41,20 +43,27 @@ def main(memory_bytes: int, cpu_s: int, kinds: list[PictureFormat]) -> None:
         memory_bytes=memory_bytes, cpu_s=cpu_s, threads=not THREADED.isdisjoint(kinds)
     )
     write_to(answers, write_ready(walls))
-    while head := read_from(QUESTIONS, QUESTION.size):
-        size, at_least_px, luma = QUESTION.unpack(head)
-        for part in answer(read_from(QUESTIONS, size), at_least_px, luma=luma):
-            write_to(answers, part)
+    answer_all(answers)
 
 
 def load(kind: PictureFormat) -> None:
-    """Its decoder, and all that this would import once it is too late."""
+    """Its decoder, all that it would import once it is too late, and where memory comes from."""
     load_decoder(kind)
     for module in _LATE_IMPORTS:
         import_module(module)
     import_module("PIL.ImageFile").MAXBLOCK = _BLOCK_BYTES  # type: ignore[attr-defined]
+    import_module("PIL.Image").core.set_blocks_max(_BLOCKS_KEPT)
+    keep_freed_memory()
     if kind is PictureFormat.AVIF:  # one thread is no thread: then none need be allowed
         import_module("PIL.AvifImagePlugin").DEFAULT_MAX_THREADS = 1  # type: ignore[attr-defined]
+
+
+def answer_all(answers: int) -> None:
+    """Answer question after question, until standard input ends."""
+    while head := read_from(QUESTIONS, QUESTION.size):
+        size, at_least_px, luma = QUESTION.unpack(head)
+        for part in answer(read_from(QUESTIONS, size), at_least_px, luma=luma):
+            write_to(answers, part)
 
 
 def answer(untrusted_data: bytes, at_least_px: int, *, luma: bool) -> Iterator[bytes]:

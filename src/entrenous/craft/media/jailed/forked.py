@@ -1,12 +1,13 @@
-"""The parent's end of a process that forks (see :mod:`.forks`): one child, two pipes a picture."""
+"""The parent's end of a process that forks (see :mod:`.forks`): one child at a time, two pipes."""
 
 import contextlib
 import fcntl
 import os
+import select
 import socket
 import subprocess
 from collections.abc import Sequence
-from typing import Final, Self
+from typing import Final
 
 from entrenous.craft.media.jailed.pipe import PIPE_BYTES, Pipes
 from entrenous.craft.media.jailed.process import end_group, start_alone
@@ -23,8 +24,10 @@ class ForkServer:
         DecoderDidNotStart: it cannot be started.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], pictures_per_child: int = 1) -> None:
         self.served = 0
+        self._pictures_per_child = pictures_per_child
+        self._child: ForkedChild | None = None
         self._control, theirs = socket.socketpair()
         try:
             with theirs:
@@ -38,11 +41,27 @@ class ForkServer:
         return self._process.poll() is None
 
     def child(self, wall_s: float) -> "ForkedChild":
-        """The next child, whose walls stand; the one before is ended.
+        """Whom to ask about the next picture: the child before, until it has seen its share or
+        talks without having been asked; then the next one, whose walls stand.
 
         Raises:
             DecoderDidNotStart: it said something else, or nothing in time.
         """
+        child = self._child
+        if child is None or child.pictures >= self._pictures_per_child or not child.quiet():
+            self.drop()
+            child = self._child = self._forked(wall_s)
+        child.pictures += 1
+        return child
+
+    def drop(self) -> None:
+        """The present child sees no other picture: with its pipes closed it ends."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def _forked(self, wall_s: float) -> "ForkedChild":
+        """The next child; the one before is ended."""
         self.served += 1
         asked, questions = os.pipe()
         answers, answered = os.pipe()
@@ -61,6 +80,7 @@ class ForkServer:
 
     def end(self) -> None:
         """Have it end its child and itself, so that nobody else has to bury one; or kill both."""
+        self.drop()
         self._control.close()
         try:
             self._process.wait(_END_S)
@@ -70,20 +90,19 @@ class ForkServer:
 
 
 class ForkedChild(Pipes):
-    """A child that was forked; it ends with its answer."""
+    """A child that was forked. ``pictures`` counts what it was asked about."""
 
     def __init__(self, questions: int, answers: int) -> None:
         super().__init__(questions, answers)
+        self.pictures = 0
         for pipe in (questions, answers):
             with contextlib.suppress(OSError):  # of one user's pipes only so many may be large
                 if _SET_SIZE is not None:
                     fcntl.fcntl(pipe, _SET_SIZE, PIPE_BYTES)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def quiet(self) -> bool:
+        """It says nothing without having been asked, and has not ended."""
+        return not self._ready(self._answers, select.POLLIN, 0.0)
 
     def close(self) -> None:
         """Forget the pipes."""

@@ -1,10 +1,11 @@
-"""A process that never sees a picture, and forks a child for each: a fresh one costs no start.
+"""A process that never sees a picture, and forks the children that do: none costs a start.
 
     python -I -B -m entrenous.craft.media.jailed.forks MEMORY CPU_S KIND
 
 It loads the one decoder of its kind and then waits on standard input, a socket, for the two pipes
-of the next child. The child builds the same walls as one that was started for itself, answers one
-question and ends; the server ends it for good before it forks another (docs/spec/pictures.md, 6).
+of the next child. The child builds the same walls as one that was started for itself, and answers
+until its pipe is closed; the server ends it for good before it forks another
+(docs/spec/pictures.md, 6).
 """
 
 import gc
@@ -14,9 +15,9 @@ import socket
 import sys
 from typing import Final, NoReturn
 
-from entrenous.craft.media.jailed.answer import QUESTION, write_ready
-from entrenous.craft.media.jailed.child import THREADED, answer, load
-from entrenous.craft.media.jailed.ends import QUESTIONS, read_from, write_to
+from entrenous.craft.media.jailed.answer import write_ready
+from entrenous.craft.media.jailed.child import THREADED, answer_all, load
+from entrenous.craft.media.jailed.ends import QUESTIONS, write_to
 from entrenous.craft.media.jailed.seccomp import prepare
 from entrenous.craft.media.jailed.walls import build_walls
 from entrenous.model.picture import PictureFormat
@@ -62,9 +63,7 @@ def _answer(
         os.closerange(3, _INHERITED_MAX)
         walls = build_walls(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=kind in THREADED)
         write_to(_ANSWERS, write_ready(walls))
-        size, at_least_px, luma = QUESTION.unpack(read_from(QUESTIONS, QUESTION.size))
-        for part in answer(read_from(QUESTIONS, size), at_least_px, luma=luma):
-            write_to(_ANSWERS, part)
+        answer_all(_ANSWERS)
     finally:
         os._exit(0)  # nothing of the server's is tidied up here
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from entrenous.adapters.allocator import keep_freed_memory
 from entrenous.adapters.http_server import serve
 from entrenous.adapters.kept_running import kept_running
+from entrenous.craft.media.memory import keep_freed_memory
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.listen import host_and_port
 from entrenous.faces.cli.output import put_json, say

@@ -6,13 +6,13 @@ from typing import Final
 
 import pytest
 
-from entrenous.adapters.allocator import keep_freed_memory
+from entrenous.craft.media.memory import keep_freed_memory
 
 _PAGES: Final = 100 * 1024 * (16 * 17 // 2) // 4096  # of 4 KiB in all blocks together
 _ROUNDS: Final = 50
 _CHILD: Final = f"""
 import resource, sys, threading
-from entrenous.adapters.allocator import keep_freed_memory
+from entrenous.craft.media.memory import keep_freed_memory
 
 def faults_of_many_requests():
     begun = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -1,7 +1,7 @@
 """Have the C library keep what a program frees, for its next request, instead of giving it back.
 
-Memory that is given back comes page by page and zeroed when it is needed again. Who serves takes
-and frees the same few megabytes with each request.
+Memory that is given back comes page by page and zeroed when it is needed again. A gate takes and
+frees the same few megabytes with each picture, and so do the children that decode for it.
 """
 
 import ctypes
