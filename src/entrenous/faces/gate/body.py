@@ -13,7 +13,6 @@ from entrenous.model.errors import Malformed
 from entrenous.model.review import REFERENCE_CHARS_MAX, BadReference
 
 _FILE: Final = b"file"
-_SOON_BYTES: Final = 1 << 18  # a form is taken apart before a thread would have begun
 _MEDIA: Final = ("image/", "video/", "audio/")
 ARRIVAL_S_MAX: Final = 60  # a slow sender must not keep a place from others for longer
 
@@ -55,7 +54,7 @@ class Sent:
 
 
 async def read_upload(request: Request, limit_bytes: int) -> Sent:
-    """The untrusted bytes of the picture in this request. A large form is taken apart in a thread.
+    """The untrusted bytes of the picture in this request; a form is taken apart in a thread.
 
     Raises:
         TooLarge: as soon as that is known, before the rest is read.
@@ -67,11 +66,7 @@ async def read_upload(request: Request, limit_bytes: int) -> Sent:
     named = request.headers.get("entrenous-reference", "")
     if kind == "multipart/form-data":
         form = await read_body(request, limit_bytes + FORM_BYTES_MAX)
-        boundary = options.get(b"boundary", b"")
-        if len(form) <= _SOON_BYTES:
-            sent = form_sent(form, boundary)
-        else:
-            sent = await run_in_threadpool(form_sent, form, boundary)
+        sent = await run_in_threadpool(form_sent, form, options.get(b"boundary", b""))
         if len(sent.untrusted_data) > limit_bytes:
             raise TooLarge(limit_mb=limit_bytes // 1_000_000)
         return Sent(sent.untrusted_data, read_reference(sent.reference or named))
