@@ -1,6 +1,7 @@
 """Slow and idle senders: whom they keep from being heard."""
 
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -169,6 +170,42 @@ def test_what_has_arrived_waits_for_its_turn(
 
     run(scenario)
     assert codes == [200, 200]
+
+
+def test_one_more_is_judged_at_a_time_than_there_are_processors(
+    platform: Platform, access: GateAccess, another: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.faces.gate.uploads._processors", lambda: 1)
+    turn, inside, most = threading.Lock(), 0, 0
+
+    def counted(untrusted_data: bytes) -> Picture:
+        nonlocal inside, most
+        with turn:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.05)  # long enough for whoever may come in as well
+        with turn:
+            inside -= 1
+        return platform.read_picture(untrusted_data)
+
+    async def scenario() -> list[int]:
+        codes: list[int] = []
+        transport = httpx.ASGITransport(gate_app(replace(platform, read_picture=counted), access))
+
+        async def send(web: httpx.AsyncClient) -> None:
+            answer = await web.post("/v1/uploads", content=jpeg(another), headers=OPERATOR | IMAGE)
+            codes.append(answer.status_code)
+
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://gate") as web,
+            anyio.create_task_group() as group,
+        ):
+            for _ in range(6):
+                group.start_soon(send, web)
+        return codes
+
+    assert run(scenario) == [200] * 6
+    assert most == 2
 
 
 def test_a_turn_that_does_not_come_is_said(

@@ -1,5 +1,6 @@
 """Bring an upload, and ask for a person to look at one that was refused."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -35,10 +36,12 @@ _TURN_S_MAX: Final = 10  # an upload that has arrived waits this long for its tu
 class Uploads:
     """One handler per address: read the request, call the verb, render the answer.
 
-    ``deciding`` are the places of pictures that are being judged, ``clips`` of clips and sounds,
-    which take longer and more memory, and keep no picture waiting. Bodies are in memory from their
-    first byte on, so these are bounded too, each kind for itself: a slow or idle sender keeps a
-    place only from senders of the same kind. ``judged`` is told of each decision, after its answer.
+    ``deciding`` are the places of pictures that are being judged: one for each processor and one
+    more, since threads that wait for each other cost an eighth of the processor time. ``clips`` are
+    those of clips and sounds, which take longer and more memory, and keep no picture waiting.
+    Bodies are in memory from their first byte on, so these are bounded too, each kind for itself: a
+    slow or idle sender keeps a place only from senders of the same kind. ``judged`` is told of each
+    decision, after its answer.
     """
 
     platform: Platform
@@ -52,14 +55,15 @@ class Uploads:
 
     @classmethod
     def of(cls, platform: Platform, access: GateAccess) -> Self:
-        """With as many places as there may be uploads at once, half as many for appeals, and a
-        quarter for clips.
+        """With places for as many bodies as there may be uploads at once, half as many for appeals,
+        and a quarter for clips.
         """
         most = access.uploads_at_once
+        deciding = anyio.CapacityLimiter(min(most, _processors() + 1))
         bodies = {role: anyio.CapacityLimiter(most) for role in Role}
         appeals = anyio.CapacityLimiter(max(1, most // 2))
         clips = anyio.CapacityLimiter(max(1, most // 4))
-        return cls(platform, access, anyio.CapacityLimiter(most), bodies, appeals, clips)
+        return cls(platform, access, deciding, bodies, appeals, clips)
 
     async def upload(self, request: Request) -> Response:
         """Judge one upload; more at once than there is room for are told to come back.
@@ -136,6 +140,13 @@ async def _turn(places: anyio.CapacityLimiter) -> AsyncIterator[None]:
         yield
     finally:
         places.release()
+
+
+def _processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 async def _waited(places: anyio.CapacityLimiter) -> None:
