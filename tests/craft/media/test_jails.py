@@ -156,6 +156,7 @@ def outcome(jails: Jails, data: bytes) -> object:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
+@pytest.mark.threat("decoder-attack")
 def test_an_odd_file_is_the_last_that_its_child_sees(files: Files) -> None:
     with Jails(pictures_per_child=100) as jails:
         seen = set()
