@@ -33,7 +33,7 @@ from entrenous.stop.banks import prepare_banks
 from entrenous.wiring.folders import kept_in
 
 INDEX: Final = "index"  # the folder of its files
-# A child that is kept costs a third of a new one, and can mislead about these pictures at the most
+# One that a picture takes over misleads about no more than these; fewer would cost time
 # (docs/decisions/0026-a-gates-children-see-sixteen-pictures.md).
 _PICTURES_PER_CHILD: Final = 16
 # Of one upload: less than for one's own clips, for strangers send these.

@@ -177,13 +177,15 @@ def test_one_more_is_judged_at_a_time_than_there_are_processors(
 ) -> None:
     monkeypatch.setattr("entrenous.faces.gate.uploads._processors", lambda: 1)
     turn, inside, most = threading.Lock(), 0, 0
+    two = threading.Barrier(2, timeout=20)  # the first waits for the second
 
     def counted(untrusted_data: bytes) -> Picture:
         nonlocal inside, most
         with turn:
             inside += 1
             most = max(most, inside)
-        time.sleep(0.05)  # long enough for whoever may come in as well
+        two.wait()
+        time.sleep(0.05)  # a third that were let in would come now
         with turn:
             inside -= 1
         return platform.read_picture(untrusted_data)

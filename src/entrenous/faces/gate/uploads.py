@@ -37,11 +37,11 @@ class Uploads:
     """One handler per address: read the request, call the verb, render the answer.
 
     ``deciding`` are the places of pictures that are being judged: one for each processor and one
-    more, since threads that wait for each other cost an eighth of the processor time. ``clips`` are
-    those of clips and sounds, which take longer and more memory, and keep no picture waiting.
-    Bodies are in memory from their first byte on, so these are bounded too, each kind for itself: a
-    slow or idle sender keeps a place only from senders of the same kind. ``judged`` is told of each
-    decision, after its answer.
+    more, for threads beyond that only take the interpreter from each other. ``clips`` are those of
+    clips and sounds, which take longer and more memory, and keep no picture waiting. Bodies are in
+    memory from their first byte on, so these are bounded too, each kind for itself: a slow or idle
+    sender keeps a place only from senders of the same kind. ``judged`` is told of each decision,
+    after its answer.
     """
 
     platform: Platform

@@ -1,0 +1,48 @@
+"""Processor time of one upload's decoding, by how many pictures a child is kept for.
+
+    python -m bench.stopping.children
+
+A megapixel's luma, as a gate wants it. The time is that of the child, of the server that forks it
+and of the parent that reads the samples, in turns, medians. The last line is one JSON object.
+"""
+
+import json
+import os
+import sys
+from statistics import median
+from typing import Final
+
+from bench.load.processor import tree_cpu_s
+from bench.stopping.gates import pictures
+from entrenous.craft.media.jails import Jails
+from entrenous.spec import GATE_SIDE_PX
+
+_KEPT_FOR: Final = (1, 4, 16, 64)
+_ROUNDS: Final = 5
+_PICTURES: Final = 192  # a whole number of children, at each of these
+
+
+def main() -> None:
+    """Measure and print."""
+    some = pictures()
+    rounds = [{kept: _ms(kept, some) for kept in _KEPT_FOR} for _ in range(_ROUNDS)]
+    told = {kept: median(one[kept] for one in rounds) for kept in _KEPT_FOR}
+    for kept, ms in told.items():
+        sys.stdout.write(f"{kept:3} pictures a child: {ms:.1f} ms a picture\n")
+    figures = {str(kept): round(ms, 2) for kept, ms in told.items()}
+    document = {"schema": "entrenous/bench-children/1", "cpu_ms_by_pictures_per_child": figures}
+    sys.stdout.write(f"{json.dumps(document)}\n")
+
+
+def _ms(kept: int, some: list[bytes]) -> float:
+    with Jails(pictures_per_child=kept) as jails:
+        for untrusted_data in some[:kept]:  # the server is started, and its first child used up
+            jails.read(untrusted_data, at_least_px=GATE_SIDE_PX, luma=True)
+        before = tree_cpu_s(os.getpid())
+        for number in range(_PICTURES):
+            jails.read(some[number % len(some)], at_least_px=GATE_SIDE_PX, luma=True)
+        return 1e3 * (tree_cpu_s(os.getpid()) - before) / _PICTURES
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""The bench of a gate's children counts what they use."""
+
+import json
+import sys
+
+import pytest
+
+from bench.stopping import children
+
+
+@pytest.mark.real
+@pytest.mark.skipif(sys.platform != "linux", reason="processor time is read in /proc")
+def test_it_says_what_a_picture_costs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"_KEPT_FOR": (1, 8), "_ROUNDS": 1, "_PICTURES": 16}.items():
+        monkeypatch.setattr(children, name, value)
+    children.main()
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["cpu_ms_by_pictures_per_child"]
+    assert told.keys() == {"1", "8"}
+    assert min(told.values()) > 0.0
