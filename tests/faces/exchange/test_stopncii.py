@@ -472,13 +472,11 @@ def test_opinions_that_come_together_are_one_transaction_all_or_none(room: Room)
     partners = [room.partner(name)[0] for name in ("one", "two", "three")]
     claims = [_claim(room, name, bits(n)) for n, name in enumerate(("hers", "his", "theirs"))]
     said = dict.fromkeys(claims, Stance.DISPUTED)
-    engine, begun = room.exchange.partners.engine, list[bool]()  # type: ignore[attr-defined]
-    sa.event.listen(
-        engine, "begin", lambda db: begun.append("immediate" in db.get_execution_options())
-    )
+    engine, told = room.exchange.partners.engine, list[str]()  # type: ignore[attr-defined]
+    sa.event.listen(engine, "before_cursor_execute", lambda *said: told.append(said[2]))
     for partner in partners:
         room.exchange.opinions.give(partner, said)
-    assert begun.count(True) == 3  # transactions that write
+    assert told.count("BEGIN IMMEDIATE") == 3  # transactions that write
     assert {room.bank.claim(claim).state for claim in claims} == {ClaimState.SUSPENDED}
     more = {_claim(room, "hers too", bits(9)): Stance.DISPUTED}
     with pytest.raises(NoSuchClaim):

@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from entrenous.adapters.bank.kept import GlancingPool
 from entrenous.adapters.bank.upgrade import prepare_tables
 from entrenous.model.bank import BankUnreachable
 
@@ -23,6 +24,9 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # a withdrawn hash does not linger in free pages
 )
+# We say it ourselves. An event of SQLAlchemy's would, but one that is listened to makes each
+# statement twice as dear.
+_BEGIN_WRITING: Final = "BEGIN IMMEDIATE"
 # Said in the transaction: as an option of the connection it costs twice the time of a small query,
 # to set and to put back.
 _ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
@@ -38,10 +42,10 @@ def open_engine(path: Path) -> sa.Engine:
     engine = sa.create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": _BUSY_S},
+        poolclass=GlancingPool,
         hide_parameters=True,  # hashes and pictures: not for a log
     )
     sa.event.listen(engine, "connect", _on_connect)
-    sa.event.listen(engine, "begin", _on_begin)
     with writing(engine) as db:
         prepare_tables(db)
     return engine
@@ -66,10 +70,10 @@ def adding(engine: Where) -> Iterator[sa.Connection]:
     if isinstance(engine, sa.Connection):
         yield engine
         return
-    with _in_our_words(), engine.connect() as db:
-        db.execution_options(immediate=True)
-        with db.begin():
-            yield db
+    with _in_our_words(), engine.connect() as db, db.begin():
+        if db.dialect.name == "sqlite":
+            db.exec_driver_sql(_BEGIN_WRITING)
+        yield db
 
 
 @contextmanager
@@ -79,21 +83,20 @@ def reading(engine: Where) -> Iterator[sa.Connection]:
         yield engine
         return
     with _in_our_words(), engine.connect() as db, db.begin():
-        if db.dialect.name == "postgresql":
-            db.exec_driver_sql(_ONE_MOMENT)
+        db.exec_driver_sql("BEGIN" if db.dialect.name == "sqlite" else _ONE_MOMENT)
         yield db
 
 
 @contextmanager
 def glancing(engine: Where) -> Iterator[sa.Connection]:
-    """For one statement that reads: that is one moment by itself, so SQLite needs no BEGIN."""
+    """For one statement that reads, and is one moment by itself."""
     if isinstance(engine, sa.Connection):
         yield engine
         return
-    with _in_our_words(), engine.connect() as db:
-        db.execution_options(alone=True)
-        with db.begin():
-            yield db
+    pool = engine.pool
+    assert isinstance(pool, GlancingPool)  # noqa: S101 -- who makes an engine of a bank takes it
+    with _in_our_words(), pool.glance(engine) as db:
+        yield db
 
 
 def scrub(engine: Where) -> None:
@@ -134,12 +137,6 @@ def _in_our_words() -> Iterator[None]:
 
 
 def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # we begin transactions ourselves, see _on_begin
+    connection.isolation_level = None  # we begin transactions ourselves
     for pragma in _PRAGMAS:
         connection.execute(pragma).close()
-
-
-def _on_begin(db: sa.Connection) -> None:
-    options = db.get_execution_options()
-    if not options.get("alone", False):
-        db.exec_driver_sql("BEGIN IMMEDIATE" if options.get("immediate", False) else "BEGIN")

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict
 
 from entrenous.adapters.bank.engine import writing
+from entrenous.adapters.bank.kept import GlancingPool
 from entrenous.adapters.bank.upgrade import prepare_tables
 from entrenous.model.relay_settings import BadDatabaseAddress
 
@@ -31,6 +32,7 @@ def open_postgres_engine(url: str) -> sa.Engine:
     engine = sa.create_engine(
         "postgresql+psycopg://",
         creator=partial(_connect, url),
+        poolclass=GlancingPool,
         pool_size=_CONNECTIONS,
         max_overflow=_CONNECTIONS,
         hide_parameters=True,  # hashes and pictures: not for a log

@@ -13,13 +13,13 @@ from entrenous.model.ids import BankName, ClaimId
 
 Thing = TypeVar("Thing")
 
-_BATCH: Final = 500  # SQLite takes some thousand parameters in a statement, no more
+BATCH: Final = 500  # SQLite takes some thousand parameters in a statement, no more
 
 
 def batches(things: Iterable[Thing]) -> Iterator[list[Thing]]:
     """All of them, each once, in pieces that a database takes."""
     rest = iter(things)
-    while batch := list(islice(rest, _BATCH)):
+    while batch := list(islice(rest, BATCH)):
         yield batch
 
 

@@ -14,6 +14,7 @@ from entrenous.adapters.bank import sql_late as late
 from entrenous.adapters.bank import sql_partners as partners
 from entrenous.adapters.bank.engine import Where, glancing, reading, scrub, writing
 from entrenous.adapters.bank.insert import insert_or
+from entrenous.adapters.bank.rows import BATCH
 from entrenous.adapters.bank.sql_log import head_of, rows_after, tell
 from entrenous.adapters.bank.tables import BANK, CLAIM, HASH
 from entrenous.adapters.bank.told import bank_told
@@ -142,8 +143,9 @@ class SqlBankStore:
             return claims.claims_on(db, entries)
 
     def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
-        """Joined in batches."""
-        with reading(self.engine) as db:
+        """Joined in batches, of which there is seldom more than one."""
+        look = glancing if len(entries) <= BATCH else reading
+        with look(self.engine) as db:
             return claims.places_on(db, entries)
 
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
