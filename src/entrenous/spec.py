@@ -30,7 +30,10 @@ PDQ_QUALITY_MIN: Final = 50  # below, flat pictures match each other
 PDQ_BYTES: Final = 32
 PART_QUALITY_MIN: Final = 20  # of a window: a part is at most held, so less detail will do
 PARTS_MAX: Final = 600  # hashes of windows that one claim may carry; a device sends at most 525
-GATE_SIDE_PX: Final = 512  # a gate decodes JPEGs no larger than this needs (STOP measurements)
+# A gate decodes JPEGs no larger than its looks need: whole pictures (bench.stopping.shrunk), and
+# windows and what is inside a frame (STOP measurements).
+WHOLE_SIDE_PX: Final = 192
+GATE_SIDE_PX: Final = 512
 HOLDER_TOKEN_BYTES: Final = 32
 CLAIM_ID_BYTES: Final = 16
 CLAIM_BYTES_MAX: Final = 64 * 1024  # a request with 525 window hashes has 36 kB

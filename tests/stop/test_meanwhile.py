@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +43,18 @@ class Meanwhile:
     happens: Callable[[], object]
     late: bool
     done: list[bool]
+    looked: list[bool] = field(default_factory=list)
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
         if not self.late:
             self._once()
+        self.looked.append(True)
         return self.index.near(hashes, part=part)
 
     def parts(self) -> int:
         count = self.index.parts()
-        self._once()
+        if self.looked:
+            self._once()
         return count
 
     def _once(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from entrenous.model.errors import Malformed, NotFound, Refused, Unreachable
 
@@ -64,6 +64,21 @@ class Encoding:
             raise ValueError("an unknown subsampling")
 
 
+SHRINKS: Final = (1, 2, 4, 8)  # what a JPEG decoder can leave out frequencies for
+
+
+class FullSize(NamedTuple):
+    """Of a picture in the file, upright. Its decoder made one pixel of several from the left and
+    the top on; after a turn that may be from the right, or from below. What is left over at the
+    other end is less than a pixel.
+    """
+
+    width_px: int
+    height_px: int
+    from_right: bool = False
+    from_below: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """Upright samples of one still picture.
@@ -71,7 +86,8 @@ class Picture:
     ``samples`` are 8-bit R, G, B interleaved, row by row: ``height_px * width_px * 3`` bytes in the
     colour space of ``profile`` (an ICC profile reduced to its colour numbers; None means sRGB).
     Of a grey one they may be one byte a pixel (``luma_alone``), as a reader gives them that was
-    asked for no more. ``alpha`` is ``height_px * width_px`` bytes or None.
+    asked for no more. ``alpha`` is ``height_px * width_px`` bytes or None. ``shrunk_from`` is
+    there where a decoder made it smaller than it is in the file, ``shrunk_by`` times.
     ``numpy.asarray(picture)`` is a read-only (H, W, 3) uint8 view, without a copy.
     """
 
@@ -81,8 +97,11 @@ class Picture:
     encoding: Encoding
     alpha: bytes | None = None
     profile: bytes | None = None
+    shrunk_from: FullSize | None = None
 
     def __post_init__(self) -> None:
+        if self.shrunk_by not in SHRINKS:
+            raise ValueError("a decoder halves a picture once, twice or three times, or not at all")
         if self.width_px < 1 or self.height_px < 1:
             raise ValueError("a picture has at least one pixel")
         if len(self.samples) != self.pixels * (1 if self.luma_alone else 3):
@@ -100,6 +119,15 @@ class Picture:
             "data": self.samples,
             "strides": (self.width_px, 1, 0) if self.luma_alone else None,
         }
+
+    @property
+    def shrunk_by(self) -> int:
+        """How many of the file's pixels, along either side, became one; 0 if that cannot be."""
+        if self.shrunk_from is None:
+            return 1
+        size, full = (self.width_px, self.height_px), self.shrunk_from[:2]
+        fits = (by for by in SHRINKS[1:] if tuple(-(-side // by) for side in full) == size)
+        return next(fits, 0)
 
     @property
     def luma_alone(self) -> bool:

@@ -52,7 +52,8 @@ class Platform:
     """All that a platform's gate may touch.
 
     ``read_picture`` decodes what a stranger made (in a jailed child, outside of tests);
-    ``read_luma`` does too where how bright it is will do, which is quicker (None: no quicker way);
+    ``read_luma`` does too where how bright it is will do, and a JPEG with so many pixels on its
+    sides, which is quicker (None: no quicker way);
     ``read_clip`` likewise, frame by frame, as long as its context is open; ``read_sound`` likewise,
     the sound of a clip too; ``sounds`` finds registered sounds;
     ``limits`` say how much it takes and keeps; ``likeness`` is None without the extra `embedding`.
@@ -69,8 +70,10 @@ class Platform:
     read_sound: ReadSound = no_sounds
     sounds: SoundIndexStore = field(default_factory=DeafIndex)
     likeness: Likeness | None = None
-    read_luma: Callable[[bytes], Picture] | None = None
+    read_luma: Callable[[bytes, int], Picture] | None = None
 
-    def read_upload(self, untrusted_data: bytes) -> Picture:
+    def read_upload(self, untrusted_data: bytes, at_least_px: int) -> Picture:
         """A picture to be hashed, and nothing else. Raises what ``read_picture`` raises."""
-        return (self.read_luma or self.read_picture)(untrusted_data)
+        if self.read_luma is None:
+            return self.read_picture(untrusted_data)
+        return self.read_luma(untrusted_data, at_least_px)

@@ -4,9 +4,9 @@ from entrenous.craft.media.kind import medium_of
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.medium import Medium
 from entrenous.ports import Platform
+from entrenous.stop.before_answer import first_look, second_look
 from entrenous.stop.deep import deep_matches
-from entrenous.stop.gate import UNREAD, find, judge_clip, second_look
-from entrenous.stop.look import fast_views
+from entrenous.stop.gate import UNREAD, find, judge_clip
 from entrenous.stop.weigh import best_of_each, decision_of
 
 
@@ -22,13 +22,12 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
     try:
         if medium_of(untrusted_data) is not Medium.PICTURE:
             return judge_clip(untrusted_data, platform)[0]
-        picture = platform.read_upload(untrusted_data)
+        picture, seen = first_look(untrusted_data, platform)
     except UNREAD:
         return Decision(Outcome.HOLD, "")
-    seen = fast_views(picture)
     found = [
         *find(seen.whole, platform, part=False),
-        *find(second_look(picture, seen, platform), platform, part=True),
+        *find(second_look(untrusted_data, picture, seen, platform), platform, part=True),
         *(deep_matches(picture, platform) if deep else ()),
     ]
     return decision_of(best_of_each(found), {bank.name: bank for bank in platform.bank.banks()})

@@ -8,6 +8,7 @@ upload that cannot be read is held as well: nothing is published unseen.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from entrenous.craft.media.kind import medium_of
@@ -23,7 +24,8 @@ from entrenous.model.review import LateFind, Review, ReviewState
 from entrenous.model.secret import Secret
 from entrenous.model.sound import SoundBroken, SoundTooLong
 from entrenous.ports import Platform
-from entrenous.stop.look import Seen, Views, fast_views, part_views
+from entrenous.stop.before_answer import first_look, second_look
+from entrenous.stop.look import Seen, Views
 from entrenous.stop.reel import Place
 from entrenous.stop.weigh import Hit, asked_about, best_entry, best_of_each, decision_of
 
@@ -67,11 +69,11 @@ def decide_upload(untrusted_data: bytes, platform: Platform, reference: str = ""
     try:
         if medium_of(untrusted_data) is not Medium.PICTURE:
             return _decide_clip(upload, platform)
-        picture = platform.read_upload(untrusted_data)
+        picture, seen = first_look(untrusted_data, platform)
     except UNREAD:
         unread = Decision(Outcome.HOLD, new_case(platform), secret=_new_secret(platform))
         return _record(unread, upload, platform)
-    return _decide(picture, upload, platform)
+    return _decide(picture, seen, upload, platform)
 
 
 def keep_held(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
@@ -93,10 +95,10 @@ def is_kept(decision: Decision, platform: Platform) -> bool:
     return looked_at or decision.outcome is Outcome.HOLD
 
 
-def _decide(picture: Picture, upload: _Upload, platform: Platform) -> Decision:
-    seen = fast_views(picture)
+def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) -> Decision:
+    second = partial(second_look, upload.untrusted_data, picture, seen, platform)
     whole = _near(seen.whole, platform, part=False)
-    cut = second_look(picture, seen, platform)
+    cut = second()
     found, banks = _fits([*whole, *_near(cut, platform, part=True)], platform)
     hits = best_of_each(hit for _, hit in found)
     decision = replace(
@@ -105,19 +107,9 @@ def _decide(picture: Picture, upload: _Upload, platform: Platform) -> Decision:
     _record(decision, upload, platform, seen.bits, best_entry(found))
     again = _near(seen.whole, platform, part=False)
     if not cut:  # the first parts may have come while this was judged
-        again += _near(second_look(picture, seen, platform), platform, part=True)
+        again += _near(second(), platform, part=True)
     _look_again(decision, again, {near.entry for near, _, _ in whole}, platform)
     return decision
-
-
-def second_look(picture: Picture, fast: Views, platform: Platform) -> Seen:
-    """What to look up among parts before the answer, after the look among wholes: nothing in a bank
-    without parts, nor in one with so many that it takes long, where slow looks are made. What the
-    upload fits has no say in it, so that an answer's time does not tell that.
-    """
-    count, limits = platform.index.parts(), platform.limits
-    soon = count <= limits.second_look_hashes or limits.slow_looks == 0
-    return part_views(picture, fast) if count > 0 and soon else ()
 
 
 def _decide_clip(upload: _Upload, platform: Platform) -> Decision:

@@ -16,7 +16,7 @@ from entrenous.craft.fingerprint.picture import Pixels, looked_pixels, to_bits
 from entrenous.craft.fingerprint.spectrum import Floats
 from entrenous.craft.fingerprint.thumbnail import thumbnail
 from entrenous.model.fingerprint import Fingerprint
-from entrenous.model.picture import Picture
+from entrenous.model.picture import FullSize, Picture
 from entrenous.spec import PART_QUALITY_MIN, PDQ_BYTES
 
 UNBORDERED = "border removed"
@@ -40,6 +40,11 @@ class Views:
     quality: int
 
     @property
+    def framed(self) -> bool:
+        """Whether something is around it, without which it was hashed too."""
+        return len(self.whole) > _OF_ONE_FRAME
+
+    @property
     def flat(self) -> bool:
         """Whether its windows would fit other pictures."""
         return self.quality < PART_QUALITY_MIN
@@ -53,15 +58,16 @@ def part_views(picture: Picture, fast: Views) -> Seen:
         return ()
     pixels = looked_pixels(picture)
     grey = thumbnail(pixels)
-    inside = without_borders(pixels, grey) if len(fast.whole) > _OF_ONE_FRAME else ()
+    inside = without_borders(pixels, grey) if fast.framed else ()
     frames = ((grey, ""), *((thumbnail(inner), UNBORDERED) for inner in inside))
     return tuple(chain.from_iterable(_parts(frame, how) for frame, how in frames))
 
 
 def fast_views(picture: Picture) -> Views:
     """The fast look alone: 16 hashes, and 16 more for each of at most three plain frames."""
-    pixels = looked_pixels(picture)
-    return _fast(pixel_orientations(pixels), without_borders(pixels))
+    pixels, by = looked_pixels(picture), picture.shrunk_by
+    turned = pixel_orientations(pixels, picture.shrunk_from, by)
+    return _fast(turned, without_borders(pixels), by)
 
 
 def said(turn: str, *more: str) -> str:
@@ -76,10 +82,12 @@ def one_by_one(how: str, hashes: bytes) -> Iterator[tuple[str, bytes]]:
     return zip(repeat(how), (one for (one,) in iter_unpack(f"{PDQ_BYTES}s", hashes)), strict=False)
 
 
-def _fast(turned: Turned, inside: tuple[Pixels, ...]) -> Views:
+def _fast(turned: Turned, inside: tuple[Pixels, ...], shrunk_by: int) -> Views:
     whole = [*_whole(turned, "")]
     for inner in inside:
-        whole += _whole(pixel_orientations(inner), UNBORDERED)
+        high, wide = (shrunk_by * side for side in inner.shape[:2])
+        full = FullSize(wide, high)
+        whole += _whole(pixel_orientations(inner, full, shrunk_by), UNBORDERED)
     return Views(whole[0][1], tuple(whole), turned[UPRIGHT].quality)
 
 

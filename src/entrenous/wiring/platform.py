@@ -110,7 +110,7 @@ def _platform(
         index=index,
         reviews=SqlReviewQueue(engine, clock),
         read_picture=partial(jails.read, at_least_px=GATE_SIDE_PX),
-        read_luma=partial(jails.read, at_least_px=GATE_SIDE_PX, luma=True),
+        read_luma=lambda data, side_px: jails.read(data, at_least_px=side_px, luma=True),
         read_clip=partial(decode_clip_untrusted, limits=_CLIP),
         read_sound=decode_sound_untrusted,
         sounds=FollowingSounds(bank),

@@ -12,6 +12,7 @@ from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.media.jail import decode_untrusted
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.picture import CutShort
+from entrenous.spec import WHOLE_SIDE_PX
 
 NEEDED_PX = 512
 TURNED = 6  # EXIF: a quarter turn
@@ -39,7 +40,28 @@ def test_it_is_smaller_as_large_as_needed_and_looks_the_same(
     assert (min(sides) < min(size)) == (min(size) >= 2 * NEEDED_PX)
     assert min(sides) >= NEEDED_PX
     assert sides[0] / sides[1] == pytest.approx(size[0] / size[1], abs=0.005)
-    assert distance(fingerprint(whole), fingerprint(shrunk)) <= 16
+    assert distance(fingerprint(whole), fingerprint(shrunk)) <= 2
+
+
+@pytest.mark.parametrize("turned", range(1, 9))
+@pytest.mark.parametrize("size", [(1999, 1537), (1541, 2300), (1200, 834), (777, 1003)])
+def test_its_hash_is_that_of_the_whole_however_it_was_held(
+    size: tuple[int, int], turned: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    data = saved(photo(*size), exif=exif, quality=85)
+    whole = read_picture(data, luma=True)
+    shrunk = read_picture(data, at_least_px=WHOLE_SIDE_PX, luma=True)
+    assert shrunk.shrunk_from is not None
+    assert shrunk.shrunk_from[:2] == (whole.width_px, whole.height_px)
+    assert shrunk.shrunk_by == min(size) // WHOLE_SIDE_PX
+    assert distance(fingerprint(whole), fingerprint(shrunk)) <= 4
+
+
+def test_nothing_is_said_of_another_size_where_none_was_made_smaller() -> None:
+    assert read_picture(saved(photo(300, 200)), at_least_px=WHOLE_SIDE_PX).shrunk_from is None
+    assert read_picture(saved(photo(900, 900), "PNG"), at_least_px=10).shrunk_from is None
 
 
 def test_a_turn_is_undone_in_a_shrunk_one_too() -> None:

@@ -23,7 +23,7 @@ from entrenous.craft.media.jailed.answer import (
     write_ready,
 )
 from entrenous.craft.media.jailed.walls import Wall
-from entrenous.craft.media.jpeg import outline_of
+from entrenous.craft.media.jpeg import complete_outline_of, outline_of
 from entrenous.craft.media.kind import kind_of, medium_of
 from entrenous.craft.media.picture import _webp_size
 from entrenous.craft.media.profile import is_srgb, parse_profile, write_profile
@@ -60,6 +60,8 @@ def _walk(untrusted: bytes) -> None:
     """All that is judged by a file's first bytes, then its walk."""
     medium_of(untrusted)
     kind = kind_of(untrusted)
+    if kind is PictureFormat.JPEG:
+        complete_outline_of(untrusted)
     check_whole(kind, untrusted)
     if kind is PictureFormat.WEBP:
         _is_lossless_webp(untrusted)

@@ -52,8 +52,6 @@ def _may_be_framed(pixels: Pixels) -> bool:
     """Whether a frame can be found in the thumbnail, told by what its outermost rows and columns
     are made of; most pictures have none, and need no thumbnail then.
     """
-    if max(pixels.shape[:2]) <= SIDE_PX:
-        return True
     ends = (pixels, pixels[::-1], pixels.swapaxes(0, 1), pixels.swapaxes(0, 1)[::-1])
     return any(_spread_of_first(end) <= SPREAD + _ROUNDED for end in ends)
 
@@ -61,14 +59,16 @@ def _may_be_framed(pixels: Pixels) -> bool:
 def _spread_of_first(pixels: Pixels) -> float:
     """How much brightness varies in the thumbnail's first row, before it is rounded."""
     high, wide = pixels.shape[:2]
-    small = [max(1, round(side * SIDE_PX / max(high, wide))) for side in (high, wide)]
+    shrinking = min(1.0, SIDE_PX / max(high, wide))
+    small = [max(1, round(side * shrinking)) for side in (high, wide)]
     scale = high / small[0]
     weights = np.ones(min(high, int(np.ceil(scale))), dtype=np.float32)
     weights[-1] -= len(weights) - scale
     slab = pixels[: len(weights)].astype(np.float32)
     row = weights @ (slab if slab.ndim == 2 else slab @ LUMA) / np.float32(scale)
-    seen = cv2.resize(row[None], (small[1], 1), interpolation=cv2.INTER_AREA)
-    return float(seen.max() - seen.min())
+    if shrinking < 1:
+        row = np.asarray(cv2.resize(row[None], (small[1], 1), interpolation=cv2.INTER_AREA))
+    return float(row.max() - row.min())
 
 
 def insides(grey: Floats) -> tuple[Box, ...]:

@@ -23,10 +23,13 @@ from entrenous.craft.fingerprint.picture import (
 )
 from entrenous.craft.fingerprint.spectrum import KEPT, Floats
 from entrenous.model.fingerprint import Fingerprint
-from entrenous.model.picture import Picture
+from entrenous.model.picture import FullSize, Picture
+from entrenous.spec import PDQ_BYTES
 
 UPRIGHT: Final = "as it is"
 _FLIP: Final = np.where(np.arange(KEPT) % 2 == 0, -1.0, 1.0).astype(np.float32)  # frequency i + 1
+
+_EVERY_BIT: Final = (1 << 8 * PDQ_BYTES) - 1
 
 
 def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
@@ -34,12 +37,14 @@ def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
 
     ``orientations(mirrored)["mirror"]`` is the fingerprint of the picture before it was mirrored.
     """
-    return pixel_orientations(seen_pixels(picture))
+    return pixel_orientations(seen_pixels(picture), picture.shrunk_from, picture.shrunk_by)
 
 
-def pixel_orientations(pixels: Pixels) -> Mapping[str, Fingerprint]:
-    """:func:`orientations` of (H, W, 3) or (H, W) pixels."""
-    blocks = shrink(pixels)
+def pixel_orientations(
+    pixels: Pixels, full: FullSize | None = None, shrunk_by: int = 1
+) -> Mapping[str, Fingerprint]:
+    """:func:`orientations` of pixels as :func:`shrink` takes them."""
+    blocks = shrink(pixels, full, shrunk_by)
     detail = quality(blocks)
     turned = turn(frequencies(blocks))
     return {how: Fingerprint(KIND, to_bits(one), detail) for how, one in turned.items()}
@@ -63,4 +68,4 @@ def turn(spectrum: Floats) -> Mapping[str, Floats]:
 
 def inverted(bits: bytes) -> bytes:
     """The hash of the same picture with its colours inverted: every bit is the other one."""
-    return bytes(byte ^ 0xFF for byte in bits)
+    return (int.from_bytes(bits) ^ _EVERY_BIT).to_bytes(PDQ_BYTES)

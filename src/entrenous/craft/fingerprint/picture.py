@@ -19,13 +19,15 @@ from entrenous.craft.fingerprint.spectrum import (
     reference_spans,
 )
 from entrenous.model.fingerprint import Fingerprint
-from entrenous.model.picture import Picture
+from entrenous.model.picture import FullSize, Picture
 
 Pixels = NDArray[np.uint8]
 
 KIND: Final = "pdq"
 LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as PDQ has it
 SIDE_PX_MIN: Final = 5  # the reference gives no hash to less
+_BLOCKS_AT_ONCE: Final = 8
+_SMALL_SAMPLES: Final = 1 << 20  # of which an eighth may be copied at a time
 GRADIENT_PER_QUALITY: Final = 90  # PDQ's scale from summed gradients (per cent) to quality
 
 
@@ -35,7 +37,7 @@ def fingerprint(picture: Picture) -> Fingerprint:
     A picture of less than 5 pixels on a side gets quality 0 and an empty hash, as the reference
     does; transparent parts are seen on white.
     """
-    blocks = shrink(looked_pixels(picture))
+    blocks = shrink(looked_pixels(picture), picture.shrunk_from, picture.shrunk_by)
     return Fingerprint(KIND, to_bits(frequencies(blocks)), quality(blocks))
 
 
@@ -57,19 +59,29 @@ def looked_pixels(picture: Picture) -> Pixels:
     return seen_pixels(picture)
 
 
-def shrink(pixels: Pixels) -> Floats:
+def shrink(pixels: Pixels, full: FullSize | None = None, shrunk_by: int = 1) -> Floats:
     """The luma of (H, W, 3) or (H, W) pixels in PDQ's 64 x 64 blocks, 0 to 255.
 
-    Rows first, a few at a time, so that a large picture is never copied as a whole.
+    Rows first, a few at a time, so that a large picture is never copied as a whole. Where a decoder
+    made one of several (:class:`.model.picture.FullSize`), the blocks are those of all: PDQ's
+    filter depends on the size, and the one for the smaller size would give a hash some bits away.
     """
     height_px, width_px = pixels.shape[:2]
     if min(height_px, width_px) < SIDE_PX_MIN:
         return np.zeros((BLOCKS, BLOCKS), dtype=np.float32)
-    axis, spans = reference_axis(height_px), reference_spans(height_px)
-    rows = np.stack(
-        [_blend(pixels[a:b], some[a:b]) for some, (a, b) in zip(axis, spans, strict=True)]
+    wide, high, from_right, from_below = full or FullSize(width_px, height_px)
+    axis = reference_axis(high, shrunk_by, from_end=from_below)
+    spans = reference_spans(high, shrunk_by, from_end=from_below)
+    at_once = _BLOCKS_AT_ONCE if pixels.size <= _SMALL_SAMPLES else 1
+    rows = np.concatenate(
+        [
+            _blend(pixels[a:b], axis[first : first + at_once, a:b])
+            for first in range(0, BLOCKS, at_once)
+            for a, b in ((spans[first][0], spans[first + at_once - 1][1]),)
+        ]
     )
-    return np.asarray(np.matmul(rows, reference_axis(width_px).T), dtype=np.float32)
+    across = reference_axis(wide, shrunk_by, from_end=from_right)
+    return np.asarray(np.matmul(rows, across.T), dtype=np.float32)
 
 
 def frequencies(blocks: Floats) -> Floats:
@@ -106,7 +118,7 @@ def qualities(blocks: Floats) -> NDArray[np.int64]:
 
 
 def _blend(pixels: Pixels, weights: Floats) -> Floats:
-    """One row of luma: the weighted sum of a few rows of pixels; shape (W,)."""
-    slab = pixels.reshape(len(weights), -1).astype(np.float32)
-    row: Floats = np.matmul(weights, slab)
-    return row if pixels.ndim == 2 else np.matmul(row.reshape(-1, 3), LUMA)
+    """Some rows of luma, (K, W): weighted sums, by (K, R), of R rows of pixels."""
+    slab = pixels.reshape(len(pixels), -1).astype(np.float32)
+    rows: Floats = np.matmul(weights, slab)
+    return rows if pixels.ndim == 2 else np.matmul(rows.reshape(len(rows), -1, 3), LUMA)

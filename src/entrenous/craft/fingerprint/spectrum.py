@@ -34,8 +34,11 @@ def cosines() -> Floats:
 
 
 @lru_cache(maxsize=32)  # of the sides that uploads have, some are common
-def reference_axis(length_px: int) -> Floats:
+def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False) -> Floats:
     """Meta's two box filters and decimation along an axis of ``length_px``: shape (64, length_px).
+
+    Where a decoder made one pixel of each ``shrunk_by``, as their mean, (64, the pixels left): each
+    weighs what all of its would. ``from_end`` says that it began at the other end.
 
     An axis of exactly 64 pixels is still filtered here with a window of 1, which changes nothing.
     """
@@ -55,15 +58,20 @@ def reference_axis(length_px: int) -> Floats:
     np.add.at(steps, (block[inside], last[inside] + 1), -weight[inside])
     matrix = np.cumsum(steps, axis=1)[:, :length_px]
     matrix[np.abs(matrix) < _ROUNDING] = 0.0
-    axis = matrix.astype(np.float32)
+    beside = (-length_px % shrunk_by, 0) if from_end else (0, -length_px % shrunk_by)
+    matrix = np.pad(matrix, ((0, 0), beside)).reshape(BLOCKS, -1, shrunk_by)
+    axis: Floats = matrix.sum(axis=2).astype(np.float32)
     axis.flags.writeable = False
     return axis
 
 
 @lru_cache(maxsize=32)
-def reference_spans(length_px: int) -> tuple[tuple[int, int], ...]:
+def reference_spans(
+    length_px: int, shrunk_by: int = 1, *, from_end: bool = False
+) -> tuple[tuple[int, int], ...]:
     """First and last pixel, half open, that have a weight in each row of :func:`reference_axis`."""
-    used = [np.flatnonzero(row) for row in reference_axis(length_px)]
+    axis = reference_axis(length_px, shrunk_by, from_end=from_end)
+    used = [np.flatnonzero(row) for row in axis]
     return tuple((int(some[0]), int(some[-1]) + 1) for some in used)
 
 

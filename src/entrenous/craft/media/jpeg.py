@@ -43,8 +43,8 @@ class Outline:
     end: int
 
 
-def check_complete(untrusted_data: bytes) -> None:
-    """Refuse a JPEG without its end marker, or without a scan that it needs.
+def complete_outline_of(untrusted_data: bytes) -> Outline:
+    """Of a JPEG with its end marker and every scan that it needs.
 
     Raises:
         CutShort: the file, a segment or a component's scan is not all there.
@@ -53,13 +53,14 @@ def check_complete(untrusted_data: bytes) -> None:
     outline = outline_of(untrusted_data)
     if not outline.components <= outline.sharp:
         raise CutShort
+    return outline
 
 
 def outline_of(untrusted_data: bytes) -> Outline:
     """Walk along the markers to the first end marker; thumbnails inside segments are stepped over.
 
     Raises:
-        CutShort, DecoderGaveUp: as :func:`check_complete`.
+        CutShort, DecoderGaveUp: as :func:`complete_outline_of`.
     """
     at, frame, scans = 2, 0, 0
     components, sharp = frozenset[int](), frozenset[int]()
@@ -83,12 +84,14 @@ def load_whole(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
     has made nothing up.
 
     This sees one sequential scan, which is how nearly all cameras write. Of a progressive file
-    :func:`check_complete` has seen the coarse scans; what the last ones lack costs some sharpness.
+    :func:`complete_outline_of` has seen the coarse scans; what the last ones lack costs some
+    sharpness.
 
     Raises:
         CutShort: the data end before the picture does.
+        DecoderGaveUp: as :func:`complete_outline_of`.
     """
-    outline = outline_of(untrusted_data)
+    outline = complete_outline_of(untrusted_data)
     if outline.scans != 1 or outline.frame not in _SEQUENTIAL:
         return _loaded(untrusted_data, opened)
     unended = b"".join((memoryview(untrusted_data)[: outline.end], _READ_AHEAD))

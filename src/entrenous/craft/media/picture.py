@@ -16,7 +16,7 @@ from entrenous.craft.media.jpeg import load_whole
 from entrenous.craft.media.kind import kind_of
 from entrenous.craft.media.samples import samples_of
 from entrenous.craft.media.tiff import check_tiff
-from entrenous.craft.media.upright import AXES_SWAPPED, turn_of
+from entrenous.craft.media.upright import AXES_SWAPPED, full_size, turn_of
 from entrenous.craft.media.whole import check_whole
 from entrenous.model.errors import EntrenousError
 from entrenous.model.picture import (
@@ -78,12 +78,13 @@ def load_decoder(kind: PictureFormat) -> Any:
     return getattr(import_module(module), name)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Wanted:
-    """How much of a JPEG is enough."""
+    """How much of a JPEG is enough; ``came_px`` is its size, once it is read as a smaller one."""
 
     at_least_px: int
     luma: bool
+    came_px: tuple[int, int] | None = None
 
     def open_jpeg(self, untrusted_file: Any) -> Any:
         """Have libjpeg leave out frequencies (to a half, a quarter or an eighth), and colours."""
@@ -91,8 +92,10 @@ class _Wanted:
         shrinks = bool(self.at_least_px) and min(image.size) > self.at_least_px
         size = (self.at_least_px, self.at_least_px) if shrinks else image.size
         alone = self.luma and colour_of(image, grey=False).transform is None
+        came = image.size
         if shrinks or alone:
             image.draft("L" if alone else None, size)
+        self.came_px = None if image.size == came else came
         return image
 
     def is_luma(self, image: Any, colour: Colour) -> bool:
@@ -117,10 +120,11 @@ def _read(kind: PictureFormat, untrusted_data: bytes, wanted: _Wanted) -> Pictur
         image = image.transpose(turn)
     colour = colour_of(image, grey=encoding.grey)
     width, height = image.size
+    shrunk = None if wanted.came_px is None else full_size(*wanted.came_px, turn)
     if kind is PictureFormat.JPEG and wanted.is_luma(image, colour):
-        return Picture(width, height, image.tobytes(), encoding)
+        return Picture(width, height, image.tobytes(), encoding, shrunk_from=shrunk)
     samples, alpha = samples_of(image, colour, grey=encoding.grey)
-    return Picture(width, height, samples, encoding, alpha, colour.profile)
+    return Picture(width, height, samples, encoding, alpha, colour.profile, shrunk)
 
 
 def _opened(kind: PictureFormat, untrusted_file: Any) -> Any:

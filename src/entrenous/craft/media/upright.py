@@ -5,6 +5,8 @@ from typing import Final
 
 from PIL import Image
 
+from entrenous.model.picture import FullSize
+
 _ORIENTATION: Final = 0x0112  # Exif 3.0 (CIPA DC-008-2023), 4.6.5; a SHORT
 _SHORT: Final = 3
 _ENTRY_BYTES: Final = 12
@@ -18,6 +20,15 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 AXES_SWAPPED: Final = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+# What was at the left, or at the top, comes to the right, or below.
+_FROM_RIGHT: Final = frozenset(_TURNS[orientation] for orientation in (2, 3, 6, 7))
+_FROM_BELOW: Final = frozenset(_TURNS[orientation] for orientation in (3, 4, 7, 8))
+
+
+def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> FullSize:
+    """Of a picture that was decoded smaller, and then turned."""
+    wide, high = (height_px, width_px) if turn in AXES_SWAPPED else (width_px, height_px)
+    return FullSize(wide, high, turn in _FROM_RIGHT, turn in _FROM_BELOW)
 
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Callable
 from typing import Final, Literal
 
-from entrenous.craft.media.jpeg import check_complete
 from entrenous.model.picture import CutShort, DecoderGaveUp, PictureFormat
 
 # What stands at the top of a HEIC or AVIF file (ISO/IEC 23008-12, 14496-12); else the file is over.
@@ -23,7 +22,7 @@ def check_whole(kind: PictureFormat, untrusted_data: bytes) -> None:
     """Refuse a file that ends before its own structure does.
 
     GIF and BMP are left to their decoders, which do notice missing data; the rest of TIFF is
-    checked in :mod:`.tiff`, the rest of JPEG in :mod:`.jpeg`.
+    checked in :mod:`.tiff`, and JPEG as it is loaded, in :mod:`.jpeg`.
 
     Raises:
         CutShort: a marker, chunk or box is missing or reaches past the end.
@@ -92,7 +91,6 @@ def _walk_tiff(data: bytes) -> None:
 
 
 _WALKS: Final[dict[PictureFormat, Callable[[bytes], object]]] = {
-    PictureFormat.JPEG: check_complete,
     PictureFormat.PNG: _walk_png,
     PictureFormat.WEBP: _walk_webp,
     PictureFormat.HEIC: _walk_boxes,

@@ -22,6 +22,7 @@ from entrenous.model.picture import (
     CutShort,
     DecoderGaveUp,
     Encoding,
+    FullSize,
     NotAPicture,
     Picture,
     PictureFormat,
@@ -112,6 +113,23 @@ def test_luma_alone_arrives_where_it_was_enough_and_is_refused_elsewhere() -> No
     other = b"".join(write_answer(replace(luma, encoding=Encoding(PictureFormat.PNG, grey=True))))
     with pytest.raises(ValueError, match="a flag that is none"):
         read_answer(io.BytesIO(other).read, PictureFormat.PNG, luma=True)
+
+
+def test_what_it_was_shrunk_from_arrives_and_has_to_be_possible() -> None:
+    encoding = Encoding(PictureFormat.JPEG)
+    shrunk = Picture(2, 1, b"abcdef", encoding, shrunk_from=FullSize(7, 4, from_below=True))
+    data = bytearray(b"".join(write_answer(shrunk)))
+    assert read_from(bytes(data), PictureFormat.JPEG) == shrunk
+    assert shrunk.shrunk_by == 4
+    lies = {"halves": (16, 5), "flag": (17, 2), "impossible": (9, 255)}
+    for why, (at, lie) in lies.items():
+        lied = data.copy()
+        lied[at] = lie
+        with pytest.raises(ValueError, match=why):
+            read_from(bytes(lied), PictureFormat.JPEG)
+    png = replace(Picture(1, 1, b"abc", Encoding(PictureFormat.PNG)), shrunk_from=FullSize(2, 2))
+    with pytest.raises(ValueError, match="only a JPEG"):
+        read_from(b"".join(write_answer(png)), PictureFormat.PNG)
 
 
 def test_a_picture_of_another_kind_is_refused() -> None:

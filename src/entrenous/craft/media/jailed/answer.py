@@ -16,6 +16,7 @@ from entrenous.model.picture import (
     CutShort,
     DecoderGaveUp,
     Encoding,
+    FullSize,
     NotAPicture,
     Picture,
     PictureFormat,
@@ -27,7 +28,7 @@ from entrenous.spec import PICTURE_PIXELS_MAX
 #: whether the luma of a JPEG is enough.
 QUESTION: Final = struct.Struct(">QI?")
 _READY: Final = struct.Struct(">cB")
-_PICTURE: Final = struct.Struct(">II6BI")
+_PICTURE: Final = struct.Struct(">IIII8BI")
 _SIZE: Final = struct.Struct(">II")
 _TABLE: Final = struct.Struct(">64H")
 _FORMATS: Final = tuple(PictureFormat)
@@ -39,6 +40,7 @@ _FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
 }
 _SIDES: Final = ("width_px", "height_px")
 _TABLES_MAX: Final = 2
+_NOT_SHRUNK: Final = FullSize(0, 0)
 _LUMA_ALONE: Final = 2  # in the place of "grey"
 _PROFILE_BYTES_MAX: Final = 65_536
 
@@ -80,6 +82,7 @@ def write_answer(picture: Picture) -> Iterable[bytes]:
     yield b"P" + _PICTURE.pack(
         picture.width_px,
         picture.height_px,
+        *(picture.shrunk_from or _NOT_SHRUNK),
         _FORMATS.index(encoding.format),
         _LUMA_ALONE if picture.luma_alone else encoding.grey,
         encoding.lossless,
@@ -114,11 +117,15 @@ def read_answer(read: Read, kind: PictureFormat, *, luma: bool = False) -> Pictu
 
 def _read_picture(read: Read, kind: PictureFormat, *, luma: bool) -> Picture:
     head = _PICTURE.unpack(read(_PICTURE.size))
-    width, height, which, grey, lossless, has_alpha, subsampling, tables, profile_bytes = head
-    if not 0 < width * height <= PICTURE_PIXELS_MAX:
+    width, height, full = *head[:2], FullSize(*head[2:4], *map(bool, head[4:6]))
+    which, grey, lossless, has_alpha, subsampling, tables, profile_bytes = head[6:]
+    sizes = width * height, full.width_px * full.height_px
+    if not 0 < sizes[0] <= PICTURE_PIXELS_MAX >= sizes[1]:
         raise ValueError("a picture of impossible size")
+    if full != _NOT_SHRUNK and kind is not PictureFormat.JPEG:
+        raise ValueError("only a JPEG is decoded smaller")
     alone = luma and kind is PictureFormat.JPEG and grey == _LUMA_ALONE
-    if max(0 if alone else grey, lossless, has_alpha) > 1 or tables > _TABLES_MAX:
+    if max(0 if alone else grey, lossless, has_alpha, *head[4:6]) > 1 or tables > _TABLES_MAX:
         raise ValueError("a flag that is none")
     if which >= len(_FORMATS) or _FORMATS[which] is not kind:
         raise ValueError("a picture of another kind than the file's")
@@ -131,7 +138,9 @@ def _read_picture(read: Read, kind: PictureFormat, *, luma: bool) -> Picture:
     profile = _read_profile(read, profile_bytes)
     samples = read(width * height * (1 if alone else 3))
     alpha = read(width * height) if has_alpha else None
-    return Picture(width, height, samples, encoding, alpha, profile)
+    return Picture(
+        width, height, samples, encoding, alpha, profile, None if full == _NOT_SHRUNK else full
+    )
 
 
 def _read_table(read: Read) -> tuple[int, ...]:

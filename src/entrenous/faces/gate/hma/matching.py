@@ -32,7 +32,8 @@ from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.gate import GateBusy
 from entrenous.ports import Platform
 from entrenous.spec import PDQ_QUALITY_MIN, PDQ_RADIUS
-from entrenous.stop.look import Seen, fast_views
+from entrenous.stop.before_answer import first_look
+from entrenous.stop.look import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Pictures:
         return fingerprint(self.platform.read_picture(untrusted_photo))
 
     def _seen(self, untrusted_photo: bytes) -> Seen:
-        views = fast_views(self.platform.read_upload(untrusted_photo))
+        _, views = first_look(untrusted_photo, self.platform)
         return () if views.quality < PDQ_QUALITY_MIN else views.whole
 
     @asynccontextmanager
