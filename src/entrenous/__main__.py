@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from entrenous.adapters.gate_client.setting import HookSetting
+    from entrenous.adapters.judging.pool import Judges
     from entrenous.ports import Platform, Relay
     from entrenous.wiring.platform import GateTokens
 
@@ -52,7 +54,7 @@ def _metered_relay(relay: Relay) -> tuple[ASGIApp, Starlette]:
     return relay_app(relay, meters.answered), metrics_app(meters, relay)
 
 
-def _gate_app(platform: Platform, tokens: GateTokens) -> Starlette:
+def _gate_app(platform: Platform, tokens: GateTokens, judges: Judges | None = None) -> Starlette:
     """The gate; below /exchange what partners fetch (docs/spec/exchange.md), below /hma the same
     banks as Meta's HMA answers (docs/spec/hma.md).
     """
@@ -65,8 +67,11 @@ def _gate_app(platform: Platform, tokens: GateTokens) -> Starlette:
     from entrenous.wiring.standing import sight_of
 
     access = GateAccess(tokens.operator, tokens.uploader, tokens.metrics)
+    if judges is not None:
+        access = replace(access, uploads_at_once=max(access.uploads_at_once, 2 * judges.most))
     exchange = exchange_of(platform)
-    app = gate_app(platform, access, each_hour=(partial(tidy, exchange),), look=sight_of(platform))
+    hourly = (partial(tidy, exchange),)
+    app = gate_app(platform, access, each_hour=hourly, look=sight_of(platform), judges=judges)
     app.mount("/exchange", exchange_app(exchange))
     app.mount("/hma", hma_app(platform, access))
     return app

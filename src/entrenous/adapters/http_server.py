@@ -1,7 +1,6 @@
 """Serve an application on a socket of our own, and say so once it truly does."""
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
@@ -14,13 +13,13 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from entrenous.adapters.garbage import collect_seldom
 from entrenous.adapters.http_whole import WholeProtocol
 from entrenous.adapters.tls import Certificate
 from entrenous.model.setting import AddressTaken
 
 _BACKLOG: Final = 2048
 _LOOK_EVERY_S: Final = 0.1
-_OBJECTS_BETWEEN: Final = 50_000  # two collections, counted as gc.set_threshold does
 _GRACE_S: Final = 10  # what is on its way at a stop may take this long to finish
 
 
@@ -67,22 +66,11 @@ def serve(
         AddressTaken: an address can't be had.
     """
     ways = ways or Ways()
-    _collect_seldom()
+    collect_seldom()
     with listening(host, port) as taken, _second(ways.beside) as also, _calm_stop():
         server = server_for(app, ways.certificate)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve_all(server, taken, announce, also, ways))
-
-
-def _collect_seldom() -> None:
-    """Let the garbage collector leave alone what lives as long as the process, and come seldom.
-
-    A request makes few cycles and many objects; looking for the former among the latter takes an
-    eighth of the time of a busy relay.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

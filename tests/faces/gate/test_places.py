@@ -175,7 +175,7 @@ def test_what_has_arrived_waits_for_its_turn(
 def test_one_more_is_judged_at_a_time_than_there_are_processors(
     platform: Platform, access: GateAccess, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.faces.gate.uploads._processors", lambda: 1)
+    monkeypatch.setattr("entrenous.faces.gate.uploads.processors", lambda: 1)
     turn, inside, most = threading.Lock(), 0, 0
     two = threading.Barrier(2, timeout=20)  # the first waits for the second
 

@@ -4,7 +4,7 @@ Uploads and the database are worked on in threads, so that a slow picture does n
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from entrenous.adapters.judging.pool import Judges
 from entrenous.faces.gate.access import GateAccess, require_figures, require_operator
 from entrenous.faces.gate.answers import PRIVATE
 from entrenous.faces.gate.claims import Claims
@@ -35,14 +36,15 @@ def gate_app(
     access: GateAccess,
     each_hour: Sequence[Callable[[], object]] = (),
     look: Callable[[], Sight] | None = None,
+    judges: Judges | None = None,
 ) -> Starlette:
     """The gate's ASGI application, for a platform whose banks ``prepare_banks`` has made.
 
     While it is served, ``each_hour`` is done at once and then every hour. ``look`` counts for the
-    figures what is in database and index.
+    figures what is in database and index. ``judges`` help where there is more than one picture.
     """
     meters = Meters(look)
-    uploads, claims = Uploads.of(platform, access), Claims.of(platform)
+    uploads, claims = Uploads.of(platform, access, judges), Claims.of(platform)
     uploads.judged = partial(meters.judged, banks=platform.bank.banks)
     reviews = Reviews(platform, access, meters.reviewed)
 
@@ -83,7 +85,7 @@ def gate_app(
     ]
     return Starlette(
         routes=routes,
-        lifespan=lambda _: _alongside(platform, each_hour),
+        lifespan=lambda _: _alongside(platform, each_hour, judges),
         middleware=[Middleware(Metered, meters=meters)],
         exception_handlers={
             EntrenousError: on_error(access),
@@ -95,8 +97,12 @@ def gate_app(
 
 @asynccontextmanager
 async def _alongside(
-    platform: Platform, each_hour: Sequence[Callable[[], object]]
+    platform: Platform, each_hour: Sequence[Callable[[], object]], judges: Judges | None
 ) -> AsyncIterator[None]:
     """While the gate is served."""
-    async with recurring(each_hour, HOUR_S), recurring(each_minute(platform), MINUTE_S):
+    async with (
+        recurring(each_hour, HOUR_S),
+        recurring(each_minute(platform), MINUTE_S),
+        judges or nullcontext(),
+    ):
         yield

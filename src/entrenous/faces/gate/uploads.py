@@ -1,6 +1,5 @@
 """Bring an upload, and ask for a person to look at one that was refused."""
 
-import os
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from entrenous.adapters.judging.pool import Judges
+from entrenous.adapters.processors import processors
 from entrenous.craft.media.kind import medium_of
 from entrenous.faces.gate.access import GateAccess, Role, appeal_secret, role_of
 from entrenous.faces.gate.afterwards import afterwards
@@ -36,8 +37,9 @@ _TURN_S_MAX: Final = 10  # an upload that has arrived waits this long for its tu
 class Uploads:
     """One handler per address: read the request, call the verb, render the answer.
 
-    ``deciding`` are the places of pictures that are being judged: one for each processor and one
-    more, for threads beyond that only take the interpreter from each other. ``clips`` are those of
+    ``deciding`` are the places of pictures that are being judged: as many as there are ``judges``,
+    or, where a gate judges by itself, one for each processor and one more, for threads beyond that
+    only take the interpreter from each other. ``clips`` are those of
     clips and sounds, which take longer and more memory, and keep no picture waiting. Bodies are in
     memory from their first byte on, so these are bounded too, each kind for itself: a slow or idle
     sender keeps a place only from senders of the same kind. ``judged`` is told of each decision,
@@ -50,20 +52,22 @@ class Uploads:
     bodies: Mapping[Role, anyio.CapacityLimiter]
     appeals: anyio.CapacityLimiter
     clips: anyio.CapacityLimiter
+    judges: Judges | None = None
     tidied: datetime | None = None
     judged: Callable[[Decision], object] = lambda _: None
 
     @classmethod
-    def of(cls, platform: Platform, access: GateAccess) -> Self:
+    def of(cls, platform: Platform, access: GateAccess, judges: Judges | None = None) -> Self:
         """With places for as many bodies as there may be uploads at once, half as many for appeals,
         and a quarter for clips.
         """
         most = access.uploads_at_once
-        deciding = anyio.CapacityLimiter(min(most, _processors() + 1))
+        at_once = processors() + 1 if judges is None else judges.most
+        deciding = anyio.CapacityLimiter(min(most, at_once))
         bodies = {role: anyio.CapacityLimiter(most) for role in Role}
         appeals = anyio.CapacityLimiter(max(1, most // 2))
         clips = anyio.CapacityLimiter(max(1, most // 4))
-        return cls(platform, access, deciding, bodies, appeals, clips)
+        return cls(platform, access, deciding, bodies, appeals, clips, judges)
 
     async def upload(self, request: Request) -> Response:
         """Judge one upload; more at once than there is room for are told to come back.
@@ -76,9 +80,12 @@ class Uploads:
             if role is not Role.OPERATOR:
                 sent = replace(sent, reference="")
             data, reference = sent.untrusted_data, sent.reference
-            is_picture = medium_of(data) is Medium.PICTURE
-            async with _turn(self.deciding if is_picture else self.clips):
-                decision = await run_in_threadpool(decide_upload, data, self.platform, reference)
+            if medium_of(data) is Medium.PICTURE:
+                async with _turn(self.deciding):
+                    decision = await self._judged(data, reference)
+            else:
+                async with _turn(self.clips):
+                    decision = await self._decided(data, reference)
         answer = decision_for(role, decision, self.access.appeal_url)
         return JSONResponse(
             answer, headers=PRIVATE, background=BackgroundTask(self._afterwards, decision, data)
@@ -96,6 +103,19 @@ class Uploads:
             data = sent.untrusted_data or None
             await run_in_threadpool(appeal, case, secret, data, self.platform)
         return JSONResponse(appeal_answer(case), headers=PRIVATE)
+
+    async def _judged(self, untrusted_picture: bytes, reference: str) -> Decision:
+        """By a judge, if one is free; two pictures at once are more than a gate judges alone."""
+        if self.judges is not None:
+            if self.deciding.borrowed_tokens > 1:
+                self.judges.wanted()
+            decision = await self.judges.decide(untrusted_picture, reference)
+            if decision is not None:
+                return decision
+        return await self._decided(untrusted_picture, reference)
+
+    async def _decided(self, untrusted_data: bytes, reference: str) -> Decision:
+        return await run_in_threadpool(decide_upload, untrusted_data, self.platform, reference)
 
     async def _require_secret(self, case: str, secret: Secret) -> None:
         """Before a stranger's body is read or a place is taken; raises NoSuchReview."""
@@ -140,13 +160,6 @@ async def _turn(places: anyio.CapacityLimiter) -> AsyncIterator[None]:
         yield
     finally:
         places.release()
-
-
-def _processors() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 async def _waited(places: anyio.CapacityLimiter) -> None:

@@ -1,22 +1,28 @@
 """``entrenous gate ...``: a platform's upload gate."""
 
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from entrenous.adapters.http_server import serve
+from entrenous.adapters.judging.pool import Judges
 from entrenous.adapters.kept_running import kept_running
+from entrenous.adapters.processors import processors
 from entrenous.craft.media.memory import keep_freed_memory
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.listen import host_and_port
 from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.stop import attempt, audit, bank, exchange, hooks, index, partner, status
+from entrenous.faces.cli.stop.judge import command as judge_command
+from entrenous.faces.cli.stop.judge import join as join_judge
+from entrenous.faces.cli.stop.judge import without_slow_looks
 from entrenous.faces.cli.stop.slow_look import command as slow_look_command
 from entrenous.faces.cli.stop.slow_look import join as join_slow_look
 from entrenous.wiring.platform import GateTokens, open_platform
+
+_JUDGES_MAX: Final = 64
 
 
 def join(app: typer.Typer) -> None:
@@ -26,6 +32,7 @@ def join(app: typer.Typer) -> None:
     for part in (attempt, bank, index, partner, audit, hooks, exchange, status):
         part.join(gate)
     join_slow_look(gate)
+    join_judge(gate)
     app.add_typer(gate, name="gate")
 
 
@@ -42,6 +49,16 @@ def run(
             help="After its answer, look for an upload's parts, by a second process.",
         ),
     ] = True,
+    judges: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=_JUDGES_MAX,
+            metavar="N",
+            show_default="one more than processors",
+            help="Processes that judge pictures once two are there at a time; 0: the gate's own.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
 ) -> None:
     """Run a gate: uploads that fit a registered fingerprint are held or refused."""
@@ -50,7 +67,7 @@ def run(
     with ExitStack() as opened:
         platform, tokens = opened.enter_context(open_platform(data, serves=True))
         if not slow_look:
-            platform = replace(platform, limits=replace(platform.limits, slow_looks=0))
+            platform = without_slow_looks(platform)
         if platform.limits.slow_looks > 0:
             opened.enter_context(kept_running(slow_look_command(data)))
 
@@ -61,7 +78,16 @@ def run(
                 say(f"The gate serves at {url}. Stop it with Ctrl-C.")
                 say(f"  Its tokens are in {data}: operator.token, uploader.token, metrics.token.")
 
-        serve(session_of(context).apps["gate"](platform, tokens), host, port, announce)
+        beside = _judges(data, judges, slow_look=slow_look)
+        serve(session_of(context).apps["gate"](platform, tokens, beside), host, port, announce)
+
+
+def _judges(data: Path, wanted: int | None, *, slow_look: bool) -> Judges | None:
+    """None on a machine with one processor, where they gain nothing."""
+    count = wanted
+    if count is None:
+        count = min(processors() + 1, _JUDGES_MAX) if processors() > 1 else 0
+    return Judges(judge_command(data, slow_look=slow_look), count) if count else None
 
 
 def _announced(url: str, tokens: GateTokens) -> dict[str, object]:
