@@ -80,7 +80,7 @@ def on_file(bank: Words) -> Iterator[OnFile]:
     with TemporaryDirectory(dir=scratch()) as made:
         path = Path(made) / "base"
         began = time.perf_counter()
-        index = searchable(np.arange(1, len(bank) + 1), bank)
+        index = searchable(np.arange(1, len(bank) + 1), bank, inverted=True)
         built = time.perf_counter()
         write_base(path, index, ScanIndex.empty())
         written = time.perf_counter()

@@ -38,7 +38,7 @@ def _ways(bank: Words) -> Iterator[tuple[str, Searchable]]:
     numbers = np.arange(len(bank))
     if len(bank) <= _SCANNED_MAX:
         yield "scan", ScanIndex(numbers, np.ascontiguousarray(bank.T))
-    for substrings in (16, 13, 11):
+    for substrings in (16, 13, 12, 11):
         yield str(substrings), Segment.built(plan_of(substrings), numbers, bank)
 
 

@@ -9,7 +9,7 @@ from entrenous.craft.fingerprint.index import as_words, plan_of, substrings_for
 from entrenous.craft.fingerprint.index.plan import Plan
 from tests.adapters.index.brute import flipped
 
-PLANS = (11, 13, 16)
+PLANS = (11, 12, 13, 16)
 RADIUS = 31
 
 
@@ -40,7 +40,8 @@ def test_every_bit_is_in_one_substring(substrings: int) -> None:
 def test_tables_lie_side_by_side_and_probes_stay_inside_their_own(substrings: int) -> None:
     plan = plan_of(substrings)
     ends = [*plan.first[1:].tolist(), plan.buckets]
-    assert [int(mask) + 1 for mask in plan.mask] == np.diff([0, *ends]).tolist()
+    assert list(plan.sizes) == np.diff([0, *ends]).tolist()
+    assert all(first % size == 0 for first, size in zip(plan.first, plan.sizes, strict=True))
     full = plan.probes(plan.cells(as_words([b"\xff" * 32, bytes(32)])))
     assert (full >= plan.first[plan.which]).all()
     assert (full < np.asarray(ends)[plan.which]).all()
@@ -56,7 +57,10 @@ def test_nothing_within_the_radius_escapes(substrings: int, changed: set[int]) -
 def test_the_cheapest_escape_takes_32_bits_and_any_31_of_them_are_found(substrings: int) -> None:
     plan = plan_of(substrings)
     reach = np.zeros(substrings, dtype=int)
-    np.maximum.at(reach, plan.which, np.bitwise_count(plan.flips))
+    changed = np.bitwise_count(plan.flips)
+    if plan.is_folded:  # a cell is reached by a substring or by its complement
+        changed = np.minimum(changed, np.bitwise_count(plan.mask)[plan.which] - changed)
+    np.maximum.at(reach, plan.which, changed)
     owner = owners(plan)
     escape = [
         place
@@ -71,3 +75,15 @@ def test_the_cheapest_escape_takes_32_bits_and_any_31_of_them_are_found(substrin
 def test_larger_banks_are_cut_into_fewer_substrings() -> None:
     sizes = [0, 1, 16, 10_000, 10_001, 300_001, 2_000_001, 100_000_000]
     assert [substrings_for(size) for size in sizes] == [0, 0, 0, 0, 16, 13, 11, 11]
+    inverted = [substrings_for(size, inverted=True) for size in sizes]
+    assert inverted == [0, 0, 0, 0, 16, 12, 11, 11]
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_in_a_folded_plan_a_hash_and_its_complement_lie_together(bits: bytes) -> None:
+    one, other = as_words([bits]), as_words([bytes(byte ^ 0xFF for byte in bits)])
+    plan = plan_of(12)
+    assert plan.is_folded
+    assert (plan.cells(one) == plan.cells(other)).all()
+    columns = [[int(plan.column(words, place)[0]) for place in range(12)] for words in (one, other)]
+    assert columns[0] == columns[1] == (plan.cells(one)[0] - plan.first).tolist()

@@ -17,7 +17,7 @@ from entrenous.craft.fingerprint.index import (
 )
 from tests.adapters.index.brute import at_distance, brute_force, odd_bank, told
 
-PLANS = (11, 13, 16)
+PLANS = (11, 12, 13, 16)
 COUNT = 1_500
 
 
@@ -66,18 +66,49 @@ def test_any_query_at_any_radius(hashes: list[bytes], radius: int, data: st.Data
     seed = data.draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     wanted = [*hashes, at_distance(data.draw(near), data.draw(st.integers(0, 40)), rng)]
-    for substrings in (13, 16):
+    for substrings in (12, 13, 16):
         found = built(substrings).pairs(as_words(wanted), radius).near()
         assert told(found) == brute_force(bank(), wanted, radius)
 
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
-@pytest.mark.parametrize("substrings", [13, 16])
+@pytest.mark.parametrize("substrings", [12, 13, 16])
 def test_copies_of_one_hash_are_all_found(substrings: int, copies: int) -> None:
     words = as_words([bytes(range(32))] * copies)
     index = Segment.built(plan_of(substrings), np.arange(copies), words)
     found = index.pairs(words[:1], 31)
     assert sorted(found.entry.tolist()) == list(range(copies))
+
+
+def complement(bits: bytes) -> bytes:
+    return bytes(byte ^ 0xFF for byte in bits)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, COUNT - 1), st.integers(0, 34), st.booleans()), max_size=6),
+    st.integers(0, 31),
+    st.integers(0, 2**32 - 1),
+)
+def test_complements_find_their_own(
+    near: list[tuple[int, int, bool]], radius: int, seed: int
+) -> None:
+    """Queries near a hash, or near its complement; each with its own complement, some twice."""
+    rng = np.random.default_rng(seed)
+    wanted = []
+    for row, apart, inverted in near:
+        one = at_distance(bank()[row][1], apart, rng)
+        wanted += [complement(one)] if inverted else [one, complement(one), one]
+    found = told(built(12).pairs(as_words(wanted), radius).near())
+    assert found == brute_force(bank(), wanted, radius)
+
+
+def test_a_hash_is_not_its_complement() -> None:
+    """All 256 bits differ, which is 0 in a byte."""
+    bits = bytes(range(32))
+    index = Segment.built(plan_of(12), np.asarray([4, 7]), as_words([bits, complement(bits)]))
+    found = index.pairs(as_words([bits, complement(bits)]), 31).near()
+    assert told(found) == {(0, 4, 0), (1, 7, 0)}
 
 
 def test_crowded_buckets_are_compared_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ _ALIGNED: Final = 64
 _HEADER: Final = struct.Struct("<8sI4x QI4x QI4x 8I 2H 40x")
 _HEADER_BYTES: Final = _HEADER.size + 4
 _CRC: Final = struct.Struct("<I")
-_SUBSTRINGS: Final = frozenset({0, 11, 13, 16})
+_SUBSTRINGS: Final = frozenset({0, 11, 12, 13, 16})
 _TYPES: Final = ("<u8", "<i8", "<u4", "<u4")  # hashes, entry numbers, starts, order
 
 Array = NDArray[Any]

@@ -127,7 +127,8 @@ class Known:
 
     def sorted(self, shard: Shard = UNDIVIDED) -> tuple[Searchable, Searchable]:
         """All of a shard, ready to be written as a base: whole pictures, and parts."""
-        return searchable(*self.whole.rows(shard)), searchable(*self.parts.rows(shard))
+        whole, parts = self.whole.rows(shard), self.parts.rows(shard)
+        return searchable(*whole, inverted=True), searchable(*parts)
 
 
 def _pairs(wanted: Words, one: Searchable) -> Pairs:

@@ -27,7 +27,7 @@ def truth_of(bank: BankStore, shard: Shard = UNDIVIDED) -> tuple[Searchable, Sea
         for news in news_of(bank, 0)
     ]
     whole, parts = ([page[kind] for page in pages] for kind in (0, 1))
-    return searchable(*_joined(whole)), searchable(*_joined(parts))
+    return searchable(*_joined(whole), inverted=True), searchable(*_joined(parts))
 
 
 def _rows(news: Sequence[Entry], *, part: bool) -> Rows:

@@ -11,6 +11,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from entrenous.craft.fingerprint.index.folded import Folded
 from entrenous.craft.fingerprint.index.pairs import Pairs
 from entrenous.craft.fingerprint.index.plan import Keys, Plan
 from entrenous.craft.fingerprint.index.scan import Words
@@ -19,6 +20,7 @@ from entrenous.spec import PDQ_RADIUS
 _PROBES: Final = 1 << 14  # looked up at a time, so that the work stays in the processor's cache
 _CANDIDATES: Final = 1 << 18  # compared at a time, so that a crowded bucket takes no more memory
 _BYTE_SUM: Final = np.uint32(0x01010101)
+_BYTE: Final = np.uint32(0xFF)
 _ROW_BITS: Final = np.uint64(32)
 _ROWS_MAX: Final = (1 << 32) - 1
 
@@ -63,6 +65,12 @@ class Segment:
         """
         if radius > PDQ_RADIUS:
             raise ValueError("an index finds what is at most 31 bits away")
+        if self.plan.is_folded:
+            folded = Folded.of(wanted)
+            return folded.unfolded(self._all(folded.words, radius))
+        return self._all(wanted, radius)
+
+    def _all(self, wanted: Words, radius: int) -> Pairs:
         at_once = max(1, _PROBES // max(1, len(self.plan.flips)))
         found = [
             self._some(wanted[start : start + at_once], radius).later(start)
@@ -86,15 +94,21 @@ class Segment:
         changed = self.words.take(rows, axis=0, mode="clip")
         changed ^= wanted if len(wanted) == 1 else wanted.take(query, axis=0)
         bits = _counted(changed)
-        kept = np.flatnonzero(bits <= radius)
-        return Pairs(query[kept], self.entries[rows[kept]], bits[kept].astype(np.int64))
+        if self.plan.is_folded:  # near it or near its complement: modulo 256, from -31 to 31
+            kept = np.flatnonzero((bits + np.uint32(radius)) & _BYTE <= 2 * radius)
+            distance = bits[kept].astype(np.int64)
+            distance[(distance == 0) & (changed[kept, 0] != 0)] = 256
+        else:
+            kept = np.flatnonzero(bits <= radius)
+            distance = bits[kept].astype(np.int64)
+        return Pairs(query[kept], self.entries[rows[kept]], distance)
 
 
 def _counted(changed: Words) -> NDArray[np.uint32]:
-    """How many of 256 bits are set, (N, 4) -> (N,); never all, since a substring nearly agrees.
+    """How many of 256 bits are set, (N, 4) -> (N,), with 0 for 256.
 
-    One multiplication adds up four bytes (and could not tell 256 from 0). Adding along an axis of
-    four would take three times as long.
+    One multiplication adds up four bytes. Adding along an axis of four would take three times as
+    long. Where the plan is not folded a substring nearly agrees, so that never all are set.
     """
     counts = np.bitwise_count(changed).view(np.uint32).ravel()
     counts *= _BYTE_SUM
@@ -124,7 +138,7 @@ def _spread(lows: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> Iterator[tup
 
 def _tables(plan: Plan) -> list[tuple[int, int]]:
     """First cell and size of each substring's table."""
-    return [(int(first), int(mask) + 1) for first, mask in zip(plan.first, plan.mask, strict=True)]
+    return list(zip(map(int, plan.first), plan.sizes, strict=True))
 
 
 def _sorted(column: NDArray[np.uint64], size: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
