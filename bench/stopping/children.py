@@ -15,7 +15,7 @@ from typing import Final
 from bench.load.processor import tree_cpu_s
 from bench.stopping.gates import pictures
 from entrenous.craft.media.jails import Jails
-from entrenous.spec import GATE_SIDE_PX
+from entrenous.spec import WHOLE_SIDE_PX
 
 _KEPT_FOR: Final = (1, 4, 16, 64)
 _ROUNDS: Final = 5
@@ -37,10 +37,10 @@ def main() -> None:
 def _ms(kept: int, some: list[bytes]) -> float:
     with Jails(pictures_per_child=kept) as jails:
         for untrusted_data in some[:kept]:  # the server is started, and its first child used up
-            jails.read(untrusted_data, at_least_px=GATE_SIDE_PX, luma=True)
+            jails.read(untrusted_data, at_least_px=WHOLE_SIDE_PX, luma=True)
         before = tree_cpu_s(os.getpid())
         for number in range(_PICTURES):
-            jails.read(some[number % len(some)], at_least_px=GATE_SIDE_PX, luma=True)
+            jails.read(some[number % len(some)], at_least_px=WHOLE_SIDE_PX, luma=True)
         return 1e3 * (tree_cpu_s(os.getpid()) - before) / _PICTURES
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.media.picture import read_picture
-from entrenous.spec import GATE_SIDE_PX
+from entrenous.spec import WHOLE_SIDE_PX
 
 _PREFERRED: Final = ("casa-mila", "osprey", "city", "tea", "colosseum", "otters", "kleiber")
 _SIZE: Final = (4000, 3000)
@@ -42,7 +42,7 @@ def hashed() -> Hashed:
     source, data = twelve_megapixels()
     ours = _rounds(
         {
-            "ours": lambda: fingerprint(read_picture(data, at_least_px=GATE_SIDE_PX, luma=True)),
+            "ours": lambda: fingerprint(read_picture(data, at_least_px=WHOLE_SIDE_PX, luma=True)),
             "whole": lambda: fingerprint(read_picture(data, luma=True)),
             "pdqhash": _peer(_pdqhash(), data),
             "perception": _peer(_perception(), data),

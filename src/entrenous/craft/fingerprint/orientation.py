@@ -8,6 +8,7 @@ had been done to the registered picture, turns being counter-clockwise.
 """
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Final
 
 import numpy as np
@@ -47,7 +48,11 @@ def pixel_orientations(
     blocks = shrink(pixels, full, shrunk_by)
     detail = quality(blocks)
     turned = turn(frequencies(blocks))
-    return {how: Fingerprint(KIND, to_bits(one), detail) for how, one in turned.items()}
+    every = to_bits(np.stack(list(turned.values())))
+    return {
+        how: Fingerprint(KIND, every[start : start + PDQ_BYTES], detail)
+        for how, start in zip(turned, count(0, PDQ_BYTES), strict=False)
+    }
 
 
 def turn(spectrum: Floats) -> Mapping[str, Floats]:

@@ -75,11 +75,11 @@ def write_failure(failure: EntrenousError) -> bytes:
 
 
 def write_answer(picture: Picture) -> Iterable[bytes]:
-    """The picture in parts, so that its samples are not copied once more."""
+    """The picture in three parts, so that its samples are not copied once more."""
     encoding = picture.encoding
     tables = [table for _, table in sorted((encoding.tables or {}).items())]
     profile = picture.profile or b""
-    yield b"P" + _PICTURE.pack(
+    head = b"P" + _PICTURE.pack(
         picture.width_px,
         picture.height_px,
         *(picture.shrunk_from or _NOT_SHRUNK),
@@ -91,7 +91,7 @@ def write_answer(picture: Picture) -> Iterable[bytes]:
         len(tables),
         len(profile),
     )
-    yield b"".join(_TABLE.pack(*table) for table in tables) + profile
+    yield b"".join((head, *(_TABLE.pack(*table) for table in tables), profile))
     yield picture.samples
     yield picture.alpha or b""
 

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import select
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -102,7 +101,7 @@ class ForkedChild(Pipes):
 
     def quiet(self) -> bool:
         """It says nothing without having been asked, and has not ended."""
-        return not self._ready(self._answers, select.POLLIN, 0.0)
+        return not self.is_ahead()
 
     def close(self) -> None:
         """Forget the pipes."""

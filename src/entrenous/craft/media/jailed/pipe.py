@@ -12,6 +12,7 @@ from entrenous.craft.media.jailed.process import end_group, start_alone
 from entrenous.craft.media.jailed.walls import Wall
 from entrenous.model.picture import DecoderDidNotStart
 
+_AHEAD_BYTES: Final = 4096  # an answer's numbers, in one go
 PIPE_BYTES: Final = 1 << 20  # what fits is handed over in one go, not by turns
 
 
@@ -37,6 +38,7 @@ class Pipes:
         self.walls = Wall(0)
         self._questions, self._answers = questions, answers
         self._deadline_s = 0.0
+        self._ahead = b""  # came with what was asked for
         os.set_blocking(questions, False)
         os.set_blocking(answers, False)
 
@@ -52,25 +54,51 @@ class Pipes:
 
     def read(self, size: int) -> bytes:
         """Exactly that many bytes; raises EOFError, TimeoutError, OSError."""
-        parts, missing = [], size
-        while missing:
-            self._wait(self._answers, select.POLLIN)
-            part = os.read(self._answers, min(missing, PIPE_BYTES))
-            if not part:
-                raise EOFError
-            parts.append(part)
+        parts, missing = [self._ahead[:size]], size - len(self._ahead)
+        self._ahead = self._ahead[size:]
+        while missing > 0:
+            part = self._some(min(max(missing, _AHEAD_BYTES), PIPE_BYTES))
+            parts.append(part[:missing])  # all of it is the part itself, without a copy
+            self._ahead = part[missing:]
             missing -= len(part)
-        return b"".join(parts)  # of one part, which most are, this is the part itself
+        return b"".join(parts) if parts[0] or len(parts) > 2 else parts[-1]
 
     def write(self, data: bytes) -> None:
         """All of these bytes; raises TimeoutError, OSError."""
         rest = memoryview(data)
         while rest:
-            self._wait(self._questions, select.POLLOUT)
-            rest = rest[os.write(self._questions, rest) :]
+            left_s = self._left_s()
+            try:
+                rest = rest[os.write(self._questions, rest) :]
+            except BlockingIOError:
+                self._wait(self._questions, select.POLLOUT, left_s)
 
-    def _wait(self, pipe: int, event: int) -> None:
-        if not self._ready(pipe, event, max(0.0, self._deadline_s - time.monotonic())):
+    def is_ahead(self) -> bool:
+        """Whether more has come than was asked for, or is there to be read."""
+        return bool(self._ahead) or self._ready(self._answers, select.POLLIN, 0.0)
+
+    def _some(self, most: int) -> bytes:
+        """What has come, or comes next; raises EOFError, TimeoutError, OSError."""
+        while True:
+            left_s = self._left_s()
+            try:
+                part = os.read(self._answers, most)
+            except BlockingIOError:
+                self._wait(self._answers, select.POLLIN, left_s)
+                continue
+            if not part:
+                raise EOFError
+            return part
+
+    def _left_s(self) -> float:
+        """Asked before each piece: a child that gives one byte at a time never lets us wait."""
+        left_s = self._deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        return left_s
+
+    def _wait(self, pipe: int, event: int, left_s: float) -> None:
+        if not self._ready(pipe, event, left_s):
             raise TimeoutError
 
     @staticmethod
@@ -92,7 +120,7 @@ class Child(Pipes):
 
     def quiet(self) -> bool:
         """Alive, and not talking without having been asked."""
-        return self._process.poll() is None and not self._ready(self._answers, select.POLLIN, 0.0)
+        return self._process.poll() is None and not self.is_ahead()
 
     def end(self) -> None:
         """Kill it, whatever it does, and forget the pipes."""
