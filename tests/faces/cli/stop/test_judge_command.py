@@ -61,6 +61,12 @@ def _command(pid: int) -> bytes:
         return b""
 
 
+def ignores_sigterm(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (ignored,) = (line for line in status.splitlines() if line.startswith("SigIgn"))
+    return bool(int(ignored.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
 def until_there_are(count: int, gate: int, bring: Callable[[], int]) -> set[int]:
     """Several uploads at a time, until there are so many judges."""
     deadline = time.monotonic() + PATIENCE_S
@@ -76,6 +82,15 @@ def test_a_busy_gate_has_judges_replaces_them_and_takes_them_along(tmp_path: Pat
         assert bring() == 200
         assert not judges_of(gate)
         first = until_there_are(2, gate, bring)
+        deadline = time.monotonic() + PATIENCE_S
+        for judge in first:
+            while not ignores_sigterm(judge):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            os.kill(judge, signal.SIGTERM)  # as a service manager does, who stops the gate, too
+        with ThreadPoolExecutor(4) as crowd:
+            assert set(crowd.map(lambda _: bring(), range(8))) == {200}
+        assert judges_of(gate) == first
         victim = min(first)
         os.kill(victim, signal.SIGKILL)
         deadline = time.monotonic() + PATIENCE_S

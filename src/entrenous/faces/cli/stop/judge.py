@@ -1,5 +1,6 @@
 """``entrenous gate judge``: what a busy gate runs beside itself; not for people."""
 
+import signal
 import sys
 from dataclasses import replace
 from functools import partial
@@ -27,6 +28,8 @@ def judge(
     slow_look: Annotated[bool, typer.Option("--slow-look/--no-slow-look")] = True,
 ) -> None:
     """Judge upload after upload from standard input, until it ends."""
+    # A service manager tells all processes of a gate to stop; the gate still waits for answers.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answers = set_answers_apart()
     keep_freed_memory()
     with open_platform(data, serves=True) as (opened, _):
