@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -67,8 +66,6 @@ def _gate_app(platform: Platform, tokens: GateTokens, judges: Judges | None = No
     from entrenous.wiring.standing import sight_of
 
     access = GateAccess(tokens.operator, tokens.uploader, tokens.metrics)
-    if judges is not None:
-        access = replace(access, uploads_at_once=max(access.uploads_at_once, 2 * judges.most))
     exchange = exchange_of(platform)
     hourly = (partial(tidy, exchange),)
     app = gate_app(platform, access, each_hour=hourly, look=sight_of(platform), judges=judges)

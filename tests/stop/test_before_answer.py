@@ -9,10 +9,11 @@ import pytest
 
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.decision import Outcome
-from entrenous.model.picture import Picture
+from entrenous.model.picture import DecoderGaveUp, Picture
 from entrenous.ports import Platform
 from entrenous.spec import GATE_SIDE_PX, WHOLE_SIDE_PX
 from entrenous.stop.before_answer import first_look
+from entrenous.stop.dry_run import judge_dry
 from entrenous.stop.gate import judge_upload
 from tests.stop.room import Room, jpeg
 
@@ -78,6 +79,34 @@ def test_parts_that_come_meanwhile_are_looked_at_finely(room: Room, large: Any) 
     review = room.platform.reviews.next()
     assert review is not None
     assert review.reference == "post 17"
+
+
+def test_a_dry_run_looks_deeply_at_what_a_slow_look_would_see(room: Room, large: Any) -> None:
+    platform, sides = noted(room)
+    whole: list[bytes] = []
+
+    def read_whole(untrusted_data: bytes) -> Picture:
+        whole.append(untrusted_data)
+        return read_picture(untrusted_data)
+
+    judge_dry(jpeg(large), replace(platform, read_picture=read_whole), deep=True)
+    assert sides == [WHOLE_SIDE_PX]
+    assert whole == [jpeg(large)]
+
+
+def test_what_cannot_be_read_a_second_time_is_judged_by_the_first(room: Room, large: Any) -> None:
+    def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
+        if at_least_px > WHOLE_SIDE_PX:
+            raise DecoderGaveUp
+        return read_picture(untrusted_data, at_least_px=at_least_px, luma=True)
+
+    index = _Late(room.platform.index, lambda: room.protect(large, parts=True))
+    platform = replace(room.platform, read_luma=read_luma, index=index)
+    decision = judge_upload(jpeg(large), platform, "post 17")
+    assert decision.secret is not None
+    review = room.platform.reviews.next()  # found by the whole, which came meanwhile
+    assert review is not None
+    assert review.case == decision.case
 
 
 class _Late:

@@ -28,6 +28,6 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
     found = [
         *find(seen.whole, platform, part=False),
         *find(second_look(untrusted_data, picture, seen, platform), platform, part=True),
-        *(deep_matches(picture, platform) if deep else ()),
+        *(deep_matches(platform.read_picture(untrusted_data), platform) if deep else ()),
     ]
     return decision_of(best_of_each(found), {bank.name: bank for bank in platform.bank.banks()})

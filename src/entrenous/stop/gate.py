@@ -96,7 +96,7 @@ def is_kept(decision: Decision, platform: Platform) -> bool:
 
 
 def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) -> Decision:
-    second = partial(second_look, upload.untrusted_data, picture, seen, platform)
+    second = partial(_second_look, upload.untrusted_data, picture, seen, platform)
     whole = _near(seen.whole, platform, part=False)
     cut = second()
     found, banks = _fits([*whole, *_near(cut, platform, part=True)], platform)
@@ -110,6 +110,16 @@ def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) 
         again += _near(second(), platform, part=True)
     _look_again(decision, again, {near.entry for near, _, _ in whole}, platform)
     return decision
+
+
+def _second_look(untrusted_data: bytes, picture: Picture, seen: Views, platform: Platform) -> Seen:
+    """Nothing where it cannot be read once more, for the whole picture has been looked at; parts
+    that came meanwhile are looked for by the slow look.
+    """
+    try:
+        return second_look(untrusted_data, picture, seen, platform)
+    except UNREAD:
+        return ()
 
 
 def _decide_clip(upload: _Upload, platform: Platform) -> Decision:

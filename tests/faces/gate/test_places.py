@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import httpx
@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
+from entrenous.model.decision import Decision, Outcome
 from entrenous.model.picture import Picture
 from entrenous.model.secret import Secret
 from entrenous.ports import Platform
@@ -268,3 +269,60 @@ def test_the_store_knows_a_secret_without_changing_anything(
             return [(await web.post(mine["where"], headers=headers)).status_code for _ in range(2)]
 
     assert run(scenario) == ([200, 409] if right else [404, 404])
+
+
+class _OneJudge:
+    """Refuses everything; what it was asked, and how often others were wanted."""
+
+    most = 1
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.wants = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return
+
+    def wanted(self) -> None:
+        self.wants += 1
+
+    async def decide(self, _untrusted_data: bytes, reference: str) -> Decision:
+        self.asked.append(reference)
+        await anyio.sleep(0.05)  # the next one comes meanwhile
+        return Decision(
+            Outcome.REFUSE, f"case-{len(self.asked)}", secret=Secret(b"16 bytes of them")
+        )
+
+
+def test_pictures_are_judged_by_judges_that_two_at_once_call_for(
+    platform: Platform, access: GateAccess, another: Any
+) -> None:
+    judges, said = _OneJudge(), list[Any]()
+
+    async def scenario() -> None:
+        app = gate_app(platform, access, judges=judges)  # type: ignore[arg-type]
+
+        async def send(web: httpx.AsyncClient) -> None:
+            headers = OPERATOR | IMAGE | {"Entrenous-Reference": "post 17"}
+            said.append(
+                (await web.post("/v1/uploads", content=jpeg(another), headers=headers)).json()
+            )
+
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://gate"
+        ) as web:
+            await send(web)
+            assert judges.wants == 0
+            async with anyio.create_task_group() as group:
+                group.start_soon(send, web)
+                group.start_soon(send, web)
+
+    run(scenario)
+    assert judges.asked == ["post 17"] * 3
+    assert judges.wants > 0
+    assert {(one["decision"], one["case"]) for one in said} == {
+        ("refuse", f"case-{number}") for number in (1, 2, 3)
+    }

@@ -17,7 +17,8 @@ from entrenous.model.decision import Decision
 from entrenous.model.gate import GateBusy
 
 _READY_S: Final = 120.0  # an index of gigabytes is checked first
-_ANSWER_S: Final = 60.0  # decoders and the database have ends of their own, which come before
+# Three readings, each with a child to be started, and the database: all have ends of their own.
+_ANSWER_S: Final = 240.0
 _AGAIN_S: Final = 5.0
 _END_S: Final = 5.0
 _BROKEN: Final = (OSError, EOFError, TimeoutError)
@@ -30,7 +31,8 @@ class Judges:
         self.most = most
         self._command = command
         self._idle: list[Process] = []
-        self._there: set[Process] = set()
+        self._there: set[Process] = set()  # idle, or at work
+        self._unready: set[Process] = set()
         self._starting: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[int]] = set()
         self._not_before = 0.0
@@ -42,7 +44,8 @@ class Judges:
         for starting in self._starting:
             starting.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
-        await asyncio.gather(*(_ended(judge) for judge in self._there), *self._ending)
+        every = self._there | self._unready
+        await asyncio.gather(*(_ended(judge) for judge in every), *self._ending)
 
     def wanted(self) -> None:
         """More is to be judged than the gate can alone: start those that are missing."""
@@ -93,13 +96,15 @@ class Judges:
             judge = await asyncio.create_subprocess_exec(
                 *self._command, stdin=PIPE, stdout=PIPE, start_new_session=True
             )
-            self._there.add(judge)
+            self._unready.add(judge)
             try:
                 async with asyncio.timeout(_READY_S):
                     ready = await _read(judge, len(READY))
             except _BROKEN:
                 ready = b""
+            self._unready.discard(judge)
             if ready == READY:
+                self._there.add(judge)
                 self._idle.append(judge)
             else:
                 self._dismiss(judge)

@@ -48,13 +48,17 @@ def read_question(read: Callable[[int], bytes]) -> tuple[bytes, str] | None:
 def write_answer(decide: Callable[[], Decision]) -> bytes:
     """What this comes to, whatever that is."""
     try:
-        said = _decision(decide())
-    except EntrenousError as failure:
-        said = {"failure": type(failure).__name__, "facts": failure.facts}
+        answer = msgspec.json.encode(_said(decide))
     except Exception as bug:  # noqa: BLE001 -- the gate answers it as one of its own
-        said = {"bug": type(bug).__name__}
-    answer = msgspec.json.encode(said)
+        answer = msgspec.json.encode({"bug": type(bug).__name__})
     return SIZE.pack(len(answer)) + answer
+
+
+def _said(decide: Callable[[], Decision]) -> dict[str, Any]:
+    try:
+        return _decision(decide())
+    except EntrenousError as failure:
+        return {"failure": _name(type(failure)), "facts": failure.facts}
 
 
 def read_answer(answer: bytes) -> Decision:
@@ -90,7 +94,11 @@ def _read_decision(said: dict[str, Any]) -> Decision:
 
 def _failures() -> dict[str, type[EntrenousError]]:
     """Those that this process knows, by name."""
-    return {kind.__name__: kind for kind in _with_those_below(EntrenousError)}
+    return {_name(kind): kind for kind in _with_those_below(EntrenousError)}
+
+
+def _name(kind: type[EntrenousError]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _with_those_below(kind: type[EntrenousError]) -> Iterator[type[EntrenousError]]:

@@ -50,7 +50,7 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = Fa
     Args:
         untrusted_data: the file.
         at_least_px: a JPEG may be decoded smaller, as long as both of its sides have so many
-            pixels, which is many times faster (a gate's fingerprint needs 512); 0: never.
+            pixels, which is many times faster (a gate's fingerprint needs 192); 0: never.
         luma: how bright a JPEG is will do, as the file has it: its colours are not decoded, unless
             its colour profile has to be applied to them.
 

@@ -58,13 +58,14 @@ class Uploads:
 
     @classmethod
     def of(cls, platform: Platform, access: GateAccess, judges: Judges | None = None) -> Self:
-        """With places for as many bodies as there may be uploads at once, half as many for appeals,
-        and a quarter for clips.
+        """With places for as many bodies as there may be uploads at once (or twice as many as
+        judges), half as many for appeals, and a quarter for clips.
         """
         most = access.uploads_at_once
         at_once = processors() + 1 if judges is None else judges.most
-        deciding = anyio.CapacityLimiter(min(most, at_once))
-        bodies = {role: anyio.CapacityLimiter(most) for role in Role}
+        deciding = anyio.CapacityLimiter(min(most, at_once) if judges is None else at_once)
+        waiting = max(most, 2 * at_once)  # so that no judge waits for the next body
+        bodies = {role: anyio.CapacityLimiter(waiting) for role in Role}
         appeals = anyio.CapacityLimiter(max(1, most // 2))
         clips = anyio.CapacityLimiter(max(1, most // 4))
         return cls(platform, access, deciding, bodies, appeals, clips, judges)
@@ -81,6 +82,8 @@ class Uploads:
                 sent = replace(sent, reference="")
             data, reference = sent.untrusted_data, sent.reference
             if medium_of(data) is Medium.PICTURE:
+                if self.judges is not None and self.deciding.borrowed_tokens:
+                    self.judges.wanted()  # two at once are more than a gate judges alone
                 async with _turn(self.deciding):
                     decision = await self._judged(data, reference)
             else:
@@ -105,10 +108,8 @@ class Uploads:
         return JSONResponse(appeal_answer(case), headers=PRIVATE)
 
     async def _judged(self, untrusted_picture: bytes, reference: str) -> Decision:
-        """By a judge, if one is free; two pictures at once are more than a gate judges alone."""
+        """By a judge, if one is free."""
         if self.judges is not None:
-            if self.deciding.borrowed_tokens > 1:
-                self.judges.wanted()
             decision = await self.judges.decide(untrusted_picture, reference)
             if decision is not None:
                 return decision

@@ -13,7 +13,21 @@ from pathlib import Path
 
 import httpx
 import pytest
+import skimage.data
 
+from entrenous.adapters.judging.words import (
+    READY,
+    SIZE,
+    read_answer,
+    write_question,
+)
+from entrenous.faces.cli.stop.judge import command
+from entrenous.model.decision import Decision, Outcome
+from entrenous.model.picture import NotAPicture
+from entrenous.stop.gate import judge_upload
+from entrenous.stop.protect import protect_picture
+from entrenous.wiring.platform import open_platform
+from tests.stop.room import NearGate, a_device, jpeg, picture
 from tests.village.world import photo
 
 pytestmark = [
@@ -101,6 +115,39 @@ def test_a_busy_gate_has_judges_replaces_them_and_takes_them_along(tmp_path: Pat
             assert answers <= {200, 429}  # 429: it was at work on that one
         last = judges_of(gate)
     assert not any(_command(judge) for judge in first | last)
+
+
+def asked(judge: subprocess.Popen[bytes], upload: bytes, reference: str) -> Decision:
+    assert judge.stdin is not None
+    assert judge.stdout is not None
+    judge.stdin.write(b"".join(write_question(upload, reference)))
+    judge.stdin.flush()
+    (size,) = SIZE.unpack(judge.stdout.read(SIZE.size))
+    return read_answer(judge.stdout.read(size))
+
+
+def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
+    data, hers = tmp_path / "gate", skimage.data.astronaut()
+    with open_platform(data) as (platform, _):
+        protect_picture(
+            picture(hers), adult=True, parts=False, gate=NearGate(platform), device=a_device()
+        )
+        told = judge_upload(jpeg(hers), platform)
+    given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command(data, slow_look=False), **given) as judge:  # type: ignore[call-overload]
+        assert judge.stdout.read(len(READY)) == READY
+        held = asked(judge, jpeg(hers), "post 17")
+        passed = asked(judge, jpeg(skimage.data.coffee()), "")
+        with pytest.raises(NotAPicture):
+            asked(judge, b"GIF no more", "")
+        judge.stdin.close()
+        assert judge.wait(PATIENCE_S) == 0
+    assert (held.outcome, held.matches) == (Outcome.HOLD, told.matches)
+    assert held.secret is not None
+    assert passed.outcome is Outcome.LET_THROUGH
+    with open_platform(data) as (platform, _):
+        assert platform.reviews.review(held.case).reference == "post 17"
+        assert platform.reviews.due().slow_looks == 0  # it was told to want none
 
 
 def test_one_that_was_told_so_has_none(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ the highest bit clear. A cell that is q bits away from one of them is so from th
 once answers both. Its tables are half as large, and twice as many candidates are found, in a
 million random hashes:
 
-    12           21 or 22         2,032   1,520
+    12           21 or 22         2,032   1,450
 
 for two queries, where 13 substrings need 2 x 1,409 probes for 2 x 1,420 candidates.
 """

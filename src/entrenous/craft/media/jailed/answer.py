@@ -40,6 +40,7 @@ _FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
 }
 _SIDES: Final = ("width_px", "height_px")
 _TABLES_MAX: Final = 2
+_JPEG_SIDE_MAX: Final = 65_535  # ITU-T T.81, B.2.2: 16 bits
 _NOT_SHRUNK: Final = FullSize(0, 0)
 _LUMA_ALONE: Final = 2  # in the place of "grey"
 _PROFILE_BYTES_MAX: Final = 65_536
@@ -124,6 +125,8 @@ def _read_picture(read: Read, kind: PictureFormat, *, luma: bool) -> Picture:
         raise ValueError("a picture of impossible size")
     if full != _NOT_SHRUNK and kind is not PictureFormat.JPEG:
         raise ValueError("only a JPEG is decoded smaller")
+    if kind is PictureFormat.JPEG and max(width, height, *full[:2]) > _JPEG_SIDE_MAX:
+        raise ValueError("a JPEG of impossible size")
     alone = luma and kind is PictureFormat.JPEG and grey == _LUMA_ALONE
     if max(0 if alone else grey, lossless, has_alpha, *head[4:6]) > 1 or tables > _TABLES_MAX:
         raise ValueError("a flag that is none")

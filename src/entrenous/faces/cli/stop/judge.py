@@ -36,9 +36,18 @@ def judge(
         platform = opened if slow_look else without_slow_looks(opened)
         collect_seldom()
         write_to(answers, READY)
-        while (asked := read_question(partial(read_from, QUESTIONS))) is not None:
-            upload, reference = asked
-            write_to(answers, write_answer(partial(decide_upload, upload, platform, reference)))
+        while _judge_one(platform, answers):
+            pass
+
+
+def _judge_one(platform: Platform, answers: int) -> bool:
+    """False when there are no more. Nothing of an upload is kept until the next one comes."""
+    asked = read_question(partial(read_from, QUESTIONS))
+    if asked is None:
+        return False
+    upload, reference = asked
+    write_to(answers, write_answer(partial(decide_upload, upload, platform, reference)))
+    return True
 
 
 def without_slow_looks(platform: Platform) -> Platform:
