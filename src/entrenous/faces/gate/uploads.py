@@ -62,9 +62,10 @@ class Uploads:
         judges), half as many for appeals, and a quarter for clips.
         """
         most = access.uploads_at_once
-        at_once = processors() + 1 if judges is None else judges.most
-        deciding = anyio.CapacityLimiter(min(most, at_once) if judges is None else at_once)
-        waiting = max(most, 2 * at_once)  # so that no judge waits for the next body
+        at_once, waiting = min(most, processors() + 1), most
+        if judges is not None:
+            at_once, waiting = judges.most, max(most, 2 * judges.most)  # no judge waits for bodies
+        deciding = anyio.CapacityLimiter(at_once)
         bodies = {role: anyio.CapacityLimiter(waiting) for role in Role}
         appeals = anyio.CapacityLimiter(max(1, most // 2))
         clips = anyio.CapacityLimiter(max(1, most // 4))

@@ -59,7 +59,7 @@ def test_a_mirrored_picture_would_be_refused_and_is_not_kept(gate: Any, photo: A
     told = json.loads(said)
     (match,) = told["matches"]
     assert (status, told["schema"], told["decision"]) == (0, "entrenous/decision/1", "refuse")
-    assert (match["bank"], match["how"], match["distance"] <= 10) == ("site", "mirror", True)
+    assert (match["bank"], match["how"], match["distance"] <= 12) == ("site", "mirror", True)
     assert told["ms"] > 0
     assert told["would"] is None
 
