@@ -1,5 +1,6 @@
 """Our PDQ against Meta's own (PyPI pdqhash), on photographs and on the reference's test data."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,17 @@ def test_distance_counts_bits() -> None:
     other = Fingerprint("pdq", b"\x07" + bytes(30) + b"\x80", 100)
     assert distance(one, one) == 0
     assert distance(one, other) == distance(other, one) == 4
+
+
+def test_a_side_of_millions_of_pixels_takes_little_memory(picture_of: MakePicture) -> None:
+    """A PNG of some kilobytes may have one; 64 weights for each of its pixels would be 2 GB."""
+    strip = np.zeros((5, 2_000_000, 3), dtype=np.uint8)
+    strip[:, ::7] = 200
+    tracemalloc.start()
+    try:
+        hashed = fingerprint(picture_of(strip))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(hashed.bits) == 32
+    assert peak < 400e6

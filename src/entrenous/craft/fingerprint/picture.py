@@ -26,6 +26,7 @@ Pixels = NDArray[np.uint8]
 KIND: Final = "pdq"
 LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as PDQ has it
 SIDE_PX_MIN: Final = 5  # the reference gives no hash to less
+SIDE_PX_MAX: Final = 65_536  # of longer sides some are left out: a strip of a kilobyte has millions
 _BLOCKS_AT_ONCE: Final = 8
 _SMALL_SAMPLES: Final = 1 << 20  # of which an eighth may be copied at a time
 GRADIENT_PER_QUALITY: Final = 90  # PDQ's scale from summed gradients (per cent) to quality
@@ -66,9 +67,12 @@ def shrink(pixels: Pixels, full: FullSize | None = None, shrunk_by: int = 1) -> 
     made one of several (:class:`.model.picture.FullSize`), the blocks are those of all: PDQ's
     filter depends on the size, and the one for the smaller size would give a hash some bits away.
     """
-    height_px, width_px = pixels.shape[:2]
-    if min(height_px, width_px) < SIDE_PX_MIN:
+    if min(pixels.shape[:2]) < SIDE_PX_MIN:
         return np.zeros((BLOCKS, BLOCKS), dtype=np.float32)
+    if full is None and max(pixels.shape[:2]) > SIDE_PX_MAX:
+        down, across_px = (-(-side // SIDE_PX_MAX) for side in pixels.shape[:2])
+        pixels = pixels[::down, ::across_px]
+    height_px, width_px = pixels.shape[:2]
     wide, high, from_right, from_below = full or FullSize(width_px, height_px)
     axis = reference_axis(high, shrunk_by, from_end=from_below)
     spans = reference_spans(high, shrunk_by, from_end=from_below)

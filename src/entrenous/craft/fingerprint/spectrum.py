@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 BLOCKS: Final = 64  # PDQ, section "downsampling"
+_COMMON_PX: Final = 8192  # longer ones are not kept: 64 weights a pixel are 16 MB for the longest
 _ROUNDING: Final = 1e-12  # what sums that should cancel leave behind; true weights are far larger
 KEPT: Final = 16  # frequencies 1 to 16 of each axis; 0, the brightness, is left out
 
@@ -33,7 +34,6 @@ def cosines() -> Floats:
     return np.asarray(math.sqrt(2 / BLOCKS) * wave, dtype=np.float32)
 
 
-@lru_cache(maxsize=32)  # of the sides that uploads have, some are common
 def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False) -> Floats:
     """Meta's two box filters and decimation along an axis of ``length_px``: shape (64, length_px).
 
@@ -42,6 +42,11 @@ def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False
 
     An axis of exactly 64 pixels is still filtered here with a window of 1, which changes nothing.
     """
+    made = _kept_axis if length_px <= _COMMON_PX else _axis
+    return made(length_px, shrunk_by, from_end=from_end)
+
+
+def _axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     window = -(-length_px // (2 * BLOCKS))
     ahead = (window + 2) // 2 - 1  # the window reaches this far to the right
     behind = window - 1 - ahead
@@ -63,6 +68,9 @@ def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False
     axis: Floats = matrix.sum(axis=2).astype(np.float32)
     axis.flags.writeable = False
     return axis
+
+
+_kept_axis = lru_cache(maxsize=32)(_axis)  # of the sides that uploads have, some are common
 
 
 @lru_cache(maxsize=32)
