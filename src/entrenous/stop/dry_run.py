@@ -23,11 +23,11 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
         if medium_of(untrusted_data) is not Medium.PICTURE:
             return judge_clip(untrusted_data, platform)[0]
         picture, seen = first_look(untrusted_data, platform)
+        found = [
+            *find(seen.whole, platform, part=False),
+            *find(second_look(untrusted_data, picture, seen, platform), platform, part=True),
+            *(deep_matches(platform.read_picture(untrusted_data), platform) if deep else ()),
+        ]
     except UNREAD:
         return Decision(Outcome.HOLD, "")
-    found = [
-        *find(seen.whole, platform, part=False),
-        *find(second_look(untrusted_data, picture, seen, platform), platform, part=True),
-        *(deep_matches(platform.read_picture(untrusted_data), platform) if deep else ()),
-    ]
     return decision_of(best_of_each(found), {bank.name: bank for bank in platform.bank.banks()})

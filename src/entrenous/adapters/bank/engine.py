@@ -108,7 +108,7 @@ def _begin_writing(db: sa.Connection) -> None:
     one after the other, whoever came first would find the file taken each time.
     """
     until = time.monotonic() + _BUSY_S
-    _wait_for_others(db, _ASK_MS)
+    _set_busy_timeout(db, _ASK_MS)
     try:
         while True:
             try:
@@ -119,11 +119,11 @@ def _begin_writing(db: sa.Connection) -> None:
             else:
                 return
     finally:
-        _wait_for_others(db, round(_BUSY_S * 1000))
+        _set_busy_timeout(db, round(_BUSY_S * 1000))
 
 
-def _wait_for_others(db: sa.Connection, ms: int) -> None:
-    """Each statement at most so long. Said past SQLAlchemy, for every write says it twice."""
+def _set_busy_timeout(db: sa.Connection, ms: int) -> None:
+    """How long a statement waits for others. Past SQLAlchemy, for every write says it twice."""
     file = db.connection.driver_connection
     if isinstance(file, sqlite3.Connection):
         file.execute(f"PRAGMA busy_timeout = {ms}").close()

@@ -29,7 +29,6 @@ from entrenous.spec import PDQ_BYTES
 
 UPRIGHT: Final = "as it is"
 _FLIP: Final = np.where(np.arange(KEPT) % 2 == 0, -1.0, 1.0).astype(np.float32)  # frequency i + 1
-
 _EVERY_BIT: Final = (1 << 8 * PDQ_BYTES) - 1
 
 

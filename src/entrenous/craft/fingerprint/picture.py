@@ -77,15 +77,13 @@ def shrink(pixels: Pixels, full: FullSize | None = None, shrunk_by: int = 1) -> 
     axis = reference_axis(high, shrunk_by, from_end=from_below)
     spans = reference_spans(high, shrunk_by, from_end=from_below)
     at_once = _BLOCKS_AT_ONCE if pixels.size <= _SMALL_SAMPLES else 1
-    rows = np.concatenate(
-        [
-            _blend(pixels[a:b], axis[first : first + at_once, a:b])
-            for first in range(0, BLOCKS, at_once)
-            for a, b in ((spans[first][0], spans[first + at_once - 1][1]),)
-        ]
-    )
+    rows = []
+    for first in range(0, BLOCKS, at_once):
+        some = slice(first, first + at_once)
+        seen = slice(spans[some][0][0], spans[some][-1][1])
+        rows.append(_blend(pixels[seen], axis[some, seen]))
     across = reference_axis(wide, shrunk_by, from_end=from_right)
-    return np.asarray(np.matmul(rows, across.T), dtype=np.float32)
+    return np.asarray(np.matmul(np.concatenate(rows), across.T), dtype=np.float32)
 
 
 def frequencies(blocks: Floats) -> Floats:

@@ -1,15 +1,11 @@
 """A gate makes slow looks by itself, in a process beside it; a command makes those that are due."""
 
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import skimage.data
 
@@ -18,49 +14,28 @@ from entrenous.adapters.courier.http import new_client
 from entrenous.stop.gate import judge_upload
 from entrenous.stop.protect import protect_picture
 from entrenous.wiring.platform import open_platform
+from tests.faces.cli.stop.gates import PATIENCE_S, Running, running
 from tests.stop.room import NearGate, a_device, jpeg, picture
 from tests.stop.test_deep import on_a_page
 
 pytestmark = pytest.mark.real
 
-PATIENCE_S = 60
 
-
-@contextmanager
-def running(data: Path, *more: str) -> Iterator[tuple[str, dict[str, str]]]:
-    arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", "--json", *more]
-    program = [sys.executable, "-m", "entrenous", *arguments]
-    with subprocess.Popen(program, stdout=subprocess.PIPE) as server:
-        try:
-            assert server.stdout is not None
-            told = json.loads(server.stdout.readline())
-            yield told["url"], {"Authorization": f"Bearer {told['operator_token']}"}
-        finally:
-            server.kill()
-
-
-def ask(url: str, who: dict[str, str], path: str) -> Any:
-    return httpx.get(f"{url}{path}", headers=who, timeout=60, trust_env=False).json()
-
-
-def brought(url: str, who: dict[str, str]) -> Any:
+def brought(gate: Running) -> Any:
     """Her claim, and a screenshot that the first looks let through."""
     hers = skimage.data.astronaut()
     with new_client() as client:
-        gate = HttpBankClient(url, client)
-        protect_picture(picture(hers), adult=True, parts=False, gate=gate, device=a_device())
-    return httpx.post(
-        f"{url}/v1/uploads", files={"file": ("x", jpeg(on_a_page(hers)))},
-        data={"reference": "post 17"}, headers=who, timeout=60, trust_env=False,
-    ).json()  # fmt: skip
+        bank = HttpBankClient(gate.url, client)
+        protect_picture(picture(hers), adult=True, parts=False, gate=bank, device=a_device())
+    return gate.bring(jpeg(on_a_page(hers)), "post 17").json()
 
 
 def test_a_running_gate_finds_it_after_its_answer(tmp_path: Path) -> None:
-    with running(tmp_path / "gate") as (url, who):
-        answer = brought(url, who)
+    with running(tmp_path / "gate") as gate:
+        answer = brought(gate)
         assert answer["decision"] == "let through"
         deadline = time.monotonic() + PATIENCE_S
-        while not (found := ask(url, who, "/v1/reviews/published")["cases"]):
+        while not (found := gate.ask("/v1/reviews/published")["cases"]):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         assert [(one["case"], one["found"], one["reference"]) for one in found] == [
@@ -83,6 +58,6 @@ def test_what_a_gate_left_is_made_by_a_command(tmp_path: Path) -> None:
 
 
 def test_a_gate_that_makes_none_keeps_nothing(tmp_path: Path) -> None:
-    with running(tmp_path / "gate", "--no-slow-look") as (url, who):
-        assert brought(url, who)["decision"] == "let through"
-        assert ask(url, who, "/v1/status")["slow_looks"] == {"waiting": 0, "skipped": 0}
+    with running(tmp_path / "gate", "--no-slow-look") as gate:
+        assert brought(gate)["decision"] == "let through"
+        assert gate.ask("/v1/status")["slow_looks"] == {"waiting": 0, "skipped": 0}

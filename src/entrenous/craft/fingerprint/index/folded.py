@@ -46,11 +46,8 @@ class Folded:
         keys = 2 * found.query + turned
         distance = np.where(turned, _BITS - found.distance, found.distance)
         order = np.argsort(self.keys, kind="stable")
-        first, last = (np.searchsorted(self.keys[order], keys, side=one) for one in _SIDES)
-        many = last - first
+        first = np.searchsorted(self.keys[order], keys, side="left")
+        many = np.searchsorted(self.keys[order], keys, side="right") - first
         of = np.arange(keys.size).repeat(many)
         within = np.arange(of.size) - (np.cumsum(many) - many).repeat(many)
         return Pairs(order[first[of] + within], found.entry[of], distance[of])
-
-
-_SIDES: Final = ("left", "right")

@@ -1,0 +1,49 @@
+"""A real gate, as `entrenous gate run` starts it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+PATIENCE_S = 60
+
+
+class Running(NamedTuple):
+    """Its process and address, and what the operator shows."""
+
+    pid: int
+    url: str
+    who: dict[str, str]
+
+    def ask(self, path: str) -> Any:
+        return httpx.get(f"{self.url}{path}", headers=self.who, timeout=60, trust_env=False).json()
+
+    def bring(self, untrusted: bytes, reference: str = "") -> httpx.Response:
+        return httpx.post(
+            f"{self.url}/v1/uploads", files={"file": ("x", untrusted)},
+            data={"reference": reference}, headers=self.who, timeout=60, trust_env=False,
+        )  # fmt: skip
+
+
+@contextmanager
+def running(data: Path, *more: str) -> Iterator[Running]:
+    """While this is open; then it is asked to stop."""
+    arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", "--json", *more]
+    program = [sys.executable, "-m", "entrenous", *arguments]
+    with subprocess.Popen(program, stdout=subprocess.PIPE) as server:
+        try:
+            assert server.stdout is not None
+            told = json.loads(server.stdout.readline())
+            who = {"Authorization": f"Bearer {told['operator_token']}"}
+            yield Running(server.pid, told["url"], who)
+        finally:
+            server.terminate()
+            try:
+                server.wait(PATIENCE_S)
+            finally:
+                server.kill()
