@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--ten-million", action="store_true")
     parser.add_argument("--sizes", action="store_true")
     parser.add_argument("--gate", action="store_true")
+    parser.add_argument("--judges", type=int, help="of the gate; as it likes if not given")
     asked = parser.parse_args()
     if asked.sizes:
         for line in told_by_size():
@@ -49,7 +50,10 @@ def main() -> None:
         say("SKIPPED: faiss is not installed (pip install faiss-cpu)")
     count = 10_000_000 if asked.ten_million else 1_000_000
     each, rounds = (30, 3) if asked.quick or asked.ten_million else (300, 5)
-    parts: list[Callable[[], Answer]] = [pictures_measured, lambda: gate_measured(asked.quick)]
+    parts: list[Callable[[], Answer]] = [
+        pictures_measured,
+        lambda: gate_measured(asked.quick, asked.judges),
+    ]
     if not asked.gate:
         parts += [
             lambda: index_measured(count, each, rounds),
@@ -100,12 +104,13 @@ def pictures_measured() -> Answer:
     )
 
 
-def gate_measured(quick: bool) -> Answer:  # noqa: FBT001
+def gate_measured(quick: bool, judges: int | None) -> Answer:  # noqa: FBT001
     """Uploads of a megapixel to a gate with a million hashes, eight at once: without a hash of a
     part, and (``parts_...``) with those of one picture.
     """
     answer: Answer = {}
-    loads = gates.posted(100_000 if quick else 1_000_000, 3.0 if quick else 20.0)
+    count, seconds = (100_000, 3.0) if quick else (1_000_000, 20.0)
+    loads = gates.posted(count, seconds, judges=judges)
     for before, made in zip(("", "parts_"), loads, strict=True):
         told = gates.told(made)
         say(

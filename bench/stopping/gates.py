@@ -40,21 +40,26 @@ _LISTED: Final = BankName("listed")
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-def posted(count: int, seconds: float, lines: int = LINES) -> Iterator[Posted]:
+def posted(
+    count: int, seconds: float, lines: int = LINES, judges: int | None = None
+) -> Iterator[Posted]:
     """Uploads of a megapixel to a gate with ``count`` hashes, after some that warm it up: first
     without a hash of a part, then with those of one picture, so that the second look is made.
     """
     bodies = forms(pictures())
     with TemporaryDirectory(dir=scratch()) as made:
         fill(Path(made), count)
-        yield _driven(Path(made), bodies, lines, seconds)
+        options = () if judges is None else ("--judges", str(judges))
+        yield _driven(Path(made), bodies, lines, seconds, options)
         fill_parts(Path(made))
-        yield _driven(Path(made), bodies, lines, seconds)
+        yield _driven(Path(made), bodies, lines, seconds, options)
 
 
-def _driven(folder: Path, bodies: Sequence[bytes], lines: int, seconds: float) -> Posted:
+def _driven(
+    folder: Path, bodies: Sequence[bytes], lines: int, seconds: float, options: Sequence[str]
+) -> Posted:
     """Once for a moment, so that what is loaded at first is not counted."""
-    with gate(folder) as running:
+    with gate(folder, *options) as running:
         drive(running, bodies, lines, min(3.0, seconds / 3))
         return drive(running, bodies, lines, seconds)
 
@@ -98,12 +103,12 @@ def pictures() -> list[bytes]:
 
 
 @contextmanager
-def gate(folder: Path) -> Iterator[Gate]:
+def gate(folder: Path, *options: str) -> Iterator[Gate]:
     """``entrenous gate run`` in a process of its own; what it looks at after its answers is another
     one's work, at lowest priority, and left out.
     """
     command = [sys.executable, "-m", "entrenous", "gate", "run", "--json", "--no-slow-look"]
-    command += ["--listen", "127.0.0.1:0", "--data", str(folder)]
+    command += ["--listen", "127.0.0.1:0", "--data", str(folder), *options]
     with subprocess.Popen(  # noqa: S603 -- this very program
         command, stdout=subprocess.PIPE, text=True
     ) as running:
