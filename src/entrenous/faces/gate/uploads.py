@@ -39,11 +39,10 @@ class Uploads:
 
     ``deciding`` are the places of pictures that are being judged: as many as there are ``judges``,
     or, where a gate judges by itself, one for each processor and one more, for threads beyond that
-    only take the interpreter from each other. ``clips`` are those of
-    clips and sounds, which take longer and more memory, and keep no picture waiting. Bodies are in
-    memory from their first byte on, so these are bounded too, each kind for itself: a slow or idle
-    sender keeps a place only from senders of the same kind. ``judged`` is told of each decision,
-    after its answer.
+    only take the interpreter from each other. ``clips`` are those of clips and sounds, which take
+    longer and more memory, and keep no picture waiting. Bodies are in memory from their first byte
+    on, so these are bounded too, each kind for itself: a slow or idle sender keeps a place only
+    from senders of the same kind. ``judged`` is told of each decision, after its answer.
     """
 
     platform: Platform
