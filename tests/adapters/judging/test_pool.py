@@ -140,6 +140,8 @@ def test_one_that_was_killed_while_idle_costs_nobody_an_upload(told: Path) -> No
         await ready(judges)
         os.kill(pids(told)[0], signal.SIGKILL)
         await until(lambda: not list(alive(told)))
+        (judge,) = judges._idle
+        await until(lambda: judge.returncode is not None)  # our loop hears of it a little later
         assert await judges.decide(b"x", "") is None
 
     run(told, 1, scenario)
