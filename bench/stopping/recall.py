@@ -4,8 +4,8 @@
     python -m bench.stopping.recall --quick      some of both: about a minute
     python -m bench.stopping.recall --embedding  with the look by an embedding (the extra) as well
 
-A person registers a photograph (its hash, and windows of it); it is edited, saved and uploaded.
-`fast` is the look before the answer, `deep` adds the slow one, `deep, no windows` is for a person
+A person registers a photograph (its hash, and windows of it); it is edited, saved as a JPEG and
+uploaded, and decoded as finely as a gate does for each look. `fast` is the look before the answer, `deep` adds the slow one, `deep, no windows` is for a person
 who registered the hash of the whole alone. False pairs: uploads that fit another's photograph.
 Photographs that were tuned on and those held out are counted apart. The last line is one JSON
 object.
@@ -28,8 +28,16 @@ from bench.stopping.recall_edits import EDITS
 from bench.stopping.recall_pictures import Subject, subjects
 from entrenous.craft.fingerprint.parts import part_hashes
 from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.craft.media.picture import read_picture
 from entrenous.model.picture import Encoding, Picture, PictureFormat
-from entrenous.spec import PDQ_BYTES, PDQ_QUALITY_MIN, PDQ_RADIUS
+from entrenous.spec import (
+    GATE_SIDE_PX,
+    PDQ_BYTES,
+    PDQ_QUALITY_MIN,
+    PDQ_RADIUS,
+    WHOLE_SIDE_PX,
+)
+from entrenous.stop.before_answer import fast_look
 from entrenous.stop.deep import deep_views
 from entrenous.stop.look import Seen, fast_views
 
@@ -132,21 +140,22 @@ def measure(
     grid = Grid()
     for edit in edits:
         for one in bank:
-            upload = load(EDITS[edit](one.subject.rgb, rng))
-            bits = grid.add(one, edit, look(picture_of(upload)))
+            upload = EDITS[edit](one.subject.rgb, rng)
+            bits = grid.add(one, edit, look(upload))
             if alike is not None:
-                alike.add(one.subject, edit, upload, deep=bits <= PDQ_RADIUS)
+                alike.add(one.subject, edit, load(upload), deep=bits <= PDQ_RADIUS)
         row = [f"{grid.recall(edit, one, False, True):.2f}" for one in LOOKS]
         row += [] if alike is None else [f"{x:.2f}" for x in alike.recall(edit, False, True)]
         tell(f"{edit:30} {' '.join(row)}  missed: {', '.join(grid.missed.get(edit, []))}")
     return grid
 
 
-def look(picture: Picture) -> Looked:
-    """All hashes of an upload."""
-    slow = list(deep_views(picture))
+def look(upload: bytes) -> Looked:
+    """All hashes of an upload, read as :mod:`entrenous.wiring.platform` has it read."""
+    _, fast = fast_look(lambda px: read_picture(upload, at_least_px=px, luma=True), WHOLE_SIDE_PX)
+    slow = list(deep_views(read_picture(upload, at_least_px=GATE_SIDE_PX)))
     return Looked(
-        _bits(fast_views(picture).whole),
+        _bits(fast.whole),
         _bits(view for some in slow if not some.part for view in some.views),
         _bits(view for some in slow if some.part for view in some.views),
     )
@@ -175,7 +184,7 @@ def false_deep(
     pairs = false = 0
     for edit in edits:
         for one in some:
-            seen = look(picture_of(load(EDITS[edit](one.subject.rgb, rng))))
+            seen = look(EDITS[edit](one.subject.rgb, rng))
             for other in bank:
                 if other is not one:
                     bits = min(

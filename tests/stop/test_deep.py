@@ -46,6 +46,11 @@ def askew(pixels: Any) -> Any:
     return np.ascontiguousarray(cv2.warpAffine(pixels, matrix, (512, 512))[50:462, 50:462])
 
 
+def turned_a_little(pixels: Any) -> Any:
+    matrix = cv2.getRotationMatrix2D((256, 256), 2.0, 1.0)
+    return np.ascontiguousarray(cv2.warpAffine(pixels, matrix, (512, 512))[18:494, 18:494])
+
+
 def cut_out(pixels: Any) -> Any:
     return pixels[43:427, 85:]  # along the grid of the windows, so that nothing fits better
 
@@ -77,6 +82,8 @@ WITHOUT: dict[str, Callable[[Any], Any]] = {
     "in a larger picture": on_a_page,
     "mirror, in a larger picture": lambda pixels: in_a_collage(np.fliplr(pixels)),
     "edges cut off": narrow_cut,
+    "written over": with_words,
+    "turned a little": turned_a_little,
 }
 
 

@@ -5,6 +5,8 @@ windows need more, to be cut off where their edges are; most uploads have no fra
 no windows.
 """
 
+from collections.abc import Callable
+
 from entrenous.model.picture import Picture
 from entrenous.ports import Platform
 from entrenous.spec import GATE_SIDE_PX, WHOLE_SIDE_PX
@@ -17,11 +19,18 @@ def first_look(untrusted_data: bytes, platform: Platform) -> tuple[Picture, View
     Raises what :meth:`.ports.Platform.read_upload` raises.
     """
     side_px = GATE_SIDE_PX if _looks_at_parts(platform) else WHOLE_SIDE_PX
-    picture = platform.read_upload(untrusted_data, side_px)
+    return fast_look(lambda at_least_px: platform.read_upload(untrusted_data, at_least_px), side_px)
+
+
+def fast_look(read: Callable[[int], Picture], side_px: int) -> tuple[Picture, Views]:
+    """An upload's fast look, on a picture ``read`` with so many pixels left on its sides, or, if
+    there is a frame around it, with more.
+    """
+    picture = read(side_px)
     seen = fast_views(picture)
     if not seen.framed or _is_fine(picture):
         return picture, seen
-    picture = platform.read_upload(untrusted_data, GATE_SIDE_PX)
+    picture = read(GATE_SIDE_PX)
     return picture, fast_views(picture)
 
 

@@ -15,7 +15,8 @@ from entrenous.craft.fingerprint.border import insides
 from entrenous.craft.fingerprint.deep.boxes import SIDE_PX_MIN, boxes, usual_boxes
 from entrenous.craft.fingerprint.deep.cuts import same, trimmed, wider
 from entrenous.craft.fingerprint.deep.spectra import box_spectra
-from entrenous.craft.fingerprint.deep.turns import turned_back
+from entrenous.craft.fingerprint.deep.turns import SLIGHT, turned_back
+from entrenous.craft.fingerprint.deep.writing import without_writing
 from entrenous.craft.fingerprint.orientation import UPRIGHT, turn
 from entrenous.craft.fingerprint.picture import seen_pixels, to_bits
 from entrenous.craft.fingerprint.spectrum import Floats
@@ -23,7 +24,7 @@ from entrenous.craft.fingerprint.thumbnail import thumbnail
 from entrenous.model.bank import RELEASED
 from entrenous.model.picture import Picture
 from entrenous.ports import Platform
-from entrenous.spec import PART_QUALITY_MIN
+from entrenous.spec import PART_QUALITY_MIN, PDQ_QUALITY_MIN
 from entrenous.stop.alike import alike_found
 from entrenous.stop.gate import find_at
 from entrenous.stop.look import PART, UNBORDERED, Seen, one_by_one, said
@@ -33,6 +34,7 @@ INSIDE: Final = "in a larger picture"
 EDGES: Final = "edges cut off"
 COVERED: Final = "partly covered"
 ASKEW: Final = "turned a little"
+WRITTEN_OVER: Final = "written over"
 MIRROR: Final = "mirror"
 LIKELIEST: Final = 3  # boxes in which cut-outs are looked for too
 _INSETS: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])  # the outermost pixels mix with a page
@@ -77,7 +79,7 @@ def deep_found(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
 def deep_views(
     picture: Picture, has_parts: Callable[[], bool] = lambda: True
 ) -> Iterator[DeepViews]:
-    """All slow views: about 2,500 of whole pictures, then some 13,000 of parts. These are made only
+    """All slow views: about 3,600 of whole pictures, then some 13,000 of parts. These are made only
     if ``has_parts`` says that there are any to compare them with; it is asked once the others were
     looked up, by which an index learns what is new.
     """
@@ -90,7 +92,11 @@ def deep_views(
     frames = [("", grey)]
     frames += [(UNBORDERED, grey[a:b, c:d]) for a, b, c, d in insides(grey)]
     for how, frame in frames:
-        yield _views([(said(UPRIGHT, how, EDGES), wider(frame))], part=False)
+        seen = [(said(UPRIGHT, how, EDGES), wider(frame))]
+        seen += [(said(UPRIGHT, how, WRITTEN_OVER), without_writing(frame, PDQ_QUALITY_MIN))]
+        yield _views(seen, part=False)
+    slight = np.concatenate([wider(one) for one in turned_back(frames[-1][1], SLIGHT)])
+    yield _views([(said(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT)
     if not has_parts():
         return
     for how, frame in frames:

@@ -36,6 +36,23 @@ def test_a_frame_is_found_through_jpeg(
         assert abs(inner[0].shape[1] - pixels.shape[1]) <= 4, name
 
 
+@pytest.mark.parametrize("level", [60, 128, 215])
+@pytest.mark.parametrize("width_px", [320, 480])
+def test_a_frame_narrower_than_jpegs_blocks_is_found_on_all_sides(
+    photographs: dict[str, Any], width_px: int, level: int
+) -> None:
+    """What JPEG's ripples make of 4 to 10 pixels is still one brightness, nearly everywhere."""
+    for name in ("astronaut", "cat", "coffee", "rocket", "china", "flower"):
+        photo = photographs[name]
+        high = round(photo.shape[0] * width_px / photo.shape[1])
+        pixels = cv2.resize(photo, (width_px, high), interpolation=cv2.INTER_AREA)
+        down, across = round(0.02 * high), round(0.02 * width_px)
+        saved = as_jpeg(framed(pixels, sides=(down, down, across, across), level=level), 60)
+        found = insides(thumbnail(saved))
+        box = (down, down + high, across, across + width_px)
+        assert any(np.abs(np.subtract(one, box)).max() <= 1 for one in found), (name, found)
+
+
 def test_a_letterbox_inside_a_frame_and_the_frame_alone(photographs: dict[str, Any]) -> None:
     pixels = photographs["coffee"]
     boxed = framed(pixels, sides=(60, 60, 0, 0), level=0)

@@ -15,12 +15,14 @@ from entrenous.craft.fingerprint.picture import LUMA, Pixels
 from entrenous.craft.fingerprint.spectrum import Floats
 from entrenous.craft.fingerprint.thumbnail import SIDE_PX, thumbnail
 
-SPREAD: Final = 16.0  # brightness levels; JPEG at quality 10 stays below on plain bars
+SPREAD: Final = 16.0  # brightness levels
+# Of a row, as a standard deviation: a narrow bar shares JPEG's blocks with the picture, whose ripples
+# reach far in some pixels and are small in most.
+RIPPLE: Final = 6.0
 LEFT_MIN: Final = 0.3  # of each side: a frame around less is a picture of its own
 ROUNDS: Final = 3  # a letterbox inside a frame needs two
-# Levels: rounding moves each end of a spread by up to 0.5, and OpenCV leaves out tiny weights.
-_ROUNDED: Final = 3.0
-NEAR_PX: Final = 4  # JPEG blurs the seam by half of its blocks
+_ROUNDED: Final = 1.0  # levels, by which rounding and OpenCV's tiny weights may change RIPPLE
+NEAR_PX: Final = 8  # a block of JPEG, all of which may ripple
 
 Box = tuple[int, int, int, int]
 """First and last row, first and last column, half open."""
@@ -53,10 +55,10 @@ def _may_be_framed(pixels: Pixels) -> bool:
     are made of; most pictures have none, and need no thumbnail then.
     """
     ends = (pixels, pixels[::-1], pixels.swapaxes(0, 1), pixels.swapaxes(0, 1)[::-1])
-    return any(_spread_of_first(end) <= SPREAD + _ROUNDED for end in ends)
+    return any(_ripple_of_first(end) <= RIPPLE + _ROUNDED for end in ends)
 
 
-def _spread_of_first(pixels: Pixels) -> float:
+def _ripple_of_first(pixels: Pixels) -> float:
     """How much brightness varies in the thumbnail's first row, before it is rounded."""
     high, wide = pixels.shape[:2]
     shrinking = min(1.0, SIDE_PX / max(high, wide))
@@ -68,7 +70,7 @@ def _spread_of_first(pixels: Pixels) -> float:
     row = weights @ (slab if slab.ndim == 2 else slab @ LUMA) / np.float32(scale)
     if shrinking < 1:
         row = np.asarray(cv2.resize(row[None], (small[1], 1), interpolation=cv2.INTER_AREA))
-    return float(row.max() - row.min())
+    return float(row.std())
 
 
 def insides(grey: Floats) -> tuple[Box, ...]:
@@ -108,10 +110,10 @@ def _between(grey: Floats) -> tuple[int, int]:
     """First and last row between the plain rows at both ends; all of them when all are plain."""
     if min(grey.shape) < 2:
         return 0, len(grey)
-    spread = grey.max(axis=1) - grey.min(axis=1)
+    plain = grey.std(axis=1) <= RIPPLE
     middle = grey.mean(axis=1)
-    start = _run((spread <= SPREAD) & (np.abs(middle - middle[0]) <= SPREAD))
-    end = _run(((spread <= SPREAD) & (np.abs(middle - middle[-1]) <= SPREAD))[::-1])
+    start = _run(plain & (np.abs(middle - middle[0]) <= SPREAD))
+    end = _run((plain & (np.abs(middle - middle[-1]) <= SPREAD))[::-1])
     if start + end >= len(grey):
         return 0, len(grey)
     seam = np.abs(np.diff(grey, axis=0)).mean(axis=1)
