@@ -13,7 +13,7 @@ import numpy as np
 
 from entrenous.craft.fingerprint.border import insides
 from entrenous.craft.fingerprint.deep.boxes import SIDE_PX_MIN, boxes, usual_boxes
-from entrenous.craft.fingerprint.deep.cuts import same, trimmed, wider
+from entrenous.craft.fingerprint.deep.cuts import FAR, same, trimmed, wider
 from entrenous.craft.fingerprint.deep.spectra import box_spectra
 from entrenous.craft.fingerprint.deep.turns import SLIGHT, turned_back
 from entrenous.craft.fingerprint.deep.writing import without_writing
@@ -79,7 +79,7 @@ def deep_found(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
 def deep_views(
     picture: Picture, has_parts: Callable[[], bool] = lambda: True
 ) -> Iterator[DeepViews]:
-    """All slow views: about 3,600 of whole pictures, then some 13,000 of parts. These are made only
+    """All slow views: about 6,000 of whole pictures, then some 13,000 of parts. These are made only
     if ``has_parts`` says that there are any to compare them with; it is asked once the others were
     looked up, by which an index learns what is new.
     """
@@ -95,6 +95,9 @@ def deep_views(
         seen = [(said(UPRIGHT, how, EDGES), wider(frame))]
         seen += [(said(UPRIGHT, how, WRITTEN_OVER), without_writing(frame, PDQ_QUALITY_MIN))]
         yield _views(seen, part=False)
+    for how, frame in frames[:1] + frames[1:][-1:]:
+        far = [(said(UPRIGHT, how, EDGES), wider(frame, FAR))]
+        yield _views(far, part=False, turns=_UPRIGHT)
     slight = np.concatenate([wider(one) for one in turned_back(frames[-1][1], SLIGHT)])
     yield _views([(said(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT)
     if not has_parts():

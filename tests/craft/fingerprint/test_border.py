@@ -50,7 +50,7 @@ def test_a_frame_narrower_than_jpegs_blocks_is_found_on_all_sides(
         saved = as_jpeg(framed(pixels, sides=(down, down, across, across), level=level), 60)
         found = insides(thumbnail(saved))
         box = (down, down + high, across, across + width_px)
-        assert any(np.abs(np.subtract(one, box)).max() <= 1 for one in found), (name, found)
+        assert any(np.abs(np.subtract(one, box)).max() <= 3 for one in found), (name, found)
 
 
 def test_a_letterbox_inside_a_frame_and_the_frame_alone(photographs: dict[str, Any]) -> None:

@@ -16,12 +16,15 @@ from entrenous.craft.fingerprint.spectrum import Floats
 from entrenous.craft.fingerprint.thumbnail import SIDE_PX, thumbnail
 
 SPREAD: Final = 16.0  # brightness levels
-# Of a row, as a standard deviation: a narrow bar shares JPEG's blocks with the picture, whose ripples
-# reach far in some pixels and are small in most.
+# A narrow bar shares JPEG's blocks with the picture, whose ripples reach far in some pixels and are
+# small in most: standard deviation of a row, and how far the means of its eighths lie apart, which
+# tells a bar from a sky.
 RIPPLE: Final = 6.0
+SLOPE: Final = 8.0
+_PARTS: Final = 8
 LEFT_MIN: Final = 0.3  # of each side: a frame around less is a picture of its own
 ROUNDS: Final = 3  # a letterbox inside a frame needs two
-_ROUNDED: Final = 1.0  # levels, by which rounding and OpenCV's tiny weights may change RIPPLE
+_ROUNDED: Final = 1.0  # levels, by which rounding and OpenCV's tiny weights may change these two
 NEAR_PX: Final = 8  # a block of JPEG, all of which may ripple
 
 Box = tuple[int, int, int, int]
@@ -55,11 +58,19 @@ def _may_be_framed(pixels: Pixels) -> bool:
     are made of; most pictures have none, and need no thumbnail then.
     """
     ends = (pixels, pixels[::-1], pixels.swapaxes(0, 1), pixels.swapaxes(0, 1)[::-1])
-    return any(_ripple_of_first(end) <= RIPPLE + _ROUNDED for end in ends)
+    return any(_may_be_plain(_first(end)) for end in ends)
 
 
-def _ripple_of_first(pixels: Pixels) -> float:
-    """How much brightness varies in the thumbnail's first row, before it is rounded."""
+def _may_be_plain(row: Floats) -> bool:
+    """Whether rounding may make this (1, W) row plain. Most are far from it, and told cheaply."""
+    off = row[0] - row.sum() / np.float32(row.size)
+    if off @ off > row.size * (RIPPLE + 2 * _ROUNDED) ** 2:
+        return False
+    return bool(_plain(row, _ROUNDED)[0])
+
+
+def _first(pixels: Pixels) -> Floats:
+    """The thumbnail's first row (1, W), before it is rounded."""
     high, wide = pixels.shape[:2]
     shrinking = min(1.0, SIDE_PX / max(high, wide))
     small = [max(1, round(side * shrinking)) for side in (high, wide)]
@@ -67,10 +78,10 @@ def _ripple_of_first(pixels: Pixels) -> float:
     weights = np.ones(min(high, int(np.ceil(scale))), dtype=np.float32)
     weights[-1] -= len(weights) - scale
     slab = pixels[: len(weights)].astype(np.float32)
-    row = weights @ (slab if slab.ndim == 2 else slab @ LUMA) / np.float32(scale)
+    row = (weights @ (slab if slab.ndim == 2 else slab @ LUMA) / np.float32(scale))[None]
     if shrinking < 1:
-        row = np.asarray(cv2.resize(row[None], (small[1], 1), interpolation=cv2.INTER_AREA))
-    return float(row.std())
+        row = cv2.resize(row, (small[1], 1), interpolation=cv2.INTER_AREA)
+    return np.asarray(row, dtype=np.float32)
 
 
 def insides(grey: Floats) -> tuple[Box, ...]:
@@ -110,7 +121,7 @@ def _between(grey: Floats) -> tuple[int, int]:
     """First and last row between the plain rows at both ends; all of them when all are plain."""
     if min(grey.shape) < 2:
         return 0, len(grey)
-    plain = grey.std(axis=1) <= RIPPLE
+    plain = _plain(grey)
     middle = grey.mean(axis=1)
     start = _run(plain & (np.abs(middle - middle[0]) <= SPREAD))
     end = _run((plain & (np.abs(middle - middle[-1]) <= SPREAD))[::-1])
@@ -120,6 +131,14 @@ def _between(grey: Floats) -> tuple[int, int]:
     first = _sharpest(seam, start) if start else 0
     last = _sharpest(seam, len(grey) - end) if end else len(grey)
     return (first, last) if first < last else (0, len(grey))
+
+
+def _plain(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
+    """Which of (N, W) rows are of one brightness, but for what JPEG adds."""
+    ends = np.linspace(0, rows.shape[1], min(_PARTS, rows.shape[1]) + 1).astype(np.int64)
+    parts = np.add.reduceat(rows, ends[:-1], axis=1) / np.diff(ends).astype(np.float32)
+    slope = parts.max(axis=1) - parts.min(axis=1)
+    return np.asarray((rows.std(axis=1) <= RIPPLE + more) & (slope <= SLOPE + more))
 
 
 def _sharpest(seam: Floats, place: int) -> int:

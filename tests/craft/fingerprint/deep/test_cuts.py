@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from entrenous.craft.fingerprint.deep.cuts import same, trimmed, wider
+from entrenous.craft.fingerprint.deep.cuts import FAR, same, trimmed, wider
 from entrenous.craft.fingerprint.index import ScanIndex
 from entrenous.craft.fingerprint.orientation import turn
 from entrenous.craft.fingerprint.parts import part_hashes
@@ -103,6 +103,7 @@ def test_a_window_beside_a_sticker_is_the_registered_one(
 def test_how_many_there_are(photographs: dict[str, Any]) -> None:
     grey = thumbnail(photographs["cat"])
     assert [len(family(grey)) for family in (trimmed, wider, same)] == [313, 128, 525]
+    assert len(wider(grey, FAR)) == 1_201
     assert len(trimmed(np.stack([grey, grey]))) == 626
 
 
