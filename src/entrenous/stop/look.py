@@ -6,6 +6,7 @@ its colours inverted. What takes longer is in :mod:`.deep`.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, repeat
 from struct import iter_unpack
 
@@ -70,6 +71,7 @@ def fast_views(picture: Picture) -> Views:
     return _fast(turned, without_borders(pixels), by)
 
 
+@lru_cache(maxsize=256)  # there are fewer words than that
 def said(turn: str, *more: str) -> str:
     """E.g. "mirror, border removed"; "as it is" only when nothing else was done."""
     done = [turn] if turn != UPRIGHT else []

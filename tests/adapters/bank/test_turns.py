@@ -1,5 +1,6 @@
 """Whoever waits to write into SQLite gets a turn, however many others come and go meanwhile."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -7,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from entrenous.adapters.bank import engine as engines
 from entrenous.adapters.bank.engine import open_engine, writing
@@ -93,7 +93,7 @@ def test_another_failure_is_not_waited_for(path: Path) -> None:
     began = time.monotonic()
     with engine.connect() as db:
         db.exec_driver_sql("BEGIN")
-        with pytest.raises(sa.exc.OperationalError, match="within a transaction"):
+        with pytest.raises(sqlite3.OperationalError, match="within a transaction"):
             engines._begin_writing(db)
     assert time.monotonic() - began < 5
     engine.dispose()

@@ -3,12 +3,12 @@
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from entrenous.adapters.bank.kept import GlancingPool
 from entrenous.adapters.bank.upgrade import prepare_tables
@@ -101,6 +101,24 @@ def glancing(engine: Where) -> Iterator[sa.Connection]:
         yield db
 
 
+@contextmanager
+def inserting(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """For one insertion that stands alone, of several rows in SQLite alone: as :func:`adding`, on
+    the connection that is kept for glances.
+    """
+    pool = engine.pool
+    assert isinstance(pool, GlancingPool)  # noqa: S101 -- as above
+    with _in_our_words(), pool.glance(engine) as db:
+        if db.dialect.name != "sqlite":
+            # Nothing but words where it is the kept one, which commits by itself.
+            with nullcontext() if db.in_transaction() else db.begin():
+                yield db
+            return
+        _begin_writing(db)
+        yield db
+        _file_of(db).execute("COMMIT").close()
+
+
 def _begin_writing(db: sa.Connection) -> None:
     """Wait for the file's one writer as long as for anything, but ask every few milliseconds.
 
@@ -108,30 +126,30 @@ def _begin_writing(db: sa.Connection) -> None:
     one after the other, whoever came first would find the file taken each time.
     """
     until = time.monotonic() + _BUSY_S
-    _set_busy_timeout(db, _ASK_MS)
+    file = _file_of(db)
+    file.execute(f"PRAGMA busy_timeout = {_ASK_MS}").close()
     try:
         while True:
             try:
-                db.exec_driver_sql(_BEGIN_WRITING)
-            except OperationalError as problem:
+                file.execute(_BEGIN_WRITING).close()
+            except sqlite3.OperationalError as problem:
                 if not _is_taken(problem) or time.monotonic() > until:
                     raise
             else:
                 return
     finally:
-        _set_busy_timeout(db, round(_BUSY_S * 1000))
+        file.execute(f"PRAGMA busy_timeout = {round(_BUSY_S * 1000)}").close()
 
 
-def _set_busy_timeout(db: sa.Connection, ms: int) -> None:
-    """How long a statement waits for others. Past SQLAlchemy, for every write says it twice."""
+def _file_of(db: sa.Connection) -> sqlite3.Connection:
+    """The file itself, past SQLAlchemy: each upload writes."""
     file = db.connection.driver_connection
-    if isinstance(file, sqlite3.Connection):
-        file.execute(f"PRAGMA busy_timeout = {ms}").close()
+    assert isinstance(file, sqlite3.Connection)  # noqa: S101 -- asked of SQLite alone
+    return file
 
 
-def _is_taken(problem: OperationalError) -> bool:
-    code = getattr(problem.orig, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
+def _is_taken(problem: sqlite3.OperationalError) -> bool:
+    return problem.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def scrub(engine: Where) -> None:
@@ -169,6 +187,8 @@ def _in_our_words() -> Iterator[None]:
     except DBAPIError as problem:
         said = str(problem.orig).partition("\n")[0]
         raise BankUnreachable(why=said) from problem
+    except sqlite3.Error as problem:
+        raise BankUnreachable(why=str(problem)) from problem
 
 
 def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:

@@ -14,7 +14,7 @@ from entrenous.adapters.bank import sql_late as late
 from entrenous.adapters.bank import sql_partners as partners
 from entrenous.adapters.bank.engine import Where, glancing, reading, scrub, writing
 from entrenous.adapters.bank.insert import insert_or
-from entrenous.adapters.bank.rows import BATCH
+from entrenous.adapters.bank.prepared import PreparedSelect
 from entrenous.adapters.bank.sql_log import head_of, rows_after, tell
 from entrenous.adapters.bank.tables import BANK, CLAIM, HASH
 from entrenous.adapters.bank.told import bank_told
@@ -38,8 +38,7 @@ from entrenous.ports import BankStore, Clock
 from entrenous.ports.bank import ShownBy
 
 _ENTRIES_MAX: Final = 100_000  # of news at once: a new index reads all of them
-# Asked several times for each upload: a statement that is made anew costs more than its answer.
-_NEWS: Final = (
+_NEWS: Final = PreparedSelect(
     sa.select(HASH)
     .where(HASH.c.number > sa.bindparam("after"))
     .order_by(HASH.c.number)
@@ -134,7 +133,7 @@ class SqlBankStore:
     def entries(self, after: int) -> tuple[Entry, ...]:
         """News."""
         with glancing(self.engine) as db:
-            rows = db.execute(_NEWS, {"after": after})
+            rows = _NEWS.rows(db, {"after": after})
             return tuple(Entry(row.number, row.bits, row.part) for row in rows)
 
     def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
@@ -143,8 +142,8 @@ class SqlBankStore:
             return claims.claims_on(db, entries)
 
     def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
-        """Joined in batches, of which there is seldom more than one."""
-        look = glancing if len(entries) <= BATCH else reading
+        """Joined in batches, of which there is seldom more than a small one."""
+        look = glancing if len(entries) <= claims.FEW else reading
         with look(self.engine) as db:
             return claims.places_on(db, entries)
 

@@ -1,13 +1,14 @@
 """Claims and their hashes in the tables, each function inside of an open transaction."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.insert import insert_or
+from entrenous.adapters.bank.prepared import PreparedSelect
 from entrenous.adapters.bank.rows import batches, from_claim, to_bank, to_claim
 from entrenous.adapters.bank.sql_clips import add_frames, add_sound, forget_clip
 from entrenous.adapters.bank.sql_embeddings import add_embedding, forget_embedding
@@ -42,19 +43,21 @@ _IS_FRAME: Final = (
     FRAME.c.claim == CLAIM_HASH.c.claim,
     FRAME.c.number == CLAIM_HASH.c.number,
 )
-# Asked for each upload: a statement that is made anew costs more than its answer.
-_BANKS: Final = sa.select(BANK)
-_PLACES: Final = (
+FEW: Final = 16  # hashes that are asked for as fast as none, and on the same path
+_BANKS: Final = PreparedSelect(sa.select(BANK))
+_ON_ANY: Final = (
     sa.select(CLAIM_HASH.c.number, CLAIM, FRAME.c.at_ms)
     .select_from(
         CLAIM_HASH.join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim).outerjoin(
             FRAME, sa.and_(*_IS_FRAME)
         )
     )
-    .where(
-        CLAIM.c.state.in_(MATCHING),
-        CLAIM_HASH.c.number.in_(sa.bindparam("numbers", expanding=True)),
-    )
+    .where(CLAIM.c.state.in_([sa.literal(state) for state in sorted(MATCHING)]))
+)
+_PLACES: Final = _ON_ANY.where(CLAIM_HASH.c.number.in_(sa.bindparam("numbers", expanding=True)))
+_FEW_NAMES: Final = [f"n{place}" for place in range(FEW)]
+_FEW_PLACES: Final = PreparedSelect(
+    _ON_ANY.where(CLAIM_HASH.c.number.in_([sa.bindparam(name, 0) for name in _FEW_NAMES]))
 )
 _OF_PICTURES: Final = _PLACES.where(sa.or_(FRAME.c.at_ms.is_(None), FRAME.c.at_ms == STILL))
 
@@ -69,7 +72,7 @@ def bank_of(db: sa.Connection, name: BankName) -> Bank:
 
 def banks(db: sa.Connection) -> tuple[Bank, ...]:
     """By name; sorted here, for databases sort letters each in its own way."""
-    every = (to_bank(row) for row in db.execute(_BANKS))
+    every = (to_bank(row) for row in _BANKS.rows(db))
     return tuple(sorted(every, key=lambda bank: bank.name))
 
 
@@ -238,24 +241,28 @@ def matching(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
 
 def claims_on(db: sa.Connection, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
     """Claims that match on these hashes of pictures."""
-    found = _on(db, entries, _OF_PICTURES)
-    return tuple((number, claim) for number, claim, _ in found)
+    rows = _on(db, entries, _OF_PICTURES)
+    return tuple((row.number, to_claim(row)) for row in rows)
 
 
 def places_on(db: sa.Connection, entries: Collection[int]) -> tuple[ShownBy, ...]:
-    """Those that match on these hashes of pictures and frames, and when each frame is shown."""
-    return _on(db, entries, _PLACES)
+    """Those that match on these hashes of pictures and frames, and when each frame is shown.
 
-
-def _on(db: sa.Connection, entries: Collection[int], wanted: sa.Select[Any]) -> tuple[ShownBy, ...]:
-    """Of no hash, too, the database is asked once: then a look that found nothing takes no other
-    path than one that did.
+    Of no hash, too, the database is asked, and as it is of a few: then a look that found nothing
+    takes no other path than one that did.
     """
+    if len(entries) <= FEW:
+        rows: Iterable[Any] = _FEW_PLACES.rows(db, dict(zip(_FEW_NAMES, entries, strict=False)))
+    else:
+        rows = _on(db, entries, _PLACES)
     return tuple(
-        (row.number, to_claim(row), None if row.at_ms == STILL else row.at_ms)
-        for batch in batches(sorted(entries) or [0])
-        for row in db.execute(wanted, {"numbers": batch})
+        (row.number, to_claim(row), None if row.at_ms == STILL else row.at_ms) for row in rows
     )
+
+
+def _on(db: sa.Connection, entries: Collection[int], wanted: sa.Select[Any]) -> Iterator[Any]:
+    for batch in batches(sorted(entries)):
+        yield from db.execute(wanted, {"numbers": batch})
 
 
 def wholes_of(db: sa.Connection, claims: Sequence[ClaimId]) -> dict[ClaimId, tuple[bytes, ...]]:

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from entrenous.adapters.bank import sql_claims as claims
 from entrenous.adapters.bank import sql_late as late
 from entrenous.adapters.bank import sql_uploads as uploads
-from entrenous.adapters.bank.engine import adding, reading, scrub, writing
+from entrenous.adapters.bank.engine import inserting, reading, scrub, writing
 from entrenous.adapters.bank.flood import UNREAD_BYTES_MAX, decided_with, is_unread
+from entrenous.adapters.bank.prepared import PreparedInsert
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_due import SqlDueWork
 from entrenous.adapters.bank.sql_log import tell
@@ -33,7 +34,7 @@ from entrenous.model.review import (
 )
 from entrenous.ports import BankStore
 
-_INSERT: Final = UPLOAD.insert()
+_INSERT: Final = PreparedInsert(UPLOAD, [*uploads.WRITTEN, "untrusted_upload"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ class SqlReviewQueue(SqlDueWork):
             self._insert([row])
 
     def _insert(self, rows: Sequence[Row]) -> None:
-        with adding(self.engine) as db:
-            db.execute(_INSERT, list(rows))
+        with inserting(self.engine) as db:
+            _INSERT.run(db, rows)
 
     def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
         """Gather first, in one transaction, so that two uploads do not both become the first."""

@@ -20,6 +20,11 @@ SEEN: Final = [
     sa.and_(WAITS, _HAS_BYTES).label("has_bytes"),
 ]
 
+WRITTEN: Final = (  # what :func:`from_review` gives
+    *("case_number", "at", "outcome", "state", "matches", "bits", "would", "entry"),
+    *("reference", "found", "secret_sha256", "upload_sha256", "slow_look"),
+)
+
 
 def review_of(db: sa.Connection, case: str) -> Review:
     """By case number; raises NoSuchReview."""

@@ -12,7 +12,7 @@ docs/spec/gate.md section 1.
 """
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
@@ -26,12 +26,15 @@ _ROUNDING: Final = 1e-12  # what sums that should cancel leave behind; true weig
 KEPT: Final = 16  # frequencies 1 to 16 of each axis; 0, the brightness, is left out
 
 
+@cache
 def cosines() -> Floats:
-    """The (16, 64) part of the orthonormal cosine transform that PDQ keeps."""
+    """The (16, 64) part of the orthonormal cosine transform that PDQ keeps; not to be written."""
     frequency = np.arange(1, KEPT + 1)[:, None]
     place = 2 * np.arange(BLOCKS)[None, :] + 1
     wave = np.cos(math.pi / 2 / BLOCKS * frequency * place)
-    return np.asarray(math.sqrt(2 / BLOCKS) * wave, dtype=np.float32)
+    made = np.asarray(math.sqrt(2 / BLOCKS) * wave, dtype=np.float32)
+    made.flags.writeable = False
+    return made
 
 
 def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False) -> Floats:

@@ -42,6 +42,8 @@ class Folded:
         """What was found near ``words`` or their complements, by the queries that wanted it;
         distances in ``found`` are those from ``words``, up to 256.
         """
+        if not found.query.size:
+            return found
         turned = found.distance > _BITS // 2
         keys = 2 * found.query + turned
         distance = np.where(turned, _BITS - found.distance, found.distance)

@@ -69,7 +69,9 @@ class ScanIndex:
 
     def pairs(self, wanted: Words, radius: int) -> Pairs:
         """As :meth:`near`, for (Q, 4) words and as arrays."""
-        rows = max(1, CELLS // max(1, self.entries.size))
+        if not self.entries.size:
+            return Pairs.none()
+        rows = max(1, CELLS // self.entries.size)
         scratch = _Scratch.of(rows, self.entries.size)
         found = [
             self._some(wanted[start : start + rows], radius, scratch).later(start)
@@ -80,7 +82,7 @@ class ScanIndex:
     def _some(self, wanted: Words, radius: int, scratch: _Scratch) -> Pairs:
         """Half of the bits settle nearly all pairs, since unrelated hashes differ in 64 of 128."""
         half = scratch.differing(wanted[:, :2], self.words[:2])
-        query, row = np.divmod(np.flatnonzero(half.ravel() <= radius), max(1, self.entries.size))
+        query, row = np.divmod(np.flatnonzero(half.ravel() <= radius), self.entries.size)
         if not query.size:
             return Pairs.none()
         rest = np.bitwise_count(wanted[query, 2:] ^ self.words[2:, row].T).sum(axis=1)

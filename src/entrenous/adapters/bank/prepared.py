@@ -1,0 +1,127 @@
+"""Statements that are run for each upload, put into the driver's own words once.
+
+SQLAlchemy looks a statement up, checks its values and wraps its rows anew each time, which takes
+several times as long as SQLite takes to answer. Here the statement that it made for this database
+goes to the driver itself, on the same connection and in the same transaction.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from entrenous.model.bank import BankUnreachable
+
+Values = Mapping[str, Any]
+_Change = Callable[[Any], Any]
+_Read = list[tuple[int, _Change]]  # the columns that are not as the driver has them
+
+
+class PreparedSelect:
+    """A question. Its values have names (``sa.bindparam``), and no two of its columns the same. A
+    list of values is given one by one: how many there are is a part of the statement.
+    """
+
+    __slots__ = ("_of", "_row", "_select")
+
+    def __init__(self, select: sa.Select[Any]) -> None:
+        self._select = select
+        names = select.selected_columns.keys()
+        self._row: Callable[..., Any] = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024
+        self._of: dict[str, tuple[_Words, _Read]] = {}
+
+    def rows(self, db: sa.Connection, values: Values | None = None) -> list[Any]:
+        """Its rows, with the columns' names as attributes.
+
+        Raises:
+            BankUnreachable: what the database says of it; the connection is not used again.
+        """
+        words, read = self._for(db)
+        with _driver(db) as driver:
+            found = driver.execute(words.text, words.given(values or {})).fetchall()
+        return [self._row(*_changed(row, read)) for row in found]
+
+    def _for(self, db: sa.Connection) -> "tuple[_Words, _Read]":
+        known = self._of.get(db.dialect.name)
+        if known is None:
+            types = (one.type.dialect_impl(db.dialect) for one in self._select.selected_columns)
+            changes = [one.result_processor(db.dialect, None) for one in types]
+            read: _Read = [(at, one) for at, one in enumerate(changes) if one is not None]
+            known = self._of[db.dialect.name] = _Words(self._select, db.dialect), read
+        return known
+
+
+class PreparedInsert:
+    """Rows for a table, in which these columns are given, in any order."""
+
+    __slots__ = ("_columns", "_of", "_table")
+
+    def __init__(self, table: sa.Table, columns: Sequence[str]) -> None:
+        self._table, self._columns = table, columns
+        self._of: dict[str, _Words] = {}
+
+    def run(self, db: sa.Connection, rows: Sequence[Values]) -> None:
+        """Insert them.
+
+        Raises:
+            BankUnreachable: as of a question.
+        """
+        words = self._of.get(db.dialect.name)
+        if words is None:
+            wanted = self._table.insert().inline()  # nobody asks for the number that it gets
+            words = self._of[db.dialect.name] = _Words(wanted, db.dialect, self._columns)
+        with _driver(db) as driver:
+            for row in rows:
+                driver.execute(words.text, words.given(row)).close()
+
+
+class _Words:
+    """A statement as one database takes it."""
+
+    __slots__ = ("_fixed", "_order", "_write", "text")
+
+    def __init__(
+        self,
+        statement: sa.Select[Any] | sa.Insert,
+        dialect: sa.Dialect,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        made = statement.compile(dialect=dialect, column_keys=columns)
+        assert isinstance(made, SQLCompiler)  # noqa: S101 -- of a question and an insertion it is
+        self.text = str(made)
+        self._fixed = dict(made.params)
+        self._order = made.positiontup
+        changes = {
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect)
+            for name, bind in made.binds.items()
+        }
+        self._write = {name: change for name, change in changes.items() if change is not None}
+
+    def given(self, values: Values) -> dict[str, Any] | list[Any]:
+        """Values as the driver takes them."""
+        every = {**self._fixed, **values}
+        for name, change in self._write.items():
+            every[name] = change(every[name])
+        return every if self._order is None else [every[name] for name in self._order]
+
+
+def _changed(row: Sequence[Any], changes: _Read) -> Sequence[Any]:
+    if not changes:
+        return row
+    values = list(row)
+    for at, change in changes:
+        values[at] = change(values[at])
+    return values
+
+
+@contextmanager
+def _driver(db: sa.Connection) -> Iterator[Any]:
+    """The driver's own connection; sqlite3 and psycopg both have ``execute``."""
+    try:
+        yield db.connection.driver_connection
+    except db.dialect.loaded_dbapi.Error as problem:
+        db.invalidate(problem)
+        raise BankUnreachable(why=str(problem).partition("\n")[0]) from problem
