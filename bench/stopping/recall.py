@@ -5,10 +5,10 @@
     python -m bench.stopping.recall --embedding  with the look by an embedding (the extra) as well
 
 A person registers a photograph (its hash, and windows of it); it is edited, saved as a JPEG and
-uploaded, and decoded as finely as a gate does for each look. `fast` is the look before the answer, `deep` adds the slow one, `deep, no windows` is for a person
-who registered the hash of the whole alone. False pairs: uploads that fit another's photograph.
-Photographs that were tuned on and those held out are counted apart. The last line is one JSON
-object.
+uploaded, and decoded as finely as a gate does for each look. `fast` is the look before the answer,
+`deep` adds the slow one, `deep, no windows` is for a person who registered the hash of the whole
+alone. False pairs: uploads that fit another's photograph. Photographs that were tuned on and those
+held out are counted apart. The last line is one JSON object.
 """
 
 import argparse

@@ -87,7 +87,7 @@ def deep_views(
     if min(grey.shape) < SIDE_PX_MIN:
         return
     found = boxes(grey)
-    inside = [*found, *usual_boxes(*grey.shape)]
+    inside = [*found, *usual_boxes(grey)]
     yield _views([(INSIDE, _in_boxes(grey, inside))], part=False)
     frames = [("", grey)]
     frames += [(UNBORDERED, grey[a:b, c:d]) for a, b, c, d in insides(grey)]

@@ -66,7 +66,7 @@ def _may_be_plain(row: Floats) -> bool:
     off = row[0] - row.sum() / np.float32(row.size)
     if off @ off > row.size * (RIPPLE + 2 * _ROUNDED) ** 2:
         return False
-    return bool(_plain(row, _ROUNDED)[0])
+    return bool(plain_rows(row, _ROUNDED)[0])
 
 
 def _first(pixels: Pixels) -> Floats:
@@ -80,7 +80,7 @@ def _first(pixels: Pixels) -> Floats:
     slab = pixels[: len(weights)].astype(np.float32)
     row = (weights @ (slab if slab.ndim == 2 else slab @ LUMA) / np.float32(scale))[None]
     if shrinking < 1:
-        row = cv2.resize(row, (small[1], 1), interpolation=cv2.INTER_AREA)
+        row = np.asarray(cv2.resize(row, (small[1], 1), interpolation=cv2.INTER_AREA))
     return np.asarray(row, dtype=np.float32)
 
 
@@ -121,7 +121,7 @@ def _between(grey: Floats) -> tuple[int, int]:
     """First and last row between the plain rows at both ends; all of them when all are plain."""
     if min(grey.shape) < 2:
         return 0, len(grey)
-    plain = _plain(grey)
+    plain = plain_rows(grey)
     middle = grey.mean(axis=1)
     start = _run(plain & (np.abs(middle - middle[0]) <= SPREAD))
     end = _run((plain & (np.abs(middle - middle[-1]) <= SPREAD))[::-1])
@@ -133,7 +133,7 @@ def _between(grey: Floats) -> tuple[int, int]:
     return (first, last) if first < last else (0, len(grey))
 
 
-def _plain(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
+def plain_rows(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
     """Which of (N, W) rows are of one brightness, but for what JPEG adds."""
     ends = np.linspace(0, rows.shape[1], min(_PARTS, rows.shape[1]) + 1).astype(np.int64)
     parts = np.add.reduceat(rows, ends[:-1], axis=1) / np.diff(ends).astype(np.float32)

@@ -4,11 +4,16 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.craft.fingerprint.deep.boxes import BOXES, boxes, usual_boxes
 from entrenous.craft.fingerprint.thumbnail import thumbnail
+
+
+def noise(height: int, width: int) -> Any:
+    return np.random.default_rng(height).uniform(0, 255, (height, width)).astype(np.float32)
 
 
 def nearest(found: Any, wanted: Any) -> int:
@@ -73,14 +78,49 @@ def test_a_plain_page_has_no_boxes() -> None:
 
 
 def test_the_usual_boxes_of_a_square() -> None:
-    found = usual_boxes(120, 120)
+    found = usual_boxes(noise(120, 120))
     assert (0, 60, 60, 120) in found  # a quarter
     assert (40, 80, 0, 120) in found  # a third
     assert (26, 94, 0, 120) in found  # 16 : 9 between bars
 
 
-@given(height=st.integers(1, 600), width=st.integers(1, 600))
-def test_usual_boxes_lie_in_the_picture(height: int, width: int) -> None:
-    for top, bottom, left, right in usual_boxes(height, width):
+@pytest.mark.parametrize("seam", [3, 12])
+@pytest.mark.parametrize("around", [True, False])
+@pytest.mark.parametrize(("rows", "columns"), [(2, 2), (1, 2), (3, 1)])
+def test_even_parts_between_seams_are_found_where_the_picture_is_as_light(
+    *, seam: int, around: bool, rows: int, columns: int
+) -> None:
+    """Along most of each part's edges there is nothing to see of the seam."""
+    edge, high, wide = seam * around, 360 // rows, 480 // columns
+    down, across = (n * (side + seam) - seam for n, side in ((rows, high), (columns, wide)))
+    page = np.full((down + 2 * edge, across + 2 * edge), 255, dtype=np.float32)
+    wanted = []
+    for place in range(rows * columns):
+        top = edge + place // columns * (high + seam)
+        left = edge + place % columns * (wide + seam)
+        cell = noise(high, wide)
+        cell[:20, : 2 * wide // 3], cell[-20:, wide // 3 :] = 255, 255
+        cell[: 2 * high // 3, :20], cell[high // 3 :, -20:] = 255, 255
+        page[top : top + high, left : left + wide] = cell
+        wanted.append((top, top + high, left, left + wide))
+    found = usual_boxes(page)
+    assert all(nearest(found, box) <= 1 for box in wanted)
+
+
+@given(
+    height=st.integers(1, 600),
+    width=st.integers(1, 600),
+    plain=st.lists(st.integers(0, 599), max_size=40),
+    seed=st.integers(0, 99),
+)
+def test_usual_boxes_lie_in_the_picture(
+    height: int, width: int, plain: list[int], seed: int
+) -> None:
+    grey = np.random.default_rng(seed).uniform(0, 255, (height, width)).astype(np.float32)
+    grey[[one for one in plain if one < height]] = 255
+    grey[:, [one for one in plain if one < width]] = 255
+    found = usual_boxes(grey)
+    assert len(found) <= 37
+    for top, bottom, left, right in found:
         assert 0 <= top < bottom <= height
         assert 0 <= left < right <= width

@@ -80,7 +80,7 @@ def test_a_texture_is_no_writing() -> None:
     for row in range(4, 508, 11):
         for column in range(4, 508, 11):
             pixels[row : row + 8, column : column + 6] = 255
-    assert (512 // 11) ** 2 > BLOBS_MAX
+    assert BLOBS_MAX < (512 // 11) ** 2
     assert not letters(pixels, 225).any()
 
 

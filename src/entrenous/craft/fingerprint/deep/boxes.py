@@ -7,7 +7,8 @@ divide a page: Nagy and Seth 1984). The rectangles whose weakest side jumps most
 those first that have no plain page in them.
 
 Dark pictures leave no line on a dark page or beside each other. So the even parts of a collage, and
-boxes of usual shapes in the middle, are tried always.
+boxes of usual shapes in the middle, are tried always; and the even parts between plain seams, which
+a light picture does not end at.
 """
 
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from entrenous.craft.fingerprint.border import SPREAD, Box
+from entrenous.craft.fingerprint.border import SPREAD, Box, plain_rows
 from entrenous.craft.fingerprint.spectrum import Floats
 
 JUMP: Final = 12.0  # brightness levels: more than JPEG leaves on a plain page
@@ -25,6 +27,7 @@ LINES: Final = 6  # per direction and strip
 APART_PX: Final = 4
 SIDE_MIN: Final = 0.1  # of the upload
 SIDE_PX_MIN: Final = 24  # of a thumbnail: less has no detail to hash
+SEAM_MAX: Final = 0.05  # of the upload
 BOXES: Final = 64
 TILES: Final = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 2))  # rows and columns of a collage
 SHAPES: Final = (16 / 9, 3 / 2, 4 / 3, 5 / 4, 1.0, 4 / 5, 3 / 4, 2 / 3, 9 / 16)  # width by height
@@ -108,10 +111,15 @@ def _filled(grey: Floats, box: Box) -> float:
     return float(np.prod([one.mean() for one in ink]))
 
 
-def usual_boxes(height_px: int, width_px: int) -> list[Box]:
-    """Halves, thirds and quarters of a collage; boxes of usual shapes amid bars. At most 23."""
+def usual_boxes(grey: Floats) -> list[Box]:
+    """Halves, thirds and quarters of a collage, without seams and with those it has; boxes of usual
+    shapes amid bars. At most 37.
+    """
+    height_px, width_px = grey.shape
+    none = np.zeros(1, dtype=np.bool_)
     found = [
-        (*_share(row, rows, height_px), *_share(column, columns, width_px))
+        (*_share(row, rows, height_px, down), *_share(column, columns, width_px, across))
+        for down, across in ((none, none), (plain_rows(grey), plain_rows(grey.T)))
         for rows, columns in TILES
         for row in range(rows)
         for column in range(columns)
@@ -124,8 +132,26 @@ def usual_boxes(height_px: int, width_px: int) -> list[Box]:
     return list(dict.fromkeys(wanted))
 
 
-def _share(place: int, shares: int, length_px: int) -> tuple[int, int]:
-    return round(place * length_px / shares), round((place + 1) * length_px / shares)
+def _share(place: int, shares: int, length_px: int, plain: NDArray[np.bool_]) -> tuple[int, int]:
+    """First and last line of an even share; between shares lies a seam, and around all of them
+    another one as wide, or none.
+    """
+    seam = _run_at(plain, length_px // shares) if shares > 1 else 0
+    around = min(seam or length_px, _run_at(plain, 0))
+    each = (length_px - 2 * around - (shares - 1) * seam) / shares
+    first = around + place * (each + seam)
+    return round(first), round(first + each)
+
+
+def _run_at(plain: NDArray[np.bool_], place: int) -> int:
+    """How many plain lines lie there in a row, if not so many that they are no seam."""
+    if place >= len(plain) or not plain[place]:
+        return 0
+    other = np.flatnonzero(~plain)
+    before, after = other[other < place], other[other > place]
+    first = int(before[-1]) + 1 if before.size else 0
+    last = int(after[0]) if after.size else len(plain)
+    return last - first if last - first <= SEAM_MAX * len(plain) else 0
 
 
 def _cut(page: _Page, across: _Page) -> Iterator[tuple[Box, float]]:

@@ -9,7 +9,7 @@ this is a view more.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -67,7 +67,7 @@ def letters(level: Grey, at_least: int) -> Mask:
     return np.asarray(fit[label], dtype=np.bool_)
 
 
-def _in_line(told: NDArray[np.int32]) -> Mask:
+def _in_line(told: NDArray[Any]) -> Mask:
     """Which of N blobs, by OpenCV's (N, 5) statistics, have others beside them on a line."""
     left, top, wide, high = told[:, :4].T.astype(np.float32)
     higher = np.maximum.outer(high, high)
