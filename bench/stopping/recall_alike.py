@@ -17,8 +17,9 @@ import numpy as np
 
 from bench.attacks.save import load
 from bench.stopping.alike import Alike
-from bench.stopping.recall import picture_of, tell, tiles
 from bench.stopping.recall_edits import EDITS
+from bench.stopping.recall_false import tiles
+from bench.stopping.recall_looks import picture_of, tell
 from bench.stopping.recall_pictures import Subject, subjects
 from entrenous.craft.fingerprint.embedding.numbers import cosines, rows
 from entrenous.craft.fingerprint.embedding.squares import square
