@@ -1,6 +1,8 @@
 """What goes to the driver past SQLAlchemy says and finds what it would by way of it."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from entrenous.adapters.bank.prepared import PreparedInsert, PreparedSelect
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.tables import BANK, UPLOAD
 from entrenous.model.bank import Bank, BankUnreachable
+from entrenous.model.claim import Claim, ClaimState, Registration
 from entrenous.model.decision import Outcome
-from entrenous.model.ids import BankName
+from entrenous.model.ids import BankName, ClaimId
 from tests.ports.bank_stores import engine_of
 
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
@@ -128,4 +131,41 @@ def test_a_connection_that_broke_is_replaced(
         EVERY.rows(db)
     with glancing(engine) as db:
         assert EVERY.rows(db) == []
+    engine.dispose()
+
+
+def test_numbers_of_hashes_may_be_larger_than_four_bytes_hold(engine: sa.Engine) -> None:
+    bank, claim = SqlBankStore(engine), ClaimId("0a" * 16)
+    bank.set_bank(Bank(BankName("people")))
+    made = Claim(claim, BankName("people"), ClaimState.WAITING, "pdq", 90, datetime.now(UTC))
+    bank.register(Registration(made, (bytes(32),)))
+    (entry,) = bank.entries(0)
+    assert [one.id for _, one, _ in bank.places_on({entry.number, 3_000_000_001})] == [claim]
+
+
+@pytest.mark.real
+def test_after_a_server_that_was_away_no_old_connection_fails(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """One call finds it out; the pool's other connections from before are not tried."""
+    engine = engine_of("postgres", request, tmp_path)
+    with ExitStack() as opened:
+        for _ in range(4):
+            opened.enter_context(engine.connect())
+    with engine.connect() as db:
+        db.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    failed = 0
+    for _ in range(8):  # the one that ended the others may come first
+        with engine.connect() as db:
+            try:
+                EVERY.rows(db)
+            except BankUnreachable:
+                failed += 1
+    assert failed == 1
+    for _ in range(4):
+        with engine.connect() as one, engine.connect() as other:
+            assert EVERY.rows(one) == EVERY.rows(other) == []
     engine.dispose()

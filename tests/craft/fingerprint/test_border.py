@@ -5,7 +5,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrenous.craft.fingerprint import border
@@ -100,6 +100,7 @@ def test_boxes_lie_one_inside_the_other(height: int, width: int, levels: int, se
         around = box
 
 
+@settings(deadline=None)  # a large picture takes a moment on a busy machine
 @given(
     seed=st.integers(0, 2**32 - 1),
     size=st.tuples(st.integers(20, 1400), st.integers(20, 1400)),
@@ -121,6 +122,15 @@ def test_a_frame_is_never_missed_by_looking_at_the_outermost_pixels_first(
     with_it, without = without_borders(pixels, thumbnail(pixels)), without_borders(pixels)
     assert [one.shape for one in without] == [one.shape for one in with_it]
     assert all(np.array_equal(one, other) for one, other in zip(without, with_it, strict=True))
+
+
+def test_a_frame_whose_slope_is_just_what_rounding_hides() -> None:
+    pixels = np.random.default_rng(3).integers(0, 2, (400, 683), dtype=np.uint8) * 255
+    stripes = np.where(np.arange(48)[:, None] % 2, [[76, 85]], [[78, 87]]).astype(np.uint8)
+    pixels[:48] = np.repeat(stripes, [255, 683 - 255], axis=1)
+    (inner, *_) = insides(thumbnail(pixels))
+    assert inner[0] > 0
+    assert without_borders(pixels)
 
 
 def test_a_picture_without_a_frame_costs_no_thumbnail(

@@ -149,7 +149,8 @@ def _file_of(db: sa.Connection) -> sqlite3.Connection:
 
 
 def _is_taken(problem: sqlite3.OperationalError) -> bool:
-    return problem.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    code = getattr(problem, "sqlite_errorcode", None)  # SQLite's own failures have one
+    return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def scrub(engine: Where) -> None:
@@ -188,7 +189,7 @@ def _in_our_words() -> Iterator[None]:
         said = str(problem.orig).partition("\n")[0]
         raise BankUnreachable(why=said) from problem
     except sqlite3.Error as problem:
-        raise BankUnreachable(why=str(problem)) from problem
+        raise BankUnreachable(why=str(problem).partition("\n")[0]) from problem
 
 
 def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:

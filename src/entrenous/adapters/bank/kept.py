@@ -1,8 +1,9 @@
 """One connection for glances, kept open: taking one from the pool for each statement, and ending a
 transaction that reads, costs more than most statements.
 
-It begins no transaction, so each statement sees what was committed before it. One thread has it at
-a time; another one that comes meanwhile takes a connection from the pool.
+No transaction is begun on it, but for what is inserted by itself, so each statement sees what was
+committed before it. One thread has it at a time; another one that comes meanwhile takes a
+connection from the pool.
 """
 
 import threading

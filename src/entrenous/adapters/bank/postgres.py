@@ -13,8 +13,9 @@ from entrenous.adapters.bank.upgrade import prepare_tables
 from entrenous.model.relay_settings import BadDatabaseAddress
 
 _CONNECTIONS: Final = 8  # of one process: as many as judge uploads at once
+# Whoever stands still inside a transaction is ended before those that wait for it give up.
 _OPTIONS: Final = (
-    "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s "
+    "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=10s "
     "-c jit=off"
 )
 

@@ -8,7 +8,7 @@ goes to the driver itself, on the same connection and in the same transaction.
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -120,8 +120,12 @@ def _changed(row: Sequence[Any], changes: _Read) -> Sequence[Any]:
 @contextmanager
 def _driver(db: sa.Connection) -> Iterator[Any]:
     """The driver's own connection; sqlite3 and psycopg both have ``execute``."""
+    held = db.connection
     try:
-        yield db.connection.driver_connection
+        yield held.driver_connection
     except db.dialect.loaded_dbapi.Error as problem:
+        # As SQLAlchemy does: once the server was away, no connection from before is used again.
+        if db.dialect.is_disconnect(problem, cast(Any, held.driver_connection), None):
+            db.engine.pool._invalidate(held, problem)  # noqa: SLF001
         db.invalidate(problem)
         raise BankUnreachable(why=str(problem).partition("\n")[0]) from problem

@@ -15,6 +15,7 @@ from entrenous.adapters.bank.sql_embeddings import add_embedding, forget_embeddi
 from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import (
     BANK,
+    BIG,
     CLAIM,
     CLAIM_HASH,
     FRAME,
@@ -57,7 +58,7 @@ _ON_ANY: Final = (
 _PLACES: Final = _ON_ANY.where(CLAIM_HASH.c.number.in_(sa.bindparam("numbers", expanding=True)))
 _FEW_NAMES: Final = [f"n{place}" for place in range(FEW)]
 _FEW_PLACES: Final = PreparedSelect(
-    _ON_ANY.where(CLAIM_HASH.c.number.in_([sa.bindparam(name, 0) for name in _FEW_NAMES]))
+    _ON_ANY.where(CLAIM_HASH.c.number.in_([sa.bindparam(one, 0, type_=BIG) for one in _FEW_NAMES]))
 )
 _OF_PICTURES: Final = _PLACES.where(sa.or_(FRAME.c.at_ms.is_(None), FRAME.c.at_ms == STILL))
 
@@ -248,8 +249,8 @@ def claims_on(db: sa.Connection, entries: Collection[int]) -> tuple[tuple[int, C
 def places_on(db: sa.Connection, entries: Collection[int]) -> tuple[ShownBy, ...]:
     """Those that match on these hashes of pictures and frames, and when each frame is shown.
 
-    Of no hash, too, the database is asked, and as it is of a few: then a look that found nothing
-    takes no other path than one that did.
+    Of no hash, too, the database is asked, and as it is of up to ``FEW``: then a look that found
+    nothing takes no other path than one that found so many.
     """
     if len(entries) <= FEW:
         rows: Iterable[Any] = _FEW_PLACES.rows(db, dict(zip(_FEW_NAMES, entries, strict=False)))
@@ -261,7 +262,7 @@ def places_on(db: sa.Connection, entries: Collection[int]) -> tuple[ShownBy, ...
 
 
 def _on(db: sa.Connection, entries: Collection[int], wanted: sa.Select[Any]) -> Iterator[Any]:
-    for batch in batches(sorted(entries)):
+    for batch in batches(sorted(entries) or [0]):
         yield from db.execute(wanted, {"numbers": batch})
 
 

@@ -24,7 +24,7 @@ SLOPE: Final = 8.0
 _PARTS: Final = 8
 LEFT_MIN: Final = 0.3  # of each side: a frame around less is a picture of its own
 ROUNDS: Final = 3  # a letterbox inside a frame needs two
-_ROUNDED: Final = 1.0  # levels, by which rounding and OpenCV's tiny weights may change these two
+_ROUNDED: Final = 1.1  # levels, by which rounding, twice, may change these two
 NEAR_PX: Final = 8  # a block of JPEG, all of which may ripple
 
 Box = tuple[int, int, int, int]

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,10 +31,10 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def running(data: Path, *more: str) -> Iterator[Running]:
-    """While this is open; then it is asked to stop."""
+def running(data: Path, *more: str, under: Sequence[str] = ()) -> Iterator[Running]:
+    """While this is open; then it is asked to stop. ``under`` is a program that runs it."""
     arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", "--json", *more]
-    program = [sys.executable, "-m", "entrenous", *arguments]
+    program = [*under, sys.executable, "-m", "entrenous", *arguments]
     with subprocess.Popen(program, stdout=subprocess.PIPE) as server:
         try:
             assert server.stdout is not None

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from entrenous.adapters.forking import fork_whole
 from entrenous.adapters.http_server import serve
 from entrenous.adapters.judging.pool import Judges
 from entrenous.adapters.kept_running import kept_running
@@ -64,6 +65,7 @@ def run(
     """Run a gate: uploads that fit a registered fingerprint are held or refused."""
     host, port = host_and_port(listen)
     keep_freed_memory()
+    fork_whole()
     with ExitStack() as opened:
         platform, tokens = opened.enter_context(open_platform(data, serves=True))
         if not slow_look:

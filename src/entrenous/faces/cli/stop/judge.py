@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from entrenous.adapters.forking import fork_whole
 from entrenous.adapters.garbage import collect_seldom
 from entrenous.adapters.judging.words import READY, read_question, write_answer
 from entrenous.craft.media.jailed.ends import QUESTIONS, read_from, set_answers_apart, write_to
@@ -32,6 +33,7 @@ def judge(
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answers = set_answers_apart()
     keep_freed_memory()
+    fork_whole()
     with open_platform(data, serves=True) as (opened, _):
         platform = opened if slow_look else without_slow_looks(opened)
         collect_seldom()

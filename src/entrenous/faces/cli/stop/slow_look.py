@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from entrenous.adapters.forking import fork_whole
 from entrenous.faces.cli.output import hint, say
 from entrenous.model.errors import EntrenousError
 from entrenous.ports import Platform
@@ -33,6 +34,7 @@ def slow_look(
     """Look slowly at uploads that were let through; a running gate does so by itself."""
     with suppress(AttributeError, OSError):  # Windows knows no such thing
         os.nice(_LOWEST)
+    fork_whole()
     with open_platform(data) as (platform, _):
         if follow:
             _follow(platform)

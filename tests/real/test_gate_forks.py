@@ -1,0 +1,76 @@
+"""A gate starts no process by vfork: killed meanwhile, it would leave a child that waits."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+import skimage.data
+
+from tests.faces.cli.stop.gates import PATIENCE_S, running
+
+pytestmark = pytest.mark.real
+
+CALLS = "trace=vfork,clone,clone3,fork,execve"
+ROUNDS = 20  # until both of its pictures are there at once
+
+
+def strace(into: Path) -> list[str]:
+    program = shutil.which("strace")
+    if program is None:
+        pytest.skip("needs strace: apt-get install strace")
+    # -D: the program itself is what is started, and stopped; strace stands beside it.
+    return [program, "-D", "-f", "--seccomp-bpf", "-q", "-s", "200", "-e", CALLS, "-o", str(into)]
+
+
+def by_vfork(trace: str) -> list[str]:
+    return [call for call in trace.splitlines() if "CLONE_VFORK" in call or "vfork(" in call]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_python_forks_as_it_was_told(tmp_path: Path, *, whole: bool) -> None:
+    """Without being told it would not: otherwise the next test finds nothing."""
+    said = "from entrenous.adapters.forking import fork_whole; fork_whole()" if whole else ""
+    program = f"{said}\nimport subprocess; subprocess.run(['true'], check=True)"
+    trace = tmp_path / "trace"
+    with subprocess.Popen([*strace(trace), sys.executable, "-c", program]) as process:
+        told = all_of(trace, process.pid)
+    assert '"true"]' in told
+    assert bool(by_vfork(told)) is not whole
+
+
+def all_of(trace: Path, pid: int) -> str:
+    """What is there once the end of this process is told."""
+    until = time.monotonic() + PATIENCE_S
+    told = ""
+    while not re.search(rf"^{pid} +\+\+\+", told, re.MULTILINE):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+        told = trace.read_text() if trace.exists() else ""
+    return told
+
+
+def jpeg(pixels: Any) -> bytes:
+    return cv2.imencode(".jpg", pixels)[1].tobytes()
+
+
+def test_a_gate_and_its_judges_and_their_children(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    first, second = jpeg(skimage.data.astronaut()), jpeg(skimage.data.coffee())
+    started_by = running(tmp_path / "gate", "--judges", "2", under=strace(trace))
+    with started_by as gate, ThreadPoolExecutor(2) as both:
+        for _ in range(ROUNDS):
+            answers = list(both.map(gate.bring, (first, second)))
+            assert [answer.status_code for answer in answers] == [200, 200]
+            if "judge" in trace.read_text():
+                break
+    told = all_of(trace, gate.pid)
+    for started in ("judge", "slow-look", "jailed.forks"):
+        assert any("execve" in call and started in call for call in told.splitlines()), started
+    assert by_vfork(told) == []
