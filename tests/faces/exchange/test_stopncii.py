@@ -474,9 +474,11 @@ def test_opinions_that_come_together_are_one_transaction_all_or_none(room: Room)
     said = dict.fromkeys(claims, Stance.DISPUTED)
     engine, told = room.exchange.partners.engine, list[str]()  # type: ignore[attr-defined]
     sa.event.listen(engine, "before_cursor_execute", lambda *said: told.append(said[2]))
+    sa.event.listen(engine, "commit", lambda _: told.append("COMMIT"))
     for partner in partners:
         room.exchange.opinions.give(partner, said)
-    assert told.count("BEGIN IMMEDIATE") == 3  # transactions that write
+    each = "\n".join(told).split("COMMIT")
+    assert sum("INSERT INTO" in one for one in each) == 3  # transactions that write
     assert {room.bank.claim(claim).state for claim in claims} == {ClaimState.SUSPENDED}
     more = {_claim(room, "hers too", bits(9)): Stance.DISPUTED}
     with pytest.raises(NoSuchClaim):

@@ -25,7 +25,7 @@ TRIM: Final = 0.03  # one step that is cut off an edge, as a share of the upload
 TRIMS: Final = 5  # 0 to 12 %: a grid step of the smallest cut-out that is served
 WIDEN: Final = 0.02
 WIDENS: Final = 4  # 0 to 6 %: what PDQ nearly always forgives to have been guessed
-FAR: Final = 7  # 0 to 12 %: what it forgives more often than not
+FAR: Final = 7  # 0 to 12 %: what it forgives about every second time
 
 
 def trimmed(grey: Floats) -> Floats:
