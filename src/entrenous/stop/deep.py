@@ -2,7 +2,8 @@
 
 Thousands of windows: of an upload that contains a registered picture (a screenshot, a collage, a
 caption), of one that is a part of it, of one that was written over or turned by a few degrees.
-Whatever is found so is at most held for a person, never refused by a machine.
+Whatever is found so is at most held for a person, never refused by a machine. What is tried, and
+what it is worth: docs/decisions/0029-more-by-the-whole-hash-alone.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator
