@@ -1,6 +1,6 @@
 """Which edited uploads are recognised, fast and slowly, and how often a stranger's is?
 
-    python -m bench.stopping.recall              all photographs and edits: about an hour
+    python -m bench.stopping.recall              all photographs and edits: half an hour
     python -m bench.stopping.recall --quick      some of both: about a minute
     python -m bench.stopping.recall --embedding  with the look by an embedding (the extra) as well
 

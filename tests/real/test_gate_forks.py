@@ -51,7 +51,7 @@ def all_of(trace: Path, pid: int) -> str:
     told = ""
     while not re.search(rf"^{pid} +\+\+\+", told, re.MULTILINE):
         assert time.monotonic() < until
-        time.sleep(0.05)
+        time.sleep(0.05)  # strace is no child of ours, to be waited for
         told = trace.read_text() if trace.exists() else ""
     return told
 

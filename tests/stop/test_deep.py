@@ -145,7 +145,10 @@ def test_whether_it_has_is_asked_when_the_index_knows_what_is_new(room: Room, he
 
 def test_it_is_bounded(hers: Any) -> None:
     framed = np.pad(on_a_page(hers), ((30, 30), (30, 30), (0, 0)))
-    for pixels in (hers, framed, in_a_collage(hers)):
+    nested = with_words(hers)
+    for level in (0, 255, 100):
+        nested = np.pad(nested, ((9, 9), (9, 9), (0, 0)), constant_values=level)
+    for pixels in (hers, framed, nested, in_a_collage(hers)):
         batches = list(deep_views(picture(pixels)))
         assert sum(len(one.views) for one in batches if not one.part) <= 11_668
         assert sum(len(one.views) for one in batches if one.part) <= 26_000

@@ -79,6 +79,18 @@ def test_values_are_given_by_name_and_types_are_kept(engine: sa.Engine) -> None:
         assert {one.name: one.shadow for one in every} == {"narrow": False, "shadow": True}
 
 
+def test_a_value_that_is_missing_is_a_fault_of_ours_and_nothing_is_written(
+    engine: sa.Engine,
+) -> None:
+    without = {name: value for name, value in ROW.items() if name != "bits"}
+    with pytest.raises(KeyError, match="bits"), inserting(engine) as db:
+        INSERT.run(db, [without])
+    assert by_sqlalchemy(engine) == []
+    asked = PreparedSelect(sa.select(BANK).where(BANK.c.radius >= sa.bindparam("least")))
+    with pytest.raises(KeyError, match="least"), glancing(engine) as db:
+        asked.rows(db)
+
+
 def test_inside_of_a_transaction_it_sees_what_that_one_sees(engine: sa.Engine) -> None:
     with reading(engine) as db:
         assert EVERY.rows(db) == []

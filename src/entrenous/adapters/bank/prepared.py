@@ -81,7 +81,7 @@ class PreparedInsert:
 class _Words:
     """A statement as one database takes it."""
 
-    __slots__ = ("_fixed", "_order", "_write", "text")
+    __slots__ = ("_by_name", "_fixed", "_names", "_write", "text")
 
     def __init__(
         self,
@@ -92,8 +92,10 @@ class _Words:
         made = statement.compile(dialect=dialect, column_keys=columns)
         assert isinstance(made, SQLCompiler)  # noqa: S101 -- of a question and an insertion it is
         self.text = str(made)
-        self._fixed = dict(made.params)
-        self._order = made.positiontup
+        self._by_name = made.positiontup is None
+        self._names = tuple(made.params if made.positiontup is None else made.positiontup)
+        given = {name for name, bind in made.binds.items() if bind.required}
+        self._fixed = {name: one for name, one in made.params.items() if name not in given}
         changes = {
             name: bind.type.dialect_impl(dialect).bind_processor(dialect)
             for name, bind in made.binds.items()
@@ -101,11 +103,13 @@ class _Words:
         self._write = {name: change for name, change in changes.items() if change is not None}
 
     def given(self, values: Values) -> dict[str, Any] | list[Any]:
-        """Values as the driver takes them."""
+        """Values as the driver takes them; KeyError where one is missing."""
         every = {**self._fixed, **values}
         for name, change in self._write.items():
             every[name] = change(every[name])
-        return every if self._order is None else [every[name] for name in self._order]
+        if self._by_name:
+            return {name: every[name] for name in self._names}
+        return [every[name] for name in self._names]
 
 
 def _changed(row: Sequence[Any], changes: _Read) -> Sequence[Any]:
