@@ -11,7 +11,8 @@ from typing import Any, Final
 from tests.fuzz.target import Target
 
 PACKAGE: Final = Path(__file__).parents[2] / "src" / "entrenous"
-_SPEC: Final = PACKAGE / "spec.py"  # numbers that parsers compare with; nobody calls it
+_SPEC: Final = PACKAGE / "spec.py"  # numbers that parsers compare with
+_SPEC_MODULE: Final = "entrenous.spec"
 
 
 def reached(target: Target) -> frozenset[CodeType]:
@@ -39,12 +40,40 @@ def is_ours(code: CodeType) -> bool:
 
 
 def code_of(target: Target) -> str:
-    """A hash of the files that the target reaches; comments and blanks do not count."""
-    files = {Path(code.co_filename) for code in reached(target)} | {_SPEC}
+    """A hash of the files that the target reaches, and of those numbers that they import, which
+    nobody calls; comments and blanks do not count.
+    """
+    files = sorted({Path(code.co_filename) for code in reached(target)} - {_SPEC})
+    trees = [ast.parse(path.read_bytes()) for path in files]
     digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.name.encode() + ast.dump(ast.parse(path.read_bytes())).encode())
+    for path, tree in zip(files, trees, strict=True):
+        digest.update(path.name.encode() + ast.dump(tree).encode())
+    for number in _numbers({name for tree in trees for name in _of_spec(tree)}):
+        digest.update(ast.dump(number).encode())
     return digest.hexdigest()[:16]
+
+
+def _of_spec(tree: ast.Module) -> Iterator[str]:
+    """The names that a file has from it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == _SPEC_MODULE:
+            yield from (one.name for one in node.names)
+
+
+def _numbers(names: set[str]) -> list[ast.stmt]:
+    """Where these are given their values, and those that they are made of, in order."""
+    lines = {name: line for line in ast.parse(_SPEC.read_bytes()).body for name in _given(line)}
+    wanted: set[str] = set()
+    while names:
+        wanted |= names
+        within = (node for name in names for node in ast.walk(lines[name]))
+        names = {node.id for node in within if isinstance(node, ast.Name)} & set(lines) - wanted
+    return [line for name, line in lines.items() if name in wanted]
+
+
+def _given(line: ast.stmt) -> Iterator[str]:
+    targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
+    yield from (one.id for one in targets if isinstance(one, ast.Name))
 
 
 def readers() -> Iterator[tuple[str, str]]:
