@@ -1,6 +1,7 @@
 """Which edited uploads are recognised, fast and slowly, and how often a stranger's is?
 
-    python -m bench.stopping.recall              all photographs and edits: half an hour
+    python -m bench.stopping.recall              33 photographs, all edits: half an hour of a core
+    python -m bench.stopping.recall --later      35 others, on which nothing was ever chosen
     python -m bench.stopping.recall --quick      some of both: about a minute
     python -m bench.stopping.recall --embedding  with the look by an embedding (the extra) as well
 
@@ -13,19 +14,20 @@ held out are counted apart. The last line is one JSON object.
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
 
-from bench.attacks.kinds import Rng
 from bench.attacks.save import load
 from bench.stopping.alike import Alike
-from bench.stopping.recall_edits import EDITS
+from bench.stopping.recall_edits import EDITS, edited
 from bench.stopping.recall_false import Counted, Pieces, false_deep, false_fast
 from bench.stopping.recall_looks import Looked, Registered, look, nearest, register, tell
-from bench.stopping.recall_pictures import subjects
+from bench.stopping.recall_pictures import Subject, later_subjects, subjects
 from entrenous.spec import PDQ_RADIUS
 
 QUICK: Final = (
@@ -43,6 +45,9 @@ QUICK: Final = (
     "collage 2x2",
 )
 FALSE_EDITS: Final = ("crop 10 of sides", "screenshot of an app", "meme text")
+_Uploads = Callable[[str, Sequence[Registered]], Iterable[tuple[bytes, Looked]]]
+_Each = Callable[..., Iterable[tuple[bytes, Looked]]]
+
 LOOKS: Final = ("fast", "deep, no windows", "deep")
 
 
@@ -74,14 +79,19 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure, tell, and end with one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--later", action="store_true")
     parser.add_argument("--embedding", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1)
     asked = parser.parse_args(arguments)
-    rng = np.random.default_rng(asked.seed)
-    bank = [one for one in map(register, subjects()) if one is not None]
+    of = later_subjects() if asked.later else subjects()
+    bank = [one for one in map(register, of) if one is not None]
     every = max(1, len(bank) // 4) if asked.quick else 1
     alike = Alike.of([one.subject for one in bank]) if asked.embedding else None
-    grid = measure(bank[::every], QUICK if asked.quick else tuple(EDITS), rng, alike)
+    edits = QUICK if asked.quick else tuple(EDITS)
+    with ProcessPoolExecutor(asked.jobs) as pool:
+        grid = measure(bank[::every], edits, partial(_uploads, pool.map, asked.seed), alike)
+    rng = np.random.default_rng(asked.seed)
     false_edits = FALSE_EDITS[:1] if asked.quick else FALSE_EDITS
     known = Pieces.of(bank)
     false = {"fast": false_fast(bank, known, every)}
@@ -91,20 +101,31 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def measure(
-    bank: Sequence[Registered], edits: Sequence[str], rng: Rng, alike: Alike | None = None
+    bank: Sequence[Registered], edits: Sequence[str], uploads: _Uploads, alike: Alike | None = None
 ) -> Grid:
     """Every photograph under every edit."""
     grid = Grid()
     for edit in edits:
-        for one in bank:
-            upload = EDITS[edit](one.subject.rgb, rng)
-            bits = grid.add(one, edit, look(upload))
+        for one, (upload, looked) in zip(bank, uploads(edit, bank), strict=True):
+            bits = grid.add(one, edit, looked)
             if alike is not None:
                 alike.add(one.subject, edit, load(upload), deep=bits <= PDQ_RADIUS)
         row = [f"{grid.recall(edit, one, False, True):.2f}" for one in LOOKS]
         row += [] if alike is None else [f"{x:.2f}" for x in alike.recall(edit, False, True)]
         tell(f"{edit:30} {' '.join(row)}  missed: {', '.join(grid.missed.get(edit, []))}")
     return grid
+
+
+def _uploads(
+    each: _Each, seed: int, edit: str, bank: Sequence[Registered]
+) -> Iterable[tuple[bytes, Looked]]:
+    """One of each photograph, and all that a gate sees in it."""
+    return each(partial(_upload, seed, edit), [one.subject for one in bank])
+
+
+def _upload(seed: int, edit: str, subject: Subject) -> tuple[bytes, Looked]:
+    upload = edited(seed, edit, subject)
+    return upload, look(upload)
 
 
 def answer(grid: Grid, false: Mapping[str, Counted]) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """The look by an embedding alone: which edits it finds, and how often strangers look alike?
 
-    python -m bench.stopping.recall_alike        all photographs and edits: about five minutes
+    python -m bench.stopping.recall_alike          33 photographs, all edits: about five minutes
+    python -m bench.stopping.recall_alike --later  35 others, on which nothing was ever chosen
 
 The uploads are those of `bench.stopping.recall` with the same seed, so that the two can be compared
 row by row. Needs the extra `embedding`. False pairs: the uploads against everybody else's
@@ -17,10 +18,10 @@ import numpy as np
 
 from bench.attacks.save import load
 from bench.stopping.alike import Alike
-from bench.stopping.recall_edits import EDITS
+from bench.stopping.recall_edits import EDITS, edited
 from bench.stopping.recall_false import tiles
 from bench.stopping.recall_looks import picture_of, tell
-from bench.stopping.recall_pictures import Subject, subjects
+from bench.stopping.recall_pictures import Subject, later_subjects, subjects
 from entrenous.craft.fingerprint.embedding.numbers import cosines, rows
 from entrenous.craft.fingerprint.embedding.squares import square
 from entrenous.craft.fingerprint.picture import fingerprint
@@ -36,13 +37,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure, tell, and end with one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--later", action="store_true")
     asked = parser.parse_args(arguments)
-    some = [one for one in subjects() if _detailed(one.rgb)]
+    of = later_subjects() if asked.later else subjects()
+    some = [one for one in of if _detailed(one.rgb)]
     alike = Alike.of(some)
-    rng = np.random.default_rng(asked.seed)
-    for edit, attack in EDITS.items():
+    for edit in EDITS:
         for one in some:
-            alike.add(one, edit, load(attack(one.rgb, rng)), deep=False)
+            alike.add(one, edit, load(edited(asked.seed, edit, one)), deep=False)
         tell(f"{edit:30} {alike.recall(edit, False, True)[0]:.2f}")
     print(json.dumps(_answer(alike, false_pieces(some, alike))))  # noqa: T201
 

@@ -4,6 +4,7 @@ The rows of the grid that the project set itself. Amounts that a row leaves open
 font, which words) are drawn anew for each picture.
 """
 
+import zlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -20,6 +21,7 @@ from bench.attacks.overlay import write
 from bench.attacks.save import jpeg, load
 from bench.attacks.screens import screenshot
 from bench.attacks.tones import FILTERS, gamma, grey, invert, sepia
+from bench.stopping.recall_pictures import Subject
 
 _NEIGHBOURS: Final = ("retina", "hubble_deep_field", "immunohistochemistry")
 _WORDS: Final = (
@@ -238,3 +240,9 @@ EDITS: Final[Mapping[str, Attack]] = MappingProxyType(
     }
 )
 """All of them, in the order of the report."""
+
+
+def edited(seed: int, edit: str, subject: Subject) -> bytes:
+    """A photograph's upload, with draws of its own: the same whoever makes it, and beside what."""
+    of = (zlib.crc32(one.encode()) for one in (edit, subject.name))
+    return EDITS[edit](subject.rgb, np.random.default_rng([seed, *of]))

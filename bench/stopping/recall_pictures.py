@@ -1,11 +1,14 @@
-"""The photographs that recall is measured on: half to tune on, half that were never looked at.
+"""The photographs that recall is measured on: half to tune on, half that were never looked at; and
+others that came when all was chosen.
 
-Those of `bench.photographs`, Debian's other wallpapers and Meta's PDQ test pictures, at most 1,600
-pixels on a side. Drawings, textures and pages of text are left out, and renderings of one scene are
-one picture: whatever is compared here as a stranger is one.
+The first are those of `bench.photographs`, Debian's other wallpapers and Meta's PDQ test pictures,
+the others Debian's too (`apt-get install mate-backgrounds plasma-workspace-wallpapers
+lomiri-wallpapers-16.04`); all at most 1,600 pixels on a side. Drawings, textures and pages of text
+are left out, and renderings of one scene are one picture: whatever is compared here as a stranger
+is one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +19,8 @@ from PIL import Image
 
 from bench.attacks.kinds import Rgb
 from bench.photographs import PHOTOGRAPHS, Kind
+
+_Opened = tuple[str, Callable[[], Image.Image]]
 
 LONGEST_PX: Final = 1_600
 _WALLPAPERS: Final = Path("/usr/share/backgrounds")
@@ -35,6 +40,34 @@ _MORE: Final[Mapping[str, Path]] = {
         for number in ("0003", "0004", "0122", "0291", "0746", "1050", "2821")
     },
 }
+_PLASMA: Final = Path("/usr/share/wallpapers")
+_LATER: Final[tuple[Path, ...]] = (
+    *(
+        _WALLPAPERS / "mate" / "nature" / f"{name}.jpg"
+        for name in (
+            *("Aqua", "Blinds", "Dune", "FreshFlower", "Garden", "GreenMeadow", "LadyBird"),
+            *("RainDrops", "Storm", "TwoWings", "Wood", "YellowFlower"),
+        )
+    ),
+    *(
+        _PLASMA / name / "contents" / "images" / "2560x1600.jpg"
+        for name in (
+            *("BytheWater", "ColdRipple", "ColorfulCups", "DarkestHour", "EveningGlow"),
+            *("FallenLeaf", "Grey", "Kite", "OneStandsOut", "Path"),
+        )
+    ),
+    *(
+        _WALLPAPERS / f"{name}.jpg"
+        for name in (
+            *("Bridge_by_Sander_Klootwijk", "Dragonfly_by_Bolly", "Picture_0B_by_freespace"),
+            *("Picture_1A_by_freespace", "Wine_by_Jakkub_Mede", "aitzgorri_by_Aitzol_Berasategi"),
+            *("free_by_Peter_Nerlich", "friends_by_Aitzol_Berasategi"),
+            *("greentock_by_Peter_Nerlich", "life_by_Aitzol_Berasategi"),
+            *("picosdeeuropa_by_Aitzol_Berasategi", "seeding_by_Clements_Engelhardt"),
+            "sunset_by_Aitzol_Berasategi",
+        )
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +81,35 @@ class Subject:
 
 def subjects() -> Iterator[Subject]:
     """All photographs that are installed here; every second one is held out."""
-    opened = [
+    yield from _installed(_first(), lambda place: place % 2 == 1)
+
+
+def later_subjects() -> Iterator[Subject]:
+    """Those on which nothing was ever chosen, neither a number nor a method."""
+    opened = [(_name(path), lambda path=path: Image.open(path)) for path in _LATER]
+    yield from _installed(opened, lambda _: True)
+
+
+def _first() -> list[_Opened]:
+    return [
         *((one.name, one.open) for one in PHOTOGRAPHS.values() if _wanted(one.name, one.kind)),
         *((name, lambda path=path: Image.open(path)) for name, path in _MORE.items()),
     ]
+
+
+def _name(path: Path) -> str:
+    """Of its picture, not of its size."""
+    return (path.parents[2] if path.is_relative_to(_PLASMA) else path).stem
+
+
+def _installed(opened: Sequence[_Opened], held_out: Callable[[int], bool]) -> Iterator[Subject]:
     for place, (name, open_it) in enumerate(opened):
         try:
             picture = open_it().convert("RGB")
         except FileNotFoundError:
             print(f"SKIPPED, not installed: {name}")  # noqa: T201
             continue
-        yield Subject(name, smaller(np.asarray(picture), LONGEST_PX), held_out=place % 2 == 1)
+        yield Subject(name, smaller(np.asarray(picture), LONGEST_PX), held_out(place))
 
 
 def smaller(rgb: Rgb, longest_px: int) -> Rgb:

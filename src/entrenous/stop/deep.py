@@ -18,7 +18,7 @@ from entrenous.craft.fingerprint.deep.cuts import FAR, same, trimmed, wider
 from entrenous.craft.fingerprint.deep.spectra import box_spectra
 from entrenous.craft.fingerprint.deep.turns import SLIGHT, turned_back
 from entrenous.craft.fingerprint.deep.writing import without_writing
-from entrenous.craft.fingerprint.orientation import UPRIGHT, turn
+from entrenous.craft.fingerprint.orientation import TURNS, UPRIGHT, turn
 from entrenous.craft.fingerprint.picture import seen_pixels, to_bits
 from entrenous.craft.fingerprint.spectrum import Floats
 from entrenous.craft.fingerprint.thumbnail import thumbnail
@@ -41,6 +41,7 @@ LIKELIEST: Final = 3  # boxes in which cut-outs are looked for too
 _INSETS: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])  # the outermost pixels mix with a page
 _EVERY: Final = None
 _UPRIGHT: Final = (UPRIGHT, MIRROR)  # where all eight would cost more than they find
+_OTHERS: Final = tuple(how for how in TURNS if how not in _UPRIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +93,14 @@ def deep_views(
     yield _views([(INSIDE, _in_boxes(grey, inside))], part=False)
     frames = [("", grey)]
     frames += [(UNBORDERED, grey[a:b, c:d]) for a, b, c, d in insides(grey)]
-    for how, frame in frames:
-        seen = [(said(UPRIGHT, how, EDGES), wider(frame))]
-        seen += [(said(UPRIGHT, how, WRITTEN_OVER), without_writing(frame, PDQ_QUALITY_MIN))]
-        yield _views(seen, part=False)
-    for how, frame in frames[:1] + frames[1:][-1:]:
-        far = [(said(UPRIGHT, how, EDGES), wider(frame, FAR))]
-        yield _views(far, part=False, turns=_UPRIGHT)
+    for place, (how, frame) in enumerate(frames):
+        edges, is_far = said(UPRIGHT, how, EDGES), place in (0, len(frames) - 1)
+        written = [(said(UPRIGHT, how, WRITTEN_OVER), without_writing(frame, PDQ_QUALITY_MIN))]
+        yield _views(written, part=False)
+        # The far ones are among them in the two orientations in which they are looked for.
+        yield _views([(edges, wider(frame))], part=False, turns=_OTHERS if is_far else _EVERY)
+        if is_far:
+            yield _views([(edges, wider(frame, FAR))], part=False, turns=_UPRIGHT)
     slight = np.concatenate([wider(one) for one in turned_back(frames[-1][1], SLIGHT)])
     yield _views([(said(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT)
     if not has_parts():

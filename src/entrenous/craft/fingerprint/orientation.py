@@ -70,6 +70,10 @@ def turn(spectrum: Floats) -> Mapping[str, Floats]:
     }
 
 
+TURNS: Final = tuple(turn(np.zeros((KEPT, KEPT), np.float32)))
+"""What may have been done, all eight."""
+
+
 def inverted(bits: bytes) -> bytes:
     """The hash of the same picture with its colours inverted: every bit is the other one."""
     return (int.from_bytes(bits) ^ _EVERY_BIT).to_bytes(PDQ_BYTES)
