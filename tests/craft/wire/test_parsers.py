@@ -75,6 +75,7 @@ from entrenous.model.person import Invite, MasterKey
 from entrenous.model.reaction import Reaction
 from entrenous.model.receipt import Receipt, ReceiptEvent, Receipts
 from entrenous.model.secret import Secret
+from entrenous.spec import WINDOW_FIRST_MAX
 
 UINT_MAX = 2**63 - 1
 
@@ -225,7 +226,7 @@ values = st.recursive(
     ),
     max_leaves=12,
 )
-indices = st.integers(0, UINT_MAX)
+indices = st.integers(0, WINDOW_FIRST_MAX)
 bodies = (
     st.builds(Hello, st.binary(max_size=300), secrets, indices, st.none() | hashes)
     | manifests()

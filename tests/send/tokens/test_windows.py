@@ -9,21 +9,26 @@ from entrenous.craft.crypto.tokens import send_token
 from entrenous.model.envelope import TokenBatch
 from entrenous.model.ids import PersonId
 from entrenous.model.message import WaitsInOutbox
+from entrenous.model.notes import CardNote, WindowNote
 from entrenous.model.relay_problem import RelayUnreachable, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.model.window import GivenWindow, HeldWindow
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contact_named, forget_contact
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import BATCH, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
+from entrenous.send.letter.write import addressees, plain_outer, write_letter
 from entrenous.send.outbox import flush
 from entrenous.send.tokens.batch import tell_of_tokens
 from entrenous.send.tokens.use import lend_tokens, take_lent, token_for
 from entrenous.send.tokens.windows import note_use, promise
-from entrenous.spec import WINDOW_AHEAD_MAX, WINDOW_LOW, WINDOW_TOKENS
+from entrenous.spec import WINDOW_AHEAD_MAX, WINDOW_FIRST_MAX, WINDOW_LOW, WINDOW_TOKENS
+from tests.send.cards import issue_card
 from tests.send.room import Person, Room
 from tests.send.room_text import writes
+from tests.village.households import catch_up
 from tests.village.malicious_relay import Honest, failing
 
 
@@ -232,3 +237,19 @@ def test_a_token_that_was_lent_is_used_once_and_by_its_borrower(friends: Room) -
     take_lent(contact.person.id, key, lent, other.device)
     assert token_for(contact, key, other.device) == lent[0].token
     friends.honest.card(*ben.home[:2], lent[1].token)
+
+
+def test_nobody_begins_a_window_where_no_letter_can_follow(friends: Room) -> None:
+    """Each fetch tells her of a window when lists change: none may end at a letter to her."""
+    ana, eve = friends["ana"], friends["ben"]
+    catch_up(eve, ana, eve)
+    (to,) = addressees(contact_named("ana", eve.device))
+    last = WindowNote(Secret(b"s" * 32), WINDOW_FIRST_MAX)
+    write_letter(last, to, plain_outer(eve.device), eve.device)
+    for _ in range(3):
+        issue_card(eve)
+        card = CardNote(who_am_i(eve.device).card)
+        write_letter(card, to, plain_outer(eve.device), eve.device)
+        flush(eve.device)
+        fetch_messages(ana.device)
+    assert WINDOW_FIRST_MAX < held(ana).next < WINDOW_FIRST_MAX + WINDOW_TOKENS

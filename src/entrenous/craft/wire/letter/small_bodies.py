@@ -37,6 +37,7 @@ from entrenous.spec import (
     REACTION_BYTES_MAX,
     RECEIPTS_MAX,
     REQUEST_CHARS_MAX,
+    WINDOW_FIRST_MAX,
 )
 
 _SYNC_MAX: Final = 100 * 1024
@@ -52,7 +53,7 @@ def plain_hello(hello: Hello) -> object:
 def as_hello(value: object) -> Hello:
     """Who somebody is."""
     card, seed, first, invite_lock = as_list(value, 4, 4)
-    return Hello(_card(card), _secret(seed), as_uint(first), unless_null(invite_lock, _hash))
+    return Hello(_card(card), _secret(seed), _first(first), unless_null(invite_lock, _hash))
 
 
 def plain_recall(note: RecallNote) -> object:
@@ -131,7 +132,7 @@ def plain_window(note: WindowNote) -> object:
 def as_window(value: object) -> WindowNote:
     """Further send tokens."""
     seed, first = as_list(value, 2, 2)
-    return WindowNote(_secret(seed), as_uint(first))
+    return WindowNote(_secret(seed), _first(first))
 
 
 def plain_request(note: RequestNote) -> object:
@@ -176,6 +177,11 @@ def _card(value: object) -> bytes:
 
 def _message(value: object) -> MessageId:
     return MessageId(as_bytes(value, ID_BYTES))
+
+
+def _first(value: object) -> int:
+    """Far below what an index may be, so that no window leads to one that cannot be written."""
+    return as_uint(value, WINDOW_FIRST_MAX)
 
 
 def _secret(value: object) -> Secret:
