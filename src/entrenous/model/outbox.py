@@ -17,7 +17,8 @@ class Posting:
     token of ours that must be registered before this leaves. Nothing of it leaves before
     ``release_at``, until which it can be undone. ``begun`` means that some of its blobs may be at
     the relay already, whole or in part. ``index`` is that of ``token`` in the window of ``peer``
-    (send/drawers.py: ``peer_key``); None for a token of no window.
+    (send/drawers.py: ``peer_key``); None for a token of no window. ``recalls`` is of a letter that
+    takes something back, which goes to who is blocked too.
     """
 
     order: int
@@ -30,6 +31,7 @@ class Posting:
     begun: bool = False
     index: int | None = None
     peer: str | None = None
+    recalls: bool = False
 
     @property
     def blob_bytes(self) -> int:

@@ -105,6 +105,17 @@ def drop_postings(envelopes: Collection[EnvelopeId], device: Device) -> None:
             _clear(posting, device)
 
 
+def refuse_postings(whose: str, device: Device, *, but_recalls: bool = False) -> None:
+    """Forget what waits here for a device (send/drawers.py: ``peer_key``), or, given the beginning
+    of that, for all of a person's; copies among it count as refused. Call it in a transaction.
+    """
+    for posting in _postings(device):
+        goes = but_recalls and posting.recalls
+        if posting.peer is not None and posting.peer.startswith(whose) and not goes:
+            _mark(posting, CopyEvent.REFUSE, device)
+            _clear(posting, device)
+
+
 def drop_promises(lock: bytes, device: Device) -> None:
     """Forget what waits here and would hand out the token of this lock."""
     for posting in _postings(device):

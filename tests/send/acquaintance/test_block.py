@@ -1,13 +1,18 @@
 """Who is blocked does nothing here any more, and is not told."""
 
+from contextlib import suppress
+
 import pytest
 
+from entrenous.model.errors import EntrenousError
 from entrenous.model.message import NotToAll
 from entrenous.model.person import YouBlocked
 from entrenous.model.received import InboxState
+from entrenous.model.relay_problem import DiskFailed
 from entrenous.send.acquaintance.block import block_contact, unblock_contact
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contact_named, contacts, forget_contact
+from entrenous.send.drawers import GREET_DEVICE, OUTBOX, WINDOW_IN
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.chores import has_tokens_to_withdraw
@@ -15,7 +20,9 @@ from entrenous.send.outbox import flush
 from entrenous.send.recall import recall_message
 from entrenous.send.verify.comparing import comparing_with
 from entrenous.send.verify.sas import compare_keys
-from tests.send.room import SMALL, Room
+from tests.send.room import SMALL, THERE, Room
+from tests.village.households import catch_up, links
+from tests.village.malicious_relay import failing
 
 
 @pytest.mark.threat("receipt-probing")
@@ -81,3 +88,38 @@ def test_unblocking_who_is_not_blocked_changes_nothing(friends: Room) -> None:
     before = contact_named("ben", ana.device)
     assert unblock_contact("ben", ana.device) == before
     assert flush(ana.device).left == 0
+
+
+def test_what_waits_for_them_does_not_leave_but_what_takes_back(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    sent = ana.sends(SMALL, ben)
+    ben.received()
+    with ana.courier.playing(post=failing(DiskFailed())):
+        with suppress(EntrenousError):
+            ana.sends(SMALL, ben)
+        recall_message(sent.name, ana.device)
+        block_contact("ben", ana.device)
+    flush(ana.device)
+    assert ana.device.vault.keys(OUTBOX) == ()
+    assert ben.received() == 1
+    (received,) = received_messages(ben.device)
+    assert received.state is InboxState.TAKEN_BACK
+
+
+def test_who_waits_to_be_greeted_is_not(room: Room) -> None:
+    """A new device of ours has yet to say hello to her when another one blocks her."""
+    ana, eve = room["ana"], room.settles("eve", THERE)
+    ana.adds(eve)
+    catch_up(eve, ana, eve, ana)
+    room.silence(THERE)  # for as long as she likes: it is her own relay
+    phone = links(room, ana, "phone", "phone")
+    catch_up(ana, phone, ana, phone)
+    assert phone.device.vault.keys(GREET_DEVICE)
+    room.clock.wind(seconds=2)
+    block_contact("eve", ana.device)
+    catch_up(ana, phone, ana, phone)
+    assert contact_named("eve", phone.device).blocked
+    room.back(THERE)
+    catch_up(phone, eve)
+    assert phone.device.vault.keys(WINDOW_IN, eve.id.hex()) == ()
+    assert len(contact_named("ana", eve.device).person.devices) == 1

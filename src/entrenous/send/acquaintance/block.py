@@ -9,13 +9,14 @@ from entrenous.model.person import Contact
 from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import greet
 from entrenous.send.acquaintance.people import contact_named, contact_of, keep_contact
-from entrenous.send.drawers import COMPARE, GREET
-from entrenous.send.outbox import drop_promises
+from entrenous.send.drawers import COMPARE, GREET, GREET_DEVICE
+from entrenous.send.outbox import drop_promises, refuse_postings
 from entrenous.send.tokens.windows import take_tokens_back
 
 
 def block_contact(name: str, device: Device) -> Contact:
-    """Take nothing from a person any more, and take back every right to write to us.
+    """Take nothing from a person any more, and take back every right to write to us. What waits
+    here for them does not leave, unless it takes something back.
 
     Our relay hears it with the next flush; what comes before that, or by an invite of ours that
     they still hold, arrives and has no effect.
@@ -27,8 +28,12 @@ def block_contact(name: str, device: Device) -> Contact:
     with device.vault.together():
         for lock in take_tokens_back(contact.person.id, device):
             drop_promises(lock, device)
-        device.vault.drop(GREET, contact.person.id.hex())
-        device.vault.drop(COMPARE, contact.person.id.hex())
+        whose = contact.person.id.hex()
+        refuse_postings(whose, device, but_recalls=True)
+        for key in device.vault.keys(GREET_DEVICE, whose):
+            device.vault.drop(GREET_DEVICE, key)
+        device.vault.drop(GREET, whose)
+        device.vault.drop(COMPARE, whose)
         keep_contact(contact, device)
     return contact
 

@@ -10,7 +10,7 @@ from entrenous.craft.wire.letter.letter import write_body, write_header, write_i
 from entrenous.model.envelope import BlobDeposit, Envelope, ShareDeposit
 from entrenous.model.ids import ID_BYTES, BlobId, DeviceId, EnvelopeId, MessageId, PersonId
 from entrenous.model.letter import Address, Body, Header, Manifest, XWingKey
-from entrenous.model.notes import Hello, WindowNote
+from entrenous.model.notes import Hello, RecallNote, WindowNote
 from entrenous.model.outbox import Posting
 from entrenous.model.peer import Peer
 from entrenous.model.person import Contact, DeviceKey
@@ -94,7 +94,8 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
         around, session = seal_letter(peer.sessions[0], peer.seal_to.public, info, header, encoded)
         _keep_peer(peer, session, next_key, device)
         posting = _posting(write_sealed(peer.seal_to.id, around), to, outer, token, device)
-        put_out(replace(posting, needs=_needs(body), release_at=outer.release_at), device)
+        posting = replace(posting, needs=_needs(body), release_at=outer.release_at)
+        put_out(replace(posting, recalls=isinstance(body, RecallNote)), device)
         if isinstance(body, Manifest):
             note_covered(body, outer.envelope, device)
 

@@ -17,6 +17,7 @@ from entrenous.send.drawers import (
     peer_key,
     take,
 )
+from entrenous.send.outbox import refuse_postings
 from entrenous.send.tokens.windows import withdraw_window
 
 _ABOUT_A_DEVICE = (PEER, HEARD, FIRST_TOKEN, WINDOW_OUT, GREETED, GREET_DEVICE)
@@ -29,7 +30,8 @@ def left_behind(before: Person, after: Person) -> tuple[DeviceId, ...]:
 
 
 def forget_devices(person: PersonId, gone: Iterable[DeviceId], device: Device) -> None:
-    """Forget sessions, keys and tokens of these devices of a person; call it in a transaction.
+    """Forget sessions, keys and tokens of these devices of a person, and what waits here for them:
+    whoever has them now is to get nothing. Call it in a transaction.
 
     Counters go too: a device that was revoked is never listed again (docs/spec/identity.md
     section 3), so nothing of it is ever read again.
@@ -40,5 +42,6 @@ def forget_devices(person: PersonId, gone: Iterable[DeviceId], device: Device) -
         for key in () if peer is None else peer.mine:
             device.vault.drop(OWN_KEY, key.hex())
         withdraw_window(whose, device)
+        refuse_postings(whose, device)
         for drawer in _ABOUT_A_DEVICE:
             device.vault.drop(drawer, whose)

@@ -31,15 +31,22 @@ def greet_devices(device: Device) -> None:
 
 
 def _greet(to: Addressee | None, whose: str, device: Device) -> None:
+    if to is not None and to.contact.forked:
+        return  # when their lists agree again
     try:
         with device.vault.together():
-            if to is not None and has_way(to.contact, to.key.device, device):
+            if to is not None and _is_welcome(to, device):
                 greet_one(to, _still_invited_by(to, device), device)
             device.vault.drop(GREET_DEVICE, whose)
     except _LATER:
         raise
     except EntrenousError:
         device.vault.drop(GREET_DEVICE, whose)  # its keys, or what we may write with, will never do
+
+
+def _is_welcome(to: Addressee, device: Device) -> bool:
+    """Who was blocked on another device of ours may wait here to be greeted."""
+    return not to.contact.blocked and has_way(to.contact, to.key.device, device)
 
 
 def _still_invited_by(to: Addressee, device: Device) -> bytes | None:
