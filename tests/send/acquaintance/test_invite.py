@@ -38,9 +38,11 @@ from entrenous.send.drawers import GREET, INVITE
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.setup import set_up
-from entrenous.send.tokens.use import token_for
+from entrenous.send.tokens.use import lend_tokens, token_for
+from entrenous.spec import DAYS_TO_OPEN, INVITE_DAYS
 from tests.send.cards import another_device, becomes, identity_of, issue_card
 from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.village.households import catch_up
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -483,3 +485,28 @@ def test_a_device_without_a_relay_invites_nobody(room: Room) -> None:
     for what in (lambda: make_invite(device), lambda: fetch_messages(device)):
         with pytest.raises(OfflineDevice):
             what()
+
+
+def test_an_old_invite_lets_nobody_in_by_a_borrowed_token(friends: Room) -> None:
+    """A relay refuses its own token by then; one that a contact lends comes through."""
+    ana, ben, eve = friends["ana"], friends["ben"], friends.settles("eve", THERE)
+    catch_up(ben, ana, ben)
+    old, lock = make_invite(ana.device), ana.device.vault.keys(INVITE)
+    catch_up(ana)
+    friends.clock.wind(days=INVITE_DAYS + DAYS_TO_OPEN + 1)
+    catch_up(ana, ben, ana, ben)
+    lent, home = iter(lend_tokens(ana.id, who_am_i(ana.device).key.device, 4, ben.device)), ana.home
+    token = next(lent).token
+
+    def shows(honest: Honest, url: str, mailbox: Any, _: Any, *more: Any) -> Any:
+        return honest(url, mailbox, token, *more)
+
+    def posts(honest: Honest, url: str, own: Any, envelope: Any) -> Any:
+        return honest(url, token if envelope.mailbox == home[1] else own, envelope)
+
+    with eve.courier.playing(card=shows, claim_prekeys=shows, post=posts):
+        add_person(old, "ana", eve.device)
+    fetch_messages(ana.device)
+    assert [one.name for one in contacts(ana.device)] == ["ben"]
+    make_invite(ana.device)
+    assert not set(lock) & set(ana.device.vault.keys(INVITE)), "it is forgotten"

@@ -109,6 +109,31 @@ def extends(known: Sequence[Head], shown: Sequence[Head]) -> Standing:
     return Standing.NEWER if shown[0].epoch <= newest.epoch else Standing.NEWER_UNPROVEN
 
 
+def continues(known: ListStatement, shown: Sequence[ListStatement]) -> Standing:
+    """What a shown history that begins behind the newest list that is known is to it. It proves
+    what happened in between when it begins with the very next one.
+
+    Raises:
+        ForkedList: the very next one names another list as the one before it.
+        BadSignature: it breaks a rule that holds across any number of lists: a device that was
+            revoked is listed, or an older protocol is spoken; or one from a list to the next.
+    """
+    first = shown[0].said
+    is_next = first.epoch == known.said.epoch + 1
+    if is_next:
+        if first.previous is None or not same(first.previous, head_of(known.statement)):
+            raise ForkedList
+        if not follows(known.said, first):
+            raise BadSignature(what="device list")
+    older = (
+        first.speaks.floor < known.said.speaks.floor
+        or first.speaks.newest < known.said.speaks.newest
+    )
+    if older or _comes_back([known, *shown]):
+        raise BadSignature(what="device list")
+    return Standing.NEWER if is_next else Standing.NEWER_UNPROVEN
+
+
 def check_agree(known: Sequence[Head], named: Sequence[Head]) -> None:
     """Return only if no epoch has two heads.
 

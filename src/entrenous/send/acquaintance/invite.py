@@ -3,13 +3,14 @@
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 from entrenous.craft.crypto.hashing import lock_of, same
 from entrenous.craft.crypto.statements import verify_card
 from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.craft.wire.identity.invite import read_invite, write_invite
-from entrenous.craft.wire.text import is_name, is_on_this_machine
+from entrenous.craft.wire.text import is_name
 from entrenous.model.envelope import SendToken
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import DeviceId, EnvelopeId
@@ -20,7 +21,6 @@ from entrenous.model.person import (
     Contact,
     Invite,
     NotTheirKeys,
-    OnThisMachine,
     Person,
     ThatIsYou,
 )
@@ -31,17 +31,20 @@ from entrenous.send.acquaintance.people import contact_of, free_name, keep_conta
 from entrenous.send.devices.known_lists import keep_list
 from entrenous.send.devices.lists.gone import forget_devices, left_behind
 from entrenous.send.devices.lists.greet_devices import greet_one
+from entrenous.send.devices.lists.outside import leads_outside
 from entrenous.send.devices.lists.take_list import take_list
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import seen_card
-from entrenous.send.drawers import CONTACT, GREET, INVITE, lay, take
+from entrenous.send.drawers import CONTACT, GREET, INVITE, lay, take, take_all
 from entrenous.send.letter.sessions import begin_again, within_reach
 from entrenous.send.letter.write import addressees
 from entrenous.send.moment import this_second
 from entrenous.send.outbox import flush
 from entrenous.send.setup import finish_set_up
 from entrenous.send.tokens.use import has_way, take_invite
-from entrenous.spec import INVITE_DAYS, INVITE_USES
+from entrenous.spec import DAYS_TO_OPEN, INVITE_DAYS, INVITE_USES
+
+_ON_ITS_WAY: Final = timedelta(days=DAYS_TO_OPEN)  # for so long a relay keeps a letter
 
 
 def make_invite(device: Device) -> str:
@@ -57,6 +60,9 @@ def make_invite(device: Device) -> str:
     expires_at = this_second(device) + timedelta(days=INVITE_DAYS)
     registered = SendToken(lock_of(token), INVITE_USES, expires_at)
     device.courier.register_token(me.home.relay_url, me.home.mailbox, me.home.owner, registered)
+    for old in take_all(SendToken, INVITE, device.vault):
+        if _is_over(old, device):
+            device.vault.drop(INVITE, old.lock.hex())
     lay(registered, INVITE, registered.lock.hex(), device.vault)
     return write_invite(Invite(me.name, me.home.relay_url, me.home.mailbox, me.person.id, token))
 
@@ -121,7 +127,7 @@ def be_greeted(hello: Hello, person: Person, device: Device) -> Contact:
     Raises:
         OldList, ForkedList, OnThisMachine.
     """
-    _leads_outside(person.relay_url, device)
+    leads_outside(person.relay_url, device)
     known = contact_of(person.id, device)
     if known is not None:
         return take_list(known, hello.card, device)
@@ -157,18 +163,16 @@ def _answer(person: str, device: Device) -> None:
 
 
 def invited_by(lock: bytes, device: Device) -> bool:
-    """Whether this is the lock of an invite that we made."""
-    return device.vault.get(INVITE, lock.hex()) is not None
-
-
-def _leads_outside(relay_url: str, device: Device) -> None:
-    """Refuse an address that would have us talk to a program on this machine.
-
-    Raises:
-        OnThisMachine: unless our own relay is on it too, as when one tries things out.
+    """Whether this is the lock of an invite that we made, and a hello that used it in time may
+    still come.
     """
-    if is_on_this_machine(relay_url) and not is_on_this_machine(who_am_i(device).home.relay_url):
-        raise OnThisMachine
+    made = take(SendToken, INVITE, lock.hex(), device.vault)
+    return made is not None and not _is_over(made, device)
+
+
+def _is_over(made: SendToken, device: Device) -> bool:
+    over = made.expires_at
+    return over is not None and device.clock.now() > over + _ON_ITS_WAY
 
 
 def _device_of(invite: Invite, person: Person) -> DeviceId:
@@ -184,7 +188,7 @@ def _device_of(invite: Invite, person: Person) -> DeviceId:
 
 
 def _card_of(invite: Invite, device: Device) -> bytes:
-    _leads_outside(invite.relay_url, device)
+    leads_outside(invite.relay_url, device)
     untrusted_shown = device.courier.card(invite.relay_url, invite.mailbox, invite.token)
     return seen_card(untrusted_shown, invite.person, invite.mailbox)
 
@@ -196,5 +200,5 @@ def _person_of(untrusted_card: bytes, invite: Invite, device: Device) -> Person:
         raise NotTheirKeys from None
     if not same(person.id, invite.person):
         raise NotTheirKeys
-    _leads_outside(person.relay_url, device)
+    leads_outside(person.relay_url, device)
     return person

@@ -4,7 +4,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
-from entrenous.craft.crypto.lists import extends, heads_of
+from entrenous.craft.crypto.lists import continues, extends, heads_of
+from entrenous.craft.wire.identity.card import read_card
 from entrenous.craft.wire.text import numbered
 from entrenous.model.card import Card
 from entrenous.model.device_list import Standing
@@ -12,7 +13,7 @@ from entrenous.model.peer import Peer
 from entrenous.model.person import Contact, NameTaken, UnknownPerson
 from entrenous.ports import Device
 from entrenous.send.circle.kept import circles, leave_circles
-from entrenous.send.devices.known_lists import forget_list, known_heads
+from entrenous.send.devices.known_lists import forget_list, known_card, known_heads
 from entrenous.send.devices.siblings import ourselves
 from entrenous.send.doubts.heard import forget_heard
 from entrenous.send.doubts.talks import forget_talks
@@ -125,9 +126,13 @@ def newest_card(shown: Card, known: Contact, device: Device) -> Standing:
     """What a proven card is to what we know of its person (docs/spec/identity.md section 3).
 
     Raises:
-        OldList, ForkedList: it is not taken.
+        OldList, ForkedList, BadSignature: it is not taken.
     """
-    return extends(known_heads(known, device), heads_of(shown.lists))
+    standing = extends(known_heads(known, device), heads_of(shown.lists))
+    card = known_card(known.person.id, device)
+    if standing is not Standing.NEWER_UNPROVEN or card is None:
+        return standing
+    return continues(read_card(card).newest, shown.lists)
 
 
 def verify_contact(name: str, device: Device) -> Contact:

@@ -30,7 +30,7 @@ class Reacted:
 
 def react(name: str, sign: str | None, device: Device) -> Reacted:
     """Answer a message in a sign, or take that back (None): everybody of its conversation whom we
-    know is told, each by a letter of her own.
+    know is told, each by a letter of her own, but whose lists contradict each other.
 
     Raises:
         UnknownMessage, BadReaction, NobodyToAnswer, OfflineDevice, RolledBack, NotConfirmed.
@@ -40,7 +40,8 @@ def react(name: str, sign: str | None, device: Device) -> Reacted:
     _check(sign)
     meant = message_meant(name, device)
     reaction = Reaction(meant.sender, meant.message, sign)
-    people = contacts_named(names_in(conversation_of(name, device), device), device)
+    known = contacts_named(names_in(conversation_of(name, device), device), device)
+    people = [one for one in known if not one.forked]
     if not people:
         raise NobodyToAnswer(name=name)
     to = within_reach([one for person in people for one in addressees(person)], device)

@@ -44,7 +44,7 @@ def look_after_windows(device: Device) -> None:
         if to is None:
             with device.vault.together():
                 withdraw_window(whose, device)
-        elif has_way(to.contact, to.key.device, device):
+        elif not to.contact.forked and has_way(to.contact, to.key.device, device):
             work = _due(window, to, device)
             if work is not None:
                 with suppress(EntrenousError), device.vault.together():

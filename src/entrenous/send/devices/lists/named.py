@@ -16,7 +16,7 @@ from entrenous.model.changed import Contradiction
 from entrenous.model.device_list import ForkedList, Head, HeldBackList, OldList
 from entrenous.model.errors import EntrenousError, Malformed, Unproven, Unreachable
 from entrenous.model.ids import PersonId
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, OnThisMachine
 from entrenous.ports import Device
 from entrenous.send.acquaintance.notices import note_contradiction
 from entrenous.send.acquaintance.people import contact_of
@@ -92,7 +92,7 @@ def _ask(waiting: NamedList, contact: Contact, device: Device) -> None:
             _judge(waiting, _take(contact, shown, device), contact, device)
     except ForkedList as fork:
         _contradicted(fork, waiting, contact, device)
-    except (Malformed, Unproven):
+    except (Malformed, Unproven, OnThisMachine):
         _tried(waiting, contact, device)
 
 
@@ -101,7 +101,7 @@ def _take(contact: Contact, shown: bytes | None, device: Device) -> tuple[Head, 
     those that are shown, oldest first.
 
     Raises:
-        BadCard, BadSignature; ForkedList: it contradicts what we know.
+        BadCard, BadSignature, OnThisMachine; ForkedList: it contradicts what we know.
     """
     heads = {head.epoch: head for head in known_heads(contact, device)}
     if shown is not None:

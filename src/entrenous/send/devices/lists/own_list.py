@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from entrenous.craft.crypto.lists import extends, head_of, heads_of
+from entrenous.craft.crypto.lists import continues, extends, head_of, heads_of
 from entrenous.craft.crypto.statements import proof_of, verify_card
 from entrenous.craft.wire.identity.card import read_card, write_card
 from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
@@ -136,8 +136,11 @@ def take_own_card(card: Card, device: Device) -> bool:
 
 
 def _standing(card: Card, me: Me) -> Standing:
+    known = read_card(me.card)
     try:
-        return extends(heads_of(read_card(me.card).lists), heads_of(card.lists))
+        standing = extends(heads_of(known.lists), heads_of(card.lists))
+        unproven = standing is Standing.NEWER_UNPROVEN
+        return continues(known.newest, card.lists) if unproven else standing
     except ForkedList:
         raise fork_of(me.person.id, heads_of(card.lists)[-1], write_card(card)) from None
 

@@ -13,6 +13,7 @@ from entrenous.send.acquaintance.people import keep_contact, newest_card
 from entrenous.send.devices.known_lists import keep_list
 from entrenous.send.devices.lists.forked import fork_of
 from entrenous.send.devices.lists.gone import forget_devices, left_behind
+from entrenous.send.devices.lists.outside import leads_outside
 from entrenous.send.drawers import NAMED
 
 
@@ -21,13 +22,17 @@ def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
 
     Devices that left the list are forgotten, and what changed is told once. A person does not stay
     verified when what we knew is older than what the card shows of its history; one whose lists
-    contradict each other stays as they are.
+    contradict each other stays as they are, and no other list of theirs is taken.
 
     Raises:
-        BadCard, BadSignature, OldList; ForkedList, which says whose (send/devices/lists/forked.py).
+        BadCard, BadSignature, OldList, OnThisMachine; ForkedList, which says whose
+        (send/devices/lists/forked.py).
     """
+    if known.forked:
+        return known
     card = read_card(untrusted_card)
     person = verify_card(card)
+    leads_outside(person.relay_url, device)
     try:
         standing = newest_card(card, known, device)
     except ForkedList:

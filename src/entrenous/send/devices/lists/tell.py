@@ -27,7 +27,8 @@ def tell_siblings_of_card(besides: Collection[DeviceId], device: Device) -> None
 def tell_people_of_card(device: Device) -> None:
     """Lay our newest card out for every device of everybody; call it as the other.
 
-    Who is blocked hears nothing. Whom there is no session with yet sees the list at our relay.
+    Who is blocked hears nothing, nor whose lists contradict each other. Whom there is no session
+    with yet sees the list at our relay.
     """
     for to in _people(device):
         _tell(to, device)
@@ -35,7 +36,7 @@ def tell_people_of_card(device: Device) -> None:
 
 def _people(device: Device) -> Iterator[Addressee]:
     for contact in contacts(device):
-        if not contact.blocked:
+        if not (contact.blocked or contact.forked):
             yield from addressees(contact)
 
 

@@ -28,6 +28,7 @@ from entrenous.send.acquaintance.people import contact_of, forget_contact, keep_
 from entrenous.send.circle.kept import drop_circle, keep_circle
 from entrenous.send.devices.known_lists import keep_list
 from entrenous.send.devices.lists.forked import freeze
+from entrenous.send.devices.lists.outside import leads_outside
 from entrenous.send.devices.lists.take_list import take_list
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.siblings import (
@@ -120,6 +121,7 @@ def _new(shared: SharedContact, device: Device) -> Contact:
     person = verify_card(read_card(shared.card))
     if not same(person.id, shared.person):
         raise NotBound(what="its card is another person's")
+    leads_outside(person.relay_url, device)
     keep_list(person.id, shared.card, device)
     nothing = Secret(bytes(32))  # each of their devices has a token of its own
     blocked = is_told_blocked(shared.person, device)

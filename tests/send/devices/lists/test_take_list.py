@@ -1,0 +1,121 @@
+"""A card that somebody shows cannot get round what is known of her lists."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.craft.wire.identity.card import read_card, write_card
+from entrenous.model.card import Card
+from entrenous.model.device_list import ForkedList, ListStatement, Speaks
+from entrenous.model.notes import CardNote
+from entrenous.model.person import BadSignature, OnThisMachine
+from entrenous.model.reaction import NobodyToAnswer
+from entrenous.send.acquaintance.people import contact_named, keep_contact
+from entrenous.send.devices.lists.take_list import take_list
+from entrenous.send.devices.lists.tell import tell_people_of_card
+from entrenous.send.devices.own_card import signed_card
+from entrenous.send.devices.revoke import revoke_device
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.drawers import OUTBOX
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.message.react import react
+from entrenous.send.outbox import flush
+from tests.send.cards import identity_of, instead, issue_card
+from tests.send.room import SMALL, Person, Room
+from tests.village.households import catch_up, links
+
+FAR = "https://far.test"
+
+
+def newest(household: Person) -> Card:
+    return read_card(who_am_i(household.device).card)
+
+
+def signed(by: Person, said: ListStatement, card: Card) -> bytes:
+    """A card with one list alone, signed by whoever has the master key."""
+    master = identity_of(by).master
+    assert master is not None
+    return write_card(signed_card(master, (said,), card.certificates))
+
+
+def test_a_fork_is_one_though_its_history_is_left_out(friends: Room) -> None:
+    """The thief of a device that had the master key begins behind what everybody knows, and lists
+    itself again.
+    """
+    ana, ben = friends["ana"], friends["ben"]
+    phone = links(friends, ana, "phone", "phone")
+    catch_up(ben, ana, phone, ben, ana)
+    stolen = newest(phone)
+    revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    catch_up(ana, ben, ana, ben)
+    known = contact_named("ana", ben.device)
+    epoch = known.person.epoch + 1
+    for fields, why in (
+        ({"epoch": epoch, "previous": bytes(32)}, ForkedList),
+        ({"epoch": epoch, "previous": known.person.head}, BadSignature),
+        ({"epoch": epoch + 7}, BadSignature),
+    ):
+        card = signed(phone, instead(stolen.newest, **fields), stolen)
+        with pytest.raises(why):
+            take_list(known, card, ben.device)
+    assert contact_named("ana", ben.device) == known
+
+
+def test_nor_does_an_older_protocol_come_back_so(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    issue_card(ana, speaks=Speaks(3, 4))
+    known = take_list(contact_named("ana", ben.device), who_am_i(ana.device).card, ben.device)
+    card = newest(ana)
+    for epoch, previous in ((known.person.epoch + 1, known.person.head), (99, bytes(32))):
+        old = instead(card.newest, epoch=epoch, previous=previous, speaks=Speaks(1, 1))
+        with pytest.raises(BadSignature):
+            take_list(known, signed(ana, old, card), ben.device)
+
+
+def test_what_follows_what_is_known_is_proven_without_its_history(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    known = contact_named("ana", ben.device)
+    keep_contact(replace(known, verified=True), ben.device)
+    issue_card(ana)
+    card = newest(ana)
+    taken = take_list(replace(known, verified=True), signed(ana, card.newest, card), ben.device)
+    assert taken.verified
+    assert taken.person.epoch == known.person.epoch + 1
+
+
+def test_a_list_does_not_lead_to_a_program_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own relay is elsewhere, so hers is not here."""
+    monkeypatch.setattr("tests.send.room.HERE", FAR)
+    room = Room()
+    ana, ben = room.settles("ana", FAR), room.settles("ben", FAR)
+    ana.adds(ben)
+    catch_up(ben, ana, ben)
+    known = contact_named("ana", ben.device)
+    issue_card(ana, relay_url="http://127.0.0.1:6379")
+    with pytest.raises(OnThisMachine):
+        take_list(known, who_am_i(ana.device).card, ben.device)
+    (to,) = addressees(contact_named("ben", ana.device))
+    write_letter(CardNote(who_am_i(ana.device).card), to, plain_outer(ana.device), ana.device)
+    flush(ana.device)
+    fetch_messages(ben.device)
+    assert contact_named("ana", ben.device).person.relay_url == FAR
+
+
+def test_nothing_but_comparing_goes_to_whose_lists_contradict_each_other(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    catch_up(ben, ana, ben)
+    frozen = replace(contact_named("ana", ben.device), forked=True, verified=False)
+    keep_contact(frozen, ben.device)
+    issue_card(ana)
+    assert take_list(frozen, who_am_i(ana.device).card, ben.device) == frozen
+    (received,) = received_messages(ben.device)
+    with pytest.raises(NobodyToAnswer):
+        react(received.name, "+", ben.device)
+    issue_card(ben)
+    tell_people_of_card(ben.device)
+    friends.clock.wind(days=100)  # every window of hers is due to be replaced
+    fetch_messages(ben.device)
+    assert ben.device.vault.keys(OUTBOX) == ()
