@@ -1,23 +1,31 @@
 """A relay is put back from a backup: what its people ended since is ended once more, by them."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 
 from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.restore import fail_closed
 from entrenous.faces.relay.app import relay_app
-from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.ids import MessageName
+from entrenous.model.message import WaitsInOutbox
+from entrenous.model.relay_problem import NoSuchMailbox, RelayUnreachable, WrongToken
+from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.ports import Relay
+from entrenous.send.acquaintance.block import block_contact
 from entrenous.send.devices.lists.overview import overview
 from entrenous.send.devices.revoke import revoke_device
 from entrenous.send.devices.self import who_am_i
-from entrenous.send.drawers import CLOSED
+from entrenous.send.drawers import CLOSED, RESTORED, SEALED, lay, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.restores import look_for_restores
+from entrenous.send.recall import recall_message
 from entrenous.spec import EXPIRY_DAYS_MAX
-from tests.send.room import HERE, Room
-from tests.village.households import links
+from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.village.households import catch_up, links
+from tests.village.malicious_relay import Honest
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice
 
@@ -75,3 +83,100 @@ def test_it_is_forgotten_in_time() -> None:
     town.is_put_back()
     fetch_messages(ana.device)
     assert ana.device.vault.keys(CLOSED) == ()
+
+
+def asked(town: Room, who: Person, days: int = 2) -> list[str]:
+    """The relays whose status she asked for meanwhile; her home aside."""
+    urls = list[str]()
+
+    def note(honest: Honest, url: str) -> object:
+        urls.append(url)
+        return honest(url)
+
+    with who.courier.playing(status=note):
+        for _ in range(days):
+            town.clock.wind(hours=24)
+            fetch_messages(who.device)
+    assert urls.count(HERE) == days
+    return [url for url in urls if url != HERE]
+
+
+@pytest.fixture
+def apart() -> tuple[Room, Person, Person]:
+    """Ana, and Eve who runs her own relay; they know each other."""
+    town = Room()
+    ana, eve = town.settles("ana"), town.settles("eve", THERE)
+    ana.adds(eve)
+    catch_up(eve, ana, eve, ana)
+    return town, ana, eve
+
+
+def test_the_relay_of_somebody_else_does_not_hear_daily_of_us(
+    apart: tuple[Room, Person, Person],
+) -> None:
+    town, ana, eve = apart
+    ana.sends(SMALL, eve)
+    assert asked(town, ana) == []
+    block_contact("eve", ana.device)
+    assert asked(town, ana) == []
+
+
+def test_where_something_was_taken_back_is_asked_as_long_as_it_may_be_repeated(
+    apart: tuple[Room, Person, Person],
+) -> None:
+    """Also of somebody who is blocked: a picture that was taken back must stay so."""
+    town, ana, eve = apart
+    recall_message(ana.sends(SMALL, eve).name, ana.device)
+    block_contact("eve", ana.device)
+    assert asked(town, ana) == [THERE] * 2
+    town.clock.wind(days=EXPIRY_DAYS_MAX)
+    assert asked(town, ana) == []
+    assert ana.device.vault.keys(RESTORED) == (HERE,)
+
+
+def test_what_a_relay_calls_taken_back_is_no_reason_to_call_there(
+    apart: tuple[Room, Person, Person],
+) -> None:
+    town, ana, eve = apart
+    ana.sends(SMALL, eve)
+    (copy_,) = take_all(SealedCopy, SEALED, ana.device.vault)
+    said = replace(copy_, state=EnvelopeState.TAKEN_BACK)
+    lay(said, SEALED, copy_.envelope.hex(), ana.device.vault)
+    assert asked(town, ana) == []
+
+
+def test_what_never_left_is_no_reason_to_call_there(apart: tuple[Room, Person, Person]) -> None:
+    town, ana, eve = apart
+    town.silence(THERE)
+    with pytest.raises(WaitsInOutbox) as waits:
+        ana.sends(SMALL, eve)
+    (copy_,) = take_all(SealedCopy, SEALED, ana.device.vault)
+    assert copy_.departure is Departure.WAITING
+    recall_message(MessageName(str(waits.value.facts["name"])), ana.device)
+    town.back(THERE)
+    assert asked(town, ana) == []
+
+
+def test_a_relay_that_is_silent_is_asked_again_an_hour_later(
+    apart: tuple[Room, Person, Person],
+) -> None:
+    town, ana, eve = apart
+    recall_message(ana.sends(SMALL, eve).name, ana.device)
+    calls = list[str]()
+
+    def silent(honest: Honest, url: str) -> object:
+        if url == HERE:
+            return honest(url)
+        calls.append(url)
+        raise RelayUnreachable(host=url)
+
+    town.clock.wind(hours=7)
+    with ana.courier.playing(status=silent):
+        for _ in range(3):
+            fetch_messages(ana.device)
+        assert len(calls) == 1
+        town.clock.wind(hours=1)
+        fetch_messages(ana.device)
+    assert len(calls) == 2
+    town.clock.wind(hours=1)
+    assert asked(town, ana, days=1) == [THERE]

@@ -4,6 +4,7 @@ A backup is older than the relay that was lost, so what was taken back, dropped 
 is as it was before (docs/spec/relay.md section 12). The relay says when it was restored.
 """
 
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -11,14 +12,12 @@ from typing import Final
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import PersonId
-from entrenous.model.person import Contact
-from entrenous.model.sealed_copy import SealedCopy
+from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.model.window import Withdrawal
 from entrenous.ports import Device
-from entrenous.send.devices.lists.at_relay import close_again, keep_close_token
+from entrenous.send.devices.lists.at_relay import close_again, closed_at_relays, keep_close_token
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import (
-    CONTACT,
     RESTORED,
     SEALED,
     WITHDRAW,
@@ -32,28 +31,50 @@ from entrenous.spec import EXPIRY_DAYS_MAX
 
 _REPEATED: Final = timedelta(days=EXPIRY_DAYS_MAX)
 _ASK_AGAIN_S: Final = 6 * 3600
+_AFTER_SILENCE_S: Final = 3600  # who is silent may take a minute to be so, with our vault held open
 
 
 def look_for_restores(device: Device) -> None:
     """Ask our relays, now and then, whether they were restored, and repeat what they may not know.
 
-    One that does not answer is asked the next time.
+    Asked are our own and those at which we have something to repeat, and no other: whose relay it
+    is learns when we are at our device, and from where. One that does not answer is asked an hour
+    later.
     """
     home = who_am_i(device).home.relay_url
-    others = {one.person.relay_url for one in take_all(Contact, CONTACT, device.vault)}
-    for url in sorted({home, *others}):
-        with suppress(EntrenousError):
-            _look(url, home, device)
+    known = dict(device.vault.items(RESTORED))
+    if home in known and not any(_is_due(record, device) for record in known.values()):
+        return  # the copies that were sent are many, and are read through only when it is time
+    relays = {home, *_where_we_repeat(device)}
+    for url in known.keys() - relays:
+        device.vault.drop(RESTORED, url)
+    for url in sorted(relays):
+        if _is_due(known.get(url), device):
+            with suppress(EntrenousError):
+                _look(url, home, device)
+
+
+def _where_we_repeat(device: Device) -> set[str]:
+    # One without a date of ours is taken back only as far as its relay says so, and that is no
+    # reason to call there for ever.
+    taken_back = {copy.relay_url for copy in _taken_back(device) if copy.ended_at is not None}
+    return taken_back | closed_at_relays(device.clock.now() - _REPEATED, device)
+
+
+def _is_due(record: bytes | None, device: Device) -> bool:
+    """Whether a relay is to be asked, by what was written down of it the last time."""
+    if record is None:
+        return True
+    return not 0 <= _now_s(device) - int(record.split(b" ")[0]) < _ASK_AGAIN_S
 
 
 def _look(url: str, home: str, device: Device) -> None:
-    now = int(device.clock.now().timestamp())
-    known = (device.vault.get(RESTORED, url) or b"-1 ").split(b" ")
-    if 0 <= now - int(known[0]) < _ASK_AGAIN_S:
-        return
+    now = _now_s(device)
+    _, known = (device.vault.get(RESTORED, url) or b"-1 ").split(b" ")
+    device.vault.put(RESTORED, url, b"%d %s" % (now + _AFTER_SILENCE_S - _ASK_AGAIN_S, known))
     _, restored_at = device.courier.status(url)
     seen = b"" if restored_at is None else b"%d" % int(restored_at.timestamp())
-    if seen not in (b"", known[1]):
+    if seen not in (b"", known):
         _withdraw_again(url, device)
         with device.vault.together():
             close_again(url, device.clock.now() - _REPEATED, device)
@@ -64,12 +85,23 @@ def _look(url: str, home: str, device: Device) -> None:
 
 def _withdraw_again(url: str, device: Device) -> None:
     """Take back once more what was taken back at this relay lately."""
-    since = device.clock.now() - _REPEATED
-    for copy in list(take_all(SealedCopy, SEALED, device.vault)):
-        ended = copy.state is EnvelopeState.TAKEN_BACK and copy.relay_url == url
-        if ended and (copy.ended_at is None or copy.ended_at >= since):
+    for copy in list(_taken_back(device)):
+        if copy.relay_url == url:
             with suppress(EntrenousError):
                 device.courier.withdraw(url, copy.envelope, copy.withdraw_token)
+
+
+def _taken_back(device: Device) -> Iterator[SealedCopy]:
+    """What was taken back lately, or we do not know when; not what never left this device."""
+    since = device.clock.now() - _REPEATED
+    for copy in take_all(SealedCopy, SEALED, device.vault):
+        ended = copy.state is EnvelopeState.TAKEN_BACK and copy.departure is not Departure.WAITING
+        if ended and (copy.ended_at is None or copy.ended_at >= since):
+            yield copy
+
+
+def _now_s(device: Device) -> int:
+    return int(device.clock.now().timestamp())
 
 
 def _tell_again(device: Device) -> None:

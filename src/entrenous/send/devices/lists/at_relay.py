@@ -53,6 +53,12 @@ def close_again(relay_url: str, since: datetime, device: Device) -> None:
             close_later(replace(one, closed_at=None), device)
 
 
+def closed_at_relays(since: datetime, device: Device) -> set[str]:
+    """The relays at which mailboxes were deleted since then."""
+    every = take_all(Closing, CLOSED, device.vault)
+    return {one.relay_url for one in every if one.closed_at is None or one.closed_at >= since}
+
+
 def keep_close_token(device: Device) -> None:
     """Tell our relay once more what deletes our mailbox, unless it is to be another one anyway."""
     close = who_am_i(device).home.close
