@@ -14,6 +14,7 @@ from entrenous.adapters.courier.blobs import HttpBlobs
 from entrenous.adapters.courier.letters import HttpLetters
 from entrenous.adapters.courier.lock import HttpLocks
 from entrenous.adapters.courier.mailboxes import HttpMailboxes
+from entrenous.adapters.courier.pace import BLOB_BYTES, PacedTransport
 from entrenous.adapters.courier.patience import Patience
 from entrenous.adapters.courier.request import Ask, Takes, ask, converse
 from entrenous.adapters.courier.shares import HttpShares
@@ -71,7 +72,7 @@ class HttpCourier:
         return ask(self._client, url, what, self._patience)
 
     def _stream(self, url: str, each_try: Callable[[], Ask], take: Takes) -> None:
-        converse(self._client, url, each_try, take, self._patience)
+        converse(self._client, url, each_try, take, self._patience, BLOB_BYTES)
 
 
 def new_client(authorities: Path | None = None) -> httpx.Client:
@@ -84,7 +85,7 @@ def new_client(authorities: Path | None = None) -> httpx.Client:
     """
     context = _believing(authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return httpx.Client(verify=context, timeout=_TIMEOUT, trust_env=False)
+    return httpx.Client(transport=PacedTransport(context), timeout=_TIMEOUT, trust_env=False)
 
 
 def _believing(authorities: Path | None) -> ssl.SSLContext:

@@ -1,6 +1,6 @@
 """Envelopes at a relay: post, fetch, acknowledge, take back."""
 
-from entrenous.adapters.courier.request import Ask, Asks
+from entrenous.adapters.courier.request import PAGE_BYTES_MAX, Ask, Asks
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay import envelope as about
 from entrenous.model.envelope import Envelope, EnvelopeStatus, Waiting
@@ -22,7 +22,7 @@ class HttpLetters:
     def waiting(self, url: str, mailbox: MailboxId, owner: Secret, after: int) -> list[Waiting]:
         """Envelopes with a sequence above ``after``, oldest first, at most a page of them."""
         path = f"mailboxes/{b64u(mailbox)}/envelopes?after={after}"
-        return about.read_waiting(self._ask(url, Ask("GET", path, owner)))
+        return about.read_waiting(self._ask(url, Ask("GET", path, owner, limit=PAGE_BYTES_MAX)))
 
     def acknowledge(
         self, url: str, mailbox: MailboxId, owner: Secret, envelope: EnvelopeId

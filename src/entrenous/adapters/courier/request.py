@@ -13,6 +13,7 @@ from typing import Final
 
 import httpx
 
+from entrenous.adapters.courier.pace import SMALL_BYTES, Pace, keeping
 from entrenous.adapters.courier.patience import Patience
 from entrenous.adapters.loopback import is_this_machine
 from entrenous.craft.wire.b64u import b64u
@@ -62,7 +63,7 @@ _KNOWN: Final[tuple[type[EntrenousError], ...]] = (
     *(Locked, LockExists, NoLock, NotAPoint, RolledBack),
 )
 SPOKEN: Final = "Entrenous-Protocol"  # in every request and in every answer of a relay
-_ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024  # a page of the largest envelopes takes 9 MB
+PAGE_BYTES_MAX: Final = 16 * 1024 * 1024  # a page of the largest envelopes takes 9 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Ask:
     token: Secret | None = None
     body: bytes | Iterable[bytes] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    limit: int = _ANSWER_BYTES_MAX
+    limit: int = SMALL_BYTES
 
 
 #: Makes one request to the relay at a URL; what :func:`ask` answers and raises.
@@ -102,14 +103,22 @@ def ask(client: httpx.Client, url: str, what: Ask, patience: Patience) -> bytes:
         nonlocal held
         held = _whole(answer, what.limit)
 
-    converse(client, url, lambda: what, take, patience)
+    converse(client, url, lambda: what, take, patience, SMALL_BYTES)
     return held
 
 
-def converse(
-    client: httpx.Client, url: str, each_try: Callable[[], Ask], take: Takes, patience: Patience
+def converse(  # noqa: PLR0913, PLR0917
+    client: httpx.Client,
+    url: str,
+    each_try: Callable[[], Ask],
+    take: Takes,
+    patience: Patience,
+    least_bytes: int,
 ) -> None:
     """Ask, and let ``take`` have the answer; both happen anew when the connection was lost.
+
+    All tries together have to move ``least_bytes`` in every minute; a relay that is slower counts
+    as one that does not answer.
 
     Raises:
         As :func:`ask`, and what ``take`` raises.
@@ -128,10 +137,11 @@ def converse(
             if answer.is_success and SPOKEN in answer.headers:
                 take(answer)
                 return None
-            return _error(answer, _whole(answer, _ANSWER_BYTES_MAX), host)
+            return _error(answer, _whole(answer, SMALL_BYTES), host)
 
     try:
-        error = patience(host, exchange)
+        with keeping(Pace(least_bytes)):
+            error = patience(host, exchange)
     except httpx.HTTPError:
         raise RelayUnreachable(host=host) from None
     except (httpx.InvalidURL, UnicodeError):  # no name that could be looked up
