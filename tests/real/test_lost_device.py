@@ -6,7 +6,7 @@ Real vaults and a real relay behind HTTP; argon2id at its least cost, but where 
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.courier.request import Ask
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.adapters.vault import home as adapter
 from entrenous.adapters.vault.home import AskRelay, RelayPart, Unlocked, unlock
@@ -170,6 +171,52 @@ def test_the_eleventh_guess_is_locked_and_the_sheet_frees_it(town: Town) -> None
     allow_more_tries(town.settings, sheet)
     with town.opened() as device:
         fetch_messages(device)
+
+
+def guesses(town: Town, times: int, home: Path | None = None) -> None:
+    for guess in range(times):
+        with pytest.raises(WrongPassphrase), town.opened(Secret(b"guess number %d" % guess), home):
+            pass
+
+
+def missed(town: Town) -> int:
+    with town.unlocked() as (_, unlocked):
+        return unlocked.missed
+
+
+@pytest.mark.threat("stolen-device")
+def test_guesses_at_a_copy_are_told_when_the_original_opens(town: Town) -> None:
+    """The right passphrase gives all ten back, so a thief who waits has nine more each time."""
+    image = town.image("thief")
+    assert missed(town) == 0
+    for times in (9, 1):
+        guesses(town, times, image)
+        assert missed(town) == times
+        assert missed(town) == 0
+
+
+def test_what_a_device_asked_itself_is_no_guess(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with town.unlocked() as (device, unlocked):
+        change_passphrase(unlocked, OTHERS, device)
+        changed = change_passphrase(unlocked, WORDS, device)
+    assert changed.missed == missed(town) == 0
+    with monkeypatch.context() as patch:  # the relay is away as soon as it has computed its part
+        patch.setattr(HttpCourier, "_ask", only_unlocking(HttpCourier._ask))
+        for _ in range(3):
+            assert missed(town) == 0
+    guesses(town, 1)
+    assert [missed(town), missed(town)] == [1, 0]
+
+
+def only_unlocking(honest: Callable[..., bytes]) -> Callable[..., bytes]:
+    def asks(courier: HttpCourier, url: str, what: Ask) -> bytes:
+        if what.path.endswith("/opened"):
+            raise RelayUnreachable(host="relay")
+        return honest(courier, url, what)
+
+    return asks
 
 
 def test_right_guesses_use_nothing_up(town: Town) -> None:

@@ -22,8 +22,9 @@ from entrenous.model.vault import NoVaultHere, VaultExists
 from entrenous.ports import Device, Embedder
 from entrenous.send.devices.siblings import ourselves
 from entrenous.settings import Settings
+from entrenous.wiring.by_sheet import unlock_by_sheet
 from entrenous.wiring.folders import kept_in
-from entrenous.wiring.lock import Asking, lock_up, settle, unlock_by_sheet
+from entrenous.wiring.lock import Asking, lock_up, settle
 
 
 @contextmanager

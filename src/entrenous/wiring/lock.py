@@ -11,13 +11,11 @@ import httpx
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.vault.home import (
-    AskRelay,
     RelayPart,
     Unlocked,
     change_key,
     new_terms,
     refuse_weak,
-    unlock,
 )
 from entrenous.adapters.vault.lock_head import Head, write_head
 from entrenous.adapters.vault.offline import close_window, has_window, open_window, read_window
@@ -32,12 +30,18 @@ from entrenous.model.lock import (
     OfflineWindowOver,
     RelayLock,
 )
-from entrenous.model.recovery import EarlierSheet, RecoverySheet, SheetDoesNotOpen
+from entrenous.model.recovery import RecoverySheet
 from entrenous.model.relay_problem import NoSuchMailbox
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WrongPassphrase
 from entrenous.ports import Clock, Courier, Device, Dice
-from entrenous.send.devices.generation import begin_opening, confirm_opening, home_to_lock
+from entrenous.send.devices.generation import (
+    begin_opening,
+    confirm_opening,
+    home_to_lock,
+    note_asked,
+    tries_of_others,
+)
 from entrenous.send.move.lock import lock_followed, lock_to_follow
 from entrenous.send.move.old_home import give_tries_back
 from entrenous.settings import Settings
@@ -77,49 +81,6 @@ class Asking:
             raise
 
 
-@dataclass(slots=True)
-class BySheet:
-    """Gets the relay's part by asking, or from the recovery sheet where the relay is silent; the
-    sheet was ``used`` then.
-    """
-
-    ask: AskRelay
-    sheet: RecoverySheet
-    used: bool = False
-
-    def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
-        """The relay's part for a stretched passphrase.
-
-        Raises:
-            EarlierSheet: the relay is silent, and this sheet is for another lock.
-            Locked, DeviceShut, WrongPassphrase; RelayUnreachable, of a lock after the sheet's.
-        """
-        try:
-            return self.ask(lock, stretched)
-        except Unreachable:
-            if (lock.relay_url, lock.mailbox) == (self.sheet.relay_url, self.sheet.mailbox):
-                self.used = True
-                return RelayPart(self.sheet.output, kept_here=True)
-            if self.used:
-                raise
-            raise EarlierSheet from None
-
-
-def unlock_by_sheet(home: Path, words: Secret, ask: AskRelay, sheet: RecoverySheet) -> Unlocked:
-    """Open a vault whose relay may be gone, with what a recovery sheet holds of its part.
-
-    Raises:
-        SheetDoesNotOpen, EarlierSheet; and as adapters/vault/home.py unlock does.
-    """
-    by_sheet = BySheet(ask, sheet)
-    try:
-        return unlock(home, words, by_sheet)
-    except WrongPassphrase:
-        if by_sheet.used:
-            raise SheetDoesNotOpen from None
-        raise
-
-
 def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) -> RelayPart:
     """One question, of ten; raises Locked, DeviceShut, RelayUnreachable, NotAPoint."""
     untold, scalar = asked_of_relay(stretched), draw_scalar(dice.token(UNIFORM_BYTES))
@@ -131,13 +92,15 @@ def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) 
 
 
 def settle(unlocked: Unlocked, device: Device, settings: Settings) -> Unlocked:
-    """After the vault opened: give it its lock if it has none yet, and tell the relay.
+    """After the vault opened: give it its lock if it has none yet, and tell the relay, which then
+    gives all tries back. So how many opened nothing is seen here or never.
 
     When the relay does not answer, the device opens all the same; what needs the relay says so.
 
     Raises:
         DeviceShut: the relay has forgotten this device.
     """
+    unlocked = replace(unlocked, missed=_missed(unlocked, device))
     with suppress(Unreachable):
         unlocked = lock_up(follow_move(unlocked, device), device)
     if lock_to_follow(device) is not None:
@@ -162,7 +125,7 @@ def lock_up(unlocked: Unlocked, device: Device) -> Unlocked:
     terms = replace(unlocked.terms, lock=lock)
     write_head(unlocked.home, Head(unlocked.terms, terms))
     device.courier.make_lock(lock, mail.owner)
-    part = ask_relay(lock, unlocked.stretched, device.courier, device.dice)
+    part = _ask_ourselves(lock, unlocked.stretched, device)
     return change_key(unlocked, terms, unlocked.stretched, part)
 
 
@@ -179,7 +142,7 @@ def follow_move(unlocked: Unlocked, device: Device) -> Unlocked:
         return unlocked
     if unlocked.terms.lock != lock and not unlocked.terms.first:
         close_window(unlocked.home)
-        part = ask_relay(lock, unlocked.stretched, device.courier, device.dice)
+        part = _ask_ourselves(lock, unlocked.stretched, device)
         terms = replace(unlocked.terms, lock=lock)
         unlocked = change_key(unlocked, terms, unlocked.stretched, part)
     lock_followed(device)
@@ -232,14 +195,25 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
     lock = unlocked.terms.lock
     terms = new_terms(lock)
     stretched = stretch(words, terms.salt, terms.cost)
-    part = ask_relay(lock, stretched, device.courier, device.dice) if lock else RelayPart()
+    part = _ask_ourselves(lock, stretched, device) if lock else RelayPart()
     changed = change_key(unlocked, terms, stretched, part)
     close_window(unlocked.home)
     return changed
 
 
+def _ask_ourselves(lock: RelayLock, stretched: Secret, device: Device) -> RelayPart:
+    """As :func:`ask_relay`, of a vault that is open: nobody is to be told of that try."""
+    note_asked(device.vault)
+    return ask_relay(lock, stretched, device.courier, device.dice)
+
+
+def _missed(unlocked: Unlocked, device: Device) -> int:
+    left = unlocked.part.tries
+    return 0 if left is None else tries_of_others(left, unlocked.asked, device.vault)
+
+
 def _tell(unlocked: Unlocked, device: Device, settings: Settings) -> None:
-    begin_opening(device.vault)
+    begin_opening(device.vault, unlocked.asked)
     try:
         with suppress(Unreachable), _asked(unlocked, device, settings) as asked:
             confirm_opening(asked)

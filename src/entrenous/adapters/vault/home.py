@@ -51,7 +51,11 @@ AskRelay = Callable[[RelayLock, Secret], RelayPart]
 
 @dataclass(frozen=True, slots=True)
 class Unlocked:
-    """A vault that is open, and what its key was made of."""
+    """A vault that is open, and what its key was made of.
+
+    ``asked`` is how many questions to the relay that took, ``missed`` how many tries had opened
+    nothing since its last opening.
+    """
 
     home: Path
     vault: SqlcipherVault
@@ -59,6 +63,8 @@ class Unlocked:
     stretched: Secret
     part: RelayPart
     pending: Terms | None = None
+    asked: int = 0
+    missed: int = 0
 
 
 def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
@@ -151,15 +157,15 @@ def _make(home: Path, passphrase: Secret, held: int) -> Unlocked:
 
 
 def _opened(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocked:
-    head, part = read_head(home), RelayPart()
+    head, part, asked = read_head(home), RelayPart(), 0
     for terms in filter(None, (head.now, head.next)):
         stretched = stretch(passphrase, terms.salt, terms.cost)
         part = ask(terms.lock, stretched) if terms.lock else RelayPart()
+        asked += part.tries is not None
         key = _key(home, terms, stretched, part.output)
         if head.next is None or opens(home, key):
-            return _settled(
-                Unlocked(home, _vault(home, key, held, part), terms, stretched, part), head
-            )
+            vault = _vault(home, key, held, part)
+            return _settled(Unlocked(home, vault, terms, stretched, part, asked=asked), head)
     raise _wrong(part)
 
 

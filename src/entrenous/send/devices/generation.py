@@ -29,10 +29,11 @@ from entrenous.send.drawers import (
     lay,
     take,
 )
-from entrenous.spec import OPENING_BYTES, OPENINGS_MAX
+from entrenous.spec import OPENING_BYTES, OPENINGS_MAX, UNLOCK_TRIES
 
 _GENERATION: Final = "generation"
 _OPENING: Final = "opening"  # that the relay was told of, and whose answer may be lost
+_ASKED: Final = "asked"  # tries that this vault used up itself since the relay gave all back
 #: What a state that went on elsewhere must not act on any more.
 _RATCHETS: Final = (
     *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE),
@@ -52,9 +53,27 @@ def home_to_lock(device: Device) -> Home | None:
     return None if unfinished else home_of(device.vault)
 
 
-def begin_opening(vault: Vault) -> None:
-    """From here on, nothing moves a ratchet until the relay has confirmed this state."""
-    vault.put(SELF, UNCONFIRMED, b"")
+def begin_opening(vault: Vault, asked: int = 0) -> None:
+    """From here on, nothing moves a ratchet until the relay has confirmed this state, which
+    opened after so many questions to it.
+    """
+    with vault.together():
+        vault.put(SELF, UNCONFIRMED, b"")
+        note_asked(vault, asked)
+
+
+def note_asked(vault: Vault, asked: int = 1) -> None:
+    """Count questions that this very vault asked, so that :func:`tries_of_others` leaves them
+    out.
+    """
+    vault.put(SELF, _ASKED, (_asked(vault) + asked).to_bytes(4, "big"))
+
+
+def tries_of_others(left: int, asked: int, vault: Vault) -> int:
+    """How many tries opened nothing since the relay last gave all back, by how many it says are
+    ``left`` after this opening, which took ``asked`` of them.
+    """
+    return max(0, UNLOCK_TRIES - left - asked - _asked(vault))
 
 
 def confirm_opening(device: Device) -> None:
@@ -100,12 +119,17 @@ def _confirmed(opening: Opening, vault: Vault) -> None:
     with vault.together():
         vault.put(SELF, _GENERATION, opening.generation.to_bytes(8, "big"))
         vault.drop(SELF, _OPENING)
+        vault.drop(SELF, _ASKED)
         vault.drop(SELF, UNCONFIRMED)
 
 
 def _generation(vault: Vault) -> int:
     """The last one that the relay confirmed to this vault."""
     return int.from_bytes(vault.get(SELF, _GENERATION) or b"", "big")
+
+
+def _asked(vault: Vault) -> int:
+    return int.from_bytes(vault.get(SELF, _ASKED) or b"", "big")
 
 
 def _forget_ratchets(vault: Vault) -> None:

@@ -101,6 +101,25 @@ def test_another_passphrase(
     assert home.exists()
 
 
+def test_tries_that_opened_nothing_are_told_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", SECOND)
+    for _ in range(2):
+        assert run(["sent"], {}) == REFUSED
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST)
+    capsys.readouterr()
+    assert run(["sent", "--json"], {}) == YES
+    said = capsys.readouterr()
+    assert json.loads(said.out)
+    assert said.err.startswith("2 tries at this device's passphrase opened nothing")
+    assert "entrenous device revoke" in said.err
+    assert "entrenous passphrase change" in said.err
+    assert run(["sent", "--json"], {}) == YES
+    assert capsys.readouterr().err == ""
+    assert home.exists()
+
+
 def test_without_a_terminal_a_new_passphrase_is_asked_of_nobody(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,9 +9,11 @@ import typer
 from entrenous.adapters.vault.home import Unlocked
 from entrenous.faces.cli.device.passphrase import ask_passphrase, new_passphrase
 from entrenous.faces.cli.main import Session
+from entrenous.faces.cli.output import hint
 from entrenous.model.recovery import RecoverySheet
 from entrenous.ports import Device
-from entrenous.wiring.device import create_device, open_device, open_unlocked
+from entrenous.send.devices.siblings import own_name
+from entrenous.wiring.device import create_device, open_unlocked
 
 
 def session_of(context: typer.Context) -> Session:
@@ -30,8 +32,7 @@ def device_of(context: typer.Context) -> Iterator[Device]:
         NoVaultHere, WrongPassphrase, NoPassphrase, VaultBusy, Locked, DeviceShut.
         RelayUnreachable, OfflineWindowOver: its relay's part of the lock is not to be had.
     """
-    session = session_of(context)
-    with open_device(session.settings, lambda: ask_passphrase(session.passphrase_fd)) as device:
+    with unlocked_of(context) as (device, _):
         yield device
 
 
@@ -45,6 +46,9 @@ def unlocked_of(
     session = session_of(context)
     ask = partial(ask_passphrase, session.passphrase_fd)
     with open_unlocked(session.settings, ask, sheet) as opened:
+        device, unlocked = opened
+        if unlocked.missed:
+            _tell_of_missed(unlocked.missed, own_name(device))
         yield opened
 
 
@@ -58,3 +62,16 @@ def new_device(context: typer.Context) -> Iterator[Device]:
     session = session_of(context)
     with create_device(session.settings, lambda: new_passphrase(session.passphrase_fd)) as device:
         yield device
+
+
+def _tell_of_missed(tries: int, name: str) -> None:
+    count = "1 try" if tries == 1 else f"{tries} tries"
+    hint(
+        f"{count} at this device's passphrase opened nothing since you last opened it. A mistyped "
+        "word counts, and so does a command that was cut short."
+    )
+    hint(
+        "If that was not you, somebody may have a copy of this device's folder. Only revoking this "
+        f"device shuts such a copy, from another one of yours: entrenous device revoke {name} "
+        "--lost. A longer passphrase guards the folder that is here: entrenous passphrase change"
+    )
