@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Callable
 from filecmp import cmp
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_UNFINISHED: Final = re.compile(r"\.entrenous-[0-9a-f]{32}")  # as _write names them
 
 
 def write_private(place: Path, data: bytes) -> None:
@@ -41,6 +43,18 @@ def add_filled(place: Path, fill: Callable[[BinaryIO], object]) -> None:
         FileExistsError: something else is there; a file that holds just the same is no error.
     """
     _write(place, fill, lambda fresh: _add_unless_same(fresh, place))
+
+
+def sweep_unfinished(folder: Path) -> None:
+    """Remove, durably, what a kill has left in this folder of files that were being written.
+
+    Only for who keeps everybody else from writing there meanwhile.
+    """
+    left = [place for place in folder.iterdir() if _UNFINISHED.fullmatch(place.name)]
+    for place in left:
+        place.unlink(missing_ok=True)
+    if left:
+        sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

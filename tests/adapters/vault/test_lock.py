@@ -3,6 +3,8 @@
 import contextlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,7 +33,7 @@ from entrenous.craft.crypto.vault_key import Cost, asked_of_relay, stretch
 from entrenous.model.ids import MailboxId
 from entrenous.model.lock import DeviceShut, FewTriesLeft, Locked, RelayLock
 from entrenous.model.secret import Secret
-from entrenous.model.vault import WrongPassphrase
+from entrenous.model.vault import VaultBusy, WrongPassphrase
 from tests.vaults import unlock_vault
 
 WORDS, OTHERS = Secret(b"four or five unrelated words"), Secret(b"some other unrelated words")
@@ -226,6 +228,64 @@ def test_a_window_opens_to_its_passphrase_only(tmp_path: Path) -> None:
     close_window(tmp_path)
     close_window(tmp_path)
     assert not has_window(tmp_path)
+
+
+_KILLED = """
+import os, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from entrenous.adapters.vault.offline import open_window
+from entrenous.model.secret import Secret
+Path.replace = lambda *_: os._exit(9)
+open_window(Path(sys.argv[1]), Secret(bytes(32)), Secret(bytes(64)), datetime.now(UTC))
+"""
+
+
+def passing_names(home: Path) -> list[Path]:
+    return list(home.glob(".entrenous-*"))
+
+
+def killed(home: Path) -> None:
+    """A process that is killed when it has written a window, before that has its name."""
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(home)], check=False)
+    assert done.returncode == 9
+    assert len(passing_names(home)) == 1
+
+
+@pytest.mark.real
+def test_what_a_kill_left_of_a_window_goes_when_it_is_closed_and_when_the_vault_opens(
+    home: Path, relay: Holder
+) -> None:
+    killed(home)
+    close_window(home)
+    assert passing_names(home) == []
+    killed(home)
+    reads(home, WORDS, relay)
+    assert passing_names(home) == []
+    killed(home)
+    with pytest.raises(WrongPassphrase):
+        reads(home, OTHERS, relay)
+    assert passing_names(home) == []
+
+
+@pytest.mark.real
+def test_nothing_is_swept_while_another_process_may_be_writing(
+    home: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "WAIT_S", 0)
+    with contextlib.closing(unlock(home, WORDS, relay).vault):
+        killed(home)
+        with pytest.raises(VaultBusy):
+            unlock(home, WORDS, relay)
+        assert len(passing_names(home)) == 1
+
+
+def test_what_a_person_keeps_beside_the_vault_stays(home: Path, relay: Holder) -> None:
+    names = (".entrenous-demo", f"x.entrenous-{'0' * 32}", f".entrenous-{'0' * 32}.txt")
+    for name in names:
+        (home / name).touch()
+    reads(home, WORDS, relay)
+    assert all((home / name).exists() for name in names)
 
 
 @pytest.mark.parametrize("damage", [b"", b"age-encryption.org/v1\n", b"x" * 300])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from entrenous.adapters.private_file import write_private
+from entrenous.adapters.private_file import sweep_unfinished, write_private
 from entrenous.adapters.vault.hold import hold
 from entrenous.adapters.vault.lock_head import Head, Terms, has_vault, read_head, write_head
 from entrenous.adapters.vault.sqlcipher import WAIT_S, SqlcipherVault, opens
@@ -82,6 +82,7 @@ def create(home: Path, passphrase: Secret) -> Unlocked:
     held = hold(home, WAIT_S)  # two set-ups at once must not write over each other's keys
     try:
         _refuse_existing(home)
+        sweep_unfinished(home)
         return _make(home, passphrase, held)
     except BaseException:
         with suppress(OSError):  # a vault that failed to open has closed it
@@ -119,6 +120,7 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
         raise NoVaultHere(home=home)
     held = hold(home, WAIT_S)
     try:
+        sweep_unfinished(home)  # before the passphrase is right: part of a key may be in it
         return _opened(home, passphrase, ask, held)
     except BaseException:
         with suppress(OSError):  # a vault that failed to open has closed it

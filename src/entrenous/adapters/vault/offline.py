@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from entrenous.adapters.private_file import sync_folder, write_private
+from entrenous.adapters.private_file import sweep_unfinished, sync_folder, write_private
 from entrenous.craft.crypto.blob import decrypt_blob, encrypt_blob
 from entrenous.craft.crypto.vault_key import OUTPUT_BYTES, offline_key
 from entrenous.craft.wire.cbor import BadCbor, as_bytes, as_list, as_time, decode, encode
@@ -40,6 +40,9 @@ def read_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None
 
 
 def close_window(home: Path) -> None:
-    """Forget it; there need not be one."""
+    """Forget it, and one that a kill left under a passing name; there need not be one. Only for
+    who holds the vault's lock.
+    """
     (home / _FILE).unlink(missing_ok=True)
     sync_folder(home)
+    sweep_unfinished(home)
