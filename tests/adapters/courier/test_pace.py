@@ -111,7 +111,7 @@ class TestForReal:
         self, courier: HttpCourier, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Three minutes, in each of which just enough comes."""
-        monkeypatch.setattr("entrenous.adapters.courier.http.BLOB_BYTES", 1)
+        monkeypatch.setattr("entrenous.adapters.courier.http.LARGE_BYTES", 1)
         size = 30
 
         def answers(mouth: socket.socket, over: threading.Event) -> None:

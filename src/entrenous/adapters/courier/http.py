@@ -14,7 +14,7 @@ from entrenous.adapters.courier.blobs import HttpBlobs
 from entrenous.adapters.courier.letters import HttpLetters
 from entrenous.adapters.courier.lock import HttpLocks
 from entrenous.adapters.courier.mailboxes import HttpMailboxes
-from entrenous.adapters.courier.pace import BLOB_BYTES, PacedTransport
+from entrenous.adapters.courier.pace import LARGE_BYTES, PacedTransport
 from entrenous.adapters.courier.patience import Patience
 from entrenous.adapters.courier.request import Ask, Takes, ask, converse
 from entrenous.adapters.courier.shares import HttpShares
@@ -72,7 +72,7 @@ class HttpCourier:
         return ask(self._client, url, what, self._patience)
 
     def _stream(self, url: str, each_try: Callable[[], Ask], take: Takes) -> None:
-        converse(self._client, url, each_try, take, self._patience, BLOB_BYTES)
+        converse(self._client, url, each_try, take, self._patience, LARGE_BYTES)
 
 
 def new_client(authorities: Path | None = None) -> httpx.Client:

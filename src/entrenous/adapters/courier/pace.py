@@ -19,10 +19,10 @@ import httpx
 #: Also the longest answer that is neither a page of letters nor a blob: it comes in a minute, or
 #: never.
 SMALL_BYTES: Final = 256 * 1024
-BLOB_BYTES: Final = 60 * 1024  # 1 KiB/s: slower than any network that carries pictures
+LARGE_BYTES: Final = 60 * 1024  # 1 KiB/s: slower than any network that carries pictures
 WINDOW_S: Final = 60.0
 
-_PIECE: Final = 16 * 1024  # bytes; what TLS sends at once
+_PIECE: Final = 64 * 1024  # bytes
 
 
 class Pace:

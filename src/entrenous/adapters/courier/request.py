@@ -13,7 +13,7 @@ from typing import Final
 
 import httpx
 
-from entrenous.adapters.courier.pace import SMALL_BYTES, Pace, keeping
+from entrenous.adapters.courier.pace import LARGE_BYTES, SMALL_BYTES, Pace, keeping
 from entrenous.adapters.courier.patience import Patience
 from entrenous.adapters.loopback import is_this_machine
 from entrenous.craft.wire.b64u import b64u
@@ -103,7 +103,7 @@ def ask(client: httpx.Client, url: str, what: Ask, patience: Patience) -> bytes:
         nonlocal held
         held = _whole(answer, what.limit)
 
-    converse(client, url, lambda: what, take, patience, SMALL_BYTES)
+    converse(client, url, lambda: what, take, patience, _least_bytes(what))
     return held
 
 
@@ -169,6 +169,13 @@ def _headers(what: Ask) -> dict[str, str]:
     if what.token is not None:
         headers["Authorization"] = f"Bearer {b64u(what.token.reveal())}"
     return headers
+
+
+def _least_bytes(what: Ask) -> int:
+    """What is large may go by a slow line: cut short, it would be begun anew, in vain."""
+    body = len(what.body) if isinstance(what.body, bytes) else 0
+    is_small = what.limit <= SMALL_BYTES and body <= SMALL_BYTES // 2
+    return SMALL_BYTES if is_small else LARGE_BYTES
 
 
 def _address(url: str) -> httpx.URL:
