@@ -14,16 +14,17 @@
 | card, lasting prekeys, mailbox, unlock key | replaced; as long as the mailbox is there |
 | that a mailbox was deleted (its name) | 30 days, so that nobody else takes it |
 
-An envelope expires 30 days after it was posted at the latest. :func:`expire` runs every minute;
-whoever asks for something that is due in between is told that it has expired, and gets nothing.
+An envelope expires 30 days after it was posted at the latest. What :func:`expire` does is done
+every minute; whoever asks for something that is due in between is told that it has expired, and
+gets nothing.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
+from entrenous.carry.leftovers import remove_leftovers
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event, step
 from entrenous.model.envelope import EnvelopeState
@@ -57,12 +58,32 @@ EMPTYING: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 async def expire(relay: Relay) -> None:
-    """Forget everything whose time has come, down to the bytes on the medium."""
-    while await relay.mail.together(lambda desk: _empty_any(desk, now(relay))):
-        pass  # whoever deleted that mailbox was not told of its end: the relay crashed
-    while await relay.mail.together(lambda desk: _sweep(desk, now(relay))):
-        pass
+    """Forget everything whose time has come, down to the bytes on the medium.
+
+    Raises:
+        DiskFailed, DiskFull, DatabaseAway: something is left, which the next time tries again.
+    """
+    await forget_due(relay)
     await remove_leftovers(relay)
+
+
+async def forget_due(relay: Relay) -> None:
+    """Forget every row whose time has come, and what the database still has of dropped ones.
+
+    It waits for no blob, since a bucket that is away must not keep deleted letters on a disk; and
+    what could not be forgotten does not keep there what could.
+
+    Raises:
+        DiskFailed, DiskFull, DatabaseAway: something is left, which the next time tries again.
+    """
+    try:
+        while await relay.mail.together(lambda desk: _empty_any(desk, now(relay))):
+            pass  # whoever deleted that mailbox was not told of its end: the relay crashed
+        while await relay.mail.together(lambda desk: _sweep(desk, now(relay))):
+            pass
+    except Exception:  # a cancellation is none: a relay that stops does not wait for this
+        await relay.mail.scrub()
+        raise
     await relay.mail.scrub()
 
 
@@ -76,15 +97,6 @@ async def expire_envelope(envelope: EnvelopeId, relay: Relay) -> None:
 
     await relay.mail.together(work)
     await remove_leftovers(relay)
-
-
-async def remove_leftovers(relay: Relay) -> None:
-    """Delete the bytes of blobs whose rows are gone; the next sweep tries again what fails."""
-    present = now(relay)
-    while names := await relay.mail.look(lambda view: view.due(Leftover, present, _BATCH)):
-        for leftover in names:
-            await relay.blobs.drop(leftover.name)
-        await relay.mail.together(partial(_cross_out, gone=names))
 
 
 def lapse(desk: MailDesk, held: HeldEnvelope, present: datetime) -> HeldEnvelope:
@@ -235,8 +247,3 @@ def _sweep(desk: MailDesk, present: datetime) -> int:
     for row, end in due:
         end(desk, row, present)
     return len(due)
-
-
-def _cross_out(desk: MailDesk, gone: list[Leftover]) -> None:
-    for leftover in gone:
-        desk.drop(Leftover, leftover.name)

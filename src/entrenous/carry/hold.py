@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from entrenous.carry.expire import forget_blob, forget_upload, remove_leftovers
+from entrenous.carry.expire import forget_blob, forget_upload
+from entrenous.carry.leftovers import remove_leftovers
 from entrenous.carry.letters.accept import refuse_date
 from entrenous.carry.mailboxes.room import room_for_blob
 from entrenous.carry.mailboxes.tokens import sender

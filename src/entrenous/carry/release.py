@@ -9,8 +9,9 @@ many as are allowed: those of all devices of a person together (carry/group.py).
 from dataclasses import replace
 from datetime import datetime
 
-from entrenous.carry.expire import expire_envelope, remove_leftovers
+from entrenous.carry.expire import expire_envelope
 from entrenous.carry.group import count, settle
+from entrenous.carry.leftovers import remove_leftovers
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event, step
 from entrenous.craft.crypto.hashing import lock_of, same

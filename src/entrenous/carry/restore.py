@@ -13,7 +13,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from entrenous.carry.expire import bury, close, forget_blob, forget_upload, remove_leftovers
+from entrenous.carry.expire import bury, close, forget_blob, forget_upload
+from entrenous.carry.leftovers import remove_leftovers
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event
 from entrenous.model.held import (
@@ -54,8 +55,10 @@ async def fail_closed(relay: Relay, missing: frozenset[str], *, with_shares: boo
         await _use_up_groups(relay)
     lost += await relay.mail.together(lambda desk: _end_missing(desk, missing, present))
     await relay.mail.together(lambda desk: desk.put(HeldRestore(1, present)))
-    await remove_leftovers(relay)
-    await relay.mail.scrub()
+    try:
+        await remove_leftovers(relay)
+    finally:
+        await relay.mail.scrub()
     return lost
 
 

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from entrenous.carry.expire import close, lapse, remove_leftovers
+from entrenous.carry.expire import close, lapse
+from entrenous.carry.leftovers import remove_leftovers
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event
 from entrenous.craft.crypto.hashing import lock_of, same

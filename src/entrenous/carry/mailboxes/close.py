@@ -8,7 +8,8 @@ same person's other devices, and her recovery sheet.
 from dataclasses import replace
 from functools import partial
 
-from entrenous.carry.expire import EMPTYING, empty_some, remove_leftovers
+from entrenous.carry.expire import EMPTYING, empty_some
+from entrenous.carry.leftovers import remove_leftovers
 from entrenous.carry.mailboxes.tokens import closer, owner
 from entrenous.carry.moment import now
 from entrenous.model.held import GoneMailbox, HeldCard, HeldLock, HeldMailbox

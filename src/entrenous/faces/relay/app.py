@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from starlette.applications import Starlette
@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from entrenous.carry.expire import expire
+from entrenous.carry.expire import forget_due
+from entrenous.carry.leftovers import remove_leftovers
 from entrenous.carry.mailboxes.quota import Coming
 from entrenous.faces.relay import blobs, envelopes, locks, mailboxes, wake
 from entrenous.faces.relay.answering import Handler, Watch, answering, refuse, unwatched
@@ -65,11 +66,11 @@ def relay_app(relay: Relay, watch: Watch = unwatched) -> ASGIApp:
 
     @contextlib.asynccontextmanager
     async def sweeping(_: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(_sweep(relay))
+        tasks = [asyncio.create_task(_sweep(one, relay)) for one in (forget_due, remove_leftovers)]
         yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     app = Starlette(
         routes=routes,
@@ -80,11 +81,14 @@ def relay_app(relay: Relay, watch: Watch = unwatched) -> ASGIApp:
     return Quick(app, relay, watch)
 
 
-async def _sweep(relay: Relay) -> None:
-    """Forget what is due, every minute, whatever happened the minute before."""
+async def _sweep(forget: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
+    """Forget what is due, every minute, whatever happened the minute before.
+
+    Rows and bytes have a minute each of their own, for a bucket that is away takes many to say so.
+    """
     while True:
         try:
-            await expire(relay)
+            await forget(relay)
         except Exception as why:  # noqa: BLE001 -- the next minute tries again
             logging.getLogger("entrenous.relay").error(  # noqa: TRY400
                 "sweep failed: %(kind)s",
