@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from entrenous.adapters.mail.group.group_commit import GroupCommit
 from entrenous.adapters.mail.group.job import Look
-from entrenous.adapters.mail.postgres_line import LOCK, PostgresLine
+from entrenous.adapters.mail.postgres_line import BEGIN, LOCK, PostgresLine
 from entrenous.adapters.mail.tables import VERSION, table_name
 from entrenous.model.held import HELD, HeldLetter, NewerDatabase, OlderDatabase
 from entrenous.model.relay_problem import DatabaseAway
@@ -112,7 +112,7 @@ def _prepare(connect: Callable[[], psycopg.Connection[Any]], *, upgrade: bool) -
     """See to it that the schema is that of this version; one process does what there is to do."""
     engine = sql.create_engine("postgresql+psycopg://", creator=connect, poolclass=sql.NullPool)
     with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN")
+        connection.exec_driver_sql(BEGIN)
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
         found = _version(connection)
         if found > VERSION:

@@ -25,6 +25,9 @@ from entrenous.adapters.mail.wording import Ask, PostgresWording, Statement
 from entrenous.model.relay_problem import DatabaseAway, DiskFailed, DiskFull
 
 LOCK: Final = 1  # for pg_advisory_xact_lock: whoever writes to a relay's tables holds it
+#: Whatever the server's default is: at any other level the snapshot is that of the moment in which
+#: the lock was asked for, so whoever waited would not see what the others committed meanwhile.
+BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _PATIENCE_S: Final = 12.0  # requests wait as long for a database that comes back
 _AGAIN_S: Final = 0.2
 _RETRY_AFTER_S: Final = 5
@@ -79,7 +82,7 @@ class PostgresLine:
 
     def _begin(self, connection: psycopg.Connection[Any]) -> None:
         if self._writes:
-            connection.execute("BEGIN")
+            connection.execute(BEGIN)
             connection.execute("SET LOCAL synchronous_commit = off")
             connection.execute("SELECT pg_advisory_xact_lock(%b)", [LOCK])
         else:
