@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from entrenous.adapters.garbage import collect_seldom
+from entrenous.adapters.http_patience import PatientServer
 from entrenous.adapters.http_whole import WholeProtocol
 from entrenous.adapters.tls import Certificate
 from entrenous.model.setting import AddressTaken
@@ -155,7 +156,7 @@ def server_for(app: ASGIApp, certificate: Certificate | None = None) -> uvicorn.
     if certificate is not None:
         config.load()
         config.ssl = certificate.context
-    return uvicorn.Server(config)
+    return PatientServer(config)
 
 
 def url_of(taken: socket.socket, scheme: str = "http") -> str:

@@ -4,7 +4,8 @@ A server of few kinds of short requests spends most of its time on what only lon
 scope, a queue for the body, a task. Here a request that lies in one piece in what the socket gave,
 in the plain form that nearly all are written in, is offered to the application before the parser
 sees it; what is not so plain, and what the application does not want, goes to the parser.
-Connections, their timeouts, TLS and the stop of the server stay uvicorn's in both cases.
+Connections, TLS and the stop of the server stay uvicorn's in both cases, and how long is waited is
+said for both in http_patience.py.
 
 The plain form is narrower than HTTP/1.1 (RFC 9112): one of three methods, a path and a query of
 letters that need no decoding, no name of a header twice, no transfer coding, and as many bytes as
@@ -15,7 +16,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from entrenous.adapters.http_patience import PatientProtocol
 
 Headers = Sequence[tuple[bytes, bytes]]
 #: Takes status, headers and body of an answer.
@@ -72,7 +75,7 @@ def read_whole(untrusted: bytes) -> Whole | None:
     return Whole(method, path, query or "", headers, untrusted[end + 4 :])
 
 
-class WholeProtocol(HttpToolsProtocol):
+class WholeProtocol(PatientProtocol):
     """A connection whose whole requests are offered to the application, one at a time."""
 
     def __init__(
@@ -80,11 +83,8 @@ class WholeProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, **more)
         self._takes = config.app.answer_whole if isinstance(config.app, AnswersWhole) else None
-        self._is_between = True  # the parser has seen the end of all that it has seen begin
-        self._is_asked = False  # a whole request is not answered yet
         self._stops = False
         self._held = b""
-        self._answered_at = 0.0
 
     def data_received(self, data: bytes) -> None:
         """Offer what came, or parse it; what comes behind an unanswered request has to wait."""
@@ -92,16 +92,6 @@ class WholeProtocol(HttpToolsProtocol):
             self._hold(data)
         elif self._takes is None or not self._is_free() or not self._offer(data):
             super().data_received(data)
-
-    def on_message_begin(self) -> None:
-        """The parser is in the midst of a request."""
-        self._is_between = False
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        """It is at its end."""
-        self._is_between = True
-        super().on_message_complete()
 
     def shutdown(self) -> None:
         """Close once what is asked is answered."""
@@ -120,7 +110,7 @@ class WholeProtocol(HttpToolsProtocol):
 
     def _is_free(self) -> bool:
         return bool(
-            self._is_between
+            self.is_between
             and getattr(self.cycle, "response_complete", True)
             and not self.flow.write_paused
             and not self.transport.is_closing()

@@ -1,22 +1,23 @@
 """What an operator set is what strangers meet: closed mailboxes, quotas, a full disk, a floor."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
 
 from entrenous.adapters.blobs.memory import MemoryBlobs
-from entrenous.adapters.courier.memory import memory_courier
+from entrenous.adapters.courier.memory import at_once, memory_courier
 from entrenous.craft.wire.b64u import b64u
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.ids import BlobId, MailboxId
-from entrenous.model.relay_problem import MailboxFull, TooFarAhead
+from entrenous.model.relay_problem import MailboxFull, TooFarAhead, WrongToken
 from entrenous.model.relay_settings import Limits
 from entrenous.ports import Relay
 from tests.carry.relays import NOON, Post, memory_relay
-from tests.faces.relay.test_app import URL
+from tests.faces.relay.test_app import URL, bearer
 from tests.faces.relay.test_resume import address, said
 
 
@@ -150,4 +151,79 @@ def test_a_body_that_stops_coming_ends_and_its_rest_may_follow(
             whole = await web.put(address(post), content=post.blob[1000:], headers=rest)
         return stalled.status_code, whole.status_code
 
-    assert asyncio.run(story()) == (400, 201)
+    assert asyncio.run(story()) == (408, 201)
+
+
+LARGE = [
+    ("PUT", "/v1/mailboxes/{}/card"),
+    ("PUT", "/v1/mailboxes/{}/prekeys/" + b64u(bytes(16))),
+    ("POST", "/v1/mailboxes/{}/tokens"),
+    ("PUT", "/v1/mailboxes/{}/envelopes/" + b64u(bytes(16))),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), LARGE)
+@pytest.mark.parametrize("length", ["4097", "90000", ""])
+def test_a_large_body_is_read_of_nobody_whose_token_does_not_hold(
+    method: str, path: str, length: str
+) -> None:
+    post, told = Post(), list[MutableMapping[str, Any]]()
+
+    async def receive() -> MutableMapping[str, Any]:
+        raise AssertionError("it was read")
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        told.append(message)
+
+    headers = {**bearer(post.other), "Entrenous-Protocol": "2", "Content-Length": length}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path.format(b64u(post.mailbox)),
+        "headers": [
+            (name.lower().encode(), value.encode()) for name, value in headers.items() if value
+        ],
+        "query_string": b"",
+        "root_path": "",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+    }
+    at_once(relay_app(met(Limits(), post))(scope, receive, send))
+    assert told[0]["status"] == 401
+
+
+def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
+    """Its own post may have used it up."""
+    post = Post(sealed=b"s" * 90_000)
+    courier = memory_courier({URL: relay_app(met(Limits(), post))})
+    letter = post.letter()
+    courier.post(URL, post.token, letter)
+    courier.post(URL, post.other, letter)
+    with pytest.raises(WrongToken):
+        courier.post(URL, post.other, post.letter())
+
+
+@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+@pytest.mark.parametrize(("method", "path"), LARGE)
+def test_a_body_that_drips_has_a_time_to_be_whole(
+    monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    monkeypatch.setattr("entrenous.faces.relay.asking._BODY_S", 0.2)
+    post = Post()
+    app = relay_app(met(Limits(), post))
+
+    async def drips() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.01)
+
+    async def story() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url=URL) as web:
+            token = post.token if "envelopes" in path else post.owner
+            headers = {**bearer(token), "Entrenous-Protocol": "2"}
+            where = path.format(b64u(post.mailbox))
+            return await web.request(method, where, content=drips(), headers=headers)
+
+    told = asyncio.run(asyncio.wait_for(story(), 20))
+    assert (told.status_code, told.headers["connection"]) == (408, "close")
+    assert told.json() == {"type": "about:blank", "title": "Request Timeout", "status": 408}

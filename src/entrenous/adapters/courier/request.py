@@ -209,6 +209,7 @@ def _error(answer: httpx.Response, untrusted_body: bytes, host: str) -> Entrenou
             return RelayFull()
         if error is not None:
             return error
-    if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    slow = answer.status_code == HTTPStatus.REQUEST_TIMEOUT  # this line is, and not the relay
+    if slow or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return RelayUnreachable(host=host)
     return NotARelay(host=host)

@@ -18,7 +18,7 @@ from entrenous.model.held import (
     HeldShare,
     HeldToken,
 )
-from entrenous.model.ids import BlobId
+from entrenous.model.ids import BlobId, EnvelopeId, MailboxId
 from entrenous.model.relay_problem import (
     Expired,
     IdInUse,
@@ -72,6 +72,22 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
     if new and relay.bell is not None:
         relay.bell.ring(envelope.mailbox)
     return new
+
+
+async def prove_sender(
+    envelope: EnvelopeId, mailbox: MailboxId, token: Secret, relay: Relay
+) -> None:
+    """Nothing, before a letter is read; :func:`accept` asks again. A repeat may have no token.
+
+    Raises:
+        NoSuchMailbox, WrongToken: this is no holder of a send token.
+    """
+
+    def work(view: MailView) -> None:
+        if view.get(HeldEnvelope, envelope) is None:
+            sender(view, mailbox, token, now(relay))
+
+    await relay.mail.look(work)
 
 
 def _look_ahead(view: MailView, envelope: Envelope, token: Secret) -> None:

@@ -93,6 +93,15 @@ async def withdraw_token(mailbox: MailboxId, token: Secret, lock: bytes, relay: 
     await relay.mail.together(work)
 
 
+async def prove_owner(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
+    """Nothing, before much is read of somebody; what is done with it asks again.
+
+    Raises:
+        NoSuchMailbox, WrongToken: this is not the owner.
+    """
+    await relay.mail.look(lambda view: owner(view, mailbox, token))
+
+
 def owner(view: MailView, mailbox: MailboxId, token: Secret) -> HeldMailbox:
     """The mailbox, if ``token`` is its owner's; raises NoSuchMailbox, WrongToken."""
     held = _mailbox(view, mailbox)

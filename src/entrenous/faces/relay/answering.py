@@ -42,6 +42,7 @@ _STATUS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
     DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
 }
 _SPOKEN: Final = (b"entrenous-protocol", b"%d" % PROTOCOL_NEWEST)  # shows that a relay answers
+_CLOSE: Final = (b"connection", b"close")
 #: What a request speaks that says nothing: before version 2, but to this address also a monitor.
 _UNSAID: Final = {"/v1/status": str(PROTOCOL_NEWEST)}
 _MORE_ROOM_S: Final = "600"  # an operator has to act, or a message to expire
@@ -78,9 +79,7 @@ def unwatched(event: str, status: int, took_s: float) -> None:
 async def refuse(_: Request, why: Exception) -> Response:
     """The answer to an address or a method that is not in the interface."""
     status = why.status_code if isinstance(why, HTTPException) else 500
-    body = b'{"type":"about:blank","title":"%s","status":%d}'
-    title = HTTPStatus(status).phrase.encode()
-    response = Response(body % (title, status), status, media_type=MEDIA_TYPE)
+    response = _blank(status)
     response.raw_headers.append(_SPOKEN)
     return response
 
@@ -100,7 +99,8 @@ async def answer(
     except EntrenousError as why:
         response = _problem(why)
     except ClientDisconnect:
-        response = Response(status_code=400)
+        response = _blank(HTTPStatus.REQUEST_TIMEOUT)
+        response.raw_headers.append(_CLOSE)  # nobody waits for the rest of its body
     except Exception as why:  # noqa: BLE001 -- a bug must not end in a page of secrets
         _log_bug(handler, why)
         response = _problem(EntrenousError())
@@ -108,6 +108,13 @@ async def answer(
     _log(handler, response)
     watch(_event(handler), response.status_code, time.perf_counter() - began_s)
     return response
+
+
+def _blank(status: int) -> Response:
+    """The problem that its status says all of."""
+    body = b'{"type":"about:blank","title":"%s","status":%d}'
+    title = HTTPStatus(status).phrase.encode()
+    return Response(body % (title, status), status, media_type=MEDIA_TYPE)
 
 
 def _refuse_old(said: str | None, path: str, floor: int) -> None:

@@ -1,14 +1,21 @@
 """What a request says: a token, an id, a body that ends in time."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect
 
 from entrenous.craft.wire.b64u import unb64u
 from entrenous.model.ids import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.model.relay_problem import NotUnderstood, TooLarge, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.spec import LOCK_BYTES, TOKEN_BYTES
+
+SMALL_BODY: Final = 4096
+_BODY_S: Final = 60.0  # the largest that is no blob, 557 KB, on a line of 10 KB a second
 
 
 class Asking(Protocol):
@@ -110,13 +117,39 @@ def number(untrusted_text: str, most: int) -> int:
     return int(untrusted_text)
 
 
+def is_large(request: Asking) -> bool:
+    """Whether so much is still to come that whoever sends it should show a token that holds."""
+    if isinstance(request, Brought):
+        return False
+    length = request.headers.get("content-length", "")
+    return not (length.isdigit() and len(length) < 5 and int(length) <= SMALL_BODY)
+
+
 async def body_of(request: Asking, limit: int) -> bytes:
-    """The whole body; raises TooLarge once it is longer than ``limit`` bytes."""
+    """The whole body.
+
+    Raises:
+        TooLarge: it is longer than ``limit`` bytes; the rest is not read.
+        ClientDisconnect: it did not come, or not within a minute.
+    """
     if isinstance(request, Brought):
         if len(request.body) > limit:
             raise TooLarge(limit_bytes=limit)
         return request.body
-    return b"".join([chunk async for chunk in chunks_of(request, limit)])
+    try:
+        async with patience(_BODY_S):
+            return b"".join([chunk async for chunk in chunks_of(request, limit)])
+    except TimeoutError:
+        raise ClientDisconnect from None
+
+
+def patience(seconds: float) -> AbstractAsyncContextManager[object]:
+    """So long; without a loop, as in the village, there is no time that could pass."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return nullcontext()
+    return asyncio.timeout(seconds)
 
 
 async def chunks_of(request: Asking, limit: int) -> AsyncIterator[bytes]:

@@ -1,8 +1,6 @@
 """Blobs: brought as a stream, fetched whole or in ranges (docs/spec/relay.md section 4)."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,7 +11,7 @@ from entrenous.carry.hold import bring_blob, find_blob, how_much_came
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.b64u import b64u, unb64u
 from entrenous.craft.wire.relay.upload import write_upload
-from entrenous.faces.relay.asking import blob_of, chunks_of, mailbox_of, number, token_of
+from entrenous.faces.relay.asking import blob_of, chunks_of, mailbox_of, number, patience, token_of
 from entrenous.faces.relay.mailboxes import JSON
 from entrenous.faces.relay.ranges import Beyond, range_of
 from entrenous.model.envelope import BlobDeposit
@@ -63,20 +61,11 @@ async def get_blob(request: Request, relay: Relay) -> Response:
     return StreamingResponse(chunks, 206 if part else 200, headers, media_type=kind)
 
 
-def _patience() -> AbstractAsyncContextManager[object]:
-    """A minute; without a loop, as in the village, there is no time that could pass."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return nullcontext()
-    return asyncio.timeout(_SILENCE_S)
-
-
 async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Pass the bytes on; of a connection on which none come for long, say that it is gone."""
     while True:
         try:
-            async with _patience():
+            async with patience(_SILENCE_S):
                 chunk = await anext(chunks)
         except StopAsyncIteration:
             return

@@ -5,7 +5,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.accept import accept, prove_sender
 from entrenous.carry.letters.hand_over import acknowledge, waiting
 from entrenous.carry.letters.withdraw import look_after, withdraw
 from entrenous.carry.release import finish, open_share
@@ -18,14 +18,16 @@ from entrenous.craft.wire.relay.envelope import (
 )
 from entrenous.faces.relay.answering import Said
 from entrenous.faces.relay.asking import (
+    SMALL_BODY,
     Asking,
     body_of,
     envelope_of,
+    is_large,
     mailbox_of,
     number,
     token_of,
 )
-from entrenous.faces.relay.mailboxes import JSON, SMALL_BODY
+from entrenous.faces.relay.mailboxes import JSON
 from entrenous.ports import Relay
 from entrenous.spec import PAGE_MAX, SEALED_BYTES_MAX
 
@@ -35,9 +37,11 @@ _SEQUENCE_MAX: Final = 2**53 - 1
 
 async def post_envelope(request: Asking, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/envelopes/{envelope}``"""
-    body = await body_of(request, _ENVELOPE_BODY)
-    envelope = read_envelope(body, envelope_of(request), mailbox_of(request))
-    new = await accept(envelope, token_of(request), relay)
+    name, mailbox, token = envelope_of(request), mailbox_of(request), token_of(request)
+    if is_large(request):
+        await prove_sender(name, mailbox, token, relay)
+    envelope = read_envelope(await body_of(request, _ENVELOPE_BODY), name, mailbox)
+    new = await accept(envelope, token, relay)
     return Said(201 if new else 200)
 
 

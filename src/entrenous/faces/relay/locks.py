@@ -12,8 +12,8 @@ from entrenous.craft.wire.relay.lock import (
     read_unlock_lock,
     write_answer,
 )
-from entrenous.faces.relay.asking import body_of, mailbox_of, token_of
-from entrenous.faces.relay.mailboxes import JSON, SMALL_BODY
+from entrenous.faces.relay.asking import SMALL_BODY, body_of, mailbox_of, token_of
+from entrenous.faces.relay.mailboxes import JSON
 from entrenous.ports import Relay
 
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from entrenous.carry.mailboxes.mailbox import card_of, create_mailbox, put_card
 from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys, count_prekeys
-from entrenous.carry.mailboxes.tokens import add_tokens, register_token, withdraw_token
+from entrenous.carry.mailboxes.tokens import add_tokens, prove_owner, register_token, withdraw_token
 from entrenous.carry.restore import restored_at
 from entrenous.craft.wire.relay.mailbox import (
     read_batch,
@@ -19,7 +19,15 @@ from entrenous.craft.wire.relay.mailbox import (
     write_key_count,
     write_status,
 )
-from entrenous.faces.relay.asking import body_of, device_of, lock_in, mailbox_of, token_of
+from entrenous.faces.relay.asking import (
+    SMALL_BODY,
+    body_of,
+    device_of,
+    is_large,
+    lock_in,
+    mailbox_of,
+    token_of,
+)
 from entrenous.model.envelope import Protocol
 from entrenous.ports import Relay
 from entrenous.spec import (
@@ -30,7 +38,6 @@ from entrenous.spec import (
     TOKEN_BATCH_MAX,
 )
 
-SMALL_BODY: Final = 4096
 JSON: Final = "application/json"
 _BATCH_BODY: Final = 2 * TOKEN_BATCH_MAX * 48 + SMALL_BODY
 _PREKEYS_BODY: Final = (ONE_TIME_KEYS * 2 + 2) * PREKEY_BYTES_MAX * 4 // 3 + SMALL_BODY
@@ -52,7 +59,7 @@ async def make_mailbox(request: Request, relay: Relay) -> Response:
 
 async def publish_card(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/card``"""
-    card = await body_of(request, CARD_BYTES_MAX)
+    card = await _owners_body(request, relay, CARD_BYTES_MAX)
     await put_card(mailbox_of(request), token_of(request), card, relay)
     return Response(status_code=204)
 
@@ -65,7 +72,7 @@ async def show_card(request: Request, relay: Relay) -> Response:
 
 async def publish_prekeys(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/prekeys/{device}``"""
-    prekeys = read_prekeys(await body_of(request, _PREKEYS_BODY))
+    prekeys = read_prekeys(await _owners_body(request, relay, _PREKEYS_BODY))
     mailbox, device = mailbox_of(request), device_of(request)
     count = await add_prekeys(mailbox, token_of(request), device, prekeys, relay)
     return Response(write_key_count(count), media_type=JSON)
@@ -94,7 +101,7 @@ async def grant_token(request: Request, relay: Relay) -> Response:
 
 async def change_tokens(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/tokens``"""
-    batch = read_batch(await body_of(request, _BATCH_BODY))
+    batch = read_batch(await _owners_body(request, relay, _BATCH_BODY))
     held = await add_tokens(mailbox_of(request), token_of(request), batch, relay)
     return Response(write_held(held), media_type=JSON)
 
@@ -103,3 +110,11 @@ async def revoke_token(request: Request, relay: Relay) -> Response:
     """``DELETE /v1/mailboxes/{mailbox}/tokens/{lock}``"""
     await withdraw_token(mailbox_of(request), token_of(request), lock_in(request), relay)
     return Response(status_code=204)
+
+
+async def _owners_body(request: Request, relay: Relay, limit: int) -> bytes:
+    """The whole body; of a large one nothing is read that its sender may not send."""
+    mailbox, token = mailbox_of(request), token_of(request)
+    if is_large(request):
+        await prove_owner(mailbox, token, relay)
+    return await body_of(request, limit)

@@ -1,0 +1,178 @@
+"""How long a server waits for a connection that asks nothing, and for how many of them.
+
+Whoever connects may say nothing for good, or a letter a minute, and each such connection is an open
+file of ours. So one second's look at all of them ends those that are late, which costs a request
+nothing; and beyond a number that the process has files for, whoever has waited longest without a
+whole request goes for each that comes. What is answered is never ended, nor what brings much.
+"""
+
+import asyncio
+import heapq
+import sys
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+_HEAD_S: Final = 10.0  # for a request's first line and headers, and for the first request
+_REST_S: Final = 60.0  # for the rest of a body that was answered before it was whole
+_UNREAD_S: Final = 60.0  # in which somebody who is answered takes no byte
+_MUCH: Final = 65536  # bytes of a body; so much is let in of strangers by no address
+_MOST: Final = 4096  # connections; each may have another file open
+_PORTION: Final = 64  # parts of all; as many go at once as one has, so that they are seldom sorted
+_TICKS: Final = 10  # of a server in a second
+
+_BETWEEN, _IN_HEAD, _IN_BODY = range(3)
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """A connection that knows since when it is waited for."""
+
+    def __init__(
+        self, config: Any, server_state: Any, app_state: dict[str, Any], **more: Any
+    ) -> None:
+        super().__init__(config, server_state, app_state, **more)
+        self._crowd = server_state if isinstance(server_state, Crowd) else None
+        self._stage = _BETWEEN  # what the parser is in the midst of
+        self._came = 0  # of the body
+        self._is_asked = False  # a whole request, past the parser, is not answered yet
+        self._answered_at = 0.0  # such a one
+        self._seen: tuple[object, ...] = self._state()
+        self._since = self.loop.time()
+        self._unread = (0, self._since)
+
+    def connection_made(self, transport: Any) -> None:
+        """Come in, if there is room."""
+        super().connection_made(transport)
+        if self._crowd and not self._crowd.has_room(self):
+            self.end()
+
+    def on_message_begin(self) -> None:
+        """The parser is in the midst of a request."""
+        self._stage, self._came = _IN_HEAD, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its head is whole."""
+        self._stage = _IN_BODY
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Some of its body came."""
+        self._came += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """It is at its end."""
+        self._stage = _BETWEEN
+        super().on_message_complete()
+
+    @property
+    def is_between(self) -> bool:
+        """Whether the parser has seen the end of all that it has seen begin."""
+        return self._stage == _BETWEEN
+
+    def waits_since(self, now_s: float) -> float | None:
+        """Since when it has waited for a request to be whole, to the second; None: it does not."""
+        if self._is_asked or self.transport.is_closing():
+            return None
+        if self._is_answering() and (self._stage == _BETWEEN or self._came >= _MUCH):
+            return None
+        if (state := self._state()) != self._seen:
+            self._seen, self._since = state, now_s
+        return self._since
+
+    def is_late(self, now_s: float) -> bool:
+        """Whether it has been waited for long enough. Of a body, its reader says so."""
+        since_s = self.waits_since(now_s)
+        if since_s is None or self._is_answering():
+            return self._is_unread(now_s)
+        if self._stage == _BETWEEN and (self._cycle() is not None or self._answered_at):
+            # uvicorn has a timer for that, which any byte stops, also one that begins no request.
+            return now_s - since_s > self.timeout_keep_alive + 1
+        return now_s - since_s > (_REST_S if self._stage == _IN_BODY else _HEAD_S)
+
+    def end(self) -> None:
+        """Close it at once, and count it no more."""
+        self.connections.discard(self)
+        self.transport.abort()
+
+    def _is_answering(self) -> bool:
+        cycle = self._cycle()
+        return cycle is not None and not cycle.response_complete
+
+    def _cycle(self) -> RequestResponseCycle | None:
+        """The last request that the parser read; uvicorn types it as if there always were one."""
+        return self.cycle
+
+    def _is_unread(self, now_s: float) -> bool:
+        size = self.transport.get_write_buffer_size() if self.flow.write_paused else 0
+        if not size or size != self._unread[0]:
+            self._unread = (size, now_s)
+        return now_s - self._unread[1] > _UNREAD_S
+
+    def _state(self) -> tuple[object, ...]:
+        """Something else after each step of a request."""
+        return (self.cycle, self._stage, self._answered_at)
+
+
+class Crowd(ServerState):
+    """The connections of a server: ``most`` at the same time, as far as they can be ended."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def has_room(self, newcomer: PatientProtocol) -> bool:
+        """Whether there is room for one that came, made if need be by ending those that wait."""
+        if len(self.connections) <= self._most:
+            return True
+        now_s = newcomer.loop.time()
+        since_s = {one: one.waits_since(now_s) for one in self._all() if one is not newcomer}
+        waiting = [(since, id(one), one) for one, since in since_s.items() if since is not None]
+        oldest = heapq.nsmallest(1 + self._most // _PORTION, waiting)
+        for _, _, one in oldest:
+            one.end()
+        return bool(oldest)
+
+    def end_late(self, now_s: float) -> None:
+        """End those that have been waited for long enough."""
+        for one in self._all():
+            if one.is_late(now_s):
+                one.end()
+
+    def _all(self) -> list[PatientProtocol]:
+        return [one for one in self.connections if isinstance(one, PatientProtocol)]
+
+
+class PatientServer(uvicorn.Server):
+    """Has room for as many connections as the process has files for, and looks at them."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.server_state: Crowd = Crowd(connections_max())
+
+    async def on_tick(self, counter: int) -> bool:
+        """What a server does ten times a second."""
+        if counter % _TICKS == 0:
+            self.server_state.end_late(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
+
+def connections_max() -> int:
+    """Half of the files that this process may have open: the others are blobs and databases.
+
+    It may have as many as it can be given, up to what the most connections need.
+    """
+    if sys.platform == "win32":
+        return _MOST
+    import resource  # noqa: PLC0415 -- there is none for Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _MOST
+    wanted = 2 * _MOST if hard == resource.RLIM_INFINITY else min(2 * _MOST, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return min(_MOST, max(soft, wanted) // 2)

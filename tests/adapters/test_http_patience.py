@@ -1,0 +1,232 @@
+"""Who says nothing, or hardly anything, holds no connection for long, and never the last one."""
+
+import asyncio
+import resource
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from entrenous.adapters.http_patience import Crowd, connections_max
+from entrenous.adapters.http_whole import WholeProtocol
+from tests.adapters.test_http_whole import GET, OTHER, PUT, App, Socket
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+HALF = b"PUT /other HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"
+
+
+class Wire(Socket):
+    def __init__(self) -> None:
+        super().__init__()
+        self.unread = 0
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+
+class Reads(App):
+    """By the parser, it reads a whole body before it answers; or says no before that."""
+
+    early = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self.early:
+            await Request(scope, receive).body()
+        await super().__call__(scope, receive, send)
+
+
+class Room:
+    """A server's connections, and the time on its clock."""
+
+    def __init__(self, most: int = 100) -> None:
+        self.app, self.crowd, self.passed = Reads(), Crowd(most), 0.0
+        self.config = uvicorn.Config(self.app, log_config=None, timeout_keep_alive=30)
+        self.every: list[WholeProtocol] = []
+        loop = asyncio.get_running_loop()
+        self.began = loop.time()
+        loop.time = lambda: self.began + self.passed  # type: ignore[method-assign]
+
+    def comes(self, *said: bytes) -> WholeProtocol:
+        one = WholeProtocol(self.config, self.crowd, {})
+        self.every.append(one)
+        one.connection_made(Wire())
+        for data in said:
+            one.data_received(data)
+        return one
+
+    async def later(self, seconds: float) -> None:
+        """As long passes, and each second all are looked at."""
+        await settled()
+        for _ in range(int(seconds)):
+            self.passed += 1
+            self.crowd.end_late(self.began + self.passed)
+
+    async def ends(self) -> None:
+        """All are lost, so that nothing waits for them."""
+        for one in self.every:
+            one.connection_lost(ConnectionResetError())
+        await settled()
+
+
+async def settled() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def closed(*some: WholeProtocol) -> list[bool]:
+    return [one.transport.is_closing() for one in some]
+
+
+def ran(work: Callable[[Room], Any], most: int = 100) -> None:
+    async def whole() -> None:
+        room = Room(most)
+        try:
+            await work(room)
+        finally:
+            await room.ends()
+
+    asyncio.run(whole())
+
+
+def test_a_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None:
+    async def work(room: Room) -> None:
+        silent, slow = room.comes(), room.comes(b"GET /held HT")
+        await room.later(9)
+        slow.data_received(b"TP/1.1\r\nX: ")
+        assert closed(silent, slow) == [False, False]
+        await room.later(3)
+        assert closed(silent, slow) == [True, True]
+        assert not room.crowd.connections
+
+    ran(work)
+
+
+@pytest.mark.parametrize("first", [PUT, OTHER])
+def test_between_requests_it_may_be_silent_for_as_long_as_is_kept_alive(first: bytes) -> None:
+    """Past the parser and by it; then the next head has ten seconds of its own."""
+
+    async def work(room: Room) -> None:
+        idle, blank, next_ = (room.comes(first) for _ in range(3))
+        while room.app.held:
+            room.app.let_go()
+        await room.later(25)
+        assert closed(idle, blank, next_) == [False, False, False]
+        blank.data_received(b"\r\n")  # which stops uvicorn's timer, and begins no request
+        next_.data_received(GET[:9])
+        await room.later(9)
+        assert closed(idle, blank, next_) == [True, True, False]
+        await room.later(3)
+        assert closed(next_) == [True]
+
+    ran(work)
+
+
+def test_what_is_being_answered_may_take_its_time() -> None:
+    """As a device that waits a minute for a letter does."""
+
+    async def work(room: Room) -> None:
+        waits, brings = room.comes(PUT), room.comes(HALF)
+        await room.later(300)
+        assert closed(waits, brings) == [False, False]
+
+    ran(work)
+
+
+def test_the_rest_of_a_body_that_was_answered_has_a_minute() -> None:
+    async def work(room: Room) -> None:
+        room.app.early = True
+        one = room.comes(HALF)
+        await room.later(50)
+        one.data_received(b"x")
+        assert closed(one) == [False]
+        await room.later(12)
+        assert closed(one) == [True]
+
+    ran(work)
+
+
+def test_who_takes_nothing_of_an_answer_for_a_minute_is_gone() -> None:
+    async def work(room: Room) -> None:
+        stuck, slow = room.comes(HALF), room.comes(HALF)
+        for one in (stuck, slow):
+            one.pause_writing()
+            one.transport.unread = 100_000
+        await room.later(50)
+        slow.transport.unread = 90_000
+        await room.later(12)
+        assert closed(stuck, slow) == [True, False]
+
+    ran(work)
+
+
+def test_beyond_as_many_as_there_may_be_the_one_that_waited_longest_goes() -> None:
+    """Whatever it waits with: silence, half a head, or a body of which little came."""
+
+    async def work(room: Room) -> None:
+        busy, large = room.comes(PUT), room.comes(HALF, b"x" * 70_000)
+        body = room.comes(HALF, b"x")
+        await room.later(2)
+        silent = room.comes()
+        newer = room.comes(GET)
+        room.app.held.pop()  # it stays busy
+        assert closed(busy, large, body, silent, newer) == [False, False, True, False, False]
+        newest = room.comes()
+        assert closed(busy, large, silent, newer, newest) == [False, False, True, False, False]
+        assert len(room.crowd.connections) == 4
+
+    ran(work, most=4)
+
+
+def test_when_nobody_can_go_nobody_else_comes_in() -> None:
+    async def work(room: Room) -> None:
+        busy = [room.comes(PUT), room.comes(PUT)]
+        assert closed(*busy, room.comes()) == [False, False, True]
+        room.app.let_go()
+        await settled()
+        assert closed(room.comes(), *busy) == [False, True, False]
+
+    ran(work, most=2)
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]]]:
+    """Say how many files there may be; what is asked for is noted, and not done."""
+    asked: list[tuple[int, int]] = []
+
+    def given(soft: int, hard: int) -> list[tuple[int, int]]:
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+        monkeypatch.setattr(resource, "setrlimit", lambda _, both: asked.append(both))
+        return asked
+
+    return given
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "most", "raised"),
+    [
+        (256, 256, 128, []),
+        (1024, 4096, 2048, [(4096, 4096)]),
+        (1024, 1 << 20, 4096, [(8192, 1 << 20)]),
+        (1024, resource.RLIM_INFINITY, 4096, [(8192, resource.RLIM_INFINITY)]),
+        (1 << 20, 1 << 20, 4096, []),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4096, []),
+    ],
+)
+def test_half_of_the_files_are_for_connections(
+    files: Callable[..., list[tuple[int, int]]],
+    soft: int,
+    hard: int,
+    most: int,
+    raised: list[tuple[int, int]],
+) -> None:
+    asked = files(soft, hard)
+    assert connections_max() == most
+    assert asked == raised

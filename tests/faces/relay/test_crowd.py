@@ -1,0 +1,75 @@
+"""A relay with few open files, and strangers who connect and say nothing, or never enough."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrenous.faces.relay.app import relay_app
+from tests.carry.relays import memory_relay, served
+
+pytestmark = pytest.mark.real
+
+FILES = 256
+RUN = (
+    "import resource, runpy, sys;"
+    f"resource.setrlimit(resource.RLIMIT_NOFILE, ({FILES}, {FILES}));"
+    "sys.argv[0] = 'entrenous'; runpy.run_module('entrenous', run_name='__main__', alter_sys=True)"
+)
+HALF = (
+    b"PUT /v1/mailboxes/AAAAAAAAAAAAAAAAAAAAAA HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{"
+)
+
+
+@contextmanager
+def cramped_relay(folder: Path) -> Iterator[tuple[int, int]]:
+    """Its process and its port."""
+    words = ("relay", "run", "--data", str(folder), "--listen", "127.0.0.1:0", "--json")
+    with subprocess.Popen([sys.executable, "-c", RUN, *words], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            yield process.pid, httpx.URL(json.loads(process.stdout.readline())["url"]).port or 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /v1/st", HALF], ids=["nothing", "a head", "a body"])
+def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> None:
+    """Two of them for each file; a device is answered, beside them and after a kept-alive pause."""
+    with (
+        cramped_relay(tmp_path) as (pid, port),
+        ExitStack() as strangers,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as device,
+    ):
+        for _ in range(2 * FILES):
+            one = strangers.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+            try:
+                one.sendall(said)
+            except ConnectionError:
+                continue  # it has made room for others already
+        assert device.get("/v1/status").status_code == 200
+        assert len(list(Path(f"/proc/{pid}/fd").iterdir())) < FILES * 3 // 4
+        assert device.get("/v1/status").status_code == 200
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /v1/st"], ids=["nothing", "a head"])
+def test_a_stranger_who_says_nothing_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr("entrenous.adapters.http_patience._HEAD_S", 0.5)
+    with (
+        served(relay_app(memory_relay())) as url,
+        socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as stranger,
+    ):
+        stranger.sendall(said)
+        try:
+            came = stranger.recv(1)
+        except ConnectionResetError:
+            came = b""
+        assert came == b""
