@@ -70,9 +70,9 @@ class NoRelaysPart(Refused):
 class Locked(Refused):
     """
     Ten wrong passphrases were tried in a row, so the relay answers no more questions about this
-    device's vault. Nothing is lost. With your recovery sheet you can allow ten more:
-    entrenous device unlock --recovery FILE. Without it, link a new device from another one of
-    yours: entrenous device add
+    device's vault, and what is in it stays shut. With your recovery sheet you can allow ten more:
+    entrenous device unlock --recovery FILE. Without the sheet nobody can open this vault again;
+    another device of yours goes on as it is, and can link a new one: entrenous device add
     """
 
 
@@ -94,7 +94,7 @@ class DeviceShut(Refused):
 class FewTriesLeft(WrongPassphrase):
     """
     That passphrase does not open this device's vault. Nothing was changed. Tries left: {tries};
-    then the vault stays locked until your recovery sheet or another device of yours allows more.
+    then the vault stays locked until your recovery sheet allows more, and nothing else can.
     Take your time; mind Caps Lock and the keyboard's language.
     """
 

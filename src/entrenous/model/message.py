@@ -245,8 +245,8 @@ class TooManyPictures(Refused):
 
 
 class ConfirmsNobody(Refused):
-    """You confirmed {typed}, but this message goes to {to}. Nothing was sent. Type the name of a
-    person it goes to, or choose the other person with --to.
+    """You confirmed {typed}, but this message goes to {to}. Nothing was sent. Type the name
+    that was asked for, or choose somebody else with --to.
     """
 
 

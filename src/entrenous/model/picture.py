@@ -169,8 +169,8 @@ class UnwritableFolder(Refused):
 
 class AlreadyThere(Refused):
     """
-    There is already something else at {path}, and it was left as it is. Choose another folder:
-    --out DIR
+    There is already something else at {path}, and it was left as it is. Choose another name or
+    another folder.
     """
 
 

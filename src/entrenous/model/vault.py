@@ -38,8 +38,7 @@ class WeakPassphrase(Refused):
 
 class NoPassphrase(Refused):
     """
-    A passphrase is needed and there is no terminal to ask for it. Give it by --passphrase-fd N, or,
-    in scripts, by ENTRENOUS_PASSPHRASE.
+    A passphrase is needed and there is no terminal to ask for it. Give it by {how}.
     """
 
 

@@ -43,7 +43,7 @@ def export(
     without end, so choose a long one. Your keys stay here.
     """
     with device_of(context) as device:
-        passphrase = another_passphrase(descriptor)
+        passphrase = another_passphrase(descriptor, "--archive-passphrase-fd")
         with bar("Writing", 0) as shown:
             written = export_archive(out, passphrase, device, shown.reached)
     index = written.index

@@ -70,6 +70,9 @@ def setup(
         return
     say(f"This is now {identity.name}'s device; its vault is in {home}.")
     say("next: entrenous mark PHOTO --to NAME --out DIR" if offline else "next: entrenous invite")
+    if not offline:
+        say("A forgotten passphrase is for good, unless you have a recovery sheet on paper:")
+        say("entrenous device recovery --out FILE")
 
 
 def _typed() -> str:

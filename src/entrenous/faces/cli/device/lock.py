@@ -110,14 +110,20 @@ def change(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Choose another passphrase. The old one opens nothing any more, and ends an offline window."""
+    """Choose another passphrase, and end an offline window.
+
+    The old one no longer opens this folder. A copy of the folder from before still opens with it,
+    to read: if somebody may have both, revoke this device (entrenous device revoke NAME --lost) and
+    link a new one.
+    """
     with unlocked_of(context) as (device, unlocked):
-        change_passphrase(unlocked, another_passphrase(descriptor), device)
+        change_passphrase(unlocked, another_passphrase(descriptor, "--new-passphrase-fd"), device)
         sheet = unlocked.terms.lock is not None
     if as_json:
         put_json({"schema": "entrenous/passphrase/1", "new_sheet_needed": sheet})
         return
-    say("From now on the new passphrase opens this device.")
+    say("From now on the new passphrase opens this device. A copy of its folder from before, as in")
+    say("a backup, still opens with the old one, to read; revoking the device shuts that too.")
     if sheet:
         say("A recovery sheet from before no longer opens it without the relay; write a new one:")
         say("entrenous device recovery --out FILE")

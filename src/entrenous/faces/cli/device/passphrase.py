@@ -4,9 +4,13 @@ import getpass
 import os
 import sys
 import unicodedata
+from typing import Final
 
 from entrenous.model.secret import Secret
 from entrenous.model.vault import NoPassphrase, PassphrasesDiffer
+
+_DEVICES: Final = "--passphrase-fd N, or, in scripts, by ENTRENOUS_PASSPHRASE"
+_ARCHIVES: Final = "--archive-passphrase-fd N"
 
 
 def ask_passphrase(descriptor: int | None) -> Secret:
@@ -16,7 +20,7 @@ def ask_passphrase(descriptor: int | None) -> Secret:
         NoPassphrase: none was given and there is no terminal to ask on.
     """
     given = _given(descriptor)
-    return given if given is not None else _secret(_typed("Passphrase: "))
+    return given if given is not None else _secret(_typed("Passphrase: ", _DEVICES))
 
 
 def new_passphrase(descriptor: int | None) -> Secret:
@@ -28,16 +32,18 @@ def new_passphrase(descriptor: int | None) -> Secret:
     given = _given(descriptor)
     if given is not None:
         return given
-    return _typed_twice()
+    return _typed_twice(_DEVICES)
 
 
-def another_passphrase(descriptor: int | None) -> Secret:
-    """A passphrase that replaces the one that was given; typed twice on a terminal.
+def another_passphrase(descriptor: int | None, option: str) -> Secret:
+    """A passphrase besides the one that opened the vault; typed twice on a terminal. ``option`` is
+    what gives the descriptor.
 
     Raises:
         NoPassphrase, PassphrasesDiffer.
     """
-    return _read_from(descriptor) if descriptor is not None else _typed_twice()
+    how = f"{option} N"
+    return _read_from(descriptor, how) if descriptor is not None else _typed_twice(how)
 
 
 def archive_passphrase(descriptor: int | None) -> Secret:
@@ -47,35 +53,35 @@ def archive_passphrase(descriptor: int | None) -> Secret:
         NoPassphrase: none was given and there is no terminal to ask on.
     """
     if descriptor is not None:
-        return _read_from(descriptor)
-    return _secret(_typed("Passphrase of the archive: "))
+        return _read_from(descriptor, _ARCHIVES)
+    return _secret(_typed("Passphrase of the archive: ", _ARCHIVES))
 
 
 def _given(descriptor: int | None) -> Secret | None:
     if descriptor is not None:
-        return _read_from(descriptor)
+        return _read_from(descriptor, _DEVICES)
     written = os.environ.get("ENTRENOUS_PASSPHRASE")
     return None if written is None else _secret(written)
 
 
-def _read_from(descriptor: int) -> Secret:
+def _read_from(descriptor: int, how: str) -> Secret:
     try:
         with os.fdopen(os.dup(descriptor), "rb") as pipe:
             return _secret(pipe.readline().rstrip(b"\r\n").decode(errors="surrogateescape"))
     except (OSError, OverflowError):
-        raise NoPassphrase from None  # nothing can be read from that number
+        raise NoPassphrase(how=how) from None  # nothing can be read from that number
 
 
-def _typed_twice() -> Secret:
-    first = _typed("Choose a passphrase: ")
-    if _typed("Once more: ") != first:
+def _typed_twice(how: str) -> Secret:
+    first = _typed("Choose a passphrase: ", how)
+    if _typed("Once more: ", how) != first:
         raise PassphrasesDiffer
     return _secret(first)
 
 
-def _typed(prompt: str) -> str:
+def _typed(prompt: str, how: str) -> str:
     if not sys.stdin.isatty():
-        raise NoPassphrase
+        raise NoPassphrase(how=how)
     return getpass.getpass(prompt)
 
 

@@ -106,9 +106,10 @@ def rename(context: typer.Context, name: str, new_name: str) -> None:
 
 
 def block(context: typer.Context, name: str) -> None:
-    """Take nothing from somebody any more, and let nothing go to them; they are not told.
+    """Take nothing from somebody any more, and let nothing go to them.
 
-    What they sent before stays in your inbox, and that they take it back is still heeded.
+    No message tells them. But what they send next is refused, and that they see. What they sent
+    before stays in your inbox, and that they take it back is still heeded.
     """
     with device_of(context) as device:
         contact = block_contact(name, device)
@@ -116,6 +117,7 @@ def block(context: typer.Context, name: str) -> None:
         later = has_tokens_to_withdraw(device)
     when = "as soon as your relay has answered" if later else "from now on"
     say(f"{contact.name} is blocked: {when}, your relay takes nothing from them any more.")
+    say("No message tells them; when they write next, they see that it was not taken.")
     say("What comes by a link of yours that they still have does nothing.")
     say(f"To let them in again: entrenous person unblock {contact.name}")
 
