@@ -15,7 +15,17 @@ from entrenous.craft.media.memory import keep_freed_memory
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.listen import host_and_port
 from entrenous.faces.cli.output import put_json, say
-from entrenous.faces.cli.stop import attempt, audit, bank, exchange, hooks, index, partner, status
+from entrenous.faces.cli.stop import (
+    attempt,
+    audit,
+    bank,
+    drop,
+    exchange,
+    hooks,
+    index,
+    partner,
+    status,
+)
 from entrenous.faces.cli.stop.judge import command as judge_command
 from entrenous.faces.cli.stop.judge import join as join_judge
 from entrenous.faces.cli.stop.judge import without_slow_looks
@@ -30,7 +40,7 @@ def join(app: typer.Typer) -> None:
     """Add this module's commands."""
     gate = typer.Typer(help="A platform's gate: refuse a picture unseen.", no_args_is_help=True)
     gate.command("run")(run)
-    for part in (attempt, bank, index, partner, audit, hooks, exchange, status):
+    for part in (attempt, bank, index, partner, audit, hooks, drop, exchange, status):
         part.join(gate)
     join_slow_look(gate)
     join_judge(gate)
