@@ -1,4 +1,5 @@
-"""What a relay writes to standard error: an event, a status, a size class. No ids, no addresses.
+"""What a relay or a gate writes to standard error: an event, a status, a size class. No ids, no
+addresses.
 
 Libraries may put a peer's address into their messages. Of what is not ours only the logger, the
 level and the kind of error are written, never the message.
@@ -40,6 +41,8 @@ def start_log(kind: LogKind, stream: TextIO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [to]
     root.setLevel(logging.WARNING)
+    # What it says is of a stranger's form, of which each could make a line.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     logging.getLogger(OURS).setLevel(logging.WARNING if kind is LogKind.ERRORS else logging.INFO)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from entrenous.craft.wire.problem import status_of
@@ -59,7 +59,17 @@ def _handlers(say: _Say, challenge: str = "") -> Handlers:
         body, media_type = say(status, HTTPStatus(status).phrase)
         return Response(body, status, PRIVATE, media_type=media_type)
 
-    return {EntrenousError: on_error, HTTPException: on_http_error, Exception: on_error}
+    return {
+        EntrenousError: on_error,
+        HTTPException: on_http_error,
+        ClientDisconnect: _on_hang_up,
+        Exception: on_error,
+    }
+
+
+def _on_hang_up(_request: Request, _error: Exception) -> Response:
+    """Whoever sent this went away in the middle: no fault of ours, and nobody reads the answer."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 def _more(status: int, error: EntrenousError, challenge: str) -> dict[str, str]:

@@ -133,7 +133,9 @@ class _Api:
         off_s = abs(behind_s - halves * _HALF_HOUR_S)
         if wanted.after is not None or halves < 1 or behind_s > _FURTHEST_S or off_s > _NEAR_S:
             return {}
-        _LOG.warning("partner %s may send local time as UTC", partner.name)
+        said = {"event": "local-time-as-utc", "partner": partner.name}
+        words = "partner %(partner)s may send local time as UTC"
+        _LOG.warning(words, said, extra={"said": said})
         return {"Warning": _WARNING}
 
     def _page(self, partner: ExchangePartner, wanted: _Range) -> list[str]:

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -22,7 +22,7 @@ from entrenous.faces.gate.answers import PRIVATE
 from entrenous.faces.gate.claims import Claims
 from entrenous.faces.gate.due import each_minute
 from entrenous.faces.gate.metrics import CONTENT_TYPE, Metered, Meters, Sight
-from entrenous.faces.gate.problems import on_bug, on_error, on_http_error
+from entrenous.faces.gate.problems import on_bug, on_error, on_hang_up, on_http_error
 from entrenous.faces.gate.recurring import HOUR_S, MINUTE_S, recurring
 from entrenous.faces.gate.reviews import Reviews
 from entrenous.faces.gate.uploads import Uploads
@@ -90,6 +90,7 @@ def gate_app(
         exception_handlers={
             EntrenousError: on_error(access),
             HTTPException: on_http_error,
+            ClientDisconnect: on_hang_up,
             Exception: on_bug,
         },
     )

@@ -1,5 +1,7 @@
 """Errors as problem documents (craft/wire/problem.py), with HTTP's closer words for some."""
 
+import logging
+import traceback
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
@@ -31,6 +33,7 @@ _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     GateBusy: 429,
 }
 _RETRY_AFTER_S: Final = 5
+_LOG: Final = logging.getLogger("entrenous.gate")
 
 
 class GateFault(EntrenousError):
@@ -62,9 +65,23 @@ def on_http_error(_request: Request, error: Exception) -> Response:
     return Response(said, error.status_code, error.headers, media_type=MEDIA_TYPE)
 
 
-def on_bug(_request: Request, _error: Exception) -> Response:
+def on_hang_up(_request: Request, _error: Exception) -> Response:
+    """Whoever sent this went away in the middle: no fault of ours, and nobody reads the answer."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+def on_bug(_request: Request, error: Exception) -> Response:
     """Ours; the server's log has it, the answer does not."""
+    log_bug(error)
     return _problem(GateFault())
+
+
+def log_bug(error: Exception) -> None:
+    """Its kind and the lines of code that it passed through, never values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    path = " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
+    said = {"event": "bug", "kind": type(error).__name__, "at": path}
+    _LOG.error("bug: %(kind)s at %(at)s", said, extra={"said": said})
 
 
 def _problem(error: EntrenousError) -> Response:

@@ -1,5 +1,6 @@
 """``entrenous gate ...``: a platform's upload gate."""
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,6 +12,7 @@ from entrenous.adapters.http_server import serve
 from entrenous.adapters.judging.pool import Judges
 from entrenous.adapters.kept_running import kept_running
 from entrenous.adapters.processors import processors
+from entrenous.adapters.relay_log import start_log
 from entrenous.craft.media.memory import keep_freed_memory
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.listen import host_and_port
@@ -31,6 +33,7 @@ from entrenous.faces.cli.stop.judge import join as join_judge
 from entrenous.faces.cli.stop.judge import without_slow_looks
 from entrenous.faces.cli.stop.slow_look import command as slow_look_command
 from entrenous.faces.cli.stop.slow_look import join as join_slow_look
+from entrenous.model.relay_settings import LogKind
 from entrenous.wiring.platform import GateTokens, open_platform
 
 _JUDGES_MAX: Final = 64
@@ -74,6 +77,7 @@ def run(
 ) -> None:
     """Run a gate: uploads that fit a registered fingerprint are held or refused."""
     host, port = host_and_port(listen)
+    start_log(LogKind.ERRORS, sys.stderr)
     keep_freed_memory()
     fork_whole()
     with ExitStack() as opened:

@@ -9,7 +9,7 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -18,6 +18,7 @@ from entrenous.faces.gate.hma.about import About, described
 from entrenous.faces.gate.hma.curation import Curation
 from entrenous.faces.gate.hma.errors import on_error, on_http_error
 from entrenous.faces.gate.hma.matching import Matching, Pictures, said
+from entrenous.faces.gate.problems import on_hang_up
 from entrenous.model.errors import EntrenousError
 from entrenous.ports import Platform
 
@@ -54,6 +55,7 @@ def hma_app(platform: Platform, access: GateAccess) -> Starlette:
         exception_handlers={
             EntrenousError: on_error,
             HTTPException: on_http_error,
+            ClientDisconnect: on_hang_up,
             Exception: on_error,
         },
     )

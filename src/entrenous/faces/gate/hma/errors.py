@@ -12,7 +12,7 @@ from entrenous.craft.wire.problem import status_of
 from entrenous.faces.gate.access import WrongToken
 from entrenous.faces.gate.answers import PRIVATE
 from entrenous.faces.gate.body import TooLarge, TooSlow
-from entrenous.faces.gate.problems import GateFault
+from entrenous.faces.gate.problems import GateFault, log_bug
 from entrenous.model.errors import EntrenousError, Malformed, NotFound, Refused
 from entrenous.model.fingerprint import TooFlat
 from entrenous.model.gate import GateBusy
@@ -83,6 +83,8 @@ _HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 429: _RETRY, 503: _RETRY
 def on_error(_request: Request, error: Exception) -> Response:
     """Our own errors say themselves what a person reads; a bug is in the server's log only."""
     own = error if isinstance(error, EntrenousError) else GateFault()
+    if own is not error:
+        log_bug(error)
     status = status_of(type(own), _STATUS)
     said = {"message": " ".join(str(own).split())}
     return JSONResponse(said, status, PRIVATE | _HEADERS.get(status, {}))
