@@ -4,13 +4,16 @@ import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from filecmp import cmp
 from pathlib import Path
 from typing import BinaryIO, Final
 
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _UNFINISHED: Final = re.compile(r"\.entrenous-[0-9a-f]{32}")  # as _write names them
+_OTHERS: Final = 0o077  # what group and others may do
 
 
 def write_private(place: Path, data: bytes) -> None:
@@ -55,6 +58,42 @@ def sweep_unfinished(folder: Path) -> None:
         place.unlink(missing_ok=True)
     if left:
         sync_folder(folder)
+
+
+def keep_private(place: Path) -> None:
+    """Make ``place`` an empty file, mode 0600; one that is there, and is this account's, stays, and
+    loses whatever others may do with it.
+
+    It is never opened when it is there: closing it would take this process's locks off it, and
+    SQLite has some. A link is followed, for what it leads to is what will be written.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    try:
+        os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        shut_out(place)
+
+
+def shut_out(place: Path) -> None:
+    """Take from group and others whatever they may do with a file of this account's."""
+    with suppress(FileNotFoundError):
+        seen = place.stat()
+        if seen.st_uid == os.geteuid() and seen.st_mode & _OTHERS:
+            place.chmod(stat.S_IMODE(seen.st_mode) & ~_OTHERS)
+
+
+def open_to_others(folder: Path) -> tuple[Path, ...]:
+    """The files below ``folder`` with which group or others may do something."""
+    found = (place for place in sorted(folder.rglob("*")) if place.is_file())
+    return tuple(place for place in found if _is_open(place))
+
+
+def _is_open(place: Path) -> bool:
+    with suppress(FileNotFoundError):  # a log that went away meanwhile
+        return bool(place.stat().st_mode & _OTHERS)
+    return False
 
 
 def sync_folder(folder: Path) -> None:

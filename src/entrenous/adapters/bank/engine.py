@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from entrenous.adapters.bank.kept import GlancingPool
 from entrenous.adapters.bank.upgrade import prepare_tables
+from entrenous.adapters.private_file import keep_private, shut_out
 from entrenous.model.bank import BankUnreachable
 
 Where = sa.Engine | sa.Connection  # the database, or a transaction that is open in it
@@ -38,9 +39,16 @@ _VACUUM: Final = "VACUUM (SKIP_LOCKED) hash, claim_hash, frame, sound, claim_sou
 def open_engine(path: Path) -> sa.Engine:
     """The SQLite database at ``path``, made if it is missing and brought up to date if it is old.
 
+    Pictures that wait for a person are in it, so only its owner can read it, whatever the umask and
+    the folder allow: SQLite makes its logs as it finds the database.
+
     Raises:
         BankUnreachable: it cannot be opened, or a newer Entrenous made it.
     """
+    with suppress(OSError):  # SQLite says what is wrong when it opens it
+        keep_private(path)
+        for log in ("-wal", "-shm"):
+            shut_out(path.with_name(f"{path.name}{log}"))
     engine = sa.create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": _BUSY_S},

@@ -111,3 +111,16 @@ def test_shadow_is_told_by_bank_and_distance(data: Path) -> None:
     assert line in typed(data)
     cells = [(cell["distance"], cell["count"]) for cell in answer(data)["shadow"]]
     assert cells == [(4, 2), (30, 1)]
+
+
+def test_what_others_may_read_is_said(data: Path) -> None:
+    with open_platform(data) as (platform, _):
+        FileIndex(data / "index", platform.bank)
+    (data / "gate.toml").touch(0o644)
+    (data / "operator.token").chmod(0o640)
+    (data / "index" / "base").chmod(0o604)
+    assert answer(data)["wrong"] == []  # nobody else may enter
+    data.chmod(0o755)
+    said = f"Others may read or change index/base, operator.token: chmod -R go= {data}"
+    assert answer(data)["wrong"] == [said]
+    assert said in typed(data)

@@ -9,8 +9,10 @@ from typing import Final
 
 import typer
 
-from entrenous.adapters.bank.settings import gate_settings
+from entrenous.adapters.bank.settings import FILE, gate_settings
 from entrenous.adapters.index.file_index import condition_of, written_at
+from entrenous.adapters.private_file import open_to_others
+from entrenous.adapters.relay_machine import is_private
 from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.stop.bank import AsJson, Data
 from entrenous.model.standing import ShadowCell, Standing
@@ -19,6 +21,7 @@ from entrenous.wiring.platform import INDEX, open_platform
 from entrenous.wiring.standing import standing_of
 
 _HOUR_S: Final = 3600
+_NAMED_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ def status(data: Data, as_json: AsJson = False) -> None:
     file = _index_file(data)  # before anything mends it
     with open_platform(data) as (platform, _):
         standing = standing_of(platform, with_shadow=True)
-    wrong = list(_wrong(standing, file))
+        wrong = [*_wrong(standing, file), *_readable(data)]
     if as_json:
         put_json({**_as_json(standing, file), "wrong": wrong})
         return
@@ -73,6 +76,20 @@ def _wrong(standing: Standing, file: _IndexFile) -> Iterator[str]:
         yield "The index's file is damaged. Nothing is lost: the gate makes it anew when it starts."
     if file.condition == "missing" and standing.hashes:
         yield "The index has no file yet: a gate that starts on this folder makes it."
+
+
+def _readable(data: Path) -> Iterator[str]:
+    """What others may read or write in a folder that they may enter: held pictures, tokens. Not
+    the operator's own file of settings, unless the database's password may be in it.
+    """
+    if is_private(data):
+        return
+    is_plain = gate_settings(data).database is None
+    files = [file for file in open_to_others(data) if not (is_plain and file == data / FILE)]
+    if files:
+        named = ", ".join(str(file.relative_to(data)) for file in files[:_NAMED_MAX])
+        more = f" and {len(files) - _NAMED_MAX} more" if len(files) > _NAMED_MAX else ""
+        yield f"Others may read or change {named}{more}: chmod -R go= {data}"
 
 
 def _in_words(standing: Standing, file: _IndexFile) -> Iterator[str]:
