@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
 from entrenous.faces.gate.body import NoFile, Sent, form_sent
-from entrenous.faces.gate.form import FORM_BYTES_MAX, FORM_PARTS_MAX, LongForm
+from entrenous.faces.gate.form import FORM_BYTES_MAX, FORM_PARTS_MAX, LongForm, TwoFiles
+from entrenous.faces.gate.hma.app import hma_app
 from entrenous.ports import Platform
+from tests.faces.gate.conftest import URL, Direct
 
 KIND = "multipart/form-data; boundary=b"
 END = b"--b--\r\n"
@@ -50,7 +52,6 @@ def test_so_many_parts_and_no_more() -> None:
     "form",
     [
         lambda large: field(b"other", bytes(large)) + field(b"file", b"x") + END,
-        lambda large: field(b"file", bytes(large)) + field(b"file", bytes(large)) + END,
         lambda large: field(b"file", b"x") + END + bytes(large),
         lambda large: field(b"file", b"x") + END + b"\r\n" * large,
     ],
@@ -59,6 +60,31 @@ def test_so_many_bytes_beside_the_file(form: Any, large: int) -> None:
     with pytest.raises(LongForm):
         form_sent(form(large), b"b")
     assert form_sent(field(b"other", bytes(FORM_BYTES_MAX // 2)) + field(b"file", b"x") + END, b"b")
+
+
+@pytest.mark.parametrize("first", [b"", b"x", bytes(1_000_000)])
+def test_a_second_file_is_refused_with_the_first(first: bytes) -> None:
+    between = field(b"reference", b"post 17")
+    with pytest.raises(TwoFiles):
+        form_sent(field(b"file", first) + between + field(b"file", b"hers") + END, b"b")
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "words"),
+    [("/v1/uploads", "file", "detail"), ("/hma/m/lookup", "photo", "message")],
+)
+def test_whoever_sends_two_files_is_told_to_send_two_uploads(
+    platform: Platform, access: GateAccess, path: str, name: str, words: str
+) -> None:
+    app = gate_app(platform, access)
+    app.mount("/hma", hma_app(platform, access))
+    who = {"authorization": "Bearer operator-token"}
+    files = [(name, (f"{one}.jpg", b"x", "image/jpeg")) for one in ("a", "b")]
+    with httpx.Client(transport=Direct(app), base_url=URL, headers=who) as web:
+        answer = web.post(path, files=files)
+    assert answer.status_code == 400
+    assert "as an upload of its own" in " ".join(answer.json()[words].split())
+    assert platform.reviews.waiting() == 0
 
 
 def test_parsing_stops_where_a_form_is_too_long() -> None:

@@ -58,7 +58,7 @@ async def read_upload(request: Request, limit_bytes: int) -> Sent:
 
     Raises:
         TooLarge: as soon as that is known, before the rest is read.
-        NotMedia, NoFile, LongForm: there is no picture in it, or too much else.
+        NotMedia, NoFile, TwoFiles, LongForm: there is no picture in it, or too much else.
         BadReference: it is too long, or has control characters.
     """
     declared, options = parse_options_header(request.headers.get("content-type", ""))
@@ -104,9 +104,10 @@ async def _collect(request: Request, limit_bytes: int) -> bytes:
 
 
 def form_sent(untrusted_form: bytes, boundary: bytes) -> Sent:
-    """The first field called "file" of a multipart form and the first one called "reference".
+    """The field called "file" of a multipart form and the first one called "reference".
 
     Raises:
+        TwoFiles: there is more than one of the first.
         NoFile: there is no such field, or the form is broken.
         LongForm: as soon as that is known; the rest is not parsed.
     """

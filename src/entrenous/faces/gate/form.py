@@ -32,10 +32,19 @@ class LongForm(Malformed):
     """
 
 
+class TwoFiles(Malformed):
+    """
+    This form has more than one field "{field}", and only one could be looked at. Nothing of it was.
+    Send each file as an upload of its own.
+    """
+
+
 def fields_of(untrusted_form: bytes, boundary: bytes, file: bytes) -> dict[bytes, bytes]:
-    """Every field by its name, the first of each; ``file`` is the one that may be large.
+    """Every field by its name, the first of each; ``file`` is the one that may be large, and may
+    not be there twice: whoever stores the last of two would publish it unseen.
 
     Raises:
+        TwoFiles: it is there twice, empty or not.
         BrokenForm: it is no such form, or not whole.
         LongForm: as soon as that is known; the rest is not parsed.
     """
@@ -92,6 +101,8 @@ class _Fields:
         if bytes(self._name).lower() == b"content-disposition":
             _, options = parse_options_header(bytes(self._value))
             name = options.get(b"name", b"")
+            if name == self._file and name in self.found:
+                raise TwoFiles(field=name.decode())
             if name not in self.found:
                 self._into = self.found.setdefault(name, bytearray())
         self._name.clear()

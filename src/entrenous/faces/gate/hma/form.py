@@ -28,6 +28,7 @@ async def read_form(request: Request, limit_bytes: int) -> Form:
     Raises:
         TooLarge: as soon as that is known, before the rest is read.
         NoPhoto: this is no such form, it is broken, or that field is missing or empty.
+        TwoFiles: that field is there twice.
     """
     declared, options = parse_options_header(request.headers.get("content-type", ""))
     if declared != b"multipart/form-data":
@@ -40,7 +41,7 @@ async def read_form(request: Request, limit_bytes: int) -> Form:
 
 
 def form_of(untrusted_form: bytes, boundary: bytes) -> Form:
-    """The fields of a whole form; raises NoPhoto, also for one of much else than a photo."""
+    """The fields of a whole form; raises TwoFiles, and NoPhoto, also for one of much else."""
     try:
         fields = fields_of(untrusted_form, boundary, file=_PHOTO)
     except (BrokenForm, LongForm) as problem:
