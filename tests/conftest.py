@@ -57,7 +57,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def own_log() -> Iterator[None]:
     """For who starts a relay's log in this process: other tests find theirs as it was."""
-    every = [logging.getLogger(name) for name in (None, "entrenous.relay")]
+    every = [logging.getLogger(name) for name in (None, "entrenous.relay", "python_multipart")]
     before = [(one, one.level) for one in every]
     yield
     for one, level in before:

@@ -137,6 +137,8 @@ def test_claims_and_withdrawals_cross_and_kills_lose_nothing(
     with giving(tmp_path / "theirs") as there:
         monkeypatch.setenv("ENTRENOUS_EXCHANGE_THEIRS", form.format(key=there.key))
         where = f"http://127.0.0.1:{there.port}/{path}"
+        with open_platform(ours):
+            pass  # it is a gate now
         gate(ours, "add", "theirs", "--kind", kind, "--from", where, "--bank", "got")
         for pages in (1, 2, 2):
             there.pages.begin(pages)

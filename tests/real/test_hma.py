@@ -205,6 +205,8 @@ def test_our_gate_fetches_a_bank_of_hma_and_what_is_removed_there(
         theirs.post(f"/c/bank/{bank}/signal", {"pdq": bits(number).hex()})
     listed = theirs.contents("THEIRS")
     assert len(listed) == 20
+    with open_platform(ours):
+        pass  # it is a gate now
     gate(ours, "add", "theirs", "--kind", "hma", "--from", theirs.url)
     gate(ours, "fetch")
     assert protected(ours) == set(listed.values())

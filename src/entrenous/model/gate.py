@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from entrenous.model.errors import Malformed, Refused, Unreachable
+from entrenous.model.errors import Malformed, NotFound, Refused, Unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,13 @@ class GateBusy(Unreachable):
     """
     The platform has too much to do right now. Nothing was lost or published; try again in a
     moment.
+    """
+
+
+class NoGateHere(NotFound):
+    """
+    There is no gate in {path}, so nothing was done. Check the spelling of --data. A gate is made by
+    entrenous gate run, or by entrenous gate bank import.
     """
 
 

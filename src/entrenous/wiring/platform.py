@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.following_sounds import FollowingSounds
-from entrenous.adapters.bank.settings import gate_settings
+from entrenous.adapters.bank.settings import FILE, gate_settings
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.adapters.embedding.following import FollowingEmbeddings
@@ -25,7 +25,7 @@ from entrenous.craft.media.jailed.walls import Limits
 from entrenous.craft.media.jails import Jails
 from entrenous.craft.media.sound.jail import decode_sound_untrusted
 from entrenous.model.embedding import LacksEmbedding
-from entrenous.model.gate import GateLimits, LacksPsycopg
+from entrenous.model.gate import GateLimits, LacksPsycopg, NoGateHere
 from entrenous.model.secret import Secret
 from entrenous.ports import BankStore, IndexStore, Likeness, Platform
 from entrenous.spec import GATE_SIDE_PX
@@ -33,6 +33,8 @@ from entrenous.stop.banks import prepare_banks
 from entrenous.wiring.folders import kept_in
 
 INDEX: Final = "index"  # the folder of its files
+_DATABASE: Final = "bank.db"
+_OPERATOR: Final = "operator.token"
 # One that a picture takes over misleads about no more than these; fewer would cost time
 # (docs/decisions/0026-a-gates-children-see-sixteen-pictures.md).
 _PICTURES_PER_CHILD: Final = 16
@@ -82,6 +84,22 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         yield _platform(engine, bank, index, jails, settings.limits), tokens
 
 
+@contextmanager
+def open_existing(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platform, GateTokens]]:
+    """The same for a gate that is there: a folder that was mistyped must not become an empty gate,
+    of which nothing is wrong.
+
+    Raises:
+        NoGateHere: neither tokens nor settings nor a database are in ``folder``.
+        UnusableFolder, DiskFull, BankUnreachable, BadGateSettings, and the others as above.
+    """
+    with kept_in(folder):
+        if not any((folder / name).exists() for name in (_OPERATOR, FILE, _DATABASE)):
+            raise NoGateHere(path=folder)
+    with open_platform(folder, serves=serves) as opened:
+        yield opened
+
+
 def _index(folder: Path, bank: BankStore, shards: int) -> TendedIndex:
     """Raises UnusableFolder, DiskFull, BankUnreachable."""
     with kept_in(folder):
@@ -91,7 +109,7 @@ def _index(folder: Path, bank: BankStore, shards: int) -> TendedIndex:
 def _engine(folder: Path, database: str | None) -> sa.Engine:
     """PostgreSQL's is imported here, for not everybody has its library."""
     if database is None:
-        return open_engine(folder / "bank.db")
+        return open_engine(folder / _DATABASE)
     try:
         from entrenous.adapters.bank.postgres import open_postgres_engine  # noqa: PLC0415
     except ImportError:

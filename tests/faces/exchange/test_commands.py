@@ -45,6 +45,8 @@ class Gate:
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Gate:
+    with open_platform(tmp_path / "gate"):
+        pass
     return Gate(tmp_path / "gate")
 
 

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from entrenous.faces.cli.main import run
+from entrenous.wiring.platform import open_platform
 
 KEY = "0b" * 32
 
 
 @pytest.fixture
 def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Types a command; its exit status and what it prints."""
+    """Types a command about a gate; its exit status and what it prints."""
+    with open_platform(tmp_path / "gate"):
+        pass
 
     def typed(*words: str) -> tuple[int, str]:
         status = run(["gate", *words, "--data", str(tmp_path / "gate")], {})
@@ -92,6 +95,5 @@ def test_the_log_is_verified_and_a_change_is_found(gate: Any, tmp_path: Path) ->
 
 @pytest.mark.parametrize("toml", ["claims_per_hour = 0", 'database = "mysql"', "x = 1", "]["])
 def test_settings_that_cannot_be_used(gate: Any, tmp_path: Path, toml: str) -> None:
-    (tmp_path / "gate").mkdir()
     (tmp_path / "gate" / "gate.toml").write_text(toml)
     assert gate("bank", "list")[0] in (3, 7)

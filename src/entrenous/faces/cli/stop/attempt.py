@@ -9,7 +9,7 @@ import typer
 from entrenous.faces.cli.output import put_json, read_file, say
 from entrenous.model.decision import Decision
 from entrenous.stop.dry_run import judge_dry
-from entrenous.wiring.platform import open_platform
+from entrenous.wiring.platform import open_existing
 
 
 def join(gate: typer.Typer) -> None:
@@ -28,7 +28,7 @@ def attempt(
     """Say what the gate would do with a file; nothing is kept of it."""
     untrusted = read_file(file)
     # As a gate that runs: what an upload does not wait for there is not in its time.
-    with open_platform(data, serves=True) as (platform, _):
+    with open_existing(data, serves=True) as (platform, _):
         began = time.perf_counter()
         decision = judge_dry(untrusted, platform, deep=deep)
         took_ms = round(1000 * (time.perf_counter() - began), 1)

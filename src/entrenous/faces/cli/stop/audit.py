@@ -8,7 +8,7 @@ from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.stop.bank import AsJson, Data
 from entrenous.model.audit import Head
 from entrenous.stop.audit import verify_log
-from entrenous.wiring.platform import open_platform
+from entrenous.wiring.platform import open_existing
 
 
 def join(gate: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def verify(
 ) -> None:
     """Read the log from its start: a row that was changed, dropped or moved is found."""
     noted = None if head is None else Head.read(head)
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         found = verify_log(platform.bank, noted)
     if as_json:
         put_json({"schema": "entrenous/audit/1", "rows": found.number, "head": str(found)})

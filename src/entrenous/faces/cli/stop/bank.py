@@ -11,7 +11,7 @@ from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.policies import PolicyChange, set_policy
-from entrenous.wiring.platform import open_platform
+from entrenous.wiring.platform import open_existing, open_platform
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -60,7 +60,7 @@ def import_list(
 
 def list_banks(data: Data, as_json: AsJson = False) -> None:
     """Show each bank and its policy."""
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         banks = platform.bank.banks()
     if as_json:
         put_json({"schema": "entrenous/banks/1", "banks": [_as_json(bank) for bank in banks]})
@@ -89,7 +89,7 @@ def policy(
 ) -> None:
     """Say what a bank does with an upload that fits; what you do not name stays as it is."""
     wanted = PolicyChange(radius, shadow, on_claimed, on_confirmed)
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         bank = set_policy(BankName(name), wanted, platform)
     if as_json:
         put_json({"schema": "entrenous/bank/1", **_as_json(bank)})

@@ -19,7 +19,7 @@ from entrenous.stop.exchange.fetch import fetch_source
 from entrenous.stop.exchange.partners import add_partner
 from entrenous.stop.exchange.tidy import tidy
 from entrenous.wiring.exchange import exchange_of, only_fetch
-from entrenous.wiring.platform import open_platform
+from entrenous.wiring.platform import open_existing
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -53,7 +53,7 @@ def partner_add(
 ) -> None:
     """Let a platform fetch your banks; prints its key, this once."""
     banks = [BankName(one) for one in bank or [PEOPLE]]
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         for one in banks:
             platform.bank.bank(one)
         key = add_partner(name, banks, exchange_of(platform), submits=may_submit).reveal().decode()
@@ -69,7 +69,7 @@ def partner_add(
 
 def partner_list(data: Data, as_json: AsJson = False) -> None:
     """Who may fetch what, and when they last asked."""
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         known = exchange_of(platform).partners.partners()
     if as_json:
         shown = [
@@ -94,7 +94,7 @@ def partner_remove(
     name: Annotated[str, typer.Argument(help="Its name.")], data: Data, as_json: AsJson = False
 ) -> None:
     """End a partner's key; what it was served is remembered no more."""
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         exchange_of(platform).partners.remove(name)
     if as_json:
         put_json({"schema": "entrenous/exchange-partner/1", "name": name, "removed": True})
@@ -126,7 +126,7 @@ def source_add(
         check_place(place)
     file = str(credentials.absolute()) if credentials else ""
     source = Source(name, kind, place, BankName(bank), part, confirmed, file)
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         exchange_of(platform).sources.add(source)
     if as_json:
         put_json(_source(source) | {"schema": "entrenous/exchange-source/1"})
@@ -138,7 +138,7 @@ def source_add(
 
 def source_list(data: Data, as_json: AsJson = False) -> None:
     """Sources, how many claims each has here, and when it was last read to its end."""
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         sources = exchange_of(platform).sources
         known = [
             (one, sources.live(one.name), sources.checkpoint(one.name)) for one in sources.sources()
@@ -171,7 +171,7 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Fetch, from where the last fetch ended; what a source withdrew is withdrawn."""
-    with open_platform(data) as (platform, _), exchange_client() as client:
+    with open_existing(data) as (platform, _), exchange_client() as client:
         exchange = exchange_of(platform)
         tidy(exchange)
         chosen = [

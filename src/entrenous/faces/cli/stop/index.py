@@ -18,7 +18,7 @@ from entrenous.model.ids import ClaimId
 from entrenous.ports import Platform
 from entrenous.spec import PDQ_BYTES
 from entrenous.wiring.folders import kept_in
-from entrenous.wiring.platform import INDEX, open_platform
+from entrenous.wiring.platform import INDEX, open_existing
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -44,7 +44,7 @@ def lookup(
     Exit status 1: none.
     """
     wanted = [_bits(text) for text in hashes]
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         found = [
             [*whole, *parts]
             for whole, parts in zip(
@@ -70,7 +70,7 @@ def status(data: Data, as_json: Json = False) -> None:
     folder, shards = data / INDEX, gate_settings(data).index_shards
     with kept_in(folder):
         condition = condition_of(folder, shards)  # before opening mends it
-    with open_platform(data) as (platform, _), kept_in(folder):
+    with open_existing(data) as (platform, _), kept_in(folder):
         index = FileIndex(folder, platform.bank, shards)
         state, withdrawn = index.state(), index.holds_withdrawn()
         age = max(timedelta(), platform.clock.now() - written_at(folder, shards))
@@ -99,7 +99,7 @@ def status(data: Data, as_json: Json = False) -> None:
 def rebuild(data: Data, as_json: Json = False) -> None:
     """Make the index's file anew from the bank; a gate that runs goes over to it by itself."""
     folder = data / INDEX
-    with open_platform(data) as (platform, _), kept_in(folder):
+    with open_existing(data) as (platform, _), kept_in(folder):
         index = FileIndex(folder, platform.bank, gate_settings(data).index_shards)
         index.rebuild()
         state = index.state()

@@ -7,7 +7,7 @@ import typer
 from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.stop.bank import AsJson, Data
 from entrenous.stop.partners import add_partner, drop_partner
-from entrenous.wiring.platform import open_platform
+from entrenous.wiring.platform import open_existing
 
 Key = Annotated[
     str, typer.Argument(metavar="KEY", help="Its Ed25519 public key, 64 hexadecimal digits.")
@@ -29,21 +29,21 @@ def add(
     data: Data,
 ) -> None:
     """Let a platform's opinions on claims count; its operator gives you the key."""
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         partner = add_partner(name, key, platform)
     say(f"{partner.name} is known by its key {partner.key.hex()}.")
 
 
 def drop(key: Key, data: Data) -> None:
     """Take no more opinions of a platform; those that it gave stay."""
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         drop_partner(key, platform)
     say("That platform is not known any more.")
 
 
 def list_partners(data: Data, as_json: AsJson = False) -> None:
     """Show which platforms are known."""
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         partners = platform.bank.partners()
     if as_json:
         known = [{"name": one.name, "key": one.key.hex()} for one in partners]

@@ -14,7 +14,7 @@ from entrenous.faces.cli.output import hint, say
 from entrenous.model.errors import EntrenousError
 from entrenous.ports import Platform
 from entrenous.stop.slow_look import look_slowly
-from entrenous.wiring.platform import open_platform
+from entrenous.wiring.platform import open_existing
 
 _ASK_AGAIN_S: Final = 1.0
 _LOWEST: Final = 19
@@ -35,7 +35,7 @@ def slow_look(
     with suppress(AttributeError, OSError):  # Windows knows no such thing
         os.nice(_LOWEST)
     fork_whole()
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         if follow:
             _follow(platform)
             return

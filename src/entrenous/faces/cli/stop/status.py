@@ -17,7 +17,7 @@ from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.stop.bank import AsJson, Data
 from entrenous.model.standing import ShadowCell, Standing
 from entrenous.wiring.folders import kept_in
-from entrenous.wiring.platform import INDEX, open_platform
+from entrenous.wiring.platform import INDEX, open_existing
 from entrenous.wiring.standing import standing_of
 
 _HOUR_S: Final = 3600
@@ -40,7 +40,7 @@ def join(gate: typer.Typer) -> None:
 def status(data: Data, as_json: AsJson = False) -> None:
     """Say how many claims there are, what waits, and what is wrong, if anything is."""
     file = _index_file(data)  # before anything mends it
-    with open_platform(data) as (platform, _):
+    with open_existing(data) as (platform, _):
         standing = standing_of(platform, with_shadow=True)
         wrong = [*_wrong(standing, file), *_readable(data)]
     if as_json:
