@@ -54,14 +54,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"judges: {counts}")
 
 
+OWN_LOGS = ("entrenous.relay", "entrenous.hooks", "python_multipart")
+
+
 @pytest.fixture
 def own_log() -> Iterator[None]:
     """For who starts a relay's log in this process: other tests find theirs as it was."""
-    every = [logging.getLogger(name) for name in (None, "entrenous.relay", "python_multipart")]
-    before = [(one, one.level) for one in every]
+    every = [logging.getLogger(name) for name in (None, *OWN_LOGS)]
+    before = [(one, one.level, one.propagate) for one in every]
     yield
-    for one, level in before:
+    for one, level, propagate in before:
         one.setLevel(level)
+        one.propagate = propagate
         one.handlers[:] = [own for own in one.handlers if type(own) is not logging.StreamHandler]
 
 

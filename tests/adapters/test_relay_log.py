@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from entrenous.adapters.relay_log import OURS, start_log
+from entrenous.adapters.relay_log import HOOKS, OURS, start_hooks_log, start_log
 from entrenous.model.relay_settings import LogKind
 
 
@@ -54,3 +54,18 @@ def test_errors_only() -> None:
 @pytest.mark.parametrize("kind", LogKind)
 def test_what_a_library_says_of_a_peer_is_not_written(kind: LogKind) -> None:
     assert "203.0.113.7" not in "\n".join(lines(kind))
+
+
+@pytest.mark.usefixtures("own_log")
+def test_what_a_gate_says_to_a_hook_is_one_line_as_the_page_shows() -> None:
+    stream = io.StringIO()
+    start_hooks_log(stream)
+    said = {"event": "upload", "decision": "let through"}
+    for tell in (logging.getLogger(HOOKS).info, logging.getLogger(HOOKS).warning):
+        tell("upload decision=%(decision)s", said, extra={"said": said})
+    library()
+    assert stream.getvalue().splitlines() == [
+        "INFO entrenous.hooks upload decision=let through",
+        "WARNING entrenous.hooks upload decision=let through",
+        "error library from=asyncio kind=ConnectionResetError",
+    ]

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,11 @@ from entrenous.faces.cli.main import run
 from tests.faces.hooks.gates import another, hers, hers_mirrored, running_gate, waiting
 
 pytestmark = pytest.mark.real
+
+LINE = (
+    r"INFO entrenous\.hooks upload decision=refuse why=gate"
+    r" case=[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4} would=- shadow=False"
+)
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +133,18 @@ def test_a_mail_through_a_pipe(gate: tuple[str, Path]) -> None:
     assert subprocess.run(program, check=False, capture_output=True, input=mail).returncode == 3
 
 
-def test_the_proxy(gate: tuple[str, Path]) -> None:
-    """In front of the gate itself: any server will do."""
+def test_the_proxy(gate: tuple[str, Path], tmp_path: Path) -> None:
+    """In front of the gate itself: any server will do. Its log has the line of docs/gate.md."""
     where = ["--gate", gate[0], "--upstream", gate[0], "--listen", "127.0.0.1:0"]
     program = [sys.executable, "-m", "entrenous", "gate", "proxy", *where, "--json"]
     given = os.environ | {"ENTRENOUS_GATE_TOKEN": gate[1].read_text()}
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=given) as process:
+    said = tmp_path / "log"
+    with (
+        said.open("wb") as log,
+        subprocess.Popen(
+            program, stdout=subprocess.PIPE, stderr=log, text=True, env=given
+        ) as process,
+    ):
         try:
             assert process.stdout is not None
             url = json.loads(process.stdout.readline())["url"]
@@ -142,3 +154,5 @@ def test_the_proxy(gate: tuple[str, Path]) -> None:
         finally:
             process.terminate()
             assert process.wait(20) == 0
+    (line,) = said.read_text().splitlines()
+    assert re.fullmatch(LINE, line)

@@ -13,6 +13,7 @@ from typing import Final, TextIO
 from entrenous.model.relay_settings import LogKind
 
 OURS: Final = "entrenous.relay"
+HOOKS: Final = "entrenous.hooks"
 
 
 class JsonLines(logging.Formatter):
@@ -44,6 +45,17 @@ def start_log(kind: LogKind, stream: TextIO) -> None:
     # What it says is of a stranger's form, of which each could make a line.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     logging.getLogger(OURS).setLevel(logging.WARNING if kind is LogKind.ERRORS else logging.INFO)
+
+
+def start_hooks_log(stream: TextIO) -> None:
+    """The same for who asks a gate, with each decision in the line that docs/gate.md shows."""
+    start_log(LogKind.ERRORS, stream)
+    to = logging.StreamHandler(stream)
+    to.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
+    hooks = logging.getLogger(HOOKS)
+    hooks.handlers[:] = [to]
+    hooks.setLevel(logging.INFO)
+    hooks.propagate = False  # else a warning would be written twice
 
 
 def _said(record: logging.LogRecord) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """``entrenous gate proxy``: ask a gate in front of another server; and what hooks are told."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from entrenous.adapters.gate_client.setting import HookSetting, read_setting
 from entrenous.adapters.http_server import serve
+from entrenous.adapters.relay_log import start_hooks_log
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.listen import host_and_port
 from entrenous.faces.cli.output import put_json, say
@@ -52,9 +54,13 @@ def proxy(
     shadow: Shadow = False,
     as_json: Json = False,
 ) -> None:
-    """Serve another server's address and ask the gate about each upload that comes to it."""
+    """Serve another server's address and ask the gate about each upload that comes to it.
+
+    Each decision is a line on standard error, without anything of the upload.
+    """
     given = {"appeal_url": appeal_url, "budget_s": budget, "shadow": shadow}
     setting = setting_of(gate, token_file, other_media=other_media, **given)
+    start_hooks_log(sys.stderr)
     where = [path.strip() for path in paths.split(",") if path.strip()]
     app = session_of(context).apps["gate proxy"](upstream, setting, where, on_hold)
 
