@@ -68,7 +68,7 @@ async def read_upload(request: Request, limit_bytes: int) -> Sent:
         form = await read_body(request, limit_bytes + FORM_BYTES_MAX)
         sent = await run_in_threadpool(form_sent, form, options.get(b"boundary", b""))
         if len(sent.untrusted_data) > limit_bytes:
-            raise TooLarge(limit_mb=limit_bytes // 1_000_000)
+            raise too_large(limit_bytes)
         return Sent(sent.untrusted_data, read_reference(sent.reference or named))
     if kind.startswith(_MEDIA) or kind == "application/octet-stream":
         return Sent(await read_body(request, limit_bytes), read_reference(named))
@@ -86,7 +86,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     """The body, at most ``limit_bytes``; raises TooLarge."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit_bytes:
-        raise TooLarge(limit_mb=limit_bytes // 1_000_000)
+        raise too_large(limit_bytes)
     try:
         with anyio.fail_after(ARRIVAL_S_MAX):
             return await _collect(request, limit_bytes)
@@ -94,12 +94,18 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
         raise TooSlow(limit_s=ARRIVAL_S_MAX) from problem
 
 
+def too_large(limit_bytes: int) -> TooLarge:
+    """In whole megabytes, or two digits of one: claims and opinions are small."""
+    megabytes = limit_bytes / 1_000_000
+    return TooLarge(limit_mb=int(megabytes) if megabytes >= 1 else float(f"{megabytes:.2g}"))
+
+
 async def _collect(request: Request, limit_bytes: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit_bytes:
-            raise TooLarge(limit_mb=limit_bytes // 1_000_000)
+            raise too_large(limit_bytes)
     return bytes(body)
 
 

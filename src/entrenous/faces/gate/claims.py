@@ -13,7 +13,7 @@ from entrenous.craft.wire.claim import BYTES_MAX, read_request, write_claim
 from entrenous.faces.gate.access import HourlyLimit, holder_token
 from entrenous.faces.gate.afterwards import afterwards
 from entrenous.faces.gate.answers import PRIVATE
-from entrenous.faces.gate.body import TooLarge, read_body
+from entrenous.faces.gate.body import read_body, too_large
 from entrenous.faces.gate.names import claim_in
 from entrenous.faces.gate.opinion import OPINION_BYTES_MAX, read_opinion
 from entrenous.model.claim import BadClaim, Claim, ClaimRequest, ClaimStatus
@@ -56,7 +56,7 @@ class Claims:
         form = _printable(read_request(untrusted_body))
         limit = BYTES_MAX[form.kind]
         if len(untrusted_body) > limit:
-            raise TooLarge(limit_mb=round(limit / 1_000_000, 2))
+            raise too_large(limit)
         return register_claim(form, self.platform)
 
     async def claim(self, request: Request) -> Response:

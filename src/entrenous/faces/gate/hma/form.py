@@ -7,7 +7,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from entrenous.faces.gate.body import TooLarge, read_body
+from entrenous.faces.gate.body import read_body, too_large
 from entrenous.faces.gate.form import FORM_BYTES_MAX, BrokenForm, LongForm, fields_of
 from entrenous.faces.gate.hma.errors import NoPhoto
 
@@ -36,7 +36,7 @@ async def read_form(request: Request, limit_bytes: int) -> Form:
     body = await read_body(request, limit_bytes + FORM_BYTES_MAX)
     form = await run_in_threadpool(form_of, body, options.get(b"boundary", b""))
     if len(form.untrusted_photo) > limit_bytes:
-        raise TooLarge(limit_mb=limit_bytes // 1_000_000)
+        raise too_large(limit_bytes)
     return form
 
 
