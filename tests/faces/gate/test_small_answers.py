@@ -3,6 +3,12 @@
 import httpx
 import pytest
 
+from entrenous.faces.gate.access import GateAccess
+from entrenous.faces.gate.app import gate_app
+from entrenous.faces.gate.hma.app import hma_app
+from entrenous.ports import Platform
+from tests.faces.gate.conftest import URL, Direct
+
 OPERATOR = {"Authorization": "Bearer operator-token"}
 
 
@@ -19,3 +25,25 @@ def test_a_small_limit_is_not_called_zero(web: httpx.Client, path: str, limit: s
     answer = web.post(path, content=bytes(1_000_001), headers=OPERATOR | kind)
     assert answer.status_code == 413
     assert f"larger than the {limit} that" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/uploads/", "/v1/claims/", "/hma", "/hma/m/lookup/"])
+def test_nobody_is_sent_elsewhere_with_an_upload(
+    platform: Platform, access: GateAccess, path: str
+) -> None:
+    app = gate_app(platform, access)
+    app.mount("/hma", hma_app(platform, access))
+    with httpx.Client(transport=Direct(app), base_url=URL, headers=OPERATOR) as web:
+        answer = web.post(path, content=b"x", headers={"Host": "elsewhere.example"})
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/v1/nothing", 404), ("/v1/reviews", 401), ("/v1/claims/nothing", 404)]
+)
+def test_problems_are_not_kept_by_caches(web: httpx.Client, path: str, status: int) -> None:
+    answer = web.get(path)
+    assert answer.status_code == status
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-type"] == "application/problem+json"

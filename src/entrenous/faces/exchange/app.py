@@ -12,9 +12,11 @@ from entrenous.ports.exchange import Exchange
 def exchange_app(exchange: Exchange) -> Starlette:
     """``/stopncii/v1/...`` and ``/ncmec/v2/...``; a partner's requests count together."""
     door = Door(exchange)
-    return Starlette(
+    app = Starlette(
         routes=[
             Mount("/stopncii/v1", stopncii_app(door)),
             Mount("/ncmec", ncmec_app(door)),
         ]
     )
+    app.router.redirect_slashes = False  # a key is sent nowhere else
+    return app

@@ -57,7 +57,9 @@ def ncmec_app(door: Door) -> Starlette:
         Route("/v2/feedback/PDQ/reasons", api.reasons),
         Route(feedback, api.feedback, methods=["PUT"]),
     ]
-    return Starlette(routes=routes, exception_handlers=in_xml())
+    app = Starlette(routes=routes, exception_handlers=in_xml())
+    app.router.redirect_slashes = False  # a key is sent nowhere else
+    return app
 
 
 @dataclass(frozen=True, slots=True)

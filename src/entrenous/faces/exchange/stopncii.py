@@ -86,7 +86,9 @@ def stopncii_app(door: Door) -> Starlette:
         Route("/SubmitHashes", api.submit, methods=["POST"]),
         Route("/SubmitFeedback", api.feedback, methods=["POST"]),
     ]
-    return Starlette(routes=routes, exception_handlers=in_json())
+    app = Starlette(routes=routes, exception_handlers=in_json())
+    app.router.redirect_slashes = False  # a key is sent nowhere else
+    return app
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def gate_app(
         Route("/v1/reviews/{case}", reviews.decide, methods=["POST"]),
         Route("/v1/reviews/{case}/upload", reviews.held_upload),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         lifespan=lambda _: _alongside(platform, each_hour, judges),
         middleware=[Middleware(Metered, meters=meters)],
@@ -94,6 +94,9 @@ def gate_app(
             Exception: on_bug,
         },
     )
+    # To an address of http and whatever host was named, bytes would be sent again in the clear.
+    app.router.redirect_slashes = False
+    return app
 
 
 @asynccontextmanager

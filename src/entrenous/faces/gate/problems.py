@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from entrenous.craft.wire.problem import MEDIA_TYPE, status_of, write_problem
 from entrenous.faces.gate.access import GateAccess, WrongToken, is_operator
+from entrenous.faces.gate.answers import PRIVATE
 from entrenous.faces.gate.body import NotMedia, TooLarge, TooSlow
 from entrenous.model.bank import BankUnreachable
 from entrenous.model.clip import FramesTooLarge
@@ -62,7 +63,8 @@ def on_http_error(_request: Request, error: Exception) -> Response:
     title = HTTPStatus(error.status_code).phrase
     body = {"type": "about:blank", "title": title, "status": error.status_code}
     said = msgspec.json.encode(body)
-    return Response(said, error.status_code, error.headers, media_type=MEDIA_TYPE)
+    headers = PRIVATE | dict(error.headers or {})
+    return Response(said, error.status_code, headers, media_type=MEDIA_TYPE)
 
 
 def on_hang_up(_request: Request, _error: Exception) -> Response:
@@ -87,7 +89,7 @@ def log_bug(error: Exception) -> None:
 def _problem(error: EntrenousError) -> Response:
     status = status_of(type(error), _STATUS)
     body = write_problem(error, status)
-    return Response(body, status, _headers(status, error), media_type=MEDIA_TYPE)
+    return Response(body, status, PRIVATE | _headers(status, error), media_type=MEDIA_TYPE)
 
 
 def _headers(status: int, error: EntrenousError) -> dict[str, str]:

@@ -46,7 +46,7 @@ def hma_app(platform: Platform, access: GateAccess) -> Starlette:
         return said(described(_paths(rows)))
 
     rows += [("GET", "/site-map", site_map), ("GET", "/openapi/openapi.json", openapi)]
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/status", about.status),
             Route("/status/live", about.live),
@@ -59,6 +59,8 @@ def hma_app(platform: Platform, access: GateAccess) -> Starlette:
             Exception: on_error,
         },
     )
+    app.router.redirect_slashes = False  # as the gate's own
+    return app
 
 
 def _about(about: About) -> list[Row]:
