@@ -66,10 +66,12 @@ def protect(
     if listed:
         _list(context, ask=ask, as_json=as_json)
         return
+    if under_18:  # who helps then, whatever else is missing
+        raise TooYoung
     if (file is None) == (message is None) or gate is None:
         raise typer.BadParameter("give a file, or --message NAME, and --gate URL")
     data = None if file is None else read_file(file)
-    if under_18 or not adults():
+    if not adults():
         raise TooYoung
     looks = embedding and looks_agreed()
     consent = Consent(adult=True, parts=parts, sound=sound, embedding=looks)
