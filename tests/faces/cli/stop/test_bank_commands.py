@@ -57,6 +57,13 @@ def test_policies_that_cannot_be(gate: Any, words: tuple[str, ...], status: int)
     assert gate("bank", "list", "--json") == before
 
 
+def test_the_help_offers_only_what_can_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["gate", "bank", "policy", "--help"], {}) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "--on-claimed" in one]
+    assert "[let through|hold]" in line
+    assert "refuse" not in line
+
+
 def test_a_list_and_looking_back(gate: Any, tmp_path: Path) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text("0f" * 32 + "\nno\n")

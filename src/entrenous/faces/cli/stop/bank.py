@@ -80,7 +80,11 @@ def policy(
         typer.Option("--shadow/--live", help="Only write down what fits, or act on it."),
     ] = None,
     on_claimed: Annotated[
-        Outcome | None, typer.Option(help="Nobody has looked yet: let it through, or hold it.")
+        Outcome | None,
+        # Typed all the same, "refuse" is turned away by the bank, with the reason.
+        typer.Option(
+            metavar="[let through|hold]", help="What becomes of it before anybody looked."
+        ),
     ] = None,
     on_confirmed: Annotated[
         Outcome | None, typer.Option(help="A person has confirmed the claim.")
