@@ -27,6 +27,7 @@ from entrenous.model.review import (
     NotThatUpload,
     Review,
     ReviewState,
+    UploadNotKept,
 )
 from entrenous.ports import BankStore, ReviewQueue
 from tests.ports.bank_stores import KINDS, Stores, claim, stores
@@ -79,7 +80,7 @@ def test_a_decided_upload_is_forgotten_and_decided_once(queue: ReviewQueue) -> N
         None,
         held("a").decision,
     )
-    with pytest.raises(NoSuchReview):
+    with pytest.raises(UploadNotKept, match="with the decision"):
         queue.upload("a")
     with pytest.raises(AlreadyDecided, match="confirmed"):
         queue.close("a", ReviewState.RELEASED, nothing_else)

@@ -133,6 +133,13 @@ class NoSuchReview(NotFound):
     """There is no upload with the case number {case} here."""
 
 
+class UploadNotKept(NoSuchReview):
+    """
+    The bytes of case {case} are not kept here: they are deleted with the decision, and of some
+    uploads that wait there are none. Look at the platform's own copy.
+    """
+
+
 class AlreadyDecided(Refused):
     """Somebody has already decided case {case}: it is {state}. Take the next one."""
 

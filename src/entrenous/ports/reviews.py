@@ -33,11 +33,14 @@ class ReviewQueue(DueWork, Protocol):
         ...
 
     def review(self, case: str) -> Review:
-        """The upload of that case; raises NoSuchReview."""
+        """The upload of that case, also when it was decided; raises NoSuchReview."""
         ...
 
     def upload(self, case: str) -> bytes:
-        """The bytes of a held upload (untrusted); raises NoSuchReview once it was decided."""
+        """The bytes of a held upload (untrusted).
+
+        Raises UploadNotKept once it was decided, and where none were kept; NoSuchReview.
+        """
         ...
 
     def close(

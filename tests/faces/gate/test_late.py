@@ -14,6 +14,7 @@ from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
 from entrenous.faces.gate.due import each_minute
 from entrenous.faces.gate.reviews import PUBLISHED_MAX
+from entrenous.model.claim import ClaimEvent
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.review import LateFind, Review, ReviewState
@@ -66,6 +67,28 @@ def test_the_platform_finds_what_it_has_published_by_its_reference(
     done = web.post(address, json={"decision": "confirm"}, headers=OPERATOR).json()
     assert (done["state"], done["upload"]) == ("confirmed", None)
     assert upload(web, jpeg(on_a_page(hers)), UPLOADER)["decision"] == "refuse"
+
+
+@pytest.mark.parametrize("became", ["confirmed", "released", "closed"])
+def test_why_a_case_left_the_list_is_told_by_the_case(
+    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any, became: str
+) -> None:
+    """Confirmed, released and withdrawn ones are all gone from the list alike."""
+    claim = protect(device_gate, hers)
+    case = upload(web, jpeg(on_a_page(hers)), OPERATOR)["case"]
+    assert look_slowly(platform)
+    address = f"/v1/reviews/{case}"
+    assert web.get(address, headers=OPERATOR).json()["state"] == "waiting"
+    word = {"confirmed": "confirm", "released": "release"}.get(became)
+    if word is None:
+        platform.bank.move(claim, ClaimEvent.WITHDRAW)
+    else:
+        web.post(address, json={"decision": word}, headers=OPERATOR)
+    assert web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"] == []
+    asked = web.get(address, headers=OPERATOR).json()
+    assert (asked["state"], asked["case"]) == (became, case)
+    if became == "closed":
+        assert asked["decision"] == "let through"
 
 
 def test_page_by_page(web: httpx.Client, platform: Platform, device_gate: HttpBankClient,

@@ -48,6 +48,7 @@ def test_an_odd_name_names_nothing(either: httpx.Client, odd: str) -> None:
         ("DELETE", f"/v1/claims/{name}", HOLDER),
         ("POST", f"/v1/claims/{name}/opinions", {}),
         ("POST", f"/v1/uploads/{name}/appeal", {"Authorization": f"Bearer {'A' * 22}"}),
+        ("GET", f"/v1/reviews/{name}", OPERATOR),
         ("GET", f"/v1/reviews/{name}/upload", OPERATOR),
         ("POST", f"/v1/reviews/{name}", OPERATOR),
     ):

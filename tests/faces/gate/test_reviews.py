@@ -11,6 +11,7 @@ from tests.stop.room import a_device, jpeg, picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
+NO_SUCH = "urn:entrenous:not-found:no-such-review"
 
 
 @pytest.fixture
@@ -35,6 +36,29 @@ def test_look_and_confirm(web: httpx.Client, case: str, hers: Any) -> None:
     assert again.json()["decision"] == "refuse"
 
 
+@pytest.mark.parametrize(("decision", "state"), [("confirm", "confirmed"), ("release", "released")])
+def test_what_was_decided_can_be_asked_for(
+    web: httpx.Client, case: str, decision: str, state: str
+) -> None:
+    address = f"/v1/reviews/{case}"
+    before = web.get(address, headers=OPERATOR).json()
+    assert before == web.get("/v1/reviews", headers=OPERATOR).json()["next"]
+    done = web.post(address, json={"decision": decision}, headers=OPERATOR).json()
+    after = web.get(address, headers=OPERATOR).json()
+    assert (before["state"], after["state"], done["state"]) == ("waiting", state, state)
+    assert (after["schema"], after["upload"], after["reference"]) == (
+        "entrenous/review/1", None, "",
+    )  # fmt: skip
+    bytes_gone = web.get(f"{address}/upload", headers=OPERATOR)
+    assert (bytes_gone.status_code, bytes_gone.json()["type"]) == (
+        404,
+        "urn:entrenous:not-found:upload-not-kept",
+    )
+    assert "deleted with the decision" in bytes_gone.json()["detail"]
+    unknown = web.get("/v1/reviews/0000-0000-0000/upload", headers=OPERATOR)
+    assert (unknown.status_code, unknown.json()["type"]) == (404, NO_SUCH)
+
+
 def test_decided_once(web: httpx.Client, case: str) -> None:
     release = {"decision": "release"}
     first = web.post(f"/v1/reviews/{case}", json=release, headers=OPERATOR)
@@ -55,6 +79,7 @@ def test_a_decision_is_one_of_two(web: httpx.Client, case: str, body: bytes) -> 
 def test_only_the_operator_reviews(web: httpx.Client, case: str) -> None:
     for header in ({}, UPLOADER):
         assert web.get("/v1/reviews", headers=header).status_code == 401
+        assert web.get(f"/v1/reviews/{case}", headers=header).status_code == 401
         assert web.get(f"/v1/reviews/{case}/upload", headers=header).status_code == 401
         assert web.post(f"/v1/reviews/{case}", headers=header).status_code == 401
 
@@ -75,4 +100,6 @@ def test_what_is_not_there_is_a_problem_document(web: httpx.Client) -> None:
     assert answer.status_code == 404
     assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404}
     assert answer.headers["content-type"] == "application/problem+json"
-    assert web.get("/v1/reviews/nothing", headers=OPERATOR).status_code == 405
+    assert web.put("/v1/reviews/nothing", headers=OPERATOR).status_code == 405
+    unknown = web.get("/v1/reviews/nothing", headers=OPERATOR)
+    assert (unknown.status_code, unknown.json()["type"]) == (404, NO_SUCH)

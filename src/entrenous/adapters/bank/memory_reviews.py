@@ -30,6 +30,7 @@ from entrenous.model.review import (
     NotThatUpload,
     Review,
     ReviewState,
+    UploadNotKept,
 )
 from entrenous.ports import BankStore
 
@@ -83,8 +84,9 @@ class MemoryReviewQueue(MemoryDueWork):
 
     def upload(self, case: str) -> bytes:
         """Its bytes, while it waits."""
+        self.review(case)
         if case not in self.uploads:
-            raise NoSuchReview(case=case)
+            raise UploadNotKept(case=case)
         return self.uploads[case]
 
     def close(

@@ -31,6 +31,7 @@ from entrenous.model.review import (
     NotThatUpload,
     Review,
     ReviewState,
+    UploadNotKept,
 )
 from entrenous.ports import BankStore
 
@@ -90,8 +91,9 @@ class SqlReviewQueue(SqlDueWork):
         wanted = wanted.where(WAITS)
         with reading(self.engine) as db:
             data = db.execute(wanted).scalar()
-        if data is None:
-            raise NoSuchReview(case=case)
+            if data is None:
+                uploads.review_of(db, case)
+                raise UploadNotKept(case=case)
         return bytes(data)
 
     def close(

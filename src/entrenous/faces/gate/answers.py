@@ -42,7 +42,7 @@ def match_for_operator(match: Match) -> dict[str, Any]:
 
 
 def review_for_operator(review: Review) -> dict[str, Any]:
-    """A held upload, without its bytes: these are fetched by their own address."""
+    """A judged upload, without its bytes: these are fetched by their own address."""
     return {
         "schema": "entrenous/review/1",
         "case": review.case,

@@ -80,6 +80,7 @@ def gate_app(
         Route("/v1/claims/{claim}/opinions", claims.opinion, methods=["POST"]),
         Route("/v1/reviews", reviews.reviews),
         Route("/v1/reviews/published", reviews.published),
+        Route("/v1/reviews/{case}", reviews.review),
         Route("/v1/reviews/{case}", reviews.decide, methods=["POST"]),
         Route("/v1/reviews/{case}/upload", reviews.held_upload),
     ]

@@ -63,6 +63,12 @@ class Reviews:
         }
         return JSONResponse(answer, headers=PRIVATE)
 
+    async def review(self, request: Request) -> Response:
+        """One case, also after its decision: how the platform learns what a person said."""
+        require_operator(request, self.access)
+        review = await run_in_threadpool(self.platform.reviews.review, case_in(request))
+        return JSONResponse(review_for_operator(review), headers=PRIVATE)
+
     async def decide(self, request: Request) -> Response:
         """{"decision": "confirm"} or {"decision": "release"}."""
         require_operator(request, self.access)
