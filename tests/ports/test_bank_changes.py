@@ -1,6 +1,7 @@
 """BankStore: opinions, partners, and the order of changes: one suite, every adapter."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -48,6 +49,20 @@ def test_every_change_has_a_new_number(bank: BankStore) -> None:
     bank.move(B, ClaimEvent.SUSPEND)
     assert [(number, name) for number, name, *_ in told(bank)] == [(4, "a"), (5, "b")]
     assert [one.number for one in bank.changes(0, 1)] == [4]
+
+
+def test_a_claim_knows_by_which_change_it_became_confirmed(bank: BankStore) -> None:
+    listed = replace(claim("b"), state=ClaimState.CONFIRMED)
+    bank.register(Registration(claim("a"), (ONE,)), Registration(listed, (ONE,)))
+    assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (0, 2)
+    assert bank.move(A, ClaimEvent.CONFIRM).confirmed == bank.claim(A).confirmed == 3
+    bank.extend(A, TWO)
+    bank.move(A, ClaimEvent.CONFIRM)  # it was that already
+    (entry,) = [one.number for one in bank.entries(0) if one.bits == ONE]
+    assert {of.id: of.confirmed for _, of in bank.claims_on({entry})} == {"a": 3, "b": 2}
+    bank.move(A, ClaimEvent.SUSPEND)
+    bank.move_all(ClaimEvent.CONFIRM, B, A)
+    assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (6, 2)
 
 
 def test_a_change_says_bank_kind_and_time(made: Stores) -> None:

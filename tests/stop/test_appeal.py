@@ -4,14 +4,18 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.claim import ClaimEvent, ClaimState
+from entrenous.model.bank import RELEASED
+from entrenous.model.claim import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.model.decision import Decision, Outcome
+from entrenous.model.ids import ClaimId
 from entrenous.model.review import AlreadyAppealed, Found, NoSuchReview, NotThatUpload, ReviewState
 from entrenous.model.secret import Secret
 from entrenous.stop.appeal import appeal
+from entrenous.stop.dry_run import judge_dry
 from entrenous.stop.gate import judge_upload
 from entrenous.stop.review import confirm, release
-from tests.stop.room import Room, jpeg
+from entrenous.stop.slow_look import look_slowly
+from tests.stop.room import Room, jpeg, screenshot_crop
 
 
 def refused(room: Room, pixels: Any) -> tuple[Decision, Secret]:
@@ -80,3 +84,48 @@ def test_what_a_reviewer_refused_goes_before_a_person_again(room: Room, hers: An
     appeal(decision.case, secret, jpeg(hers), room.platform)
     assert release(decision.case, room.platform).found is Found.APPEAL
     assert room.platform.reviews.review(decision.case).state is ReviewState.RELEASED
+
+
+def test_what_an_appeal_released_is_not_refused_again(room: Room, hers: Any, another: Any) -> None:
+    """Ordered by what was done after what: the clock runs backwards in between."""
+    claim = room.protect(hers, parts=False).claim
+    confirm(judged(room, jpeg(hers))[0].case, room.platform)
+    decision, secret = judged(room, jpeg(hers))
+    assert decision.outcome is Outcome.REFUSE
+    appeal(decision.case, secret, jpeg(hers), room.platform)
+    room.clock.wind(hours=-1)
+    release(decision.case, room.platform)
+    for quality in (50, 60):  # and its like
+        assert judged(room, jpeg(hers, quality))[0].outcome is Outcome.LET_THROUGH
+    assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
+    room.protect(another, parts=False)
+    assert judged(room, jpeg(another))[0].outcome is Outcome.HOLD
+
+
+def test_an_appeal_without_the_file_releases_just_that_file(room: Room, hers: Any) -> None:
+    decision, secret = refused(room, hers)
+    appeal(decision.case, secret, None, room.platform)
+    release(decision.case, room.platform)
+    assert judge_dry(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+    assert judged(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
+    assert look_slowly(room.platform)
+    assert room.platform.reviews.waiting() == 0
+    assert judged(room, jpeg(hers, 51))[0].outcome is Outcome.REFUSE
+
+
+def test_who_confirms_after_a_release_is_the_later_one(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    release(judged(room, jpeg(hers))[0].case, room.platform)
+    assert judged(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
+    room.clock.wind(hours=-1)
+    confirm(judged(room, screenshot_crop(hers))[0].case, room.platform)
+    assert judged(room, jpeg(hers))[0].outcome is Outcome.REFUSE
+
+
+def test_a_look_alike_that_was_released_opens_no_way_for_the_picture(room: Room, hers: Any) -> None:
+    decision, _ = refused(room, hers)
+    bits = room.platform.bank.hashes_of(decision.matches[0].claim)[0]
+    alike = bytes([bits[0] ^ 0xFF]) + bits[1:]  # 8 of its bits are others
+    entry = Claim(ClaimId("r"), RELEASED, ClaimState.CONFIRMED, "pdq", 100, room.clock.now())
+    room.platform.bank.register(Registration(entry, (alike,)))
+    assert judged(room, jpeg(hers))[0].outcome is Outcome.REFUSE

@@ -24,6 +24,7 @@ from entrenous.model.ids import ClaimId
 from entrenous.model.print import SOUND_KIND, VIDEO_KIND, SoundPrint
 from entrenous.model.protection import Consent
 from entrenous.model.sound import NotASound, Sound
+from entrenous.stop.appeal import appeal
 from entrenous.stop.dry_run import judge_dry
 from entrenous.stop.gate import judge_upload
 from entrenous.stop.print_of import print_of
@@ -224,6 +225,23 @@ def test_a_released_clip_is_let_through_as_that_very_file_until_a_newer_claim(
     room.clock.wind(hours=1)
     register(room, film, name="later")
     assert judged(room, upload).outcome is Outcome.HOLD
+
+
+def test_a_file_that_an_appeal_released_is_not_refused_again(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    register(room, film, state=ClaimState.CONFIRMED)
+    upload = small(scene)
+    decision = judge_upload(upload, room.platform)
+    assert decision.outcome is Outcome.REFUSE
+    assert decision.secret is not None
+    appeal(decision.case, decision.secret, upload, room.platform)
+    room.clock.wind(hours=-1)
+    release(decision.case, room.platform)
+    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+    assert judged(room, film).outcome is Outcome.REFUSE
+    register(room, film, name="later", state=ClaimState.CONFIRMED)
+    assert judged(room, upload).outcome is Outcome.REFUSE
 
 
 def test_a_released_picture_does_not_clear_a_film_with_it(

@@ -5,7 +5,7 @@ A claim holds fingerprints, a time and the hash of a token that only its holder 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -53,7 +53,9 @@ class Claim:
     """Somebody asks that a picture, a video or a sound be stopped; nothing about who.
 
     ``holder_sha256`` is the hash of the token that withdraws it, None for what the platform or a
-    list brought in. ``disputes`` counts reviewers who let a fitting upload through.
+    list brought in. ``disputes`` counts reviewers who let a fitting upload through. ``confirmed``
+    is the number of the change by which it last became confirmed, which the store gives; 0: it
+    never was.
     """
 
     id: ClaimId
@@ -66,6 +68,7 @@ class Claim:
     reason: str = ""
     jurisdiction: str = ""
     disputes: int = 0
+    confirmed: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,17 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """A reviewer let something through ``at`` that time. ``number`` is above that of every change
+    of a claim that came before it; ``distance`` is how far an upload lies from it, in bits.
+    """
+
+    at: datetime
+    number: int
+    distance: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SlowLook:
     """An upload that was let through and is to be looked at slowly, with its bytes."""
 

@@ -1,7 +1,6 @@
 """What a gate needs of the store of its banks and claims."""
 
 from collections.abc import Callable, Collection
-from datetime import datetime
 from typing import Protocol
 
 from entrenous.model.audit import AuditRow, Details, Head
@@ -10,6 +9,7 @@ from entrenous.model.claim import Change, Claim, ClaimEvent, Registration
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Opinion, Partner
 from entrenous.model.print import SoundPrint
+from entrenous.model.review import Release
 from entrenous.ports.embedding import EmbeddingStore
 
 ShownBy = tuple[int, Claim, int | None]  # number of a hash, a claim on it, when its video shows it
@@ -110,8 +110,8 @@ class BankStore(EmbeddingStore, Protocol):
         """A reviewer let this very file through, now."""
         ...
 
-    def file_released(self, sha256: bytes) -> datetime | None:
-        """When a reviewer last let this very file through; None if nobody did."""
+    def file_released(self, sha256: bytes) -> Release | None:
+        """That a reviewer let this very file through, the last time; None if nobody did."""
         ...
 
     def counts(self) -> Counts:

@@ -7,6 +7,7 @@ from entrenous.ports import Platform
 from entrenous.stop.before_answer import first_look, second_look
 from entrenous.stop.deep import deep_matches
 from entrenous.stop.gate import UNREAD, find, judge_clip
+from entrenous.stop.released import file_releases
 from entrenous.stop.weigh import best_of_each, decision_of
 
 
@@ -30,4 +31,5 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
         ]
     except UNREAD:
         return Decision(Outcome.HOLD, "")
-    return decision_of(best_of_each(found), {bank.name: bank for bank in platform.bank.banks()})
+    banks = {bank.name: bank for bank in platform.bank.banks()}
+    return decision_of(best_of_each(found), banks, file_releases(untrusted_data, platform))

@@ -27,6 +27,7 @@ from entrenous.ports import Platform
 from entrenous.stop.before_answer import first_look, second_look
 from entrenous.stop.look import Seen, Views
 from entrenous.stop.reel import Place
+from entrenous.stop.released import file_releases
 from entrenous.stop.weigh import Hit, asked_about, best_entry, best_of_each, decision_of
 
 CASE_BYTES: Final = 6
@@ -101,9 +102,8 @@ def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) 
     cut = second()
     found, banks = _fits([*whole, *_near(cut, platform, part=True)], platform)
     hits = best_of_each(hit for _, hit in found)
-    decision = replace(
-        decision_of(hits, banks), case=new_case(platform), secret=_new_secret(platform)
-    )
+    judged = decision_of(hits, banks, file_releases(upload.untrusted_data, platform))
+    decision = replace(judged, case=new_case(platform), secret=_new_secret(platform))
     _record(decision, upload, platform, seen.bits, best_entry(found))
     again = _near(seen.whole, platform, part=False)
     if not cut:  # the first parts may have come while this was judged
@@ -139,9 +139,8 @@ def judge_clip(untrusted_data: bytes, platform: Platform) -> tuple[Decision, int
     from entrenous.stop.clips import clip_fits, see_clip  # noqa: PLC0415
 
     found, banks = clip_fits(see_clip(untrusted_data, platform), platform)
-    released = platform.bank.file_released(hashlib.sha256(untrusted_data).digest())
     hits = best_of_each(hit for _, hit in found)
-    return decision_of(hits, banks, () if released is None else (released,)), best_entry(found)
+    return decision_of(hits, banks, file_releases(untrusted_data, platform)), best_entry(found)
 
 
 def _look_again(

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from typing import Final
 
+from entrenous.craft.media.kind import medium_of
 from entrenous.model.bank import RELEASED
 from entrenous.model.claim import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import ClaimId
-from entrenous.model.review import Review, ReviewState
+from entrenous.model.medium import Medium
+from entrenous.model.review import Review, ReviewState, UploadNotKept
 from entrenous.ports import BankStore, Platform
+from entrenous.stop.before_answer import first_look
+from entrenous.stop.gate import UNREAD
 from entrenous.stop.register import new_claim_id
 
 DISPUTES_MAX: Final = 3  # as many reviewers who disagree suspend a claim
@@ -35,20 +39,38 @@ def release(case: str, platform: Platform) -> Review:
     """The upload is something else: let it through, and do not ask again about its like.
 
     A claim whose *whole* picture it fits was disputed; three disputes suspend it. A claim that it
-    fits only in part is not blamed. A confirmed claim stays confirmed.
+    fits only in part is not blamed. A confirmed claim stays confirmed. Of what a machine refused no
+    hash was kept: it is made anew of the file that came with the appeal; without one, or without a
+    hash as of a clip, this very file is let through from now on.
 
     Raises:
         NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
     """
+    anew = _hash_anew(case, platform)
 
     def disagree(review: Review, bank: BankStore) -> None:
         _dispute([match.claim for match in _live(review, bank) if not match.part], bank)
-        if review.bits is not None and review.decision.matches:
-            bank.register(_let_through(review.bits, platform))
+        bits = review.bits or anew
+        if bits is not None and review.decision.matches:
+            bank.register(_let_through(bits, platform))
         elif review.upload_sha256 is not None and review.decision.matches:
-            bank.release_file(review.upload_sha256)  # a clip: this very file (section 11, 11.5)
+            bank.release_file(review.upload_sha256)  # this very file (section 11, 11.5)
 
     return platform.reviews.close(case, ReviewState.RELEASED, disagree)
+
+
+def _hash_anew(case: str, platform: Platform) -> bytes | None:
+    """Of a picture whose hash was not kept and whose bytes are here; else None."""
+    review = platform.reviews.review(case)
+    if review.bits is not None or not review.has_bytes:
+        return None
+    try:
+        upload = platform.reviews.upload(case)
+        if medium_of(upload) is Medium.PICTURE:
+            return first_look(upload, platform)[1].bits
+    except (*UNREAD, UploadNotKept):  # it was held as unreadable, or another reviewer was faster
+        pass
+    return None
 
 
 def _agree(review: Review, bank: BankStore) -> None:

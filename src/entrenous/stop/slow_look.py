@@ -16,6 +16,7 @@ from entrenous.stop.deep import deep_found
 from entrenous.stop.gate import find_at
 from entrenous.stop.look import fast_views
 from entrenous.stop.look_back import LEASE
+from entrenous.stop.released import file_releases
 from entrenous.stop.weigh import asked_about, best_entry, best_of_each, decision_of
 
 BYTES_COME: Final = timedelta(minutes=1)  # after the row of an upload, or its gate died
@@ -48,7 +49,9 @@ def _find(upload: SlowLook, picture: Picture, platform: Platform) -> LateFind | 
     seen = fast_views(picture)
     found = [*find_at(seen.whole, platform, part=False), *deep_found(picture, platform)]
     banks = {bank.name: bank for bank in platform.bank.banks()}
-    if decision_of(best_of_each(hit for _, hit in found), banks).outcome is Outcome.LET_THROUGH:
+    hits = best_of_each(hit for _, hit in found)
+    released = file_releases(upload.untrusted_upload, platform)
+    if decision_of(hits, banks, released).outcome is Outcome.LET_THROUGH:
         return None
     asked = asked_about(found, banks)
     matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))

@@ -4,7 +4,6 @@ The same rules for uploads, dry runs, the look back and the slow look. Nothing h
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Final
 
 from entrenous.model.bank import RELEASED, Bank
@@ -12,6 +11,7 @@ from entrenous.model.claim import Claim, ClaimState
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.review import Release
 
 _STRICTNESS: Final = (Outcome.LET_THROUGH, Outcome.HOLD, Outcome.REFUSE)
 
@@ -34,11 +34,11 @@ def best_entry(found: list[tuple[int, Hit]]) -> int | None:
 
 
 def decision_of(
-    hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[datetime] = ()
+    hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Decision:
     """What these hits call for, those of banks in shadow apart; without a case number.
 
-    ``released`` is when this very upload was let through by a reviewer.
+    ``released`` is that a reviewer let this very file through.
     """
     live = [hit for hit in hits if not banks[hit[0].bank].shadow]
     acting = weigh_hits(live, banks, released)
@@ -48,21 +48,35 @@ def decision_of(
 
 
 def weigh_hits(
-    hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[datetime] = ()
+    hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Outcome:
-    """The strictest outcome that a hit calls for.
-
-    A hit that only calls for holding is passed over when a reviewer let this picture through after
-    that claim was made: the same question is not asked twice. A newer claim asks anew.
-    """
-    answers = [*released, *(claim.made_at for match, claim in hits if claim.bank == RELEASED)]
+    """The strictest outcome that a hit calls for, but for those that a person :func:`answered`."""
+    releases = [*released, *(release_of(*hit) for hit in hits if hit[0].bank == RELEASED)]
     outcomes = [Outcome.LET_THROUGH]
     for match, claim in hits:
         outcome = called_for(match, claim, banks[claim.bank])
-        answered = any(claim.made_at <= at for at in answers)
-        if not (outcome is Outcome.HOLD and answered):
+        if not answered(outcome, match, claim, releases):
             outcomes.append(outcome)
     return max(outcomes, key=_STRICTNESS.index)
+
+
+def release_of(match: Match, claim: Claim) -> Release:
+    """What a hit in the bank of released uploads says."""
+    return Release(claim.made_at, claim.confirmed, match.distance)
+
+
+def answered(outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Release]) -> bool:
+    """Whether what this hit calls for is passed over, for a reviewer let the picture through.
+
+    The same question is not asked twice: holding ends with a release after the claim was made, and
+    a newer claim asks anew. Refusing ends with one after the claim was confirmed, for then the last
+    person to decide let it through; but not for what lies nearer to the claim than to that.
+    """
+    if outcome is Outcome.REFUSE:
+        return any(
+            claim.confirmed < one.number and one.distance <= match.distance for one in releases
+        )
+    return any(claim.made_at <= one.at for one in releases)
 
 
 def called_for(match: Match, claim: Claim, bank: Bank) -> Outcome:

@@ -1,4 +1,4 @@
-"""A database of version 1 or 2 is brought up to date in place, whole or not at all."""
+"""A database of version 1, 2 or 3 is brought up to date in place, whole or not at all."""
 
 import sqlite3
 from pathlib import Path
@@ -94,6 +94,21 @@ INSERT INTO claim_hash VALUES ('early', 5), ('early', 6);
 INSERT INTO upload VALUES (4, 'bbbb', 4000000, 'let through', 'closed', '[]', X'{two}', NULL, NULL,
     NULL, 'post 4', 'upload', NULL, NULL, NULL, NULL);
 """
+# What version 3 had not, with a claim that was confirmed and extended since, one that waits, an
+# upload that was released in between, and a released clip.
+VERSION_3 = f"""
+ALTER TABLE claim DROP COLUMN confirmed;
+ALTER TABLE released_file DROP COLUMN number;
+UPDATE schema_version SET version = 3;
+INSERT INTO bank VALUES ('people', 31, 'hold', 'refuse', 0);
+INSERT INTO bank VALUES ('released', 16, 'let through', 'let through', 0);
+INSERT INTO claim VALUES ('early', 'people', 'confirmed', 'pdq', 90, 1, NULL, '', '', 0, 9, 1,
+    NULL);
+INSERT INTO claim VALUES ('later', 'people', 'waiting', 'pdq', 90, 1, NULL, '', '', 0, 5, 1, NULL);
+INSERT INTO claim VALUES ('through', 'released', 'confirmed', 'pdq', 90, 1, NULL, '', '', 0, 4, 1,
+    NULL);
+INSERT INTO released_file VALUES (X'{ONE.hex()}', 1);
+"""
 
 
 @pytest.fixture
@@ -112,6 +127,31 @@ def second(tmp_path: Path) -> Path:
         db.executescript(VERSION_2.format(one=ONE.hex(), two=TWO.hex()))
     db.close()
     return path
+
+
+@pytest.fixture
+def third(tmp_path: Path) -> Path:
+    """As version 3 made it: without what version 4 adds."""
+    path = tmp_path / "third.db"
+    open_engine(path).dispose()
+    with sqlite3.connect(path) as db:
+        db.executescript(VERSION_3)
+    db.close()
+    return path
+
+
+def test_from_version_3_what_is_confirmed_counts_as_confirmed_last(third: Path) -> None:
+    """Of what was released before, nothing overrules a person who confirmed."""
+    engine = open_engine(third)
+    bank = SqlBankStore(engine)
+    numbers = {one: bank.claim(ClaimId(one)).confirmed for one in ("early", "later", "through")}
+    assert numbers == {"early": 9, "later": 0, "through": 4}
+    released = bank.file_released(ONE)
+    assert released is not None
+    assert released.number == 0
+    bank.move(ClaimId("later"), ClaimEvent.CONFIRM)
+    assert bank.claim(ClaimId("later")).confirmed == 10
+    engine.dispose()
 
 
 def test_from_version_2_what_was_there_is_there_and_videos_can_come(second: Path) -> None:
@@ -152,10 +192,10 @@ def test_and_what_is_new_works_on_it(old: Path) -> None:
     engine.dispose()
 
 
-def test_it_is_then_like_a_new_one(old: Path, second: Path, tmp_path: Path) -> None:
+def test_it_is_then_like_a_new_one(old: Path, second: Path, third: Path, tmp_path: Path) -> None:
     """The same columns and indexes, of the same kinds, whichever way it came to be."""
     shapes = []
-    for path in (old, second, tmp_path / "new.db"):
+    for path in (old, second, third, tmp_path / "new.db"):
         engine = open_engine(path)
         inspector = sa.inspect(engine)
         shapes.append(
@@ -175,7 +215,7 @@ def test_it_is_then_like_a_new_one(old: Path, second: Path, tmp_path: Path) -> N
                 VERSION
             ]
         engine.dispose()
-    assert shapes[0] == shapes[1] == shapes[2]
+    assert shapes[0] == shapes[1] == shapes[2] == shapes[3]
 
 
 def test_an_upgrade_that_fails_leaves_version_1(old: Path) -> None:

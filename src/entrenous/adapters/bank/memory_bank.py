@@ -33,6 +33,7 @@ from entrenous.model.embedding import KeptEmbedding
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Opinion, Partner
 from entrenous.model.print import SoundPrint
+from entrenous.model.review import Release
 from entrenous.ports import BankStore
 from entrenous.ports.bank import ShownBy
 
@@ -77,7 +78,7 @@ class MemoryBankStore(MemoryLog):
         for one in registrations:
             self.bank(one.claim.bank)
         for one in registrations:
-            self.held[one.claim.id] = one.claim
+            self.held[one.claim.id] = self._numbered(one.claim)
             if one.looks_back:
                 self.look_backs[one.claim.id] = self.clock.now()
             self.hashes.add(one.claim.id, one.whole, part=False)
@@ -115,7 +116,7 @@ class MemoryBankStore(MemoryLog):
             raise AlreadyWithdrawn(claim=claim)
         if state is before.state:
             return before
-        self.held[claim] = replace(before, state=state)
+        self.held[claim] = self._numbered(replace(before, state=state))
         if state is ClaimState.WITHDRAWN:
             self._forget(claim)
             self.on_withdraw(claim)
@@ -182,9 +183,9 @@ class MemoryBankStore(MemoryLog):
 
     def release_file(self, sha256: bytes) -> None:
         """Note."""
-        self.clips.released[sha256] = self.clock.now()
+        self.clips.released[sha256] = Release(self.clock.now(), self.last_change + 1)
 
-    def file_released(self, sha256: bytes) -> datetime | None:
+    def file_released(self, sha256: bytes) -> Release | None:
         """Look up."""
         return self.clips.released.get(sha256)
 
@@ -269,6 +270,11 @@ class MemoryBankStore(MemoryLog):
         self.clips.forget(claim)
         self.embedded.pop(claim, None)
         self.hashes.forget(claim)
+
+    def _numbered(self, claim: Claim) -> Claim:
+        """By which change it becomes confirmed, if it does."""
+        by = self.last_change + 1
+        return replace(claim, confirmed=by) if claim.state is ClaimState.CONFIRMED else claim
 
     def _changed(self, claim: ClaimId, told: Told) -> None:
         self.last_change += 1

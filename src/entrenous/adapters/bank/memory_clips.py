@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from entrenous.model.ids import ClaimId
 from entrenous.model.print import SoundPrint
+from entrenous.model.review import Release
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class MemoryClips:
     sounds: dict[int, SoundPrint] = field(default_factory=dict)
     heard: dict[int, dict[ClaimId, None]] = field(default_factory=dict)
     last_sound: int = 0
-    released: dict[bytes, datetime] = field(default_factory=dict)
+    released: dict[bytes, Release] = field(default_factory=dict)
 
     def show(self, claim: ClaimId, number: int, at_ms: int) -> None:
         """The claim's video shows this hash then."""

@@ -47,4 +47,5 @@ def to_claim(row: Any) -> Claim:
         reason=row.reason,
         jurisdiction=row.jurisdiction,
         disputes=row.disputes,
+        confirmed=row.confirmed,
     )

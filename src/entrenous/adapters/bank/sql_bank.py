@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
@@ -34,6 +33,7 @@ from entrenous.model.embedding import KeptEmbedding
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Opinion, Partner
 from entrenous.model.print import SoundPrint
+from entrenous.model.review import Release
 from entrenous.ports import BankStore, Clock
 from entrenous.ports.bank import ShownBy
 
@@ -170,9 +170,9 @@ class SqlBankStore:
     def release_file(self, sha256: bytes) -> None:
         """One row."""
         with writing(self.engine) as db:
-            clips.release_file(db, self.clock, sha256)
+            clips.release_file(db, self.clock, sha256, claims.next_change(db))
 
-    def file_released(self, sha256: bytes) -> datetime | None:
+    def file_released(self, sha256: bytes) -> Release | None:
         """One row."""
         with glancing(self.engine) as db:
             return clips.file_released(db, sha256)

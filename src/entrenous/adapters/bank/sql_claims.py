@@ -110,7 +110,7 @@ def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registrati
     first, at = next_change(db), stored_time(clock.now())
     rows = [
         {
-            **from_claim(one.claim),
+            **from_claim(_numbered(one.claim, number)),
             "changed": number,
             "changed_at": at,
             "look_back_at": at if one.looks_back else None,
@@ -178,8 +178,9 @@ def move_all(
     may = [one for one in every if (one.state, event) in CLAIM_MOVES]
     states = [CLAIM_MOVES[one.state, event] for one in may]
     pairs = list(zip(may, states, strict=True))
-    _write_states(db, clock, [replace(one, state=to) for one, to in pairs if to is not one.state])
-    return [one if to is one.state else replace(one, state=to) for one, to in pairs]
+    moved = [replace(one, state=to) for one, to in pairs if to is not one.state]
+    after = {one.id: one for one in _write_states(db, clock, moved)}
+    return [after.get(one.id, one) for one, _ in pairs]
 
 
 def extend(
@@ -281,15 +282,25 @@ def wholes_of(db: sa.Connection, claims: Sequence[ClaimId]) -> dict[ClaimId, tup
     return found
 
 
-def _write_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> None:
+def _write_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list[Claim]:
     for claim in moved:
         if claim.state is ClaimState.WITHDRAWN:
             _forget_hashes(db, claim.id)
-    if moved:
-        there = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
-        rows = [{"of": claim.id, "to": claim.state} for claim in moved]
-        db.execute(there.values(state=sa.bindparam("to")), rows)
-        changed(db, clock, *(move_told(claim) for claim in moved))
+    if not moved:
+        return []
+    # With the numbers that changed() gives them.
+    after = [_numbered(one, number) for number, one in enumerate(moved, start=next_change(db))]
+    there = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
+    rows = [{"of": one.id, "to": one.state, "by": one.confirmed} for one in after]
+    there = there.values(state=sa.bindparam("to"), confirmed=sa.bindparam("by"))
+    db.execute(there, rows)
+    changed(db, clock, *(move_told(claim) for claim in after))
+    return after
+
+
+def _numbered(claim: Claim, number: int) -> Claim:
+    """By which change it became confirmed, if that is what it is."""
+    return replace(claim, confirmed=number) if claim.state is ClaimState.CONFIRMED else claim
 
 
 def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:

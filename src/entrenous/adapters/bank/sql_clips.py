@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.insert import insert_or
+from entrenous.adapters.bank.prepared import PreparedSelect
 from entrenous.adapters.bank.rows import batches, to_claim
 from entrenous.adapters.bank.tables import (
     CLAIM,
@@ -21,8 +21,12 @@ from entrenous.adapters.bank.tables import (
 from entrenous.model.claim import MATCHING, Claim
 from entrenous.model.ids import ClaimId
 from entrenous.model.print import SoundPrint
+from entrenous.model.review import Release
 from entrenous.ports import Clock
 
+_RELEASED: Final = PreparedSelect(
+    sa.select(RELEASED_FILE).where(RELEASED_FILE.c.sha256 == sa.bindparam("of"))
+)
 _SOUNDS_MAX: Final = 500  # of news at once; at 40 kB each
 
 
@@ -72,15 +76,14 @@ def heard_by(db: sa.Connection, sounds: Collection[int]) -> tuple[tuple[int, Cla
     )
 
 
-def release_file(db: sa.Connection, clock: Clock, sha256: bytes) -> None:
-    """A person let it through, now."""
-    at = {"at": stored_time(clock.now())}
+def release_file(db: sa.Connection, clock: Clock, sha256: bytes, number: int) -> None:
+    """A person let it through, now, before the change with this number."""
+    at = {"at": stored_time(clock.now()), "number": number}
     wanted = insert_or(db, RELEASED_FILE).values(sha256=sha256, **at)
     db.execute(wanted.on_conflict_do_update(index_elements=["sha256"], set_=at))
 
 
-def file_released(db: sa.Connection, sha256: bytes) -> datetime | None:
-    """When a person let it through, if one did."""
-    wanted = sa.select(RELEASED_FILE.c.at).where(RELEASED_FILE.c.sha256 == sha256)
-    at = db.execute(wanted).scalar()
-    return None if at is None else read_time(at)
+def file_released(db: sa.Connection, sha256: bytes) -> Release | None:
+    """When a person let it through, if one did; asked of each upload."""
+    rows = _RELEASED.rows(db, {"of": sha256})
+    return Release(read_time(rows[0].at), rows[0].number) if rows else None

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 3  # of this schema; upgrade.py brings an earlier one up to it
+VERSION: Final = 4  # of this schema; upgrade.py brings an earlier one up to it
 
 METADATA: Final = sa.MetaData()
 # 64 bits; SQLite numbers rows by itself only in a column that is called INTEGER.
@@ -28,7 +28,7 @@ BANK: Final = sa.Table(
     sa.Column("shadow", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 # ``changed`` is a claim's newest number in the order of changes; ``look_back_at`` is when somebody
-# may take its look back, while one is due.
+# may take its look back, while one is due; ``confirmed`` the number by which it became confirmed.
 CLAIM: Final = sa.Table(
     "claim",
     METADATA,
@@ -45,6 +45,7 @@ CLAIM: Final = sa.Table(
     sa.Column("changed", BIG, nullable=False, server_default="0"),
     sa.Column("changed_at", BIG, nullable=False, server_default="0"),
     sa.Column("look_back_at", BIG),
+    sa.Column("confirmed", BIG, nullable=False, server_default="0"),
     sa.Index("claims_by_change", "changed"),
 )
 # One row per distinct hash, many claims on it; a number is never used again, so that an index that
@@ -109,12 +110,13 @@ EMBEDDING: Final = sa.Table(
     sa.Index("embeddings_of_hash", "entry"),
     sqlite_autoincrement=True,
 )
-# Clips that a reviewer let through, by the SHA-256 of the file, and when.
+# Clips that a reviewer let through, by the SHA-256 of the file, when, and before which change.
 RELEASED_FILE: Final = sa.Table(
     "released_file",
     METADATA,
     sa.Column("sha256", sa.LargeBinary(32), primary_key=True),
     sa.Column("at", BIG, nullable=False),
+    sa.Column("number", BIG, nullable=False, server_default="0"),
 )
 PARTNER: Final = sa.Table(
     "partner",

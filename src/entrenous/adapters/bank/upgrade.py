@@ -3,7 +3,7 @@
 Version 1 had banks, claims, hashes and uploads. Version 2 adds shadow banks, the order of changes,
 what floods, appeals and looking back need of an upload, partners and their opinions, and the log.
 Version 3 adds since when an upload waits, what is due after an answer, and tables of frames,
-sounds, released clips and embeddings.
+sounds, released clips and embeddings. Version 4 adds by which change a claim became confirmed.
 """
 
 from typing import Any, Final
@@ -16,6 +16,7 @@ from entrenous.adapters.bank.tables import (
     CLAIM,
     LOOK_BACKS,
     METADATA,
+    RELEASED_FILE,
     SCHEMA_VERSION,
     SLOW_LOOKS,
     UPLOAD,
@@ -50,6 +51,7 @@ _NEW_IN_3: Final = (
     UPLOAD.c.slow_looks_taken,
 )
 _INDEXES_IN_3: Final = (UPLOADS_IN_SHADOW, WAITING_SINCE, WAITING_LATE, SLOW_LOOKS, LOOK_BACKS)
+_CONFIRMED: Final = "UPDATE claim SET confirmed = changed WHERE state = 'confirmed'"
 # Claims that were there get numbers in the order in which they were made.
 _NUMBER_CLAIMS: Final = """
 UPDATE claim SET changed = numbered.n, changed_at = claim.made_at
@@ -73,6 +75,8 @@ def prepare_tables(db: sa.Connection) -> None:
         _add(db, *_NEW_IN_3)
         for index in _INDEXES_IN_3:
             index.create(db)
+    if version in (1, 2, 3):
+        _to_version_4(db, version)
     METADATA.create_all(db)
     if version is None:
         db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
@@ -94,6 +98,16 @@ def _from_version_1(db: sa.Connection) -> None:
     by_upload = WAITING_BY_ENTRY, WAITING_BY_FILE, WAITING_BY_LEAD, ACCEPTED_UPLOADS
     for index in (claims_by_change, *by_upload):
         index.create(db)
+
+
+def _to_version_4(db: sa.Connection, version: int) -> None:
+    """Since when a claim is confirmed was not kept: it counts as confirmed by its newest change, so
+    that nothing is let through that a person confirmed last. A clip's release comes before all.
+    """
+    _add(db, CLAIM.c.confirmed)
+    if version == 3:
+        _add(db, RELEASED_FILE.c.number)
+    db.exec_driver_sql(_CONFIRMED)
 
 
 def _add(db: sa.Connection, *columns: sa.Column[Any]) -> None:

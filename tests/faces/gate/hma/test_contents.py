@@ -1,5 +1,6 @@
 """Banks and contents over time: numbers, on and off, what a person registered, restarts."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.hma.contents import content
 from entrenous.faces.gate.hma.errors import NoSuchContent
 from entrenous.faces.gate.hma.names import bank_called
-from entrenous.model.bank import PEOPLE, Bank
-from entrenous.model.claim import ClaimEvent, ClaimState
-from entrenous.model.ids import BankName
+from entrenous.model.bank import PEOPLE, RELEASED, Bank
+from entrenous.model.claim import ClaimEvent, ClaimState, Registration
+from entrenous.model.ids import BankName, ClaimId
 from entrenous.ports import Platform
 from entrenous.stop.banks import import_hashes, prepare_banks
 from entrenous.stop.protect import protect_picture
@@ -107,6 +108,20 @@ def test_what_a_person_registered_is_found_and_is_theirs(
     assert hma.post("/m/lookup", files={"photo": ("x", jpeg(hers))}).json() == {"pdq": {}}
     assert hma.get(address).status_code == 404
     assert platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
+
+
+def test_what_a_person_released_last_is_acted_on_no_more(
+    hma: httpx.Client, platform: Platform
+) -> None:
+    number = make(hma)
+    ((_, claim),) = platform.bank.claims_on({number})
+    platform.bank.move(claim.id, ClaimEvent.CONFIRM)
+    let_through = replace(claim, id=ClaimId("r"), bank=RELEASED, state=ClaimState.CONFIRMED)
+    platform.bank.register(Registration(let_through, (bytes.fromhex(HEX),)))
+    assert (looked_up(hma), raw(hma)) == ({}, [number])
+    platform.bank.move(claim.id, ClaimEvent.SUSPEND)
+    platform.bank.move(claim.id, ClaimEvent.CONFIRM)
+    assert list(looked_up(hma)) == ["TEST"]
 
 
 def test_windows_have_numbers_and_are_no_contents(

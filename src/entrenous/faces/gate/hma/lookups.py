@@ -12,7 +12,7 @@ from entrenous.model.fingerprint import Match
 from entrenous.model.ids import BankName
 from entrenous.ports import Platform
 from entrenous.stop.look import Seen
-from entrenous.stop.weigh import called_for
+from entrenous.stop.weigh import answered, called_for, release_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,17 @@ def all_of(fits: list[Fit], wanted: Collection[str] | None) -> list[Fit]:
 
 
 def acted_on(fits: list[Fit], wanted: Collection[str] | None) -> dict[str, list[dict[str, Any]]]:
-    """Those that the gate would act on, by bank: not in shadow, and not what only calls for holding
-    and was answered by a reviewer who let this picture through (stop.weigh.weigh_hits).
+    """Those that the gate would act on, by bank: not in shadow, and not what was answered by a
+    reviewer who let this picture through (stop.weigh.answered).
     """
-    released = [fit.claim.made_at for fit in fits if fit.bank.name == RELEASED]
+    released = [release_of(_match(fit), fit.claim) for fit in fits if fit.bank.name == RELEASED]
     answer: dict[str, list[dict[str, Any]]] = {}
     for fit in _in_banks(fits, wanted):
-        answered = any(fit.claim.made_at <= at for at in released)
-        if fit.bank.shadow or (answered and _outcome(fit) is Outcome.HOLD):
+        outcome = called_for(_match(fit), fit.claim, fit.bank)
+        is_answered = outcome is not Outcome.LET_THROUGH and answered(
+            outcome, _match(fit), fit.claim, released
+        )
+        if fit.bank.shadow or is_answered:
             continue
         said = described(fit)
         contents = answer.setdefault(hma_name(fit.bank.name), [])
@@ -74,6 +77,5 @@ def _in_banks(fits: list[Fit], wanted: Collection[str] | None) -> Iterator[Fit]:
     return (fit for fit in shown if wanted is None or hma_name(fit.bank.name) in wanted)
 
 
-def _outcome(fit: Fit) -> Outcome:
-    match = Match(fit.claim.bank, fit.claim.id, fit.distance, "")
-    return called_for(match, fit.claim, fit.bank)
+def _match(fit: Fit) -> Match:
+    return Match(fit.claim.bank, fit.claim.id, fit.distance, "")
