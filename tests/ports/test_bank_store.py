@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,27 @@ def test_one_hash_is_one_entry_however_many_claim_it(bank: BankStore) -> None:
     assert (whole.bits, whole.part) == (ONE, False)
     assert [(part.bits, part.part) for part in parts] == [(ONE, True), (TWO, True)]
     assert {held.id for _, held in bank.claims_on({whole.number})} == {"a", "b", "c"}
+
+
+def test_what_a_bank_has_already_is_known_by_its_hashes(bank: BankStore) -> None:
+    """In this bank, in one of these states, of a whole picture."""
+    bank.set_bank(Bank(BankName("other")))
+    bank.register(
+        Registration(claim("a"), (ONE,), (THREE,)),
+        Registration(replace(claim("b"), state=ClaimState.CONFIRMED), (TWO,)),
+        Registration(replace(claim("c"), bank=BankName("other")), (THREE,)),
+    )
+    every = [ONE, TWO, THREE, ONE]
+
+    def known(*states: ClaimState) -> dict[bytes, str]:
+        return {bits: one.id for bits, one in bank.listed(PEOPLE, every, states).items()}
+
+    assert known(ClaimState.WAITING, ClaimState.CONFIRMED) == {ONE: "a", TWO: "b"}
+    assert known(ClaimState.CONFIRMED) == {TWO: "b"}
+    bank.move(ClaimId("b"), ClaimEvent.WITHDRAW)
+    bank.move(ClaimId("a"), ClaimEvent.SUSPEND)
+    assert known(ClaimState.WAITING, ClaimState.CONFIRMED) == {}
+    assert bank.listed(PEOPLE, [], [ClaimState.WAITING]) == {}
 
 
 def test_entries_are_told_once_and_in_order(bank: BankStore) -> None:

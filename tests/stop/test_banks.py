@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.model.bank import PEOPLE, RELEASED, Bank
+from entrenous.model.bank import PEOPLE, RELEASED, BadBankName, Bank, NoHashes, NotForLists
 from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName
-from entrenous.stop.banks import import_hashes, prepare_banks, read_hashes
+from entrenous.stop.banks import bank_for_list, import_hashes, prepare_banks, read_hashes
 from entrenous.stop.gate import judge_upload
 from tests.stop.room import Room, jpeg, picture
 
@@ -21,7 +21,7 @@ def test_a_list_is_taken_in_and_bad_lines_are_reported(room: Room, hers: Any) ->
     good = fingerprint(picture(hers)).hex
     text = f"hash,note\n\n# a comment\n{good},one\nnonsense\n{good.upper()}\n{good}0\n"
     imported = import_hashes(text, LISTED, room.platform)
-    assert imported.accepted == 2
+    assert (imported.accepted, imported.already) == (1, 1)
     assert [line for line, _ in imported.refused] == [5, 7]
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
 
@@ -33,6 +33,43 @@ def test_lists_of_any_system_and_with_odd_lines_are_read(end: str) -> None:
     hashes, refused = read_hashes(end.join(("hex", good, *odd, f'"{good}",note', good)))
     assert hashes == [bytes.fromhex(good)] * 4
     assert [line for line, _ in refused] == [4, 5, 6]
+
+
+def test_the_same_list_again_adds_nothing(room: Room, hers: Any) -> None:
+    text = fingerprint(picture(hers)).hex + "\n" + "0f" * 32
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+    for accepted in (2, 0, 0):
+        imported = import_hashes(text, LISTED, room.platform)
+        assert (imported.accepted, imported.already) == (accepted, 2 - accepted)
+    assert len(judge_upload(jpeg(hers), room.platform).matches) == 1
+    again = import_hashes(text, LISTED, room.platform, looks_back=True)
+    assert (again.accepted, again.looked_back) == (0, 1)
+    stands_behind = import_hashes(text, LISTED, room.platform, confirmed=True)
+    assert (stands_behind.accepted, stands_behind.already) == (2, 0)
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+    for confirmed in (True, False):  # who asks for more has asked for less
+        done = import_hashes(text, LISTED, room.platform, confirmed=confirmed)
+        assert (done.accepted, done.already) == (0, 2)
+
+
+def test_what_has_no_hash_in_it_changes_nothing(room: Room) -> None:
+    with pytest.raises(NoHashes, match="2 lines"):
+        import_hashes("nonsense\n\0\n", LISTED, room.platform)
+    assert LISTED not in {bank.name for bank in room.platform.bank.banks()}
+    assert import_hashes("# empty\n", LISTED, room.platform).accepted == 0
+
+
+def test_lists_go_into_banks_of_their_own(room: Room) -> None:
+    """Not where people's own claims are, nor where everything is let through."""
+    for name in (PEOPLE, RELEASED):
+        with pytest.raises(NotForLists, match=name):
+            bank_for_list(name, room.platform)
+    for odd in ("", "a", "two words", "a\nb", "UPPER", "-a", "x" * 41, "bl\u00e4"):
+        with pytest.raises(BadBankName):
+            bank_for_list(odd, room.platform)
+    room.platform.bank.set_bank(Bank(BankName("as_hma_has_it")))
+    assert bank_for_list("as_hma_has_it", room.platform) == "as_hma_has_it"
+    assert bank_for_list("from-elsewhere", room.platform) == "from-elsewhere"
 
 
 def test_a_list_that_the_platform_stands_behind_refuses(room: Room, hers: Any) -> None:

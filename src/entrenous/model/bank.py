@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from entrenous.model.decision import Outcome
-from entrenous.model.errors import NotFound, Refused, Unreachable
+from entrenous.model.errors import Malformed, NotFound, Refused, Unreachable
 from entrenous.model.ids import BankName
 from entrenous.spec import PDQ_RADIUS
 
 PEOPLE: Final = BankName("people")  # what people register themselves
 RELEASED: Final = BankName("released")  # uploads that a reviewer let through
+FOR_NO_LIST: Final = frozenset({PEOPLE, RELEASED})
 RELEASED_RADIUS: Final = 16  # closer than a match: the same upload again, saved anew
 
 
@@ -57,17 +58,39 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of a list of hashes: lines by number, with the reason they were refused, and how
-    many uploads that were let through fit it.
+    """What became of a list of hashes: lines by number, with the reason they were refused, how many
+    hashes were there ``already``, and how many uploads that were let through fit it.
     """
 
     accepted: int
     refused: tuple[tuple[int, str], ...]
     looked_back: int = 0
+    already: int = 0
 
 
 class NoSuchBank(NotFound):
     """There is no bank called {bank} here."""
+
+
+class NotForLists(Refused):
+    """
+    Nothing was imported: the bank {bank} is not for lists. In "people" is what people registered
+    themselves, and what is in "released" is let through. Name a bank of your own.
+    """
+
+
+class BadBankName(Refused):
+    """
+    A bank's name has 2 to 40 of the characters a-z, 0-9 and -, at both ends no -. Nothing was
+    imported.
+    """
+
+
+class NoHashes(Malformed):
+    """
+    In this list is no hash, so nothing was imported: {lines} lines were read. A line has 64
+    hexadecimal digits in its first column, and the file is text in UTF-8.
+    """
 
 
 class BadPolicy(Refused):

@@ -1,11 +1,11 @@
 """What a gate needs of the store of its banks and claims."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from entrenous.model.audit import AuditRow, Details, Head
 from entrenous.model.bank import Bank, Counts, Entry
-from entrenous.model.claim import Change, Claim, ClaimEvent, Registration
+from entrenous.model.claim import Change, Claim, ClaimEvent, ClaimState, Registration
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Opinion, Partner
 from entrenous.model.print import SoundPrint
@@ -120,6 +120,14 @@ class BankStore(EmbeddingStore, Protocol):
 
     def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
         """Of whole pictures, 32 bytes each, not of frames; none of a withdrawn claim."""
+        ...
+
+    def listed(
+        self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
+    ) -> Mapping[bytes, Claim]:
+        """Those of these hashes that claims of a picture in this bank and in one of these states
+        have as a whole; one claim each.
+        """
         ...
 
     def opine(

@@ -4,9 +4,20 @@ import csv
 import re
 from typing import Final
 
-from entrenous.model.bank import PEOPLE, RELEASED, RELEASED_RADIUS, Bank, Imported
-from entrenous.model.claim import Claim, ClaimState, Registration
+from entrenous.model.bank import (
+    FOR_NO_LIST,
+    PEOPLE,
+    RELEASED,
+    RELEASED_RADIUS,
+    BadBankName,
+    Bank,
+    Imported,
+    NoHashes,
+    NotForLists,
+)
+from entrenous.model.claim import MATCHING, Claim, ClaimState, Registration
 from entrenous.model.decision import Outcome
+from entrenous.model.exchange import NAME
 from entrenous.model.fingerprint import BadFingerprint
 from entrenous.model.ids import BankName
 from entrenous.ports import BankStore, Platform
@@ -28,6 +39,22 @@ def prepare_banks(bank: BankStore) -> None:
             bank.set_bank(wanted)
 
 
+def bank_for_list(untrusted_name: str, platform: Platform) -> BankName:
+    """The bank that a list may be brought into; it need not be there yet.
+
+    Raises:
+        NotForLists: people fill it themselves, or what is in it is let through.
+        BadBankName: there is none of that name, and none can be made.
+    """
+    name = BankName(untrusted_name)
+    if name in FOR_NO_LIST:
+        raise NotForLists(bank=name)
+    is_there = name in {bank.name for bank in platform.bank.banks()}
+    if not is_there and not NAME.fullmatch(untrusted_name):  # HMA's clients name banks otherwise
+        raise BadBankName
+    return name
+
+
 def import_hashes(
     untrusted_csv: str,
     name: BankName,
@@ -39,20 +66,30 @@ def import_hashes(
     """Bring a list of PDQ hashes into a bank, which is made if it is missing.
 
     One hash a line, 64 hexadecimal digits in the first column; a heading, empty lines and lines
-    that begin with "#" are passed over. A line that is no hash is reported and the rest is kept.
+    that begin with "#" are passed over. A line that is no hash is reported and the rest is kept;
+    what a claim in this bank asks for already is counted and not added again.
     ``confirmed`` says that the platform stands behind the list: uploads that fit are then refused,
     otherwise held. ``looks_back`` compares what was let through, which takes 0.2 s for each hash of
     the list and million uploads. The list is stored some thousand hashes at a time, so that
     uploads need not wait for all of it.
+
+    Raises:
+        NoHashes: lines were read, and none is a hash; nothing was changed.
     """
+    hashes, refused = read_hashes(untrusted_csv)
+    if refused and not hashes:
+        raise NoHashes(lines=len(refused))
     if name not in {bank.name for bank in platform.bank.banks()}:
         platform.bank.set_bank(Bank(name))
-    hashes, refused = read_hashes(untrusted_csv)
-    accepted = [_listed(bits, name, platform, confirmed=confirmed) for bits in hashes]
+    enough = {ClaimState.CONFIRMED} if confirmed else MATCHING  # a confirmed one asks for more
+    known = platform.bank.listed(name, hashes, enough)
+    new = [bits for bits in dict.fromkeys(hashes) if bits not in known]
+    accepted = [_listed(bits, name, platform, confirmed=confirmed) for bits in new]
     for start in range(0, len(accepted), _AT_ONCE):
         platform.bank.register(*accepted[start : start + _AT_ONCE])
-    claims = [one.claim for one in accepted] if looks_back else []
-    return Imported(len(accepted), refused, look_back(claims, platform))
+    claims = [*known.values(), *(one.claim for one in accepted)] if looks_back else []
+    already = len(hashes) - len(new)
+    return Imported(len(accepted), refused, look_back(claims, platform), already)
 
 
 def read_hashes(untrusted_csv: str) -> tuple[list[bytes], tuple[tuple[int, str], ...]]:

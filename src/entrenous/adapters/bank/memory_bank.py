@@ -32,7 +32,7 @@ from entrenous.model.claim import (
 from entrenous.model.embedding import KeptEmbedding
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Opinion, Partner
-from entrenous.model.print import SoundPrint
+from entrenous.model.print import PICTURE_KIND, SoundPrint
 from entrenous.model.review import Release
 from entrenous.ports import BankStore
 from entrenous.ports.bank import ShownBy
@@ -201,6 +201,15 @@ class MemoryBankStore(MemoryLog):
             for entry in self.hashes.wholes_of(claim)
             if None in self.clips.times(claim, entry.number)
         )
+
+    def listed(
+        self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
+    ) -> dict[bytes, Claim]:
+        """Each hash of each claim."""
+        mine = [one for one in self.held.values() if one.bank == bank and one.state in states]
+        pictures = [one for one in mine if one.kind == PICTURE_KIND]
+        had = {entry.bits: one for one in pictures for entry in self.hashes.wholes_of(one.id)}
+        return {bits: had[bits] for bits in hashes if bits in had}
 
     def opine(
         self,

@@ -1,7 +1,7 @@
 """BankStore on SQLite or PostgreSQL."""
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import sqlalchemy as sa
@@ -11,13 +11,13 @@ from entrenous.adapters.bank import sql_clips as clips
 from entrenous.adapters.bank import sql_embeddings as embedded
 from entrenous.adapters.bank import sql_late as late
 from entrenous.adapters.bank import sql_partners as partners
-from entrenous.adapters.bank.engine import Where, glancing, reading, scrub, writing
+from entrenous.adapters.bank.engine import glancing, reading, scrub, writing
 from entrenous.adapters.bank.insert import insert_or
 from entrenous.adapters.bank.prepared import PreparedSelect
+from entrenous.adapters.bank.sql_asked import SqlAsked
 from entrenous.adapters.bank.sql_log import head_of, rows_after, tell
 from entrenous.adapters.bank.tables import BANK, CLAIM, HASH
 from entrenous.adapters.bank.told import bank_told
-from entrenous.adapters.system import SystemClock
 from entrenous.model.audit import AuditRow, Details, Head
 from entrenous.model.bank import Bank, Counts, Entry
 from entrenous.model.claim import (
@@ -34,7 +34,7 @@ from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Opinion, Partner
 from entrenous.model.print import SoundPrint
 from entrenous.model.review import Release
-from entrenous.ports import BankStore, Clock
+from entrenous.ports import BankStore
 from entrenous.ports.bank import ShownBy
 
 _ENTRIES_MAX: Final = 100_000  # of news at once: a new index reads all of them
@@ -47,13 +47,10 @@ _NEWS: Final = PreparedSelect(
 
 
 @dataclass(frozen=True, slots=True)
-class SqlBankStore:
+class SqlBankStore(SqlAsked):
     """Banks and claims in the tables of ``engine`` (see :func:`open_engine`), or as one open
     transaction sees and changes them.
     """
-
-    engine: Where
-    clock: Clock = field(default_factory=SystemClock)
 
     def set_bank(self, bank: Bank) -> None:
         """Make or replace."""

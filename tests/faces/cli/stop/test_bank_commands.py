@@ -70,9 +70,38 @@ def test_a_list_and_looking_back(gate: Any, tmp_path: Path) -> None:
     status, said = gate("bank", "import", str(listed), "--bank", "lists", "--look-back", "--json")
     assert status == 0
     assert json.loads(said) | {"refused": []} == {
-        "schema": "entrenous/import/1", "accepted": 1, "refused": [], "looked_back": 0,
+        "schema": "entrenous/import/1", "accepted": 1, "refused": [], "already": 0,
+        "looked_back": 0,
     }  # fmt: skip
-    assert gate("bank", "import", str(listed), "--bank", "lists")[1].startswith("1 hashes are in")
+    assert gate("bank", "import", str(listed), "--bank", "lists")[1].startswith(
+        "0 hashes were added to bank lists; 1 were there already."
+    )
+
+
+def test_a_list_with_a_byte_order_mark_loses_nothing(gate: Any, tmp_path: Path) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text("0f" * 32 + "\n" + "1f" * 32 + "\n", encoding="utf-8-sig")
+    said = gate("bank", "import", str(listed), "--bank", "lists")[1]
+    assert said == "2 hashes were added to bank lists.\n"
+
+
+@pytest.mark.parametrize("data", [("0f" * 32 + "\n").encode("utf-16"), bytes(range(256)) * 9])
+def test_a_file_that_is_no_list_is_said_to_be_none(gate: Any, tmp_path: Path, data: bytes) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_bytes(data)
+    assert gate("bank", "import", str(listed), "--bank", "lists") == (7, "")
+    assert [one["bank"] for one in json.loads(gate("bank", "list", "--json")[1])["banks"]] == [
+        "people", "released",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("bank", ["people", "released", "", "two\nlines"])
+def test_a_list_needs_a_bank_of_its_own(gate: Any, tmp_path: Path, bank: str) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text("0f" * 32)
+    before = gate("bank", "list", "--json")
+    assert gate("bank", "import", str(listed), "--bank", bank, "--confirmed") == (3, "")
+    assert gate("bank", "list", "--json") == before
 
 
 def test_platforms_whose_opinions_count(gate: Any) -> None:

@@ -9,7 +9,7 @@ from entrenous.faces.cli.output import in_one_go, put_json, read_file, say
 from entrenous.model.bank import Bank
 from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName
-from entrenous.stop.banks import import_hashes
+from entrenous.stop.banks import bank_for_list, import_hashes
 from entrenous.stop.policies import PolicyChange, set_policy
 from entrenous.wiring.platform import open_existing, open_platform
 
@@ -40,18 +40,22 @@ def import_list(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a list of PDQ hashes into a bank; what is no hash is reported, the rest is kept."""
-    text = read_file(file).decode("utf-8", errors="replace")
+    """Bring a list of PDQ hashes into a bank; what is no hash is reported, the rest is kept.
+
+    What the bank has already is not added again.
+    """
+    text = read_file(file).decode("utf-8-sig", errors="replace")  # with or without a mark
     with open_platform(data) as (platform, _):
-        done = import_hashes(
-            text, BankName(bank), platform, confirmed=confirmed, looks_back=looks_back
-        )
+        name = bank_for_list(bank, platform)
+        done = import_hashes(text, name, platform, confirmed=confirmed, looks_back=looks_back)
     if as_json:
         refused = [{"line": line, "why": why} for line, why in done.refused]
         answer = {"schema": "entrenous/import/1", "accepted": done.accepted, "refused": refused}
+        answer["already"] = done.already
         put_json(answer | ({"looked_back": done.looked_back} if looks_back else {}))
         return
-    say(f"{done.accepted} hashes are in bank {bank}.")
+    there = f"; {done.already} were there already" if done.already else ""
+    say(f"{done.accepted} hashes were added to bank {in_one_go(bank)}{there}.")
     if looks_back:
         say(f"{done.looked_back} uploads that were let through wait for a person now.")
     for line, why in done.refused:

@@ -1,0 +1,37 @@
+"""What people at a platform ask of its bank, apart from what an upload does."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from entrenous.adapters.bank.engine import Where, reading
+from entrenous.adapters.bank.rows import batches, to_claim
+from entrenous.adapters.bank.tables import CLAIM, CLAIM_HASH, HASH
+from entrenous.adapters.system import SystemClock
+from entrenous.model.claim import Claim, ClaimState
+from entrenous.model.ids import BankName
+from entrenous.model.print import PICTURE_KIND
+from entrenous.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAsked:
+    """A part of BankStore, in the tables of ``engine``."""
+
+    engine: Where
+    clock: Clock = field(default_factory=SystemClock)
+
+    def listed(
+        self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
+    ) -> dict[bytes, Claim]:
+        """In batches."""
+        joined = HASH.join(CLAIM_HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
+        wanted = sa.select(HASH.c.bits, CLAIM).select_from(joined).where(HASH.c.part.is_(False))
+        mine = CLAIM.c.bank == bank, CLAIM.c.kind == PICTURE_KIND, CLAIM.c.state.in_(states)
+        with reading(self.engine) as db:
+            return {
+                bytes(row.bits): to_claim(row)
+                for batch in batches(dict.fromkeys(hashes))
+                for row in db.execute(wanted.where(*mine, HASH.c.bits.in_(batch)))
+            }
