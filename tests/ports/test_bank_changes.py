@@ -141,3 +141,18 @@ def test_only_of_known_partners_and_claims(bank: BankStore) -> None:
         bank.opine(Opinion(B, Stance.DISPUTED, AT, KEY))
     with pytest.raises(NoSuchPartner):
         bank.drop_partner(OTHER)
+
+
+def test_how_many_platforms_say_what_of_a_claim(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (TWO,)))
+    for key, stance in ((KEY, Stance.CONFIRMED), (OTHER, Stance.DISPUTED)):
+        bank.add_partner(Partner("one", key))
+        bank.opine(Opinion(A, stance, AT, key))
+    bank.opine(Opinion(A, Stance.CONFIRMED, AT + timedelta(hours=1), OTHER))
+    bank.move(B, WITHDRAW)
+    facts = bank.facts([A, B, A, ClaimId("none")])
+    assert set(facts) == {A, B}
+    assert facts[A].claim == bank.claim(A)
+    assert dict(facts[A].opinions) == {Stance.CONFIRMED: 2}
+    assert (facts[B].claim.state, dict(facts[B].opinions)) == (ClaimState.WITHDRAWN, {})
+    assert bank.facts([]) == {}

@@ -1,10 +1,12 @@
 """What other platforms say of a claim, signed (docs/spec/gate.md section 4, 4.1)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from entrenous.model.claim import Claim
 from entrenous.model.errors import Malformed, NotFound
 from entrenous.model.ids import ClaimId
 
@@ -30,6 +32,14 @@ class Opinion:
     stance: Stance
     at: datetime
     key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimFacts:
+    """What a reviewer decides by: a claim as it stands, and how many platforms say what of it."""
+
+    claim: Claim
+    opinions: Mapping[Stance, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from entrenous.model.audit import AuditRow, Details, Head
 from entrenous.model.bank import Bank, Counts, Entry
 from entrenous.model.claim import Change, Claim, ClaimEvent, ClaimState, Registration
 from entrenous.model.ids import BankName, ClaimId
-from entrenous.model.opinion import Opinion, Partner
+from entrenous.model.opinion import ClaimFacts, Opinion, Partner
 from entrenous.model.print import SoundPrint
 from entrenous.model.review import Release
 from entrenous.ports.embedding import EmbeddingStore
@@ -146,6 +146,10 @@ class BankStore(EmbeddingStore, Protocol):
 
     def opinions(self, claim: ClaimId) -> tuple[Opinion, ...]:
         """One of each key, the oldest first."""
+        ...
+
+    def facts(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, ClaimFacts]:
+        """What a reviewer decides by, of those of these that are there."""
         ...
 
     def add_partner(self, partner: Partner) -> None:

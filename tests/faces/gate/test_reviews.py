@@ -1,16 +1,24 @@
 """The operator's side over HTTP."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 from entrenous.adapters.bank.client import HttpBankClient
+from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.model.bank import PEOPLE
+from entrenous.model.claim import Claim, ClaimState, Registration
+from entrenous.model.ids import ClaimId
+from entrenous.model.opinion import Opinion, Partner, Stance
+from entrenous.ports import Platform
 from entrenous.stop.protect import protect_picture
 from tests.stop.room import a_device, jpeg, picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
+KEY = b"\x11" * 32
 NO_SUCH = "urn:entrenous:not-found:no-such-review"
 
 
@@ -57,6 +65,39 @@ def test_what_was_decided_can_be_asked_for(
     assert "deleted with the decision" in bytes_gone.json()["detail"]
     unknown = web.get("/v1/reviews/0000-0000-0000/upload", headers=OPERATOR)
     assert (unknown.status_code, unknown.json()["type"]) == (404, NO_SUCH)
+
+
+def test_a_reviewer_sees_how_each_claim_stands(
+    web: httpx.Client, case: str, platform: Platform
+) -> None:
+    (match,) = platform.reviews.review(case).decision.matches
+    platform.bank.add_partner(Partner("another", KEY))
+    said = Opinion(match.claim, Stance.CONFIRMED, platform.clock.now(), KEY)
+    platform.bank.opine(said)
+    shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]["matches"]
+    assert shown == [
+        {
+            "bank": "people", "distance": match.distance, "how": "as it is", "claim": match.claim,
+            "state": "waiting",
+            "opinions": {"confirmed": 1, "disputed": 0, "not intimate": 0},
+        }
+    ]  # fmt: skip
+    address = f"/v1/reviews/{case}"
+    done = web.post(address, json={"decision": "confirm"}, headers=OPERATOR).json()
+    assert [one["state"] for one in done["matches"]] == ["confirmed"]
+    assert web.get(address, headers=OPERATOR).json()["matches"] == done["matches"]
+
+
+def test_the_holders_reason_is_shown_in_a_review_and_nowhere_else(
+    web: httpx.Client, platform: Platform, hers: Any
+) -> None:
+    bits = fingerprint(picture(hers)).bits
+    mine = Claim(ClaimId("a"), PEOPLE, ClaimState.WAITING, "pdq", 90, platform.clock.now())
+    platform.bank.register(Registration(replace(mine, reason="my former partner has it"), (bits,)))
+    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()
+    assert set(answer["matches"][0]) == {"bank", "distance", "how"}
+    shown = web.get(f"/v1/reviews/{answer['case']}", headers=OPERATOR).json()
+    assert shown["matches"][0]["reason"] == "my former partner has it"
 
 
 def test_decided_once(web: httpx.Client, case: str) -> None:

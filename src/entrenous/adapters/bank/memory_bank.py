@@ -4,10 +4,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from entrenous.adapters.bank.memory_asked import MemoryAsked
 from entrenous.adapters.bank.memory_clips import MemoryClips
-from entrenous.adapters.bank.memory_hashes import MemoryHashes
-from entrenous.adapters.bank.memory_log import MemoryLog
-from entrenous.adapters.bank.memory_partners import MemoryPartners
 from entrenous.adapters.bank.told import (
     Told,
     bank_told,
@@ -32,7 +30,7 @@ from entrenous.model.claim import (
 from entrenous.model.embedding import KeptEmbedding
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Opinion, Partner
-from entrenous.model.print import PICTURE_KIND, SoundPrint
+from entrenous.model.print import SoundPrint
 from entrenous.model.review import Release
 from entrenous.ports import BankStore
 from entrenous.ports.bank import ShownBy
@@ -43,15 +41,12 @@ def _nothing(_claim: ClaimId) -> None:
 
 
 @dataclass(slots=True)
-class MemoryBankStore(MemoryLog):
+class MemoryBankStore(MemoryAsked):
     """Everything in dictionaries; one thread at a time. ``on_withdraw`` is the review queue's."""
 
     policies: dict[BankName, Bank] = field(default_factory=dict)
-    held: dict[ClaimId, Claim] = field(default_factory=dict)
-    hashes: MemoryHashes = field(default_factory=MemoryHashes)
     changed: dict[ClaimId, tuple[int, datetime]] = field(default_factory=dict)
     last_change: int = 0
-    others: MemoryPartners = field(default_factory=MemoryPartners)
     clips: MemoryClips = field(default_factory=MemoryClips)
     embedded: dict[ClaimId, KeptEmbedding] = field(default_factory=dict)
     last_embedding: int = 0
@@ -201,15 +196,6 @@ class MemoryBankStore(MemoryLog):
             for entry in self.hashes.wholes_of(claim)
             if None in self.clips.times(claim, entry.number)
         )
-
-    def listed(
-        self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
-    ) -> dict[bytes, Claim]:
-        """Each hash of each claim."""
-        mine = [one for one in self.held.values() if one.bank == bank and one.state in states]
-        pictures = [one for one in mine if one.kind == PICTURE_KIND]
-        had = {entry.bits: one for one in pictures for entry in self.hashes.wholes_of(one.id)}
-        return {bits: had[bits] for bits in hashes if bits in had}
 
     def opine(
         self,

@@ -1,16 +1,19 @@
 """What people at a platform ask of its bank, apart from what an upload does."""
 
-from collections.abc import Collection
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import Where, reading
 from entrenous.adapters.bank.rows import batches, to_claim
-from entrenous.adapters.bank.tables import CLAIM, CLAIM_HASH, HASH
+from entrenous.adapters.bank.sql_claims import some
+from entrenous.adapters.bank.tables import CLAIM, CLAIM_HASH, HASH, OPINION
 from entrenous.adapters.system import SystemClock
 from entrenous.model.claim import Claim, ClaimState
-from entrenous.model.ids import BankName
+from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.opinion import ClaimFacts, Stance
 from entrenous.model.print import PICTURE_KIND
 from entrenous.ports import Clock
 
@@ -35,3 +38,19 @@ class SqlAsked:
                 for batch in batches(dict.fromkeys(hashes))
                 for row in db.execute(wanted.where(*mine, HASH.c.bits.in_(batch)))
             }
+
+    def facts(self, claims: Collection[ClaimId]) -> dict[ClaimId, ClaimFacts]:
+        """In batches, from one state of the bank."""
+        with reading(self.engine) as db:
+            said = _said_of(db, claims)
+            return {one.id: ClaimFacts(one, said[one.id]) for one in some(db, claims)}
+
+
+def _said_of(db: sa.Connection, claims: Collection[ClaimId]) -> Mapping[ClaimId, Counter[Stance]]:
+    found: dict[ClaimId, Counter[Stance]] = defaultdict(Counter)
+    wanted = sa.select(OPINION.c.claim, OPINION.c.stance, sa.func.count().label("many"))
+    wanted = wanted.group_by(OPINION.c.claim, OPINION.c.stance)
+    for batch in batches(dict.fromkeys(claims)):
+        for row in db.execute(wanted.where(OPINION.c.claim.in_(batch))):
+            found[ClaimId(row.claim)][Stance(row.stance)] = row.many
+    return found

@@ -1,11 +1,14 @@
 """What the gate says, as JSON objects (docs/spec/gate.md section 6)."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from entrenous.craft.wire.b64u import b64u
 from entrenous.faces.gate.access import Role
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
+from entrenous.model.ids import ClaimId
+from entrenous.model.opinion import ClaimFacts, Stance
 from entrenous.model.review import Review
 
 PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -41,20 +44,33 @@ def match_for_operator(match: Match) -> dict[str, Any]:
     return {"bank": match.bank, "distance": match.distance, "how": match.how}
 
 
-def review_for_operator(review: Review) -> dict[str, Any]:
-    """A judged upload, without its bytes: these are fetched by their own address."""
+def review_for_operator(review: Review, facts: Mapping[ClaimId, ClaimFacts]) -> dict[str, Any]:
+    """A judged upload, with what a person decides by, and without its bytes: these are fetched by
+    their own address.
+    """
     return {
         "schema": "entrenous/review/1",
         "case": review.case,
         "state": review.state,
         "at": review.at.isoformat(),
         "decision": review.decision.outcome,
-        "matches": [match_for_operator(match) for match in review.decision.matches],
+        "matches": [_match_in_review(match, facts) for match in review.decision.matches],
         "found": review.found,
         "reference": review.reference,
         "gathered": review.gathered,
         "upload": f"/v1/reviews/{review.case}/upload" if review.has_bytes else None,
     }
+
+
+def _match_in_review(match: Match, facts: Mapping[ClaimId, ClaimFacts]) -> dict[str, Any]:
+    """Besides, which claim it is, how that stands now, why it was made, and what others say."""
+    shown = match_for_operator(match) | {"claim": match.claim}
+    if match.claim not in facts:
+        return shown
+    known = facts[match.claim]
+    reason = {"reason": known.claim.reason} if known.claim.reason else {}
+    said = {stance: known.opinions.get(stance, 0) for stance in Stance}
+    return shown | {"state": known.claim.state} | reason | {"opinions": said}
 
 
 def appeal_answer(case: str) -> dict[str, Any]:

@@ -46,8 +46,9 @@ class Reviews:
         require_operator(request, self.access)
         review = await run_in_threadpool(next_review, self.platform)
         waiting = await run_in_threadpool(self.platform.reviews.waiting)
-        shown = None if review is None else review_for_operator(review)
-        answer = {"schema": "entrenous/reviews/1", "waiting": waiting, "next": shown}
+        shown = await self._shown(*([] if review is None else [review]))
+        first = shown[0] if shown else None
+        answer = {"schema": "entrenous/reviews/1", "waiting": waiting, "next": first}
         return JSONResponse(answer, headers=PRIVATE)
 
     async def published(self, request: Request) -> Response:
@@ -58,7 +59,7 @@ class Reviews:
         found = await run_in_threadpool(page, checked_case(after), PUBLISHED_MAX + 1)
         answer = {
             "schema": "entrenous/published/1",
-            "cases": [review_for_operator(one) for one in found[:PUBLISHED_MAX]],
+            "cases": await self._shown(*found[:PUBLISHED_MAX]),
             "more": len(found) > PUBLISHED_MAX,
         }
         return JSONResponse(answer, headers=PRIVATE)
@@ -67,7 +68,8 @@ class Reviews:
         """One case, also after its decision: how the platform learns what a person said."""
         require_operator(request, self.access)
         review = await run_in_threadpool(self.platform.reviews.review, case_in(request))
-        return JSONResponse(review_for_operator(review), headers=PRIVATE)
+        (shown,) = await self._shown(review)
+        return JSONResponse(shown, headers=PRIVATE)
 
     async def decide(self, request: Request) -> Response:
         """{"decision": "confirm"} or {"decision": "release"}."""
@@ -76,7 +78,7 @@ class Reviews:
         case = case_in(request)
         review: Review = await run_in_threadpool(verb, case, self.platform)
         self.reviewed(review, state)
-        answer = review_for_operator(replace(review, state=state, has_bytes=False))
+        (answer,) = await self._shown(replace(review, state=state, has_bytes=False))
         return JSONResponse(answer | {"also": review.also}, headers=PRIVATE)
 
     async def held_upload(self, request: Request) -> Response:
@@ -88,6 +90,12 @@ class Reviews:
             "Content-Security-Policy": "default-src 'none'; sandbox",
         }
         return Response(data, media_type="application/octet-stream", headers=kept_apart)
+
+    async def _shown(self, *reviews: Review) -> list[dict[str, Any]]:
+        """With what is known of their claims, asked for once."""
+        claims = {match.claim for one in reviews for match in one.decision.matches}
+        facts = await run_in_threadpool(self.platform.bank.facts, claims)
+        return [review_for_operator(one, facts) for one in reviews]
 
 
 def verdict(untrusted_data: bytes) -> tuple[Any, ReviewState]:
