@@ -71,6 +71,16 @@ def test_first_come_first_reviewed(queue: ReviewQueue) -> None:
     assert (queue.next(), queue.waiting()) == (None, 0)
 
 
+def test_what_waits_behind_a_case(queue: ReviewQueue) -> None:
+    """Whoever cannot decide the first one yet can pass it over, whatever became of it."""
+    for case in "cab":
+        queue.record(held(case), None)
+    assert (queue.next("c"), queue.next("a"), queue.next("b")) == (held("a"), held("b"), None)
+    assert queue.next("none") == queue.next("") == held("c")
+    queue.close("a", ReviewState.RELEASED, nothing_else)
+    assert queue.next("c") == queue.next("a") == held("b")
+
+
 def test_a_decided_upload_is_forgotten_and_decided_once(queue: ReviewQueue) -> None:
     queue.record(held("a"), b"bytes of the upload")
     queue.close("a", ReviewState.CONFIRMED, nothing_else)

@@ -28,8 +28,10 @@ class ReviewQueue(DueWork, Protocol):
         """
         ...
 
-    def next(self) -> Review | None:
-        """The upload that has waited longest, or None; of those that wait as one, the first."""
+    def next(self, after: str = "") -> Review | None:
+        """The upload that came first of those that wait, or None; of those that wait as one, the
+        first. By arrival after that case; from the first one if there is no such case.
+        """
         ...
 
     def review(self, case: str) -> Review:

@@ -18,9 +18,9 @@ from entrenous.stop.register import new_claim_id
 DISPUTES_MAX: Final = 3  # as many reviewers who disagree suspend a claim
 
 
-def next_review(platform: Platform) -> Review | None:
-    """The upload that has waited longest; None when nothing waits."""
-    return platform.reviews.next()
+def next_review(platform: Platform, after: str = "") -> Review | None:
+    """The first upload that waits, or the first after that case; None when nothing waits there."""
+    return platform.reviews.next(after)
 
 
 def confirm(case: str, platform: Platform) -> Review:

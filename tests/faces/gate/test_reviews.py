@@ -100,6 +100,19 @@ def test_the_holders_reason_is_shown_in_a_review_and_nowhere_else(
     assert shown["matches"][0]["reason"] == "my former partner has it"
 
 
+def test_the_queue_goes_on_behind_a_case(web: httpx.Client, case: str, hers: Any) -> None:
+    again = web.post("/v1/uploads", files={"file": ("x", jpeg(hers, 60))}, headers=OPERATOR)
+
+    def behind(seen: str) -> Any:
+        answer = web.get("/v1/reviews", params={"after": seen}, headers=OPERATOR).json()
+        return answer["waiting"], answer["next"] and answer["next"]["case"]
+
+    second = again.json()["case"]
+    assert [behind(one) for one in ("", case, second)] == [(2, case), (2, second), (2, None)]
+    odd = web.get("/v1/reviews", params={"after": "\0"}, headers=OPERATOR)
+    assert odd.status_code == 404
+
+
 def test_decided_once(web: httpx.Client, case: str) -> None:
     release = {"decision": "release"}
     first = web.post(f"/v1/reviews/{case}", json=release, headers=OPERATOR)

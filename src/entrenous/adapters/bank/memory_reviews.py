@@ -70,9 +70,10 @@ class MemoryReviewQueue(MemoryDueWork):
         elif lead is None or self._has_room(lead, review, held_per_hash):
             self.uploads[case] = untrusted_upload
 
-    def next(self) -> Review | None:
+    def next(self, after: str = "") -> Review | None:
         """The first that waits."""
-        first = next(iter(self._items()), None)
+        cases = self._cases_after(after)
+        first = next((one for one in self._items() if one.case in cases), None)
         return None if first is None else self.review(first.case)
 
     def review(self, case: str) -> Review:
@@ -140,11 +141,15 @@ class MemoryReviewQueue(MemoryDueWork):
 
     def published(self, after: str, limit: int) -> tuple[Review, ...]:
         """By arrival."""
-        cases = list(self.reviews)
-        first = cases.index(after) + 1 if after in cases else 0
-        found = [self.reviews[case] for case in cases[first:]]
+        found = [self.reviews[case] for case in self._cases_after(after)]
         late = [one for one in found if one.state is ReviewState.WAITING and one.found in LATER]
         return tuple(self.review(one.case) for one in late[:limit])
+
+    def _cases_after(self, case: str) -> dict[str, None]:
+        """By arrival; all of them if there is no such case."""
+        cases = list(self.reviews)
+        first = cases.index(case) + 1 if case in self.reviews else 0
+        return dict.fromkeys(cases[first:])
 
     def _forget_claim(self, claim: ClaimId) -> int:
         """Uploads that wait for no other claim are accepted again."""

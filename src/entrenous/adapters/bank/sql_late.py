@@ -9,6 +9,7 @@ from entrenous.adapters.bank.sql_uploads import (
     SEEN,
     change,
     from_matches,
+    is_after,
     lead_again,
     review_of,
     to_review,
@@ -47,9 +48,7 @@ def hold_late(db: sa.Connection, clock: Clock, find: LateFind, left: Sequence[Ma
 
 def published(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
     """Those that were let through and wait now, after that case."""
-    before = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number == after).scalar_subquery()
-    wanted = sa.select(UPLOAD.c.number).where(*PUBLISHED)
-    wanted = wanted.where(UPLOAD.c.number > sa.func.coalesce(before, 0))
+    wanted = sa.select(UPLOAD.c.number).where(*PUBLISHED, is_after(after))
     numbers = db.execute(wanted.order_by(UPLOAD.c.number).limit(limit)).scalars().all()
     seen = sa.select(*SEEN).where(UPLOAD.c.number.in_(numbers)).order_by(UPLOAD.c.number)
     return tuple(to_review(row) for row in db.execute(seen))

@@ -73,9 +73,11 @@ class SqlReviewQueue(SqlDueWork):
             elif lead is None or uploads.has_room(db, lead, review, held_per_hash):
                 uploads.change(db, case, untrusted_upload=untrusted_upload)
 
-    def next(self) -> Review | None:
+    def next(self, after: str = "") -> Review | None:
         """The lowest number that waits and that no other stands for."""
         wanted = sa.select(UPLOAD.c.case_number).where(*SINGLE)
+        if after:
+            wanted = wanted.where(uploads.is_after(after))
         with reading(self.engine) as db:
             case = db.execute(wanted.order_by(UPLOAD.c.number).limit(1)).scalar()
             return None if case is None else uploads.counted(db, case)

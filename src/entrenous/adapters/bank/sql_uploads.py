@@ -39,6 +39,12 @@ def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
     return to_review(row), row.appealed_at is not None
 
 
+def is_after(case: str) -> sa.ColumnElement[bool]:
+    """Whether an upload came after that case, if there is one."""
+    before = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number == case).scalar_subquery()
+    return UPLOAD.c.number > sa.func.coalesce(before, 0)
+
+
 def counted(db: sa.Connection, case: str) -> Review:
     """By case number, and how many wait with it; raises NoSuchReview."""
     mine = sa.select(sa.func.count()).select_from(UPLOAD).where(WAITS, UPLOAD.c.lead == case)

@@ -42,9 +42,10 @@ class Reviews:
     reviewed: Callable[[Review, ReviewState], object] = lambda *_: None
 
     async def reviews(self, request: Request) -> Response:
-        """The upload that has waited longest, if one waits."""
+        """The first upload that waits; ``?after=`` a case, the first one behind that."""
         require_operator(request, self.access)
-        review = await run_in_threadpool(next_review, self.platform)
+        after = checked_case(request.query_params.get("after", ""))
+        review = await run_in_threadpool(next_review, self.platform, after)
         waiting = await run_in_threadpool(self.platform.reviews.waiting)
         shown = await self._shown(*([] if review is None else [review]))
         first = shown[0] if shown else None
