@@ -16,7 +16,8 @@ _CONNECTIONS: Final = 8  # of one process: as many as judge uploads at once
 # Whoever stands still inside a transaction is ended before those that wait for it give up.
 _OPTIONS: Final = (
     "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=10s "
-    "-c jit=off"
+    # Who waited for a lock sees what was committed meanwhile, whatever the server's default is.
+    r"-c jit=off -c default_transaction_isolation=read\ committed"
 )
 
 
