@@ -93,11 +93,20 @@ def open_existing(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         NoGateHere: neither tokens nor settings nor a database are in ``folder``.
         UnusableFolder, DiskFull, BankUnreachable, BadGateSettings, and the others as above.
     """
-    with kept_in(folder):
-        if not any((folder / name).exists() for name in (_OPERATOR, FILE, _DATABASE)):
-            raise NoGateHere(path=folder)
+    if not is_gate(folder):
+        raise NoGateHere(path=folder)
     with open_platform(folder, serves=serves) as opened:
         yield opened
+
+
+def is_gate(folder: Path) -> bool:
+    """Whether a gate's tokens, settings or database are there.
+
+    Raises:
+        UnusableFolder.
+    """
+    with kept_in(folder):
+        return any((folder / name).exists() for name in (_OPERATOR, FILE, _DATABASE))
 
 
 def _index(folder: Path, bank: BankStore, shards: int) -> TendedIndex:

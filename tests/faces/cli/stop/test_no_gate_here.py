@@ -43,3 +43,13 @@ def test_it_is_said_and_nothing_is_made(
 def test_settings_alone_are_a_gate_that_has_not_run_yet(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").touch()
     assert run(["gate", "bank", "list", "--data", str(tmp_path)], {}) == 0
+
+
+def test_a_list_makes_one_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, data = tmp_path / "list.txt", tmp_path / "gate"
+    file.write_text(HASH)
+    words = ["gate", "bank", "import", str(file), "--bank", "mine", "--data", str(data)]
+    assert run(words, {}) == 0
+    assert capsys.readouterr().out.startswith(f"There was no gate in {data}, so one was made.\n")
+    assert run(words, {}) == 0
+    assert "no gate" not in capsys.readouterr().out

@@ -11,7 +11,7 @@ from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName
 from entrenous.stop.banks import bank_for_list, import_hashes
 from entrenous.stop.policies import PolicyChange, set_policy
-from entrenous.wiring.platform import open_existing, open_platform
+from entrenous.wiring.platform import is_gate, open_existing, open_platform
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -45,6 +45,7 @@ def import_list(
     What the bank has already is not added again.
     """
     text = read_file(file).decode("utf-8-sig", errors="replace")  # with or without a mark
+    is_new = not is_gate(data)
     with open_platform(data) as (platform, _):
         name = bank_for_list(bank, platform)
         done = import_hashes(text, name, platform, confirmed=confirmed, looks_back=looks_back)
@@ -54,6 +55,8 @@ def import_list(
         answer["already"] = done.already
         put_json(answer | ({"looked_back": done.looked_back} if looks_back else {}))
         return
+    if is_new:
+        say(f"There was no gate in {in_one_go(str(data))}, so one was made.")
     there = f"; {done.already} were there already" if done.already else ""
     say(f"{done.accepted} hashes were added to bank {in_one_go(bank)}{there}.")
     if looks_back:
