@@ -148,6 +148,24 @@ class LinkDiffers(Unproven):
     """
 
 
+class DiffersHere(Unproven):
+    """
+    You said that the two devices show different pictures, so this device was not linked: somebody
+    may stand between them. If your other device was told yes, a device that is not this one may be
+    on your list. Look there: entrenous device list, and take it off: entrenous device revoke NAME
+    --lost. To begin again there: entrenous device add
+    """
+
+
+class NotLinkedHere(LinkOver):
+    """
+    This linking has ended, and this device was not linked: it took longer than ten minutes, its
+    code was used already, or something came that was out of order. If your other device has put
+    this one on your list, take it off there: entrenous device revoke NAME. To begin again there:
+    entrenous device add
+    """
+
+
 class LinkNotProven(Unproven):
     """
     What the other device granted does not fit what both showed, so this device was not linked.

@@ -26,6 +26,7 @@ from entrenous.craft.wire.identity.link_parts import read_grant, write_grant, wr
 from entrenous.model.envelope import Envelope
 from entrenous.model.link import (
     BadLinkCode,
+    DiffersHere,
     Grant,
     LinkAnswer,
     LinkAsk,
@@ -33,6 +34,7 @@ from entrenous.model.link import (
     LinkGrant,
     LinkOver,
     LinkShow,
+    NotLinkedHere,
 )
 from entrenous.model.recovery import MasterAway, OthersSheet, RecoverySheet
 from entrenous.model.secret import Secret
@@ -192,10 +194,41 @@ def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone
     assert here.string != there.string
     with pytest.raises(LinkDiffers):
         differs(here, ana.device)
-    with pytest.raises(LinkDiffers):
+    with pytest.raises(DiffersHere):
         differs_here(there, phone.device)
     assert devices_of(ana) == 1
     assert is_empty(phone)
+
+
+@pytest.mark.threat("linking-phish")
+def test_who_says_no_on_the_new_device_alone_is_told_to_look_at_the_list(
+    ana: Person, phone: Person
+) -> None:
+    """The old one was told yes: what is on its list may be somebody else's, and stays there."""
+    here, there = both(ana.device, phone.device)
+    same_on_both(here, ana.device)
+    with pytest.raises(DiffersHere) as told:
+        differs_here(there, phone.device)
+    assert devices_of(ana) == 2
+    words = " ".join(str(told.value).split())
+    assert "nothing was linked" not in words
+    assert "entrenous device list" in words
+    assert "entrenous device revoke NAME --lost" in words
+
+
+@pytest.mark.threat("linking-phish")
+def test_a_new_device_that_is_granted_too_late_does_not_say_that_nothing_was_linked(
+    room: Room, ana: Person, phone: Person
+) -> None:
+    here, there = both(ana.device, phone.device)
+    same_on_both(here, ana.device)
+    room.clock.wind(minutes=10)
+    with pytest.raises(NotLinkedHere) as told:
+        look_new(same_here(there), phone.device)
+    assert devices_of(ana) == 2
+    words = " ".join(str(told.value).split())
+    assert "othing was linked" not in words
+    assert "entrenous device revoke NAME" in words
 
 
 @pytest.mark.threat("linking-phish")

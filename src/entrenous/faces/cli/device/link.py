@@ -72,7 +72,7 @@ def link_here(code: str, name: str | None, device: Device, *, as_json: bool) -> 
     """The new device's part, from the code to its first letters.
 
     Raises:
-        BadLinkCode, BadName, LinkOver, LinkDiffers, RelayUnreachable.
+        BadLinkCode, BadName, LinkOver, DiffersHere, RelayUnreachable.
     """
     side = ask_to_link(code, name, device)
     try:

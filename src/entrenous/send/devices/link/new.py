@@ -21,15 +21,16 @@ from entrenous.model.compare import ShortString
 from entrenous.model.errors import EntrenousError, Malformed, Unproven
 from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId
 from entrenous.model.link import (
+    DiffersHere,
     Grant,
     LinkAnswer,
     LinkAsk,
     LinkCode,
-    LinkDiffers,
     LinkGrant,
     LinkNotProven,
     LinkOver,
     LinkShow,
+    NotLinkedHere,
     Offer,
 )
 from entrenous.model.person import BadName
@@ -106,14 +107,14 @@ def look_new(new: NewSide, device: Device) -> NewSide:
     """Go on with what came, if anything did.
 
     Raises:
-        LinkOver: it took too long, or what came was out of order or does not hold.
+        NotLinkedHere: it took too long, or what came was out of order or does not hold.
         RelayUnreachable.
     """
     try:
         return _next(new, device)
     except (Malformed, Unproven, LinkOver):
         end_new(new, device)
-        raise LinkOver from None
+        raise NotLinkedHere from None
 
 
 def same_here(new: NewSide) -> NewSide:
@@ -130,11 +131,13 @@ def same_here(new: NewSide) -> NewSide:
 def differs_here(new: NewSide, device: Device) -> None:
     """The person says that they show something else.
 
+    Only this side knows that it ended: who stands in between may be on the old device's list.
+
     Raises:
-        LinkDiffers: always.
+        DiffersHere: always.
     """
     end_new(new, device)
-    raise LinkDiffers
+    raise DiffersHere
 
 
 def end_new(new: NewSide, device: Device) -> None:
