@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -108,6 +109,26 @@ def test_a_second_device_is_linked_and_lost_and_stays_shut(relay: Server, tmp_pa
     assert left["name"] == "device 1"
     told = ben.does("inbox").err
     assert re.search(rb"devices changed", told)
+
+
+@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_a_linking_that_was_cut_short_leaves_no_device_and_is_tried_again(
+    relay: Server, tmp_path: Path, how: signal.Signals
+) -> None:
+    laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
+    laptop.does("setup", "--name", "Ana", "--relay", relay.url)
+    old = typing(laptop, "device", "add", "--json")
+    new = typing(phone, "setup", "--link", str(old.reads()["code"]), "--json")
+    assert old.reads() == new.reads()
+    new.process.send_signal(how)
+    new.ends()
+    old.types("no")
+    old.ends()
+    assert b"There is no Entrenous device" in phone.does("inbox", status=4).err
+    assert (phone.home / "vault.db").exists() == (how is signal.SIGKILL)
+    both = links(laptop, phone, "yes", "yes")
+    assert [done.status for done in both] == [0, 0], [done.err for done in both]
+    assert len(phone.does("device", "list", "--json").answer["devices"]) == 2
 
 
 @pytest.mark.threat("linking-phish")

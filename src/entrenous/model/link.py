@@ -5,6 +5,7 @@ from datetime import datetime
 
 from entrenous.model.errors import EntrenousError, Malformed, NotFound, Refused, Unproven
 from entrenous.model.ids import DeviceId, MailboxId
+from entrenous.model.message import OfflineDevice
 from entrenous.model.secret import Secret
 from entrenous.model.window import LentToken
 
@@ -215,6 +216,14 @@ class ThisDevice(Refused):
 class DeviceNameTaken(Refused):
     """
     You call another device of yours {name}. Choose another name: --as NAME
+    """
+
+
+class NobodysDevice(OfflineDevice):
+    """
+    Setting up this device was cut short before it was anybody's, so it holds nothing and does
+    nothing. Set it up in another folder, as a further device of yours: ENTRENOUS_HOME=DIR entrenous
+    setup --link -, or as your first one: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
     """
 
 

@@ -77,7 +77,8 @@ def for_many_pictures(device: Device) -> Iterator[Device]:
 
 @contextmanager
 def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
-    """A new, empty device in ``settings.home``.
+    """A new, empty device in ``settings.home``; until something is stored there is none, so that
+    one which is killed before it is anybody's is not in the way of the next attempt.
 
     When it has a relay by the time that it is closed, the relay gets its part of the key.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.vault.home import create_vault, discard_vault
+from entrenous.adapters.vault.home import create, create_vault, discard_vault
 from entrenous.adapters.vault.lock_head import FIRST_SCHEMA, SCHEMA, has_vault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.crypto.vault_key import (
@@ -78,6 +78,19 @@ def test_a_new_vault_opens_with_its_passphrase_and_with_no_other(tmp_path: Path)
     }
     head = json.loads((home / "vault.json").read_text())
     assert (head["memory_kib"], head["passes"], head["lanes"]) == (65_536, 3, 4)
+
+
+def test_a_vault_that_nothing_came_into_is_no_device_and_is_made_again(tmp_path: Path) -> None:
+    with contextlib.closing(create(tmp_path, WORDS).vault) as vault:
+        assert vault.get("drawer", "key") is None
+    assert not has_vault(tmp_path)
+    with contextlib.closing(create(tmp_path, WORDS).vault) as vault, vault.together():
+        assert has_vault(tmp_path)  # before what it is for is on disk
+        vault.put("drawer", "key", b"value")
+    with contextlib.closing(unlock_vault(tmp_path, WORDS)) as vault:
+        assert vault.get("drawer", "key") == b"value"
+    with pytest.raises(VaultExists):
+        create(tmp_path, WORDS)
 
 
 def test_two_vaults_with_one_passphrase_have_nothing_in_common(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from entrenous.model.link import (
     LinkGrant,
     LinkOver,
     LinkShow,
+    NobodysDevice,
     NotLinkedHere,
 )
 from entrenous.model.recovery import MasterAway, OthersSheet, RecoverySheet
@@ -110,6 +111,11 @@ def test_both_show_the_same_and_the_new_device_is_on_the_list(ana: Person, phone
     assert who_am_i(phone.device).person == who_am_i(ana.device).person
     assert identity_of(phone).master == identity_of(ana).master
     assert who_am_i(phone.device).home.mailbox != who_am_i(ana.device).home.mailbox
+
+
+def test_what_was_cut_short_is_not_called_a_device_without_a_relay(phone: Person) -> None:
+    with pytest.raises(NobodysDevice, match="cut short"):
+        who_am_i(phone.device)
 
 
 def test_nothing_to_look_at_changes_nothing(ana: Person, phone: Person) -> None:

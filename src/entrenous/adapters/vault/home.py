@@ -2,8 +2,8 @@
 
 ``device.key`` is the part of the key that somebody with a copy of the database alone does not have;
 ``vault.json`` holds the salt and the cost of argon2id, so that the cost can be raised later, and
-where the relay's part of the key is (docs/spec/lock.md). Both are written before the vault is made,
-and the head last: a folder without a head is not yet a device.
+where the relay's part of the key is (docs/spec/lock.md). The head is written last, before the first
+record: a folder without one is not yet a device, so a kill before it is anybody's bars no set-up.
 """
 
 import os
@@ -73,11 +73,15 @@ def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
     Raises:
         VaultExists, WeakPassphrase, VaultBusy, DiskFull.
     """
-    return create(home, passphrase).vault
+    made = create(home, passphrase)
+    _begin(home, made.terms)
+    return made.vault
 
 
 def create(home: Path, passphrase: Secret) -> Unlocked:
-    """As :func:`create_vault`, with what its key was made of."""
+    """As :func:`create_vault`, with what its key was made of; but it is a device only from its
+    first change on, and a folder that nothing came into is taken by the next set-up.
+    """
     refuse_weak(passphrase)
     held = hold(home, WAIT_S)  # two set-ups at once must not write over each other's keys
     try:
@@ -154,8 +158,14 @@ def _make(home: Path, passphrase: Secret, held: int) -> Unlocked:
         left_over.unlink()
     stretched = stretch(passphrase, terms.salt, terms.cost)
     vault = SqlcipherVault(home, _key(home, terms, stretched, NO_OUTPUT), held=held)
-    write_head(home, Head(terms))
+    vault.before_first_change(lambda: _begin(home, terms))
     return Unlocked(home, vault, terms, stretched, RelayPart())
+
+
+def _begin(home: Path, terms: Terms) -> None:
+    """Before anything is in the vault: what is in one without a head would be lost."""
+    if not has_vault(home):
+        write_head(home, Head(terms))
 
 
 def _opened(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocked:

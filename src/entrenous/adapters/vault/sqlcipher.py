@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS record (
 """
 _FILES: Final = "CREATE TABLE IF NOT EXISTS file (name TEXT PRIMARY KEY) WITHOUT ROWID"
 _FILES_KEY: Final = ("self", "files-key")
+_READS: Final = ("SELECT", "PRAGMA")  # statements that put nothing into it
 _AS_IT_IS: Final = ".age"  # ends the name of a file that is not sealed once more
 _CHUNK: Final = 1024 * 1024  # bytes
 
@@ -63,6 +64,7 @@ class SqlcipherVault:
         self._folder = folder
         self._depth = 0
         self._forgotten: list[str] = []  # files whose rows go with the transaction that is open
+        self._before_change: Callable[[], object] | None = None
         self._lock = hold(folder, wait_s) if held is None else held
         try:
             (folder / "files").mkdir(mode=0o700, exist_ok=True)
@@ -77,6 +79,10 @@ class SqlcipherVault:
         """Give the vault free for another process."""
         self._database.close()
         os.close(self._lock)
+
+    def before_first_change(self, do: Callable[[], object]) -> None:
+        """Have this done once, before whatever is changed next; if it fails, nothing is."""
+        self._before_change = do
 
     def rekey(self, key: Secret) -> None:
         """Encrypt the whole database anew, in one transaction; durable when it returns.
@@ -253,6 +259,9 @@ class SqlcipherVault:
 
     def _run(self, statement: str, *values: object) -> Any:
         with _full_disk_named():
+            if self._before_change is not None and not statement.startswith(_READS):
+                self._before_change()
+                self._before_change = None
             try:
                 return self._database.execute(statement, values)
             except sqlcipher3.DatabaseError as why:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from entrenous.model.identity import Home, Identity
+from entrenous.model.link import NobodysDevice
 from entrenous.model.lock import NotConfirmed, RolledBack
 from entrenous.model.message import EarlierDevice, OfflineDevice
 from entrenous.model.person import DeviceKey, Person
@@ -39,6 +40,7 @@ def who_am_i(device: Device) -> Me:
 
     Raises:
         OfflineDevice: it was set up without a relay, so it has no keys.
+        NobodysDevice: its set-up was cut short.
         EarlierDevice: an earlier version set it up.
         RolledBack: this device went on elsewhere, from a copy.
     """
@@ -46,6 +48,8 @@ def who_am_i(device: Device) -> Me:
     identity = take(Identity, SELF, IDENTITY, device.vault)
     if is_of_an_earlier_version(device):
         raise EarlierDevice
+    if identity is None and device.vault.get(SELF, EARLIER) is None:
+        raise NobodysDevice
     if identity is None or identity.person is None or identity.home is None or not identity.card:
         raise OfflineDevice
     key = next(key for key in identity.person.devices if key.device == identity.device)

@@ -10,6 +10,7 @@ from entrenous.adapters.vault.home import Unlocked
 from entrenous.faces.cli.device.passphrase import ask_passphrase, new_passphrase
 from entrenous.faces.cli.main import Session
 from entrenous.faces.cli.output import hint
+from entrenous.faces.cli.stopped import stopped_like_ctrl_c
 from entrenous.model.recovery import RecoverySheet
 from entrenous.ports import Device
 from entrenous.send.devices.siblings import own_name
@@ -54,13 +55,14 @@ def unlocked_of(
 
 @contextmanager
 def new_device(context: typer.Context) -> Iterator[Device]:
-    """A new, empty device in ENTRENOUS_HOME.
+    """A new, empty device in ENTRENOUS_HOME; what stops it before it is anybody's leaves none.
 
     Raises:
         VaultExists, WeakPassphrase, NoPassphrase, PassphrasesDiffer.
     """
     session = session_of(context)
-    with create_device(session.settings, lambda: new_passphrase(session.passphrase_fd)) as device:
+    ask = partial(new_passphrase, session.passphrase_fd)
+    with stopped_like_ctrl_c(), create_device(session.settings, ask) as device:
         yield device
 
 
