@@ -128,6 +128,6 @@ COMPARE_HOURS: Final = 24  # how long one comparing of keys may take
 
 # --- devices: docs/spec/devices.md ---------------------------------------------------------------
 LINK_MINUTES: Final = 10  # how long one linking may take
-LINK_USES: Final = 2  # letters that the token of a link code admits
+LINK_USES: Final = 3  # letters that the token of a link code admits
 LIST_TRIES: Final = 3  # times in 24 hours that a relay is asked for a list which a letter names
 LENT_TOKENS: Final = 2  # for a new device's first letters to each of somebody's devices

@@ -143,3 +143,24 @@ def test_whoever_sees_other_pictures_says_no_and_nothing_is_linked(
     assert not (phone.home / "vault.json").exists()
     (only,) = laptop.does("device", "list", "--json").answer["devices"]
     assert only["this"]
+
+
+@pytest.mark.threat("linking-phish")
+@pytest.mark.parametrize("who", ["laptop", "phone"])
+def test_who_says_no_alone_and_first_ends_it_for_both_at_once(
+    relay: Server, tmp_path: Path, who: str
+) -> None:
+    """Well before the ten minutes: a command has one minute to end here."""
+    laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
+    laptop.does("setup", "--name", "Ana", "--relay", relay.url)
+    old = typing(laptop, "device", "add", "--json")
+    new = typing(phone, "setup", "--link", str(old.reads()["code"]), "--json")
+    assert old.reads() == new.reads()
+    first, second = (old, new) if who == "laptop" else (new, old)
+    first.types("no")
+    assert b"different pictures" in first.ends().err
+    second.types("yes")
+    assert b"device ended" in second.ends().err
+    assert not (phone.home / "vault.json").exists()
+    (only,) = laptop.does("device", "list", "--json").answer["devices"]
+    assert only["this"]

@@ -51,7 +51,14 @@ class LinkGrant:
     sealed: bytes
 
 
-LinkMessage = LinkAsk | LinkAnswer | LinkShow | LinkGrant
+@dataclass(frozen=True, slots=True)
+class LinkStop:
+    """From either: it ended there; with the promise of the linking that did (32 bytes)."""
+
+    promise: bytes
+
+
+LinkMessage = LinkAsk | LinkAnswer | LinkShow | LinkGrant | LinkStop
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,14 @@ class LinkOver(Refused):
     """
 
 
+class EndedThere(LinkOver):
+    """
+    The other device ended this linking, so nothing was linked: somebody said there that the
+    pictures differ, or stopped it. If you did neither, somebody may stand between them. Begin again
+    with a new code: entrenous device add
+    """
+
+
 class LinkDiffers(Unproven):
     """
     You said that the two devices show different pictures, so nothing was linked: somebody may stand
@@ -160,10 +175,10 @@ class DiffersHere(Unproven):
 
 class NotLinkedHere(LinkOver):
     """
-    This linking has ended, and this device was not linked: it took longer than ten minutes, its
-    code was used already, or something came that was out of order. If your other device has put
-    this one on your list, take it off there: entrenous device revoke NAME. To begin again there:
-    entrenous device add
+    This linking has ended, and this device was not linked: your other device ended it, it took
+    longer than ten minutes, its code was used already, or something came that was out of order. If
+    your other device has put this one on your list, take it off there: entrenous device revoke
+    NAME. To begin again there: entrenous device add
     """
 
 

@@ -38,6 +38,7 @@ from entrenous.model.link import (
     LinkCode,
     LinkGrant,
     LinkShow,
+    LinkStop,
     Offer,
     Sibling,
 )
@@ -67,6 +68,7 @@ _MESSAGES: Final = (
     LinkAnswer(b"k" * 32, b"x" * 1216),
     LinkShow(b"k" * 32, b"sealed"),
     LinkGrant(b"sealed"),
+    LinkStop(b"p" * 32),
 )
 
 

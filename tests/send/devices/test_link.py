@@ -27,6 +27,7 @@ from entrenous.model.envelope import Envelope
 from entrenous.model.link import (
     BadLinkCode,
     DiffersHere,
+    EndedThere,
     Grant,
     LinkAnswer,
     LinkAsk,
@@ -34,10 +35,12 @@ from entrenous.model.link import (
     LinkGrant,
     LinkOver,
     LinkShow,
+    LinkStop,
     NobodysDevice,
     NotLinkedHere,
 )
 from entrenous.model.recovery import MasterAway, OthersSheet, RecoverySheet
+from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.link.new import (
@@ -61,10 +64,10 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import CLOSE, SELF
 from entrenous.send.fetch import fetch_messages
 from tests.send.cards import identity_of
-from tests.send.room import Person, Room
+from tests.send.room import HERE, Person, Room
 from tests.village.households import bare, link
 
-Message = LinkAsk | LinkAnswer | LinkShow | LinkGrant
+Message = LinkAsk | LinkAnswer | LinkShow | LinkGrant | LinkStop
 
 
 @pytest.fixture
@@ -220,6 +223,51 @@ def test_who_says_no_on_the_new_device_alone_is_told_to_look_at_the_list(
     assert "nothing was linked" not in words
     assert "entrenous device list" in words
     assert "entrenous device revoke NAME --lost" in words
+
+
+@pytest.mark.threat("linking-phish")
+def test_who_says_no_on_the_new_device_first_keeps_the_list_as_it_is(
+    ana: Person, phone: Person
+) -> None:
+    here, there = both(ana.device, phone.device)
+    with pytest.raises(DiffersHere):
+        differs_here(there, phone.device)
+    with pytest.raises(EndedThere):
+        same_on_both(here, ana.device)
+    assert devices_of(ana) == 1
+
+
+def test_a_new_device_that_stops_is_not_waited_for(ana: Person, phone: Person) -> None:
+    here = offer_link(None, ana.device)
+    there = ask_to_link(here.code, None, phone.device)
+    here = look_old(here, ana.device)
+    end_new(there, phone.device)
+    with pytest.raises(EndedThere):
+        look_old(here, ana.device)
+
+
+@pytest.mark.parametrize("said", ["yes", "nothing"])
+def test_an_old_device_that_ends_is_not_waited_for(ana: Person, phone: Person, said: str) -> None:
+    here, there = both(ana.device, phone.device)
+    there = same_here(there) if said == "yes" else there
+    with pytest.raises(LinkDiffers):
+        differs(here, ana.device)
+    with pytest.raises(NotLinkedHere):
+        look_new(there, phone.device)
+    assert is_empty(phone)
+
+
+def test_a_list_is_not_signed_while_it_cannot_be_known_whether_it_ended(
+    ana: Person, phone: Person
+) -> None:
+    here, _ = both(ana.device, phone.device)
+
+    def away(*_: object) -> None:
+        raise RelayUnreachable(host=HERE)
+
+    with ana.courier.playing(waiting=away), pytest.raises(RelayUnreachable):
+        same_on_both(here, ana.device)
+    assert devices_of(ana) == 1
 
 
 @pytest.mark.threat("linking-phish")

@@ -35,6 +35,7 @@ from entrenous.model.link import (
     LinkGrant,
     LinkMessage,
     LinkShow,
+    LinkStop,
     Offer,
     Sibling,
 )
@@ -60,6 +61,7 @@ MESSAGES: list[LinkMessage] = [
     LinkAnswer(b"k" * 32, b"x" * 1216),
     LinkShow(b"k" * 32, b"sealed"),
     LinkGrant(b"sealed"),
+    LinkStop(b"p" * 32),
 ]
 OFFER = Offer(b"e" * 32, b"c" * 32, DEVICE, (1, 2, 9), b"x" * 1216, MAILBOX, TOKEN, "phone")
 GRANT = Grant(

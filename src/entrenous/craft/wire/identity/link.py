@@ -24,6 +24,7 @@ from entrenous.model.link import (
     LinkGrant,
     LinkMessage,
     LinkShow,
+    LinkStop,
 )
 from entrenous.model.relay_problem import NotUnderstood
 from entrenous.model.secret import Secret
@@ -137,6 +138,8 @@ def _plain(message: LinkMessage) -> list[object]:
             return [3, message.public, message.sealed_offer]
         case LinkGrant():
             return [4, message.sealed]
+        case LinkStop():
+            return [5, message.promise]
 
 
 def _ask(fields: list[Any]) -> LinkAsk:
@@ -163,7 +166,12 @@ def _grant(fields: list[Any]) -> LinkGrant:
     return LinkGrant(as_blob(sealed, _SEALED_MAX))
 
 
-_READ: Final = (_ask, _answer, _show, _grant)
+def _stop(fields: list[Any]) -> LinkStop:
+    (promise,) = as_list(fields, 1, 1)
+    return LinkStop(as_bytes(promise, 32))
+
+
+_READ: Final = (_ask, _answer, _show, _grant, _stop)
 
 
 def _bytes(untrusted_code: str) -> bytes:

@@ -45,18 +45,19 @@ def show_code(sheet: RecoverySheet | None, device: Device, *, qr: bool, as_json:
     """The old device's part, from the code to the new device's first letter.
 
     Raises:
-        MasterAway, OthersSheet, TooManyDevices, OfflineDevice, LinkOver, LinkDiffers,
+        MasterAway, OthersSheet, TooManyDevices, OfflineDevice, LinkOver, LinkDiffers, EndedThere,
         RelayUnreachable.
     """
     side = offer_link(sheet, device)
     try:
         _put_code(side, qr=qr, as_json=as_json)
         side = _until(LinkState.COMPARING, side, lambda now: look_old(now, device), device)
-        if not _is_same(side.string, "the other device", as_json=as_json):
-            differs(side, device)
+        same = _is_same(side.string, "the other device", as_json=as_json)
     except BaseException:
         end_old(side, device)
         raise
+    if not same:
+        differs(side, device)
     try:
         fetch_messages(device)  # another device may have changed the list meanwhile
         side = same_on_both(side, device)
@@ -64,6 +65,7 @@ def show_code(sheet: RecoverySheet | None, device: Device, *, qr: bool, as_json:
     except (KeyboardInterrupt, typer.Abort):
         if is_granted(side, device):
             raise StoppedAfterGrant(name=_called(side, device)) from None
+        end_old(side, device)
         raise
     _tell(_called(side, device), answered=side.state is LinkState.LINKED, as_json=as_json)
 

@@ -4,10 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from entrenous.craft.crypto.hashing import lock_of
-from entrenous.craft.wire.identity.link import padded_link, read_link_message, unpadded_link
+from entrenous.craft.wire.identity.link import (
+    padded_link,
+    read_link_message,
+    unpadded_link,
+    write_link_message,
+)
 from entrenous.model.envelope import Envelope, SendToken
+from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import ID_BYTES, EnvelopeId, MailboxId
-from entrenous.model.link import LinkMessage, LinkOver
+from entrenous.model.link import LinkMessage, LinkOver, LinkStop
 from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
@@ -75,6 +81,17 @@ def post_message(  # noqa: PLR0913, PLR0917 - where it goes, and until when it i
         device.courier.post(url, token, link_envelope(mailbox, message, until, device))
     except (WrongToken, NoSuchMailbox):
         raise LinkOver from None
+
+
+def tell_over(  # noqa: PLR0913, PLR0917 - as above
+    url: str, mailbox: MailboxId, token: Secret, promise: bytes, until: datetime, device: Device
+) -> None:
+    """Tell the other side that it ended here, if that takes anything; else it finds out late."""
+    try:
+        stop = write_link_message(LinkStop(promise))
+        post_message(url, mailbox, token, stop, until, device)
+    except EntrenousError:
+        return  # it is over in any case, and there is nothing that its person could do about it
 
 
 def next_message(box: Box, device: Device) -> tuple[LinkMessage, bytes] | None:

@@ -38,7 +38,7 @@ from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.link.become import become
 from entrenous.send.devices.link.grant import OLD
-from entrenous.send.devices.link.mail import Box, make_box, next_message, post_message
+from entrenous.send.devices.link.mail import Box, make_box, next_message, post_message, tell_over
 from entrenous.send.devices.link.states import LinkEvent, LinkState, step
 from entrenous.send.devices.own_card import ENFORCES
 from entrenous.send.devices.siblings import ourselves
@@ -57,6 +57,7 @@ class NewSide:
     unseal: Secret
     offer: Offer
     asked: bytes
+    promise: bytes
     answer: LinkAnswer | None = None
     transcript: bytes = b""
 
@@ -100,7 +101,7 @@ def ask_to_link(untrusted_code: str, name: str | None, device: Device) -> NewSid
     promise = link_promise(public_of(private), write_offer(offer))
     asked = write_link_message(LinkAsk(box.mailbox, box.token, promise))
     post_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
-    return NewSide(LinkState.ASKED, code, box, account, private, unseal, offer, asked)
+    return NewSide(LinkState.ASKED, code, box, account, private, unseal, offer, asked, promise)
 
 
 def look_new(new: NewSide, device: Device) -> NewSide:
@@ -141,12 +142,14 @@ def differs_here(new: NewSide, device: Device) -> None:
 
 
 def end_new(new: NewSide, device: Device) -> None:
-    """It is over: delete the mailbox, if the relay answers; nobody was told of it.
+    """It is over: tell the old device, and delete the mailbox, if the relay answers.
 
     Not if this device was granted meanwhile: then it is on the list, and receives there.
     """
     if ourselves(device) is not None:
         return
+    code, until = new.code, new.box.until
+    tell_over(code.relay_url, code.mailbox, code.token, new.promise, until, device)
     try:
         device.courier.close_mailbox(new.code.relay_url, new.box.mailbox, new.box.owner)
     except EntrenousError:

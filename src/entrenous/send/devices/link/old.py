@@ -21,12 +21,14 @@ from entrenous.model.ids import ID_BYTES, MailboxId
 from entrenous.model.letter import BadKey
 from entrenous.model.link import (
     Closing,
+    EndedThere,
     LinkAnswer,
     LinkAsk,
     LinkCode,
     LinkDiffers,
     LinkOver,
     LinkShow,
+    LinkStop,
     Offer,
     TooManyDevices,
 )
@@ -34,7 +36,7 @@ from entrenous.model.recovery import RecoverySheet
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.link.grant import Compared, put_on_list
-from entrenous.send.devices.link.mail import Box, make_box, next_message, post_message
+from entrenous.send.devices.link.mail import Box, make_box, next_message, post_message, tell_over
 from entrenous.send.devices.link.states import LinkEvent, LinkState, step
 from entrenous.send.devices.lists.at_relay import close_later
 from entrenous.send.devices.lists.own_list import master_at_hand
@@ -115,26 +117,29 @@ def look_old(old: OldSide, device: Device) -> OldSide:
 
     Raises:
         LinkOver: it took too long, or what came was out of order or does not hold.
+        EndedThere: the new device says that it ended.
         RelayUnreachable.
     """
     if old.state is LinkState.GRANTED:
         return _heard(old, device)
     try:
         return _next(old, device)
-    except (Malformed, Unproven, LinkOver):
+    except (Malformed, Unproven, LinkOver) as why:
         end_old(old, device)
-        raise LinkOver from None
+        raise why if isinstance(why, EndedThere) else LinkOver from None
 
 
 def same_on_both(old: OldSide, device: Device) -> OldSide:
     """The person says that both show the same: put the new device on the list, and tell it.
 
+    Unless it ended on the new device while the person compared: only a revocation would undo it.
+
     Raises:
-        LinkOver, TooManyDevices.
+        LinkOver, EndedThere, TooManyDevices, RelayUnreachable.
     """
     if step(old.state, LinkEvent.SAME) is not LinkState.GRANTED:
         raise LinkOver
-    old.box.refuse_late(device)
+    look_old(old, device)
     if old.offer is None or old.ask is None or old.shown is None:
         raise LinkOver
     compared = Compared(
@@ -164,8 +169,11 @@ def differs(old: OldSide, device: Device) -> None:
 
 
 def end_old(old: OldSide, device: Device) -> None:
-    """It is over; the mailbox goes as soon as the relay answers."""
+    """It is over; the new device is told, and the mailbox goes as soon as the relay answers."""
     end_box(old, device)
+    if old.ask is not None:
+        url, ask = old.box.relay_url, old.ask
+        tell_over(url, ask.mailbox, ask.token, ask.promise, old.until, device)
     flush(device)
 
 
@@ -189,6 +197,8 @@ def _next(old: OldSide, device: Device) -> OldSide:
             return _answer(old, message, encoded, device)
         case LinkShow() if step(old.state, LinkEvent.SHOW) is LinkState.COMPARING:
             return _compare(old, message)
+        case LinkStop():
+            raise EndedThere
     raise LinkOver
 
 
