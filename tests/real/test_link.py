@@ -146,6 +146,25 @@ def test_whoever_sees_other_pictures_says_no_and_nothing_is_linked(
 
 
 @pytest.mark.threat("linking-phish")
+def test_who_says_no_after_the_old_device_was_told_yes_is_told_of_there_at_once(
+    relay: Server, tmp_path: Path
+) -> None:
+    laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
+    laptop.does("setup", "--name", "Ana", "--relay", relay.url)
+    old = typing(laptop, "device", "add", "--json")
+    new = typing(phone, "setup", "--link", str(old.reads()["code"]), "--json")
+    assert old.reads() == new.reads()
+    old.types("yes")
+    assert old.process.stderr is not None
+    assert any("on your list now" in line for line in old.process.stderr)
+    new.types("no")
+    assert b"revoke NAME --lost" in new.ends().err
+    told = old.ends()
+    assert b"after you said yes here" in told.err
+    assert not json.loads(told.out)["answered"]
+
+
+@pytest.mark.threat("linking-phish")
 @pytest.mark.parametrize("who", ["laptop", "phone"])
 def test_who_says_no_alone_and_first_ends_it_for_both_at_once(
     relay: Server, tmp_path: Path, who: str

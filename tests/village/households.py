@@ -5,7 +5,13 @@ from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.ports import Device
 from entrenous.send.devices.link.new import NewSide, ask_to_link, look_new, same_here
-from entrenous.send.devices.link.old import OldSide, look_old, offer_link, same_on_both
+from entrenous.send.devices.link.old import (
+    OldSide,
+    look_old,
+    offer_link,
+    same_on_both,
+    wait_no_more,
+)
 from entrenous.send.devices.link.states import LinkState
 from entrenous.send.fetch import fetch_messages
 from tests.send.room import Person, Room
@@ -41,6 +47,7 @@ def link(old: Device, new: Device, calls_it: str | None = None) -> tuple[OldSide
     there = same_here(there)
     here = same_on_both(here, old)
     there = look_new(there, new)
+    wait_no_more(here, old)
     assert (here.state, there.state) == (LinkState.GRANTED, LinkState.LINKED)
     return here, there
 

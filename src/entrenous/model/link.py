@@ -5,7 +5,6 @@ from datetime import datetime
 
 from entrenous.model.errors import EntrenousError, Malformed, NotFound, Refused, Unproven
 from entrenous.model.ids import DeviceId, MailboxId
-from entrenous.model.message import OfflineDevice
 from entrenous.model.secret import Secret
 from entrenous.model.window import LentToken
 
@@ -156,6 +155,14 @@ class EndedThere(LinkOver):
     """
 
 
+class EndedAfterGrant(LinkOver):
+    """
+    The other device ended this linking after you said yes here: somebody said there that the
+    pictures differ, or stopped it. It is on your list all the same, and people are told of it. Take
+    it off now: entrenous device revoke NAME --lost
+    """
+
+
 class LinkDiffers(Unproven):
     """
     You said that the two devices show different pictures, so nothing was linked: somebody may stand
@@ -231,14 +238,6 @@ class ThisDevice(Refused):
 class DeviceNameTaken(Refused):
     """
     You call another device of yours {name}. Choose another name: --as NAME
-    """
-
-
-class NobodysDevice(OfflineDevice):
-    """
-    Setting up this device was cut short before it was anybody's, so it holds nothing and does
-    nothing. Set it up in another folder, as a further device of yours: ENTRENOUS_HOME=DIR entrenous
-    setup --link -, or as your first one: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
     """
 
 

@@ -1,6 +1,7 @@
 """What can go wrong with the device's encrypted store."""
 
 from entrenous.model.errors import NotFound, Refused
+from entrenous.model.message import OfflineDevice
 
 
 class WrongPassphrase(Refused):
@@ -21,6 +22,14 @@ class VaultExists(Refused):
     """
     There is already a device in {home}, and it was left as it is. For another one, choose another
     folder: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    """
+
+
+class NobodysDevice(OfflineDevice):
+    """
+    Setting up this device was cut short before it was anybody's, so it holds nothing and does
+    nothing. Set it up in another folder, as a further device of yours: ENTRENOUS_HOME=DIR entrenous
+    setup --link -, or as your first one: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
     """
 
 

@@ -27,6 +27,7 @@ from entrenous.model.envelope import Envelope
 from entrenous.model.link import (
     BadLinkCode,
     DiffersHere,
+    EndedAfterGrant,
     EndedThere,
     Grant,
     LinkAnswer,
@@ -36,12 +37,12 @@ from entrenous.model.link import (
     LinkOver,
     LinkShow,
     LinkStop,
-    NobodysDevice,
     NotLinkedHere,
 )
 from entrenous.model.recovery import MasterAway, OthersSheet, RecoverySheet
 from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.model.secret import Secret
+from entrenous.model.vault import NobodysDevice
 from entrenous.ports import Device
 from entrenous.send.devices.link.new import (
     NewSide,
@@ -57,6 +58,7 @@ from entrenous.send.devices.link.old import (
     look_old,
     offer_link,
     same_on_both,
+    wait_no_more,
 )
 from entrenous.send.devices.link.states import LinkState
 from entrenous.send.devices.recovery import take_master_away
@@ -223,6 +225,21 @@ def test_who_says_no_on_the_new_device_alone_is_told_to_look_at_the_list(
     assert "nothing was linked" not in words
     assert "entrenous device list" in words
     assert "entrenous device revoke NAME --lost" in words
+
+
+@pytest.mark.threat("linking-phish")
+def test_a_new_device_that_ends_after_the_old_one_said_yes_is_told_of_there(
+    ana: Person, phone: Person
+) -> None:
+    here, there = both(ana.device, phone.device)
+    here = same_on_both(here, ana.device)
+    assert look_old(here, ana.device) == here
+    end_new(there, phone.device)
+    with pytest.raises(EndedAfterGrant, match="revoke NAME --lost"):
+        look_old(here, ana.device)
+    assert look_old(here, ana.device) == here
+    wait_no_more(here, ana.device)
+    assert not list(ana.device.vault.items(CLOSE))
 
 
 @pytest.mark.threat("linking-phish")

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from entrenous.model.identity import Home, Identity
-from entrenous.model.link import NobodysDevice
 from entrenous.model.lock import NotConfirmed, RolledBack
 from entrenous.model.message import EarlierDevice, OfflineDevice
 from entrenous.model.person import DeviceKey, Person
 from entrenous.model.secret import Secret
+from entrenous.model.vault import NobodysDevice
 from entrenous.ports import Device
 from entrenous.send.drawers import SELF, lay, take
 

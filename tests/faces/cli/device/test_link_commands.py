@@ -56,9 +56,11 @@ def test_one_that_has_not_answered_is_not_called_linked(
     room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ana = adds(room, RelayUnreachable(host=HERE), monkeypatch)
-    said = capsys.readouterr().out
-    assert "phone is on your list, but it has not answered" in said
-    assert "Linked" not in said
+    said = capsys.readouterr()
+    assert "phone is on your list, but it has not answered" in said.out
+    assert "Linked" not in said.out
+    assert "Waiting until the other device has been answered too" in said.err
+    assert "ten minutes at most" in said.err
     assert [one.name for one in siblings(ana.device)] == ["phone"]
 
 

@@ -30,6 +30,7 @@ from entrenous.send.devices.link.old import (
     look_old,
     offer_link,
     same_on_both,
+    wait_no_more,
 )
 from entrenous.send.devices.link.states import LinkState
 from entrenous.send.devices.self import who_am_i
@@ -61,9 +62,13 @@ def show_code(sheet: RecoverySheet | None, device: Device, *, qr: bool, as_json:
     try:
         fetch_messages(device)  # another device may have changed the list meanwhile
         side = same_on_both(side, device)
+        hint("It is on your list now. Waiting until the other device has been answered too, and")
+        hint("writes to this one: ten minutes at most. Ctrl-C ends the waiting, and nothing else.")
         side = until_it_writes(side, device)
+        wait_no_more(side, device)
     except (KeyboardInterrupt, typer.Abort):
         if is_granted(side, device):
+            wait_no_more(side, device)
             raise StoppedAfterGrant(name=_called(side, device)) from None
         end_old(side, device)
         raise
@@ -82,7 +87,8 @@ def link_here(code: str, name: str | None, device: Device, *, as_json: bool) -> 
         if not _is_same(side.string, "your other device", as_json=as_json):
             differs_here(side, device)
         side = same_here(side)
-        hint("Waiting until the other device has been answered too.")
+        hint("Waiting until the other device has been answered too: until ten minutes after it")
+        hint("showed its code. Ctrl-C ends it, and then this device is not linked.")
         _until(LinkState.LINKED, side, lambda now: look_new(now, device), device)
         catch_up(device)  # what its relay does not answer now is done by the next command
     except (KeyboardInterrupt, typer.Abort):

@@ -16,11 +16,12 @@ from entrenous.craft.crypto.xwing import PRIVATE_BYTES, new_key, public_key
 from entrenous.craft.wire.identity.link import write_link_code, write_link_message
 from entrenous.craft.wire.identity.link_parts import read_offer
 from entrenous.model.compare import ShortString
-from entrenous.model.errors import Malformed, Unproven
+from entrenous.model.errors import EntrenousError, Malformed, Unproven
 from entrenous.model.ids import ID_BYTES, MailboxId
 from entrenous.model.letter import BadKey
 from entrenous.model.link import (
     Closing,
+    EndedAfterGrant,
     EndedThere,
     LinkAnswer,
     LinkAsk,
@@ -117,7 +118,7 @@ def look_old(old: OldSide, device: Device) -> OldSide:
 
     Raises:
         LinkOver: it took too long, or what came was out of order or does not hold.
-        EndedThere: the new device says that it ended.
+        EndedThere, EndedAfterGrant: the new device says that it ended.
         RelayUnreachable.
     """
     if old.state is LinkState.GRANTED:
@@ -153,7 +154,6 @@ def same_on_both(old: OldSide, device: Device) -> OldSide:
         transcript=old.transcript,
     )
     put_on_list(compared, device)
-    end_box(old, device)
     flush(device)
     return replace(old, state=LinkState.GRANTED)
 
@@ -170,11 +170,10 @@ def differs(old: OldSide, device: Device) -> None:
 
 def end_old(old: OldSide, device: Device) -> None:
     """It is over; the new device is told, and the mailbox goes as soon as the relay answers."""
-    end_box(old, device)
     if old.ask is not None:
         url, ask = old.box.relay_url, old.ask
         tell_over(url, ask.mailbox, ask.token, ask.promise, old.until, device)
-    flush(device)
+    wait_no_more(old, device)
 
 
 def is_granted(old: OldSide, device: Device) -> bool:
@@ -182,9 +181,10 @@ def is_granted(old: OldSide, device: Device) -> bool:
     return old.offer is not None and sibling_of(old.offer.device, device) is not None
 
 
-def end_box(old: OldSide, device: Device) -> None:
-    """Have the mailbox of this linking deleted now."""
+def wait_no_more(old: OldSide, device: Device) -> None:
+    """Nothing else is read of this linking: its mailbox goes as soon as the relay answers."""
     close_later(Closing(old.box.relay_url, old.box.mailbox, old.box.owner), device)
+    flush(device)
 
 
 def _next(old: OldSide, device: Device) -> OldSide:
@@ -232,5 +232,16 @@ def _heard(old: OldSide, device: Device) -> OldSide:
     """Whether the new device has written its first letter, which a fetch took in."""
     sibling = None if old.offer is None else sibling_of(old.offer.device, device)
     if sibling is None or not sibling.heard:
+        _refuse_ended(old, device)
         return old
     return replace(old, state=step(old.state, LinkEvent.HELLO))
+
+
+def _refuse_ended(old: OldSide, device: Device) -> None:
+    """Once it is granted only that is of interest here: the hello comes to our own mailbox."""
+    try:
+        came = next_message(old.box, device)
+    except EntrenousError:
+        return  # no time left, or no relay: then it is not known, as before
+    if came is not None and isinstance(came[0], LinkStop):
+        raise EndedAfterGrant
