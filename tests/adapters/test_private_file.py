@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import pytest
 
+from entrenous.adapters import private_file
 from entrenous.adapters.kept_token import kept_token
 from entrenous.adapters.private_file import add_filled, add_private, write_private
 
@@ -126,3 +127,25 @@ def test_what_is_filled_is_whole_or_absent_and_may_be_there_already(tmp_path: Pa
         add_filled(link, lambda file: file.write(b"data"))
     assert place.read_bytes() == b"data"
     assert {one.name for one in tmp_path.iterdir()} == {"file", "link"}
+
+
+def test_what_failed_after_it_had_its_name_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told that nothing was written finds nothing, unless it was there before."""
+
+    def full(_folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    place = tmp_path / "file"
+    monkeypatch.setattr(private_file, "sync_folder", full)
+    with pytest.raises(OSError, match="full"):
+        add_filled(place, lambda file: file.write(b"data"))
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    assert add_filled(place, lambda file: file.write(b"data"))
+    assert not add_filled(place, lambda file: file.write(b"data"))
+    monkeypatch.setattr(private_file, "sync_folder", full)
+    with pytest.raises(OSError, match="full"):
+        add_filled(place, lambda file: file.write(b"data"))
+    assert place.read_bytes() == b"data"

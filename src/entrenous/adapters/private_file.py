@@ -39,13 +39,28 @@ def add_private(place: Path, data: bytes) -> None:
     _write(place, lambda file: file.write(data), lambda fresh: _add(fresh, place))
 
 
-def add_filled(place: Path, fill: Callable[[BinaryIO], object]) -> None:
+def add_filled(place: Path, fill: Callable[[BinaryIO], object]) -> bool:
     """As :func:`add_private`, with what ``fill`` writes into the file that it is given.
 
+    Returns:
+        Whether this made the file; a file that holds just the same already is left as it is.
+
     Raises:
-        FileExistsError: something else is there; a file that holds just the same is no error.
+        FileExistsError: something else is there. After any failure nothing of this is at ``place``.
     """
-    _write(place, fill, lambda fresh: _add_unless_same(fresh, place))
+    added: list[os.stat_result] = []
+
+    def publish(fresh: Path) -> None:
+        added.append(fresh.stat())
+        if not _add_unless_same(fresh, place):
+            added.clear()
+
+    try:
+        _write(place, fill, publish)
+    except BaseException:
+        _take_away(place, added)
+        raise
+    return bool(added)
 
 
 def sweep_unfinished(folder: Path) -> None:
@@ -132,15 +147,31 @@ def _add(fresh: Path, place: Path) -> None:
         _add_without_links(fresh, place)
 
 
-def _add_unless_same(fresh: Path, place: Path) -> None:
+def _add_unless_same(fresh: Path, place: Path) -> bool:
+    """Whether it was added."""
     try:
         _add(fresh, place)
     except FileExistsError:
         if place.is_symlink() or not place.is_file() or not cmp(fresh, place, shallow=False):
             raise
+        return False
+    return True
+
+
+def _take_away(place: Path, added: list[os.stat_result]) -> None:
+    """What has its name although a later step failed, as the folder's fsync or a Ctrl-C, and only
+    that: whatever else is there has another inode.
+    """
+    with suppress(FileNotFoundError):
+        if any(os.path.samestat(one, place.lstat()) for one in added):
+            place.unlink()
 
 
 def _add_without_links(fresh: Path, place: Path) -> None:
     """On a memory card without second links: take the name first, then put the file there."""
     os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-    fresh.replace(place)
+    try:
+        fresh.replace(place)
+    except OSError:
+        place.unlink()  # empty, and in the way of the next try
+        raise

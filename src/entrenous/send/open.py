@@ -34,7 +34,8 @@ _FRAME_BYTES_MAX: Final = 256 * 1024  # 64 files and the longest text have less
 
 #: Writes a whole file of a message to where it is shown, a chunk at a time.
 Fill = Callable[[BinaryIO], None]
-#: Shows one file, by its number from 1; what it raises undoes the opening as far as that goes.
+#: Shows one file, by its number from 1; what it raises undoes the opening as far as that goes. It
+#: may leave that to the text's turn: until then every Fill writes.
 Show = Callable[[int, FrameFile, Fill], None]
 #: Shows the text, once all files are shown; what it raises undoes the opening too.
 Tell = Callable[[Frame], None]

@@ -6,9 +6,10 @@ from typing import Annotated, Final
 
 import typer
 
+from entrenous.faces.cli.all_or_none import AllOrNone
 from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import bars, fill_new, hint, in_one_go, put_json, say, when
+from entrenous.faces.cli.output import bars, hint, in_one_go, put_json, say, when
 from entrenous.model.errors import Unreachable
 from entrenous.model.ids import PersonId
 from entrenous.model.letter import Frame, FrameFile
@@ -88,21 +89,29 @@ def open_(
     first opening that holds by cryptography, after it by your program. What you write to a folder
     is in your hands: it can't be taken back from there.
     """
-    places = list[Path]()
+    files = AllOrNone()
+    told = False
 
     def show(number: int, file: FrameFile, fill: Fill) -> None:
-        place = place_of(message, number, file.media_type, out)
-        fill_new(place, fill)
-        places.append(place)
+        files.want(place_of(message, number, file.media_type, out), file.size, fill)
 
     with device_of(context) as device:
         catch_up(device)  # what was opened before opens without a relay
-        about = _shown(find_received(message, device), device)
+        before = find_received(message, device)
+        about = _shown(before, device)
 
         def tell(frame: Frame) -> None:
-            _tell_opened(frame.text, places, about, as_json=as_json)
+            nonlocal told
+            files.write()  # here, where the names of all of them are known
+            _tell_opened(frame.text, files.places, about, as_json=as_json)
+            told = True
 
-        with bars() as shown:
+        def over() -> bool:
+            """Whether it was shown whole, and can't be opened again to see the rest."""
+            kept = before.opens is None
+            return told and (kept or find_received(message, device).views > before.views)
+
+        with bars() as shown, files.unless(over):
             open_message_to(message, show, device, Watch(shown.reached), tell)
     if about["opens"] is not None and not as_json:
         hint("It may be opened a limited number of times, so nothing of it was kept in your vault.")

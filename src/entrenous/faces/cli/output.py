@@ -172,15 +172,18 @@ def write_new(path: Path, data: bytes) -> None:
         raise UnwritableFolder(path=path.parent) from None
 
 
-def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
     """As :func:`write_new`, with what ``fill`` writes into the file that it is given.
+
+    Returns:
+        Whether the file is new: one that held just this was left as it is.
 
     Raises:
         AlreadyThere, DiskFull, UnwritableFolder; what ``fill`` raises. Then nothing was written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        add_filled(path, fill)
+        return add_filled(path, fill)
     except FileExistsError:
         if path.parent.is_dir():
             raise AlreadyThere(path=path) from None

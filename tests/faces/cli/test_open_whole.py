@@ -1,0 +1,91 @@
+"""``entrenous open``: all files of a message are written, or none stays behind."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from entrenous.faces.cli.all_or_none import AllOrNone
+from entrenous.model.relay_problem import DiskFull
+from tests.faces.cli.test_letters import Street
+
+TWO = ("send", "beach.jpg", "beach.jpg", "--to", "ben", "--confirm", "ben", "--undo", "0")
+
+
+@pytest.fixture
+def street(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Street]:
+    """Ana and Ben, who know each other."""
+    street = Street(tmp_path, monkeypatch, capsys)
+    for who in ("ana", "ben"):
+        street.settles(who)
+    street.adds("ana", "ben")
+    yield street
+    monkeypatch.undo()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def holds(data: bytes) -> Any:
+    def fill(file: BinaryIO) -> None:
+        file.write(data)
+
+    return fill
+
+
+def test_a_disk_that_fills_up_keeps_nothing_of_this_opening(tmp_path: Path) -> None:
+    def full(file: BinaryIO) -> None:
+        file.write(b"thi")
+        raise DiskFull
+
+    (tmp_path / "m-1.jpg").write_bytes(b"first")  # from an earlier opening
+    files = AllOrNone()
+    for number, fill in enumerate((holds(b"first"), holds(b"other"), full), 1):
+        files.want(tmp_path / f"m-{number}.jpg", 5, fill)
+    with pytest.raises(DiskFull), files.unless(lambda: False):
+        files.write()
+    assert names(tmp_path) == ["m-1.jpg"]
+
+
+def test_a_name_that_is_taken_is_seen_before_the_first_file_is_written(street: Street) -> None:
+    name = street.does("ana", *TWO, "--once")["message"]
+    taken = street.folder / "ex" / f"{name}-2.jpg"
+    taken.parent.mkdir()
+    taken.write_bytes(b"mine")
+    said = street.types("ben", "open", name, "--out", "ex")
+    assert (said.status, said.out) == (3, "")
+    assert names(taken.parent) == [taken.name]
+    assert taken.read_bytes() == b"mine"
+    assert len(street.does("ben", "open", name, "--out", "two")["files"]) == 2
+
+
+def test_a_file_that_differs_only_inside_takes_the_others_away(street: Street) -> None:
+    name = street.does("ana", *TWO)["message"]
+    second = street.folder / street.does("ben", "open", name, "--out", "a")["files"][1]
+    taken = street.folder / "ex" / second.name
+    taken.parent.mkdir()
+    taken.write_bytes(bytes(second.stat().st_size))
+    assert street.types("ben", "open", name, "--out", "ex").status == 3
+    assert names(taken.parent) == [taken.name]
+    taken.write_bytes(second.read_bytes())
+    assert street.types("ben", "open", name, "--out", "ex").status == 0
+
+
+def test_what_can_not_be_opened_again_is_never_taken_away(street: Street) -> None:
+    """Ctrl-C while the relay hears that it is over: what was shown is all there is left."""
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    name = street.does("ana", *TWO, "--once")["message"]
+    with street.courier.playing(finish=stopped):
+        said = street.types("ben", "open", name, "--out", "ex", "--json")
+    assert said.status == 130
+    assert names(street.folder / "ex") == [f"{name}-1.jpg", f"{name}-2.jpg"]
+    assert json.loads(said.out)["files"] == [f"ex/{name}-{number}.jpg" for number in (1, 2)]
+    assert street.types("ben", "open", name).status == 3
