@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from entrenous.model.caption import CaptionActs, CaptionTooLong
-from entrenous.model.message import NotToAll, StoppedWhileSending, TooManyPictures, WaitsInOutbox
+from entrenous.model.message import (
+    NotToAll,
+    StoppedWhileSending,
+    TooManyPictures,
+    Undone,
+    WaitsInOutbox,
+)
 from entrenous.model.relay_problem import WrongToken
 from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.send.drawers import OUTBOX, SEALED, take_all
@@ -42,7 +48,7 @@ def nothing_was_begun(who: Person) -> bool:
 def test_stopped_before_anything_left_it_never_leaves(three: Room) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     for trick in (stopped, heard_and_stopped):
-        with ana.courier.playing(bring_blob=trick), pytest.raises(KeyboardInterrupt):
+        with ana.courier.playing(bring_blob=trick), pytest.raises(Undone):
             ana.sends(SMALL, ben, caro)
         assert nothing_was_begun(ana)
     fetch_messages(ana.device)
@@ -53,7 +59,7 @@ def test_stopped_before_anything_left_it_never_leaves(three: Room) -> None:
 
 def test_stopped_while_it_is_sealed_nothing_is_there(three: Room) -> None:
     ana = three["ana"]
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Undone):
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device, Watch(step=stopped))
     assert list(ana.device.ledger.messages()) == []
     assert list(ana.device.vault.items(OUTBOX)) == []
@@ -80,7 +86,7 @@ def test_another_message_that_waits_goes_on_waiting_when_this_one_is_stopped(thr
     with pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     (first,) = ana.device.ledger.messages()
-    with ana.courier.playing(bring_blob=stopped), pytest.raises(KeyboardInterrupt):
+    with ana.courier.playing(bring_blob=stopped), pytest.raises(Undone):
         ana.sends(SMALL, ben)
     assert list(ana.device.ledger.messages()) == [first]
     three.back(HERE)

@@ -219,12 +219,20 @@ class CopyRefused(Refused):
     """
 
 
+class Undone(EntrenousError):
+    """
+    Undone: nothing was sent to anybody.
+    """
+
+    family = "interrupted"  # none of the five: nothing failed, a person stopped it
+
+
 class StoppedWhileSending(EntrenousError):
     """
     Stopped. {name} is sealed and may have left already. Take it back with: entrenous recall {name}
     """
 
-    family = "interrupted"  # none of the five: nothing failed, a person stopped it
+    family = "interrupted"
 
 
 class StoppedWhileMarking(EntrenousError):

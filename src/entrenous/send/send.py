@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from entrenous.model.card import Enforces
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.letter import PersonHead
-from entrenous.model.message import DoesNotPromise, Draft, NotToAll, WaitsInOutbox
+from entrenous.model.message import DoesNotPromise, Draft, NotToAll, Undone, WaitsInOutbox
 from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
@@ -52,8 +52,9 @@ def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Post
         RolledBack, NotConfirmed; what the kinds of its files raise (send/kinds/); TooLarge.
         WaitsInOutbox: it is sealed and a relay is away, or nobody waited until it may leave.
         NotToAll: a copy was refused.
-        KeyboardInterrupt: it was stopped, and is as if it had never been begun;
-        StoppedWhileSending when that cannot be had any more.
+        Undone: it was stopped, and is as if it had never been begun; StoppedWhileSending when that
+        cannot be had any more.
+        KeyboardInterrupt: it was stopped before there was anything to undo, or once all was done.
     """
     refuse_unready(device)
     insist(draft, device)
@@ -72,7 +73,7 @@ def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Post
         _tell(sending, flush(device, sent.more), device)
     except KeyboardInterrupt:
         call_off(sending.message, device)
-        raise
+        raise Undone from None  # certain here alone: a Ctrl-C that comes later undoes nothing
     devices = Counter(RecipientId(one.contact.name) for one in to)
     return Posted(sending.name, dict(devices))
 

@@ -3,6 +3,7 @@ writes to the screen.
 """
 
 import json
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 import pytest
 
+import entrenous.send.send as send_verb
 import entrenous.wiring.device as wiring
 from entrenous.adapters.courier.memory import memory_courier
 from entrenous.adapters.system import SystemClock
 from entrenous.craft.media.picture import read_picture
+from entrenous.faces.cli import send
 from entrenous.faces.cli.main import run
 from entrenous.faces.cli.output import hint, say
 from entrenous.faces.relay.app import relay_app
@@ -145,7 +148,7 @@ def test_a_stopped_send_says_so_and_sends_nothing_later(street: Street) -> None:
 
     with street.courier.playing(bring_blob=stopped):
         said = street.types("ana", *SEND)
-    assert (said.status, said.out, said.err) == (130, "", "Stopped. Nothing is half done.\n")
+    assert (said.status, said.out, said.err) == (130, "", "Undone: nothing was sent to anybody.\n")
     assert street.does("ana", "sent")["messages"] == []
     street.does("ana", "inbox")
     assert street.does("ben", "inbox")["messages"] == []
@@ -158,6 +161,29 @@ def test_a_stopped_send_says_so_and_sends_nothing_later(street: Street) -> None:
     ]
     assert f"Take it back with: entrenous recall {message['message']}" in said.err
     assert street.does("ben", "inbox")["messages"] == []  # looking at "sent" has sent nothing
+
+
+def test_undone_in_the_window_it_is_said_that_nothing_was_sent(street: Street) -> None:
+    def presses(*_: Any) -> Any:
+        return lambda _until: signal.raise_signal(signal.SIGINT)
+
+    street.monkeypatch.setattr(send, "undo_window", presses)
+    said = street.types("ana", *SEND, "--undo", "10")
+    assert (said.status, said.out) == (130, "")
+    assert said.err == "Undone: nothing was sent to anybody.\n"
+    assert street.does("ana", "sent")["messages"] == []
+    assert street.does("ben", "inbox")["messages"] == []
+
+
+def test_a_ctrl_c_after_all_was_sent_does_not_say_undone(street: Street) -> None:
+    def late(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    street.monkeypatch.setattr(send_verb, "Posted", late)
+    said = street.types("ana", *SEND)
+    assert (said.status, said.out) == (130, "")
+    assert "nothing was sent" not in said.err
+    assert len(street.does("ben", "inbox")["messages"]) == 1
 
 
 def test_a_letter_that_could_not_be_opened_is_mentioned_once(street: Street) -> None:

@@ -10,7 +10,7 @@ from bench.sounds.material import voice
 from entrenous.craft.crypto.commitments import mark_commitment
 from entrenous.craft.wire.letter.commitment import write_mark
 from entrenous.model.letter import Content, FileRole
-from entrenous.model.message import Copy, DoesNotPromise, Message
+from entrenous.model.message import Copy, DoesNotPromise, Message, Undone
 from entrenous.model.picture import NotAPicture, OnlyPicturesHaveASize
 from entrenous.send.acquaintance.people import contact_named, keep_contact
 from entrenous.send.circle.members import add_to_circle
@@ -155,7 +155,7 @@ def test_it_is_called_off_with_all_that_was_kept_of_it() -> None:
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with ana.courier.playing(bring_blob=stopped), pytest.raises(KeyboardInterrupt):
+    with ana.courier.playing(bring_blob=stopped), pytest.raises(Undone):
         send_message(to_friends(ana, note()), ana.device)
     assert ana.vault._files == {}
     assert list(ana.device.ledger.messages()) == []
