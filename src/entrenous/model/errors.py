@@ -7,6 +7,8 @@ Each face maps the families to its own language in one table (exit status, HTTP 
 """
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -16,6 +18,7 @@ class EntrenousError(Exception):
     """
 
     family: ClassVar[str] = "bug"
+    file: int | None = None  # which of the files that were given it is about; see of_file
 
     def __init__(self, **facts: object) -> None:
         super().__init__()
@@ -72,3 +75,16 @@ class Malformed(EntrenousError):
     """
 
     family = "malformed"
+
+
+@contextmanager
+def of_file(place: int) -> Iterator[None]:
+    """What is refused in here is about one of the files that were given, counted from 0.
+
+    Only whoever was given them by name knows what it is called, and may say so.
+    """
+    try:
+        yield
+    except (Malformed, Refused) as error:
+        error.file = place
+        raise

@@ -8,6 +8,7 @@ import typer
 
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.interrupt import minding_interrupts
+from entrenous.faces.cli.media import naming, read_media
 from entrenous.faces.cli.output import bar, put_json, read_file, say, write_new
 from entrenous.model.ids import MessageName, RecipientId
 from entrenous.model.label import NobodyNamed, labels_in, labels_of
@@ -47,11 +48,12 @@ def mark(
     in your vault and is printed here.
     """
     labels = _labels(to or [], to_file)
-    data = read_file(photo)
+    data = read_media(photo)
     written: list[dict[str, str]] = []
     message: MessageName | None = None
     try:
         with (
+            naming([photo]),
             minding_interrupts() as check,
             device_of(context) as device,
             bar("Marking", len(labels)) as steps,

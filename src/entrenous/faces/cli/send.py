@@ -11,7 +11,8 @@ import typer
 from entrenous.faces.cli.catch_up import catch_up, hint_at
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.interrupt import stopping_once
-from entrenous.faces.cli.output import Bars, bars, hint, put_json, read_file, say
+from entrenous.faces.cli.media import naming, read_media
+from entrenous.faces.cli.output import Bars, bars, hint, put_json, say
 from entrenous.faces.cli.undo import undo_window
 from entrenous.model.errors import Unreachable
 from entrenous.model.message import Draft, Policy
@@ -101,8 +102,8 @@ def send(
     _refuse_nothing(files, text, caption)
     if not (to or within or reply) or (within and reply):
         raise typer.BadParameter("say to whom: --to NAME, or one of --reply and --in MESSAGE")
-    written = _Written(tuple(map(read_file, files or ())), text, caption, size, undo)
-    with device_of(context) as device:
+    written = _Written(tuple(map(read_media, files or ())), text, caption, size, undo)
+    with naming(files or ()), device_of(context) as device:
         catch_up(device)  # that our own relay is silent is no reason not to seal
         policy = Policy(open_until(days, device), 1 if once else None)
         draft = _addressed(written, to or [], within, reply, policy, device)

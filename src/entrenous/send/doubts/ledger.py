@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from entrenous.craft.fingerprint.distance import distance
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.media.kind import medium_of
+from entrenous.model.errors import of_file
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import PersonId
 from entrenous.model.medium import Medium
@@ -36,10 +37,15 @@ def named_who_had_it(
     named = [one for one in known if one.person.id not in going and _are_in(words, one)]
     if not named:
         return ()  # an ordinary message: no picture is decoded for it, and no ledger read
-    pictures = (data for data in draft.files if medium_of(data) is Medium.PICTURE)
-    looks = [fingerprint(device.read_picture(data)) for data in pictures]
-    had = _who_had(looks, device)
+    files = enumerate(draft.files)
+    pictures = [(place, data) for place, data in files if medium_of(data) is Medium.PICTURE]
+    had = _who_had([_look(*one, device) for one in pictures], device)
     return tuple(one for one in named if one.person.id in had)
+
+
+def _look(place: int, untrusted_data: bytes, device: Device) -> Fingerprint:
+    with of_file(place):
+        return fingerprint(device.read_picture(untrusted_data))
 
 
 def _are_in(words: str, contact: Contact) -> bool:

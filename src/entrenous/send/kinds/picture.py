@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
+from entrenous.model.errors import of_file
 from entrenous.model.ids import MessageId
 from entrenous.model.letter import FileRole
 from entrenous.model.message import Copy
@@ -51,5 +52,9 @@ def pictures_of(
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
     """
     places = tuple(place for place, _ in files)
-    originals = (prepare_original(data, size_px, device, sparing=True) for _, data in files)
-    return Pictures(places, tuple(originals))
+    return Pictures(places, tuple(_original(*file, size_px, device) for file in files))
+
+
+def _original(place: int, untrusted_data: bytes, size_px: int | None, device: Device) -> Original:
+    with of_file(place):
+        return prepare_original(untrusted_data, size_px, device, sparing=True)

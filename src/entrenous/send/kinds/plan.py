@@ -1,13 +1,14 @@
 """What a message's files are, and for each recipient her own copies of all of them."""
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TypeVar
 
 from entrenous.craft.media.kind import medium_of
 from entrenous.model.clip import NoFrames
+from entrenous.model.errors import of_file
 from entrenous.model.ids import MessageId
 from entrenous.model.medium import Medium
 from entrenous.model.message import Copy
@@ -41,7 +42,7 @@ class Plan:
                 stack.enter_context(closing(part.copies(people, device))) for part in self.parts
             ]
             for _ in range(people):
-                yield self._in_order([next(one) for one in making])
+                yield self._in_order(list(map(_next, self.parts, making)))
 
     def remember(self, by_file: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
         """Keep all originals; ``by_file`` are the copies of each, in the message's order."""
@@ -83,15 +84,27 @@ def plan_of(files: Sequence[bytes], size_px: int | None, device: Device) -> Plan
         raise OnlyPicturesHaveASize
     parts: list[Part] = [pictures_of(pictures, size_px, device)] if pictures else []
     parts += [_clip(place, data, device) for place, data in by_kind[Medium.CLIP]]
-    parts += [_late("voice", "voice_of")(*one, device) for one in by_kind[Medium.SOUND]]
+    parts += [_voice(place, data, device) for place, data in by_kind[Medium.SOUND]]
     return Plan(tuple(parts))
+
+
+def _next(part: Part, copies: Iterator[One]) -> One:
+    """Pictures are whole before; a clip is walked again for its copies, and may end early there."""
+    with of_file(part.places[0]) if len(part.places) == 1 else nullcontext():
+        return next(copies)
 
 
 def _clip(place: int, untrusted_data: bytes, device: Device) -> Part:
     """A clip that has no frames may still be heard."""
     try:
-        return _late("clip", "clip_of")(place, untrusted_data, device)
+        with of_file(place):
+            return _late("clip", "clip_of")(place, untrusted_data, device)
     except NoFrames:
+        return _voice(place, untrusted_data, device)
+
+
+def _voice(place: int, untrusted_data: bytes, device: Device) -> Part:
+    with of_file(place):
         return _late("voice", "voice_of")(place, untrusted_data, device)
 
 

@@ -5,6 +5,7 @@ from importlib import import_module
 
 from entrenous.craft.media.kind import medium_of
 from entrenous.model.clip import NoFrames
+from entrenous.model.errors import of_file
 from entrenous.model.ids import MessageName, RecipientId
 from entrenous.model.medium import Medium
 from entrenous.model.picture import OnlyPicturesHaveASize
@@ -23,6 +24,13 @@ def mark_file(
         OnlyPicturesHaveASize: a size was asked for, and this is none.
         What :func:`.mark.mark_copies`, mark_clip_copies and mark_sound_copies raise.
     """
+    with of_file(0):
+        yield from _marked(untrusted_data, to, size_px, device)
+
+
+def _marked(
+    untrusted_data: bytes, to: Sequence[RecipientId], size_px: int | None, device: Device
+) -> Marked:
     medium = medium_of(untrusted_data)
     if medium is Medium.PICTURE:
         return mark_copies(untrusted_data, to, size_px, device)

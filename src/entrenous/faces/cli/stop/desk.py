@@ -7,7 +7,7 @@ from typing import Final
 from entrenous.craft.media.kind import medium_of
 from entrenous.faces.cli.output import hint
 from entrenous.faces.cli.stop.agreed import betrays
-from entrenous.model.errors import EntrenousError
+from entrenous.model.errors import EntrenousError, of_file
 from entrenous.model.fingerprint import TooFlat
 from entrenous.model.medium import Medium
 from entrenous.model.print import ClipPrint, Print, SoundTooQuiet, VideoTooFlat
@@ -40,7 +40,8 @@ class Desk:
         if medium not in self.said:
             self.said.add(medium)
             hint(betrays(medium, self.consent))
-        what = print_of(untrusted_data, self.consent, self.device)
+        with of_file(0):
+            what = print_of(untrusted_data, self.consent, self.device)
         if medium is Medium.CLIP:
             hint(_of_a_video(what))
         self.made.append(protect(what, self.gate, self.device))

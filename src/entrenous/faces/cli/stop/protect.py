@@ -7,7 +7,8 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import hint, in_one_go, put_json, read_file, say
+from entrenous.faces.cli.media import naming, read_media
+from entrenous.faces.cli.output import hint, in_one_go, put_json, say
 from entrenous.faces.cli.stop.agreed import adults, files_of, looks_agreed
 from entrenous.faces.cli.stop.desk import Desk
 from entrenous.model.claim import ClaimState, NoSuchClaim
@@ -72,13 +73,17 @@ def protect(
         raise typer.BadParameter("give a file, or --message NAME, and --gate URL")
     data = None if file is None else read_file(file)
     if not adults():
+    data = None if file is None else read_media(file)
+    if under_18 or not adults():
         raise TooYoung
     looks = embedding and looks_agreed()
     consent = Consent(adult=True, parts=parts, sound=sound, embedding=looks)
     with device_of(context) as device, bank_client(gate) as client:
         desk = Desk(consent, client, device)
         if data is not None:
-            _tell(desk.register(data), as_json=as_json)
+            with naming([] if file is None else [file]):
+                made = desk.register(data)
+            _tell(made, as_json=as_json)
         elif message is not None:
             _protect_message(message, desk, as_json=as_json)
 

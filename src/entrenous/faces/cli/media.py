@@ -1,0 +1,50 @@
+"""Pictures, clips and sounds that a person names: read, and called by name when one is refused."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from entrenous.faces.cli.output import hint, read_file
+from entrenous.model.clip import NoFrames
+from entrenous.model.errors import EntrenousError
+from entrenous.model.media_file import EmptyFile, NothingToSee
+from entrenous.model.picture import NotAPicture
+from entrenous.model.sound import NotASound
+
+# Each speaks of the one kind as which a file was tried last; FramesUnknown, a NoFrames, is kept,
+# because it says what is in the way.
+_IS_NONE: Final = (NotAPicture, NoFrames, NotASound)
+
+
+def read_media(path: Path) -> bytes:
+    """A file's bytes, of which there are some.
+
+    Raises:
+        EmptyFile; what :func:`.output.read_file` raises.
+    """
+    data = read_file(path)
+    if not data:
+        raise EmptyFile(path=path)
+    return data
+
+
+@contextmanager
+def naming(files: Sequence[Path]) -> Iterator[None]:
+    """Say which of these files a refusal is about, as the person typed it: on standard error, and
+    in no log.
+
+    Raises:
+        NothingToSee: in that file there is no picture, clip or sound that we read.
+        Everything else as it is.
+    """
+    try:
+        yield
+    except EntrenousError as error:
+        if error.file is None:
+            raise
+        path = files[error.file]
+        if type(error) in _IS_NONE:
+            raise NothingToSee(path=path) from None
+        hint(f"{path}:")
+        raise
