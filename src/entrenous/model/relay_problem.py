@@ -118,6 +118,14 @@ class DiskFull(Unreachable):
     """
 
 
+class AnswerCut(Unreachable):
+    """
+    What this says could not be written to where you want it: the disk there is full, or reported an
+    error. So the answer is not whole; what you asked for may be done all the same. Free some space,
+    or let it go to the terminal. What was sent is listed by: entrenous sent
+    """
+
+
 class RelayFull(DiskFull):
     """
     The relay's disk is full, so it stored nothing. Nothing was lost. Try again later, or tell

@@ -2,18 +2,21 @@
 statuses.
 """
 
+import errno
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, runtime_checkable
 
 import typer
 
 from entrenous.faces.cli.exits import BUG, INTERRUPTED, USAGE, YES, exit_of
-from entrenous.faces.cli.output import hint, in_one_go
+from entrenous.faces.cli.output import NO_ROOM, hint, in_one_go
 from entrenous.model.errors import EntrenousError
+from entrenous.model.relay_problem import DiskFailed, DiskFull
 from entrenous.model.setting import BadSetting
 from entrenous.settings import Settings, read_settings
 
@@ -80,15 +83,17 @@ class Session:
 def run(arguments: list[str], apps: Apps) -> int:
     """Run one command; the exit status is the one of ARCHITECTURE section 8."""
     try:
-        return _run(arguments, apps)
+        with _told_of_disks():
+            return _run(arguments, apps)
     except EntrenousError as error:
+        _end_answer()
         hint(in_one_go(str(error)))
         return exit_of(error)
     except (KeyboardInterrupt, typer.Abort):
         hint("Stopped. Nothing is half done.")
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         return YES
     except Exception as bug:
         if isinstance(bug, _Usage):
@@ -101,6 +106,34 @@ def run(arguments: list[str], apps: Apps) -> int:
             "Please report it; ENTRENOUS_DEBUG=1 shows where it happened."
         )
         return BUG
+
+
+@contextmanager
+def _told_of_disks() -> Iterator[None]:
+    """A disk that takes no more is no fault of ours, also where nothing closer to it says so.
+
+    Raises:
+        DiskFull, DiskFailed.
+    """
+    try:
+        yield
+    except OSError as why:
+        if why.errno not in NO_ROOM:
+            raise
+        raise (DiskFailed if why.errno == errno.EIO else DiskFull) from None
+
+
+def _end_answer() -> None:
+    """What is left of an answer that finds no room is let go."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _say_no_more()
+
+
+def _say_no_more() -> None:
+    """What is left of the answer goes nowhere; else the interpreter fails over it as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str], apps: Apps) -> int:

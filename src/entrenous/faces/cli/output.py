@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from rich.console import Console
 from rich.progress import (
@@ -23,7 +23,10 @@ from entrenous.adapters.private_file import add_filled, add_private
 from entrenous.model.caption import acts_on_screen
 from entrenous.model.ids import PersonId
 from entrenous.model.picture import AlreadyThere, NoSuchFile, UnreadableFile, UnwritableFolder
-from entrenous.model.relay_problem import DiskFull
+from entrenous.model.relay_problem import AnswerCut, DiskFull
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+NO_ROOM: Final = _FULL | {errno.EIO}
 
 
 def console(*, error: bool = False) -> Console:
@@ -33,7 +36,8 @@ def console(*, error: bool = False) -> Console:
 
 def say(text: str = "") -> None:
     """One line to standard output; nothing in it acts on the terminal."""
-    console().print(only_seen(text))
+    with _answering():
+        console().print(only_seen(text))
 
 
 def hint(text: str) -> None:
@@ -62,8 +66,20 @@ def keys_in_words(person: PersonId) -> str:
 
 def put_json(answer: Mapping[str, object]) -> None:
     """The one JSON object that ``--json`` promises."""
-    sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    with _answering():
+        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Raises AnswerCut where standard output is a file on a disk that takes no more."""
+    try:
+        yield
+    except OSError as why:
+        if why.errno in NO_ROOM:
+            raise AnswerCut from None
+        raise
 
 
 @contextmanager
@@ -167,7 +183,7 @@ def write_new(path: Path, data: bytes) -> None:
     except FileExistsError:
         _refuse_other(path, data)
     except OSError as why:
-        if why.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if why.errno in _FULL:
             raise DiskFull from None
         raise UnwritableFolder(path=path.parent) from None
 
@@ -189,7 +205,7 @@ def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
             raise AlreadyThere(path=path) from None
         raise UnwritableFolder(path=path.parent) from None
     except OSError as why:
-        if why.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if why.errno in _FULL:
             raise DiskFull from None
         raise UnwritableFolder(path=path.parent) from None
 
