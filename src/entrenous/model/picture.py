@@ -160,6 +160,13 @@ class UnreadableFile(Refused):
     """
 
 
+class NotAFile(Refused):
+    """
+    {path} is not a file but a pipe or a device, which may never end, so it was not read. Nothing
+    was changed or sent. Save what comes from it as a file, and name that.
+    """
+
+
 class UnwritableFolder(Refused):
     """
     Nothing could be written in {path}: it cannot be made, or its permissions do not allow it.

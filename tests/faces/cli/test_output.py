@@ -1,11 +1,12 @@
-"""What commands write: new files only, and never over somebody's own."""
+"""What commands write and read: new files only, never over somebody's own; files that end."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from entrenous.faces.cli.output import write_new
-from entrenous.model.picture import AlreadyThere, UnwritableFolder
+from entrenous.faces.cli.output import read_file, write_new
+from entrenous.model.picture import AlreadyThere, NotAFile, UnreadableFile, UnwritableFolder
 
 
 def test_the_same_again_is_no_matter(tmp_path: Path) -> None:
@@ -35,3 +36,21 @@ def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"mine")
     with pytest.raises(UnwritableFolder):
         write_new(tmp_path / "file" / "7-lunar-otter-1.jpg", b"a copy")
+
+
+def test_what_may_never_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for path in (Path(os.devnull), tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(NotAFile, match=path.name):
+            read_file(path)
+    with pytest.raises(UnreadableFile):
+        read_file(tmp_path)
+
+
+def test_a_pipe_that_the_caller_has_opened_is_read() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"of a shell")
+    os.close(writing)
+    assert read_file(Path(f"/dev/fd/{reading}")) == b"of a shell"
+    os.close(reading)

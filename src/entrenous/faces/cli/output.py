@@ -2,6 +2,7 @@
 
 import errno
 import json
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,10 +23,17 @@ from rich.progress import (
 from entrenous.adapters.private_file import add_filled, add_private
 from entrenous.model.caption import acts_on_screen
 from entrenous.model.ids import PersonId
-from entrenous.model.picture import AlreadyThere, NoSuchFile, UnreadableFile, UnwritableFolder
+from entrenous.model.picture import (
+    AlreadyThere,
+    NoSuchFile,
+    NotAFile,
+    UnreadableFile,
+    UnwritableFolder,
+)
 from entrenous.model.relay_problem import AnswerCut, DiskFull
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_OPENED: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 NO_ROOM: Final = _FULL | {errno.EIO}
 
 
@@ -157,14 +165,25 @@ def read_file(path: Path) -> bytes:
 
     Raises:
         NoSuchFile: there is nothing at ``path``.
+        NotAFile: it is a pipe or a device, which may never end, or never begin.
         UnreadableFile: it is a folder, or may not be read.
     """
     try:
+        if not _may_be_read(path, path.stat().st_mode):
+            raise NotAFile(path=path)
         return path.read_bytes()
     except FileNotFoundError:
         raise NoSuchFile(path=path) from None
     except OSError:
         raise UnreadableFile(path=path) from None
+
+
+def _may_be_read(path: Path, mode: int) -> bool:
+    """A folder's own refusal comes from reading it. A pipe that whoever called us has opened, as by
+    ``<(...)`` in a shell, has somebody at its other end.
+    """
+    was_opened = str(path) == "/dev/stdin" or path.parent in _OPENED
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or (was_opened and stat.S_ISFIFO(mode))
 
 
 def write_new(path: Path, data: bytes) -> None:
