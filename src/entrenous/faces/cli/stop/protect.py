@@ -71,10 +71,8 @@ def protect(
         raise TooYoung
     if (file is None) == (message is None) or gate is None:
         raise typer.BadParameter("give a file, or --message NAME, and --gate URL")
-    data = None if file is None else read_file(file)
-    if not adults():
     data = None if file is None else read_media(file)
-    if under_18 or not adults():
+    if not adults():
         raise TooYoung
     looks = embedding and looks_agreed()
     consent = Consent(adult=True, parts=parts, sound=sound, embedding=looks)
