@@ -10,7 +10,6 @@ import pytest
 
 from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.courier.memory import at_once
-from entrenous.carry.expire import expire
 from entrenous.carry.hold import bring_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge, waiting
@@ -39,6 +38,7 @@ from entrenous.model.ids import DeviceId, EnvelopeId, MailboxId
 from entrenous.model.relay_problem import Expired
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
+from tests.carry.minute import expire
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, memory_relay, stream
 
 # An event loop wakes itself through a pair of sockets.

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from entrenous.adapters.courier.memory import at_once
-from entrenous.carry.expire import expire
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge, waiting
 from entrenous.carry.letters.withdraw import look_after, withdraw
@@ -22,6 +21,7 @@ from entrenous.model.held import HeldAttempt, HeldBlob, HeldGroup, HeldShare
 from entrenous.model.relay_problem import IdInUse, TakenBack, UsedUp
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
+from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import arrive, blobs_in, count
 

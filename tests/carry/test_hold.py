@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.courier.memory import at_once
-from entrenous.carry.expire import expire
 from entrenous.carry.hold import bring_blob, find_blob, how_much_came
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.mailboxes.close import close_mailbox
@@ -31,6 +30,7 @@ from entrenous.model.relay_problem import (
 )
 from entrenous.model.relay_settings import Limits
 from entrenous.ports import MailStore, Relay
+from tests.carry.minute import expire
 from tests.carry.relays import Post, WoundClock, disk_relay, memory_relay, stream
 
 # An event loop wakes itself through a pair of sockets.

@@ -13,7 +13,6 @@ from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.adapters.mail.postgres import PostgresMail, open_postgres
 from entrenous.adapters.mail.sqlite import SqliteMail, open_mail
-from entrenous.carry.expire import expire
 from entrenous.carry.leftovers import remove_leftovers
 from entrenous.carry.restore import fail_closed
 from entrenous.faces.relay.app import relay_app
@@ -21,6 +20,7 @@ from entrenous.model.held import HeldLetter, Leftover
 from entrenous.model.ids import EnvelopeId, MailboxId
 from entrenous.model.relay_problem import DiskFailed
 from entrenous.ports import MailStore, Relay
+from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, WoundClock, disk_relay
 from tests.carry.test_expire import found_in
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from entrenous.adapters.courier.memory import at_once
-from entrenous.carry.expire import expire
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge, waiting
 from entrenous.carry.letters.withdraw import look_after, withdraw
@@ -17,6 +16,7 @@ from entrenous.carry.release import finish, open_share
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.held import HeldShare
 from entrenous.model.relay_problem import Expired, NoSuchEnvelope, TakenBack, UsedUp
+from tests.carry.minute import expire
 from tests.carry.relays import NOON, Post, WoundClock, memory_relay
 from tests.carry.test_expire import arrive, blobs_in, count
 

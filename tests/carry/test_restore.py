@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from entrenous.adapters.courier.memory import at_once
-from entrenous.carry.expire import expire
 from entrenous.carry.hold import bring_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.withdraw import look_after, withdraw
@@ -31,6 +30,7 @@ from entrenous.model.held import (
 from entrenous.model.ids import BlobId, DeviceId
 from entrenous.model.relay_problem import NoSuchEnvelope, UsedUp
 from entrenous.ports import Relay
+from tests.carry.minute import expire
 from tests.carry.relays import CountingDice, Post, WoundClock, memory_relay, stream
 
 NOTHING: frozenset[str] = frozenset()

@@ -14,9 +14,9 @@
 | card, lasting prekeys, mailbox, unlock key | replaced; as long as the mailbox is there |
 | that a mailbox was deleted (its name) | 30 days, so that nobody else takes it |
 
-An envelope expires 30 days after it was posted at the latest. What :func:`expire` does is done
-every minute; whoever asks for something that is due in between is told that it has expired, and
-gets nothing.
+An envelope expires 30 days after it was posted at the latest. :func:`forget_due` runs every
+minute, and beside it leftovers.py removes the bytes of blobs; whoever asks for something that is
+due in between is told that it has expired, and gets nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -55,16 +55,6 @@ _BATCH: Final = 100  # rows in one transaction, so that posting never waits long
 
 #: When the name of a mailbox is free again that is not empty yet.
 EMPTYING: Final = datetime(9999, 12, 31, tzinfo=UTC)
-
-
-async def expire(relay: Relay) -> None:
-    """Forget everything whose time has come, down to the bytes on the medium.
-
-    Raises:
-        DiskFailed, DiskFull, DatabaseAway: something is left, which the next time tries again.
-    """
-    await forget_due(relay)
-    await remove_leftovers(relay)
 
 
 async def forget_due(relay: Relay) -> None:

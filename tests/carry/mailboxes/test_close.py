@@ -11,7 +11,6 @@ import pytest
 
 from entrenous.adapters.courier.memory import at_once
 from entrenous.adapters.mail.memory import Look, MemoryMail
-from entrenous.carry.expire import expire
 from entrenous.carry.hold import bring_blob, find_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge
@@ -43,6 +42,7 @@ from entrenous.model.relay_problem import (
 )
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, Relay
+from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import blobs_in, count, found_in, parts_of
 

@@ -9,7 +9,6 @@ import pytest
 
 from entrenous import spec
 from entrenous.adapters.courier.memory import at_once
-from entrenous.carry.expire import expire
 from entrenous.carry.hold import bring_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge
@@ -23,6 +22,7 @@ from entrenous.model.held import HeldUpload
 from entrenous.model.ids import BlobId, DeviceId
 from entrenous.model.relay_problem import DamagedBlob, MailboxFull, TooManyRegistered
 from entrenous.ports import Relay
+from tests.carry.minute import expire
 from tests.carry.relays import Post, WoundClock, memory_relay, stream
 
 RELAY_MD = Path(__file__).parents[3] / "docs/spec/relay.md"

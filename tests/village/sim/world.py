@@ -11,7 +11,6 @@ import httpx
 from entrenous.adapters.courier.http import HttpCourier
 from entrenous.adapters.courier.memory import _InProcess, at_once
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.carry.expire import expire
 from entrenous.craft.media.picture import read_picture
 from entrenous.faces.relay.app import relay_app
 from entrenous.ports import Device, Relay
@@ -19,6 +18,7 @@ from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.devices.self import Me, who_am_i
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.setup import set_up
+from tests.carry.minute import expire
 from tests.village.crashes import Crash, DyingCourier, Fuse
 from tests.village.households import link
 from tests.village.sim.dice import dice_for

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import pytest
 
-from entrenous.carry.expire import expire
 from entrenous.carry.hold import find_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge, waiting
@@ -23,6 +22,7 @@ from entrenous.model.relay_problem import NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from tests.adapters.mail.migrations.house import ATTEMPT, COMING, DEVICE, post, restored, second
+from tests.carry.minute import expire
 from tests.carry.relays import Post, WoundClock, disk_relay
 
 # An event loop wakes itself through a pair of sockets.
