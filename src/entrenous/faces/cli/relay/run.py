@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from entrenous.adapters.http_server import Beside, Ways, serve
-from entrenous.adapters.relay_log import start_log
+from entrenous.adapters.server_log import start_log
 from entrenous.adapters.tls import Certificate
 from entrenous.faces.cli.listen import host_and_port
 from entrenous.faces.cli.main import Apps, Session

@@ -12,7 +12,7 @@ from entrenous.adapters.http_server import serve
 from entrenous.adapters.judging.pool import Judges
 from entrenous.adapters.kept_running import kept_running
 from entrenous.adapters.processors import processors
-from entrenous.adapters.relay_log import start_log
+from entrenous.adapters.server_log import start_log
 from entrenous.craft.media.memory import keep_freed_memory
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.listen import host_and_port

@@ -8,7 +8,7 @@ import typer
 
 from entrenous.adapters.gate_client.setting import HookSetting, read_setting
 from entrenous.adapters.http_server import serve
-from entrenous.adapters.relay_log import start_hooks_log
+from entrenous.adapters.server_log import start_hooks_log
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.listen import host_and_port
 from entrenous.faces.cli.output import put_json, say

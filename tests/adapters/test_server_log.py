@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from entrenous.adapters.relay_log import HOOKS, OURS, start_hooks_log, start_log
+from entrenous.adapters.server_log import HOOKS, OURS, start_hooks_log, start_log
 from entrenous.model.relay_settings import LogKind
 
 
