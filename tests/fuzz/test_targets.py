@@ -66,7 +66,6 @@ NOT_FUZZED = {
     ("stop/appeal.py", "appeal"): "hashes the bytes and hands them on",
     ("stop/before_answer.py", "first_look"): "hands the bytes to the decoder",
     ("stop/before_answer.py", "second_look"): "hands the bytes to the decoder",
-    ("stop/released.py", "file_releases"): "hashes the bytes",
     ("stop/clips.py", "see_clip"): "hands the bytes to the decoders",
     ("faces/gate/names.py", "checked_case"): "a length, and printable characters alone",
     ("adapters/bank/memory_due.py", "MemoryDueWork.keep_for_slow_look"): "stores bytes unread",

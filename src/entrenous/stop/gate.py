@@ -43,10 +43,11 @@ _Spot = tuple[Near, str, bool]  # a registered hash, how the view near it was ma
 
 @dataclass(frozen=True, slots=True)
 class _Upload:
-    """What came, and the platform's own name of it."""
+    """What came, the platform's own name of it, and its hash, which is asked for twice."""
 
     untrusted_data: bytes
     reference: str
+    sha256: bytes
 
 
 def judge_upload(untrusted_data: bytes, platform: Platform, reference: str = "") -> Decision:
@@ -66,7 +67,7 @@ def judge_upload(untrusted_data: bytes, platform: Platform, reference: str = "")
 
 def decide_upload(untrusted_data: bytes, platform: Platform, reference: str = "") -> Decision:
     """:func:`judge_upload` as far as the answer: what is done takes as long held as let through."""
-    upload = _Upload(untrusted_data, reference)
+    upload = _Upload(untrusted_data, reference, hashlib.sha256(untrusted_data).digest())
     try:
         if medium_of(untrusted_data) is not Medium.PICTURE:
             return _decide_clip(upload, platform)
@@ -102,7 +103,7 @@ def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) 
     cut = second()
     found, banks = _fits([*whole, *_near(cut, platform, part=True)], platform)
     hits = best_of_each(hit for _, hit in found)
-    judged = decision_of(hits, banks, file_releases(upload.untrusted_data, platform))
+    judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
     decision = replace(judged, case=new_case(platform), secret=_new_secret(platform))
     _record(decision, upload, platform, seen.bits, best_entry(found))
     again = _near(seen.whole, platform, part=False)
@@ -140,7 +141,8 @@ def judge_clip(untrusted_data: bytes, platform: Platform) -> tuple[Decision, int
 
     found, banks = clip_fits(see_clip(untrusted_data, platform), platform)
     hits = best_of_each(hit for _, hit in found)
-    return decision_of(hits, banks, file_releases(untrusted_data, platform)), best_entry(found)
+    sha256 = hashlib.sha256(untrusted_data).digest()
+    return decision_of(hits, banks, file_releases(sha256, platform)), best_entry(found)
 
 
 def _look_again(
@@ -230,7 +232,6 @@ def _record(
     """One row, whatever was decided: of a refused upload its SHA-256, for an appeal; of the others
     their hash too, for the reviewer and for looking back, which may end in a refusal.
     """
-    upload_sha256 = hashlib.sha256(upload.untrusted_data).digest()
     refused, held = decision.outcome is Outcome.REFUSE, decision.outcome is Outcome.HOLD
     is_picture = bits is not None
     looks_back = is_picture and not refused and platform.limits.look_back_days > 0
@@ -243,7 +244,7 @@ def _record(
         entry=entry if held else None,
         reference=upload.reference if held or refused or is_picture else "",
         secret_sha256=secret_hash(decision.secret) if decision.secret else None,
-        upload_sha256=upload_sha256 if held or refused or looks_back else None,
+        upload_sha256=upload.sha256 if held or refused or looks_back else None,
         slow_look_due=slowly,
     )
     platform.reviews.record(review, None)

@@ -50,7 +50,8 @@ def _find(upload: SlowLook, picture: Picture, platform: Platform) -> LateFind | 
     found = [*find_at(seen.whole, platform, part=False), *deep_found(picture, platform)]
     banks = {bank.name: bank for bank in platform.bank.banks()}
     hits = best_of_each(hit for _, hit in found)
-    released = file_releases(upload.untrusted_upload, platform)
+    sha256 = hashlib.sha256(upload.untrusted_upload).digest()
+    released = file_releases(sha256, platform)
     if decision_of(hits, banks, released).outcome is Outcome.LET_THROUGH:
         return None
     asked = asked_about(found, banks)
@@ -58,5 +59,4 @@ def _find(upload: SlowLook, picture: Picture, platform: Platform) -> LateFind | 
     entry = best_entry(asked)
     if entry is None:
         return None
-    sha256 = hashlib.sha256(upload.untrusted_upload).digest()
     return LateFind(upload.case, matches, entry, Found.SLOW_LOOK, seen.bits, sha256)
