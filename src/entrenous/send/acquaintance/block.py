@@ -10,7 +10,7 @@ from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import greet
 from entrenous.send.acquaintance.people import contact_named, contact_of, keep_contact
 from entrenous.send.drawers import COMPARE, GREET, GREET_DEVICE
-from entrenous.send.outbox import drop_promises, refuse_postings
+from entrenous.send.outbox import refuse_postings
 from entrenous.send.tokens.windows import take_tokens_back
 
 
@@ -26,8 +26,7 @@ def block_contact(name: str, device: Device) -> Contact:
     """
     contact = replace(contact_named(name, device), blocked=True)
     with device.vault.together():
-        for lock in take_tokens_back(contact.person.id, device):
-            drop_promises(lock, device)
+        take_tokens_back(contact.person.id, device)
         whose = contact.person.id.hex()
         refuse_postings(whose, device, but_recalls=True)
         for key in device.vault.keys(GREET_DEVICE, whose):
