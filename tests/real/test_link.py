@@ -69,12 +69,24 @@ def relay(tmp_path: Path) -> Iterator[Server]:
     server.stop()
 
 
-def links(laptop: Shell, phone: Shell, *answers: str) -> tuple[Done, Done]:
+def comparing(laptop: Shell, phone: Shell) -> tuple[Typed, Typed]:
+    """Both at the point where each shows the same pictures."""
     old = typing(laptop, "device", "add", "--json")
     code = str(old.reads()["code"])
     new = typing(phone, "setup", "--link", code, "--as", "phone", "--json")
-    here, there = old.reads(), new.reads()
-    assert here == there
+    assert old.reads() == new.reads()
+    return old, new
+
+
+def begun(relay: Server, tmp_path: Path) -> tuple[Shell, Shell, Typed, Typed]:
+    """Ana's laptop, a phone that she links, and what is typed into on each."""
+    laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
+    laptop.does("setup", "--name", "Ana", "--relay", relay.url)
+    return laptop, phone, *comparing(laptop, phone)
+
+
+def links(laptop: Shell, phone: Shell, *answers: str) -> tuple[Done, Done]:
+    old, new = comparing(laptop, phone)
     for one, answer in zip((old, new), answers, strict=True):
         one.types(answer)
     return old.ends(), new.ends()
@@ -115,11 +127,7 @@ def test_a_second_device_is_linked_and_lost_and_stays_shut(relay: Server, tmp_pa
 def test_a_linking_that_was_cut_short_leaves_no_device_and_is_tried_again(
     relay: Server, tmp_path: Path, how: signal.Signals
 ) -> None:
-    laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
-    laptop.does("setup", "--name", "Ana", "--relay", relay.url)
-    old = typing(laptop, "device", "add", "--json")
-    new = typing(phone, "setup", "--link", str(old.reads()["code"]), "--json")
-    assert old.reads() == new.reads()
+    laptop, phone, old, new = begun(relay, tmp_path)
     new.process.send_signal(how)
     new.ends()
     old.types("no")
@@ -149,11 +157,7 @@ def test_whoever_sees_other_pictures_says_no_and_nothing_is_linked(
 def test_who_says_no_after_the_old_device_was_told_yes_is_told_of_there_at_once(
     relay: Server, tmp_path: Path
 ) -> None:
-    laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
-    laptop.does("setup", "--name", "Ana", "--relay", relay.url)
-    old = typing(laptop, "device", "add", "--json")
-    new = typing(phone, "setup", "--link", str(old.reads()["code"]), "--json")
-    assert old.reads() == new.reads()
+    *_, old, new = begun(relay, tmp_path)
     old.types("yes")
     assert old.process.stderr is not None
     assert any("on your list now" in line for line in old.process.stderr)
@@ -170,11 +174,7 @@ def test_who_says_no_alone_and_first_ends_it_for_both_at_once(
     relay: Server, tmp_path: Path, who: str
 ) -> None:
     """Well before the ten minutes: a command has one minute to end here."""
-    laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
-    laptop.does("setup", "--name", "Ana", "--relay", relay.url)
-    old = typing(laptop, "device", "add", "--json")
-    new = typing(phone, "setup", "--link", str(old.reads()["code"]), "--json")
-    assert old.reads() == new.reads()
+    laptop, phone, old, new = begun(relay, tmp_path)
     first, second = (old, new) if who == "laptop" else (new, old)
     first.types("no")
     assert b"different pictures" in first.ends().err

@@ -1,7 +1,6 @@
 """``entrenous inbox`` and ``entrenous open``: what is shown of a message, and what is kept."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,10 @@ TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
 
 
 @pytest.fixture
-def street(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Street]:
-    """Ana and Ben, who know each other."""
+def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
+    """Where nothing waits to be undone."""
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
-    street = Street(tmp_path, monkeypatch, capsys)
-    for who in ("ana", "ben"):
-        street.settles(who)
-    street.adds("ana", "ben")
-    yield street
-    monkeypatch.undo()
+    return street
 
 
 def sealed_files(street: Street, who: str) -> int:

@@ -1,8 +1,5 @@
 """A file that is refused is called by its name, and nothing is denied that was not looked for."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.faces.cli.test_letters import Street
@@ -20,21 +17,14 @@ DAMAGED = {
 
 
 @pytest.fixture
-def street(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Street]:
-    """Ana and Ben, who know each other, and a folder of files."""
-    street = Street(tmp_path, monkeypatch, capsys)
-    for who in ("ana", "ben"):
-        street.settles(who)
-    street.adds("ana", "ben")
+def street(street: Street) -> Street:
+    """And a folder of files."""
     (street.folder / "in").mkdir()
     beach = (street.folder / "beach.jpg").read_bytes()
     files = {**NOTHING, **DAMAGED, "cut.jpg": beach[: len(beach) // 2], "empty.jpg": b""}
     for name, data in files.items():
         (street.folder / "in" / name).write_bytes(data)
-    yield street
-    monkeypatch.undo()
+    return street
 
 
 @pytest.mark.parametrize("name", NOTHING)

@@ -1,7 +1,6 @@
 """``entrenous open``: all files of a message are written, or none stays behind."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,19 +11,6 @@ from entrenous.model.relay_problem import DiskFull
 from tests.faces.cli.test_letters import Street
 
 TWO = ("send", "beach.jpg", "beach.jpg", "--to", "ben", "--confirm", "ben", "--undo", "0")
-
-
-@pytest.fixture
-def street(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Street]:
-    """Ana and Ben, who know each other."""
-    street = Street(tmp_path, monkeypatch, capsys)
-    for who in ("ana", "ben"):
-        street.settles(who)
-    street.adds("ana", "ben")
-    yield street
-    monkeypatch.undo()
 
 
 def names(folder: Path) -> list[str]:

@@ -1,24 +1,9 @@
 """Circles, blocking, renaming and comparing at the command line."""
 
-from pathlib import Path
-
 import cv2
-import pytest
 import zxingcpp
 
 from tests.faces.cli.test_letters import Street
-
-
-@pytest.fixture
-def street(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Street:
-    """Ana has added Ben; he has heard of it."""
-    street = Street(tmp_path, monkeypatch, capsys)
-    for name in ("ana", "ben"):
-        street.settles(name)
-    street.adds("ana", "ben")
-    return street
 
 
 def test_a_circle_is_made_sent_to_and_let_go(street: Street) -> None:
