@@ -3,6 +3,8 @@
     python -m bench.stop                a million hashes, and 10,000 queries at each distance
     python -m bench.stop --quick        a million hashes, fewer queries: under a minute
     python -m bench.stop --ten-million  ten million: some minutes, 5 GB of memory, 2 GB of disk
+    python -m bench.stop --hundred-million  look-ups in a hundred million beside a scan: half an
+                                        hour, 16 GB of memory, 9 GB of disk
     python -m bench.stop --sizes        how many substrings suit a bank of which size
     python -m bench.stop --gate         pictures, and uploads to a gate with a million hashes, alone
 
@@ -38,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--ten-million", action="store_true")
+    parser.add_argument("--hundred-million", action="store_true")
     parser.add_argument("--sizes", action="store_true")
     parser.add_argument("--gate", action="store_true")
     parser.add_argument("--judges", type=int, help="of the gate; as it likes if not given")
@@ -48,6 +51,9 @@ def main() -> None:
         return
     if peers.version() is None:
         say("SKIPPED: faiss is not installed (pip install faiss-cpu)")
+    if asked.hundred_million:
+        say(json.dumps(measured([lambda: index_measured(100_000_000, 2, 3, multi_hash=False)])))
+        return
     count = 10_000_000 if asked.ten_million else 1_000_000
     each, rounds = (30, 3) if asked.quick or asked.ten_million else (300, 5)
     parts: list[Callable[[], Answer]] = [
@@ -128,13 +134,13 @@ def acting_measured() -> Answer:
     return {"add_to_match_ms": _three(added), "withdraw_to_no_match_ms": _three(withdrawn)}
 
 
-def index_measured(count: int, each: int, rounds: int) -> Answer:
+def index_measured(count: int, each: int, rounds: int, *, multi_hash: bool = True) -> Answer:
     """Random hashes: look-ups, exactness, size, opening, two processes."""
     rng = np.random.default_rng(1)
     bank = random_hashes(count, rng)
     with on_file(bank) as made:
         say(f"built in {made.build_s:.1f} s, opened in {made.open_s:.2f} s")
-        looked = look(made.base, bank, rng, rounds)
+        looked = look(made.base, bank, rng, rounds, multi_hash=multi_hash)
         wrong = compared([made.base.whole], bank, asked_at_every_distance(bank, each, rng))
         two = two_processes_per_s(made.path)
         size = made.base.size_bytes
