@@ -62,6 +62,25 @@ def test_noise_on_a_plain_page(top: int, left: int, height: int, width: int, lev
     assert nearest(boxes(page), (top, top + height, left, left + width)) <= 1
 
 
+@pytest.mark.parametrize("level", [18, 250])
+def test_a_picture_full_of_lines_on_a_page(level: int) -> None:
+    """Of its own lines many are stronger than those at which it ends."""
+    page = np.full((512, 249), level, dtype=np.float32)
+    page[200:335, 17:234] = noise(135, 217)
+    page[40:48:2, 30:60] = page[360:368:2, 60:150] = 255 - level  # words
+    assert nearest(boxes(page), (200, 335, 17, 234)) <= 1
+
+
+def test_a_sky_that_is_as_light_as_the_page() -> None:
+    """Above the peaks nothing tells it from the page but a few clouds."""
+    page = np.full((512, 249), 250, dtype=np.float32)
+    page[216:373, 6:242] = np.clip(noise(157, 236), 0, 180)
+    page[216:290, 6:242] = 245
+    page[217:290, 170:240] = 215
+    page[400:408:2, 60:150] = 5
+    assert nearest(boxes(page), (216, 373, 6, 242)) <= 1
+
+
 @given(height=st.integers(1, 64), width=st.integers(1, 64), seed=st.integers(0, 2**32 - 1))
 def test_boxes_lie_in_the_picture_whatever_it_is(height: int, width: int, seed: int) -> None:
     grey = np.random.default_rng(seed).uniform(0, 255, (height, width)).astype(np.float32)

@@ -11,8 +11,9 @@ boxes of usual shapes in the middle, are tried always; and the even parts betwee
 a light picture does not end at.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final, Self
 
 import numpy as np
@@ -25,6 +26,7 @@ JUMP: Final = 12.0  # brightness levels: more than JPEG leaves on a plain page
 SEEN: Final = 0.55  # share of a line along which brightness jumps; pictures fade into dark pages
 LINES: Final = 6  # per direction and strip
 APART_PX: Final = 4
+NEARER: Final = 0.01  # share by which a line one pixel farther from where page ends must be surer
 SIDE_MIN: Final = 0.1  # of the upload
 SIDE_PX_MIN: Final = 24  # of a thumbnail: less has no detail to hash
 SEAM_MAX: Final = 0.05  # of the upload
@@ -58,20 +60,24 @@ class _Page:
             return 1.0
         return float(self.jumps[line, stop] - self.jumps[line, start]) / (stop - start)
 
-    def lines(self, start: int, stop: int) -> list[int]:
-        """The strongest lines across these columns, at most six, and the page's two edges."""
+    def lines(self, start: int, stop: int) -> dict[int, float]:
+        """The strongest lines across these columns, at most six, and the page's two edges, in
+        order, and how sure each is: 1 where plain page ends, else the share that jumps.
+        """
         strength = (self.jumps[:, stop] - self.jumps[:, start]) / (stop - start)
         for end, share in self._block_ends(start, stop):
-            near = max(0, end - APART_PX)
-            sharpest = near + int(np.argmax(strength[near : end + APART_PX + 1]))
-            strength[sharpest] = max(strength[sharpest], SEEN + share)
-        chosen: list[int] = []
+            near = np.arange(max(0, end - APART_PX), min(len(strength), end + APART_PX + 1))
+            sharpest = near[np.argmax(strength[near] - NEARER * np.abs(near - end))]
+            # A full picture has lines everywhere; a page that ends says more than any of them.
+            sure = 1 if share >= SIDE_MIN else SEEN
+            strength[sharpest] = max(strength[sharpest], sure + share)
+        chosen: dict[int, float] = {}
         for line in np.argsort(-strength, kind="stable").tolist():
             if len(chosen) == LINES or strength[line] < SEEN:
                 break
             if all(abs(line - other) >= APART_PX for other in chosen):
-                chosen.append(line)
-        return sorted({0, *chosen, len(self.grey)})
+                chosen[line] = min(1.0, float(strength[line]))
+        return dict(sorted({**chosen, 0: 1.0, len(self.grey): 1.0}.items()))
 
     def _block_ends(self, start: int, stop: int) -> Iterator[tuple[int, float]]:
         """Where plain rows end and begin, and the share of the rows that lie between."""
@@ -157,14 +163,14 @@ def _run_at(plain: NDArray[np.bool_], place: int) -> int:
 def _cut(page: _Page, across: _Page) -> Iterator[tuple[Box, float]]:
     """Boxes between lines of a page and lines that cross them, each with its weakest side."""
     high, wide = page.grey.shape
-    for top, bottom in _pairs(page.lines(0, wide), high):
-        for left, right in _pairs(across.lines(top, bottom), wide):
-            sides = [page.seen(edge, left, right) for edge in (top, bottom)]
-            sides += [across.seen(edge, top, bottom) for edge in (left, right)]
-            yield (top, bottom, left, right), min(sides)
+    rows = page.lines(0, wide)
+    for top, bottom in _pairs(rows, high):
+        columns = across.lines(top, bottom)
+        for left, right in _pairs(columns, wide):
+            ends = (1.0 if rows[e] == 1 else page.seen(e, left, right) for e in (top, bottom))
+            yield (top, bottom, left, right), min(columns[left], columns[right], *ends)
 
 
-def _pairs(lines: list[int], length: int) -> Iterator[tuple[int, int]]:
+def _pairs(lines: Iterable[int], length: int) -> Iterator[tuple[int, int]]:
     least = max(SIDE_PX_MIN, SIDE_MIN * length)
-    for place, first in enumerate(lines):
-        yield from ((first, last) for last in lines[place:] if last - first >= least)
+    return ((a, b) for a, b in combinations(lines, 2) if b - a >= least)
