@@ -110,6 +110,7 @@ EXPIRY_DAYS_MAX: Final = 30
 TOMBSTONE_DAYS: Final = 30
 SPENT_KEY_DAYS: Final = 30
 LOOSE_BLOB_HOURS: Final = 24
+ON_ITS_WAY_HOURS: Final = 1  # no connection keeps a request for longer
 
 # --- the lock of a vault: docs/spec/lock.md ------------------------------------------------------
 UNLOCK_TRIES: Final = 10  # questions that a relay answers until the vault has opened

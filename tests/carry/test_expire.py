@@ -35,7 +35,7 @@ from entrenous.model.held import (
     SpentKey,
 )
 from entrenous.model.ids import DeviceId, EnvelopeId, MailboxId
-from entrenous.model.relay_problem import Expired
+from entrenous.model.relay_problem import Expired, NoSuchEnvelope
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from tests.carry.minute import expire
@@ -319,3 +319,21 @@ def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
         asyncio.run(mail.scrub())
         assert found_in(tmp_path, [one.value.reveal() for one in stay]) == len(stay)
         assert found_in(tmp_path, [one.value.reveal() for one in gone]) == 0
+
+
+def test_an_id_that_was_taken_back_before_it_came_is_kept_for_an_hour(
+    relay: Relay, clock: WoundClock
+) -> None:
+    post = Post()
+    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
+    with pytest.raises(NoSuchEnvelope):
+        at_once(withdraw(post.id, post.withdraw, relay))
+    clock.wind(minutes=59)
+    at_once(expire(relay))
+    assert count(relay, HeldEnvelope) == 1
+    clock.wind(minutes=1)
+    at_once(expire(relay))
+    assert count(relay, HeldEnvelope) == 0
+    at_once(accept(post.envelope(blobs=False), post.token, relay))
+    assert at_once(look_after(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING

@@ -354,6 +354,24 @@ def test_what_was_never_there_is_not_found(town: Town) -> None:
         fetched(courier, url, post.blob_id, post.fetch)
 
 
+def test_what_was_taken_back_before_it_came_is_refused_for_an_hour(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened()
+    for _ in range(2):
+        with pytest.raises(NoSuchEnvelope) as why:
+            courier.withdraw(url, post.id, post.withdraw)
+        assert why.value.facts == {"refused_until": NOON + timedelta(hours=1)}
+    with pytest.raises(NoSuchEnvelope):
+        courier.state(url, post.id, post.withdraw)
+    with pytest.raises(WrongToken):
+        courier.withdraw(url, post.id, post.token)
+    late = post.envelope(blobs=False)
+    with pytest.raises(TakenBack):
+        courier.post(url, post.token, late)
+    with pytest.raises(IdInUse):  # somebody else's, of the same id
+        courier.post(url, post.token, replace(late, withdraw_lock=lock_of(post.owner)))
+    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
+
+
 def test_a_letter_has_no_share(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.opened()
     letter = post.letter()

@@ -19,6 +19,7 @@ from entrenous.model.sealed_copy import Recall, SealedCopy
 from entrenous.send.acquaintance.people import forget_contact
 from entrenous.send.drawers import SEALED, take_all
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import inbox_names
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
@@ -60,15 +61,31 @@ def test_what_never_arrived_was_not_opened(friends: Room, call: str, *, asked: b
     with ana.courier.playing(**{call: lost}), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     (sent,) = sent_messages(ana.device)
-    # Of a post without an answer nobody can say that it never comes.
-    opened = None if asked else False
+    # Should the post that had no answer come yet, its relay takes it in no more.
     assert recall_message(sent.message.name, ana.device) == (
-        Recall("ben", opened=opened, asked=asked),
+        Recall("ben", opened=False, asked=asked),
     )
 
 
+@pytest.mark.parametrize("days", [29, 30])
+def test_what_a_relay_may_have_forgotten_is_not_said_to_be_unopened(
+    friends: Room, days: int
+) -> None:
+    """Its sender heard no answer, and does not know that it came."""
+    ana, ben = friends["ana"], friends["ben"]
+    with (
+        ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
+        pytest.raises(WaitsInOutbox),
+    ):
+        ana.sends(SMALL, ben)
+    (sent,) = sent_messages(ana.device)
+    friends.clock.wind(days=days)
+    (recall,) = recall_message(sent.message.name, ana.device)
+    assert recall.opened is (False if days < 30 else None)
+
+
 def test_what_arrives_after_it_was_taken_back_never_opens(friends: Room) -> None:
-    """The relay says that it has no such message, and it is still on its way there."""
+    """It is still on its way to a relay that does not know it yet."""
     ana, ben = friends["ana"], friends["ben"]
     late: list[tuple[Honest, tuple[Any, ...]]] = []
 
@@ -81,16 +98,19 @@ def test_what_arrives_after_it_was_taken_back_never_opens(friends: Room) -> None
     (sent,) = sent_messages(ana.device)
     recall_message(sent.message.name, ana.device)
     for honest, arguments in late:
-        honest(*arguments)
-    with pytest.raises(TakenBack):
-        ben.opens_newest()
+        with pytest.raises(TakenBack):
+            honest(*arguments)
+    fetch_messages(ben.device)
+    assert inbox_names(ben.device) == set()
 
 
 @pytest.mark.parametrize("minutes", [0, 50, 70])
 def test_what_comes_after_it_was_taken_back_is_taken_back_there_too(
     friends: Room, minutes: int
 ) -> None:
-    """So a program that ignores the note finds it closed as well, after the sender's next look."""
+    """At a relay that does not refuse it from the first: a program that ignores the note finds it
+    closed after the sender's next look.
+    """
     ana, ben = friends["ana"], friends["ben"]
     late: list[tuple[Honest, tuple[Any, ...]]] = []
 
@@ -101,9 +121,10 @@ def test_what_comes_after_it_was_taken_back_is_taken_back_there_too(
     with ana.courier.playing(post=slow), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     (sent,) = sent_messages(ana.device)
-    recall_message(sent.message.name, ana.device)
-    friends.clock.wind(minutes=minutes)
-    fetch_messages(ana.device)  # it has not come yet: it is asked about again, for an hour
+    with ana.courier.playing(withdraw=GONE):
+        assert recall_message(sent.message.name, ana.device)[0].opened is None
+        friends.clock.wind(minutes=minutes)
+        fetch_messages(ana.device)  # it has not come yet: it is asked about again, for an hour
     (honest, arguments), *_ = late
     honest(*arguments)
     fetch_messages(ana.device)

@@ -6,6 +6,7 @@
 | share, attempts, blobs of an envelope | used up, taken back or expired |
 | a blob that no envelope names | 24 hours, or its own expiry |
 | a tombstone (id, locks, digest, state, count, times) | 30 days after the content went |
+| an id that was taken back before anything came under it | an hour |
 | a send token | withdrawn, used up or expired |
 | a one-time key | handed out; then its hash for 30 days, so that it is never handed out again |
 | a count of openings that several devices share | its envelopes expired |

@@ -111,7 +111,8 @@ class LastingKeys:
 class HeldEnvelope:
     """Where an envelope is; all that is left of it once ``closed_at`` is set (a tombstone).
 
-    ``digest`` is of everything that was posted, so that a repeat is known as one.
+    ``digest`` is of everything that was posted, so that a repeat is known as one; empty where
+    nothing was, but its sender took it back already.
     """
 
     envelope: EnvelopeId

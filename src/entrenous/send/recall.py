@@ -26,8 +26,12 @@ from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
 from entrenous.send.moment import this_second
 from entrenous.send.outbox import NOT_NOW, Flushed, drop_postings, flush
 from entrenous.send.status import sealed_copies
+from entrenous.spec import ON_ITS_WAY_HOURS, TOMBSTONE_DAYS
 
-_ON_ITS_WAY: Final = timedelta(hours=1)  # no connection keeps a request for longer
+_ON_ITS_WAY: Final = timedelta(hours=ON_ITS_WAY_HOURS)
+_REMEMBERED: Final = timedelta(days=TOMBSTONE_DAYS)  # what a relay had is known there for so long
+#: Of what its relay does not know and refuses from now on, should it come.
+_NEVER_COMES: Final = EnvelopeStatus(EnvelopeState.TAKEN_BACK, 0)
 
 
 def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
@@ -80,6 +84,8 @@ def _take_back(message: Message, copy: SealedCopy, device: Device) -> _Taken:
     # What was never posted needs no relay to be taken back: it can't leave any more.
     left = copy.departure is not Departure.WAITING
     status = _withdraw(copy, device) if left else None
+    if status is _NEVER_COMES and this_second(device) >= message.sent_at + _REMEMBERED:
+        status = None  # or it was there once, and is forgotten
     opened = _was_opened(copy, status)
     ended_at = copy.ended_at or this_second(device)
     taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK, opened=opened is True)
@@ -111,10 +117,12 @@ def _settle_late(
     key: str, copy: SealedCopy | None, status: EnvelopeStatus | None, device: Device
 ) -> None:
     with device.vault.together():
-        if copy is not None and status is not None:
+        if copy is not None and status is not None and status is not _NEVER_COMES:
             came = replace(copy, departure=Departure.ACKNOWLEDGED, opened=status.opened > 0)
             lay(came, SEALED, key, device.vault)
-        elif copy is not None and this_second(device) < _given_up_at(copy, device):
+        elif (
+            copy is not None and status is None and this_second(device) < _given_up_at(copy, device)
+        ):
             return
         device.vault.drop(OVERTAKEN, key)
 
@@ -124,11 +132,12 @@ def _given_up_at(copy: SealedCopy, device: Device) -> datetime:
 
 
 def _withdraw(copy: SealedCopy, device: Device) -> EnvelopeStatus | None:
+    """What its relay says of it; None when that knows nothing of it, now or any more."""
     try:
         return device.courier.withdraw(copy.relay_url, copy.envelope, copy.withdraw_token)
-    except NoSuchEnvelope:
-        # It never reached the relay, or its time there is long over: there is nothing to open.
-        return None
+    except NoSuchEnvelope as why:
+        is_refused = copy.departure is Departure.TRIED and "refused_until" in why.facts
+        return _NEVER_COMES if is_refused else None
     except EntrenousError:
         if copy.departure is Departure.REFUSED:
             return None  # as it said before; a relay that is away can't be asked about it

@@ -2,16 +2,16 @@
 
 from typing import Final, NamedTuple
 
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.received import InboxState
 from entrenous.model.sealed_copy import Departure
-from tests.village.explore.relay import Disk, Request
+from tests.village.explore.relay import NEVER_CAME, Disk, Request
 
 SENDER: Final = "Ana"
 DEVICES: Final = ("Ben's laptop", "Ben's phone")
 CHEAT: Final = 9  # the attempt of a changed program, which asks although it was shown the message
 _NOT: Final = -2  # not taken back
 _BEGUN: Final = -1  # its sender began to, and heard no answer
-_UNKNOWN: Final = -3  # its relay says that it never came there
 
 
 class Copy(NamedTuple):
@@ -43,7 +43,9 @@ class Copy(NamedTuple):
     def heard(self, said: str) -> "Copy":
         """What its relay says after taking it back."""
         state, _, opened = said.partition(", ")
-        return self._replace(recalled=int(opened) if state == "taken back" else _UNKNOWN)
+        if state not in (EnvelopeState.TAKEN_BACK, NEVER_CAME):
+            raise ValueError(said)
+        return self._replace(recalled=int(opened or 0))
 
 
 class Device(NamedTuple):

@@ -18,6 +18,7 @@ from entrenous.carry.states import NEXT, REFUSED, Event
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.held import HeldEnvelope, HeldGroup, HeldShare
+from entrenous.model.ids import EnvelopeId
 from entrenous.model.received import InboxState
 from entrenous.model.sealed_copy import Departure
 from entrenous.ports import MailDesk
@@ -29,9 +30,9 @@ from entrenous.send.states import (
     MessageEvent,
 )
 from tests.village.explore.events import Rules
-from tests.village.explore.scene import Copy
 from tests.village.explore.search import Found, explore
 
+never_came = withdraw._never_came
 EVENTS = {"deliver": Event.DELIVER, "open": Event.OPEN, "withdraw": Event.WITHDRAW}
 
 
@@ -118,6 +119,10 @@ def only_says_so(_desk: MailDesk, held: HeldEnvelope, _event: Event, _present: A
     return replace(held, state=EnvelopeState.TAKEN_BACK)
 
 
+def refuses_another(_: EnvelopeId, *facts: Any) -> HeldEnvelope:
+    return never_came(EnvelopeId(bytes(16)), *facts)
+
+
 def buries_the_letter_too(desk: MailDesk, held: HeldEnvelope, present: Any) -> None:
     close(desk, held, Event.USE_UP, present)
 
@@ -141,6 +146,7 @@ def knows_no_repeat() -> Callable[[Any], bytes]:
     [
         (release, "count", counts_nothing, 1, "was shown 2 times"),
         (withdraw, "close", only_says_so, 1, "a copy that was taken back is given out"),
+        (withdraw, "_never_came", refuses_another, 1, "a copy that was taken back is given out"),
         (group, "use_up", buries_the_letter_too, 1, "an acknowledged letter is nowhere"),
         (release, "settle", waits_for_nobody, 2, "opened by nobody any more"),
         (accept, "digest_of", knows_no_repeat(), 1, "that was posted is refused"),
@@ -169,18 +175,3 @@ def test_it_finds_an_answer_that_leaves_before_the_disk_has_it(early: str, wrong
     assert wrong in (found.wrong or "")
     if early == "open":
         assert "the relay dies, and its group with it" in found.trace
-
-
-def test_the_one_gap_is_a_recall_that_overtakes_its_message(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Whose relay does not know it yet (docs/known-attacks.md): no sender may believe it gone."""
-    heard = Copy.heard
-
-    def believes(copy: Copy, said: str) -> Copy:
-        return copy._replace(recalled=0) if said == "NoSuchEnvelope" else heard(copy, said)
-
-    monkeypatch.setattr(Copy, "heard", believes)
-    found, _ = explore(1, 8)
-    assert "a copy that was taken back is given out" in (found.wrong or "")
-    assert "the network: post 1, its answer is lost, late and again" in found.trace

@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from entrenous.carry.group import join
+from entrenous.carry.letters.withdraw import never_came
 from entrenous.carry.mailboxes.room import room_for_letter
 from entrenous.carry.mailboxes.tokens import sender, spend
 from entrenous.carry.moment import now
 from entrenous.craft.crypto.hashing import lock_of, same, sha256
 from entrenous.model.envelope import Envelope, EnvelopeState
+from entrenous.model.errors import EntrenousError
 from entrenous.model.held import (
     HeldBlob,
     HeldEnvelope,
@@ -24,6 +26,7 @@ from entrenous.model.relay_problem import (
     IdInUse,
     NoSuchBlob,
     NoSuchMailbox,
+    TakenBack,
     TooFarAhead,
     TooLarge,
 )
@@ -43,6 +46,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
 
     Raises:
         NoSuchMailbox, WrongToken: this is no holder of a send token.
+        TakenBack: its sender took it back before it came.
         IdInUse: the id was used for another envelope, a blob belongs to another one, or the
             group of its share may be opened another number of times.
         NoSuchBlob: a blob that it names is not here, or was not brought for it.
@@ -61,7 +65,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
             return False
         granted = sender(desk, envelope.mailbox, token, present)
         if held is not None:
-            raise IdInUse
+            raise _refusal(held, envelope)
         refuse_date(envelope.expires_at, present, relay.limits)
         room_for_letter(desk, envelope.mailbox, relay.limits)
         _store(desk, envelope, digest, present)
@@ -98,6 +102,13 @@ def _look_ahead(view: MailView, envelope: Envelope, token: Secret) -> None:
     view.count(HeldLetter, mailbox=envelope.mailbox)
     for blob in envelope.blobs:
         view.get(HeldBlob, blob)
+
+
+def _refusal(held: HeldEnvelope, envelope: Envelope) -> EntrenousError:
+    """Why nothing is taken in under an id that is known."""
+    if never_came(held) and same(held.withdraw_lock, envelope.withdraw_lock):
+        return TakenBack()
+    return IdInUse()
 
 
 def digest_of(envelope: Envelope) -> bytes:

@@ -1,35 +1,50 @@
 """Take an envelope back, and let its sender see where it is (docs/spec/relay.md section 7)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from entrenous.carry.expire import close, lapse
 from entrenous.carry.leftovers import remove_leftovers
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event
 from entrenous.craft.crypto.hashing import lock_of, same
-from entrenous.model.envelope import EnvelopeStatus
+from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
 from entrenous.model.held import HeldEnvelope
 from entrenous.model.ids import EnvelopeId
 from entrenous.model.relay_problem import NoSuchEnvelope, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, Relay
+from entrenous.spec import ON_ITS_WAY_HOURS
+
+_ON_ITS_WAY: Final = timedelta(hours=ON_ITS_WAY_HOURS)
+_NEVER_CAME: Final = b""  # in place of the hash of what was posted
 
 
 async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> EnvelopeStatus:
     """Forget sealed bytes, share and blobs; the status says whether it had been opened before.
 
-    May be repeated. What has expired stays expired.
+    May be repeated. What has expired stays expired. What is unknown may still be on its way here:
+    its id is refused for as long as a post can hang in the network.
 
     Raises:
-        NoSuchEnvelope, WrongToken: unknown here, or not this sender's.
+        NoSuchEnvelope: unknown here; with the fact ``refused_until``.
+        WrongToken: not this sender's.
     """
     present = now(relay)
 
-    def work(desk: MailDesk) -> EnvelopeStatus:
-        held = _sent_by(desk, envelope, token, present)
-        return _status(close(desk, held, Event.WITHDRAW, present))
+    def work(desk: MailDesk) -> EnvelopeStatus | datetime:
+        held = desk.get(HeldEnvelope, envelope)
+        if held is None:
+            held = _never_came(envelope, lock_of(token), present + _ON_ITS_WAY, present)
+            desk.put(held)
+        held = _this_senders(held, token)
+        if never_came(held):
+            return held.expires_at
+        return _status(close(desk, lapse(desk, held, present), Event.WITHDRAW, present))
 
     status = await relay.mail.together(work)
+    if isinstance(status, datetime):
+        raise NoSuchEnvelope(refused_until=status)
     await remove_leftovers(relay)
     return status
 
@@ -48,11 +63,29 @@ def _sent_by(
     desk: MailDesk, envelope: EnvelopeId, token: Secret, present: datetime
 ) -> HeldEnvelope:
     held = desk.get(HeldEnvelope, envelope)
-    if held is None:
+    if held is None or never_came(held):
         raise NoSuchEnvelope
+    return lapse(desk, _this_senders(held, token), present)
+
+
+def _this_senders(held: HeldEnvelope, token: Secret) -> HeldEnvelope:
     if not same(held.withdraw_lock, lock_of(token)):
         raise WrongToken
-    return lapse(desk, held, present)
+    return held
+
+
+def never_came(held: HeldEnvelope) -> bool:
+    """Whether it is only the note that this id was taken back before anything came under it."""
+    return held.digest == _NEVER_CAME
+
+
+def _never_came(
+    envelope: EnvelopeId, withdraw_lock: bytes, until: datetime, present: datetime
+) -> HeldEnvelope:
+    return HeldEnvelope(
+        *(envelope, _NEVER_CAME, withdraw_lock, None, EnvelopeState.TAKEN_BACK, 0),
+        *(until, None, None, present, until),
+    )
 
 
 def _status(held: HeldEnvelope) -> EnvelopeStatus:
