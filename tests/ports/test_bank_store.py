@@ -150,6 +150,16 @@ def test_hashes_of_a_claim_are_of_whole_pictures(bank: BankStore) -> None:
     assert bank.hashes_of(ClaimId("b")) == (ONE,)
 
 
+def test_claims_are_told_with_their_hashes(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE, TWO), (THREE,)), Registration(claim("b"), (ONE,)))
+    bank.move(ClaimId("b"), ClaimEvent.WITHDRAW)
+    told = bank.with_hashes([ClaimId("b"), ClaimId("nobody's"), ClaimId("a")])
+    assert list(told) == ["b", "a"]
+    assert [one.state for one, _ in told.values()] == [ClaimState.WITHDRAWN, ClaimState.WAITING]
+    assert [set(hashes) for _, hashes in told.values()] == [set(), {ONE, TWO}]
+    assert dict(bank.with_hashes([])) == {}
+
+
 def test_disputes_are_counted(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     bank.register(Registration(claim("b"), (ONE,)))

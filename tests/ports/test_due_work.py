@@ -246,6 +246,22 @@ def test_that_a_look_back_is_due_comes_with_the_claim(made: Stores) -> None:
     assert queue.due() == Due()
 
 
+def test_a_person_is_looked_back_for_before_a_list_that_came_earlier(made: Stores) -> None:
+    for name in "xyz":
+        made.bank.register(Registration(claim(name), (TWO,), looks_back=True))
+    made.clock.wind(seconds=1)
+    made.bank.register(Registration(claim("hers"), (TWO,), looks_back=True))
+    assert made.reviews.take_look_backs(LEASE, 2) == (ClaimId("hers"), ClaimId("x"))
+
+
+def test_many_are_taken_and_done_at_once(made: Stores) -> None:
+    names = [ClaimId(f"{number:04}") for number in range(1200)]
+    made.bank.register(*(Registration(claim(one), (TWO,), looks_back=True) for one in names))
+    assert made.reviews.take_look_backs(LEASE, 1100) == tuple(names[:1100])
+    made.reviews.looked_back(*names[:1100])
+    assert made.reviews.due().look_backs == 100
+
+
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_it_is_there_after_a_restart(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path

@@ -11,6 +11,7 @@ from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName
 from entrenous.stop.banks import bank_for_list, import_hashes, prepare_banks, read_hashes
 from entrenous.stop.gate import judge_upload
+from entrenous.stop.look_back import look_back_due
 from tests.stop.room import Room, jpeg, picture
 
 NEEDLES = Path(__file__).parents[3] / "shared/judges/pdq/reg-test-input/needles.txt"
@@ -50,6 +51,24 @@ def test_the_same_list_again_adds_nothing(room: Room, hers: Any) -> None:
     for confirmed in (True, False):  # who asks for more has asked for less
         done = import_hashes(text, LISTED, room.platform, confirmed=confirmed)
         assert (done.accepted, done.already) == (0, 2)
+
+
+def test_a_running_gate_looks_back_for_a_list(room: Room, hers: Any) -> None:
+    text = fingerprint(picture(hers)).hex
+    judge_upload(jpeg(hers), room.platform)
+    import_hashes(text, LISTED, room.platform)
+    assert room.platform.reviews.waiting() == 0
+    assert look_back_due(room.platform) == 1
+    assert room.platform.reviews.waiting() == 1
+
+
+def test_unless_the_platform_says_no(room: Room, hers: Any) -> None:
+    text = fingerprint(picture(hers)).hex
+    judge_upload(jpeg(hers), room.platform)
+    import_hashes(text, LISTED, room.platform, looks_back=False)
+    assert look_back_due(room.platform) == 0
+    assert import_hashes(text, LISTED, room.platform, looks_back=True).looked_back == 1
+    assert look_back_due(room.platform) == 0
 
 
 def test_what_has_no_hash_in_it_changes_nothing(room: Room) -> None:

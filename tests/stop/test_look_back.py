@@ -32,7 +32,7 @@ WAYS = {
 def protect(room: Room, pixels: Any) -> Any:
     """Register, and look back for it as the gate does after its answer."""
     protection = room.protect(pixels, parts=False)
-    look_back([room.platform.bank.claim(protection.claim)], room.platform)
+    look_back([protection.claim], room.platform)
     return protection
 
 
@@ -110,16 +110,16 @@ def test_what_a_bank_would_not_have_held_is_not_looked_for(room: Room, hers: Any
     claim = protect(room, hers).claim
     assert room.platform.reviews.waiting() == 0
     confirmed = room.platform.bank.move(claim, ClaimEvent.CONFIRM)
-    assert look_back([confirmed], room.platform) == 1
+    assert look_back([confirmed.id], room.platform) == 1
 
 
 def test_two_claims_at_once_are_two_matches_of_one_case(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
-    claims = [room.platform.bank.claim(room.protect(hers).claim) for _ in range(2)]
+    claims = [room.protect(hers).claim for _ in range(2)]
     assert look_back(claims, room.platform) == 1
     review = room.platform.reviews.next()
     assert review is not None
-    assert {match.claim for match in review.decision.matches} == {claim.id for claim in claims}
+    assert {match.claim for match in review.decision.matches} == set(claims)
 
 
 def test_what_a_killed_gate_did_not_look_back_for_is_taken_up(room: Room, hers: Any) -> None:

@@ -71,7 +71,7 @@ def judged_while(room: Room, pixels: Any, happens: Callable[[], object], *, late
 def claimed(room: Room, pixels: Any) -> None:
     """Register, and look back for it as the gate does after its answer."""
     claim = room.protect(pixels, parts=False).claim
-    look_back([room.platform.bank.claim(claim)], room.platform)
+    look_back([claim], room.platform)
 
 
 def test_a_claim_that_is_made_while_an_upload_is_judged_is_not_missed(

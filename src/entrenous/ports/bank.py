@@ -12,6 +12,7 @@ from entrenous.model.print import SoundPrint
 from entrenous.model.review import Release
 from entrenous.ports.embedding import EmbeddingStore
 
+ClaimHashes = tuple[Claim, tuple[bytes, ...]]
 ShownBy = tuple[int, Claim, int | None]  # number of a hash, a claim on it, when its video shows it
 
 
@@ -120,6 +121,12 @@ class BankStore(EmbeddingStore, Protocol):
 
     def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
         """Of whole pictures, 32 bytes each, not of frames; none of a withdrawn claim."""
+        ...
+
+    def with_hashes(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, ClaimHashes]:
+        """Those of these that are there, in the order given, each as it is now with its hashes as
+        :meth:`hashes_of` has them.
+        """
         ...
 
     def listed(

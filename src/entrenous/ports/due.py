@@ -33,8 +33,8 @@ class DueWork(Protocol):
         ...
 
     def take_look_backs(self, lease: timedelta, limit: int) -> tuple[ClaimId, ...]:
-        """Claims for which nobody looks back yet, the first that are due; the caller's for that
-        time.
+        """Claims for which a look back is due and that nobody has, the newest first: a person does
+        not wait for a list of a million. They are the caller's for that time.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 from typing import Final
 
 from entrenous.model.bank import (
@@ -22,7 +23,7 @@ from entrenous.model.fingerprint import BadFingerprint
 from entrenous.model.ids import BankName
 from entrenous.ports import BankStore, Platform
 from entrenous.spec import PDQ_BYTES
-from entrenous.stop.look_back import look_back
+from entrenous.stop.look_back import look_back_all
 from entrenous.stop.register import new_claim_id
 
 _AT_ONCE: Final = 5000  # hashes in a transaction: about a second
@@ -61,7 +62,7 @@ def import_hashes(
     platform: Platform,
     *,
     confirmed: bool = False,
-    looks_back: bool = False,
+    looks_back: bool | None = None,
 ) -> Imported:
     """Bring a list of PDQ hashes into a bank, which is made if it is missing.
 
@@ -69,9 +70,10 @@ def import_hashes(
     that begin with "#" are passed over. A line that is no hash is reported and the rest is kept;
     what a claim in this bank asks for already is counted and not added again.
     ``confirmed`` says that the platform stands behind the list: uploads that fit are then refused,
-    otherwise held. ``looks_back`` compares what was let through, which takes 0.2 s for each hash of
-    the list and million uploads. The list is stored some thousand hashes at a time, so that
-    uploads need not wait for all of it.
+    otherwise held. What was let through before is compared with what is new by a gate that runs, or
+    by the next one; with ``looks_back`` here, before this returns, with all that is in the list;
+    if that is False, by nobody. The list is stored some thousand hashes at a time, so that uploads
+    need not wait for all of it.
 
     Raises:
         NoHashes: lines were read, and none is a hash; nothing was changed.
@@ -85,11 +87,13 @@ def import_hashes(
     known = platform.bank.listed(name, hashes, enough)
     new = [bits for bits in dict.fromkeys(hashes) if bits not in known]
     accepted = [_listed(bits, name, platform, confirmed=confirmed) for bits in new]
+    if looks_back is None:
+        accepted = [replace(one, looks_back=True) for one in accepted]
     for start in range(0, len(accepted), _AT_ONCE):
         platform.bank.register(*accepted[start : start + _AT_ONCE])
     claims = [*known.values(), *(one.claim for one in accepted)] if looks_back else []
-    already = len(hashes) - len(new)
-    return Imported(len(accepted), refused, look_back(claims, platform), already)
+    found = look_back_all([one.id for one in claims], platform)
+    return Imported(len(accepted), refused, found, len(hashes) - len(new))
 
 
 def read_hashes(untrusted_csv: str) -> tuple[list[bytes], tuple[tuple[int, str], ...]]:

@@ -5,56 +5,68 @@ compared with these as they are, turned, mirrored and inverted, by reading them 
 takes a moment, so it is done after the claim was answered, and what fits goes before a person.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from entrenous.craft.fingerprint.orientation import UPRIGHT
-from entrenous.model.claim import MATCHING, Claim
-from entrenous.model.fingerprint import Match
+from entrenous.model.claim import MATCHING
+from entrenous.model.ids import ClaimId
 from entrenous.model.review import LateFind
 from entrenous.ports import Platform
-from entrenous.spec import PDQ_BYTES
-from entrenous.stop.look import INVERTED
-from entrenous.stop.turned import turned_back
+from entrenous.stop.late_fits import Sought, fitting, kept_uploads
 from entrenous.stop.weigh import asks
 
 LEASE: Final = timedelta(minutes=2)  # as long as somebody may be at what is due
-_PAGE: Final = 10_000
-_CLAIMS: Final = 100
-
-Words = NDArray[np.uint64]  # (N, 4): 256 bits a row
-Fit = tuple[str, Match, int]  # an upload's case, how it fits, and the registered hash's number
+CLAIMS_MAX: Final = 1000  # at once: some seconds for each million of uploads
+_FEW: Final = 100
 
 
-def look_back(claims: Sequence[Claim], platform: Platform) -> int:
+def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     """Put accepted uploads that fit these claims before a reviewer; how many.
 
-    Reads all that is kept once, 10,000 at a time: 2 ms a page and hash, beside the database.
-    What a bank would let through anyway, or only write down, is not looked for.
+    Reads all that is kept once, however many claims these are: 1,000 at a time keep what is found
+    in bounds (``python -m bench.stopping.late``). What a bank would let through anyway, or only
+    write down, is not looked for.
     """
-    if platform.limits.look_back_days == 0:
+    sought = list(_sought(claims, platform)) if platform.limits.look_back_days else []
+    if not sought:
         return 0
-    wanted = [one for claim in claims for one in _wanted(claim, platform)]
-    limit = platform.limits.held_per_hash
-    fits = list(_fits(wanted, platform)) if wanted else []
-    return sum(
-        platform.reviews.hold_late(LateFind(case, tuple(matches), entry), limit)
-        for case, (matches, entry) in _by_case(fits).items()
+    entry_of = cache(lambda bits: _entry(bits, platform))
+    finds = (
+        LateFind(one.case, one.matches, entry_of(one.nearest))
+        for kept in kept_uploads(platform.reviews)
+        for one in fitting(sought, kept)
     )
+    limit = platform.limits.held_per_hash
+    return sum(platform.reviews.hold_late(find, limit) for find in finds)
 
 
-def look_back_due(platform: Platform) -> int:
-    """:func:`look_back` for all claims for which it is due, and for which nobody else is at it."""
-    found = 0
-    while names := platform.reviews.take_look_backs(LEASE, _CLAIMS):
-        found += look_back([platform.bank.claim(name) for name in names], platform)
+def look_back_all(claims: Sequence[ClaimId], platform: Platform) -> int:
+    """:func:`look_back` for any number of claims; how many uploads."""
+    starts = range(0, len(claims), CLAIMS_MAX)
+    return sum(look_back(claims[start : start + CLAIMS_MAX], platform) for start in starts)
+
+
+def look_back_due(platform: Platform, most: int = CLAIMS_MAX) -> int:
+    """:func:`look_back` for claims for which it is due and nobody else is at it, the newest first;
+    for how many it was done. If for 0, none is due.
+
+    Where it takes longer than :data:`LEASE`, another process may do the same again, which changes
+    nothing.
+    """
+    names = platform.reviews.take_look_backs(LEASE, most)
+    if names:
+        look_back(names, platform)
         platform.reviews.looked_back(*names)
-    return found
+    return len(names)
+
+
+def look_back_now(platform: Platform) -> None:
+    """For a claim that was just answered, and few others: what a list of a million brought is left
+    to whoever has time.
+    """
+    look_back_due(platform, _FEW)
 
 
 def tidy(platform: Platform) -> None:
@@ -63,69 +75,16 @@ def tidy(platform: Platform) -> None:
     platform.reviews.forget_accepted(platform.clock.now() - days)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """One hash of a claim: ``ways`` (8, 4) words of what an upload's hash may be, and how made."""
-
-    claim: Claim
-    entry: int
-    radius: int
-    hows: tuple[str, ...]
-    ways: Words
-
-
-def _wanted(claim: Claim, platform: Platform) -> Iterator[_Wanted]:
-    bank = platform.bank.bank(claim.bank)
-    if not (claim.state in MATCHING and asks(claim, bank)):
-        return
-    for bits in platform.bank.hashes_of(claim.id):
-        ways = turned_back(bits)
-        words = _words(b"".join(ways.values()))
-        yield _Wanted(claim, _entry(bits, platform), bank.radius, tuple(ways), words)
+def _sought(claims: Collection[ClaimId], platform: Platform) -> Iterator[Sought]:
+    """Hashes of those that match, and that would have held an upload or refused it."""
+    banks = {bank.name: bank for bank in platform.bank.banks()}
+    for claim, hashes in platform.bank.with_hashes(claims).values():
+        bank = banks[claim.bank]
+        if claim.state in MATCHING and asks(claim, bank):
+            yield from (Sought(claim, bits, bank.radius) for bits in hashes)
 
 
 def _entry(bits: bytes, platform: Platform) -> int:
     """The number of a registered hash; 0 if it was withdrawn just now."""
     near = platform.index.near([bits], part=False)
     return min(((one.distance, one.entry) for one in near), default=(0, 0))[1]
-
-
-def _fits(wanted: Sequence[_Wanted], platform: Platform) -> Iterator[Fit]:
-    after = 0
-    while page := platform.reviews.accepted(after, _PAGE):
-        words = _words(b"".join(upload.bits for upload in page))
-        for one in wanted:
-            for row, match in _near(words, one):
-                yield page[row].case, match, one.entry
-        after = page[-1].number
-
-
-def _near(words: Words, one: _Wanted) -> Iterator[tuple[int, Match]]:
-    """Rows of ``words`` (N, 4) within the radius, each with its best way; inverted ones too."""
-    apart = np.bitwise_count(words[:, None, :] ^ one.ways[None]).sum(axis=2, dtype=np.int16)
-    both = np.concatenate([apart, 256 - apart], axis=1)
-    best = both.argmin(axis=1)
-    nearest = both[np.arange(len(both)), best]
-    for row in np.flatnonzero(nearest <= one.radius):
-        how = _said(one.hows[best[row] % len(one.hows)], inverted=best[row] >= len(one.hows))
-        yield int(row), Match(one.claim.bank, one.claim.id, int(nearest[row]), how)
-
-
-def _said(how: str, *, inverted: bool) -> str:
-    if not inverted:
-        return how
-    return INVERTED if how == UPRIGHT else f"{how}, {INVERTED}"
-
-
-def _by_case(fits: Sequence[Fit]) -> dict[str, tuple[list[Match], int]]:
-    """All matches of each upload, nearest first, one per claim, and the nearest's hash."""
-    found = dict[str, tuple[list[Match], int]]()
-    for case, match, entry in sorted(fits, key=lambda fit: (fit[0], fit[1].distance, fit[2])):
-        matches, _ = found.setdefault(case, ([], entry))
-        if match.claim not in {one.claim for one in matches}:
-            matches.append(match)
-    return found
-
-
-def _words(hashes: bytes) -> Words:
-    return np.frombuffer(hashes, dtype=np.uint64).reshape(-1, PDQ_BYTES // 8)

@@ -70,7 +70,7 @@ def test_a_failure_after_the_answer_is_logged_by_its_kind(
         raise BankUnreachable(why="disk is full at [SQL: her hash]")
 
     monkeypatch.setattr("entrenous.faces.gate.uploads.keep_held", full)
-    monkeypatch.setattr("entrenous.faces.gate.claims.look_back_due", full)
+    monkeypatch.setattr("entrenous.faces.gate.claims.look_back_now", full)
     with caplog.at_level(logging.DEBUG):
         protect(hers, device_gate)
         assert upload(web, jpeg(hers), OPERATOR)["decision"] == "hold"

@@ -158,7 +158,7 @@ def test_a_gate_takes_up_what_another_one_was_killed_at(
 ) -> None:
     """The claim is answered, and nobody looked back: a gate that starts does."""
     case = judge_upload(jpeg(hers), platform).case
-    monkeypatch.setattr("entrenous.faces.gate.claims.look_back_due", lambda _platform: None)
+    monkeypatch.setattr("entrenous.faces.gate.claims.look_back_now", lambda _platform: None)
     protect(device_gate, hers)
     app = gate_app(platform, GateAccess(Secret(b"o")))
 

@@ -5,7 +5,7 @@ import pytest
 
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
-from entrenous.faces.gate.recurring import recurring
+from entrenous.faces.gate.recurring import in_pieces, recurring
 from entrenous.model.bank import BankUnreachable
 from entrenous.model.secret import Secret
 from entrenous.ports import Platform
@@ -24,6 +24,40 @@ def test_a_failure_is_not_the_end_of_it() -> None:
 
     async def story() -> None:
         async with recurring((work,), every_s=0.01):
+            with anyio.fail_after(10):
+                while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
+                    await anyio.sleep(0.01)
+
+    anyio.run(story)
+    assert len(done) >= 3
+
+
+def test_much_work_is_done_in_pieces_and_an_end_waits_for_one_alone() -> None:
+    done: list[int] = []
+
+    def work() -> int:
+        done.append(len(done))
+        return len(done) % 3  # the third time nothing is left
+
+    async def story() -> None:
+        async with in_pieces(work, every_s=60):
+            with anyio.fail_after(10):
+                while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
+                    await anyio.sleep(0.01)
+
+    anyio.run(story)
+    assert len(done) == 3
+
+
+def test_a_piece_that_fails_is_tried_again_later() -> None:
+    done: list[int] = []
+
+    def work() -> int:
+        done.append(len(done))
+        raise BankUnreachable(why="away")
+
+    async def story() -> None:
+        async with in_pieces(work, every_s=0.01):
             with anyio.fail_after(10):
                 while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)

@@ -33,7 +33,7 @@ from entrenous.model.opinion import Opinion, Partner
 from entrenous.model.print import SoundPrint
 from entrenous.model.review import Release
 from entrenous.ports import BankStore
-from entrenous.ports.bank import ShownBy
+from entrenous.ports.bank import ClaimHashes, ShownBy
 
 
 def _nothing(_claim: ClaimId) -> None:
@@ -196,6 +196,11 @@ class MemoryBankStore(MemoryAsked):
             for entry in self.hashes.wholes_of(claim)
             if None in self.clips.times(claim, entry.number)
         )
+
+    def with_hashes(self, claims: Collection[ClaimId]) -> dict[ClaimId, ClaimHashes]:
+        """One by one."""
+        there = [one for one in claims if one in self.held]
+        return {one: (self.held[one], self.hashes_of(one)) for one in there}
 
     def opine(
         self,

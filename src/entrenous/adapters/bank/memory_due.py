@@ -60,10 +60,11 @@ class MemoryDueWork:
         return len(late)
 
     def take_look_backs(self, lease: timedelta, limit: int) -> tuple[ClaimId, ...]:
-        """The first."""
+        """The newest."""
         now = self.bank.clock.now()
-        free = sorted((at, claim) for claim, at in self.bank.look_backs.items() if at <= now)
-        claims = tuple(claim for _, claim in free[:limit])
+        free = [(at, claim) for claim, at in sorted(self.bank.look_backs.items()) if at <= now]
+        newest = sorted(free, key=lambda one: one[0], reverse=True)
+        claims = tuple(claim for _, claim in newest[:limit])
         self.bank.look_backs.update(dict.fromkeys(claims, now + lease))
         return claims
 

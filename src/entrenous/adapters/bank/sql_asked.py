@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import Where, reading
 from entrenous.adapters.bank.rows import batches, to_claim
-from entrenous.adapters.bank.sql_claims import some
+from entrenous.adapters.bank.sql_claims import some, wholes_of
 from entrenous.adapters.bank.tables import CLAIM, CLAIM_HASH, HASH, OPINION
 from entrenous.adapters.system import SystemClock
 from entrenous.model.claim import Claim, ClaimState
@@ -16,6 +16,7 @@ from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import ClaimFacts, Stance
 from entrenous.model.print import PICTURE_KIND
 from entrenous.ports import Clock
+from entrenous.ports.bank import ClaimHashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,13 @@ class SqlAsked:
 
     engine: Where
     clock: Clock = field(default_factory=SystemClock)
+
+    def with_hashes(self, claims: Collection[ClaimId]) -> dict[ClaimId, ClaimHashes]:
+        """In batches, from one state of the bank."""
+        with reading(self.engine) as db:
+            there = some(db, claims)
+            hashes = wholes_of(db, [one.id for one in there])
+            return {one.id: (one, hashes.get(one.id, ())) for one in there}
 
     def listed(
         self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]

@@ -1,5 +1,6 @@
 """DueWork on SQLite or PostgreSQL: rows that say what is due, and until when somebody has it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import adding, glancing, reading
+from entrenous.adapters.bank.rows import batches
 from entrenous.adapters.bank.tables import CLAIM, UPLOAD, stored_time
 from entrenous.adapters.system import SystemClock
 from entrenous.model.ids import ClaimId
@@ -96,24 +98,22 @@ class SqlDueWork:
             return db.execute(gone.values(skipped)).rowcount
 
     def take_look_backs(self, lease: timedelta, limit: int) -> tuple[ClaimId, ...]:
-        """The first that are due; first asked whether there are any."""
+        """The newest; first asked whether there are any."""
         now = self.clock.now()
         free = sa.select(CLAIM.c.id).where(CLAIM.c.look_back_at <= stored_time(now))
-        free = free.order_by(CLAIM.c.look_back_at, CLAIM.c.id).limit(limit)
+        free = free.order_by(CLAIM.c.look_back_at.desc(), CLAIM.c.id).limit(limit)
         with glancing(self.engine) as db:
             if db.execute(free).first() is None:
                 return ()
         with adding(self.engine) as db:
             claims = db.execute(free.with_for_update(skip_locked=True)).scalars().all()
-            taken = CLAIM.update().where(CLAIM.c.id.in_(claims))
-            db.execute(taken.values(look_back_at=stored_time(now + lease)))
+            _put(db, claims, stored_time(now + lease))
             return tuple(ClaimId(claim) for claim in claims)
 
     def looked_back(self, *claims: ClaimId) -> None:
         """No more due."""
         with adding(self.engine) as db:
-            done = CLAIM.update().where(CLAIM.c.id.in_(claims))
-            db.execute(done.values(look_back_at=None))
+            _put(db, claims, None)
 
     def due(self) -> Due:
         """Counted in indexes."""
@@ -127,3 +127,10 @@ class SqlDueWork:
         )
         with reading(self.engine) as db:
             return Due(*(db.execute(count).scalar_one() for count in wanted))
+
+
+def _put(db: sa.Connection, claims: Iterable[str], at: int | None) -> None:
+    """When a look back is due for these."""
+    due = CLAIM.update().values(look_back_at=at)
+    for batch in batches(claims):
+        db.execute(due.where(CLAIM.c.id.in_(batch)))

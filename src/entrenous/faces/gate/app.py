@@ -20,10 +20,10 @@ from entrenous.adapters.judging.pool import Judges
 from entrenous.faces.gate.access import GateAccess, require_figures, require_operator
 from entrenous.faces.gate.answers import PRIVATE
 from entrenous.faces.gate.claims import Claims
-from entrenous.faces.gate.due import each_minute
+from entrenous.faces.gate.due import by_and_by, each_minute
 from entrenous.faces.gate.metrics import CONTENT_TYPE, Metered, Meters, Sight
 from entrenous.faces.gate.problems import on_bug, on_error, on_hang_up, on_http_error
-from entrenous.faces.gate.recurring import HOUR_S, MINUTE_S, recurring
+from entrenous.faces.gate.recurring import HOUR_S, MINUTE_S, in_pieces, recurring
 from entrenous.faces.gate.reviews import Reviews
 from entrenous.faces.gate.uploads import Uploads
 from entrenous.model.errors import EntrenousError
@@ -108,6 +108,7 @@ async def _alongside(
     async with (
         recurring(each_hour, HOUR_S),
         recurring(each_minute(platform), MINUTE_S),
+        in_pieces(by_and_by(platform), MINUTE_S),
         judges or nullcontext(),
     ):
         yield

@@ -19,7 +19,7 @@ from entrenous.faces.gate.opinion import OPINION_BYTES_MAX, read_opinion
 from entrenous.model.claim import BadClaim, Claim, ClaimRequest, ClaimStatus
 from entrenous.ports import Platform
 from entrenous.spec import VIDEO_CLAIM_BYTES_MAX
-from entrenous.stop.look_back import look_back_due
+from entrenous.stop.look_back import look_back_now
 from entrenous.stop.opinions import take_opinion
 from entrenous.stop.register import register_claim
 from entrenous.stop.withdraw import withdraw_claim
@@ -49,7 +49,7 @@ class Claims:
         self.per_hour.count(client, self.platform.clock.now())
         body = await read_body(request, VIDEO_CLAIM_BYTES_MAX)
         claim = await run_in_threadpool(self._registered, body)
-        looking = BackgroundTask(afterwards, look_back_due, self.platform, places=self.looking_back)
+        looking = BackgroundTask(afterwards, look_back_now, self.platform, places=self.looking_back)
         return _claim(claim, 201, looking)
 
     def _registered(self, untrusted_body: bytes) -> Claim:

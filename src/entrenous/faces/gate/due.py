@@ -13,10 +13,17 @@ _LOG: Final = logging.getLogger("entrenous.gate")
 
 
 def each_minute(platform: Platform) -> tuple[Callable[[], object], ...]:
-    """Look backs that a process was killed at; slow looks for which there was no room. (Those that
-    are due are made by a process of their own.)
+    """Slow looks for which there was no room. (Those that are due are made by a process of their
+    own.)
     """
-    return partial(look_back_due, platform), partial(_skip, platform)
+    return (partial(_skip, platform),)
+
+
+def by_and_by(platform: Platform) -> Callable[[], object]:
+    """Look backs of claims that a list, a fetch or a partner brought, or that a process was killed
+    at: some at a time.
+    """
+    return partial(look_back_due, platform)
 
 
 def _skip(platform: Platform) -> None:

@@ -10,6 +10,7 @@ from entrenous.faces.gate.afterwards import afterwards
 
 HOUR_S: Final = 3600.0
 MINUTE_S: Final = 60.0
+_REST: Final = 3
 
 
 @asynccontextmanager
@@ -19,6 +20,25 @@ async def recurring(works: Sequence[Callable[[], object]], every_s: float) -> As
         group.start_soon(_again_and_again, works, every_s)
         yield
         group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def in_pieces(work: Callable[[], object], every_s: float) -> AsyncIterator[None]:
+    """While this is open, do this in a thread as long as it says that it did something, resting
+    three times as long in between, so that uploads have most of the machine; then again after
+    ``every_s``. Closing waits for one piece at most.
+    """
+    async with anyio.create_task_group() as group:
+        group.start_soon(_piece_by_piece, work, every_s)
+        yield
+        group.cancel_scope.cancel()
+
+
+async def _piece_by_piece(work: Callable[[], object], every_s: float) -> None:
+    while True:
+        began = anyio.current_time()
+        did = await afterwards(work)
+        await anyio.sleep(_REST * (anyio.current_time() - began) if did else every_s)
 
 
 async def _again_and_again(works: Sequence[Callable[[], object]], every_s: float) -> None:

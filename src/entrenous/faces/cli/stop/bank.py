@@ -36,8 +36,13 @@ def import_list(
         bool, typer.Option("--confirmed", help="You stand behind the list: fits are refused.")
     ] = False,
     looks_back: Annotated[
-        bool, typer.Option("--look-back", help="Also find what was let through before.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--look-back/--no-look-back",
+            show_default="the gate does, while it runs",
+            help="Find what was let through before: now, or not at all.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring a list of PDQ hashes into a bank; what is no hash is reported, the rest is kept.

@@ -39,7 +39,7 @@ from entrenous.model.claim import Claim
 from entrenous.model.fingerprint import TooFlat
 from entrenous.ports import Platform
 from entrenous.spec import PDQ_QUALITY_MIN
-from entrenous.stop.look_back import look_back_due
+from entrenous.stop.look_back import look_back_now
 from entrenous.stop.policies import PolicyChange, set_policy
 
 NOTE_CHARS_MAX: Final = 255
@@ -164,7 +164,7 @@ class Curation:
         """Look at what was let through before the claim was made, as for a person's claim."""
         if made is None:
             return None
-        return BackgroundTask(afterwards, look_back_due, self.platform)
+        return BackgroundTask(afterwards, look_back_now, self.platform)
 
 
 def _later(answer: dict[str, Any], afterwards: BackgroundTask | None) -> Response:
