@@ -91,7 +91,8 @@ def register_missing(
     platform: Platform,
 ) -> int:
     """Register those that are not there yet, in one transaction; how many. When somebody else
-    brings one of them at the same time, the others are registered still.
+    brings one of them at the same time, the others are registered still. That a look back for them
+    is due is registered with them.
 
     Raises:
         BankUnreachable: and nobody else brought any.
@@ -102,7 +103,11 @@ def register_missing(
         try:
             platform.bank.register(
                 *(
-                    Registration(Claim(name, bank, state, "pdq", _QUALITY_UNKNOWN, now), hashes)
+                    Registration(
+                        Claim(name, bank, state, "pdq", _QUALITY_UNKNOWN, now),
+                        hashes,
+                        looks_back=True,
+                    )
                     for name, hashes in new.items()
                 )
             )
@@ -119,12 +124,5 @@ def register_missing(
 def _missing(
     claims: Mapping[ClaimId, tuple[bytes, ...]], bank: BankStore
 ) -> dict[ClaimId, tuple[bytes, ...]]:
-    return {name: hashes for name, hashes in claims.items() if not _there(name, bank)}
-
-
-def _there(name: ClaimId, bank: BankStore) -> bool:
-    try:
-        bank.claim(name)
-    except NoSuchClaim:
-        return False
-    return True
+    there = bank.with_hashes(claims)
+    return {name: hashes for name, hashes in claims.items() if name not in there}
