@@ -11,6 +11,7 @@ import pytest
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.index import file_index
 from entrenous.adapters.index.base_file import read_base
+from entrenous.adapters.index.file_index import FileIndex
 from entrenous.adapters.index.tending import open_index
 from entrenous.model.bank import BankUnreachable, Counts, Entry
 from entrenous.model.claim import ClaimEvent
@@ -68,6 +69,76 @@ def test_a_bank_with_much_news_is_merged_before_the_first_answer(
     with open_index(folder, bank, round_s=60) as index:
         assert index.index.state().later == 0
         agrees(index, bank)
+
+
+def spoil(file: Path, place: int, data: bytes) -> None:
+    """By another handle: a page of a file that a running index has mapped goes bad."""
+    with file.open("r+b") as opened:
+        opened.seek(place)
+        opened.write(data)
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_damage_while_it_runs_is_noticed_and_mended(
+    folder: Path, bank: SqlBankStore, caplog: pytest.LogCaptureFixture, shards: int
+) -> None:
+    hashes = fresh(10_100, 5)
+    register(bank, "many", *hashes)
+    with (
+        open_index(folder, bank, shards=shards, round_s=ROUND_S) as one,
+        open_index(folder, bank, shards=shards, round_s=ROUND_S) as other,
+    ):
+        (file,) = [path for path in folder.glob("base*") if hashes[77] in path.read_bytes()]
+        spoil(file, file.read_bytes().index(hashes[77]), bytes(32))
+        for index in (one, other):
+            soon(lambda tended=index: tended.near([hashes[77]], part=False) != [])  # type: ignore[misc]
+            agrees(index, bank, most=33)
+    read_base(file)
+    told = [record.message for record in caplog.records if record.name == "entrenous.index"]
+    assert told
+    assert set(told) == {"index-damaged"}
+
+
+@pytest.mark.parametrize("section", range(8))
+def test_every_section_is_read_again(folder: Path, bank: SqlBankStore, section: int) -> None:
+    """Hashes, numbers, tables: of whole pictures and of parts; by small steps as by large ones."""
+    register(bank, "many", *fresh(10_100, 5), parts=fresh(10_100, 6))
+    index = FileIndex(folder, bank)
+    data, _ = read_base(folder / "base").sections[section]
+    steps = 2 + (folder / "base").stat().st_size // 100_000
+    assert not any(index.is_damaged(100_000) for _ in range(2 * steps))
+    before = sum(one.size for one, _ in read_base(folder / "base").sections[:section])
+    header = (folder / "base").stat().st_size - sum(
+        one.size for one, _ in read_base(folder / "base").sections
+    )
+    spoil(folder / "base", header + before + data.size // 2, bytes([data[data.size // 2] ^ 4]))
+    assert any(index.is_damaged(100_000) for _ in range(2 * steps))
+    assert index.is_damaged(1)  # until it was mended, which may fail at first
+    index.mend()
+    assert not any(index.is_damaged(100_000) for _ in range(steps))
+    agrees(index, bank, most=33)
+
+
+def test_a_file_that_was_cut_is_not_read_again_but_made_anew(
+    folder: Path, bank: SqlBankStore
+) -> None:
+    """Reading what is gone from a mapped file would end the process."""
+    index = FileIndex(folder, bank)
+    with (folder / "base").open("r+b") as file:
+        file.truncate(64)
+    assert index.is_damaged(1_000_000)
+    index.mend()
+    assert not index.is_damaged(1_000_000)
+    agrees(index, bank)
+
+
+def test_a_base_that_another_process_mended_is_taken_over(folder: Path, bank: SqlBankStore) -> None:
+    one, other = FileIndex(folder, bank), FileIndex(folder, bank)
+    one.rebuild()
+    written = read_base(folder / "base").file
+    other.mend()
+    assert read_base(folder / "base").file == written
+    agrees(other, bank)
 
 
 def test_closing_does_not_wait_for_the_next_round(folder: Path, bank: SqlBankStore) -> None:

@@ -46,6 +46,7 @@ _SUBSTRINGS: Final = frozenset({0, 11, 12, 13, 16})
 _TYPES: Final = ("<u8", "<i8", "<u4", "<u4")  # hashes, entry numbers, starts, order
 
 Array = NDArray[Any]
+Sections = Sequence[tuple[NDArray[np.uint8], int]]
 
 
 class DamagedBase(Malformed):
@@ -60,6 +61,7 @@ class Base:
     """Hashes of whole pictures and of parts, as they were registered up to some moment.
 
     ``file`` is the identity of the file, as (device, inode): another one is another base.
+    ``sections`` are its bytes as they are mapped, each with its CRC-32.
     """
 
     whole: Searchable
@@ -68,6 +70,7 @@ class Base:
     size_bytes: int
     written_at: datetime
     shard: Shard = UNDIVIDED
+    sections: Sections = ()
 
     @property
     def upto(self) -> int:
@@ -129,9 +132,9 @@ def read_base(path: Path) -> Base:
         os.close(handle)
     if found is None:
         raise DamagedBase(path=path)
-    whole, parts, shard = found
+    whole, parts, shard, sections = found
     at = datetime.fromtimestamp(about.st_mtime, UTC)
-    return Base(whole, parts, (about.st_dev, about.st_ino), about.st_size, at, shard)
+    return Base(whole, parts, (about.st_dev, about.st_ino), about.st_size, at, shard, sections)
 
 
 def file_of(path: Path) -> tuple[int, int] | None:
@@ -166,8 +169,10 @@ def _header(whole: Searchable, parts: Searchable, sums: Sequence[int], shard: Sh
     return header + _CRC.pack(zlib.crc32(header))
 
 
-def _found_in(handle: int, size: int) -> tuple[Searchable, Searchable, Shard] | None:
-    """Whole pictures, parts, shard; None if anything in the file is not as it was written."""
+def _found_in(handle: int, size: int) -> tuple[Searchable, Searchable, Shard, Sections] | None:
+    """Whole pictures, parts, shard, and all bytes; None if anything in the file is not as it was
+    written.
+    """
     if size < _HEADER_BYTES:
         return None
     mapped = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
@@ -179,13 +184,17 @@ def _found_in(handle: int, size: int) -> tuple[Searchable, Searchable, Shard] | 
         return None
     lengths = [length for count, cut in shapes for length in _lengths(count, cut)]
     offsets = list(_offsets(lengths))
-    if offsets[-1] != size or not _whole_sections(mapped, offsets, sums):
+    if offsets[-1] != size:
+        return None
+    sections = _mapped_sections(mapped, offsets, sums)
+    if any(zlib.crc32(data.data) != wanted for data, wanted in sections):
         return None
     arrays = [
         np.ndarray(length, kind, mapped, offset)
         for length, kind, offset in zip(lengths, 2 * _TYPES, offsets[:-1], strict=True)
     ]
-    return _kind(shapes[0][1], *arrays[:4]), _kind(shapes[1][1], *arrays[4:]), shard
+    whole, parts = _kind(shapes[0][1], *arrays[:4]), _kind(shapes[1][1], *arrays[4:])
+    return whole, parts, shard, sections
 
 
 def _shard(number: int, of: int) -> Shard | None:
@@ -198,12 +207,11 @@ def _whole_header(mapped: mmap.mmap) -> bool:
     return _CRC.unpack_from(mapped, _HEADER.size) == (zlib.crc32(mapped[: _HEADER.size]),)
 
 
-def _whole_sections(mapped: mmap.mmap, offsets: Sequence[int], sums: Sequence[int]) -> bool:
-    with memoryview(mapped) as held:
-        return all(
-            zlib.crc32(held[start:end]) == wanted
-            for (start, end), wanted in zip(pairwise(offsets), sums, strict=True)
-        )
+def _mapped_sections(mapped: mmap.mmap, offsets: Sequence[int], sums: Sequence[int]) -> Sections:
+    return tuple(
+        (np.ndarray(end - start, np.uint8, mapped, start), wanted)
+        for (start, end), wanted in zip(pairwise(offsets), sums, strict=True)
+    )
 
 
 def _kind(substrings: int, words: Array, entries: Array, starts: Array, order: Array) -> Searchable:

@@ -8,7 +8,8 @@ one without them, from what the bank holds. In between it may hold a withdrawn h
 only its owner can read.
 
 A base is used only if every byte of it is as it was written and its last entry is what the bank
-says. If not, it is made anew from the bank, before the first answer. A large bank is divided into
+says. If not, it is made anew from the bank, before the first answer. While it is used, it is read
+again by and by, and made anew when it was damaged meanwhile. A large bank is divided into
 shards, each with such a base; what came since is one for all.
 """
 
@@ -28,6 +29,7 @@ from entrenous.adapters.index.base_file import (
     write_base,
 )
 from entrenous.adapters.index.known import Ask, Known
+from entrenous.adapters.index.reread import Reread, was_cut
 from entrenous.adapters.index.shard import Shard, sweep_others
 from entrenous.adapters.index.truth import news_of, truth_of
 from entrenous.adapters.index.turn import sweep, turn
@@ -66,7 +68,7 @@ class FileIndex:
     divide it into as many ``shards``.
     """
 
-    __slots__ = ("_ask", "_bank", "_bases", "_folder", "_known", "_lock", "_shards")
+    __slots__ = ("_ask", "_bank", "_bases", "_folder", "_known", "_lock", "_reread", "_shards")
 
     def __init__(self, folder: Path, bank: BankStore, shards: int = 1) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,7 +77,7 @@ class FileIndex:
         self._ask: Ask = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
         sweep(folder)
         self._bases = self._usable() or self._first()
-        self._known = Known.nothing()
+        self._known, self._reread = Known.nothing(), Reread(self._bases)
         self._use(self._bases)
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
@@ -96,6 +98,29 @@ class FileIndex:
             self.rebuild()
         else:
             self._use(bases)
+
+    def is_damaged(self, most_bytes: int) -> bool:
+        """Whether the bases in use are no longer as they were written, as far as reading on in them
+        by so much shows: who asks again and again has read all.
+        """
+        if self._reread.bases is not self._bases:
+            self._reread = Reread(self._bases)
+        paths = (self._folder / shard.file for shard in self._shards)
+        if any(was_cut(*one) for one in zip(paths, self._bases, strict=True)):
+            return True
+        return not self._reread.sound(most_bytes)
+
+    def mend(self) -> None:
+        """Use other bases than the present ones: those that another process has written since, or
+        new ones with what the bank holds.
+        """
+        before = [base.file for base in self._bases]
+        with turn(self._folder, wait=True):
+            bases = self._usable()
+            if bases is None or [base.file for base in bases] == before:
+                self._write(self._truth)
+            else:
+                self._use(bases)
 
     def is_due(self) -> bool:
         """Whether so much came since the base was written that another one is worth it."""

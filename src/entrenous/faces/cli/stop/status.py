@@ -73,7 +73,7 @@ def _wrong(standing: Standing, file: _IndexFile) -> Iterator[str]:
             " time than its uploads need (docs/operate.md)."
         )
     if file.condition == "damaged":
-        yield "The index's file is damaged. Nothing is lost: the gate makes it anew when it starts."
+        yield "The index's file is damaged. Nothing is lost: the gate makes it anew."
     if file.condition == "missing" and standing.hashes:
         yield "The index has no file yet: a gate that starts on this folder makes it."
 
