@@ -1,19 +1,22 @@
 """Open a gate's exchange with other platforms, beside its banks."""
 
-from contextlib import AbstractContextManager
+import os
 
+import httpx
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.adapters.exchange.fetchers import fetcher_of
 from entrenous.adapters.exchange.one_fetch import one_fetch
 from entrenous.adapters.exchange.sql_partners import SqlPartnerStore
 from entrenous.adapters.exchange.sql_served import SqlServedStore
 from entrenous.adapters.exchange.sql_sources import SqlSourceStore
 from entrenous.adapters.exchange.tables import prepare_tables
-from entrenous.model.exchange import Source
+from entrenous.model.exchange import Fetched, Source
 from entrenous.ports import Platform
 from entrenous.ports.exchange import Exchange
 from entrenous.stop.exchange.brought import BankOpinions, BankSubmissions
+from entrenous.stop.exchange.fetch import fetch_source
 
 
 def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
@@ -34,9 +37,23 @@ def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
     )
 
 
-def only_fetch(source: Source, platform: Platform) -> AbstractContextManager[None]:
-    """While nobody else fetches that source; raises FetchRuns when it is entered."""
-    return one_fetch(_engine(platform), source.name)
+def fetch_from(
+    source: Source,
+    exchange: Exchange,
+    platform: Platform,
+    client: httpx.Client,
+    *,
+    accept_shrinking: bool = False,
+) -> Fetched:
+    """Fetch a source, with its credentials from its file or the environment, while nobody else
+    does.
+
+    Raises:
+        FetchRuns, NoCredentials, OpenCredentials, BadSource, and what ``fetch_source`` raises.
+    """
+    fetcher = fetcher_of(source, client, exchange.clock, os.environ)
+    with one_fetch(_engine(platform), source.name):
+        return fetch_source(source, fetcher, exchange, platform, accept_shrinking=accept_shrinking)
 
 
 def _engine(platform: Platform) -> sa.Engine:

@@ -15,10 +15,10 @@ def test_without_a_file_everything_is_as_usual(tmp_path: Path) -> None:
 def test_what_is_set_counts(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text(
         'database = "postgresql://gate@/gate"\nclaims_per_hour = 5\nlook_back_days = 0\n'
-        "slow_looks = 7\nindex_shards = 4\nsecond_look_hashes = 9\n"
+        "slow_looks = 7\nindex_shards = 4\nsecond_look_hashes = 9\nfetch_minutes = 90\n"
     )
     limits = GateLimits(claims_per_hour=5, look_back_days=0, slow_looks=7, second_look_hashes=9)
-    assert gate_settings(tmp_path) == GateSettings("postgresql://gate@/gate", limits, 4)
+    assert gate_settings(tmp_path) == GateSettings("postgresql://gate@/gate", limits, 4, 90)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,10 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
         b"second_look_hashes = 0",
         b"index_shards = 0",
         b"index_shards = 65",
+        b"fetch_minutes = -1",
+        b"fetch_minutes = 0.01",
+        b"fetch_minutes = 10081",
+        b"fetch_minutes = nan",
         b"\xff",
     ],
 )

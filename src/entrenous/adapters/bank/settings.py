@@ -13,19 +13,25 @@ from entrenous.adapters.index.shard import SHARDS_MAX
 from entrenous.model.gate import BadGateSettings, GateLimits
 
 FILE: Final = "gate.toml"
+FETCH_MINUTES_MIN: Final = 0.05  # three seconds, for who tries it out
+FETCH_MINUTES_MAX: Final = 7 * 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
     """``database`` is ``postgresql://...``, or None for the SQLite file in the folder;
-    ``index_shards`` is how many files the index is divided into.
+    ``index_shards`` is how many files the index is divided into; every ``fetch_minutes`` a gate
+    that runs fetches its sources, 0: never by itself.
     """
 
     database: str | None = None
     limits: GateLimits = field(default_factory=GateLimits)
     index_shards: int = 1
+    fetch_minutes: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.fetch_minutes and not FETCH_MINUTES_MIN <= self.fetch_minutes <= FETCH_MINUTES_MAX:
+            raise ValueError("sources are fetched every 0.05 to 10,080 minutes, or, with 0, never")
         if not 1 <= self.index_shards <= SHARDS_MAX:
             raise ValueError(f"an index has 1 to {SHARDS_MAX} shards")
 
@@ -39,6 +45,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     slow_looks: int = GateLimits().slow_looks
     second_look_hashes: int = GateLimits().second_look_hashes
     index_shards: int = 1
+    fetch_minutes: float = 0.0
 
 
 def gate_settings(folder: Path) -> GateSettings:
@@ -66,7 +73,7 @@ def read_gate_settings(toml: bytes) -> GateSettings:
             slow_looks=form.slow_looks,
             second_look_hashes=form.second_look_hashes,
         )
-        return GateSettings(form.database, limits, form.index_shards)
+        return GateSettings(form.database, limits, form.index_shards, form.fetch_minutes)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as problem:
         raise BadGateSettings(file=FILE, why=_why(problem)) from None
 

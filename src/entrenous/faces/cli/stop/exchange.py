@@ -1,6 +1,5 @@
 """``entrenous gate exchange ...``: who may fetch from us, and what we fetch from others."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -8,17 +7,15 @@ from typing import Annotated
 import typer
 
 from entrenous.adapters.exchange.credentials import variable_of
-from entrenous.adapters.exchange.fetchers import fetcher_of
 from entrenous.adapters.exchange.web import check_place, exchange_client
 from entrenous.faces.cli.output import hint, in_one_go, put_json, say
 from entrenous.model.bank import PEOPLE
 from entrenous.model.errors import EntrenousError
 from entrenous.model.exchange import Fetched, Source, SourceKind
 from entrenous.model.ids import BankName
-from entrenous.stop.exchange.fetch import fetch_source
 from entrenous.stop.exchange.partners import add_partner
 from entrenous.stop.exchange.tidy import tidy
-from entrenous.wiring.exchange import exchange_of, only_fetch
+from entrenous.wiring.exchange import exchange_of, fetch_from
 from entrenous.wiring.platform import open_existing
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")]
@@ -180,11 +177,9 @@ def fetch(
         done, failed = list[tuple[Source, Fetched]](), list[tuple[Source, EntrenousError]]()
         for source in chosen:
             try:
-                fetcher = fetcher_of(source, client, exchange.clock, os.environ)
-                with only_fetch(source, platform):
-                    told = fetch_source(
-                        source, fetcher, exchange, platform, accept_shrinking=accept_shrinking
-                    )
+                told = fetch_from(
+                    source, exchange, platform, client, accept_shrinking=accept_shrinking
+                )
             except EntrenousError as error:
                 failed.append((source, error))
             else:

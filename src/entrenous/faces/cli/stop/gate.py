@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from entrenous.adapters.bank.settings import gate_settings
 from entrenous.adapters.forking import fork_whole
 from entrenous.adapters.http_server import serve
 from entrenous.adapters.judging.pool import Judges
@@ -28,6 +29,8 @@ from entrenous.faces.cli.stop import (
     partner,
     status,
 )
+from entrenous.faces.cli.stop.follow import command as follow_command
+from entrenous.faces.cli.stop.follow import join as join_follow
 from entrenous.faces.cli.stop.judge import command as judge_command
 from entrenous.faces.cli.stop.judge import join as join_judge
 from entrenous.faces.cli.stop.judge import without_slow_looks
@@ -47,6 +50,7 @@ def join(app: typer.Typer) -> None:
         part.join(gate)
     join_slow_look(gate)
     join_judge(gate)
+    join_follow(gate)
     app.add_typer(gate, name="gate")
 
 
@@ -86,6 +90,8 @@ def run(
             platform = without_slow_looks(platform)
         if platform.limits.slow_looks > 0:
             opened.enter_context(kept_running(slow_look_command(data)))
+        if gate_settings(data).fetch_minutes:
+            opened.enter_context(kept_running(follow_command(data)))
 
         def announce(url: str) -> None:
             if as_json:
