@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from entrenous.adapters.gate_client.setting import HookSetting
     from entrenous.adapters.judging.pool import Judges
+    from entrenous.model.gate_front import GateFront
     from entrenous.ports import Platform, Relay
     from entrenous.wiring.platform import GateTokens
 
@@ -53,24 +54,34 @@ def _metered_relay(relay: Relay) -> tuple[ASGIApp, Starlette]:
     return relay_app(relay, meters.answered), metrics_app(meters, relay)
 
 
-def _gate_app(platform: Platform, tokens: GateTokens, judges: Judges | None = None) -> Starlette:
+def _gate_app(
+    platform: Platform,
+    tokens: GateTokens,
+    judges: Judges | None = None,
+    front: GateFront | None = None,
+) -> Starlette:
     """The gate; below /exchange what partners fetch (docs/spec/exchange.md), below /hma the same
     banks as Meta's HMA answers (docs/spec/hma.md).
     """
+    from entrenous.adapters.behind_proxies import BehindProxies
     from entrenous.faces.exchange.app import exchange_app
     from entrenous.faces.gate.access import GateAccess
     from entrenous.faces.gate.app import gate_app
     from entrenous.faces.gate.hma.app import hma_app
+    from entrenous.model.gate_front import GateFront
     from entrenous.stop.exchange.tidy import tidy
     from entrenous.wiring.exchange import exchange_of
     from entrenous.wiring.standing import sight_of
 
+    front = front or GateFront()
     access = GateAccess(tokens.operator, tokens.uploader, tokens.metrics)
     exchange = exchange_of(platform)
     hourly = (partial(tidy, exchange),)
     app = gate_app(platform, access, each_hour=hourly, look=sight_of(platform), judges=judges)
     app.mount("/exchange", exchange_app(exchange))
     app.mount("/hma", hma_app(platform, access))
+    if front.trusted_proxies:
+        app.add_middleware(BehindProxies, trusted=front.trusted_proxies)
     return app
 
 

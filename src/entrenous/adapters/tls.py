@@ -1,4 +1,4 @@
-"""A relay's own certificate: TLS 1.3 and nothing older."""
+"""A certificate of a relay's or a gate's own: TLS 1.3 and nothing older."""
 
 import ssl
 from datetime import datetime
@@ -36,5 +36,5 @@ class Certificate:
 
 
 def _no_password() -> str:
-    """A relay starts with nobody at hand: a key that asks for a password is no use to it."""
+    """A server starts with nobody at hand: a key that asks for a password is no use to it."""
     raise ValueError("this key asks for a password")

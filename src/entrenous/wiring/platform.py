@@ -26,6 +26,7 @@ from entrenous.craft.media.jails import Jails
 from entrenous.craft.media.sound.jail import decode_sound_untrusted
 from entrenous.model.embedding import LacksEmbedding
 from entrenous.model.gate import GateLimits, LacksPsycopg, NoGateHere
+from entrenous.model.gate_front import GateFront
 from entrenous.model.secret import Secret
 from entrenous.ports import BankStore, IndexStore, Likeness, Platform
 from entrenous.spec import GATE_SIDE_PX
@@ -97,6 +98,16 @@ def open_existing(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         raise NoGateHere(path=folder)
     with open_platform(folder, serves=serves) as opened:
         yield opened
+
+
+def front_of(folder: Path) -> GateFront:
+    """How the gate in ``folder`` stands towards those who ask it; nothing is made.
+
+    Raises:
+        UnusableFolder, BadGateSettings.
+    """
+    with kept_in(folder):
+        return gate_settings(folder).front
 
 
 def is_gate(folder: Path) -> bool:

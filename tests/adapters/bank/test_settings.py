@@ -1,11 +1,18 @@
 """gate.toml: what an operator sets, and what is said of what cannot be used."""
 
+import re
+from ipaddress import ip_network
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from entrenous.adapters.bank.settings import GateSettings, gate_settings, read_gate_settings
 from entrenous.model.gate import BadGateSettings, GateLimits
+from entrenous.model.gate_front import GateFront
+
+SHOWN = Path(__file__).parents[3] / "share/gate.toml"
+EXAMPLES = ("database", "tls_cert", "tls_key")  # which are unset by default
 
 
 def test_without_a_file_everything_is_as_usual(tmp_path: Path) -> None:
@@ -19,6 +26,35 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
     )
     limits = GateLimits(claims_per_hour=5, look_back_days=0, slow_looks=7, second_look_hashes=9)
     assert gate_settings(tmp_path) == GateSettings("postgresql://gate@/gate", limits, 4, 90)
+
+
+def test_how_it_stands_towards_those_who_ask(tmp_path: Path) -> None:
+    (tmp_path / "gate.toml").write_text(
+        'tls_cert = "cert.pem"\ntls_key = "/etc/key.pem"\n'
+        'trusted_proxies = ["127.0.0.1", "2001:db8::/64"]\n'
+    )
+    assert gate_settings(tmp_path).front == GateFront(
+        tls_cert=tmp_path / "cert.pem",
+        tls_key=Path("/etc/key.pem"),
+        trusted_proxies=(ip_network("127.0.0.1"), ip_network("2001:db8::/64")),
+    )
+
+
+def test_the_file_that_is_handed_out_shows_every_setting_and_its_default() -> None:
+    assert read_gate_settings(SHOWN.read_bytes()) == GateSettings()
+    shown = re.sub(r"(?m)^# (?=[a-z_]+ = )", "", SHOWN.read_text())
+    names = set(msgspec.toml.decode(shown))
+    plain = "".join(line for line in shown.splitlines(keepends=True) if not _is_example(line))
+    assert read_gate_settings(plain.encode()) == GateSettings()
+    with pytest.raises(BadGateSettings) as caught:
+        read_gate_settings(b"x = 1")
+    told = " ".join(str(caught.value).split())
+    known = told.partition("Known are ")[2].replace(" and ", ", ").rstrip(".")
+    assert names == set(known.split(", "))
+
+
+def _is_example(line: str) -> bool:
+    return line.partition(" = ")[0] in EXAMPLES
 
 
 @pytest.mark.parametrize(
@@ -37,6 +73,12 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
         b"fetch_minutes = 0.01",
         b"fetch_minutes = 10081",
         b"fetch_minutes = nan",
+        b'tls_cert = "hunter2.pem"',
+        b'trusted_proxies = ["hunter2"]',
+        b'trusted_proxies = ["192.0.2.1/24"]',
+        b'trusted_proxies = ["0.0.0.0/0"]',
+        b'trusted_proxies = ["::/0"]',
+        b'trusted_proxies = "127.0.0.1"',
         b"\xff",
     ],
 )

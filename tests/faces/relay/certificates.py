@@ -1,5 +1,10 @@
 """Certificates for servers on this machine, made anew for each test."""
 
+import os
+import signal
+import socket
+import ssl
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -47,3 +52,33 @@ def certificate(folder: Path, begins_days: float = -1, lasts_days: float = 90) -
         )
     )
     return pair
+
+
+def version_of(url: str, pair: Pair, newest: ssl.TLSVersion | None = None) -> str | None:
+    """The TLS that is spoken there with a client that believes this certificate alone."""
+    context = ssl.create_default_context(cafile=str(pair.cert))
+    if newest is not None:
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, newest
+    port = int(url.rpartition(":")[2])
+    with (
+        socket.create_connection(("127.0.0.1", port)) as line,
+        context.wrap_socket(line, server_hostname="localhost") as secure,
+    ):
+        return secure.version()
+
+
+def renewed(folder: Path, process: int, url: str) -> Pair:
+    """A new certificate in the place of the old one, once the server shows it after SIGHUP without
+    having stopped.
+    """
+    new = certificate(folder)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        os.kill(process, signal.SIGHUP)
+        try:
+            assert version_of(url, new) == "TLSv1.3"
+        except ssl.SSLCertVerificationError:
+            time.sleep(0.05)
+        else:
+            return new
+    raise AssertionError("the old certificate is still shown")

@@ -1,14 +1,10 @@
 """A relay's own certificate, and the real nginx in front of one: TLS 1.3, and nothing older."""
 
 import json
-import os
-import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -21,12 +17,10 @@ from entrenous.model.ids import MailboxId
 from entrenous.model.relay_problem import NotProven, RelayUnreachable
 from entrenous.model.setting import BadSetting
 from tests.carry.relays import CountingDice, Post, fetched
-from tests.faces.relay.certificates import Pair, certificate
+from tests.faces.relay.certificates import Pair, certificate, renewed, version_of
+from tests.nginx import needs_nginx, nginx
 
 pytestmark = pytest.mark.real
-
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-CONF = Path(__file__).parents[3] / "share/nginx.conf"
 
 
 @contextmanager
@@ -66,18 +60,6 @@ def whole_way(courier: HttpCourier, url: str) -> None:
     assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
 
 
-def version_of(url: str, pair: Pair, newest: ssl.TLSVersion | None = None) -> str | None:
-    context = ssl.create_default_context(cafile=str(pair.cert))
-    if newest is not None:
-        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, newest
-    port = int(url.rpartition(":")[2])
-    with (
-        socket.create_connection(("127.0.0.1", port)) as line,
-        context.wrap_socket(line, server_hostname="localhost") as secure,
-    ):
-        return secure.version()
-
-
 @pytest.mark.threat("hostile-network")
 def test_by_its_own_certificate(tmp_path: Path) -> None:
     pair = certificate(tmp_path)
@@ -88,7 +70,7 @@ def test_by_its_own_certificate(tmp_path: Path) -> None:
         assert version_of(url, pair) == "TLSv1.3"
         with pytest.raises(ssl.SSLError):
             version_of(url, pair, ssl.TLSVersion.TLSv1_2)
-        _renew(tmp_path, process, url)
+        renewed(tmp_path, process.pid, url)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     _says_no_addresses(tmp_path / "log")
@@ -114,21 +96,6 @@ def test_a_file_without_certificates_is_said(tmp_path: Path, content: bytes | No
         new_client(file)
 
 
-def _renew(folder: Path, process: subprocess.Popen[bytes], url: str) -> None:
-    """A new certificate is shown after SIGHUP, and the relay never stopped."""
-    new = certificate(folder)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        process.send_signal(signal.SIGHUP)
-        try:
-            assert version_of(url, new) == "TLSv1.3"
-        except ssl.SSLCertVerificationError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail("the old certificate is still shown")
-
-
 def _says_no_addresses(log: Path) -> None:
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert {"put_blob", "post_envelope", "get_blob"} <= {line["event"] for line in lines}
@@ -151,60 +118,13 @@ def test_a_certificate_that_does_not_fit_stops_the_start(tmp_path: Path) -> None
     assert not (tmp_path / "relay-data").exists()
 
 
-@contextmanager
-def nginx(folder: Path, relay_url: str, pair: Pair) -> Iterator[str]:
-    """The real nginx with the configuration that is handed out; its URL."""
-    assert NGINX is not None
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    site = CONF.read_text()
-    for told, here in (
-        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
-        ("127.0.0.1:7801", relay_url.removeprefix("http://")),
-        ("/etc/entrenous/fullchain.pem", str(pair.cert)),
-        ("/etc/entrenous/privkey.pem", str(pair.key)),
-        ("relay.example.org", "localhost"),
-    ):
-        assert told in site
-        site = site.replace(told, here)
-    (folder / "site.conf").write_text(site)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "".join(f"{kind}_temp_path {folder}/nginx-{kind};" for kind in kinds)
-    user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(
-        f"daemon off; {user} pid {folder}/nginx.pid; error_log {folder}/nginx.log;"
-        f"events {{}} http {{ {temporary} include {folder}/site.conf; }}"
-    )
-    command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")]
-    with subprocess.Popen([*command, "-e", str(folder / "nginx.log")]) as process:
-        try:
-            _wait_for(port, folder / "nginx.log")
-            yield f"https://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def _wait_for(port: int, log: Path) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    pytest.fail(log.read_text())
-
-
 @pytest.mark.threat("hostile-network")
-@pytest.mark.skipif(NGINX is None, reason="nginx is not here: apt-get install nginx-light")
+@needs_nginx
 def test_behind_the_real_nginx(tmp_path: Path) -> None:
     pair = certificate(tmp_path)
     with (
         relay_with(tmp_path, "behind_proxy = true") as (_, plain),
-        nginx(tmp_path, plain, pair) as url,
+        nginx(tmp_path, "nginx.conf", pair, _here(plain)) as url,
         courier_to(pair) as courier,
     ):
         whole_way(courier, url)
@@ -213,6 +133,11 @@ def test_behind_the_real_nginx(tmp_path: Path) -> None:
             version_of(url, pair, ssl.TLSVersion.TLSv1_2)
         _mailboxes_are_limited(courier, url)
     _says_no_addresses(tmp_path / "log")
+
+
+def _here(relay: str) -> dict[str, str]:
+    address = relay.removeprefix("http://")
+    return {"127.0.0.1:7801": address, "relay.example.org": "localhost"}
 
 
 def _mailboxes_are_limited(courier: HttpCourier, url: str) -> None:

@@ -1,8 +1,10 @@
 """What the operator sets for a gate: ``gate.toml`` in its data folder, which may be missing.
 
-Every command that is given the folder finds the same database and limits there.
+Every command that is given the folder finds the same database and limits there. Every setting is
+explained in share/gate.toml.
 """
 
+import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,6 +13,7 @@ import msgspec
 
 from entrenous.adapters.index.shard import SHARDS_MAX
 from entrenous.model.gate import BadGateSettings, GateLimits
+from entrenous.model.gate_front import GateFront, Network
 
 FILE: Final = "gate.toml"
 FETCH_MINUTES_MIN: Final = 0.05  # three seconds, for who tries it out
@@ -21,13 +24,14 @@ FETCH_MINUTES_MAX: Final = 7 * 24 * 60
 class GateSettings:
     """``database`` is ``postgresql://...``, or None for the SQLite file in the folder;
     ``index_shards`` is how many files the index is divided into; every ``fetch_minutes`` a gate
-    that runs fetches its sources, 0: never by itself.
+    that runs fetches its sources, 0: never by itself; ``front`` is what strangers meet.
     """
 
     database: str | None = None
     limits: GateLimits = field(default_factory=GateLimits)
     index_shards: int = 1
     fetch_minutes: float = 0.0
+    front: GateFront = field(default_factory=GateFront)
 
     def __post_init__(self) -> None:
         if self.fetch_minutes and not FETCH_MINUTES_MIN <= self.fetch_minutes <= FETCH_MINUTES_MAX:
@@ -46,18 +50,21 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     second_look_hashes: int = GateLimits().second_look_hashes
     index_shards: int = 1
     fetch_minutes: float = 0.0
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
 
 
 def gate_settings(folder: Path) -> GateSettings:
     """The settings in that folder; raises BadGateSettings."""
     try:
-        return read_gate_settings((folder / FILE).read_bytes())
+        return read_gate_settings((folder / FILE).read_bytes(), folder)
     except FileNotFoundError:
         return GateSettings()
 
 
-def read_gate_settings(toml: bytes) -> GateSettings:
-    """The settings in these bytes.
+def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
+    """The settings in these bytes; paths count from ``folder``.
 
     Raises:
         BadGateSettings: no TOML, an unknown name, a value of the wrong kind or out of range. The
@@ -73,9 +80,30 @@ def read_gate_settings(toml: bytes) -> GateSettings:
             slow_looks=form.slow_looks,
             second_look_hashes=form.second_look_hashes,
         )
-        return GateSettings(form.database, limits, form.index_shards, form.fetch_minutes)
+        front = _front(form, folder)
+        return GateSettings(form.database, limits, form.index_shards, form.fetch_minutes, front)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as problem:
         raise BadGateSettings(file=FILE, why=_why(problem)) from None
+
+
+def _front(form: _File, folder: Path) -> GateFront:
+    return GateFront(
+        tls_cert=folder / form.tls_cert if form.tls_cert else None,
+        tls_key=folder / form.tls_key if form.tls_key else None,
+        trusted_proxies=tuple(_network(text) for text in form.trusted_proxies),
+    )
+
+
+def _network(text: str) -> Network:
+    """An address is a network of one. Everybody's is refused: whoever is trusted says who asked."""
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        why = "trusted_proxies are addresses, or networks such as 10.0.0.0/24"
+        raise ValueError(why) from None
+    if network.prefixlen == 0:
+        raise ValueError("trusted_proxies cannot be everybody")
+    return network
 
 
 def _why(problem: Exception) -> str:

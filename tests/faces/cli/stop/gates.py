@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,11 +31,18 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def running(data: Path, *more: str, under: Sequence[str] = ()) -> Iterator[Running]:
-    """While this is open; then it is asked to stop. ``under`` is a program that runs it."""
+def running(
+    data: Path, *more: str, under: Sequence[str] = (), log: Path | None = None
+) -> Iterator[Running]:
+    """While this is open; then it is asked to stop. ``under`` is a program that runs it; what it
+    says to its operator is in ``log``.
+    """
     arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", "--json", *more]
     program = [*under, sys.executable, "-m", "entrenous", *arguments]
-    with subprocess.Popen(program, stdout=subprocess.PIPE) as server:
+    with ExitStack() as opened:
+        errors = None if log is None else opened.enter_context(log.open("ab"))
+        started = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=errors)
+        server = opened.enter_context(started)
         try:
             assert server.stdout is not None
             told = json.loads(server.stdout.readline())

@@ -9,11 +9,12 @@ import typer
 
 from entrenous.adapters.bank.settings import gate_settings
 from entrenous.adapters.forking import fork_whole
-from entrenous.adapters.http_server import serve
+from entrenous.adapters.http_server import Ways, serve
 from entrenous.adapters.judging.pool import Judges
 from entrenous.adapters.kept_running import kept_running
 from entrenous.adapters.processors import processors
 from entrenous.adapters.server_log import start_log
+from entrenous.adapters.tls import Certificate
 from entrenous.craft.media.memory import keep_freed_memory
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.listen import host_and_port
@@ -36,8 +37,9 @@ from entrenous.faces.cli.stop.judge import join as join_judge
 from entrenous.faces.cli.stop.judge import without_slow_looks
 from entrenous.faces.cli.stop.slow_look import command as slow_look_command
 from entrenous.faces.cli.stop.slow_look import join as join_slow_look
+from entrenous.model.gate_front import GateFront
 from entrenous.model.relay_settings import LogKind
-from entrenous.wiring.platform import GateTokens, open_platform
+from entrenous.wiring.platform import GateTokens, front_of, open_platform
 
 _JUDGES_MAX: Final = 64
 
@@ -81,6 +83,8 @@ def run(
 ) -> None:
     """Run a gate: uploads that fit a registered fingerprint are held or refused."""
     host, port = host_and_port(listen)
+    front = front_of(data)
+    ways = Ways(_certificate(front))
     start_log(LogKind.ERRORS, sys.stderr)
     keep_freed_memory()
     fork_whole()
@@ -101,7 +105,14 @@ def run(
                 say(f"  Its tokens are in {data}: operator.token, uploader.token, metrics.token.")
 
         beside = _judges(data, judges, slow_look=slow_look)
-        serve(session_of(context).apps["gate"](platform, tokens, beside), host, port, announce)
+        app = session_of(context).apps["gate"](platform, tokens, beside, front)
+        serve(app, host, port, announce, ways)
+
+
+def _certificate(front: GateFront) -> Certificate | None:
+    if front.tls_cert is None or front.tls_key is None:
+        return None
+    return Certificate(front.tls_cert, front.tls_key)
 
 
 def _judges(data: Path, wanted: int | None, *, slow_look: bool) -> Judges | None:
