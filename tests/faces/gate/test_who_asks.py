@@ -1,9 +1,11 @@
-"""A gate that runs, as strangers meet it: by TLS of its own, behind nginx."""
+"""A gate that runs, as strangers meet it: by TLS of its own, behind nginx, by the thousand."""
 
 import hashlib
+import json
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -139,3 +141,29 @@ def test_who_is_no_trusted_proxy_is_not_believed(tmp_path: Path) -> None:
             for n, address in enumerate(networks)
         ]
         assert answers == [[201]] * 3 + [[429]]
+
+
+@pytest.mark.threat("claims-flood")
+def test_ten_thousand_claims_of_one_device_are_refused_after_twenty(tmp_path: Path) -> None:
+    """With the settings that a gate has by itself; on one connection, which is kept."""
+    with running(tmp_path / "gate", "--no-slow-look") as gate:
+        line = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
+        taken = hours = 0
+        wait_s = 3600
+        for number in range(10_000):
+            line.request("POST", "/v1/claims", write_request(request(number)))
+            with line.getresponse() as answer:
+                problem = answer.read()
+                if answer.status == 201:
+                    taken += 1
+                    continue
+            assert answer.status == 429
+            said = int(answer.headers["Retry-After"])
+            hours += said > wait_s  # the clock's next hour, in which there are twenty more
+            wait_s = said
+        line.close()
+        assert 20 * max(1, hours) <= taken <= 20 * (1 + hours)
+        assert json.loads(problem)["type"] == "urn:entrenous:unreachable:gate-busy"
+        assert gate.ask("/v1/status")["claims"] == taken
+        with person(gate.url, None, HIM) as he:  # the others' places are not used up
+            assert claimed(he, range(20_000, 20_001)) == [201]
