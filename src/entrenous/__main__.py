@@ -74,7 +74,9 @@ def _gate_app(
     from entrenous.wiring.standing import sight_of
 
     front = front or GateFront()
-    access = GateAccess(tokens.operator, tokens.uploader, tokens.metrics)
+    access = GateAccess(
+        tokens.operator, tokens.uploader, tokens.metrics, appeal_url=front.appeal_url
+    )
     exchange = exchange_of(platform)
     hourly = (partial(tidy, exchange),)
     app = gate_app(platform, access, each_hour=hourly, look=sight_of(platform), judges=judges)

@@ -12,7 +12,7 @@ from entrenous.model.gate import BadGateSettings, GateLimits
 from entrenous.model.gate_front import GateFront
 
 SHOWN = Path(__file__).parents[3] / "share/gate.toml"
-EXAMPLES = ("database", "tls_cert", "tls_key")  # which are unset by default
+EXAMPLES = ("database", "tls_cert", "tls_key", "appeal_url")  # which are unset by default
 
 
 def test_without_a_file_everything_is_as_usual(tmp_path: Path) -> None:
@@ -30,20 +30,29 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
 
 def test_how_it_stands_towards_those_who_ask(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text(
-        'tls_cert = "cert.pem"\ntls_key = "/etc/key.pem"\n'
+        'tls_cert = "cert.pem"\ntls_key = "/etc/key.pem"\nappeal_url = "https://a.example/b?c=d"\n'
         'trusted_proxies = ["127.0.0.1", "2001:db8::/64"]\n'
     )
     assert gate_settings(tmp_path).front == GateFront(
         tls_cert=tmp_path / "cert.pem",
         tls_key=Path("/etc/key.pem"),
         trusted_proxies=(ip_network("127.0.0.1"), ip_network("2001:db8::/64")),
+        appeal_url="https://a.example/b?c=d",
     )
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000/x", "http://localhost/", "https://a.example"]
+)
+def test_where_people_can_appeal(url: str) -> None:
+    assert read_gate_settings(f'appeal_url = "{url}"'.encode()).front.appeal_url == url
 
 
 def test_the_file_that_is_handed_out_shows_every_setting_and_its_default() -> None:
     assert read_gate_settings(SHOWN.read_bytes()) == GateSettings()
     shown = re.sub(r"(?m)^# (?=[a-z_]+ = )", "", SHOWN.read_text())
     names = set(msgspec.toml.decode(shown))
+    assert read_gate_settings(shown.encode()).front.appeal_url
     plain = "".join(line for line in shown.splitlines(keepends=True) if not _is_example(line))
     assert read_gate_settings(plain.encode()) == GateSettings()
     with pytest.raises(BadGateSettings) as caught:
@@ -79,6 +88,13 @@ def _is_example(line: str) -> bool:
         b'trusted_proxies = ["0.0.0.0/0"]',
         b'trusted_proxies = ["::/0"]',
         b'trusted_proxies = "127.0.0.1"',
+        b'appeal_url = "http://hunter2.example/"',
+        b'appeal_url = "hunter2"',
+        b'appeal_url = "https://u:hunter2@a.example/"',
+        b'appeal_url = "https://a.example:hunter2/"',
+        b'appeal_url = "https://a.example/hunter2 b"',
+        b'appeal_url = "https://a.example/hunter2\\n"',
+        b'appeal_url = "https://a.example/' + b"x" * 500 + b'"',
         b"\xff",
     ],
 )

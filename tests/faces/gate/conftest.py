@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from entrenous.adapters.bank.client import HttpBankClient
 from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.following_index import FollowingIndex
+from entrenous.adapters.bank.settings import read_gate_settings
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.adapters.system import SystemDice
@@ -26,6 +27,7 @@ from entrenous.ports import Platform
 from entrenous.stop.banks import prepare_banks
 
 URL = "http://127.0.0.1:7802"
+SETTINGS = b'appeal_url = "https://platform.example/appeal"'
 
 
 class WoundClock:
@@ -67,7 +69,7 @@ def access() -> GateAccess:
         operator=Secret(b"operator-token"),
         uploader=Secret(b"uploader-token"),
         upload_bytes_max=1_000_000,
-        appeal_url="https://platform.example/appeal",
+        appeal_url=read_gate_settings(SETTINGS).front.appeal_url,
     )
 
 

@@ -117,6 +117,8 @@ def test_a_fault_of_ours_is_logged_without_what_was_sent(caplog: pytest.LogCaptu
 def test_strangers_leave_no_line_in_the_log_of_a_gate_that_runs(tmp_path: Path) -> None:
     """Nor do those whose forms are broken; libraries would write one for each."""
     said = tmp_path / "log"
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "gate/gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')
     words = ["gate", "run", "--data", str(tmp_path / "gate"), "--listen", "127.0.0.1:0", "--json"]
     program = [sys.executable, "-m", "entrenous", *words, "--judges", "0", "--no-slow-look"]
     with (

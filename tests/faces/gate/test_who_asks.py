@@ -38,7 +38,8 @@ def request(number: int) -> ClaimRequest:
 def folder_with(tmp_path: Path, toml: str) -> Path:
     data = tmp_path / "gate"
     data.mkdir()
-    (data / "gate.toml").write_text(toml)
+    told = 'appeal_url = "https://a.example/appeal"\n'
+    (data / "gate.toml").write_text(told + toml)
     return data
 
 

@@ -8,16 +8,19 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from entrenous.adapters.index.shard import SHARDS_MAX
+from entrenous.adapters.loopback import is_this_machine
 from entrenous.model.gate import BadGateSettings, GateLimits
 from entrenous.model.gate_front import GateFront, Network
 
 FILE: Final = "gate.toml"
 FETCH_MINUTES_MIN: Final = 0.05  # three seconds, for who tries it out
 FETCH_MINUTES_MAX: Final = 7 * 24 * 60
+_URL_CHARS_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     tls_cert: str | None = None
     tls_key: str | None = None
     trusted_proxies: tuple[str, ...] = ()
+    appeal_url: str = ""
 
 
 def gate_settings(folder: Path) -> GateSettings:
@@ -91,6 +95,7 @@ def _front(form: _File, folder: Path) -> GateFront:
         tls_cert=folder / form.tls_cert if form.tls_cert else None,
         tls_key=folder / form.tls_key if form.tls_key else None,
         trusted_proxies=tuple(_network(text) for text in form.trusted_proxies),
+        appeal_url=_appeal_url(form.appeal_url),
     )
 
 
@@ -104,6 +109,24 @@ def _network(text: str) -> Network:
     if network.prefixlen == 0:
         raise ValueError("trusted_proxies cannot be everybody")
     return network
+
+
+def _appeal_url(text: str) -> str:
+    """A page that the uploader opens: https, or this machine's for a trial."""
+    if not text:
+        return text
+    try:
+        address = urlsplit(text)
+        host, _ = address.hostname, address.port  # reading it checks that it is one
+    except ValueError:
+        host, address = None, urlsplit("")
+    near = address.scheme == "http" and host is not None and is_this_machine(host)
+    is_plain = text.isascii() and text.isprintable() and " " not in text and "@" not in text
+    if not (host and (near or address.scheme == "https")) or not is_plain:
+        raise ValueError("appeal_url is an address that begins with https://")
+    if len(text) > _URL_CHARS_MAX:
+        raise ValueError(f"appeal_url has at most {_URL_CHARS_MAX} characters")
+    return text
 
 
 def _why(problem: Exception) -> str:

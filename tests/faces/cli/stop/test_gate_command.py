@@ -10,6 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.craft.media.picture import read_picture
+from tests.faces.cli.stop.gates import running
 from tests.village.world import photo
 
 pytestmark = pytest.mark.real
@@ -63,3 +66,27 @@ def test_its_figures_are_served(gate: dict[str, Any]) -> None:
     told = httpx.get(f"{gate['url']}/v1/metrics", headers=bearer, timeout=60).text.splitlines()
     assert 'entrenous_gate_uploads_total{decision="let through"} 1.0' in told
     assert 'entrenous_gate_index_hashes{where="file"} 0.0' in told
+
+
+def test_where_to_appeal_is_told_to_whoever_uploads(tmp_path: Path) -> None:
+    """What gate.toml says, held or refused or let through; `gate run` says when it says nothing."""
+    data, log = tmp_path / "gate", tmp_path / "log"
+    page, hers = "https://platform.example/appeal?from=upload", photo(width_px=200)
+    with running(data, log=log) as gate:
+        assert "here:" not in _upload(gate.url, _token(data))["appeal"]
+    assert "set appeal_url in gate.toml" in " ".join(log.read_text().split())
+    (tmp_path / "list.txt").write_text(f"{fingerprint(read_picture(hers)).hex}\n")
+    words = ["gate", "bank", "import", str(tmp_path / "list.txt"), "--bank", "trial", "--confirmed"]
+    subprocess.run([sys.executable, "-m", "entrenous", *words, "--data", str(data)], check=True)
+    (data / "gate.toml").write_text(f'appeal_url = "{page}"\n')
+    log.unlink()
+    with running(data, log=log) as gate:
+        refused = _upload(gate.url, _token(data))
+        assert refused["decision"] == "refuse"
+        assert refused["case"]
+        assert f"look at it here: {page}, and give the case number" in refused["appeal"]
+    assert log.read_text() == ""
+
+
+def _token(data: Path) -> str:
+    return (data / "uploader.token").read_text()

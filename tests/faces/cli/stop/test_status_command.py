@@ -28,6 +28,7 @@ def data(tmp_path: Path) -> Path:
     folder = tmp_path / "gate"
     with open_platform(folder) as (platform, _):
         register(platform.bank, "a1", *fresh(2, 4))
+    (folder / "gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')
     return folder
 
 
@@ -65,6 +66,11 @@ def test_a_sound_gate_says_that_nothing_is_wrong(data: Path) -> None:
     assert told["schema"] == "entrenous/gate-standing/1"
     assert told["claims"] == [{"kind": "pdq", "state": "waiting", "count": 1}]
     assert (told["hashes"], told["reviews"], told["wrong"]) == (2, 1, [])
+
+
+def test_a_gate_without_a_link_to_appeal_is_said(data: Path) -> None:
+    (data / "gate.toml").unlink()
+    assert any("set appeal_url in gate.toml" in line for line in answer(data)["wrong"])
 
 
 def test_a_review_that_waits_for_more_than_a_day_is_said(data: Path) -> None:

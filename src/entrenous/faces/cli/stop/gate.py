@@ -18,7 +18,7 @@ from entrenous.adapters.tls import Certificate
 from entrenous.craft.media.memory import keep_freed_memory
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.listen import host_and_port
-from entrenous.faces.cli.output import put_json, say
+from entrenous.faces.cli.output import hint, put_json, say
 from entrenous.faces.cli.stop import (
     attempt,
     audit,
@@ -37,6 +37,7 @@ from entrenous.faces.cli.stop.judge import join as join_judge
 from entrenous.faces.cli.stop.judge import without_slow_looks
 from entrenous.faces.cli.stop.slow_look import command as slow_look_command
 from entrenous.faces.cli.stop.slow_look import join as join_slow_look
+from entrenous.faces.cli.stop.status import NO_APPEAL
 from entrenous.model.gate_front import GateFront
 from entrenous.model.relay_settings import LogKind
 from entrenous.wiring.platform import GateTokens, front_of, open_platform
@@ -85,6 +86,8 @@ def run(
     host, port = host_and_port(listen)
     front = front_of(data)
     ways = Ways(_certificate(front))
+    if not front.appeal_url:
+        hint(NO_APPEAL)
     start_log(LogKind.ERRORS, sys.stderr)
     keep_freed_memory()
     fork_whole()

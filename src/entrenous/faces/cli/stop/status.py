@@ -17,9 +17,13 @@ from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.stop.bank import AsJson, Data
 from entrenous.model.standing import ShadowCell, Standing
 from entrenous.wiring.folders import kept_in
-from entrenous.wiring.platform import INDEX, open_existing
+from entrenous.wiring.platform import INDEX, front_of, open_existing
 from entrenous.wiring.standing import standing_of
 
+NO_APPEAL: Final = (
+    "People whose uploads are refused get a case number and no link to ask for a look: set"
+    " appeal_url in gate.toml."
+)
 _HOUR_S: Final = 3600
 _NAMED_MAX: Final = 5
 
@@ -43,6 +47,8 @@ def status(data: Data, as_json: AsJson = False) -> None:
     with open_existing(data) as (platform, _):
         standing = standing_of(platform, with_shadow=True)
         wrong = [*_wrong(standing, file), *_readable(data)]
+        if not front_of(data).appeal_url:
+            wrong.append(NO_APPEAL)
     if as_json:
         put_json({**_as_json(standing, file), "wrong": wrong})
         return
