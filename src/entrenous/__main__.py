@@ -75,7 +75,12 @@ def _gate_app(
 
     front = front or GateFront()
     access = GateAccess(
-        tokens.operator, tokens.uploader, tokens.metrics, appeal_url=front.appeal_url
+        tokens.operator,
+        tokens.uploader,
+        tokens.metrics,
+        appeal_url=front.appeal_url,
+        uploads_per_account=front.uploads_per_account,
+        refused_per_account=front.refused_per_account,
     )
     exchange = exchange_of(platform)
     hourly = (partial(tidy, exchange),)
@@ -87,11 +92,13 @@ def _gate_app(
     return app
 
 
-def _gate_proxy(upstream: str, setting: HookSetting, paths: Sequence[str], on_hold: str) -> ASGIApp:
+def _gate_proxy(
+    upstream: str, setting: HookSetting, paths: Sequence[str], on_hold: str, account_header: str
+) -> ASGIApp:
     """The proxy that asks a gate about uploads, in front of another server."""
     from entrenous.faces.hooks.proxy import proxy_app
 
-    return proxy_app(upstream, setting, paths=paths, on_hold=on_hold)
+    return proxy_app(upstream, setting, paths=paths, on_hold=on_hold, account_header=account_header)
 
 
 if __name__ == "__main__":

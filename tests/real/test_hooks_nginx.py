@@ -14,11 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.faces.cli.stop.gates import within_an_hour
 from tests.faces.hooks.gates import another, hers, hers_mirrored, running_gate, waiting
 
 pytestmark = pytest.mark.real
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+AN_HOUR = 2
 # As docs/gate.md shows it; what only a test needs stands around it.
 CONF = """
 daemon off; {user} pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -32,6 +34,7 @@ http {{
     client_max_body_size 100m;
     proxy_set_header Host $host;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_set_header X-User $remote_user;
     proxy_http_version 1.1;
     location / {{ proxy_pass {upstream}; }}
     location ~* ^/api/v[12]/media {{ proxy_pass {proxy}; }}
@@ -58,17 +61,6 @@ async def page(request: Request) -> JSONResponse:
 routes = [Route("/api/v2/media", media, methods=["POST"]), Route("/{path:path}", page)]
 serve(Starlette(routes=routes), "127.0.0.1", 0, lambda url: print(url, flush=True))
 """
-PROXY = """
-import sys
-from entrenous.adapters.gate_client.setting import read_setting
-from entrenous.adapters.http_server import serve
-from entrenous.faces.hooks.proxy import proxy_app
-
-upstream, gate, token_file = sys.argv[1:]
-given = {"gate": gate, "token_file": token_file, "budget_s": 20}
-app = proxy_app(upstream, given, paths=["/api/v1/media", "/api/v2/media"])
-serve(app, "127.0.0.1", 0, lambda url: print(url, flush=True))
-"""
 
 
 @contextmanager
@@ -78,6 +70,21 @@ def running(program: str, *words: str) -> Iterator[str]:
         try:
             assert process.stdout is not None
             yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@contextmanager
+def proxy_to(upstream: str, gate: str, token_file: Path) -> Iterator[str]:
+    words = ["--upstream", upstream, "--gate", gate, "--token-file", str(token_file)]
+    words += ["--paths", "/api/v1/media,/api/v2/media", "--listen", "127.0.0.1:0"]
+    words += ["--budget", "20", "--account-header", "X-User", "--json"]
+    command = [sys.executable, "-m", "entrenous", "gate", "proxy", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())["url"]
         finally:
             process.terminate()
             process.wait(20)
@@ -108,10 +115,12 @@ def nginx(folder: Path, upstream: str, proxy: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("site")
+    (folder / "gate").mkdir()
+    (folder / "gate/gate.toml").write_text(f"uploads_per_account = {AN_HOUR}\n")
     with (
         running_gate(folder) as (gate, token_file),
         running(BEHIND) as upstream,
-        running(PROXY, upstream, gate, str(token_file)) as proxy,
+        proxy_to(upstream, gate, token_file) as proxy,
         nginx(folder, upstream, proxy) as url,
         httpx.Client(base_url=url, timeout=60) as web,
     ):
@@ -160,3 +169,22 @@ def test_a_held_one_does_not(site: httpx.Client) -> None:
 def test_all_else_passes(site: httpx.Client) -> None:
     for path in ("/", "/@ana/1", "/api/v1/media/7"):
         assert site.get(path).json() == {"path": path, "host": "127.0.0.1"}
+
+
+@needs_nginx
+@pytest.mark.threat("probing-registered")
+def test_each_account_has_its_uploads_of_an_hour(site: httpx.Client) -> None:
+    """Who it is says nginx, whatever the sender writes."""
+    within_an_hour(60)
+
+    def posted(name: str, **headers: str) -> int:
+        url, files = f"{site.base_url}/api/v2/media", {"file": ("x.jpg", another(), "image/jpeg")}
+        answer = httpx.post(
+            url, data={"description": "w"}, files=files, auth=(name, "x"), headers=headers,
+            timeout=60,
+        )  # fmt: skip
+        return answer.status_code
+
+    assert [posted("ana") for _ in range(AN_HOUR + 1)] == [200] * AN_HOUR + [503]
+    assert posted("ana", **{"X-User": "carla", "Entrenous-Account": "carla"}) == 503
+    assert posted("ben") == 200

@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.faces.cli.stop.gates import within_an_hour
 from tests.faces.hooks.gates import another, hers, hers_mirrored, running_gate, waiting
 
 ROOT = Path(__file__).parents[2]
@@ -106,11 +107,11 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("Synapse did not start; see out.log")
 
 
-def _registered(folder: Path, url: str) -> dict[str, str]:
-    config = ["-c", str(folder / "homeserver.yaml"), "-u", "ana", "-p", "a long word", "--no-admin"]
+def _registered(folder: Path, url: str, name: str = "ana") -> dict[str, str]:
+    config = ["-c", str(folder / "homeserver.yaml"), "-u", name, "-p", "a long word", "--no-admin"]
     program = str(PYTHON.parent / "register_new_matrix_user")
     subprocess.run([program, *config, url], check=True, capture_output=True)
-    user = {"type": "m.id.user", "user": "ana"}
+    user = {"type": "m.id.user", "user": name}
     said = {"type": "m.login.password", "identifier": user, "password": "a long word"}
     answer = httpx.post(f"{url}/_matrix/client/v3/login", json=said).json()
     return {"Authorization": f"Bearer {answer['access_token']}"}
@@ -160,6 +161,26 @@ def test_in_shadow_mode_and_with_a_gate_that_is_away(
     with homeserver(tmp_path / "away", away) as web:
         assert upload(web, another()).status_code == 400
     assert "why=gate-away" in (tmp_path / "away/out.log").read_text()
+
+
+@pytest.mark.threat("probing-registered")
+def test_each_person_has_her_uploads_of_an_hour(tmp_path: Path) -> None:
+    """Whose an upload is, is with the request that Synapse answers."""
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "gate/gate.toml").write_text("uploads_per_account = 2\n")
+    (tmp_path / "house").mkdir()
+    with running_gate(tmp_path) as (gate, token_file):
+        module = f"{{gate: '{gate}', token_file: {token_file}, budget_s: 20}}"
+        with homeserver(tmp_path / "house", module) as web:
+            within_an_hour(60)
+            assert [upload(web, another()).status_code for _ in range(3)] == [200, 200, 400]
+            ben = _registered(tmp_path / "house", str(web.base_url).rstrip("/"), "ben")
+            his = {**ben, "Content-Type": "image/jpeg"}
+            answer = web.post("/_matrix/media/v3/upload", content=another(), headers=his)
+            assert answer.status_code == 200
+    log = (tmp_path / "house/out.log").read_text()
+    assert log.count("why=gate-busy") == 1
+    assert "house.example" not in "".join(line for line in log.splitlines() if "hooks" in line)
 
 
 PARSE = """

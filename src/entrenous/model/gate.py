@@ -84,7 +84,7 @@ class BadGateSettings(Malformed):
     The gate's settings in {file} cannot be used: {why}. Nothing was started or changed. Known are
     database, claims_per_hour, claims_of_all, held_per_hash, look_back_days,
     slow_looks, second_look_hashes, index_shards, fetch_minutes,
-    tls_cert, tls_key, trusted_proxies and appeal_url.
+    tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account and refused_per_account.
     """
 
 

@@ -32,12 +32,15 @@ def test_how_it_stands_towards_those_who_ask(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text(
         'tls_cert = "cert.pem"\ntls_key = "/etc/key.pem"\nappeal_url = "https://a.example/b?c=d"\n'
         'trusted_proxies = ["127.0.0.1", "2001:db8::/64"]\n'
+        "uploads_per_account = 0\nrefused_per_account = 7\n"
     )
     assert gate_settings(tmp_path).front == GateFront(
         tls_cert=tmp_path / "cert.pem",
         tls_key=Path("/etc/key.pem"),
         trusted_proxies=(ip_network("127.0.0.1"), ip_network("2001:db8::/64")),
         appeal_url="https://a.example/b?c=d",
+        uploads_per_account=0,
+        refused_per_account=7,
     )
 
 
@@ -95,6 +98,8 @@ def _is_example(line: str) -> bool:
         b'appeal_url = "https://a.example/hunter2 b"',
         b'appeal_url = "https://a.example/hunter2\\n"',
         b'appeal_url = "https://a.example/' + b"x" * 500 + b'"',
+        b"uploads_per_account = -1",
+        b"refused_per_account = -1",
         b"\xff",
     ],
 )

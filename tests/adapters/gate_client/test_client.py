@@ -1,6 +1,7 @@
 """Whatever a gate does, what nobody has looked at is held, by a name of its own."""
 
 import logging
+import re
 import socket
 import threading
 import time
@@ -42,6 +43,26 @@ def test_the_gates_decision_and_its_case(data: bytes, said: Said) -> None:
     for head in gate.heads:
         assert head["authorization"] == "Bearer operator-token"
         assert head["content-length"] == str(len(data))
+
+
+def test_whose_it_is_leaves_as_a_hash() -> None:
+    gate = Scripted()
+    gate.client().ask(FINE, account="@ana:house.example")
+    anyio.run(gate.async_client().ask, FINE, None, "@ana:house.example")
+    gate.client().ask(FINE, account="@ben:house.example")
+    gate.client().ask(FINE, account="\udcff\n" + "x" * 1000)
+    gate.client().ask(FINE)
+    elsewhere = Scripted(token=Secret(b"another-token"))
+    elsewhere.client().ask(FINE, account="@ana:house.example")
+    said = [head.get("entrenous-account") for head in gate.heads + elsewhere.heads]
+    ana, again, ben, odd, nobody, her_elsewhere = said
+    assert ana == again
+    assert nobody is None
+    assert len({ana, ben, odd, her_elsewhere}) == 4
+    for one in (ana, ben, odd, her_elsewhere):
+        assert one is not None
+        assert re.fullmatch(r"[\w-]{22}", one, re.ASCII)
+        assert "ana" not in one
 
 
 def test_what_comes_in_pieces_is_sent_in_pieces() -> None:

@@ -19,7 +19,7 @@ from entrenous.model.claim import ClaimRequest, ClaimState
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.gate import GateUnreachable
 from entrenous.model.print import PicturePrint
-from tests.faces.cli.stop.gates import running
+from tests.faces.cli.stop.gates import running, within_an_hour
 from tests.faces.relay.certificates import Pair, certificate, renewed, version_of
 from tests.nginx import needs_nginx, nginx
 
@@ -94,6 +94,7 @@ def test_a_certificate_that_does_not_fit_stops_the_start(
 def test_behind_the_real_nginx_each_counts_for_himself(tmp_path: Path) -> None:
     data = folder_with(tmp_path, 'claims_per_hour = 3\ntrusted_proxies = ["127.0.0.1"]\n')
     pair, log = certificate(tmp_path), tmp_path / "log"
+    within_an_hour(60)
     with (
         running(data, log=log) as gate,
         nginx(tmp_path, "nginx-gate.conf", pair, _here(gate.url)) as url,
@@ -122,6 +123,7 @@ def _here(gate: str) -> dict[str, str]:
 @pytest.mark.threat("claims-flood")
 def test_who_is_no_trusted_proxy_is_not_believed(tmp_path: Path) -> None:
     data = folder_with(tmp_path, f'claims_per_hour = 3\ntrusted_proxies = ["{HIM}"]\n')
+    within_an_hour(60)
     with (
         running(data) as gate,
         person(gate.url, None, HER) as she,

@@ -19,6 +19,12 @@ settings.configure(
     ALLOWED_HOSTS=["*"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes"],
+    MIDDLEWARE=[
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ],
+    SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
     ENTRENOUS_GATE=json.loads(sys.argv[2]),
     MEDIA_ROOT=str(FOLDER / "media"),
     ROOT_URLCONF=__name__,
@@ -28,8 +34,11 @@ settings.configure(
 django.setup()
 
 from django import forms
+from django.contrib.auth.models import User
+from django.core.exceptions import SynchronousOnlyOperation
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.files.uploadhandler import load_handler
+from django.core.management import call_command
 from django.db import connection, models
 from django.db.migrations.writer import MigrationWriter
 from django.http import HttpRequest, JsonResponse
@@ -91,12 +100,39 @@ urlpatterns = [
 ]
 
 
-def ask(where: str, name: str) -> Any:
+def ask(where: str, name: str, client: Client | None = None) -> Any:
     file = SimpleUploadedFile(f"{name}.jpg", (FOLDER / name).read_bytes(), "image/jpeg")
-    return Client().post(f"/{where}?name={name}", {"file": file, "words": "hello"}).json()
+    sent = {"file": file, "words": "hello"}
+    return (client or Client()).post(f"/{where}?name={name}", sent).json()
+
+
+class InALoop:
+    """A request whose user would be asked of the database where none may be asked."""
+
+    @property
+    def user(self) -> object:
+        raise SynchronousOnlyOperation
+
+
+def accounts() -> dict[str, str | None]:
+    """What the gate is told of whose an upload is."""
+    said: list[str | None] = []
+
+    def note(request: Any) -> None:
+        said.append(request.headers.get("entrenous-account"))
+
+    hook.gate_client()._http.event_hooks = {"request": [note]}
+    client = Client()
+    ask("handle", "another", client)
+    client.force_login(User.objects.create_user("ana"))
+    ask("handle", "another", client)
+    hook.gate_client()._http.event_hooks = {}
+    assert hook._account(InALoop()) == ""
+    return {"nobody": said[0], "ana": said[1]}
 
 
 def main() -> None:
+    call_command("migrate", verbosity=0)
     with connection.schema_editor() as editor:
         editor.create_model(Post)
     answers = {}
@@ -110,6 +146,7 @@ def main() -> None:
     limit = hook.gate_client().setting.upload_bytes_max
     (FOLDER / "large").write_bytes(b"\xff\xd8\xff" + bytes(limit))
     answers["handler large"] = ask("handle", "large")
+    answers["accounts"] = accounts()
     answers["migration"] = MigrationWriter.serialize(hook.GateValidator(on_hold="mark"))[0]
     sys.stdout.write(json.dumps(answers) + "\n")
 

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from entrenous.adapters.gate_client.account import account_header
 from entrenous.adapters.gate_client.answer import Why
 from entrenous.adapters.gate_client.client import AsyncGateClient
 from entrenous.faces.hooks import body as arriving
@@ -57,6 +58,28 @@ def ask(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: A
             return await web.request(method, path, content=content, headers=headers)
 
     return anyio.run(once)
+
+
+def test_whose_a_request_is() -> None:
+    """As the application says of its scope; a header says nothing."""
+    gate = Scripted()
+    app = GateMiddleware(
+        Application().app,
+        gate.setting,
+        client=gate.async_client(),
+        account=lambda scope: scope.get("user"),
+    )
+
+    async def signed_in(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "user": "ana"}, receive, send)
+
+    ask(signed_in, FINE)
+    ask(signed_in, form((NAMED, FINE), (NAMED, FINE)), FORM)
+    ask(app, FINE, headers={"Entrenous-Account": "ana", "User": "ana"})
+    ask(GateMiddleware(Application().app, gate.setting, client=gate.async_client()), FINE)
+    ana = account_header("ana", gate.setting.token)["Entrenous-Account"]
+    said = [head.get("entrenous-account") for head in gate.heads]
+    assert said == [ana, ana, ana, None, None]
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", FORM])

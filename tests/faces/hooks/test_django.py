@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from entrenous.adapters.gate_client.account import account_header
+from entrenous.model.secret import Secret
 from tests.faces.hooks.gates import another, hers_mirrored, waiting
 
 pytest.importorskip("django")
@@ -71,6 +73,13 @@ def test_the_upload_handler(answers: dict[str, Any]) -> None:
     assert answers["handler large"] == {"files": [], "said": ["hold"]}
     assert answers["marking handler waiting"] == {"files": ["file"], "said": ["hold"]}
     assert answers["marking handler hers"] == {"files": [], "said": ["refuse"]}
+
+
+def test_who_is_signed_in_is_told_as_a_hash(
+    answers: dict[str, Any], gate: tuple[str, Path]
+) -> None:
+    her_key = account_header("1", Secret(gate[1].read_bytes()))["Entrenous-Account"]
+    assert answers["accounts"] == {"nobody": None, "ana": her_key}
 
 
 def test_a_gate_that_is_away(tmp_path: Path, gate: tuple[str, Path]) -> None:

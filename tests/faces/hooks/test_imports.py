@@ -11,7 +11,8 @@ BEFORE = {
     "synapse": "import sys, types;"
     "m = types.ModuleType('synapse.module_api'); m.NOT_SPAM = m.ModuleApi = 1;"
     "e = types.ModuleType('synapse.module_api.errors'); e.Codes = 1; e.ConfigError = ValueError;"
-    "sys.modules |= {'synapse': types.ModuleType('synapse'), m.__name__: m, e.__name__: e};",
+    "sys.modules |= {'synapse': types.ModuleType('synapse'), m.__name__: m, e.__name__: e};"
+    "sys.modules['synapse.logging.context'] = None;",
 }
 
 

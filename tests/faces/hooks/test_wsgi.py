@@ -10,6 +10,7 @@ from wsgiref.validate import validator
 import httpx
 import pytest
 
+from entrenous.adapters.gate_client.account import account_header
 from entrenous.adapters.gate_client.client import GateClient
 from entrenous.faces.hooks.rules import FILES_MAX
 from entrenous.faces.hooks.wsgi import GateMiddleware
@@ -74,6 +75,23 @@ def test_a_picture(kind: str, picture: bytes, on_hold: str, status: int) -> None
     else:
         assert behind.bodies == []
         assert json.loads(said)["case"] == CASE
+
+
+def test_whose_a_request_is() -> None:
+    """As the server says, or the application; a header says nothing."""
+    gate = Scripted()
+    by_itself = GateMiddleware(Application(), gate.setting, client=gate.client())
+    by_session = GateMiddleware(
+        Application(), gate.setting, client=gate.client(), account=lambda given: given["my.user"]
+    )
+    ask(by_itself, FINE, REMOTE_USER="ana")
+    ask(by_itself, form((NAMED, FINE), (NAMED, FINE)), FORM, REMOTE_USER="ana")
+    ask(by_session, FINE, **{"my.user": "ana", "REMOTE_USER": "ben"})
+    ask(by_session, FINE, **{"my.user": None})
+    ask(by_itself, FINE, HTTP_REMOTE_USER="ana", HTTP_ENTRENOUS_ACCOUNT="ana")
+    ana = account_header("ana", gate.setting.token)["Entrenous-Account"]
+    said = [head.get("entrenous-account") for head in gate.heads]
+    assert said == [ana, ana, ana, ana, None, None]
 
 
 def test_several_files_are_as_good_as_the_worst() -> None:

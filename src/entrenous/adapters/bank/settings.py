@@ -57,6 +57,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     tls_key: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     appeal_url: str = ""
+    uploads_per_account: int = GateFront().uploads_per_account
+    refused_per_account: int = GateFront().refused_per_account
 
 
 def gate_settings(folder: Path) -> GateSettings:
@@ -96,6 +98,8 @@ def _front(form: _File, folder: Path) -> GateFront:
         tls_key=folder / form.tls_key if form.tls_key else None,
         trusted_proxies=tuple(_network(text) for text in form.trusted_proxies),
         appeal_url=_appeal_url(form.appeal_url),
+        uploads_per_account=form.uploads_per_account,
+        refused_per_account=form.refused_per_account,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Final
 import anyio
 import httpx
 
+from entrenous.adapters.gate_client.account import account_header
 from entrenous.adapters.gate_client.answer import FAILURES, Answer, Said, Why
 from entrenous.adapters.gate_client.kind import is_media
 from entrenous.adapters.gate_client.reply import REPLY_BYTES_MAX, held, read_reply
@@ -58,26 +59,29 @@ class GateClient:
         untrusted: bytes | Iterable[bytes],
         reference: str = "",
         *,
+        account: str = "",
         left: TimeLeft | None = None,
         says_media: bool = False,
     ) -> Answer:
         """The gate's answer about one upload, which is sent as it comes; logged by case number.
 
-        ``reference`` is the platform's own name for it, and comes back with a review. ``left``: the
-        time for it, when it shares one budget with others. ``says_media``: it came as a picture,
-        video or sound, so it is none of the "other files", whatever its bytes are.
+        ``reference`` is the platform's own name for it, and comes back with a review. ``account``
+        is whose it is, and leaves as a hash. ``left``: the time for it, when it shares one budget
+        with others. ``says_media``: it came as a picture, video or sound, so it is none of the
+        "other files", whatever its bytes are.
         """
         left = TimeLeft(self.setting.budget_s) if left is None else left
         chunks = (untrusted,) if isinstance(untrusted, bytes) else untrusted
         outgoing = Outgoing(chunks, self.setting.upload_bytes_max, left)
-        answer = self._exchange(outgoing, left, _headers(self.setting, untrusted, reference))
+        headers = _headers(self.setting, untrusted, reference, account)
+        answer = self._exchange(outgoing, left, headers)
         may_show = says_media or is_media(outgoing.start)
         return _told(_weighed(answer, self.setting, may_show=may_show), self.setting)
 
-    def ask_file(self, path: Path, reference: str = "") -> Answer:
+    def ask_file(self, path: Path, reference: str = "", account: str = "") -> Answer:
         """As :meth:`ask`, about a file; raises OSError when it can't be read."""
         with path.open("rb") as file:
-            return self.ask(chunks_of(file), reference)
+            return self.ask(chunks_of(file), reference, account=account)
 
     def held(self, why: Why) -> Answer:
         """The answer about an upload that can't even be asked about; logged."""
@@ -123,15 +127,19 @@ class AsyncGateClient:
             timeout=setting.budget_s,
         )
 
-    async def ask(self, untrusted_data: bytes, left: TimeLeft | None = None) -> Answer:
-        """The gate's answer about one upload; logged by case number. ``left``: see GateClient."""
+    async def ask(
+        self, untrusted_data: bytes, left: TimeLeft | None = None, account: str = ""
+    ) -> Answer:
+        """The gate's answer about one upload; logged by case number. ``left`` and ``account``: see
+        GateClient.
+        """
         setting = self.setting
         left = TimeLeft(setting.budget_s) if left is None else left
         if len(untrusted_data) > setting.upload_bytes_max:
             return _told(held(Why.TOO_LARGE), setting)
         try:
             with anyio.fail_after(left.get("")):
-                answer = await self._exchange(untrusted_data)
+                answer = await self._exchange(untrusted_data, account)
         except TimeoutError:
             answer = held(Why.SLOW)
         return _told(_weighed(answer, setting, may_show=is_media(untrusted_data)), setting)
@@ -140,8 +148,8 @@ class AsyncGateClient:
         """Close its connections."""
         await self._http.aclose()
 
-    async def _exchange(self, untrusted_data: bytes) -> Answer:
-        headers = _headers(self.setting, untrusted_data)
+    async def _exchange(self, untrusted_data: bytes, account: str) -> Answer:
+        headers = _headers(self.setting, untrusted_data, account=account)
         address = _address(self.setting)
         try:
             async with self._http.stream(
@@ -167,7 +175,10 @@ def _address(setting: HookSetting) -> str:
 
 
 def _headers(
-    setting: HookSetting, untrusted: bytes | Iterable[bytes], reference: str = ""
+    setting: HookSetting,
+    untrusted: bytes | Iterable[bytes],
+    reference: str = "",
+    account: str = "",
 ) -> dict[str, str]:
     """With the length, where it is known, so that a gate can refuse before it reads."""
     headers = {
@@ -179,7 +190,7 @@ def _headers(
         headers["Content-Length"] = str(len(untrusted))
     if _REFERENCE.fullmatch(reference):
         headers["Entrenous-Reference"] = reference
-    return headers
+    return headers | account_header(account, setting.token)
 
 
 def _context(setting: HookSetting) -> ssl.SSLContext:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from entrenous.craft.wire.b64u import unb64u
 from entrenous.model.errors import Unproven
 from entrenous.model.gate import GateBusy
+from entrenous.model.gate_front import GateFront
 from entrenous.model.relay_problem import NotUnderstood
 from entrenous.model.secret import Secret
 from entrenous.spec import HOLDER_TOKEN_BYTES, UPLOAD_BYTES_MAX
@@ -42,6 +43,8 @@ class GateAccess:
     upload_bytes_max: int = UPLOAD_BYTES_MAX
     uploads_at_once: int = 8
     appeal_url: str = ""
+    uploads_per_account: int = GateFront().uploads_per_account
+    refused_per_account: int = GateFront().refused_per_account
 
 
 class WrongToken(Unproven):

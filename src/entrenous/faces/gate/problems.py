@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from entrenous.craft.wire.problem import MEDIA_TYPE, status_of, write_problem
 from entrenous.faces.gate.access import GateAccess, WrongToken, is_operator
+from entrenous.faces.gate.accounts import TooManyUploads
 from entrenous.faces.gate.answers import PRIVATE
 from entrenous.faces.gate.body import NotMedia, TooLarge, TooSlow
 from entrenous.model.bank import BankUnreachable
@@ -32,6 +33,7 @@ _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     NotAPicture: 415,
     NotASound: 415,
     GateBusy: 429,
+    TooManyUploads: 429,
 }
 _RETRY_AFTER_S: Final = 5
 _LOG: Final = logging.getLogger("entrenous.gate")

@@ -16,11 +16,12 @@ from entrenous.adapters.judging.pool import Judges
 from entrenous.adapters.processors import processors
 from entrenous.craft.media.kind import medium_of
 from entrenous.faces.gate.access import GateAccess, Role, appeal_secret, role_of
+from entrenous.faces.gate.accounts import Accounts
 from entrenous.faces.gate.afterwards import afterwards
 from entrenous.faces.gate.answers import PRIVATE, appeal_answer, decision_for
 from entrenous.faces.gate.body import read_upload
 from entrenous.faces.gate.names import case_in
-from entrenous.model.decision import Decision
+from entrenous.model.decision import Decision, Outcome
 from entrenous.model.gate import GateBusy
 from entrenous.model.medium import Medium
 from entrenous.model.review import NoSuchReview
@@ -30,6 +31,7 @@ from entrenous.stop.appeal import appeal
 from entrenous.stop.gate import decide_upload, is_kept, keep_held, secret_hash
 from entrenous.stop.look_back import tidy
 
+_KEY_BYTES: Final = 32
 _TURN_S_MAX: Final = 10  # an upload that has arrived waits this long for its turn
 
 
@@ -51,6 +53,7 @@ class Uploads:
     bodies: Mapping[Role, anyio.CapacityLimiter]
     appeals: anyio.CapacityLimiter
     clips: anyio.CapacityLimiter
+    accounts: Accounts
     judges: Judges | None = None
     tidied: datetime | None = None
     judged: Callable[[Decision], object] = lambda _: None
@@ -68,7 +71,8 @@ class Uploads:
         bodies = {role: anyio.CapacityLimiter(waiting) for role in Role}
         appeals = anyio.CapacityLimiter(max(1, most // 2))
         clips = anyio.CapacityLimiter(max(1, most // 4))
-        return cls(platform, access, deciding, bodies, appeals, clips, judges)
+        accounts = Accounts(access, Secret(platform.dice.token(_KEY_BYTES)))
+        return cls(platform, access, deciding, bodies, appeals, clips, accounts, judges)
 
     async def upload(self, request: Request) -> Response:
         """Judge one upload; more at once than there is room for are told to come back.
@@ -76,7 +80,9 @@ class Uploads:
         What only a held one needs is done after the answer, whose time then tells nothing.
         """
         role = role_of(request, self.access)
+        names = self.accounts.of(request, role)
         async with _place(self.bodies[role], request):
+            self.accounts.count(names, self.platform.clock.now())
             sent = await read_upload(request, self.access.upload_bytes_max)
             if role is not Role.OPERATOR:
                 sent = replace(sent, reference="")
@@ -89,6 +95,8 @@ class Uploads:
             else:
                 async with _turn(self.clips):
                     decision = await self._decided(data, reference)
+        if decision.outcome is Outcome.REFUSE:
+            self.accounts.was_refused(names, self.platform.clock.now())
         answer = decision_for(role, decision, self.access.appeal_url)
         return JSONResponse(
             answer, headers=PRIVATE, background=BackgroundTask(self._afterwards, decision, data)

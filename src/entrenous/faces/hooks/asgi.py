@@ -28,7 +28,8 @@ from entrenous.faces.hooks.rules import (
 )
 
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 NAME: Final = HEADER.lower().encode()
 
@@ -42,12 +43,14 @@ class GateMiddleware:
         paths: where uploads come.
         on_hold: what becomes of a held one: see :class:`entrenous.faces.hooks.rules.Rules`.
         client: what asks, if not the network.
+        account: whose request it is, by its scope, where the application knows: something that a
+            sender cannot choose, as the name of who is signed in. It leaves as a hash.
 
     Raises:
         BadSetting.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two have a default
         self,
         app: App,
         setting: HookSetting | Mapping[str, Any],
@@ -55,12 +58,14 @@ class GateMiddleware:
         paths: Iterable[str] = ("/",),
         on_hold: str = "refuse",
         client: AsyncGateClient | None = None,
+        account: Callable[[Scope], str | None] | None = None,
     ) -> None:
         known = setting if isinstance(setting, HookSetting) else read_setting(setting)
         self._app = app
         self._setting = known
         self._rules = rules_of(paths, on_hold)
         self._client = client or AsyncGateClient(known)
+        self._account = account
         self._room = anyio.Semaphore(AT_ONCE)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -81,10 +86,11 @@ class GateMiddleware:
         receive: Receive,
         send: Send,
     ) -> None:
+        account = (self._account and self._account({**scope, "headers": headers})) or ""
         async with Place(self._room) as place:
             body = Body(receive, place)
             try:
-                answer = await self._answer(body, headers)
+                answer = await self._answer(body, headers, account)
             except SenderGone:
                 return  # and with it what came
             except TimeoutError:
@@ -98,7 +104,9 @@ class GateMiddleware:
                 headers = [*headers, (NAME, header_value(answer).encode())]
             await self._app({**scope, "headers": headers}, body.again, send)
 
-    async def _answer(self, body: Body, headers: list[tuple[bytes, bytes]]) -> Answer | None:
+    async def _answer(
+        self, body: Body, headers: list[tuple[bytes, bytes]], account: str
+    ) -> Answer | None:
         try:
             await body.arrive(limit_of(self._setting.upload_bytes_max))
         except NoRoom:
@@ -113,13 +121,13 @@ class GateMiddleware:
             return told_unasked(Why.UNREADABLE, self._setting)
         if len(files) > FILES_MAX:
             return told_unasked(Why.TOO_MANY, self._setting)
-        return await self._settled(files)
+        return await self._settled(files, account)
 
-    async def _settled(self, files: list[bytes]) -> Answer | None:
+    async def _settled(self, files: list[bytes], account: str) -> Answer | None:
         answers: list[Answer] = []
         left = TimeLeft(self._setting.budget_s)  # one for all of them
         for untrusted_data in files:
-            answers.append(await self._client.ask(untrusted_data, left))
+            answers.append(await self._client.ask(untrusted_data, left, account))
             if answers[-1].said is Said.REFUSE:
                 break
         return strictest(answers)

@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
+from django.core.exceptions import SynchronousOnlyOperation, ValidationError
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.utils.deconstruct import deconstructible
 
@@ -79,6 +79,17 @@ class GateValidator:
         return hash(self.on_hold)
 
 
+def _account(request: Any) -> str:
+    """The key of who is signed in; none where nobody is, or where that would be asked of a database
+    out of an event loop.
+    """
+    try:
+        key = getattr(getattr(request, "user", None), "pk", None)
+    except SynchronousOnlyOperation:
+        return ""
+    return "" if key is None else str(key)
+
+
 class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
     """Asks about each file as soon as it is there; one that is not accepted never reaches the view.
 
@@ -117,7 +128,7 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
         data, self._held = self._held, None
         if data is None:
             return told_unasked(Why.TOO_LARGE, gate_client().setting)
-        return gate_client().ask(bytes(data))
+        return gate_client().ask(bytes(data), account=_account(self.request))
 
 
 class MarkingUploadHandler(GateUploadHandler):

@@ -4,7 +4,9 @@ Bodies and answers stream; only the body of an upload is in memory, up to the ho
 to one server behind; WebSockets and other upgrades are not carried.
 """
 
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -15,6 +17,7 @@ from entrenous.faces.hooks.asgi import NAME, App, GateMiddleware, Send, say
 from entrenous.faces.hooks.body import Receive
 from entrenous.faces.hooks.replies import problem
 from entrenous.model.errors import Unreachable
+from entrenous.model.setting import BadSetting
 
 # RFC 9110, section 7.6.1; and what a client says to the server that it is connected with
 _HOP: Final = frozenset(
@@ -25,6 +28,7 @@ _HOP: Final = frozenset(
 _KEPT: Final = frozenset(
     (NAME, b"host", b"content-type", b"content-length", b"content-encoding", b"x-forwarded-for")
 )
+_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
 _TIMEOUT: Final = httpx.Timeout(300, connect=10)
 _LIMITS: Final = httpx.Limits(max_connections=256, keepalive_expiry=4)
 
@@ -48,13 +52,32 @@ def proxy_app(
     *,
     paths: Iterable[str] = ("/",),
     on_hold: str = "refuse",
+    account_header: str = "",
 ) -> App:
     """An ASGI application in front of the server at ``upstream`` (https, or http to this machine).
+
+    ``account_header`` says whose request it is; the web server before us must have written it.
 
     Raises:
         BadSetting.
     """
-    return GateMiddleware(Upstream(upstream), setting, paths=paths, on_hold=on_hold)
+    name = _header_name(account_header)
+    account = partial(_said_in, name) if name else None
+    return GateMiddleware(
+        Upstream(upstream), setting, paths=paths, on_hold=on_hold, account=account
+    )
+
+
+def _header_name(text: str) -> bytes:
+    if text and not _NAME.fullmatch(text):
+        raise BadSetting(name="account_header", wanted="the name of a header, such as X-User")
+    return text.lower().encode()
+
+
+def _said_in(name: bytes, scope: MutableMapping[str, Any]) -> str:
+    """None, where it is there twice: one of them may be the sender's own."""
+    values = [value for own, value in scope["headers"] if own.lower() == name]
+    return values[0].decode("latin-1") if len(values) == 1 else ""
 
 
 class Upstream:

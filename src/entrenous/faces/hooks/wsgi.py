@@ -6,7 +6,7 @@
 """
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -30,6 +30,13 @@ from entrenous.faces.hooks.rules import (
 KEY: Final = "HTTP_" + HEADER.upper().replace("-", "_")
 
 
+def _remote_user(environ: Mapping[str, Any]) -> str:
+    """Who is signed in, as servers and what authenticates in front of us say (RFC 3875, 4.1.11);
+    no header can set it.
+    """
+    return str(environ.get("REMOTE_USER") or "")
+
+
 class GateMiddleware:
     """Wraps a WSGI application.
 
@@ -39,12 +46,14 @@ class GateMiddleware:
         paths: where uploads come.
         on_hold: what becomes of a held one: see :class:`entrenous.faces.hooks.rules.Rules`.
         client: what asks, if not the network.
+        account: whose request it is, by its environ, where the application knows: something that a
+            sender cannot choose. It leaves as a hash. REMOTE_USER, if not given.
 
     Raises:
         BadSetting.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two have a default
         self,
         app: Any,
         setting: HookSetting | Mapping[str, Any],
@@ -52,12 +61,14 @@ class GateMiddleware:
         paths: Iterable[str] = ("/",),
         on_hold: str = "refuse",
         client: GateClient | None = None,
+        account: Callable[[Mapping[str, Any]], str | None] = _remote_user,
     ) -> None:
         known = setting if isinstance(setting, HookSetting) else read_setting(setting)
         self._app = app
         self._rules = rules_of(paths, on_hold)
         self._client = client or GateClient(known)
         self._setting = known
+        self._account = account
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
@@ -88,7 +99,8 @@ class GateMiddleware:
         if len(files) > FILES_MAX:
             return told_unasked(Why.TOO_MANY, self._setting)
         left = TimeLeft(self._setting.budget_s)  # one for all of them
-        return settled(files, partial(self._client.ask, left=left))
+        account = self._account(environ) or ""
+        return settled(files, partial(self._client.ask, left=left, account=account))
 
 
 class _Body(io.RawIOBase):

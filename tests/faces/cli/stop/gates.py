@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,6 +29,12 @@ class Running(NamedTuple):
             f"{self.url}/v1/uploads", files={"file": ("x", untrusted)},
             data={"reference": reference}, headers=self.who, timeout=60, trust_env=False,
         )  # fmt: skip
+
+
+def within_an_hour(seconds: float) -> None:
+    """Return when the clock's hour, by which a gate counts, has so many seconds left."""
+    while time.time() % 3600 > 3600 - seconds:
+        time.sleep(0.5)
 
 
 @contextmanager

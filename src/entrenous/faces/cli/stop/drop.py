@@ -3,8 +3,9 @@
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -65,6 +66,10 @@ def drop(
     mail: Annotated[
         bool, typer.Option("--mail", help="A mail message on standard input, part by part.")
     ] = False,
+    account: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Whose it is, as who is signed in; sent as a hash."),
+    ] = "",
     other_media: Media = "hold",
     shadow: Shadow = False,
     as_json: Json = False,
@@ -79,7 +84,11 @@ def drop(
     asked = {"other_media": other_media, "shadow": shadow}
     failed = list[EntrenousError]()
     with _later(), closing(GateClient(setting_of(gate, token_file, **asked))) as client:
-        answers = _mail_parts(client) if mail else _each(files or [], client, quarantine, failed)
+        if mail:
+            answers = _mail_parts(client, account)
+        else:
+            ask = partial(client.ask_file, account=account)
+            answers = _each(files or [], ask, quarantine, failed)
     _tell(answers, as_json=as_json)
     for error in failed:
         hint(in_one_go(str(error)))
@@ -102,7 +111,10 @@ def _later() -> Iterator[None]:
 
 
 def _each(
-    files: list[Path], client: GateClient, quarantine: Path | None, failed: list[EntrenousError]
+    files: list[Path],
+    ask: Callable[[Path], Answer],
+    quarantine: Path | None,
+    failed: list[EntrenousError],
 ) -> Answers:
     """Each file's answer; what is not let through is moved as soon as that is known.
 
@@ -116,7 +128,7 @@ def _each(
     answers: Answers = []
     for file in files:
         try:
-            answers.append((str(file), _about(file, client)))
+            answers.append((str(file), _about(file, ask)))
             if quarantine is not None and answers[-1][1].acts is not Said.LET_THROUGH:
                 _move(file, quarantine)
         except EntrenousError as error:
@@ -143,9 +155,9 @@ def _prepare(quarantine: Path, files: list[Path]) -> None:
         raise OtherFileSystem(folder=quarantine, path=elsewhere[0])
 
 
-def _about(file: Path, client: GateClient) -> Answer:
+def _about(file: Path, ask: Callable[[Path], Answer]) -> Answer:
     try:
-        return client.ask_file(file)
+        return ask(file)
     except OSError:
         raise UnreadableFile(path=file) from None
 
@@ -163,7 +175,7 @@ def _move(file: Path, folder: Path) -> None:
         raise NotMoved(path=file, folder=folder) from None
 
 
-def _mail_parts(client: GateClient) -> Answers:
+def _mail_parts(client: GateClient, account: str) -> Answers:
     untrusted_mail = sys.stdin.buffer.read(MAIL_BYTES_MAX + 1)
     if len(untrusted_mail) > MAIL_BYTES_MAX:
         return [("message", client.held(Why.TOO_LARGE))]
@@ -171,13 +183,16 @@ def _mail_parts(client: GateClient) -> Answers:
         parts = media_in(untrusted_mail)
     except NotAMail:
         return [("message", client.held(Why.UNREADABLE))]
-    return [(f"part {number}", _about_part(part, client)) for number, part in enumerate(parts, 1)]
+    return [
+        (f"part {number}", _about_part(part, client, account))
+        for number, part in enumerate(parts, 1)
+    ]
 
 
-def _about_part(part: MailFile, client: GateClient) -> Answer:
+def _about_part(part: MailFile, client: GateClient, account: str) -> Answer:
     if part.untrusted_data is None:
         return client.held(Why.UNREADABLE)
-    return client.ask(part.untrusted_data, says_media=part.says_media)
+    return client.ask(part.untrusted_data, account=account, says_media=part.says_media)
 
 
 def _tell(answers: Answers, *, as_json: bool) -> None:

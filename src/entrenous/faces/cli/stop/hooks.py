@@ -51,6 +51,10 @@ def proxy(
     budget: Annotated[
         float, typer.Option(metavar="SECONDS", help="No answer within it: the upload is held.")
     ] = 5.0,
+    account_header: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Header in which your web server says who is signed in."),
+    ] = "",
     shadow: Shadow = False,
     as_json: Json = False,
 ) -> None:
@@ -62,7 +66,7 @@ def proxy(
     setting = setting_of(gate, token_file, other_media=other_media, **given)
     start_hooks_log(sys.stderr)
     where = [path.strip() for path in paths.split(",") if path.strip()]
-    app = session_of(context).apps["gate proxy"](upstream, setting, where, on_hold)
+    app = session_of(context).apps["gate proxy"](upstream, setting, where, on_hold, account_header)
 
     def announce(url: str) -> None:
         if as_json:
