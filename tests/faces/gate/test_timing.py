@@ -1,8 +1,14 @@
 """How long an answer takes does not tell held from accepted."""
 
+import json
+import math
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,12 +18,15 @@ import pytest
 from starlette.applications import Starlette
 
 from entrenous.adapters.bank.client import HttpBankClient
+from entrenous.adapters.courier.http import new_client
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
 from entrenous.model.gate import GateLimits
 from entrenous.model.secret import Secret
 from entrenous.ports import Platform
 from entrenous.stop.protect import protect_picture
+from entrenous.stop.withdraw import unprotect
+from tests.faces.cli.stop.gates import Running, running
 from tests.stop.room import a_device, picture
 
 ROUNDS = 15
@@ -49,10 +58,13 @@ async def seconds_to_answer(app: Starlette, body: bytes) -> float:
     return answered - began
 
 
-def upload(pixels: Any) -> bytes:
-    small = cv2.resize(pixels, (160, 160), interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", np.ascontiguousarray(small[..., ::-1]))
-    return bytes(data.tobytes()) + bytes(BALLAST)
+def upload(pixels: Any, ballast: int = BALLAST) -> bytes:
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(small(pixels)[..., ::-1]))
+    return bytes(data.tobytes()).ljust(ballast, b"\0")
+
+
+def small(pixels: Any) -> Any:
+    return cv2.resize(pixels, (160, 160), interpolation=cv2.INTER_AREA)
 
 
 @pytest.mark.threat("probing-registered")
@@ -61,9 +73,8 @@ def test_medians_of_held_and_accepted_are_alike(
 ) -> None:
     """With a large upload, whose storing takes longer than all the margin that is allowed here."""
     protect_picture(
-        picture(cv2.resize(hers, (160, 160), interpolation=cv2.INTER_AREA)),
-        adult=True, parts=False, gate=device_gate, device=a_device(),
-    )  # fmt: skip
+        picture(small(hers)), adult=True, parts=False, gate=device_gate, device=a_device()
+    )
     singly = replace(platform, limits=GateLimits(held_per_hash=ROUNDS + 1))  # none is gathered
     app = gate_app(singly, GateAccess(access.operator, Secret(b"u")))
     bodies = {"held": upload(hers), "accepted": upload(another)}
@@ -78,3 +89,72 @@ def test_medians_of_held_and_accepted_are_alike(
     assert platform.reviews.waiting() == ROUNDS
     held, accepted = (statistics.median(took[kind]) for kind in ("held", "accepted"))
     assert abs(held - accepted) <= 0.4 * accepted, (held, accepted)
+
+
+PAIRS = 30  # with each of two pictures as the hit, so that what a picture costs cancels out
+# An effect is one that both lies beyond this share of the time and is nearly always on one side: by
+# the sign test, what chance does less than once in 10,000. Noise, however much, is on both sides.
+SHARE, CHANCE = 0.15, 1e-4
+
+
+@contextmanager
+def claimed(gate: Running, pixels: Any) -> Iterator[None]:
+    with new_client() as web:
+        bank = HttpBankClient(gate.url, web)
+        protection = protect_picture(
+            picture(small(pixels)), adult=True, parts=False, gate=bank, device=a_device()
+        )
+        yield
+        unprotect(protection, bank, a_device())
+
+
+def chance_of(positive: int, of: int) -> float:
+    """That a fair coin, thrown so often, falls on one side as often as this or more often."""
+    most = max(positive, of - positive)
+    return min(1.0, 2 * sum(math.comb(of, count) for count in range(most, of + 1)) / (1 << of))
+
+
+def test_the_sign_test() -> None:
+    assert chance_of(5, 10) == 1.0
+    assert chance_of(10, 10) == chance_of(0, 10) == pytest.approx(2 / 1024)
+    assert chance_of(44, 60) > CHANCE > chance_of(46, 60)
+
+
+@pytest.mark.real
+@pytest.mark.threat("probing-registered")
+def test_a_gate_that_runs_takes_as_long_for_hit_and_miss(
+    tmp_path: Path, hers: Any, another: Any
+) -> None:
+    """Over HTTP, as an uploader measures it, with slow looks and all that a gate does by itself."""
+    data = tmp_path / "gate"
+    data.mkdir()
+    (data / "gate.toml").write_text("held_per_hash = 1000\nuploads_per_account = 0\n")
+    bodies = [upload(pixels, 2_000_000) for pixels in (hers, another)]
+    ratios: list[float] = []
+    with running(data) as gate:
+        line = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
+        who = {"Authorization": f"Bearer {(data / 'uploader.token').read_text()}"}
+
+        def seconds(body: bytes) -> float:
+            began = time.perf_counter()
+            headers = {**who, "Content-Type": "image/jpeg"}
+            line.request("POST", "/v1/uploads", body, headers)
+            answer = line.getresponse()
+            told = answer.read()
+            took = time.perf_counter() - began
+            assert (answer.status, json.loads(told)["decision"]) == (200, "let through")
+            return took
+
+        for hit, pixels in enumerate((hers, another)):
+            with claimed(gate, pixels):
+                seconds(bodies[0])  # what is only once
+                before = gate.ask("/v1/status")["reviews"]
+                for pair in range(PAIRS):
+                    order = (hit, 1 - hit) if pair % 2 else (1 - hit, hit)
+                    took = {which: seconds(bodies[which]) for which in order}
+                    ratios.append(math.log(took[hit] / took[1 - hit]))
+                assert gate.ask("/v1/status")["reviews"] - before >= PAIRS  # they were held
+        line.close()
+    share = math.expm1(abs(statistics.median(ratios)))
+    chance = chance_of(sum(ratio > 0 for ratio in ratios), len(ratios))
+    assert share <= SHARE or chance >= CHANCE, (share, chance)
