@@ -13,7 +13,9 @@ class GateLimits:
     ``held_per_hash`` uploads held within an hour for one registered hash are one item for the
     reviewer; the hash of an accepted upload is kept for ``look_back_days``, 0 keeps none;
     at most ``slow_looks`` uploads wait for the slow look, 0 makes none; above
-    ``second_look_hashes`` of parts the second look is left to the slow one.
+    ``second_look_hashes`` of parts the second look is left to the slow one. So many
+    ``confirmers``, persons, confirm a case; somebody is told when one has waited for more than
+    ``page_after_hours``.
     """
 
     claims_per_hour: int = 20
@@ -22,6 +24,8 @@ class GateLimits:
     look_back_days: int = 30
     slow_looks: int = 200
     second_look_hashes: int = 100_000  # 27 ms of a core for 2,504 look-ups; 47 ms at twice as many
+    confirmers: int = 1
+    page_after_hours: int = 24
 
     def __post_init__(self) -> None:
         if min(self.claims_per_hour, self.claims_of_all, self.held_per_hash) < 1:
@@ -32,6 +36,10 @@ class GateLimits:
             raise ValueError("0 to 10,000 uploads wait for the slow look")
         if self.second_look_hashes < 1:
             raise ValueError("the second look is made among at least one hash of a part")
+        if self.confirmers not in (1, 2):
+            raise ValueError("one person confirms, or two do")
+        if not 1 <= self.page_after_hours <= 24 * 365:
+            raise ValueError("somebody is told of what waits after 1 to 8,760 hours")
 
 
 class BadAnswer(Malformed):
@@ -84,7 +92,8 @@ class BadGateSettings(Malformed):
     The gate's settings in {file} cannot be used: {why}. Nothing was started or changed. Known are
     database, claims_per_hour, claims_of_all, held_per_hash, look_back_days,
     slow_looks, second_look_hashes, index_shards, fetch_minutes,
-    tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account and refused_per_account.
+    tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account,
+    refused_per_account, confirmers, page and page_after_hours.
     """
 
 

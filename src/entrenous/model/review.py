@@ -42,7 +42,8 @@ class Review:
     hash that it fits best: a flood is counted by it. ``reference`` is the platform's own name of
     the upload; ``gathered`` counts the uploads that wait with it, and ``also`` names those that
     were decided with it. ``has_bytes`` says whether the upload itself is kept for the reviewer;
-    ``slow_look_due`` is told when it is recorded, and not read again.
+    ``slow_look_due`` is told when it is recorded, and not read again. ``first_confirmer`` is who
+    confirmed it first where another person has to, as well; empty when nobody has.
     """
 
     decision: Decision
@@ -56,6 +57,7 @@ class Review:
     upload_sha256: bytes | None = None
     gathered: int = 0
     also: tuple[str, ...] = ()
+    first_confirmer: str = ""
     has_bytes: bool = field(default=False, compare=False)
     slow_look_due: bool = field(default=False, compare=False)
 
@@ -148,6 +150,13 @@ class UploadNotKept(NoSuchReview):
     """
     The bytes of case {case} are not kept here: they are deleted with the decision, and of some
     uploads that wait there are none. Look at the platform's own copy.
+    """
+
+
+class NoView(NotFound):
+    """
+    No view can be made of case {case}: there is nothing to be seen in it, or it cannot be read. Its
+    bytes are there for whoever asks for them.
     """
 
 

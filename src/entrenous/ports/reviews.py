@@ -5,11 +5,13 @@ from datetime import datetime
 from typing import Protocol
 
 from entrenous.model.review import Accepted, Appeal, LateFind, Review, ReviewState
+from entrenous.model.reviewer import OPERATOR
 from entrenous.ports.bank import BankStore
 from entrenous.ports.due import DueWork
+from entrenous.ports.review_desk import ReviewDesk
 
 
-class ReviewQueue(DueWork, Protocol):
+class ReviewQueue(DueWork, ReviewDesk, Protocol):
     """Uploads that were judged, those that wait for a person, and what is to be done with them."""
 
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
@@ -28,9 +30,10 @@ class ReviewQueue(DueWork, Protocol):
         """
         ...
 
-    def next(self, after: str = "") -> Review | None:
+    def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
         """The upload that came first of those that wait, or None; of those that wait as one, the
-        first. By arrival after that case; from the first one if there is no such case.
+        first. By arrival after that case; from the first one if there is no such case. What that
+        person has confirmed first is passed over.
         """
         ...
 
@@ -46,9 +49,14 @@ class ReviewQueue(DueWork, Protocol):
         ...
 
     def close(
-        self, case: str, state: ReviewState, also: Callable[[Review, BankStore], None]
+        self,
+        case: str,
+        state: ReviewState,
+        also: Callable[[Review, BankStore], None],
+        by: str = OPERATOR,
     ) -> Review:
-        """Decide a waiting upload and forget its bytes, once; the review as it was before.
+        """Decide a waiting upload and forget its bytes, once; the review as it was before. The log
+        says ``by`` whom.
 
         Those that wait with it and are close enough are decided too, and named; the others are one
         item again. What the decision means for the bank is ``also``'s part, which is given the

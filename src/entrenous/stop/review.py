@@ -1,6 +1,7 @@
 """A person looks at what was held, and says what it is (docs/spec/gate.md section 7)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from entrenous.craft.media.kind import medium_of
@@ -10,6 +11,7 @@ from entrenous.model.fingerprint import Match
 from entrenous.model.ids import ClaimId
 from entrenous.model.medium import Medium
 from entrenous.model.review import Review, ReviewState, UploadNotKept
+from entrenous.model.reviewer import OPERATOR, SecondPersonNeeded
 from entrenous.ports import BankStore, Platform
 from entrenous.stop.before_answer import first_look
 from entrenous.stop.gate import UNREAD
@@ -17,31 +19,55 @@ from entrenous.stop.register import new_claim_id
 
 DISPUTES_MAX: Final = 3  # as many reviewers who disagree suspend a claim
 
-
-def next_review(platform: Platform, after: str = "") -> Review | None:
-    """The first upload that waits, or the first after that case; None when nothing waits there."""
-    return platform.reviews.next(after)
+_Means = Callable[[Review, BankStore], None]  # what a decision does to the bank
 
 
-def confirm(case: str, platform: Platform) -> Review:
+def next_review(platform: Platform, after: str = "", by: str = "") -> Review | None:
+    """The first upload that waits, or the first after that case; None when nothing waits there.
+
+    What ``by``, a person, has confirmed and waits for another one is passed over.
+    """
+    return platform.reviews.next(after, by)
+
+
+def confirm(case: str, platform: Platform, by: str = OPERATOR) -> Review:
     """The upload is what the claims say: refuse it, and from now on its like without a person.
 
     Each claim that it fits is confirmed and gets the upload's own hash, so that the same cut-out is
     found as a whole next time. When the holder withdraws, that hash goes too.
 
+    Where two persons confirm, the first one's word is noted, and the upload waits for another.
+
+    Returns:
+        The review with its state from now on.
+
     Raises:
         NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
+        SecondPersonNeeded: likewise; ``by`` is the first of two.
     """
-    return platform.reviews.close(case, ReviewState.CONFIRMED, _agree)
+    if platform.limits.confirmers == 1:
+        return _close(case, ReviewState.CONFIRMED, _agree, by, platform)
+    if platform.reviews.confirm_first(case, by):
+        return platform.reviews.review(case)
+
+    def agree(review: Review, bank: BankStore) -> None:
+        if review.first_confirmer in ("", by):  # whoever was first has been removed meanwhile
+            raise SecondPersonNeeded(case=case, reviewer=by)
+        _agree(review, bank)
+
+    return _close(case, ReviewState.CONFIRMED, agree, by, platform)
 
 
-def release(case: str, platform: Platform) -> Review:
+def release(case: str, platform: Platform, by: str = OPERATOR) -> Review:
     """The upload is something else: let it through, and do not ask again about its like.
 
     A claim whose *whole* picture it fits was disputed; three disputes suspend it. A claim that it
     fits only in part is not blamed. A confirmed claim stays confirmed. Of what a machine refused no
     hash was kept: it is made anew of the file that came with the appeal; without one, or without a
-    hash as of a clip, this very file is let through from now on.
+    hash as of a clip, this very file is let through from now on. One person does it.
+
+    Returns:
+        The review with its state from now on.
 
     Raises:
         NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
@@ -56,7 +82,12 @@ def release(case: str, platform: Platform) -> Review:
         elif review.upload_sha256 is not None and review.decision.matches:
             bank.release_file(review.upload_sha256)  # this very file (section 11, 11.5)
 
-    return platform.reviews.close(case, ReviewState.RELEASED, disagree)
+    return _close(case, ReviewState.RELEASED, disagree, by, platform)
+
+
+def _close(case: str, state: ReviewState, also: _Means, by: str, platform: Platform) -> Review:
+    review = platform.reviews.close(case, state, also, by)
+    return replace(review, state=state, first_confirmer="", has_bytes=False)
 
 
 def _hash_anew(case: str, platform: Platform) -> bytes | None:

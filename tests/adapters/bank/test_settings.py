@@ -23,9 +23,20 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text(
         'database = "postgresql://gate@/gate"\nclaims_per_hour = 5\nlook_back_days = 0\n'
         "slow_looks = 7\nindex_shards = 4\nsecond_look_hashes = 9\nfetch_minutes = 90\n"
+        'confirmers = 2\npage = ["tell", "--to", "ana b"]\npage_after_hours = 3\n'
     )
-    limits = GateLimits(claims_per_hour=5, look_back_days=0, slow_looks=7, second_look_hashes=9)
-    assert gate_settings(tmp_path) == GateSettings("postgresql://gate@/gate", limits, 4, 90)
+    limits = GateLimits(
+        claims_per_hour=5,
+        look_back_days=0,
+        slow_looks=7,
+        second_look_hashes=9,
+        confirmers=2,
+        page_after_hours=3,
+    )
+    page = ("tell", "--to", "ana b")
+    assert gate_settings(tmp_path) == GateSettings(
+        "postgresql://gate@/gate", limits, 4, 90, page=page
+    )
 
 
 def test_how_it_stands_towards_those_who_ask(tmp_path: Path) -> None:
@@ -100,6 +111,12 @@ def _is_example(line: str) -> bool:
         b'appeal_url = "https://a.example/' + b"x" * 500 + b'"',
         b"uploads_per_account = -1",
         b"refused_per_account = -1",
+        b"confirmers = 0",
+        b"confirmers = 3",
+        b'page = "hunter2"',
+        b'page = ["hunter2", ""]',
+        b'page = ["hunter2\\u0000"]',
+        b"page_after_hours = 0",
         b"\xff",
     ],
 )

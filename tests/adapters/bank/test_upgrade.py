@@ -1,4 +1,4 @@
-"""A database of version 1, 2 or 3 is brought up to date in place, whole or not at all."""
+"""A database of version 1 to 4 is brought up to date in place, whole or not at all."""
 
 import sqlite3
 from pathlib import Path
@@ -17,7 +17,12 @@ from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import Found, ReviewState
 from entrenous.stop.audit import verify_log
-from tests.adapters.bank.upgraded import ONE, TWO, knows_what_it_had_and_takes_a_video
+from tests.adapters.bank.upgraded import (
+    ONE,
+    TWO,
+    knows_what_it_had_and_takes_a_video,
+    two_can_confirm_what_waited,
+)
 
 # As version 1 made it, with a bank, two claims, a held upload and a closed one.
 VERSION_1 = """
@@ -94,9 +99,26 @@ INSERT INTO claim_hash VALUES ('early', 5), ('early', 6);
 INSERT INTO upload VALUES (4, 'bbbb', 4000000, 'let through', 'closed', '[]', X'{two}', NULL, NULL,
     NULL, 'post 4', 'upload', NULL, NULL, NULL, NULL);
 """
+# What version 4 had not, with an upload that waits.
+VERSION_4 = """
+ALTER TABLE upload DROP COLUMN first_confirmer;
+DROP TABLE reviewer;
+DROP TABLE page;
+UPDATE schema_version SET version = 4;
+INSERT INTO bank VALUES ('people', 31, 'hold', 'refuse', 0);
+INSERT INTO claim VALUES ('later', 'people', 'waiting', 'pdq', 90, 1, NULL, '', '', 0, 5, 1, NULL,
+    0);
+INSERT INTO upload (case_number, at, outcome, state, matches, untrusted_upload) VALUES
+    ('aaaa', 3000000, 'hold', 'waiting',
+    '[{"bank": "people", "claim": "later", "distance": 4, "how": "mirror", "part": false}]',
+    X'ffd8');
+"""
 # What version 3 had not, with a claim that was confirmed and extended since, one that waits, an
 # upload that was released in between, and a released clip.
 VERSION_3 = f"""
+ALTER TABLE upload DROP COLUMN first_confirmer;
+DROP TABLE reviewer;
+DROP TABLE page;
 ALTER TABLE claim DROP COLUMN confirmed;
 ALTER TABLE released_file DROP COLUMN number;
 UPDATE schema_version SET version = 3;
@@ -138,6 +160,21 @@ def third(tmp_path: Path) -> Path:
         db.executescript(VERSION_3)
     db.close()
     return path
+
+
+@pytest.fixture
+def fourth(tmp_path: Path) -> Path:
+    """As version 4 made it."""
+    path = tmp_path / "fourth.db"
+    open_engine(path).dispose()
+    with sqlite3.connect(path) as db:
+        db.executescript(VERSION_4)
+    db.close()
+    return path
+
+
+def test_from_version_4_what_waits_can_be_confirmed_by_two(fourth: Path) -> None:
+    two_can_confirm_what_waited(lambda: open_engine(fourth))
 
 
 def test_from_version_3_what_is_confirmed_counts_as_confirmed_last(third: Path) -> None:
@@ -192,10 +229,12 @@ def test_and_what_is_new_works_on_it(old: Path) -> None:
     engine.dispose()
 
 
-def test_it_is_then_like_a_new_one(old: Path, second: Path, third: Path, tmp_path: Path) -> None:
+def test_it_is_then_like_a_new_one(
+    old: Path, second: Path, third: Path, fourth: Path, tmp_path: Path
+) -> None:
     """The same columns and indexes, of the same kinds, whichever way it came to be."""
     shapes = []
-    for path in (old, second, third, tmp_path / "new.db"):
+    for path in (old, second, third, fourth, tmp_path / "new.db"):
         engine = open_engine(path)
         inspector = sa.inspect(engine)
         shapes.append(
@@ -215,7 +254,7 @@ def test_it_is_then_like_a_new_one(old: Path, second: Path, third: Path, tmp_pat
                 VERSION
             ]
         engine.dispose()
-    assert shapes[0] == shapes[1] == shapes[2] == shapes[3]
+    assert all(one == shapes[-1] for one in shapes)
 
 
 def test_an_upgrade_that_fails_leaves_version_1(old: Path) -> None:

@@ -1,4 +1,4 @@
-"""A PostgreSQL of version 2 is brought up to date in place, whole, by all who start at once."""
+"""A PostgreSQL of version 2 or 4 is brought up to date in place, whole, by all who start it."""
 
 import threading
 
@@ -11,7 +11,12 @@ from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.tables import METADATA, VERSION
 from entrenous.model.claim import ClaimEvent
 from entrenous.model.ids import ClaimId
-from tests.adapters.bank.upgraded import ONE, TWO, knows_what_it_had_and_takes_a_video
+from tests.adapters.bank.upgraded import (
+    ONE,
+    TWO,
+    knows_what_it_had_and_takes_a_video,
+    two_can_confirm_what_waited,
+)
 from tests.postgres import Cluster
 
 # As version 2 made it, with a bank, a claim and an upload that was let through.
@@ -60,6 +65,30 @@ INSERT INTO upload (case_number, at, outcome, state, matches, bits, reference) V
     ('bbbb', 4000000, 'let through', 'closed', '[]', '\\x{two}', 'post 4');
 """
 
+# What version 4 had not, with an upload that waits.
+VERSION_4 = """
+ALTER TABLE upload DROP COLUMN first_confirmer;
+DROP TABLE reviewer;
+DROP TABLE page;
+UPDATE schema_version SET version = 4;
+INSERT INTO bank VALUES ('people', 31, 'hold', 'refuse', false);
+INSERT INTO claim VALUES ('later', 'people', 'waiting', 'pdq', 90, 1, NULL, '', '', 0, 5, 1, NULL,
+    0);
+INSERT INTO upload (case_number, at, outcome, state, matches, untrusted_upload) VALUES
+    ('aaaa', 3000000, 'hold', 'waiting',
+    '[{"bank": "people", "claim": "later", "distance": 4, "how": "mirror", "part": false}]',
+    '\\xffd8');
+"""
+
+
+@pytest.fixture
+def fourth(postgres: Cluster) -> str:
+    url = postgres.fresh()
+    open_postgres_engine(url).dispose()
+    with psycopg.connect(url) as db:
+        db.execute(VERSION_4.encode())
+    return url
+
 
 @pytest.fixture
 def second(postgres: Cluster) -> str:
@@ -96,10 +125,15 @@ def test_what_was_there_is_there_and_videos_come_and_go(second: str) -> None:
 
 
 @pytest.mark.real
-def test_it_is_then_like_a_new_one(second: str, postgres: Cluster) -> None:
-    old, new = (open_postgres_engine(url) for url in (second, postgres.fresh()))
-    assert shape(old) == shape(new)
-    for engine in (old, new):
+def test_from_version_4_what_waits_can_be_confirmed_by_two(fourth: str) -> None:
+    two_can_confirm_what_waited(lambda: open_postgres_engine(fourth))
+
+
+@pytest.mark.real
+def test_it_is_then_like_a_new_one(second: str, fourth: str, postgres: Cluster) -> None:
+    old, later, new = (open_postgres_engine(url) for url in (second, fourth, postgres.fresh()))
+    assert shape(old) == shape(later) == shape(new)
+    for engine in (old, later, new):
         with engine.connect() as db:
             versions = db.exec_driver_sql("SELECT version FROM schema_version").scalars()
             assert versions.all() == [VERSION]

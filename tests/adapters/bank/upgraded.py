@@ -1,4 +1,4 @@
-"""What a bank of version 2 must know and do once it was opened, whichever its database."""
+"""What a bank of version 2 or 4 must know and do once it was opened, whichever its database."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,9 +7,11 @@ import sqlalchemy as sa
 
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
-from entrenous.model.claim import Claim, Registration
+from entrenous.model.claim import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.model.ids import ClaimId
+from entrenous.model.page import Page, PageKind
 from entrenous.model.print import VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
+from entrenous.model.review import ReviewState
 
 ONE, TWO = b"\x01" * 32, b"\x02" * 32
 
@@ -43,3 +45,28 @@ def knows_what_it_had_and_takes_a_video(
     assert [of.id for _, of in bank.heard_by([1])] == ["film"]
     assert bank.changes(7, 9)[0].number == 8
     return Upgraded(bank, early, film)
+
+
+def two_can_confirm_what_waited(opened: Callable[[], sa.Engine]) -> None:
+    """Of version 4: the case "aaaa", which fits the claim "later", and since 1970 waits."""
+    for _ in range(2):  # once more is no upgrade
+        engine = opened()
+        queue = SqlReviewQueue(engine)
+        assert queue.review("aaaa").first_confirmer == ""
+        assert queue.reviewers() == ()
+        engine.dispose()
+    engine = opened()
+    queue = SqlReviewQueue(engine)
+    queue.add_reviewer("ana", ONE)
+    found = queue.reviewer_with(ONE)
+    assert found is not None
+    assert queue.confirm_first("aaaa", found.name)
+    assert not queue.confirm_first("aaaa", "ben")
+    assert queue.take_pages(queue.clock.now(), 20) == (Page(PageKind.WAITING, 1),)
+    confirms = ClaimEvent.CONFIRM
+    queue.close(
+        "aaaa", ReviewState.CONFIRMED, lambda _, bank: bank.move(ClaimId("later"), confirms), "ben"
+    )
+    assert SqlBankStore(engine).claim(ClaimId("later")).state is ClaimState.CONFIRMED
+    assert queue.review("aaaa").first_confirmer == ""
+    engine.dispose()

@@ -12,7 +12,7 @@ from entrenous.adapters.bank.flood import (
     is_unread,
     wait_together,
 )
-from entrenous.adapters.bank.memory_due import MemoryDueWork
+from entrenous.adapters.bank.memory_desk import MemoryReviewDesk
 from entrenous.adapters.bank.told import LATE_TOLD, review_told, unkept_told
 from entrenous.model.claim import MATCHING
 from entrenous.model.decision import Decision, Outcome
@@ -32,15 +32,15 @@ from entrenous.model.review import (
     ReviewState,
     UploadNotKept,
 )
+from entrenous.model.reviewer import OPERATOR
 from entrenous.ports import BankStore
 
 
 @dataclass(slots=True)
-class MemoryReviewQueue(MemoryDueWork):
+class MemoryReviewQueue(MemoryReviewDesk):
     """Everything in dictionaries, in the order of arrival; one thread at a time."""
 
     uploads: dict[str, bytes] = field(default_factory=dict)
-    leads: dict[str, str] = field(default_factory=dict)
     appealed: set[str] = field(default_factory=set)
     unread_bytes_max: int = UNREAD_BYTES_MAX
 
@@ -70,10 +70,12 @@ class MemoryReviewQueue(MemoryDueWork):
         elif lead is None or self._has_room(lead, review, held_per_hash):
             self.uploads[case] = untrusted_upload
 
-    def next(self, after: str = "") -> Review | None:
+    def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
         """The first that waits."""
         cases = self._cases_after(after)
-        first = next((one for one in self._items() if one.case in cases), None)
+        found = (one for one in self._items() if one.case in cases)
+        theirs = but_confirmed_by or None
+        first = next((one for one in found if one.first_confirmer != theirs), None)
         return None if first is None else self.review(first.case)
 
     def review(self, case: str) -> Review:
@@ -91,7 +93,11 @@ class MemoryReviewQueue(MemoryDueWork):
         return self.uploads[case]
 
     def close(
-        self, case: str, state: ReviewState, also: Callable[[Review, BankStore], None]
+        self,
+        case: str,
+        state: ReviewState,
+        also: Callable[[Review, BankStore], None],
+        by: str = OPERATOR,
     ) -> Review:
         """Decide and forget."""
         review = self.review(case)
@@ -104,7 +110,7 @@ class MemoryReviewQueue(MemoryDueWork):
         for one in (review, *alike_too):
             self._forget(one.case, state)
         self._lead_again(case)
-        self.bank.note(*review_told(review, state))
+        self.bank.note(*review_told(review, state, by))
         return review
 
     def waiting(self) -> int:
@@ -131,6 +137,7 @@ class MemoryReviewQueue(MemoryDueWork):
             return False
         waiting = _late(review, find, left)
         self.reviews[find.case] = waiting
+        self.since[find.case] = self.bank.clock.now()
         lead = self._gathered(waiting, held_per_hash)
         if slowly:
             data = self.slow.pop(find.case).untrusted_upload
@@ -188,6 +195,7 @@ class MemoryReviewQueue(MemoryDueWork):
         if review.was_refused:
             if appeal.upload_sha256 not in (None, review.upload_sha256):
                 raise NotThatUpload(case=appeal.case)
+            self.since.pop(appeal.case, None)
             self.reviews[appeal.case] = replace(
                 review, state=ReviewState.WAITING, found=Found.APPEAL, at=appeal.at
             )
@@ -207,7 +215,7 @@ class MemoryReviewQueue(MemoryDueWork):
                 return None
             lead, *joining = [one.case for one in same]
             self.leads.update(dict.fromkeys(joining, lead))
-            self.bank.note("cases gathered", lead, {})
+            self._flooded(lead, len(same) + 1, held_per_hash)
         self.leads[review.case] = lead
         return lead
 
@@ -231,8 +239,10 @@ class MemoryReviewQueue(MemoryDueWork):
     def _accept_again(self, review: Review) -> None:
         decision = replace(review.decision, outcome=Outcome.LET_THROUGH, matches=())
         self.reviews[review.case] = replace(
-            review, decision=decision, state=ReviewState.CLOSED, found=Found.UPLOAD, entry=None
-        )
+            review, decision=decision, state=ReviewState.CLOSED, found=Found.UPLOAD, entry=None,
+            first_confirmer="",
+        )  # fmt: skip
+        self.since.pop(review.case, None)
         self.leads.pop(review.case, None)
         self.uploads.pop(review.case, None)
         self._lead_again(review.case)
@@ -241,7 +251,7 @@ class MemoryReviewQueue(MemoryDueWork):
         review = self.reviews[case]
         file = None if state is ReviewState.RELEASED else review.upload_sha256
         self.reviews[case] = replace(
-            review, state=state, bits=None, reference="", upload_sha256=file
+            review, state=state, bits=None, reference="", upload_sha256=file, first_confirmer=""
         )
         self.uploads.pop(case, None)
         self.slow.pop(case, None)
@@ -253,12 +263,6 @@ class MemoryReviewQueue(MemoryDueWork):
 
     def _with(self, case: str) -> Sequence[Review]:
         return [one for one in self._waiting() if self.leads.get(one.case) == case]
-
-    def _items(self) -> list[Review]:
-        return [one for one in self._waiting() if one.case not in self.leads]
-
-    def _waiting(self) -> list[Review]:
-        return [one for one in self.reviews.values() if one.state is ReviewState.WAITING]
 
 
 def _is_accepted(review: Review) -> bool:

@@ -27,7 +27,9 @@ _URL_CHARS_MAX: Final = 500
 class GateSettings:
     """``database`` is ``postgresql://...``, or None for the SQLite file in the folder;
     ``index_shards`` is how many files the index is divided into; every ``fetch_minutes`` a gate
-    that runs fetches its sources, 0: never by itself; ``front`` is what strangers meet.
+    that runs fetches its sources, 0: never by itself; ``front`` is what strangers meet,
+    ``page`` the program and its arguments by which somebody is told of what cannot wait, empty for
+    none.
     """
 
     database: str | None = None
@@ -35,8 +37,11 @@ class GateSettings:
     index_shards: int = 1
     fetch_minutes: float = 0.0
     front: GateFront = field(default_factory=GateFront)
+    page: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not all(word and "\0" not in word for word in self.page):
+            raise ValueError("page is a program and its arguments, none of them empty")
         if self.fetch_minutes and not FETCH_MINUTES_MIN <= self.fetch_minutes <= FETCH_MINUTES_MAX:
             raise ValueError("sources are fetched every 0.05 to 10,080 minutes, or, with 0, never")
         if not 1 <= self.index_shards <= SHARDS_MAX:
@@ -51,6 +56,9 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     look_back_days: int = GateLimits().look_back_days
     slow_looks: int = GateLimits().slow_looks
     second_look_hashes: int = GateLimits().second_look_hashes
+    confirmers: int = GateLimits().confirmers
+    page: tuple[str, ...] = ()
+    page_after_hours: int = GateLimits().page_after_hours
     index_shards: int = 1
     fetch_minutes: float = 0.0
     tls_cert: str | None = None
@@ -85,9 +93,17 @@ def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
             look_back_days=form.look_back_days,
             slow_looks=form.slow_looks,
             second_look_hashes=form.second_look_hashes,
+            confirmers=form.confirmers,
+            page_after_hours=form.page_after_hours,
         )
-        front = _front(form, folder)
-        return GateSettings(form.database, limits, form.index_shards, form.fetch_minutes, front)
+        return GateSettings(
+            database=form.database,
+            limits=limits,
+            index_shards=form.index_shards,
+            fetch_minutes=form.fetch_minutes,
+            front=_front(form, folder),
+            page=form.page,
+        )
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as problem:
         raise BadGateSettings(file=FILE, why=_why(problem)) from None
 

@@ -71,7 +71,7 @@ def accept_again(db: sa.Connection, review: Review) -> None:
     """
     change(
         db, review.case, state=ReviewState.CLOSED, outcome=Outcome.LET_THROUGH,
-        found=Found.UPLOAD, entry=None, lead=None, waits_since=None,
+        found=Found.UPLOAD, entry=None, lead=None, waits_since=None, first_confirmer=None,
         **({"untrusted_upload": None} if review.found is Found.SLOW_LOOK else {}),
     )  # fmt: skip
     lead_again(db, review.case)

@@ -15,7 +15,7 @@ from entrenous.adapters.bank.engine import inserting, reading, scrub, writing
 from entrenous.adapters.bank.flood import UNREAD_BYTES_MAX, decided_with, is_unread
 from entrenous.adapters.bank.prepared import PreparedInsert
 from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.adapters.bank.sql_due import SqlDueWork
+from entrenous.adapters.bank.sql_desk import SqlReviewDesk
 from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import ACCEPTED, SINGLE, UPLOAD, WAITS, stored_time
 from entrenous.adapters.bank.together import Row, Together
@@ -33,13 +33,14 @@ from entrenous.model.review import (
     ReviewState,
     UploadNotKept,
 )
+from entrenous.model.reviewer import OPERATOR
 from entrenous.ports import BankStore
 
 _INSERT: Final = PreparedInsert(UPLOAD, [*uploads.WRITTEN, "untrusted_upload"])
 
 
 @dataclass(frozen=True, slots=True)
-class SqlReviewQueue(SqlDueWork):
+class SqlReviewQueue(SqlReviewDesk):
     """Uploads in the tables of ``engine`` (see :func:`open_engine`)."""
 
     unread_bytes_max: int = UNREAD_BYTES_MAX
@@ -73,9 +74,11 @@ class SqlReviewQueue(SqlDueWork):
             elif lead is None or uploads.has_room(db, lead, review, held_per_hash):
                 uploads.change(db, case, untrusted_upload=untrusted_upload)
 
-    def next(self, after: str = "") -> Review | None:
+    def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
         """The lowest number that waits and that no other stands for."""
         wanted = sa.select(UPLOAD.c.case_number).where(*SINGLE)
+        if but_confirmed_by:
+            wanted = wanted.where(UPLOAD.c.first_confirmer.is_distinct_from(but_confirmed_by))
         if after:
             wanted = wanted.where(uploads.is_after(after))
         with reading(self.engine) as db:
@@ -99,7 +102,11 @@ class SqlReviewQueue(SqlDueWork):
         return bytes(data)
 
     def close(
-        self, case: str, state: ReviewState, also: Callable[[Review, BankStore], None]
+        self,
+        case: str,
+        state: ReviewState,
+        also: Callable[[Review, BankStore], None],
+        by: str = OPERATOR,
     ) -> Review:
         """Decide and forget, in one transaction, so that two reviewers cannot both do it."""
         with writing(self.engine) as db:
@@ -110,7 +117,7 @@ class SqlReviewQueue(SqlDueWork):
             review = uploads.named(review, alike)
             uploads.forget(db, (case, *review.also), state)
             uploads.lead_again(db, case)
-            tell(db, self.clock, review_told(review, state))
+            tell(db, self.clock, review_told(review, state, by))
             also(review, SqlBankStore(db, self.clock))
         scrub(self.engine)
         return review

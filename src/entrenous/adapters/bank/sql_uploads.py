@@ -7,10 +7,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.flood import alike, is_unread, wait_together
+from entrenous.adapters.bank.insert import insert_or
 from entrenous.adapters.bank.sql_log import tell
-from entrenous.adapters.bank.tables import UPLOAD, WAITS, read_time, stored_time
+from entrenous.adapters.bank.tables import PAGE, UPLOAD, WAITS, read_time, stored_time
+from entrenous.adapters.bank.told import flood_told
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
+from entrenous.model.page import PageKind
 from entrenous.model.review import Found, NoSuchReview, Review, ReviewState
 from entrenous.ports import Clock
 
@@ -74,6 +77,7 @@ def forget(db: sa.Connection, cases: Collection[str], state: ReviewState) -> Non
     gone = UPLOAD.update().where(UPLOAD.c.case_number == sa.bindparam("case"))
     values: dict[str, Any] = {
         "bits": None, "untrusted_upload": None, "reference": "", "lead": None, "slow_look": None,
+        "first_confirmer": None,
     }  # fmt: skip
     if state is ReviewState.RELEASED:
         values["upload_sha256"] = None
@@ -91,7 +95,9 @@ def gather(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) 
             return None
         lead = single[0].case
         _join(db, lead, [one.case for one in single[1:]])
-        tell(db, clock, ("cases gathered", lead, {}))
+        tell(db, clock, flood_told(lead, len(single) + 1))
+        if len(single) + 1 > held_per_hash:  # the same unreadable file once more is none
+            _somebody_is_needed(db)
     _join(db, lead, [review.case])
     return lead
 
@@ -163,8 +169,16 @@ def to_review(row: Any) -> Review:
         found=Found(row.found),
         secret_sha256=row.secret_sha256,
         upload_sha256=row.upload_sha256,
+        first_confirmer=row.first_confirmer or "",
         has_bytes=bool(row.has_bytes),
     )
+
+
+def _somebody_is_needed(db: sa.Connection) -> None:
+    """One more flood that nobody was told of."""
+    wanted = insert_or(db, PAGE).values(kind=PageKind.FLOOD, untold=1)
+    more = {"untold": PAGE.c.untold + 1}
+    db.execute(wanted.on_conflict_do_update(index_elements=["kind"], set_=more))
 
 
 def _lead_of(db: sa.Connection, review: Review) -> str | None:

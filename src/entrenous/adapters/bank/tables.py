@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 4  # of this schema; upgrade.py brings an earlier one up to it
+VERSION: Final = 5  # of this schema; upgrade.py brings an earlier one up to it
 
 METADATA: Final = sa.MetaData()
 # 64 bits; SQLite numbers rows by itself only in a column that is called INTEGER.
@@ -110,6 +110,22 @@ EMBEDDING: Final = sa.Table(
     sa.Index("embeddings_of_hash", "entry"),
     sqlite_autoincrement=True,
 )
+# Who may decide besides the operator; of a token its hash alone is kept.
+REVIEWER: Final = sa.Table(
+    "reviewer",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("token_sha256", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("added_at", BIG, nullable=False),
+)
+# When somebody was last told of a kind, and of how many floods nobody was told yet.
+PAGE: Final = sa.Table(
+    "page",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("at", BIG, nullable=False, server_default="0"),
+    sa.Column("untold", BIG, nullable=False, server_default="0"),
+)
 # Clips that a reviewer let through, by the SHA-256 of the file, when, and before which change.
 RELEASED_FILE: Final = sa.Table(
     "released_file",
@@ -135,7 +151,8 @@ OPINION: Final = sa.Table(
 # ``lead`` is the case that stands for this one in the queue, where many wait as one item;
 # ``waits_since`` is when it came before a reviewer, where that was later than ``at``.
 # ``slow_look`` is "due" until the bytes are "kept" for it, or it was "skipped"; null when it was
-# made or none is due. Somebody may take it at ``slow_look_at``.
+# made or none is due. Somebody may take it at ``slow_look_at``. ``first_confirmer`` is who
+# confirmed it first, while it waits for another person to do so.
 UPLOAD: Final = sa.Table(
     "upload",
     METADATA,
@@ -159,6 +176,7 @@ UPLOAD: Final = sa.Table(
     sa.Column("slow_look", sa.Text),
     sa.Column("slow_look_at", BIG),
     sa.Column("slow_looks_taken", sa.Integer),
+    sa.Column("first_confirmer", sa.Text),
     sqlite_autoincrement=True,
 )
 # What indexes are of, and questions ask by the same words. Values are written out, not parameters:

@@ -58,6 +58,26 @@ def unkept_told(case: str, size: int) -> Told:
     return "upload not kept", case, {"bytes": size}
 
 
-def review_told(review: Review, state: ReviewState) -> Told:
-    """A person decided; others that waited with it are counted."""
-    return f"case {state}", review.case, {"also": len(review.also)}
+def review_told(review: Review, state: ReviewState, by: str) -> Told:
+    """A person decided; others that waited with it are counted. Who confirmed first is named, if
+    two had to.
+    """
+    decided: Details = {"also": len(review.also), "by": by}
+    if review.first_confirmer:
+        decided = {**decided, "first": review.first_confirmer}
+    return f"case {state}", review.case, decided
+
+
+def first_told(case: str, by: str) -> Told:
+    """A person confirmed, and another one has to."""
+    return "case confirmed first", case, {"by": by}
+
+
+def flood_told(lead: str, uploads: int) -> Told:
+    """So many uploads wait as one item from now on."""
+    return "cases gathered", lead, {"uploads": uploads}
+
+
+def reviewer_told(what: str, name: str) -> Told:
+    """A reviewer was "added" or "removed"."""
+    return f"reviewer {what}", name, {}

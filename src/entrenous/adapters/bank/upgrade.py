@@ -4,6 +4,7 @@ Version 1 had banks, claims, hashes and uploads. Version 2 adds shadow banks, th
 what floods, appeals and looking back need of an upload, partners and their opinions, and the log.
 Version 3 adds since when an upload waits, what is due after an answer, and tables of frames,
 sounds, released clips and embeddings. Version 4 adds by which change a claim became confirmed.
+Version 5 adds reviewers, who confirmed first, and what somebody was told of.
 """
 
 from typing import Any, Final
@@ -77,6 +78,8 @@ def prepare_tables(db: sa.Connection) -> None:
             index.create(db)
     if version in (1, 2, 3):
         _to_version_4(db, version)
+    if version in (1, 2, 3, 4):
+        _add(db, UPLOAD.c.first_confirmer)
     METADATA.create_all(db)
     if version is None:
         db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
