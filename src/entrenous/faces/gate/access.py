@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from entrenous.craft.wire.b64u import unb64u
@@ -14,9 +15,12 @@ from entrenous.model.errors import Unproven
 from entrenous.model.gate import GateBusy
 from entrenous.model.gate_front import GateFront
 from entrenous.model.relay_problem import NotUnderstood
+from entrenous.model.reviewer import OPERATOR
 from entrenous.model.secret import Secret
+from entrenous.ports import Platform
 from entrenous.spec import HOLDER_TOKEN_BYTES, UPLOAD_BYTES_MAX
 from entrenous.stop.gate import SECRET_BYTES
+from entrenous.stop.reviewers import reviewer_with
 
 # Of an IPv6 address: whoever has one has all that begin like it. A household is given a /64, often
 # a /56, a site a /48; of the wider ones so many times as much is taken.
@@ -72,6 +76,16 @@ def require_operator(request: Request, access: GateAccess) -> None:
     """Raises WrongToken unless the operator asks."""
     if not is_operator(request, access):
         raise WrongToken
+
+
+async def require_reviewer(request: Request, access: GateAccess, platform: Platform) -> str:
+    """Who decides: the operator, or the reviewer whose token it is; raises WrongToken."""
+    if is_operator(request, access):
+        return OPERATOR
+    name = await run_in_threadpool(reviewer_with, bearer(request), platform)
+    if name is None:
+        raise WrongToken
+    return name
 
 
 def require_figures(request: Request, access: GateAccess) -> None:

@@ -58,7 +58,9 @@ def review_for_operator(review: Review, facts: Mapping[ClaimId, ClaimFacts]) -> 
         "found": review.found,
         "reference": review.reference,
         "gathered": review.gathered,
+        "view": f"/v1/reviews/{review.case}/view" if review.has_bytes else None,
         "upload": f"/v1/reviews/{review.case}/upload" if review.has_bytes else None,
+        "first_confirmer": review.first_confirmer or None,
     }
 
 

@@ -82,6 +82,7 @@ def gate_app(
         Route("/v1/reviews/published", reviews.published),
         Route("/v1/reviews/{case}", reviews.review),
         Route("/v1/reviews/{case}", reviews.decide, methods=["POST"]),
+        Route("/v1/reviews/{case}/view", reviews.view),
         Route("/v1/reviews/{case}/upload", reviews.held_upload),
     ]
     app = Starlette(

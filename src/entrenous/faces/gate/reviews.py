@@ -1,15 +1,18 @@
-"""The operator's side: what waits for a person, and what the person says."""
+"""The reviewers' side: what waits for a person, and what the person says."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
+import anyio
+import anyio.to_thread
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from entrenous.faces.gate.access import GateAccess, require_operator
+from entrenous.faces.gate.access import GateAccess, require_operator, require_reviewer
 from entrenous.faces.gate.answers import PRIVATE, review_for_operator
 from entrenous.faces.gate.body import read_body
 from entrenous.faces.gate.names import case_in, checked_case
@@ -18,8 +21,15 @@ from entrenous.model.review import Review, ReviewState
 from entrenous.ports import Platform
 from entrenous.spec import CLAIM_BYTES_MAX
 from entrenous.stop.review import confirm, next_review, release
+from entrenous.stop.view import blurred_view, clear_upload
 
 PUBLISHED_MAX: Final = 200  # in one answer
+_VIEWS_AT_ONCE: Final = 2  # so that uploads keep the processors
+# Never shown by a browser as a page.
+_KEPT_APART: Final = PRIVATE | {
+    "Content-Disposition": "attachment",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
 
 
 class BadVerdict(Malformed):
@@ -40,16 +50,20 @@ class Reviews:
     platform: Platform
     access: GateAccess
     reviewed: Callable[[Review, ReviewState], object] = lambda *_: None
+    views: anyio.CapacityLimiter = field(
+        default_factory=partial(anyio.CapacityLimiter, _VIEWS_AT_ONCE)
+    )
 
     async def reviews(self, request: Request) -> Response:
         """The first upload that waits; ``?after=`` a case, the first one behind that."""
-        require_operator(request, self.access)
+        by = await self._reviewer(request)
         after = checked_case(request.query_params.get("after", ""))
-        review = await run_in_threadpool(next_review, self.platform, after)
+        review = await run_in_threadpool(next_review, self.platform, after, by)
         waiting = await run_in_threadpool(self.platform.reviews.waiting)
         shown = await self._shown(*([] if review is None else [review]))
         first = shown[0] if shown else None
         answer = {"schema": "entrenous/reviews/1", "waiting": waiting, "next": first}
+        answer |= {"reviewer": by, "confirmers": self.platform.limits.confirmers}
         return JSONResponse(answer, headers=PRIVATE)
 
     async def published(self, request: Request) -> Response:
@@ -67,30 +81,37 @@ class Reviews:
 
     async def review(self, request: Request) -> Response:
         """One case, also after its decision: how the platform learns what a person said."""
-        require_operator(request, self.access)
+        await self._reviewer(request)
         review = await run_in_threadpool(self.platform.reviews.review, case_in(request))
         (shown,) = await self._shown(review)
         return JSONResponse(shown, headers=PRIVATE)
 
     async def decide(self, request: Request) -> Response:
         """{"decision": "confirm"} or {"decision": "release"}."""
-        require_operator(request, self.access)
+        by = await self._reviewer(request)
         verb, state = verdict(await read_body(request, CLAIM_BYTES_MAX))
         case = case_in(request)
-        review: Review = await run_in_threadpool(verb, case, self.platform)
-        self.reviewed(review, state)
-        (answer,) = await self._shown(replace(review, state=state, has_bytes=False))
+        review: Review = await run_in_threadpool(verb, case, self.platform, by)
+        if review.state is state:  # else another person has to confirm, too
+            self.reviewed(review, state)
+        (answer,) = await self._shown(review)
         return JSONResponse(answer | {"also": review.also}, headers=PRIVATE)
 
+    async def view(self, request: Request) -> Response:
+        """Small, grey and blurred."""
+        by = await self._reviewer(request)
+        look = partial(blurred_view, case_in(request), by, self.platform)
+        data = await anyio.to_thread.run_sync(look, limiter=self.views)
+        return Response(data, media_type="image/png", headers=_KEPT_APART)
+
     async def held_upload(self, request: Request) -> Response:
-        """The bytes as they came: never shown by a browser as a page."""
-        require_operator(request, self.access)
-        data = await run_in_threadpool(self.platform.reviews.upload, case_in(request))
-        kept_apart = PRIVATE | {
-            "Content-Disposition": "attachment",
-            "Content-Security-Policy": "default-src 'none'; sandbox",
-        }
-        return Response(data, media_type="application/octet-stream", headers=kept_apart)
+        """The bytes as they came."""
+        by = await self._reviewer(request)
+        data = await run_in_threadpool(clear_upload, case_in(request), by, self.platform)
+        return Response(data, media_type="application/octet-stream", headers=_KEPT_APART)
+
+    async def _reviewer(self, request: Request) -> str:
+        return await require_reviewer(request, self.access, self.platform)
 
     async def _shown(self, *reviews: Review) -> list[dict[str, Any]]:
         """With what is known of their claims, asked for once."""
