@@ -8,6 +8,7 @@ from typing import Protocol
 from entrenous.model.clip import Clip, Cut
 from entrenous.model.fingerprint import Near
 from entrenous.model.gate import GateLimits
+from entrenous.model.page import Page
 from entrenous.model.picture import Picture
 from entrenous.model.print import Alike, HeardAs
 from entrenous.ports.bank import BankStore
@@ -56,7 +57,8 @@ class Platform:
     sides, which is quicker (None: no quicker way);
     ``read_clip`` likewise, frame by frame, as long as its context is open; ``read_sound`` likewise,
     the sound of a clip too; ``sounds`` finds registered sounds;
-    ``limits`` say how much it takes and keeps; ``likeness`` is None without the extra `embedding`.
+    ``limits`` say how much it takes and keeps; ``likeness`` is None without the extra `embedding`;
+    ``page`` tells a person that they are needed (None: nobody), and raises PageFailed.
     """
 
     clock: Clock
@@ -71,6 +73,7 @@ class Platform:
     sounds: SoundIndexStore = field(default_factory=DeafIndex)
     likeness: Likeness | None = None
     read_luma: Callable[[bytes, int], Picture] | None = None
+    page: Callable[[Page], object] | None = None
 
     def read_upload(self, untrusted_data: bytes, at_least_px: int) -> Picture:
         """A picture to be hashed, and nothing else. Raises what ``read_picture`` raises."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.following_sounds import FollowingSounds
-from entrenous.adapters.bank.settings import FILE, gate_settings
+from entrenous.adapters.bank.settings import FILE, GateSettings, gate_settings
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.adapters.embedding.following import FollowingEmbeddings
@@ -19,13 +19,14 @@ from entrenous.adapters.embedding.onnx import OnnxEmbedder
 from entrenous.adapters.index.lazy import LazyIndex
 from entrenous.adapters.index.tending import TendedIndex, open_index
 from entrenous.adapters.kept_token import kept_token
+from entrenous.adapters.pager import run_pager
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.craft.media.clip.jail import decode_clip_untrusted
 from entrenous.craft.media.jailed.walls import Limits
 from entrenous.craft.media.jails import Jails
 from entrenous.craft.media.sound.jail import decode_sound_untrusted
 from entrenous.model.embedding import LacksEmbedding
-from entrenous.model.gate import GateLimits, LacksPsycopg, NoGateHere
+from entrenous.model.gate import LacksPsycopg, NoGateHere
 from entrenous.model.gate_front import GateFront
 from entrenous.model.secret import Secret
 from entrenous.ports import BankStore, IndexStore, Likeness, Platform
@@ -82,7 +83,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         if serves:
             index.opened()
         jails = opened.enter_context(Jails(pictures_per_child=_PICTURES_PER_CHILD))
-        yield _platform(engine, bank, index, jails, settings.limits), tokens
+        yield _platform(engine, bank, index, jails, settings), tokens
 
 
 @contextmanager
@@ -138,7 +139,7 @@ def _engine(folder: Path, database: str | None) -> sa.Engine:
 
 
 def _platform(
-    engine: sa.Engine, bank: BankStore, index: IndexStore, jails: Jails, limits: GateLimits
+    engine: sa.Engine, bank: BankStore, index: IndexStore, jails: Jails, settings: GateSettings
 ) -> Platform:
     clock = SystemClock()
     return Platform(
@@ -152,8 +153,9 @@ def _platform(
         read_clip=partial(decode_clip_untrusted, limits=_CLIP),
         read_sound=decode_sound_untrusted,
         sounds=FollowingSounds(bank),
-        limits=limits,
+        limits=settings.limits,
         likeness=_likeness(bank),
+        page=partial(run_pager, settings.page) if settings.page else None,
     )
 
 

@@ -20,7 +20,7 @@ from entrenous.adapters.judging.pool import Judges
 from entrenous.faces.gate.access import GateAccess, require_figures, require_operator
 from entrenous.faces.gate.answers import PRIVATE
 from entrenous.faces.gate.claims import Claims
-from entrenous.faces.gate.due import by_and_by, each_minute
+from entrenous.faces.gate.due import by_and_by, each_minute, page_if_due
 from entrenous.faces.gate.metrics import CONTENT_TYPE, Metered, Meters, Sight
 from entrenous.faces.gate.problems import on_bug, on_error, on_hang_up, on_http_error
 from entrenous.faces.gate.recurring import HOUR_S, MINUTE_S, in_pieces, recurring
@@ -110,6 +110,7 @@ async def _alongside(
         recurring(each_hour, HOUR_S),
         recurring(each_minute(platform), MINUTE_S),
         in_pieces(by_and_by(platform), MINUTE_S),
+        recurring((partial(page_if_due, platform),), MINUTE_S),
         judges or nullcontext(),
     ):
         yield

@@ -7,6 +7,7 @@ from typing import Final
 
 from entrenous.ports import Platform
 from entrenous.stop.look_back import look_back_due
+from entrenous.stop.page import page_somebody
 from entrenous.stop.slow_look import skip_slow_looks
 
 _LOG: Final = logging.getLogger("entrenous.gate")
@@ -24,6 +25,13 @@ def by_and_by(platform: Platform) -> Callable[[], object]:
     at: some at a time.
     """
     return partial(look_back_due, platform)
+
+
+def page_if_due(platform: Platform) -> None:
+    """Each minute too, apart from the others: what it runs may take a while."""
+    for failed in page_somebody(platform):
+        said = {"event": "page-failed", **failed.facts}
+        _LOG.error("page failed: %(kind)s", said, extra={"said": said})
 
 
 def _skip(platform: Platform) -> None:
