@@ -186,9 +186,9 @@ def test_all_that_is_known_of_an_upload_comes_back(queue: ReviewQueue) -> None:
     assert queue.review("a") == review
 
 
-@pytest.mark.threat("uploads-flood")
-def test_a_thousand_uploads_of_one_picture_are_one_item(queue: ReviewQueue) -> None:
-    count = 1000 if isinstance(queue, MemoryReviewQueue) else 60
+def test_many_uploads_of_one_picture_are_one_item(queue: ReviewQueue) -> None:
+    """A thousand are in tests/stop/test_thousand.py."""
+    count = 60
     for number in range(count):
         hold(queue, flood(f"c{number}"), limit=20)
     assert queue.waiting() == 1
