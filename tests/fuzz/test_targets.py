@@ -63,6 +63,7 @@ NOT_FUZZED = {
     ("stop/banks.py", "bank_for_list"): "one pattern, of a name that the operator types",
     ("stop/banks.py", "import_hashes"): "read_hashes reads for it",
     ("stop/print_of.py", "print_of"): INSIDE,
+    ("stop/reviewers.py", "reviewer_with"): "one pattern, and a hash of it",
     ("stop/appeal.py", "appeal"): "hashes the bytes and hands them on",
     ("stop/before_answer.py", "first_look"): "hands the bytes to the decoder",
     ("stop/before_answer.py", "second_look"): "hands the bytes to the decoder",

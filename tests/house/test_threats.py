@@ -38,6 +38,8 @@ BANK = (
     "probing-registered",
     "withdrawal-ignored",
     "log-changed",
+    "insider-decides",
+    "reviewer-harm",
 )
 # Their controls do not exist yet. Whoever builds one takes it out here.
 NOT_BUILT: set[str] = set()

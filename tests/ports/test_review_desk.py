@@ -99,7 +99,7 @@ def test_whoever_decides_is_in_the_log(made: Stores) -> None:
     ]
 
 
-@pytest.mark.threat("log-changed")
+@pytest.mark.threat("insider-decides")
 def test_who_confirms_first_cannot_be_second(made: Stores) -> None:
     queue = made.reviews
     queue.record(held("a"), b"bytes")
@@ -133,7 +133,7 @@ def test_what_waits_for_another_person_is_not_put_before_the_first_again(
     assert queue.next("b", "ana") is None
 
 
-@pytest.mark.threat("log-changed")
+@pytest.mark.threat("insider-decides")
 def test_the_word_of_who_is_removed_counts_no_more(queue: ReviewQueue) -> None:
     """Else one person could come back under another name and be the second."""
     for case in "ab":

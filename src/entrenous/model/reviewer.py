@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from entrenous.model.errors import Malformed, NotFound, Refused
+from entrenous.model.errors import Malformed, NotFound, Refused, Unproven
 
 OPERATOR: Final = "operator"  # who shows the operator's token; no reviewer's name
 NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")
@@ -45,6 +45,13 @@ class ReviewerKnown(Refused):
 class NoSuchReviewer(NotFound):
     """
     There is no reviewer called {name} here. To see who there is: entrenous gate reviewer list
+    """
+
+
+class WrongReviewToken(Unproven):
+    """
+    The gate at {url} knows no reviewer by this token, and it is not its operator's. Nothing was
+    shown or changed. Whoever runs the gate makes one: entrenous gate reviewer add
     """
 
 

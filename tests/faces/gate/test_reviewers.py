@@ -53,7 +53,7 @@ def told(platform: Platform, what: str) -> list[tuple[str, dict[str, Any]]]:
     return [(row.of, dict(row.details)) for row in rows_of(platform.bank) if row.what == what]
 
 
-@pytest.mark.threat("log-changed")
+@pytest.mark.threat("insider-decides")
 def test_the_log_says_who_decided(
     web: httpx.Client, case: str, who: Bearers, platform: Platform
 ) -> None:
@@ -84,7 +84,7 @@ def test_a_reviewers_token_opens_reviews_and_nothing_else(
     assert told(platform, "upload seen") == []
 
 
-@pytest.mark.threat("log-changed")
+@pytest.mark.threat("insider-decides")
 def test_two_persons_confirm(
     two: httpx.Client, case: str, who: Bearers, platform: Platform, hers: Any
 ) -> None:
@@ -130,7 +130,7 @@ def test_one_person_releases_also_what_they_confirmed_first(
     assert told(platform, "case released") == [(case, {"also": 0, "by": "ana", "first": "ana"})]
 
 
-@pytest.mark.threat("log-changed")
+@pytest.mark.threat("insider-decides")
 def test_a_removed_reviewers_word_is_no_first_one(
     two: httpx.Client, case: str, who: Bearers, platform: Platform
 ) -> None:

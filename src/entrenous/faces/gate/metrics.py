@@ -133,7 +133,7 @@ def event_of(method: str, path: str) -> str:
             "v1",
             "uploads" | "claims" | "reviews",
             _,
-            ("appeal" | "opinions" | "upload") as what,
+            ("appeal" | "opinions" | "upload" | "view") as what,
         ]:
             return "held upload" if what == "upload" else what
         case [("hma" | "exchange") as mounted, *_]:

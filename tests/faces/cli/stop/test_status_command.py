@@ -17,6 +17,7 @@ from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import Review, ReviewState
+from entrenous.stop.reviewers import add_reviewer
 from entrenous.wiring.platform import open_platform
 from tests.adapters.index.banks import fresh, register
 
@@ -80,6 +81,16 @@ def test_a_review_that_waits_for_more_than_a_day_is_said(data: Path) -> None:
     said = typed(data)
     assert "The oldest review has waited 25 hours; look at it before 48 are over." in said
     assert "Nothing is wrong" not in said
+
+
+def test_two_persons_of_whom_one_is_known_are_said(data: Path) -> None:
+    with open_platform(data) as (platform, _):
+        FileIndex(data / "index", platform.bank)
+    (data / "gate.toml").write_text("confirmers = 2\n")
+    assert "Two persons have to confirm, and only the operator is known" in typed(data)
+    with open_platform(data) as (platform, _):
+        add_reviewer("ana", platform)
+    assert answer(data)["wrong"] == []
 
 
 def test_a_damaged_and_a_missing_index_are_said_and_left_alone(data: Path) -> None:

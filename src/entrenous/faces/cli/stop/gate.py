@@ -28,6 +28,8 @@ from entrenous.faces.cli.stop import (
     hooks,
     index,
     partner,
+    review,
+    reviewer,
     status,
 )
 from entrenous.faces.cli.stop.follow import command as follow_command
@@ -51,6 +53,8 @@ def join(app: typer.Typer) -> None:
     gate.command("run")(run)
     for part in (attempt, bank, index, partner, audit, hooks, drop, exchange, status):
         part.join(gate)
+    review.join(gate)
+    reviewer.join(gate)
     join_slow_look(gate)
     join_judge(gate)
     join_follow(gate)

@@ -16,6 +16,7 @@ from entrenous.adapters.relay_machine import is_private
 from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.stop.bank import AsJson, Data
 from entrenous.model.standing import ShadowCell, Standing
+from entrenous.ports import Platform
 from entrenous.wiring.folders import kept_in
 from entrenous.wiring.platform import INDEX, front_of, open_existing
 from entrenous.wiring.standing import standing_of
@@ -46,7 +47,7 @@ def status(data: Data, as_json: AsJson = False) -> None:
     file = _index_file(data)  # before anything mends it
     with open_existing(data) as (platform, _):
         standing = standing_of(platform, with_shadow=True)
-        wrong = [*_wrong(standing, file), *_readable(data)]
+        wrong = [*_wrong(standing, file), *_too_few(platform), *_readable(data)]
         if not front_of(data).appeal_url:
             wrong.append(NO_APPEAL)
     if as_json:
@@ -82,6 +83,15 @@ def _wrong(standing: Standing, file: _IndexFile) -> Iterator[str]:
         yield "The index's file is damaged. Nothing is lost: the gate makes it anew."
     if file.condition == "missing" and standing.hashes:
         yield "The index has no file yet: a gate that starts on this folder makes it."
+
+
+def _too_few(platform: Platform) -> Iterator[str]:
+    """The operator is one person."""
+    if platform.limits.confirmers > 1 and not platform.reviews.reviewers():
+        yield (
+            "Two persons have to confirm, and only the operator is known, so nothing can be:"
+            " entrenous gate reviewer add"
+        )
 
 
 def _readable(data: Path) -> Iterator[str]:

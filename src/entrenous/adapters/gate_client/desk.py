@@ -1,0 +1,155 @@
+"""The desk of a gate's reviewers over HTTP (docs/spec/gate.md sections 6 and 7).
+
+What the gate answers is read up to a limit and into one form; of its own words only some hundred
+printable characters are passed on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from entrenous.craft.wire.problem import MEDIA_TYPE, urn_of
+from entrenous.model.errors import EntrenousError
+from entrenous.model.gate import BadAnswer, GateBusy, GateRefused, GateUnreachable
+from entrenous.model.review import NoSuchReview, NoView, UploadNotKept
+from entrenous.model.reviewer import WrongReviewToken
+from entrenous.model.secret import Secret
+from entrenous.spec import UPLOAD_BYTES_MAX
+
+Form = TypeVar("Form", bound=msgspec.Struct)
+
+_BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_DETAIL_MAX: Final = 300
+_ABOUT_A_CASE: Final = {urn_of(kind): kind for kind in (NoSuchReview, NoView, UploadNotKept)}
+
+
+class ShownMatch(msgspec.Struct, omit_defaults=True):
+    """What an upload fits, and how that claim stands."""
+
+    bank: str
+    distance: int
+    how: str
+    claim: str
+    state: str = ""
+    reason: str = ""
+    opinions: dict[str, int] = {}
+
+
+class ShownReview(msgspec.Struct, kw_only=True):
+    """``entrenous/review/1``."""
+
+    schema: str
+    case: str
+    state: str
+    at: str
+    decision: str
+    matches: list[ShownMatch]
+    found: str
+    reference: str
+    gathered: int
+    view: str | None = None
+    upload: str | None = None
+    first_confirmer: str | None = None
+    also: list[str] = []
+
+
+class ShownQueue(msgspec.Struct):
+    """``entrenous/reviews/1``."""
+
+    waiting: int
+    next: ShownReview | None
+    reviewer: str
+    confirmers: int
+
+
+class _Problem(msgspec.Struct):
+    type: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewClient:
+    """The gate at ``url``, as whoever has ``token`` sees it.
+
+    Each method raises GateUnreachable, GateBusy, BadAnswer; WrongReviewToken; NoSuchReview where
+    there is no such case; GateRefused, with the gate's own words, for what it does not do.
+    """
+
+    url: str
+    token: Secret = field(repr=False)
+    client: httpx.Client = field(repr=False)
+    answer_bytes_max: int = 2 * UPLOAD_BYTES_MAX
+
+    def first(self, after: str = "") -> ShownQueue:
+        """What waits, and the first of it, or the first after that case."""
+        return self._form(self._ask("GET", "", after, query={"after": after}), ShownQueue)
+
+    def decide(self, case: str, decision: str) -> ShownReview:
+        """Say "confirm" or "release"; the review with its state from now on."""
+        body = msgspec.json.encode({"decision": decision})
+        return self._form(self._ask("POST", "/{}", case, body=body), ShownReview)
+
+    def view(self, case: str) -> bytes:
+        """A small grey blurred PNG; raises NoView, UploadNotKept too."""
+        return self._ask("GET", "/{}/view", case)
+
+    def upload(self, case: str) -> bytes:
+        """The bytes themselves (untrusted); raises UploadNotKept too."""
+        return self._ask("GET", "/{}/upload", case)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        case: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> bytes:
+        headers = {"Authorization": f"Bearer {self.token.reveal().decode('latin-1')}"}
+        where = f"{self.url}/v1/reviews{path.format(quote(case, safe=''))}"
+        try:
+            with self.client.stream(
+                method, where, params=query, content=body, headers=headers
+            ) as answer:
+                said = self._whole(answer)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
+            raise GateUnreachable(url=self.url) from problem
+        if answer.status_code != HTTPStatus.OK:
+            raise self._refusal(answer, said, case)
+        return said
+
+    def _whole(self, answer: httpx.Response) -> bytes:
+        held = bytearray()
+        for chunk in answer.iter_bytes():
+            held += chunk
+            if len(held) > self.answer_bytes_max:
+                raise BadAnswer(url=self.url)
+        return bytes(held)
+
+    def _refusal(self, answer: httpx.Response, untrusted_body: bytes, case: str) -> EntrenousError:
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            return WrongReviewToken(url=self.url)
+        if answer.status_code in _BUSY:
+            return GateBusy()
+        if not 400 <= answer.status_code < 500:
+            return GateUnreachable(url=self.url)
+        problem = _Problem()
+        if answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
+            problem = self._form(untrusted_body, _Problem)
+        if problem.type in _ABOUT_A_CASE:
+            return _ABOUT_A_CASE[problem.type](case=case)
+        said = problem.detail or f"status {answer.status_code}"
+        shown = "".join(letter for letter in said if letter.isprintable())
+        return GateRefused(url=self.url, detail=shown[:_DETAIL_MAX])
+
+    def _form(self, untrusted_body: bytes, form: type[Form]) -> Form:
+        try:
+            return msgspec.json.decode(untrusted_body, type=form)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise BadAnswer(url=self.url) from None

@@ -1,0 +1,178 @@
+"""``entrenous gate review``: what waits for a person, a look at it, and the decision."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import httpx
+import msgspec
+import typer
+
+from entrenous.adapters.courier.http import new_client
+from entrenous.adapters.gate_client.desk import ReviewClient, ShownMatch, ShownQueue, ShownReview
+from entrenous.adapters.near_app import NearApp
+from entrenous.faces.cli.device.opened import session_of
+from entrenous.faces.cli.output import in_one_go, put_json, read_file, say, write_new
+from entrenous.faces.cli.stop.hooks import setting_of
+from entrenous.model.picture import AlreadyThere
+from entrenous.model.secret import Secret
+from entrenous.wiring.platform import open_existing
+
+_NEAR: Final = "http://127.0.0.1"  # of an application in this process: nothing is sent there
+_DECISIONS: Final = ("confirm", "release")
+_FOUND: Final = {
+    "upload": "held as it came",
+    "look back": "published before, found when a claim came",
+    "slow look": "published before, found by the slow look",
+    "appeal": "refused, and appealed",
+}
+
+
+def join(gate: typer.Typer) -> None:
+    """Add this module's command to ``entrenous gate``."""
+    gate.command("review")(review)
+
+
+def review(
+    context: typer.Context,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the gate, on its own machine.")
+    ] = None,
+    gate: Annotated[str | None, typer.Option(metavar="URL", help="Or the gate's address.")] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Your token; else the operator's, with --data alone."),
+    ] = None,
+    after: Annotated[str, typer.Option(metavar="CASE", help="List what came after it.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="List so many at most.")] = 20,
+    show: Annotated[
+        str | None, typer.Option(metavar="CASE", help="Write it small, grey and blurred to --out.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A new file, for --show.")
+    ] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="With --show: the upload itself, as it came.")
+    ] = False,
+    decide: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="CASE confirm|release", help="Refuse it and its like, or let it go."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """List what waits for a person; look at a case, and decide it. The log says who did what."""
+    if (data is None) == (gate is None):
+        raise typer.BadParameter("give --data DIR, or --gate URL")
+    if (show is None) != (out is None) or (clear and show is None) or (show and decide):
+        raise typer.BadParameter("give --show CASE and --out FILE together, without --decide")
+    if decide and decide[1] not in _DECISIONS:
+        raise typer.BadParameter("a decision is confirm or release")
+    with _client(context, data, gate, token_file) as client:
+        if show is not None and out is not None:
+            _show(client, show, out, clear=clear, as_json=as_json)
+        elif decide:
+            _told(client.decide(*decide), as_json=as_json)
+        else:
+            _list(client, after, limit, as_json=as_json)
+
+
+@contextmanager
+def _client(
+    context: typer.Context, data: Path | None, gate: str | None, token_file: Path | None
+) -> Iterator[ReviewClient]:
+    """A gate's own machine asks the same application, without a socket."""
+    if data is None:
+        setting = setting_of(gate or "", token_file)
+        with new_client() as client:
+            yield ReviewClient(setting.gate.rstrip("/"), setting.token, client)
+        return
+    token = None if token_file is None else Secret(read_file(token_file).strip())
+    with open_existing(data) as (platform, tokens):
+        app = session_of(context).apps["gate"](platform, tokens)
+        with httpx.Client(transport=NearApp(app)) as client:
+            yield ReviewClient(_NEAR, token or tokens.operator, client)
+
+
+def _list(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> None:
+    queue = client.first(after)
+    first, found = queue, list[ShownReview]()
+    while queue.next is not None and len(found) < limit:
+        found.append(queue.next)
+        queue = client.first(queue.next.case)
+    if as_json:
+        cases = msgspec.to_builtins(found)
+        put_json(
+            {
+                "schema": "entrenous/gate-review/1", "waiting": first.waiting, "cases": cases,
+                "more": queue.next is not None, "reviewer": first.reviewer,
+                "confirmers": first.confirmers,
+            }
+        )  # fmt: skip
+        return
+    for line in _in_words(first, found, more=queue.next is not None, all_asked=not after):
+        say(in_one_go(line) if not line.startswith(" ") else f"  {in_one_go(line)}")
+
+
+def _in_words(
+    queue: ShownQueue, found: list[ShownReview], *, more: bool, all_asked: bool
+) -> Iterator[str]:
+    yield f"{queue.waiting:,} wait for a person; to this gate you are {queue.reviewer}."
+    for one in found:
+        yield f"{one.case}: {_FOUND.get(one.found, one.found)}, {one.at}"
+        yield from (f"  {line}" for line in _facts(one))
+    if more:
+        yield f"There are more: --after {found[-1].case}"
+    elif all_asked and len(found) < queue.waiting:
+        yield f"{queue.waiting - len(found):,} that you confirmed wait for another person."
+    if found:
+        yield "To look, blurred: --show CASE --out FILE. To decide: --decide CASE confirm|release."
+
+
+def _facts(one: ShownReview) -> Iterator[str]:
+    """What a person decides by. Reasons and references are others' words."""
+    for match in one.matches:
+        yield _match(match)
+    if not one.matches:
+        yield "it could not be read"
+    if one.gathered:
+        yield f"{one.gathered:,} more wait with it"
+    if one.reference:
+        yield f"your name of it: {one.reference}"
+    if one.first_confirmer:
+        yield f"{one.first_confirmer} confirmed it; another person has to, too"
+    if one.view is None:
+        yield "its bytes are not kept here: look at your own copy"
+
+
+def _match(match: ShownMatch) -> str:
+    reason = f"; its owner says: {match.reason}" if match.reason else ""
+    said = ", ".join(f"{many} {stance}" for stance, many in match.opinions.items() if many)
+    others = f"; other platforms: {said}" if said else ""
+    claim = f"; the claim is {match.state}" if match.state else ""
+    return f"{match.bank}, {match.distance} bits away, {match.how}{claim}{reason}{others}"
+
+
+def _show(client: ReviewClient, case: str, out: Path, *, clear: bool, as_json: bool) -> None:
+    """Nobody is said to have seen what then has no place to be written to."""
+    if out.exists() or out.is_symlink():
+        raise AlreadyThere(path=out)
+    write_new(out, client.upload(case) if clear else client.view(case))
+    if as_json:
+        schema = "entrenous/gate-view/1"
+        put_json({"schema": schema, "case": case, "file": str(out), "clear": clear})
+        return
+    what = "the upload itself, as it came" if clear else "small, grey and blurred"
+    say(f"{out} has case {case}: {what}. The log says that you asked for it.")
+
+
+def _told(review: ShownReview, *, as_json: bool) -> None:
+    if as_json:
+        put_json(msgspec.to_builtins(review))
+        return
+    if review.state == "waiting":
+        say(f"Case {review.case} waits for another person, who has to confirm it, too.")
+        return
+    say(f"Case {review.case} is {review.state}.")
+    if review.also:
+        say(f"  {len(review.also):,} that are like it were decided with it.")
