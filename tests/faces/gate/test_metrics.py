@@ -233,6 +233,7 @@ def test_an_answer_is_counted_once_whatever_is_done_afterwards(look: Any) -> Non
         ("DELETE", "/v1/claims/3f9a", "withdraw"),
         ("GET", "/v1/claims/3f9a", "claim"),
         ("GET", "/v1/reviews/3f9a/upload", "held upload"),
+        ("GET", "/v1/reviews/3f9a/view", "view"),
         ("GET", "/hma/c/banks", "hma"),
         ("GET", "/exchange/ncmec/v2/entries", "exchange"),
         ("GET", "/v1/uploads/3f9a", "other"),
