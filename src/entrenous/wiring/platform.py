@@ -1,7 +1,7 @@
 """Open a platform's gate: its banks, its index, its review queue, its tokens."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,12 @@ import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.following_sounds import FollowingSounds
-from entrenous.adapters.bank.settings import FILE, GateSettings, gate_settings
+from entrenous.adapters.bank.settings import (
+    FILE,
+    GateSettings,
+    default_settings,
+    gate_settings,
+)
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.adapters.embedding.following import FollowingEmbeddings
@@ -20,6 +25,7 @@ from entrenous.adapters.index.lazy import LazyIndex
 from entrenous.adapters.index.tending import TendedIndex, open_index
 from entrenous.adapters.kept_token import kept_token
 from entrenous.adapters.pager import run_pager
+from entrenous.adapters.private_file import add_private
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.craft.media.clip.jail import decode_clip_untrusted
 from entrenous.craft.media.jailed.walls import Limits
@@ -69,6 +75,9 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
     """
     with kept_in(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not is_gate(folder):
+            with suppress(FileExistsError):  # another process was quicker
+                add_private(folder / FILE, default_settings())
         roles = ("operator", "uploader", "metrics")
         tokens = GateTokens(*(kept_token(folder / f"{role}.token") for role in roles))
         settings = gate_settings(folder)

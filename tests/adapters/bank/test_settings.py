@@ -7,11 +7,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from entrenous.adapters.bank.settings import GateSettings, gate_settings, read_gate_settings
+from entrenous.adapters.bank.settings import (
+    GateSettings,
+    _File,
+    default_settings,
+    gate_settings,
+    read_gate_settings,
+)
 from entrenous.model.gate import BadGateSettings, GateLimits
 from entrenous.model.gate_front import GateFront
+from entrenous.wiring.platform import open_platform
 
-SHOWN = Path(__file__).parents[3] / "share/gate.toml"
 EXAMPLES = ("database", "tls_cert", "tls_key", "appeal_url")  # which are unset by default
 
 
@@ -62,22 +68,30 @@ def test_where_people_can_appeal(url: str) -> None:
     assert read_gate_settings(f'appeal_url = "{url}"'.encode()).front.appeal_url == url
 
 
-def test_the_file_that_is_handed_out_shows_every_setting_and_its_default() -> None:
-    assert read_gate_settings(SHOWN.read_bytes()) == GateSettings()
-    shown = re.sub(r"(?m)^# (?=[a-z_]+ = )", "", SHOWN.read_text())
-    names = set(msgspec.toml.decode(shown))
-    assert read_gate_settings(shown.encode()).front.appeal_url
-    plain = "".join(line for line in shown.splitlines(keepends=True) if not _is_example(line))
-    assert read_gate_settings(plain.encode()) == GateSettings()
+def test_the_file_of_a_new_gate_explains_every_setting_and_sets_none(tmp_path: Path) -> None:
+    assert read_gate_settings(default_settings()) == GateSettings()
+    lines = [line.removeprefix("# ") for line in default_settings().decode().splitlines()]
+    named = [line for line in lines if re.match(r"[a-z_]+ = ", line)]
+    names = [line.split(" ")[0] for line in named]
+    assert sorted(names) == sorted(one.name for one in msgspec.structs.fields(_File))
+    assert sorted(names) == sorted(_told_known())
+    assert read_gate_settings("\n".join(named).encode()).front.appeal_url
+    usual = "\n".join(line for line in named if not line.startswith(EXAMPLES))
+    assert read_gate_settings(usual.encode()) == GateSettings()
+    with open_platform(tmp_path / "gate"):
+        pass
+    kept = tmp_path / "gate" / "gate.toml"
+    assert (kept.read_bytes(), kept.stat().st_mode & 0o777) == (default_settings(), 0o600)
+    kept.unlink()
+    with open_platform(tmp_path / "gate"):  # which is there already, so nothing is added
+        assert not kept.exists()
+
+
+def _told_known() -> list[str]:
     with pytest.raises(BadGateSettings) as caught:
         read_gate_settings(b"x = 1")
     told = " ".join(str(caught.value).split())
-    known = told.partition("Known are ")[2].replace(" and ", ", ").rstrip(".")
-    assert names == set(known.split(", "))
-
-
-def _is_example(line: str) -> bool:
-    return line.partition(" = ")[0] in EXAMPLES
+    return told.partition("Known are ")[2].replace(" and ", ", ").rstrip(".").split(", ")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """What the operator sets for a gate: ``gate.toml`` in its data folder, which may be missing.
 
-Every command that is given the folder finds the same database and limits there. Every setting is
-explained in share/gate.toml.
+Every command that is given the folder finds the same database and limits there. A new gate has one
+in which each setting is explained and none is set.
 """
 
 import ipaddress
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -67,6 +68,11 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     appeal_url: str = ""
     uploads_per_account: int = GateFront().uploads_per_account
     refused_per_account: int = GateFront().refused_per_account
+
+
+def default_settings() -> bytes:
+    """The file that a new gate has."""
+    return (files("entrenous.adapters.bank") / "default.toml").read_bytes()
 
 
 def gate_settings(folder: Path) -> GateSettings:
