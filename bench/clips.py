@@ -22,6 +22,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import av
 import cv2
 import numpy as np

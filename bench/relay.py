@@ -25,6 +25,10 @@ from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from bench.load import ejabberd
 from bench.load.bare import bare_cycles_per_s, disk_scan_mb_s
 from bench.load.blobs import blob_speed, resident_mb

@@ -17,7 +17,13 @@ then. Meta's matcher is not run here: 45 to 61 uploads a second, as STOP.md has 
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
+
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded, as the command does
 

@@ -12,10 +12,16 @@ JSON object.
 
 import argparse
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Container, Iterator
+from pathlib import Path
 from typing import Final
+
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import cv2
 import numpy as np

@@ -8,7 +8,13 @@ The last line is one JSON object.
 
 import argparse
 import json
+import sys
 from collections import Counter
+from pathlib import Path
+
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from bench.guard.measure import one_year
 

@@ -6,11 +6,17 @@ A megapixel's luma, as a gate wants it. The time is that of the child, of the se
 and of the parent that reads the samples, in turns, medians. The last line is one JSON object.
 """
 
+import argparse
 import json
 import os
 import sys
+from pathlib import Path
 from statistics import median
 from typing import Final
+
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from bench.load.processor import tree_cpu_s
 from bench.stopping.gates import pictures
@@ -22,8 +28,9 @@ _ROUNDS: Final = 5
 _PICTURES: Final = 192  # a whole number of children, at each of these
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     some = pictures()
     rounds = [{kept: _ms(kept, some) for kept in _KEPT_FOR} for _ in range(_ROUNDS)]
     told = {kept: median(one[kept] for one in rounds) for kept in _KEPT_FOR}

@@ -13,6 +13,7 @@ make its index at once instead of at the next minute. The last line is one JSON 
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,10 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Final
+
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded, as the command does
 

@@ -11,8 +11,14 @@ line is one JSON object.
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
+
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import numpy as np
 
