@@ -66,6 +66,15 @@ def test_it_ends_when_we_are_killed(tmp_path: Path) -> None:
     until(lambda: not is_alive(pids(told)[0]))
 
 
+def test_several_run_at_once_and_end_together(tmp_path: Path) -> None:
+    told = tmp_path / "pids"
+    with kept_running([sys.executable, "-c", CHILD, str(told)], count=3):
+        until(lambda: len(pids(told)) == 3)
+        assert all(map(is_alive, pids(told)))
+    assert len(set(pids(told))) == 3
+    assert not any(map(is_alive, pids(told)))
+
+
 def test_what_cannot_be_started_is_no_trouble(tmp_path: Path) -> None:
     done = False
     with kept_running([str(tmp_path / "missing")], again_s=0.01):

@@ -1,8 +1,12 @@
 """DueWork: one suite, every adapter."""
 
-from collections.abc import Iterator
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import adding, open_engine
+from entrenous.adapters.bank.postgres import open_postgres_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.model.bank import Bank
@@ -75,6 +80,41 @@ def test_the_oldest_is_taken_first_and_nobody_takes_it_too(queue: ReviewQueue) -
     queue.slow_look_made("b")
     queue.slow_look_made("c")
     assert queue.due() == Due()
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_several_processes_share_what_is_due_and_none_takes_what_another_has(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Each with connections of its own, and all of them at once."""
+    opened = partial(open_engine, tmp_path / "gate.sqlite")
+    if kind == "postgres":
+        opened = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
+    cases, first = [f"{number:03}" for number in range(60)], opened()
+    queue = SqlReviewQueue(first)
+    for case in cases:
+        assert keep(queue, case, most=99)
+    at_once = threading.Barrier(3)
+    with ThreadPoolExecutor(3) as pool:
+        taken = list(pool.map(partial(taken_by, opened, at_once), range(3)))
+    first.dispose()
+    assert sorted(case for mine in taken for case in mine) == cases
+    assert min(map(len, taken)) > 1
+
+
+def taken_by(opened: Callable[[], sa.Engine], at_once: threading.Barrier, _: int) -> list[str]:
+    """All that this one gets, the first two of them while each of the others gets one, too."""
+    engine, mine = opened(), list[str]()
+    queue = SqlReviewQueue(engine)
+    for turn in itertools.count():
+        if turn < 2:
+            at_once.wait(60)
+        look = queue.take_slow_look(LEASE)
+        if look is None:
+            break
+        mine.append(look.case)
+    engine.dispose()
+    return mine
 
 
 def test_what_a_killed_one_had_is_taken_again_three_times_in_all(made: Stores) -> None:

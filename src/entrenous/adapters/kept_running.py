@@ -1,4 +1,4 @@
-"""A second process of our own, which goes on while we do and is started again when it ends."""
+"""Processes of our own, which go on while we do and are started again when they end."""
 
 import subprocess
 import threading
@@ -11,19 +11,23 @@ _GRACE_S: Final = 10.0
 
 
 @contextmanager
-def kept_running(command: Sequence[str], again_s: float = 5.0) -> Iterator[None]:
-    """While this is open, the command runs; ``again_s`` seconds after it has ended, anew.
+def kept_running(command: Sequence[str], again_s: float = 5.0, *, count: int = 1) -> Iterator[None]:
+    """While this is open, the command runs, ``count`` times; ``again_s`` seconds after one has
+    ended, anew.
 
-    Its standard input ends when it is to end, and also when we are killed.
+    Its standard input ends when it is to end, and also when we are killed. All end together.
     """
     closing = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(command, again_s, closing), daemon=True)
-    keeper.start()
+    given = (command, again_s, closing)
+    keepers = [threading.Thread(target=_keep, args=given, daemon=True) for _ in range(count)]
+    for keeper in keepers:
+        keeper.start()
     try:
         yield
     finally:
         closing.set()
-        keeper.join()
+        for keeper in keepers:
+            keeper.join()
 
 
 def _keep(command: Sequence[str], again_s: float, closing: threading.Event) -> None:

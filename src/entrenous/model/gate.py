@@ -93,7 +93,8 @@ class BadGateSettings(Malformed):
     database, claims_per_hour, claims_of_all, held_per_hash, look_back_days,
     slow_looks, second_look_hashes, index_shards, fetch_minutes,
     tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account,
-    refused_per_account, confirmers, page and page_after_hours.
+    refused_per_account, confirmers, page, page_after_hours and
+    slow_look_processes.
     """
 
 

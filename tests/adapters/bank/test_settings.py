@@ -18,7 +18,8 @@ from entrenous.model.gate import BadGateSettings, GateLimits
 from entrenous.model.gate_front import GateFront
 from entrenous.wiring.platform import open_platform
 
-EXAMPLES = ("database", "tls_cert", "tls_key", "appeal_url")  # which are unset by default
+# Unset by default.
+EXAMPLES = ("database", "tls_cert", "tls_key", "appeal_url", "slow_look_processes")
 
 
 def test_without_a_file_everything_is_as_usual(tmp_path: Path) -> None:
@@ -30,6 +31,7 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
         'database = "postgresql://gate@/gate"\nclaims_per_hour = 5\nlook_back_days = 0\n'
         "slow_looks = 7\nindex_shards = 4\nsecond_look_hashes = 9\nfetch_minutes = 90\n"
         'confirmers = 2\npage = ["tell", "--to", "ana b"]\npage_after_hours = 3\n'
+        "slow_look_processes = 3\n"
     )
     limits = GateLimits(
         claims_per_hour=5,
@@ -41,7 +43,7 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
     )
     page = ("tell", "--to", "ana b")
     assert gate_settings(tmp_path) == GateSettings(
-        "postgresql://gate@/gate", limits, 4, 90, page=page
+        "postgresql://gate@/gate", limits, 4, 90, page=page, slow_look_processes=3
     )
 
 
@@ -131,6 +133,9 @@ def _told_known() -> list[str]:
         b'page = ["hunter2", ""]',
         b'page = ["hunter2\\u0000"]',
         b"page_after_hours = 0",
+        b"slow_look_processes = 0",
+        b"slow_look_processes = 65",
+        b"slow_look_processes = 1.5",
         b"\xff",
     ],
 )

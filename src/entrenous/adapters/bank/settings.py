@@ -22,6 +22,7 @@ FILE: Final = "gate.toml"
 FETCH_MINUTES_MIN: Final = 0.05  # three seconds, for who tries it out
 FETCH_MINUTES_MAX: Final = 7 * 24 * 60
 _URL_CHARS_MAX: Final = 500
+SLOW_LOOK_PROCESSES_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class GateSettings:
     ``index_shards`` is how many files the index is divided into; every ``fetch_minutes`` a gate
     that runs fetches its sources, 0: never by itself; ``front`` is what strangers meet,
     ``page`` the program and its arguments by which somebody is told of what cannot wait, empty for
-    none.
+    none; so many ``slow_look_processes`` are run beside a gate, or None for as many as suit the
+    machine.
     """
 
     database: str | None = None
@@ -39,6 +41,7 @@ class GateSettings:
     fetch_minutes: float = 0.0
     front: GateFront = field(default_factory=GateFront)
     page: tuple[str, ...] = ()
+    slow_look_processes: int | None = None
 
     def __post_init__(self) -> None:
         if not all(word and "\0" not in word for word in self.page):
@@ -47,6 +50,9 @@ class GateSettings:
             raise ValueError("sources are fetched every 0.05 to 10,080 minutes, or, with 0, never")
         if not 1 <= self.index_shards <= SHARDS_MAX:
             raise ValueError(f"an index has 1 to {SHARDS_MAX} shards")
+        count = self.slow_look_processes
+        if count is not None and not 1 <= count <= SLOW_LOOK_PROCESSES_MAX:
+            raise ValueError(f"1 to {SLOW_LOOK_PROCESSES_MAX} processes make slow looks")
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,6 +74,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     appeal_url: str = ""
     uploads_per_account: int = GateFront().uploads_per_account
     refused_per_account: int = GateFront().refused_per_account
+    slow_look_processes: int | None = None
 
 
 def default_settings() -> bytes:
@@ -109,6 +116,7 @@ def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
             fetch_minutes=form.fetch_minutes,
             front=_front(form, folder),
             page=form.page,
+            slow_look_processes=form.slow_look_processes,
         )
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as problem:
         raise BadGateSettings(file=FILE, why=_why(problem)) from None

@@ -14,7 +14,7 @@ _LOG: Final = logging.getLogger("entrenous.gate")
 
 
 def each_minute(platform: Platform) -> tuple[Callable[[], object], ...]:
-    """Slow looks for which there was no room. (Those that are due are made by a process of their
+    """Slow looks for which there was no room. (Those that are due are made by processes of their
     own.)
     """
     return (partial(_skip, platform),)

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.adapters.bank.settings import gate_settings
+from entrenous.adapters.bank.settings import SLOW_LOOK_PROCESSES_MAX, gate_settings
 from entrenous.adapters.forking import fork_whole
 from entrenous.adapters.http_server import Ways, serve
 from entrenous.adapters.judging.pool import Judges
@@ -71,7 +71,7 @@ def run(
         bool,
         typer.Option(
             "--slow-look/--no-slow-look",
-            help="After its answer, look for an upload's parts, by a second process.",
+            help="After its answer, look for an upload's parts, by processes beside the gate.",
         ),
     ] = True,
     judges: Annotated[
@@ -100,7 +100,8 @@ def run(
         if not slow_look:
             platform = without_slow_looks(platform)
         if platform.limits.slow_looks > 0:
-            opened.enter_context(kept_running(slow_look_command(data)))
+            count = _slow_looks_at_once(data)
+            opened.enter_context(kept_running(slow_look_command(data), count=count))
         if gate_settings(data).fetch_minutes:
             opened.enter_context(kept_running(follow_command(data)))
 
@@ -128,6 +129,14 @@ def _judges(data: Path, wanted: int | None, *, slow_look: bool) -> Judges | None
     if count is None:
         count = min(processors() + 1, _JUDGES_MAX) if processors() > 1 else 0
     return Judges(judge_command(data, slow_look=slow_look), count) if count else None
+
+
+def _slow_looks_at_once(data: Path) -> int:
+    """As set, or half as many as processors: each takes what uploads leave idle, and has memory of
+    its own.
+    """
+    wanted = gate_settings(data).slow_look_processes
+    return wanted or min(max(1, processors() // 2), SLOW_LOOK_PROCESSES_MAX)
 
 
 def _announced(url: str, tokens: GateTokens) -> dict[str, object]:
