@@ -1,7 +1,8 @@
 """How fast and how exact a gate's index is, beside faiss; how fast pictures become fingerprints.
 
     python -m bench.stop                a million hashes, and 10,000 queries at each distance
-    python -m bench.stop --quick        a million hashes, fewer queries: under a minute
+    python -m bench.stop --quick        less of everything but hashes: under a minute, on a
+                                        machine that has no other work
     python -m bench.stop --ten-million  ten million: some minutes, 5 GB of memory, 2 GB of disk
     python -m bench.stop --hundred-million  look-ups in a hundred million beside a scan: half an
                                         hour, 16 GB of memory, 9 GB of disk
@@ -11,7 +12,8 @@
 Ours is the index as it lies in its file, checked and mapped. Peers take turns with it in one
 thread; times are the processor's, ratios are medians of the rounds' ratios. A peer that is not
 installed is SKIPPED. The last line is one JSON object; stopped by hand, it holds what came until
-then. Meta's matcher is not run here: 45 to 61 uploads a second, as STOP.md has it.
+then. Recall is that of a few photographs and edits (all of them: bench.stopping.recall). Meta's
+matcher is not run here: bench.stopping.hma.
 """
 
 import argparse
@@ -19,7 +21,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 if __package__ in {None, ""}:
     # Run as a file: this folder is on the path then, and not the one that `bench` is in.
@@ -35,13 +39,42 @@ from bench.stopping.exact import Wrong, asked_at_every_distance, compared, every
 from bench.stopping.hashes import clustered_hashes, random_hashes
 from bench.stopping.lookups import look, on_file
 from bench.stopping.pictures import hashed
+from bench.stopping.recall import SOME, Plan, found
+from bench.stopping.recall_pictures import subjects
 from bench.stopping.sizes import told_by_size
 from bench.stopping.two import two_processes_per_s
 
 Answer = dict[str, object]
 
 
-def main() -> None:
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of each is measured."""
+
+    hashes: int = 1_000_000
+    clustered: int = 1_000_000
+    each: int = 300  # queries at each distance
+    rounds: int = 5
+    picture_rounds: int = 5
+    gate_hashes: int = 1_000_000
+    gate_s: float = 20.0
+    recall: Plan = SOME
+
+
+_FEW: Final = ("jpeg 10", "mirror", "letterbox 1:1", "caption bar", "screenshot of an app")
+QUICK: Final = Sizes(
+    clustered=200_000,
+    each=30,
+    rounds=3,
+    picture_rounds=2,
+    gate_hashes=100_000,
+    gate_s=2.0,
+    recall=replace(SOME, edits=_FEW, photographs=4),
+)
+TEN_MILLION: Final = Sizes(hashes=10_000_000, clustered=10_000_000, each=30, rounds=3)
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Measure, say what is measured, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true")
@@ -50,7 +83,7 @@ def main() -> None:
     parser.add_argument("--sizes", action="store_true")
     parser.add_argument("--gate", action="store_true")
     parser.add_argument("--judges", type=int, help="of the gate; as it likes if not given")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     if asked.sizes:
         for line in told_by_size():
             say(line)
@@ -60,23 +93,29 @@ def main() -> None:
     if asked.hundred_million:
         say(json.dumps(measured([lambda: index_measured(100_000_000, 2, 3, multi_hash=False)])))
         return
-    count = 10_000_000 if asked.ten_million else 1_000_000
-    each, rounds = (30, 3) if asked.quick or asked.ten_million else (300, 5)
-    parts: list[Callable[[], Answer]] = [
-        pictures_measured,
-        lambda: gate_measured(asked.quick, asked.judges),
-    ]
-    if not asked.gate:
-        parts += [
-            lambda: index_measured(count, each, rounds),
-            lambda: clustered_measured(count, rounds),
-            acting_measured,
-        ]
-    answer = measured(parts)
+    sizes = QUICK if asked.quick else TEN_MILLION if asked.ten_million else Sizes()
+    answer = measured(parts(sizes, asked.judges, gate_alone=asked.gate))
     if not (asked.quick or asked.ten_million or asked.gate):
         answer |= _wrong(every_plan(100_000, 10_000, np.random.default_rng(3)), answer)
     answer["load_average"] = round(os.getloadavg()[0], 1)
     say(json.dumps(answer))
+
+
+def parts(
+    sizes: Sizes, judges: int | None = None, *, gate_alone: bool = False
+) -> list[Callable[[], Answer]]:
+    """What is measured, one after the other."""
+    gate = [
+        lambda: pictures_measured(sizes.picture_rounds),
+        lambda: gate_measured(gates.Ask(sizes.gate_hashes, sizes.gate_s, judges=judges)),
+    ]
+    rest = [
+        lambda: index_measured(sizes.hashes, sizes.each, sizes.rounds),
+        lambda: clustered_measured(sizes.clustered, sizes.rounds),
+        acting_measured,
+        lambda: recall_measured(sizes.recall),
+    ]
+    return gate if gate_alone else gate + rest
 
 
 def measured(parts: Iterable[Callable[[], Answer]]) -> Answer:
@@ -95,9 +134,11 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
-def pictures_measured() -> Answer:
-    """Hashing, decoding included."""
-    speed = hashed()
+def pictures_measured(rounds: int) -> Answer:
+    """Hashing, decoding included: as a gate reads a picture (``hash_12mp_...``), as a device does
+    that registers it (``hash_whole_...``: all pixels, in colour), and from all of a file's luma.
+    """
+    speed = hashed(rounds)
     if speed.pdqhash is None:
         say("SKIPPED: pdqhash is not installed")
     if speed.perception is None:
@@ -107,31 +148,38 @@ def pictures_measured() -> Answer:
         {
             "hash_12mp_per_s": _three(speed.ours),
             "hash_whole_12mp_per_s": _three(speed.whole),
+            "hash_whole_luma_12mp_per_s": _three(speed.luma),
             "pdqhash_per_s": _three(speed.pdqhash),
             "perception_per_s": _three(speed.perception),
             "hash_ratio": _three(speed.ratio),
             "hash_whole_ratio": _three(speed.whole_ratio),
+            "hash_whole_luma_ratio": _three(speed.luma_ratio),
             "perception_ratio": _three(speed.perception_ratio),
         }
     )
 
 
-def gate_measured(quick: bool, judges: int | None) -> Answer:  # noqa: FBT001
-    """Uploads of a megapixel to a gate with a million hashes, eight at once: without a hash of a
-    part, and (``parts_...``) with those of one picture.
+def gate_measured(ask: gates.Ask) -> Answer:
+    """Uploads of a megapixel to a gate with a million hashes, eight at once, and single ones:
+    ``gate_...`` without slow looks, ``with_slow_looks_...`` as a gate runs unless told otherwise;
+    ``parts_...`` without these, and with the parts of one picture in the bank.
     """
     answer: Answer = {}
-    count, seconds = (100_000, 3.0) if quick else (1_000_000, 20.0)
-    loads = gates.posted(count, seconds, judges=judges)
-    for before, made in zip(("", "parts_"), loads, strict=True):
-        told = gates.told(made)
+    for load in gates.posted(ask):
+        told = load.told()
+        per_s, cpu = (told[f"{load.name}gate_{name}"] for name in ("post_per_s", "cpu_ms"))
         say(
-            f"{before or 'no_parts_'}: {told['gate_post_per_s']:.1f} uploads a second; of the"
-            f" processors, the gate and its children {told['gate_cpu_ms']:.1f} ms for each, the"
-            f" load {told['load_cpu_ms']:.2f} ms"
+            f"{load.name or 'without slow looks, '}{per_s:.1f} uploads a second; of the processors,"
+            f" the gate and its children {cpu:.1f} ms for each"
         )
-        answer |= {before + name: _three(value) for name, value in told.items()}
+        answer |= {name: _three(value) for name, value in told.items()}
     return answer
+
+
+def recall_measured(plan: Plan) -> Answer:
+    """Edited uploads that are found before (``fast``) and after the answer (``deep``)."""
+    said = found(subjects(), plan)
+    return {name: value for name, value in said.items() if name != "schema"}
 
 
 def acting_measured() -> Answer:

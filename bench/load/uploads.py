@@ -48,7 +48,8 @@ def forms(files: Sequence[bytes], field: str = "file") -> list[bytes]:
 
 
 def drive(to: Gate, bodies: Sequence[bytes], lines: int, seconds: float) -> Posted:
-    """Keep ``lines`` connections busy; stopped by hand, what came until then counts.
+    """Keep ``lines`` connections busy for so long, and until one upload was answered; stopped by
+    hand, what came until then counts.
 
     Raises:
         SystemExit: an answer that should not be.
@@ -62,7 +63,7 @@ def drive(to: Gate, bodies: Sequence[bytes], lines: int, seconds: float) -> Post
     began, times = time.perf_counter(), list[float]()
     with closing(poll):
         try:
-            while time.perf_counter() < began + seconds:
+            while time.perf_counter() < began + seconds or not times:
                 for number, _ in poll.poll(1.0):
                     line = by_number[number]
                     known = line.socket

@@ -1,19 +1,21 @@
 """A real gate with a bank of many hashes, to which JPEGs are brought (:mod:`bench.load.uploads`).
 
 The clock on the wall tells what a busy machine gave; the processor's time, of the gate with all its
-children and of the load apart, what an idle one would.
+children and of the load apart, what an idle one would. Without slow looks it is that of the answers
+alone; with them, as a gate runs unless told otherwise, of what is done after these too.
 """
 
 import io
 import json
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from PIL import Image
@@ -23,6 +25,7 @@ from bench.load.uploads import Gate, Posted, drive, forms
 from bench.photographs import PHOTOGRAPHS, Size
 from bench.stopping.hashes import random_hashes
 from bench.stopping.lookups import scratch
+from bench.stopping.pictures import large_pictures
 from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.index.tending import open_index
@@ -31,6 +34,10 @@ from entrenous.model.claim import Claim, ClaimState, Registration
 from entrenous.model.ids import BankName, ClaimId
 
 LINES: Final = 8  # as many as a gate judges at once
+_SLOW: Final = (
+    "SELECT sum(slow_look IS NULL AND slow_looks_taken > 0), sum(slow_look = 'kept'),"
+    " sum(slow_look IN ('due', 'skipped')) FROM upload"
+)
 _PARTS: Final = 525  # of one registered picture, so that the second look has something to look in
 _PER_CLAIM: Final = 10_000
 _SIZE: Final = (1200, 834)  # one megapixel
@@ -40,28 +47,94 @@ _LISTED: Final = BankName("listed")
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-def posted(
-    count: int, seconds: float, lines: int = LINES, judges: int | None = None
-) -> Iterator[Posted]:
-    """Uploads of a megapixel to a gate with ``count`` hashes, after some that warm it up: first
-    without a hash of a part, then with those of one picture, so that the second look is made.
+class Looks(NamedTuple):
+    """What became of the slow looks that uploads are due: made, waiting for one, or without room
+    for their bytes, and so skipped.
+    """
+
+    made: int
+    waiting: int
+    skipped: int
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """As the gate's own database has it; nothing of it is changed."""
+        with closing(sqlite3.connect(f"file:{folder / 'bank.db'}?mode=ro", uri=True)) as bank:
+            return cls(*(int(count or 0) for count in bank.execute(_SLOW).fetchone()))
+
+    def __sub__(self, before: Self) -> Self:
+        """What came since; how many wait is how many wait now."""
+        made, skipped = self.made - before.made, self.skipped - before.skipped
+        return type(self)(made, self.waiting, skipped)
+
+    def told(self, uploads: int) -> dict[str, float]:
+        """By their names."""
+        share = self.made / max(1, uploads)
+        return {**self._asdict(), "share_made": share}
+
+
+class Load(NamedTuple):
+    """What was brought to one gate; ``name`` says which, and begins the names of its figures."""
+
+    name: str
+    many: Posted
+    looks: Looks | None
+    alone: Mapping[str, Posted]
+
+    def told(self) -> dict[str, float]:
+        """All figures by their names."""
+        figures = told(self.many)
+        for size, one in self.alone.items():
+            figures |= {
+                f"gate_alone_{size}_p50_ms": _ms(one, 0.5),
+                f"gate_alone_{size}_p95_ms": _ms(one, 0.95),
+            }
+        looks = {} if self.looks is None else self.looks.told(self.many.count)
+        return {f"{self.name}{name}": value for name, value in {**figures, **looks}.items()}
+
+
+class Ask(NamedTuple):
+    """How a gate is loaded: ``lines`` at once, then one alone, each for so many seconds."""
+
+    hashes: int
+    seconds: float
+    lines: int = LINES
+    judges: int | None = None
+
+
+def posted(ask: Ask) -> Iterator[Load]:
+    """Uploads of a megapixel to a gate with so many hashes, after some that warm it up: without
+    slow looks and with them, each followed by single uploads, of a megapixel and of twelve; then,
+    without slow looks, with the hashes of one picture's parts, so that the second look is made.
     """
     bodies = forms(pictures())
+    alone = {"1mp": bodies, "12mp": forms(large_pictures())}
     with TemporaryDirectory(dir=scratch()) as made:
-        fill(Path(made), count)
-        options = () if judges is None else ("--judges", str(judges))
-        yield _driven(Path(made), bodies, lines, seconds, options)
+        fill(Path(made), ask.hashes)
+        yield _driven("", Path(made), bodies, ask, alone)
+        yield _driven("with_slow_looks_", Path(made), bodies, ask, alone, slow_look=True)
         fill_parts(Path(made))
-        yield _driven(Path(made), bodies, lines, seconds, options)
+        yield _driven("parts_", Path(made), bodies, ask, {})
 
 
-def _driven(
-    folder: Path, bodies: Sequence[bytes], lines: int, seconds: float, options: Sequence[str]
-) -> Posted:
+def _driven(  # noqa: PLR0913 -- all of it is one load's
+    name: str,
+    folder: Path,
+    bodies: Sequence[bytes],
+    ask: Ask,
+    alone: Mapping[str, Sequence[bytes]],
+    *,
+    slow_look: bool = False,
+) -> Load:
     """Once for a moment, so that what is loaded at first is not counted."""
-    with gate(folder, *options) as running:
-        drive(running, bodies, lines, min(3.0, seconds / 3))
-        return drive(running, bodies, lines, seconds)
+    options = () if ask.judges is None else ("--judges", str(ask.judges))
+    with gate(folder, *options, slow_look=slow_look) as running:
+        drive(running, bodies, ask.lines, min(3.0, ask.seconds / 3))
+        before = Looks.of(folder)
+        many = drive(running, bodies, ask.lines, ask.seconds)
+        looks = Looks.of(folder) - before if slow_look else None
+        ones = {size: drive(running, some, 1, ask.seconds / 2) for size, some in alone.items()}
+    return Load(name, many, looks, ones)
 
 
 def fill(folder: Path, count: int) -> None:
@@ -103,11 +176,12 @@ def pictures() -> list[bytes]:
 
 
 @contextmanager
-def gate(folder: Path, *options: str) -> Iterator[Gate]:
-    """``entrenous gate run`` in a process of its own; what it looks at after its answers is another
-    one's work, at lowest priority, and left out.
+def gate(folder: Path, *options: str, slow_look: bool = False) -> Iterator[Gate]:
+    """``entrenous gate run`` in a process of its own; what it looks at after its answers is other
+    processes' work, at lowest priority, and left out if not asked for.
     """
-    command = [sys.executable, "-m", "entrenous", "gate", "run", "--json", "--no-slow-look"]
+    command = [sys.executable, "-m", "entrenous", "gate", "run", "--json"]
+    command += [] if slow_look else ["--no-slow-look"]
     command += ["--listen", "127.0.0.1:0", "--data", str(folder), *options]
     with subprocess.Popen(  # noqa: S603 -- this very program
         command, stdout=subprocess.PIPE, text=True
@@ -133,8 +207,13 @@ def told(made: Posted) -> dict[str, float]:
     count = max(1, made.count)
     return {
         "gate_post_per_s": made.count / made.seconds,
-        "gate_p50_ms": 1e3 * percentile(made.times_s, 0.5) if made.times_s else 0.0,
-        "gate_p99_ms": 1e3 * percentile(made.times_s, 0.99) if made.times_s else 0.0,
+        "gate_p50_ms": _ms(made, 0.5),
+        "gate_p95_ms": _ms(made, 0.95),
+        "gate_p99_ms": _ms(made, 0.99),
         "gate_cpu_ms": 1e3 * made.gate_cpu_s / count,
         "load_cpu_ms": 1e3 * made.load_cpu_s / count,
     }
+
+
+def _ms(made: Posted, part: float) -> float:
+    return 1e3 * percentile(made.times_s, part) if made.times_s else 0.0

@@ -4,15 +4,19 @@
 
 What DIR has to hold: bench/stopping/hma_server.py. The database is for this alone: tables, a bank
 of random hashes and an index are made in it, and found again the next time. Both sides have the
-same hashes, and stay up. A round is uploads to ours, to theirs, and to ours by HMA's own path. Ours
-asks eight orientations with and without borders (and, but for the last, keeps its decision), theirs
-one hash. Memory counts what processes share once. From a new hash to its match, theirs is told to
-make its index at once instead of at the next minute. The last line is one JSON object.
+same hashes, and stay up. A round is uploads to ours, to theirs, to ours by HMA's own path, and to a
+gate of ours that also makes slow looks after its answers, as one does unless told otherwise
+(`gate_with_slow_looks_...`; the others make none): it runs for its turn alone, so that what it has
+left to do is nobody else's load. Ours asks eight orientations with and without borders (and, but
+for HMA's path, keeps its decision), theirs one hash. Memory counts what processes share once. From
+a new hash to its match, theirs is told to make its index at once instead of at the next minute. The
+last line is one JSON object.
 """
 
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, NamedTuple
 
 if __package__ in {None, ""}:
     # Run as a file: this folder is on the path then, and not the one that `bench` is in.
@@ -41,6 +45,7 @@ from bench.stopping.hma_server import Hma
 from bench.stopping.lookups import scratch
 
 _BANK: Final = "LISTED"
+_SLOW: Final = "gate_with_slow_looks"
 _IN_A_ROW: Final = 32  # look-ups that find it: then every worker does
 Answer = dict[str, object]
 
@@ -101,10 +106,11 @@ def main() -> None:
         answer: Answer = {"schema": "entrenous/bench-hma/1", "hashes": asked.hashes}
         answer |= {"hma_threads": asked.threads, "hma_build_s": prepare(hma, hashes)}
         gates.fill(ours, asked.hashes)
+        slow = shutil.copytree(ours, ours.with_name("slow"))
         more = ("--threads", str(asked.threads)) if asked.threads > 1 else ()
         with gates.gate(ours) as gate, hma.running(2, *more) as (process, url):
             server = Gate(process, url, "nobody", "/m/lookup", b'"pdq":', _server(hma.database))
-            answer |= measured(gate, server, hashes[:32], asked.rounds, asked.seconds)
+            answer |= measured(gate, server, slow, hashes[:32], Turns(asked.rounds, asked.seconds))
             index = lambda: hma.flask("build_indices")  # noqa: E731
             answer["hma_add_to_match_s"] = round(Side(server, [], "").added_s(index), 1)
         say(json.dumps(answer | {"load_average": round(os.getloadavg()[0], 1)}))
@@ -134,8 +140,17 @@ def prepare(hma: Hma, hashes: bytes) -> float:
     return round(time.perf_counter() - began, 1)
 
 
-def measured(ours: Gate, theirs: Gate, one: bytes, rounds: int, seconds: float) -> Answer:
-    """Every round's uploads a second, medians of all figures, and ours over theirs."""
+class Turns(NamedTuple):
+    """So many rounds, after one that warms up, and for how long each side is loaded."""
+
+    rounds: int
+    seconds: float
+
+
+def measured(ours: Gate, theirs: Gate, slow: Path, one: bytes, turns: Turns) -> Answer:
+    """Every round's uploads a second, medians of all figures, and ours over theirs; ``slow`` is the
+    folder of a gate that makes slow looks.
+    """
     pictures = gates.pictures()
     photos = forms(pictures, "photo")
     as_hma = ours._replace(path="/hma/m/lookup", good=b'"pdq":')
@@ -145,15 +160,15 @@ def measured(ours: Gate, theirs: Gate, one: bytes, rounds: int, seconds: float) 
         "gate_as_hma": Side(as_hma, photos, "/hma"),
     }
     figures = dict[str, list[float]]()
-    for number in range(rounds + 1):  # the first one warms up
+    for number in range(turns.rounds + 1):  # the first one warms up
+        seconds = turns.seconds if number else min(5.0, turns.seconds)
         for name, side in sides.items():
             if not side.finds(one):
                 raise SystemExit(f"{name} does not find a hash that it has")
-            told = told_of(drive(side.gate, side.bodies, gates.LINES, seconds if number else 5.0))
-            say(f"{number} {name} {told} load average {os.getloadavg()[0]:.1f}")
-            for key, value in told.items() if number else ():
-                figures.setdefault(f"{name}_{key}", []).append(value)
-    for name in ("gate", "gate_as_hma"):
+            told = told_of(drive(side.gate, side.bodies, gates.LINES, seconds))
+            _note(figures, name, told, number)
+        _note(figures, _SLOW, with_slow_looks(slow, sides["gate"].bodies, seconds), number)
+    for name in ("gate", "gate_as_hma", _SLOW):
         pairs = zip(figures[f"{name}_post_per_s"], figures["hma_post_per_s"], strict=True)
         figures[f"{name}_ratio"] = [round(mine / other, 2) for mine, other in pairs]
     return {
@@ -164,6 +179,24 @@ def measured(ours: Gate, theirs: Gate, one: bytes, rounds: int, seconds: float) 
         "hma_database_memory_mb": round(sum(map(memory_mb, theirs.beside))),
         "gate_add_to_match_ms": round(1e3 * sides["gate"].added_s(lambda: None), 1),
     }
+
+
+def with_slow_looks(folder: Path, bodies: list[bytes], seconds: float) -> dict[str, float]:
+    """One turn of a gate that makes them, and what became of them meanwhile; what waited for one at
+    the end of its last turn still does.
+    """
+    with gates.gate(folder, slow_look=True) as running:
+        drive(running, bodies, gates.LINES, min(3.0, seconds / 3))
+        before = gates.Looks.of(folder)
+        made = drive(running, bodies, gates.LINES, seconds)
+        looks = (gates.Looks.of(folder) - before).told(made.count)
+    return told_of(made) | {name: round(value, 3) for name, value in looks.items()}
+
+
+def _note(figures: dict[str, list[float]], name: str, told: dict[str, float], number: int) -> None:
+    say(f"{number} {name} {told} load average {os.getloadavg()[0]:.1f}")
+    for key, value in told.items() if number else ():
+        figures.setdefault(f"{name}_{key}", []).append(value)
 
 
 def told_of(made: Posted) -> dict[str, float]:

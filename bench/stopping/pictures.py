@@ -8,6 +8,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
@@ -17,48 +18,58 @@ from entrenous.spec import WHOLE_SIDE_PX
 
 _PREFERRED: Final = ("casa-mila", "osprey", "city", "tea", "colosseum", "otters", "kleiber")
 _SIZE: Final = (4000, 3000)
-_ROUNDS: Final = 5
 
 
 class Hashed(NamedTuple):
     """Pictures a second, and ratios of the same rounds; a peer's are None where there is none.
-    ``ours`` as a gate shrinks it, ``whole`` from all of its luma.
+
+    ``ours`` as a gate shrinks it before its answer; ``whole`` as a device reads it to register it:
+    all pixels and colours; ``luma`` from all of the file's luma without its colours, as a gate
+    reads what is too small to shrink.
     """
 
     source: str
     ours: float
     whole: float
+    luma: float
     pdqhash: float | None
     perception: float | None
     ratio: float | None
     whole_ratio: float | None
+    luma_ratio: float | None
     perception_ratio: float | None
 
 
-def hashed() -> Hashed:
-    """Decoding as a gate does included, one thread, in turns, after a round that warms all up: what
-    a peer loads at its first picture is not counted against it.
+def hashed(rounds: int) -> Hashed:
+    """Decoding included, one thread, in turns, after a round that warms all up: what a peer loads
+    at its first picture is not counted against it.
     """
     source, data = twelve_megapixels()
     ours = _rounds(
         {
             "ours": lambda: fingerprint(read_picture(data, at_least_px=WHOLE_SIDE_PX, luma=True)),
-            "whole": lambda: fingerprint(read_picture(data, luma=True)),
-            "pdqhash": _peer(_pdqhash(), data),
+            "whole": lambda: fingerprint(read_picture(data)),
+            "luma": lambda: fingerprint(read_picture(data, luma=True)),
+            "pdqhash": _peer(pdqhash(), data),
             "perception": _peer(_perception(), data),
-        }
+        },
+        rounds,
     )
     per_s = [_median(ours.get(name)) for name in ("pdqhash", "perception")]
-    pairs = (("ours", "pdqhash"), ("whole", "pdqhash"), ("ours", "perception"))
+    pairs = (
+        *((own, "pdqhash") for own in ("ours", "whole", "luma")),
+        ("ours", "perception"),
+    )
     ratios = [_ratio(ours[own], ours.get(other)) for own, other in pairs]
-    return Hashed(source, median(ours["ours"]), median(ours["whole"]), *per_s, *ratios)
+    own = (median(ours[name]) for name in ("ours", "whole", "luma"))
+    return Hashed(source, *own, *per_s, *ratios)
 
 
-def _rounds(ways: Mapping[str, Callable[[], object] | None]) -> dict[str, list[float]]:
+def _rounds(ways: Mapping[str, Callable[[], object] | None], rounds: int) -> dict[str, list[float]]:
     """Pictures a second in each round, of those ways that there are."""
     there = {name: way for name, way in ways.items() if way is not None}
-    rounds = [{name: _per_s(way) for name, way in there.items()} for _ in range(_ROUNDS + 1)]
-    return {name: [one[name] for one in rounds[1:]] for name in there}
+    times = [{name: _per_s(way) for name, way in there.items()} for _ in range(rounds + 1)]
+    return {name: [one[name] for one in times[1:]] for name in there}
 
 
 def _median(per_s: list[float] | None) -> float | None:
@@ -82,13 +93,21 @@ def twelve_megapixels() -> tuple[str, bytes]:
     return "coffee, enlarged", _jpeg(enlarged)
 
 
+def large_pictures() -> list[bytes]:
+    """JPEGs of twelve megapixels: one photograph, mirrored and turned, so that no two are alike."""
+    with Image.open(io.BytesIO(twelve_megapixels()[1])) as whole:
+        turns = (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180)
+        return [_jpeg(whole), *(_jpeg(whole.transpose(turn)) for turn in turns)]
+
+
 def _jpeg(picture: Image.Image) -> bytes:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
-def _pdqhash() -> Callable[[bytes], object] | None:
+def pdqhash() -> Callable[[bytes], tuple[NDArray[np.uint8], int]] | None:
+    """The public implementation, of a file as Pillow decodes it: 256 bits and a quality."""
     try:
         compute = import_module("pdqhash").compute
     except ImportError:

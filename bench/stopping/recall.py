@@ -17,8 +17,9 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -57,6 +58,24 @@ _Each = Callable[..., Iterable[tuple[bytes, Looked]]]
 LOOKS: Final = ("fast", "deep, no windows", "deep")
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured: the first ``photographs`` that are installed (None: all), of which some
+    ``tried`` are edited (None: all).
+    """
+
+    seed: int = 1
+    jobs: int = 1
+    edits: Sequence[str] = tuple(EDITS)
+    false_edits: Sequence[str] = FALSE_EDITS
+    photographs: int | None = None
+    tried: int | None = None
+
+
+SOME: Final = Plan(jobs=2, edits=QUICK, false_edits=FALSE_EDITS[:1], tried=4)
+"""``--quick``."""
+
+
 @dataclass(slots=True)
 class Grid:
     """Nearest distances by whether held out, edit and look."""
@@ -91,19 +110,24 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=1)
     asked = parser.parse_args(arguments)
     of = later_subjects() if asked.later else subjects()
-    bank = [one for one in map(register, of) if one is not None]
-    every = max(1, len(bank) // 4) if asked.quick else 1
-    alike = Alike.of([one.subject for one in bank]) if asked.embedding else None
-    edits = QUICK if asked.quick else tuple(EDITS)
-    with ProcessPoolExecutor(asked.jobs) as pool:
-        grid = measure(bank[::every], edits, partial(_uploads, pool.map, asked.seed), alike)
-    rng = np.random.default_rng(asked.seed)
-    false_edits = FALSE_EDITS[:1] if asked.quick else FALSE_EDITS
+    plan = replace(SOME if asked.quick else Plan(), seed=asked.seed, jobs=asked.jobs)
+    print(json.dumps(found(of, plan, embedding=asked.embedding)))  # noqa: T201
+
+
+def found(of: Iterable[Subject], plan: Plan, *, embedding: bool = False) -> dict[str, object]:
+    """The document of one measurement."""
+    bank = list(islice((one for one in map(register, of) if one is not None), plan.photographs))
+    every = max(1, len(bank) // (plan.tried or len(bank)))
+    alike = Alike.of([one.subject for one in bank]) if embedding else None
+    with ProcessPoolExecutor(plan.jobs) as pool:
+        uploads = partial(_uploads, pool.map, plan.seed)
+        grid = measure(bank[::every], plan.edits, uploads, alike)
+    rng = np.random.default_rng(plan.seed)
     known = Pieces.of(bank)
     false = {"fast": false_fast(bank, known, every)}
-    false["deep"], false["deep_wholes"] = false_deep(bank, known, every, false_edits, rng)
+    false["deep"], false["deep_wholes"] = false_deep(bank, known, every, plan.false_edits, rng)
     extra = {} if alike is None else {"embedding": alike.answer()}
-    print(json.dumps({**answer(grid, false), **extra}))  # noqa: T201
+    return {**answer(grid, false), **extra}
 
 
 def measure(
@@ -138,7 +162,8 @@ def answer(grid: Grid, false: Mapping[str, Counted]) -> dict[str, object]:
     """The last line."""
     edits = list(dict.fromkeys(edit for _, edit, _ in grid.nearest))
     recall = {look: {e: grid.recall(e, look, False, True) for e in edits} for look in LOOKS}
-    held = {look: {e: grid.recall(e, look, True) for e in edits} for look in LOOKS}
+    held_out = [edit for edit in edits if (True, edit, LOOKS[0]) in grid.nearest]
+    held = {look: {e: grid.recall(e, look, True) for e in held_out} for look in LOOKS}
     return {
         "schema": "entrenous/bench-stop-recall/1",
         "recall": recall,

@@ -12,15 +12,16 @@ from bench.stopping.hashes import random_hashes
 from bench.stopping.lookups import BATCH
 from entrenous.adapters.index.base_file import read_base
 
+_ROOT: Final = Path(__file__).resolve().parents[2]
 _SECONDS: Final = 4.0
 
 
 def two_processes_per_s(path: Path) -> float:
     """Both ready before either begins; batches of eight, as an upload's orientations are."""
-    command = [sys.executable, "-m", "bench.stopping.two", str(path)]
+    command = [sys.executable, "-m", "bench.stopping.two", str(path.absolute())]
     made = [
         subprocess.Popen(  # noqa: S603 -- this very file
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         for _ in range(2)
     ]

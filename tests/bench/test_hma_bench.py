@@ -1,0 +1,29 @@
+"""The bench beside Meta's matcher, with a gate of ours in its place: rounds, ratios, slow looks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.stopping import gates, hma
+from bench.stopping.hashes import random_hashes
+
+pytestmark = pytest.mark.real
+
+
+def test_each_side_is_loaded_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ours, slow = tmp_path / "ours", tmp_path / "slow"
+    for folder in (ours, slow):
+        folder.mkdir()
+        gates.fill(folder, 500)
+    one = random_hashes(500, np.random.default_rng(7)).tobytes()[:32]
+    with gates.gate(ours) as gate:
+        theirs = gate._replace(url=f"{gate.url}/hma", path="/hma/m/lookup", good=b'"pdq":')
+        said = hma.measured(gate, theirs, slow, one, hma.Turns(1, 0.5))
+    for side in ("gate", "hma", "gate_as_hma", "gate_with_slow_looks"):
+        assert said[f"{side}_post_per_s"] > 0
+    for side in ("gate", "gate_as_hma", "gate_with_slow_looks"):
+        assert said[f"{side}_ratio"] > 0
+    assert {f"gate_with_slow_looks_{what}" for what in ("made", "waiting", "skipped")} < set(said)
+    assert "gate_made" not in said
