@@ -8,8 +8,11 @@
 A person registers a photograph (its hash, and windows of it); it is edited, saved as a JPEG and
 uploaded, and decoded as finely as a gate does for each look. `fast` is the look before the answer,
 `deep` adds the slow one, `deep, no windows` is for a person who registered the hash of the whole
-alone. False pairs: uploads that fit another's photograph. Photographs that were tuned on and those
-held out are counted apart. The last line is one JSON object.
+alone. False pairs: `fast_false` of pieces of different photographs, at the first look; at the slow
+one, of every edited upload with every other photograph and its windows (`deep_false`), and of some
+with pieces of the others, each registered as a small picture of its own: without windows
+(`deep_wholes_false`) and with (`deep_pieces_false`). Photographs that were tuned on and those held
+out are counted apart. The last line is one JSON object.
 """
 
 import argparse
@@ -32,7 +35,14 @@ import numpy as np
 from bench.attacks.save import load
 from bench.stopping.alike import Alike
 from bench.stopping.recall_edits import EDITS, edited
-from bench.stopping.recall_false import Counted, Pieces, false_deep, false_fast
+from bench.stopping.recall_false import (
+    Counted,
+    Pieces,
+    Strangers,
+    false_deep,
+    false_fast,
+    tiles,
+)
 from bench.stopping.recall_looks import Looked, Registered, look, nearest, register, tell
 from bench.stopping.recall_pictures import Subject, later_subjects, subjects
 from entrenous.spec import PDQ_RADIUS
@@ -119,25 +129,33 @@ def found(of: Iterable[Subject], plan: Plan, *, embedding: bool = False) -> dict
     bank = list(islice((one for one in map(register, of) if one is not None), plan.photographs))
     every = max(1, len(bank) // (plan.tried or len(bank)))
     alike = Alike.of([one.subject for one in bank]) if embedding else None
+    strangers = Strangers(bank, every)
     with ProcessPoolExecutor(plan.jobs) as pool:
         uploads = partial(_uploads, pool.map, plan.seed)
-        grid = measure(bank[::every], plan.edits, uploads, alike)
+        grid = measure(bank[::every], plan.edits, uploads, strangers, alike)
     rng = np.random.default_rng(plan.seed)
-    known = Pieces.of(bank)
-    false = {"fast": false_fast(bank, known, every)}
-    false["deep"], false["deep_wholes"] = false_deep(bank, known, every, plan.false_edits, rng)
+    known = Pieces.of(bank, tiles)
+    false = {"fast": false_fast(bank, known, every), "deep": strangers.count}
+    deep = false_deep(bank, known, every, plan.false_edits, rng)
+    false |= zip(("deep_wholes", "deep_pieces"), deep, strict=True)
     extra = {} if alike is None else {"embedding": alike.answer()}
     return {**answer(grid, false), **extra}
 
 
 def measure(
-    bank: Sequence[Registered], edits: Sequence[str], uploads: _Uploads, alike: Alike | None = None
+    bank: Sequence[Registered],
+    edits: Sequence[str],
+    uploads: _Uploads,
+    strangers: Strangers,
+    alike: Alike | None = None,
 ) -> Grid:
     """Every photograph under every edit."""
     grid = Grid()
     for edit in edits:
-        for one, (upload, looked) in zip(bank, uploads(edit, bank), strict=True):
+        made = zip(bank, uploads(edit, bank), strict=True)
+        for number, (one, (upload, looked)) in enumerate(made):
             bits = grid.add(one, edit, looked)
+            strangers.meet(edit, number, looked)
             if alike is not None:
                 alike.add(one.subject, edit, load(upload), deep=bits <= PDQ_RADIUS)
         row = [f"{grid.recall(edit, one, False, True):.2f}" for one in LOOKS]

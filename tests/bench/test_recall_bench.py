@@ -1,0 +1,89 @@
+"""The bench of recall: what it counts as found and as false, on a photograph or two."""
+
+import json
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from bench.stopping import recall
+from bench.stopping.recall import SOME, Plan, found
+from bench.stopping.recall_edits import EDITS
+from bench.stopping.recall_false import Counted, Pieces, Strangers, tiles
+from bench.stopping.recall_looks import Looked, Registered, look, nearest, register
+from bench.stopping.recall_pictures import subjects
+from entrenous.spec import PDQ_RADIUS
+
+
+@pytest.fixture(scope="module")
+def bank() -> list[Registered]:
+    made = [register(subject) for subject in islice(subjects(), 3)]
+    assert all(made)
+    return [one for one in made if one is not None]
+
+
+@pytest.fixture(scope="module")
+def cut_out(bank: list[Registered]) -> Looked:
+    """Of the last photograph's middle."""
+    rgb = bank[2].subject.rgb
+    high, wide = rgb.shape[:2]
+    part = rgb[high // 8 : high - high // 8, wide // 8 : wide - wide // 8]
+    return look(EDITS["grey"](part, np.random.default_rng(1)))
+
+
+def test_what_is_held_for_anothers_photograph_is_counted(
+    bank: list[Registered], cut_out: Looked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As if the first had uploaded it, and had not registered it."""
+    bits = [
+        min(nearest(cut_out.deep, other.whole), nearest(cut_out.deep_parts, other.parts))
+        for other in bank[1:]
+    ]
+    expected = Counted(sum(one <= PDQ_RADIUS for one in bits), 2)
+    assert expected.false == 1
+    strangers = Strangers(bank, 1)
+    strangers.meet("cut out", 0, cut_out)
+    assert strangers.count == expected
+    assert f"FALSE cut out: {bank[0].subject.name} as {bank[2].subject.name}\n" in (
+        capsys.readouterr().err
+    )
+    strangers.meet("cut out", 2, cut_out)  # of her own photograph
+    assert strangers.count == Counted(1, 4)
+
+
+def test_pieces_are_registered_with_windows_of_their_own(
+    bank: list[Registered], cut_out: Looked
+) -> None:
+    known = Pieces.of(bank[1:], tiles)
+    assert len(known.hashes) == len(known.owner) > 26
+    assert len(known.window_of) > 100 * len(known.owner)
+    assert set(known.window_of.tolist()) == set(range(len(known.owner)))
+    counted, whose = known.fitting_with_windows(0, cut_out)
+    assert counted.pairs == (known.owner != 0).sum()
+    assert whose == {1}
+    assert known.fitting_with_windows(1, cut_out)[0].false == 0
+
+
+def test_its_document_says_recall_by_look_and_pairs_of_strangers() -> None:
+    plan = Plan(edits=("mirror", "caption bar"), false_edits=("jpeg 10",), photographs=2)
+    said = json.loads(json.dumps(found(subjects(), plan)))
+    assert said["schema"] == "entrenous/bench-stop-recall/1"
+    assert said["recall"]["fast"] == {"mirror": 1.0, "caption bar": 0.0}
+    assert said["recall"]["deep"] == {"mirror": 1.0, "caption bar": 1.0}
+    assert said["deep_false"] == {"false": 0, "pairs": 2 * 2}
+    assert said["deep_pieces_false"]["pairs"] == said["deep_wholes_false"]["pairs"] > 20
+    assert said["fast_false"]["pairs"] > 500
+    kinds = ("fast", "deep", "deep_wholes", "deep_pieces")
+    assert said["false_pairs"] == sum(said[f"{kind}_false"]["false"] for kind in kinds)
+
+
+def test_it_is_asked_by_its_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = replace(SOME, edits=("jpeg 10",), false_edits=(), photographs=1)
+    monkeypatch.setattr(recall, "SOME", few)
+    recall.main(["--quick", "--seed", "3"])
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert said["recall"]["fast"] == {"jpeg 10": 1.0}
+    assert said["held_out"]["fast"] == {}
