@@ -20,7 +20,7 @@ from PIL import Image
 from bench.attacks.kinds import Rgb
 from bench.photographs import PHOTOGRAPHS, Kind
 
-_Opened = tuple[str, Callable[[], Image.Image]]
+Opened = tuple[str, Callable[[], Image.Image]]
 
 LONGEST_PX: Final = 1_600
 _WALLPAPERS: Final = Path("/usr/share/backgrounds")
@@ -81,16 +81,21 @@ class Subject:
 
 def subjects() -> Iterator[Subject]:
     """All photographs that are installed here; every second one is held out."""
-    yield from _installed(_first(), lambda place: place % 2 == 1)
+    yield from _installed(opened_first(), lambda place: place % 2 == 1)
 
 
 def later_subjects() -> Iterator[Subject]:
     """Those on which nothing was ever chosen, neither a number nor a method."""
-    opened = [(_name(path), lambda path=path: Image.open(path)) for path in _LATER]
-    yield from _installed(opened, lambda _: True)
+    yield from _installed(opened_later(), lambda _: True)
 
 
-def _first() -> list[_Opened]:
+def opened_later() -> list[Opened]:
+    """By name, each opened when it is asked for; raises FileNotFoundError then."""
+    return [(_name(path), lambda path=path: Image.open(path)) for path in _LATER]
+
+
+def opened_first() -> list[Opened]:
+    """The same, of the first."""
     return [
         *((one.name, one.open) for one in PHOTOGRAPHS.values() if _wanted(one.name, one.kind)),
         *((name, lambda path=path: Image.open(path)) for name, path in _MORE.items()),
@@ -102,7 +107,7 @@ def _name(path: Path) -> str:
     return (path.parents[2] if path.is_relative_to(_PLASMA) else path).stem
 
 
-def _installed(opened: Sequence[_Opened], held_out: Callable[[int], bool]) -> Iterator[Subject]:
+def _installed(opened: Sequence[Opened], held_out: Callable[[int], bool]) -> Iterator[Subject]:
     for place, (name, open_it) in enumerate(opened):
         try:
             picture = open_it().convert("RGB")

@@ -1,19 +1,25 @@
-"""How far a hash moves where a JPEG is decoded smaller, as a gate does (docs/decisions/0028).
+"""How far our hash of a JPEG is from the public one of the same file, and what shrinking adds.
 
     python -m bench.stopping.shrunk
 
 Each photograph is saved at several sizes, proportions and qualities, some with a turn in its Exif,
-and hashed whole, and with so many pixels left on its sides: by the filter of the whole size, as we
-do, and by the one that PDQ has for what is left. The last line is one JSON object.
+and read in every way that the product reads a JPEG: `registering` is what a device does, all pixels
+in colour; `luma` is the file's own luma at full size, as a gate reads what is too small to shrink;
+`192 px` is the luma decoded smaller, as a gate does before its answer; `512 px, in colour` is the
+slow look. Each is compared with `pdqhash`, of the file as Pillow decodes it, upright. Then
+(docs/decisions/0028) shrunk ones with ours of the whole luma: by the filter of the whole size, as
+we do, and by the one that PDQ has for what is left. The last line is one JSON object.
 """
 
+import argparse
 import io
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 if __package__ in {None, ""}:
@@ -21,40 +27,85 @@ if __package__ in {None, ""}:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
+from bench.stopping.pictures import pdqhash
+from bench.stopping.recall_pictures import opened_first, opened_later
 from entrenous.craft.fingerprint.distance import distance
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.media.picture import read_picture
+from entrenous.model.fingerprint import Fingerprint
+from entrenous.model.picture import Picture
+from entrenous.spec import GATE_SIDE_PX, WHOLE_SIDE_PX
 
+WAYS: Final[Mapping[str, Callable[[bytes], Picture]]] = MappingProxyType(
+    {
+        "registering": read_picture,
+        "luma": lambda data: read_picture(data, luma=True),
+        f"{WHOLE_SIDE_PX} px": lambda data: read_picture(
+            data, at_least_px=WHOLE_SIDE_PX, luma=True
+        ),
+        f"{GATE_SIDE_PX} px, in colour": lambda data: read_picture(data, at_least_px=GATE_SIDE_PX),
+    }
+)
 _SIDES_PX: Final = (128, 192, 256, 512)
 _OF_EACH: Final = 8
-_ORIENTATION: Final = 0x0112
+_OF_ALL: Final = 3
 _WIDTHS_PX: Final = (400, 5000)
+_ORIENTATION: Final = 0x0112
+Apart = dict[tuple[int, str], list[int]]
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
-    apart: dict[tuple[int, str], list[int]] = defaultdict(list)
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
+    public: dict[str, list[int]] = defaultdict(list)
+    apart: Apart = defaultdict(list)
+    farthest = dict[str, str]()
+    for name, data in _files_of_all():
+        for way, bits in from_public(data).items():
+            if bits > max(public[way], default=-1):
+                farthest[way] = name
+            public[way].append(bits)
     for data in _files():
-        whole = fingerprint(read_picture(data, luma=True))
-        for side in _SIDES_PX:
-            shrunk = read_picture(data, at_least_px=side, luma=True)
-            if shrunk.shrunk_by > 1:
-                as_small = replace(shrunk, shrunk_from=None)
-                apart[side, "ours"].append(distance(whole, fingerprint(shrunk)))
-                apart[side, "of the smaller size"].append(distance(whole, fingerprint(as_small)))
-    for (side, how), bits in sorted(apart.items()):
-        sys.stdout.write(f"{side} px, filter {how}: {_told(bits)}\n")
+        _shrink(data, apart)
+    for way, some in public.items():
+        _say(f"from pdqhash, {way}: {_told(some)}, the farthest of {farthest[way]}")
+    for (side, how), some in sorted(apart.items()):
+        _say(f"{side} px, filter {how}: {_told(some)}")
     document = {
         "schema": "entrenous/bench-shrunk/1",
+        "from_pdqhash": {way: _told(some) for way, some in public.items()},
         "bits": [
-            {"side_px": side, "filter": how, **_told(bits)}
-            for (side, how), bits in sorted(apart.items())
+            {"side_px": side, "filter": how, **_told(some)}
+            for (side, how), some in sorted(apart.items())
         ],
     }
-    sys.stdout.write(f"{json.dumps(document)}\n")
+    _say(json.dumps(document))
+
+
+def from_public(data: bytes) -> dict[str, int]:
+    """Bits between ours, read in each way, and the public one; nothing if that is not installed."""
+    public = pdqhash()
+    if public is None:
+        return {}
+    with Image.open(io.BytesIO(data)) as image:
+        upright = io.BytesIO()
+        ImageOps.exif_transpose(image).convert("RGB").save(upright, "BMP")
+    bits, quality = public(upright.getvalue())
+    theirs = Fingerprint("pdq", np.packbits(bits).tobytes(), int(quality))
+    return {way: distance(fingerprint(read(data)), theirs) for way, read in WAYS.items()}
+
+
+def _shrink(data: bytes, apart: Apart) -> None:
+    whole = fingerprint(read_picture(data, luma=True))
+    for side in _SIDES_PX:
+        shrunk = read_picture(data, at_least_px=side, luma=True)
+        if shrunk.shrunk_by > 1:
+            as_small = replace(shrunk, shrunk_from=None)
+            apart[side, "ours"].append(distance(whole, fingerprint(shrunk)))
+            apart[side, "of the smaller size"].append(distance(whole, fingerprint(as_small)))
 
 
 def _told(bits: list[int]) -> dict[str, int]:
@@ -62,6 +113,17 @@ def _told(bits: list[int]) -> dict[str, int]:
     return {"files": len(bits)} | {
         name: int(np.percentile(bits, share)) for name, share in shares.items()
     }
+
+
+def _files_of_all() -> Iterator[tuple[str, bytes]]:
+    """Some of every photograph that is installed, with its name."""
+    rng = np.random.default_rng(29)
+    for name, open_it in (*opened_first(), *opened_later()):
+        try:
+            image = open_it().convert("RGB")
+        except FileNotFoundError:
+            continue
+        yield from ((name, _saved(image, rng)) for _ in range(_OF_ALL))
 
 
 def _files() -> Iterator[bytes]:
@@ -78,7 +140,8 @@ def _files() -> Iterator[bytes]:
 
 def _saved(image: Image.Image, rng: np.random.Generator) -> bytes:
     """Larger sizes than the photograph's own are left out: they would be smooth."""
-    wide = int(rng.integers(_WIDTHS_PX[0], min(_WIDTHS_PX[1], image.width)))
+    least, most = (min(width, image.width) for width in _WIDTHS_PX)
+    wide = int(rng.integers(least, most)) if least < most else image.width
     high = max(1, round(wide * image.height / image.width * rng.uniform(0.8, 1.25)))
     exif = Image.Exif()
     exif[_ORIENTATION] = int(rng.integers(1, 9))
@@ -92,6 +155,10 @@ def _saved(image: Image.Image, rng: np.random.Generator) -> bytes:
         exif=exif,
     )
     return held.getvalue()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

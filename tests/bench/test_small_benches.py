@@ -1,0 +1,75 @@
+"""Benches that nothing else runs: on little, each still says what its document promises."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.photographs import PHOTOGRAPHS, Size, TooSmall
+from bench.stopping import acting, lookups, recall_reel, shrunk
+from bench.stopping.reels import LEAKS, made, photographs
+from bench.stopping.voices import SOUND_LEAKS, sounds
+
+
+def test_acting_says_how_long_until_a_claim_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lookups, "_SPENT_S", 0.01)
+    for name, value in {"_BEFORE": 100, "_CLAIMS": 3}.items():
+        monkeypatch.setattr(acting, name, value)
+    told = acting.acting()
+    assert 0 < told.add_to_match_ms < 10_000
+    assert 0 < told.withdraw_to_no_match_ms < 10_000
+
+
+def test_a_mirrored_excerpt_is_its_video_and_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall_reel, "_EXCERPTS", (3,))
+    found = {
+        name: made(photo, 3.5, seed) for seed, (name, photo) in enumerate(photographs(2).items())
+    }
+    leak = "mirror, crop 5 %, 25 fps"
+    seen = recall_reel.videos(found, {leak: LEAKS[leak]}, 1)
+    assert set(seen) == {f"{leak}, 3 s", "screenshot"}
+    told = seen[f"{leak}, 3 s"].shares()
+    assert (told["tried"], told["held"], told["false_held"], told["pairs"]) == (2, 1.0, 0, 2)
+    assert recall_reel.speed(next(iter(found.values())))["times_real_time"] > 0
+
+
+def test_a_sound_is_held_in_another_encoding() -> None:
+    material = dict(list(sounds(few=True).items())[:2])
+    leak = next(iter(SOUND_LEAKS))
+    heard = recall_reel.heard(material, {leak: SOUND_LEAKS[leak]}, 1)
+    assert heard[f"{leak}, 10 s"].shares()["held"] == 1.0
+    document = recall_reel._document({}, heard, {})
+    assert document["sound_pairs"] == 4
+    assert document["sound_false_held"] == 0
+    assert json.loads(json.dumps(document)) == document
+
+
+class Enlarged:
+    """One of 1,600 pixels, for only a large picture is made smaller."""
+
+    def at(self, size: Size) -> np.ndarray:
+        if size is Size.L:
+            raise TooSmall
+        return np.asarray(PHOTOGRAPHS["astronaut"].open().convert("RGB").resize((1600, 1600)))
+
+
+def test_ours_is_compared_with_the_public_hash_in_each_way_that_a_file_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = [(name, PHOTOGRAPHS[name].open) for name in ("astronaut", "coffee")]
+    monkeypatch.setattr(shrunk, "opened_first", lambda: two)
+    monkeypatch.setattr(shrunk, "opened_later", list)
+    monkeypatch.setattr(shrunk, "PHOTOGRAPHS", {"astronaut": Enlarged()})
+    for name in ("_OF_EACH", "_OF_ALL"):
+        monkeypatch.setattr(shrunk, name, 2)
+    shrunk.main([])
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(said["from_pdqhash"]) == set(shrunk.WAYS)
+    for way, told in said["from_pdqhash"].items():
+        assert told["files"] == 4
+        assert told["median"] <= told["max"] <= (0 if way == "registering" else 8), way
+    assert {one["filter"] for one in said["bits"]} == {"ours", "of the smaller size"}
