@@ -1,4 +1,9 @@
-"""docs/gate.md, followed literally: what it tells an engineer to type is typed, in its order."""
+"""docs/gate.md, followed literally: every step is typed, in its order, into one real shell.
+
+What was typed and printed is kept in tests/transcripts/gate/shadow_mode.txt. The page's own lines
+have to be there, and what is printed now has to be what is written. Only the packages of step 1 are
+not fetched again: the folder that it would put them into is there before `make` looks.
+"""
 
 import os
 import re
@@ -6,71 +11,175 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.faces.hooks.gates import hers
+from tests.transcripts.terminal import Reader, Step, remembered, steps_of
 
 pytestmark = pytest.mark.real
 
-PAGE = Path(__file__).parents[2] / "docs/gate.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/gate.md"
+SESSION = ROOT / "tests/transcripts/gate/shadow_mode.txt"
+DRAWN = re.compile(r"\b[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}\b|(?<=\"secret\": \")[\w-]+")
+BESIDE = re.compile(r"( 2?> \S+)?( 2>&1)? &$")
+PROMPT = "-- typed"
+SITE = """LOG
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 
-@pytest.fixture
-def typed(tmp_path: Path) -> dict[str, str]:
-    """What each numbered step says to type, with a folder and a port of this test's own."""
+async def upload(request):
+    async with request.form() as form:
+        return PlainTextResponse(f"thank you for {form['file'].filename}\\n")
+
+
+app = Starlette(routes=[Route("/upload", upload, methods=["POST"])])
+HOOK"""
+
+
+def on_the_page(section: str, language: str = "") -> list[str]:
+    """The blocks of code below a heading."""
+    told = PAGE.read_text().partition(f"\n## {section}")[2].partition("\n## ")[0]
+    blocks = [block.partition("\n") for block in told.split("```")[1::2]]
+    return [code for kind, _, code in blocks if kind == language]
+
+
+def session() -> list[Step]:
+    """Without its head and the numbers of its steps."""
+    typed = SESSION.read_text().partition("\n# 1\n")[2].splitlines()
+    return steps_of(line for line in typed if not line.startswith("# "))
+
+
+def free_port() -> str:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    way = PAGE.read_text().partition("## From nothing")[2].partition("\n## ")[0]
-    steps = re.findall(r"\*\*(\d)\. .*?```\n(.*?)```", way, re.DOTALL)
-    own = {"/var/lib/entrenous-gate": str(tmp_path / "data"), "7802": port}
-    return {
-        number: re.sub("|".join(own), lambda found: own[found[0]], block) for number, block in steps
-    }
+        return str(free.getsockname()[1])
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    """A search path on which ``entrenous`` is the program under test."""
-    program = tmp_path / "bin/entrenous"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m entrenous "$@"\n')
-    program.chmod(0o755)
-    return f"{program.parent}:/usr/bin:/bin"
+@dataclass(frozen=True)
+class Shell:
+    """One in which a person types, with what it prints."""
+
+    process: "subprocess.Popen[str]"
+
+    def types(self, line: str) -> list[str]:
+        keyboard, screen = self.process.stdin, self.process.stdout
+        assert keyboard is not None
+        assert screen is not None
+        keyboard.write(f"{line}\necho; echo {PROMPT}\n")
+        keyboard.flush()
+        printed: list[str] = []
+        while (said := screen.readline()) and said.strip() != PROMPT:
+            printed.append(said.rstrip("\n"))
+        while printed and not printed[-1]:
+            printed.pop()
+        return printed
 
 
-def test_the_way_to_shadow_mode_and_on(typed: dict[str, str], path: str, tmp_path: Path) -> None:
-    (tmp_path / "test.jpg").write_bytes(hers())
-    given = {"cwd": tmp_path, "env": os.environ | {"PATH": path}}
-
-    def type_in(step: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["sh", "-ec", typed[step]], check=False, capture_output=True, text=True, **given
-        )
-
-    with subprocess.Popen(["sh", "-ec", f"exec {typed['2'].strip()}"], **given) as gate:
+@contextmanager
+def shell(folder: Path) -> Iterator[Shell]:
+    environment = {name: text for name, text in os.environ.items() if "ENTRENOUS" not in name}
+    with subprocess.Popen(
+        ["bash", "--noprofile", "--norc"],
+        cwd=folder,
+        env=environment | {"PATH": "/usr/bin:/bin", "NO_COLOR": "1", "COLUMNS": "100"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        made = Shell(process)
         try:
-            _wait_for(typed["2"])
-            taught = type_in("3")
-            assert taught.returncode == 0, taught.stderr
-            in_shadow = type_in("4")
-            assert in_shadow.returncode == 0, in_shadow.stderr
-            assert in_shadow.stdout.startswith("test.jpg: let through  gate  case ")
-            assert "a bank in shadow would refuse" in in_shadow.stdout
-            assert type_in("7").returncode == 0
-            live = type_in("4")
-            assert (live.returncode, live.stdout.split()[1]) == (3, "refuse")
+            yield made
         finally:
-            gate.terminate()
-            gate.wait(20)
+            made.types("kill $(jobs -p); wait")
+            process.terminate()
 
 
-def _wait_for(command: str) -> None:
-    port = int(command.strip().rpartition(":")[2])
-    for _ in range(600):
-        with socket.socket() as line:
-            if line.connect_ex(("127.0.0.1", port)) == 0:
+def installed_beforehand(clone: Path) -> None:
+    """The environment that `make` would make of the clone, newer than what it is made of."""
+    programs = clone / ".venv/bin"
+    programs.mkdir(parents=True)
+    for name in ("entrenous", "uvicorn"):
+        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} -m {name} "$@"\n')
+        (programs / name).chmod(0o755)
+    for name in (".uv", ".run"):
+        (clone / ".venv" / name).touch()
+
+
+def wait_for(line: str) -> None:
+    """Until what was started listens."""
+    port = int(re.findall(r"(?:127\.0\.0\.1:|--port )(\d+)", line)[-1])
+    deadline = time.monotonic() + 60
+    while True:
+        with socket.socket() as asked:
+            if asked.connect_ex(("127.0.0.1", port)) == 0:
                 return
+        assert time.monotonic() < deadline, line
         time.sleep(0.05)
-    raise AssertionError("the gate did not start")
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="step 1 clones: needs the repository")
+def test_the_way_to_shadow_mode_and_on(tmp_path: Path) -> None:
+    reader = beginning(tmp_path)
+    with shell(tmp_path) as person:
+        for step in session():
+            line = reader.says(step.typed)
+            printed = "\n".join(drawn(one) for one in person.types(line))
+            if line.startswith("git clone"):
+                installed_beforehand(tmp_path / "entrenous")
+            elif line.startswith("make"):
+                assert "up to date" in printed
+            elif line.endswith("&"):
+                wait_for(line)
+            elif not line.startswith("kill"):
+                written = [drawn(one) for one in step.prints]
+                assert reader.differences(written, printed) == "", step.typed
+
+
+def beginning(folder: Path) -> Reader:
+    """What the session says is given, and what its words stand for here."""
+    (folder / "test.jpg").write_bytes(hers())
+    (folder / "site").mkdir()
+    reader = remembered(
+        {
+            "SOURCE": str(ROOT),
+            "/opt/entrenous": str(folder / "entrenous"),
+            "/var/lib/entrenous-gate": str(folder / "data"),
+            "/etc/site": str(folder / "site"),
+            ":7802": f":{free_port()}",
+            " 8000": f" {(site := free_port())}",
+            ":8000": f":{site}",
+        }
+    )
+    log, hook = on_the_page("From nothing", "python")[0], on_the_page("WSGI", "python")[0]
+    (folder / "shop.py").write_text(reader.says(SITE.replace("LOG", log).replace("HOOK", hook)))
+    return reader
+
+
+def drawn(line: str) -> str:
+    """Cases and secrets are drawn anew each time."""
+    return DRAWN.sub("DRAWN", line)
+
+
+def test_what_is_typed_is_what_the_page_says_and_all_of_it() -> None:
+    typed = [BESIDE.sub("", step.typed) for step in session()]
+    blocks = [block for block in on_the_page("From nothing") if not block.startswith("INFO ")]
+    told = [line for block in blocks for line in block.splitlines()]
+    assert [line for line in typed if line in told] == told
+    assert len(told) > 8
+    page = PAGE.read_text().partition("## From nothing")[2].partition("\n## ")[0]
+    numbers = re.findall(r"\*\*(\d)\. ", page)
+    assert re.findall(r"^# (\d)$", SESSION.read_text(), re.MULTILINE) == numbers
+
+
+def test_the_line_of_the_log_that_the_page_shows_is_the_one_that_is_written() -> None:
+    shown = re.search(r"```\n(INFO entrenous\.hooks .*)\n```", PAGE.read_text())
+    assert shown is not None
+    assert drawn(shown[1]) in map(drawn, SESSION.read_text().splitlines())
