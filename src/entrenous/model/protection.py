@@ -50,6 +50,10 @@ class TooYoung(Refused):
     """
 
 
+class NotAgreed(Refused):
+    """You did not say yes, so no fingerprint of this file was sent and nothing was registered."""
+
+
 class NoSuchProtection(NotFound):
     """
     This device registered nothing as claim {claim} (see: entrenous protect --list). Check the

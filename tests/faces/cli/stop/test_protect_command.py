@@ -198,6 +198,35 @@ def test_what_was_sent_is_registered_by_the_message(
     assert (sound["kind"], picture["kind"]) == ("chromaprint", "pdq")
 
 
+@pytest.mark.real
+def test_each_kind_of_file_is_asked_about_once_and_no_leaves_those_out(
+    street: Street, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (street.folder / "beach.jpg").write_bytes(photo(width_px=240))
+    street.settles("ben")
+    street.adds("ana", "ben")
+    to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
+    files = ("note.ogg", "beach.jpg", "note.ogg")
+    name = street.does("ana", "send", *files, *to_ben)["message"]
+    answers, asked = iter([True, False, True]), list[str]()
+
+    def answered(question: str, **_: object) -> bool:
+        asked.append(question)
+        return next(answers)
+
+    monkeypatch.setattr("typer.confirm", answered)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    said = street.types("ana", "protect", "--message", name, *GATE, "--json")
+    assert (said.status, len(asked)) == (3, 3)  # of age; a sound; a picture
+    assert [one["kind"] for one in json.loads(said.out)["claims"]] == ["pdq"]
+    assert [f"File {number} of the message" in said.err for number in (1, 2, 3)] == [
+        True,
+        False,
+        True,
+    ]
+    assert platform.bank.counts().claims == 1
+
+
 def test_messages_with_nothing_to_register(street: Street) -> None:
     street.settles("ben")
     street.adds("ana", "ben")

@@ -72,6 +72,13 @@ def adults() -> bool:
     return typer.confirm(question, err=True)  # standard output is for scripts
 
 
+def may_be_sent(gate_url: str) -> bool:
+    """Whether the fingerprints may go to that platform, asked after :func:`betrays` was read; who
+    types no answer has agreed by giving the command.
+    """
+    return not sys.stdin.isatty() or typer.confirm(f"Send this to {gate_url}?", err=True)
+
+
 def looks_agreed() -> bool:
     """Whether an embedding may go along, after it was said what it betrays; who types no answer has
     agreed by giving --embedding.

@@ -9,7 +9,7 @@ import typer
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.media import naming, read_media
 from entrenous.faces.cli.output import hint, in_one_go, put_json, say
-from entrenous.faces.cli.stop.agreed import adults, files_of, looks_agreed
+from entrenous.faces.cli.stop.agreed import files_of, looks_agreed
 from entrenous.faces.cli.stop.desk import Desk
 from entrenous.model.claim import ClaimState, NoSuchClaim
 from entrenous.model.errors import EntrenousError
@@ -54,6 +54,9 @@ def protect(
     embedding: Annotated[
         bool, typer.Option("--embedding", help="Of a picture: also how it looks; betrays more.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="On a terminal: do not ask whether to send them.")
+    ] = False,
     listed: Annotated[bool, typer.Option("--list", help="What you registered.")] = False,
     ask: Annotated[
         bool, typer.Option("--ask", help="With --list: ask each platform how it stands now.")
@@ -62,7 +65,8 @@ def protect(
 ) -> None:
     """Ask a platform to stop a picture, video or sound; only its fingerprints leave this device.
 
-    By going on you say that everybody in it was 18 or older; if not, use --under-18.
+    What they betray is said first; on a terminal you are asked then. Without one you say by this
+    command that everybody in it was 18 or older (if not, use --under-18), and that they may leave.
     """
     if listed:
         _list(context, ask=ask, as_json=as_json)
@@ -72,12 +76,10 @@ def protect(
     if (file is None) == (message is None) or gate is None:
         raise typer.BadParameter("give a file, or --message NAME, and --gate URL")
     data = None if file is None else read_media(file)
-    if not adults():
-        raise TooYoung
     looks = embedding and looks_agreed()
     consent = Consent(adult=True, parts=parts, sound=sound, embedding=looks)
     with device_of(context) as device, bank_client(gate) as client:
-        desk = Desk(consent, client, device)
+        desk = Desk(consent, client, device, asks=not yes)
         if data is not None:
             with naming([] if file is None else [file]):
                 made = desk.register(data)

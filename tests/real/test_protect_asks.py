@@ -1,0 +1,182 @@
+"""What a fingerprint betrays is on the screen, and answered, before anything leaves the device."""
+
+import json
+import os
+import select
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+import skimage.data
+
+from tests.real.stage import PROGRAM, Server, Shell
+from tests.real.wire import Wire, recorded
+from tests.stop.room import jpeg
+
+pytestmark = pytest.mark.real
+
+BETRAYS = "a likeness of it, not the picture, can be guessed"
+OF_AGE, SEND = "18 or older when it was made?", "Send this to http://127.0.0.1:"
+PATIENCE_S = 60
+
+
+@dataclass
+class Screen:
+    """A command on a terminal of its own: what it shows is read up to a question, and answered."""
+
+    process: subprocess.Popen[bytes]
+    master: int
+    shown: str = ""
+
+    def until(self, words: str) -> str:
+        """All that was shown since the last answer, up to these words."""
+        while words not in " ".join(self.shown.split()):
+            assert self._more(), self.shown
+        shown, self.shown = " ".join(self.shown.split()), ""
+        return shown
+
+    def types(self, answer: str) -> None:
+        os.write(self.master, answer.encode() + b"\n")
+
+    def ends(self) -> tuple[int, str]:
+        """Its status, and the rest."""
+        while self._more():
+            pass
+        return self.process.wait(PATIENCE_S), " ".join(self.shown.split())
+
+    def _more(self) -> bool:
+        assert select.select([self.master], [], [], PATIENCE_S)[0], self.shown
+        try:
+            read = os.read(self.master, 4096)
+        except OSError:  # as Linux says that nobody has the other end any more
+            read = b""
+        self.shown += read.decode()
+        return bool(read)
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("gate") / "gate", ("gate", "run"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    folder = tmp_path_factory.mktemp("ana")
+    relay = Server(folder / "relay", ("relay", "run"))
+    relay.start()
+    ana = Shell("ana", folder / "home")
+    ana.does("setup", "--name", "ana", "--relay", relay.url)
+    (folder / "beach.jpg").write_bytes(jpeg(skimage.data.astronaut()))
+    yield ana
+    relay.stop()
+
+
+@pytest.fixture
+def wire(gate: Server) -> Iterator[Wire]:
+    with recorded(gate.url) as wire:
+        yield wire
+
+
+def photograph(ana: Shell) -> str:
+    return str(ana.home.with_name("beach.jpg"))
+
+
+@contextmanager
+def on_screen(ana: Shell, *words: str) -> Iterator[Screen]:
+    master, slave = os.openpty()
+    environment = {
+        **os.environ,
+        "ENTRENOUS_HOME": str(ana.home),
+        "ENTRENOUS_PASSPHRASE": ana.passphrase,
+        "TERM": "dumb",
+    }
+    with subprocess.Popen(
+        (*PROGRAM, "protect", photograph(ana), *words),
+        env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(slave)
+        try:
+            yield Screen(process, master)
+        finally:
+            process.kill()
+            os.close(master)
+
+
+def registered(ana: Shell) -> list[str]:
+    listed = ana.does("protect", "--list", "--json").answer["claims"]
+    return [str(one["claim"]) for one in listed]
+
+
+def test_on_a_terminal_each_no_sends_nothing_and_keeps_nothing(ana: Shell, wire: Wire) -> None:
+    before = registered(ana)
+    for answers in (("n",), ("y", "n"), ("y", "")):
+        with on_screen(ana, "--gate", wire.url) as screen:
+            for question, answer in zip((OF_AGE, SEND), answers, strict=False):
+                shown = screen.until(question)
+                assert (BETRAYS in shown) == (question == OF_AGE)  # read before the first question
+                screen.types(answer)
+            status, rest = screen.ends()
+        assert status == 3
+        why = "takeitdown.ncmec.org" if answers == ("n",) else "no fingerprint of this file was"
+        assert why in rest
+    assert wire.connections == []
+    assert registered(ana) == before
+
+
+def test_on_a_terminal_it_leaves_after_the_second_yes(ana: Shell, wire: Wire) -> None:
+    with on_screen(ana, "--gate", wire.url, "--whole-only") as screen:
+        assert "--whole-only leaves" not in screen.until(OF_AGE)
+        screen.types("y")
+        screen.until(SEND)
+        assert wire.connections == []
+        screen.types("y")
+        status, rest = screen.ends()
+    assert (status, "take it back at any time" in rest) == (0, True)
+    (asked,) = wire.exchanges()
+    assert (asked.method, asked.path, asked.status) == ("POST", "/v1/claims", 201)
+    (claim,) = registered(ana)
+    assert ana.does("unprotect", claim, "--json").answer["state"] == "withdrawn"
+
+
+def test_yes_on_a_terminal_answers_the_second_question_only(ana: Shell, wire: Wire) -> None:
+    with on_screen(ana, "--gate", wire.url, "--yes") as screen:
+        assert BETRAYS in screen.until(OF_AGE)
+        assert wire.connections == []
+        screen.types("y")
+        status, rest = screen.ends()
+    assert (status, SEND in rest) == (0, False)
+    assert len(wire.exchanges()) == 1
+
+
+def test_a_script_has_agreed_by_the_command_and_is_told_before_it_leaves(ana: Shell) -> None:
+    """The platform here answers nothing: it looks at what was said when somebody came."""
+    with socket.create_server(("127.0.0.1", 0)) as platform:
+        platform.settimeout(PATIENCE_S)
+        url = f"http://127.0.0.1:{platform.getsockname()[1]}"
+        command = ana.begins("protect", photograph(ana), "--gate", url, "--json")
+        came, _ = platform.accept()
+        assert command.stderr is not None
+        os.set_blocking(command.stderr.fileno(), False)
+        assert BETRAYS in " ".join(command.stderr.read().decode().split())
+        came.close()
+    assert ana.ends(command).status == 6
+
+
+def test_a_script_gets_one_object_of_these_fields(ana: Shell, gate: Server) -> None:
+    done = ana.does("protect", photograph(ana), "--gate", gate.url, "--json")
+    claim = done.answer["claim"]
+    assert json.loads(done.out) == {
+        "schema": "entrenous/claim/1",
+        "claim": claim,
+        "kind": "pdq",
+        "state": "waiting",
+        "gate": gate.url,
+    }
+    assert done.out.count(b"\n") == 1
+    assert claim in registered(ana)
