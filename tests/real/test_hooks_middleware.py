@@ -1,0 +1,241 @@
+"""The WSGI and ASGI middleware in real servers, before a real gate, with real photographs."""
+
+import hashlib
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import skimage.data
+
+from tests.faces.hooks.gates import another, hers, hers_mirrored, running_gate, waiting
+from tests.stop.room import png
+
+pytestmark = pytest.mark.real
+
+LIMIT_BYTES = 300_000
+# Each keeps the SHA-256 of the bodies that reached the application, and says so at GET /.
+WSGI = """
+import hashlib, json, sys
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from entrenous.faces.hooks.wsgi import GateMiddleware
+
+seen = []
+
+def behind(environ, start_response):
+    if environ["REQUEST_METHOD"] == "POST":
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        seen.append([hashlib.sha256(body).hexdigest(), environ.get("HTTP_ENTRENOUS_DECISION", "")])
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(seen).encode()]
+
+class Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+class Silent(WSGIRequestHandler):
+    def log_message(self, *_): ...
+
+app = GateMiddleware(behind, json.loads(sys.argv[1]), on_hold=sys.argv[2])
+with make_server("127.0.0.1", 0, app, Server, Silent) as server:
+    print(server.server_port, flush=True)
+    server.serve_forever()
+"""
+ASGI = """
+import hashlib, json, socket, sys
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from entrenous.faces.hooks import body
+from entrenous.faces.hooks.asgi import GateMiddleware
+
+body.ARRIVAL_S_MAX = 3  # seconds instead of 60
+seen = []
+
+async def behind(request):
+    if request.method == "POST":
+        body = await request.body()
+        decision = request.headers.get("entrenous-decision", "")
+        seen.append([hashlib.sha256(body).hexdigest(), decision])
+    return JSONResponse(seen)
+
+app = Starlette(routes=[Route("/{path:path}", behind, methods=["GET", "POST"])])
+app = GateMiddleware(app, json.loads(sys.argv[1]), on_hold=sys.argv[2])
+with socket.create_server(("127.0.0.1", 0)) as taken:
+    print(taken.getsockname()[1], flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="critical")).run([taken])
+"""
+PROGRAMS = {"wsgi": WSGI, "asgi": ASGI}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A server with the middleware, and an application that keeps what reaches it."""
+
+    port: int
+    web: httpx.Client
+
+    def post(self, picture: bytes, *, form: bool = False) -> httpx.Response:
+        own = {"content": picture, "headers": {"Content-Type": "image/jpeg"}}
+        given = {"files": {"file": ("x.jpg", picture, "image/jpeg")}} if form else own
+        request = self.web.build_request("POST", "/upload", **given)
+        request.read()
+        return self.web.send(request)
+
+    def seen(self) -> list[list[str]]:
+        """SHA-256 and decision of each body that the application had."""
+        return list(self.web.get("/").json())
+
+    def begins(self, picture: bytes) -> socket.socket:
+        """A sender who has sent all but the last 5,000 bytes."""
+        line = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n"
+        line.sendall(f"POST /upload HTTP/1.1\r\nHost: site\r\n{head}\r\n".encode())
+        line.sendall(picture[:-5000])
+        return line
+
+
+@contextmanager
+def a_site(kind: str, on_hold: str, gate: str, token_file: Path) -> Iterator[Site]:
+    given = {"gate": gate, "token_file": str(token_file), "budget_s": 20}
+    words = (json_of(given | {"upload_bytes_max": LIMIT_BYTES}), on_hold)
+    command = [sys.executable, "-c", PROGRAMS[kind], *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as web:
+                yield Site(port, web)
+        finally:
+            process.kill()
+
+
+def json_of(given: dict[str, Any]) -> str:
+    return httpx.Request("POST", "http://x", json=given).content.decode()
+
+
+def sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def status_of(line: socket.socket) -> int:
+    with line, line.makefile("rb") as answer:
+        return int(answer.readline().split()[1])
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    with running_gate(tmp_path_factory.mktemp("gate")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def sites(gate: tuple[str, Path]) -> Iterator[dict[tuple[str, str], Site]]:
+    with ExitStack() as stack:
+        yield {
+            (kind, on_hold): stack.enter_context(a_site(kind, on_hold, *gate))
+            for kind in PROGRAMS
+            for on_hold in ("refuse", "header")
+        }
+
+
+@pytest.fixture(params=PROGRAMS)
+def site(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Site]) -> Site:
+    return sites[request.param, "refuse"]
+
+
+@pytest.fixture(params=PROGRAMS)
+def marking(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Site]) -> Site:
+    """One whose application has held uploads, too, and is told so."""
+    return sites[request.param, "header"]
+
+
+@pytest.mark.parametrize("form", [False, True])
+def test_what_fits_nothing_reaches_the_application_whole(site: Site, *, form: bool) -> None:
+    before = len(site.seen())
+    answer = site.post(another(), form=form)
+    assert answer.status_code == 200, answer.text
+    [[digest, decision]] = site.seen()[before:]
+    assert digest == sha256(answer.request.content)
+    assert decision.startswith("let through; case=")
+    assert decision.endswith("; why=gate")
+
+
+@pytest.mark.parametrize("form", [False, True])
+def test_what_is_held_or_refused_does_not(site: Site, *, form: bool) -> None:
+    before = site.seen()
+    for picture, kind in ((waiting(), "held-upload"), (hers_mirrored(), "stopped-upload")):
+        answer = site.post(picture, form=form)
+        assert answer.status_code == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["type"].endswith(kind)
+        assert answer.json()["case"] in answer.json()["detail"]
+    assert site.seen() == before
+
+
+def test_a_held_one_is_marked_where_the_application_holds_it(marking: Site) -> None:
+    before = len(marking.seen())
+    assert marking.post(waiting()).status_code == 200
+    assert marking.post(hers()).status_code == 422
+    [[digest, decision]] = marking.seen()[before:]
+    assert digest == sha256(waiting())
+    assert decision.startswith("hold; case=")
+
+
+def test_one_that_is_too_large_is_never_let_through_unseen(site: Site, marking: Site) -> None:
+    large = png(skimage.data.astronaut())
+    assert len(large) > LIMIT_BYTES + 64 * 1024
+    before, marked = site.seen(), len(marking.seen())
+    assert site.post(large).status_code == 413
+    assert site.seen() == before
+    assert marking.post(large).status_code == 200
+    assert marking.seen()[marked:] == [[sha256(large), "hold; why=too-large"]]
+
+
+def test_a_slow_body_is_judged_when_it_is_whole_and_keeps_nobody_waiting(site: Site) -> None:
+    before = len(site.seen())
+    stopped, passes = site.begins(hers_mirrored()), site.begins(another())
+    assert site.post(waiting()).status_code == 422  # others are answered meanwhile
+    assert len(site.seen()) == before
+    stopped.sendall(hers_mirrored()[-5000:])
+    passes.sendall(another()[-5000:])
+    assert (status_of(stopped), status_of(passes)) == (422, 200)
+    assert [digest for digest, _ in site.seen()[before:]] == [sha256(another())]
+
+
+def test_half_a_body_reaches_no_application(site: Site) -> None:
+    before = site.seen()
+    with site.begins(another()) as line:
+        line.shutdown(socket.SHUT_WR)
+        line.makefile("rb").read()  # until it is done with
+    assert site.seen() == before
+
+
+def test_a_body_that_does_not_end_is_given_up(sites: dict[tuple[str, str], Site]) -> None:
+    """In ASGI; a WSGI server has the body's time in its own hands."""
+    site = sites["asgi", "refuse"]
+    before = site.seen()
+    assert status_of(site.begins(another())) == 408
+    assert site.seen() == before
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_a_gate_that_goes_away_lets_nothing_through(kind: str, tmp_path: Path) -> None:
+    with ExitStack() as sites:
+        with running_gate(tmp_path) as gate:
+            refusing = sites.enter_context(a_site(kind, "refuse", *gate))
+            marking = sites.enter_context(a_site(kind, "header", *gate))
+            assert refusing.post(another()).status_code == 200
+        before = refusing.seen()
+        gone = refusing.post(another())
+        assert (gone.status_code, gone.headers["retry-after"]) == (503, "30")
+        assert refusing.seen() == before
+        assert marking.post(another()).status_code == 200
+        assert marking.seen() == [[sha256(another()), "hold; why=gate-away"]]
