@@ -122,7 +122,7 @@ def test_tx_fetches_and_matches_in_stopncii_s_form(
     judged("threatexchange as StopNCII", COUNT)
 
 
-def test_tx_fetches_deletions_in_ncmec_s_form(
+def test_tx_fetches_matches_and_sees_deletions_in_ncmec_s_form(
     room: Room, home: Path, judged: Callable[[str, int], None]
 ) -> None:
     fill(room)
@@ -133,12 +133,18 @@ def test_tx_fetches_deletions_in_ncmec_s_form(
         tx(home, environment, *edit)
         tx(home, environment, "fetch")
         assert "pdq: 2500" in tx(home, environment, "dataset")
+        waiting, confirmed = match(home, environment, 2), match(home, environment, 11)
+        # Its client calls all of NCMEC's form positive; our classification is a tag to it.
+        assert waiting == "pdq 0 (NC) POSITIVE_CLASS unconfirmed"
+        assert confirmed == "pdq 0 (NC) POSITIVE_CLASS confirmed"
         for number in range(10):
             room.feed.withdraw(f"c{number:04}")
         look(room.exchange)
         time.sleep(2)
         tx(home, environment, "fetch")
         assert "pdq: 2490" in tx(home, environment, "dataset")
+        assert match(home, environment, 2) == ""
+        assert match(home, environment, 11) == confirmed
     judged("threatexchange as NCMEC", COUNT)
 
 

@@ -240,6 +240,18 @@ def test_odd_feedback_changes_nothing(web: httpx.Client, key: str) -> None:
     assert put(web, key, "hers", b" " * 16_001) == 413
 
 
+def test_nothing_is_submitted_in_this_form(room: Room, web: httpx.Client) -> None:
+    """The public client has no words for it; StopNCII's form has."""
+    _, key = room.partner("friends", submits=True)
+    entry = (
+        f"<images><image><fingerprints><pdq>{bits(1).hex()}</pdq></fingerprints></image></images>"
+    )
+    for method, path, status in (("POST", "/v2/entries", 405), ("PUT", "/v2/entries/2/x", 404)):
+        answer = web.request(method, f"/ncmec{path}", content=entry, auth=("friends", key))
+        assert answer.status_code == status
+    assert room.bank.entries(0) == ()
+
+
 def test_claims_of_other_banks_are_none_of_theirs(room: Room, web: httpx.Client, key: str) -> None:
     other = BankName("other")
     from entrenous.model.bank import Bank

@@ -1,0 +1,159 @@
+"""Our fetcher and the public client, ``tx`` unmodified, at one ThreatExchange: they know the same.
+
+Meta's own server is not to be had, and the client's package brings none. So its side is written
+here after what that client reads (``threat_updates.py`` in ``fb_threatexchange``): the fields it
+asks for, pages with an address of the next that holds the token, ``should_delete``, and a deleted
+update that only lacks its descriptors (ThreatExchange's issue 834). That ``tx`` fetches it, matches
+by it and sees what is deleted shows that it is what a client of ThreatExchange gets.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from entrenous.wiring.platform import open_platform
+from tests.real.exchange_server import leading_to, own_authority, serving
+from tests.real.test_exchange_fetched import gate, protected
+from tests.real.test_exchange_tx import tx
+from tests.stop.exchange.room import bits
+
+pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
+pytestmark = pytest.mark.real
+
+HOST, GROUP, COUNT = "graph.facebook.com", 424242424242, 1200
+TOKEN = "123456789012|" + "s" * 27
+ALL = {bits(number) for number in range(COUNT)}
+
+
+@dataclass
+class Graph:
+    """Updates of one privacy group, as ``/threat_updates`` gives them."""
+
+    updates: dict[int, dict[str, Any]] = field(default_factory=dict)
+    asked: list[dict[str, str]] = field(default_factory=list)
+
+    def put(self, number: int, indicator: str, kind: str = "HASH_PDQ", status: str = "") -> None:
+        one = {"id": "77", "owner": {"id": "123456789"}, "status": status or "MALICIOUS"}
+        self.updates[number] = {
+            "id": str(number),
+            "indicator": indicator,
+            "type": kind,
+            "last_updated": int(time.time()),
+            "should_delete": False,
+            "descriptors": {"data": [one | {"tags": {"data": [{"text": "a_tag"}]}}]},
+        }
+
+    def delete(self, number: int, *, says_so: bool) -> None:
+        gone = self.updates[number]
+        gone |= {"should_delete": says_so, "last_updated": int(time.time())}
+        del gone["descriptors"]
+
+    @property
+    def app(self) -> Starlette:
+        route = Route(f"/v26.0/{GROUP}/threat_updates/", self.threat_updates)
+        return Starlette(routes=[route])
+
+    async def threat_updates(self, request: Request) -> Response:
+        query = dict(request.query_params)
+        self.asked.append(query)
+        shown = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if TOKEN not in (query.get("access_token"), shown):
+            return JSONResponse({"error": {"type": "OAuthException", "code": 190}}, 400)
+        types = query["types"].split(",") if "types" in query else None
+        found = [
+            one
+            for one in sorted(self.updates.values(), key=lambda one: one["last_updated"])
+            if one["last_updated"] >= int(query.get("start_time", 0))
+            if types is None or one["type"] in types
+        ]
+        begin, limit = int(query.get("after", 0)), int(query.get("limit", 25))
+        answer: dict[str, Any] = {
+            "data": [_of_fields(one, query["fields"]) for one in found[begin : begin + limit]]
+        }
+        if begin + limit < len(found):
+            following = query | {"after": str(begin + limit), "access_token": TOKEN}
+            where = request.url.replace(query=urlencode(following))
+            answer["paging"] = {"next": str(where)}
+        return JSONResponse(answer)
+
+
+def _of_fields(update: dict[str, Any], fields: str) -> dict[str, Any]:
+    """What was asked for, and the id, which is always there."""
+    outer, depth = "", 0
+    for char in fields:
+        depth += (char == "{") - (char == "}")
+        outer += char if depth == 0 and char != "}" else ""
+    return {name: update[name] for name in {"id", *outer.split(",")} if name in update}
+
+
+@contextmanager
+def by_tx(graph: Graph, folder: Path) -> Iterator[dict[str, str]]:
+    """What the environment must say, that ``tx`` finds this server instead of Meta's."""
+    ca, cert, key = own_authority(folder, HOST)
+    with serving(graph.app, (cert, key)) as port, leading_to(port) as proxy:
+        yield {"TX_ACCESS_TOKEN": TOKEN, "HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
+
+
+@contextmanager
+def by_us(graph: Graph, data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("ENTRENOUS_EXCHANGE_META", TOKEN)
+    with open_platform(data):
+        pass  # it is a gate now
+    with serving(graph.app) as port:
+        where = ("--from", f"http://127.0.0.1:{port}/v26.0", "--part", str(GROUP))
+        gate(data, "add", "meta", "--kind", "threatexchange", *where, "--bank", "got")
+        yield
+
+
+def test_both_know_the_same_and_forget_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: Any
+) -> None:
+    home, data, graph = tmp_path / "home", tmp_path / "ours", Graph()
+    home.mkdir()
+    for number in range(COUNT):
+        graph.put(number, bits(number).hex())
+    graph.put(COUNT, "0" * 32, "HASH_MD5")
+    with by_tx(graph, tmp_path) as environment, by_us(graph, data, monkeypatch):
+        edit = ("config", "collab", "edit", "fb_threatexchange", "-C", "TE")
+        tx(home, environment, *edit, "--privacy-group", str(GROUP))
+        tx(home, environment, "fetch")
+        gate(data, "fetch")
+        assert f"pdq: {COUNT}" in tx(home, environment, "dataset")
+        assert protected(data, "got") == ALL
+        of_both = [query for query in graph.asked if "after" not in query]
+        assert [query.get("types") for query in of_both] == [None, "HASH_PDQ"]
+
+        said = tx(home, environment, "match", "-H", "photo", "--", bits(7).hex())
+        assert said.startswith("pdq 0 (TE) POSITIVE_CLASS")
+        for number in range(10):
+            graph.delete(number, says_so=number % 2 == 0)
+        graph.put(COUNT + 1, bits(COUNT + 1).hex())
+        tx(home, environment, "fetch")
+        gate(data, "fetch")
+        assert f"pdq: {COUNT - 10 + 1}" in tx(home, environment, "dataset")
+        left = ALL - {bits(number) for number in range(10)} | {bits(COUNT + 1)}
+        assert protected(data, "got") == left
+        assert tx(home, environment, "match", "-H", "photo", "--", bits(7).hex()) == ""
+    judged("threatexchange at ThreatExchange", COUNT)
+
+
+def test_a_token_that_is_not_taken_is_said_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, data = Graph(), tmp_path / "ours"
+    graph.put(1, bits(1).hex())
+    with by_us(graph, data, monkeypatch):
+        monkeypatch.setenv("ENTRENOUS_EXCHANGE_META", "123456789012|wrong")
+        with pytest.raises(AssertionError, match="SourceRefused"):
+            gate(data, "fetch")
+    assert protected(data, "got") == set()
