@@ -33,7 +33,7 @@ _ASK_MS: Final = 20  # in which SQLite asks after 1, 3, 8 and 18 ms
 # Said in the transaction: as an option of the connection it costs twice the time of a small query,
 # to set and to put back.
 _ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-_VACUUM: Final = "VACUUM (SKIP_LOCKED) hash, claim_hash, frame, sound, claim_sound, upload"
+_VACUUM: Final = "VACUUM (SKIP_LOCKED) hash, claim_hash, frame, sound, claim_sound, listing, upload"
 
 
 def open_engine(path: Path) -> sa.Engine:

@@ -20,6 +20,7 @@ from entrenous.adapters.bank.tables import (
     CLAIM_HASH,
     FRAME,
     HASH,
+    LISTING,
     STILL,
     stored_time,
 )
@@ -308,6 +309,7 @@ def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
     numbers = list(db.execute(mine).scalars())
     forget_clip(db, claim)
     forget_embedding(db, claim)
+    db.execute(LISTING.delete().where(LISTING.c.claim == claim))
     db.execute(CLAIM_HASH.delete().where(CLAIM_HASH.c.claim == claim))
     for batch in batches(numbers):
         still = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.number.in_(batch))

@@ -126,6 +126,21 @@ PAGE: Final = sa.Table(
     sa.Column("at", BIG, nullable=False, server_default="0"),
     sa.Column("untold", BIG, nullable=False, server_default="0"),
 )
+# What a platform said of claims that it listed itself: its own name for the content, and from when
+# on a suspended one matches again (docs/spec/hma.md section 4).
+LISTING: Final = sa.Table(
+    "listing",
+    METADATA,
+    sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
+    sa.Column("content_id", sa.Text, nullable=False),
+    sa.Column("on_at", BIG),
+)
+LISTINGS_DUE: Final = sa.Index(
+    "listings_due",
+    LISTING.c.on_at,
+    sqlite_where=LISTING.c.on_at.is_not(None),
+    postgresql_where=LISTING.c.on_at.is_not(None),
+)
 # Clips that a reviewer let through, by the SHA-256 of the file, when, and before which change.
 RELEASED_FILE: Final = sa.Table(
     "released_file",

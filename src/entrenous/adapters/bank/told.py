@@ -5,6 +5,7 @@ from typing import Final
 from entrenous.model.audit import Details
 from entrenous.model.bank import Bank
 from entrenous.model.claim import Claim
+from entrenous.model.ids import ClaimId
 from entrenous.model.opinion import Opinion, Partner
 from entrenous.model.review import Found, Review, ReviewState
 
@@ -30,6 +31,11 @@ def bank_told(bank: Bank) -> Told:
 def claim_told(claim: Claim) -> Told:
     """A claim was made. Its fingerprint and its holder's token are not in the log."""
     return "claim registered", claim.id, {"bank": claim.bank, "state": str(claim.state)}
+
+
+def note_told(claim: ClaimId) -> Told:
+    """The platform wrote another reason to a claim that it listed."""
+    return "claim noted", claim, {}
 
 
 def move_told(claim: Claim) -> Told:
