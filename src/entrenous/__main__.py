@@ -68,9 +68,11 @@ def _gate_app(
     from entrenous.faces.gate.access import GateAccess
     from entrenous.faces.gate.app import gate_app
     from entrenous.faces.gate.hma.app import hma_app
+    from entrenous.faces.gate.recurring import Chores
     from entrenous.model.gate_front import GateFront
     from entrenous.stop.exchange.tidy import tidy
-    from entrenous.wiring.exchange import exchange_of
+    from entrenous.stop.listings import list_again_due
+    from entrenous.wiring.exchange import exchange_of, listings_of
     from entrenous.wiring.standing import sight_of
 
     front = front or GateFront()
@@ -82,11 +84,11 @@ def _gate_app(
         uploads_per_account=front.uploads_per_account,
         refused_per_account=front.refused_per_account,
     )
-    exchange = exchange_of(platform)
-    hourly = (partial(tidy, exchange),)
-    app = gate_app(platform, access, each_hour=hourly, look=sight_of(platform), judges=judges)
+    exchange, listings = exchange_of(platform), listings_of(platform)
+    chores = Chores((partial(tidy, exchange),), (partial(list_again_due, platform, listings),))
+    app = gate_app(platform, access, chores, look=sight_of(platform), judges=judges)
     app.mount("/exchange", exchange_app(exchange))
-    app.mount("/hma", hma_app(platform, access))
+    app.mount("/hma", hma_app(platform, access, listings, exchange.sources))
     if front.trusted_proxies:
         app.add_middleware(BehindProxies, trusted=front.trusted_proxies)
     return app

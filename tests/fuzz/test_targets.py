@@ -39,7 +39,9 @@ NOT_FUZZED = {
     ("faces/gate/hma/names.py", "new_name"): "one regular expression",
     ("faces/gate/hma/params.py", "bits_of"): "hexadecimal digits alone",
     ("faces/gate/hma/params.py", "flag"): "one of four words",
-    ("faces/gate/hma/params.py", "is_nothing"): "the standard library's JSON",
+    ("faces/gate/hma/about_content.py", "Said.of"): "lengths, and printable characters alone",
+    ("faces/gate/hma/about_content.py", "parsed"): "the standard library's JSON",
+    ("faces/gate/hma/about_content.py", "ratio_of"): "the standard library's float",
     ("stop/dry_run.py", "judge_dry"): "hands the bytes to the decoder",
     ("adapters/local_tsa.py", "LocalAuthority.answer"): "openssl reads it, in its own process",
     (

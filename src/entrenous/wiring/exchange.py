@@ -6,6 +6,7 @@ import httpx
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.adapters.bank.sql_listings import SqlListingStore
 from entrenous.adapters.exchange.fetchers import fetcher_of
 from entrenous.adapters.exchange.one_fetch import one_fetch
 from entrenous.adapters.exchange.sql_partners import SqlPartnerStore
@@ -15,6 +16,7 @@ from entrenous.adapters.exchange.tables import prepare_tables
 from entrenous.model.exchange import Fetched, Source
 from entrenous.ports import Platform
 from entrenous.ports.exchange import Exchange
+from entrenous.ports.listing import ListingStore
 from entrenous.stop.exchange.brought import BankOpinions, BankSubmissions
 from entrenous.stop.exchange.fetch import fetch_source
 
@@ -54,6 +56,11 @@ def fetch_from(
     fetcher = fetcher_of(source, client, exchange.clock, os.environ)
     with one_fetch(_engine(platform), source.name):
         return fetch_source(source, fetcher, exchange, platform, accept_shrinking=accept_shrinking)
+
+
+def listings_of(platform: Platform) -> ListingStore:
+    """What is kept of claims that the platform listed itself, in the same database."""
+    return SqlListingStore(_engine(platform), platform.clock)
 
 
 def _engine(platform: Platform) -> sa.Engine:

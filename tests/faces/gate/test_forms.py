@@ -14,9 +14,9 @@ from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
 from entrenous.faces.gate.body import NoFile, Sent, form_sent
 from entrenous.faces.gate.form import FORM_BYTES_MAX, FORM_PARTS_MAX, LongForm, TwoFiles
-from entrenous.faces.gate.hma.app import hma_app
 from entrenous.ports import Platform
 from tests.faces.gate.conftest import URL, Direct
+from tests.faces.gate.hma.conftest import an_app
 
 KIND = "multipart/form-data; boundary=b"
 END = b"--b--\r\n"
@@ -77,7 +77,7 @@ def test_whoever_sends_two_files_is_told_to_send_two_uploads(
     platform: Platform, access: GateAccess, path: str, name: str, words: str
 ) -> None:
     app = gate_app(platform, access)
-    app.mount("/hma", hma_app(platform, access))
+    app.mount("/hma", an_app(platform, access))
     who = {"authorization": "Bearer operator-token"}
     files = [(name, (f"{one}.jpg", b"x", "image/jpeg")) for one in ("a", "b")]
     with httpx.Client(transport=Direct(app), base_url=URL, headers=who) as web:

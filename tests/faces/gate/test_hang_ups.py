@@ -24,10 +24,10 @@ from entrenous.faces.exchange.access import body_of
 from entrenous.faces.exchange.errors import in_json, in_xml
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
-from entrenous.faces.gate.hma.app import hma_app
 from entrenous.faces.gate.problems import on_bug
 from entrenous.ports import Platform
 from tests.faces.gate.conftest import URL, Direct
+from tests.faces.gate.hma.conftest import an_app
 
 PATHS = (
     *("/v1/uploads", "/v1/claims", "/v1/claims/0123456789abcdef0123456789abcdef/opinions"),
@@ -81,7 +81,7 @@ def test_it_is_no_fault_of_the_gates(
     platform: Platform, access: GateAccess, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = gate_app(platform, access)
-    app.mount("/hma", hma_app(platform, access))
+    app.mount("/hma", an_app(platform, access))
     headers = HEADERS | FORM if path.startswith("/hma") else HEADERS
     assert anyio.run(partial(hung_up, app, path, headers)) == [400]
     assert not [one for one in caplog.records if one.levelno > logging.INFO]

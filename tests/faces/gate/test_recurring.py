@@ -5,7 +5,7 @@ import pytest
 
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
-from entrenous.faces.gate.recurring import in_pieces, recurring
+from entrenous.faces.gate.recurring import Chores, in_pieces, recurring
 from entrenous.model.bank import BankUnreachable
 from entrenous.model.secret import Secret
 from entrenous.ports import Platform
@@ -68,7 +68,9 @@ def test_a_piece_that_fails_is_tried_again_later() -> None:
 
 def test_a_gate_that_nobody_asks_does_it_as_well(platform: Platform) -> None:
     done: list[str] = []
-    app = gate_app(platform, GateAccess(Secret(b"o")), each_hour=(lambda: done.append("done"),))
+    app = gate_app(
+        platform, GateAccess(Secret(b"o")), Chores(hourly=(lambda: done.append("done"),))
+    )
 
     async def story() -> None:
         async with app.router.lifespan_context(app):

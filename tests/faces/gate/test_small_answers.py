@@ -5,9 +5,9 @@ import pytest
 
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
-from entrenous.faces.gate.hma.app import hma_app
 from entrenous.ports import Platform
 from tests.faces.gate.conftest import URL, Direct
+from tests.faces.gate.hma.conftest import an_app
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 
@@ -32,7 +32,7 @@ def test_nobody_is_sent_elsewhere_with_an_upload(
     platform: Platform, access: GateAccess, path: str
 ) -> None:
     app = gate_app(platform, access)
-    app.mount("/hma", hma_app(platform, access))
+    app.mount("/hma", an_app(platform, access))
     with httpx.Client(transport=Direct(app), base_url=URL, headers=OPERATOR) as web:
         answer = web.post(path, content=b"x", headers={"Host": "elsewhere.example"})
     assert answer.status_code == 404

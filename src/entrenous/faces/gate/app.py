@@ -3,7 +3,7 @@
 Uploads and the database are worked on in threads, so that a slow picture does not hold up a claim.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from entrenous.faces.gate.claims import Claims
 from entrenous.faces.gate.due import by_and_by, each_minute, page_if_due
 from entrenous.faces.gate.metrics import CONTENT_TYPE, Metered, Meters, Sight
 from entrenous.faces.gate.problems import on_bug, on_error, on_hang_up, on_http_error
-from entrenous.faces.gate.recurring import HOUR_S, MINUTE_S, in_pieces, recurring
+from entrenous.faces.gate.recurring import HOUR_S, MINUTE_S, Chores, in_pieces, recurring
 from entrenous.faces.gate.reviews import Reviews
 from entrenous.faces.gate.uploads import Uploads
 from entrenous.model.errors import EntrenousError
@@ -34,14 +34,14 @@ from entrenous.stop.register import embedding_taken
 def gate_app(
     platform: Platform,
     access: GateAccess,
-    each_hour: Sequence[Callable[[], object]] = (),
+    chores: Chores = Chores(),  # noqa: B008 (frozen)
     look: Callable[[], Sight] | None = None,
     judges: Judges | None = None,
 ) -> Starlette:
     """The gate's ASGI application, for a platform whose banks ``prepare_banks`` has made.
 
-    While it is served, ``each_hour`` is done at once and then every hour. ``look`` counts for the
-    figures what is in database and index. ``judges`` help where there is more than one picture.
+    While it is served, ``chores`` are done. ``look`` counts for the figures what is in database and
+    index. ``judges`` help where there is more than one picture.
     """
     meters = Meters(look)
     uploads, claims = Uploads.of(platform, access, judges), Claims.of(platform)
@@ -87,7 +87,7 @@ def gate_app(
     ]
     app = Starlette(
         routes=routes,
-        lifespan=lambda _: _alongside(platform, each_hour, judges),
+        lifespan=lambda _: _alongside(platform, chores, judges),
         middleware=[Middleware(Metered, meters=meters)],
         exception_handlers={
             EntrenousError: on_error(access),
@@ -103,12 +103,12 @@ def gate_app(
 
 @asynccontextmanager
 async def _alongside(
-    platform: Platform, each_hour: Sequence[Callable[[], object]], judges: Judges | None
+    platform: Platform, chores: Chores, judges: Judges | None
 ) -> AsyncIterator[None]:
     """While the gate is served."""
     async with (
-        recurring(each_hour, HOUR_S),
-        recurring(each_minute(platform), MINUTE_S),
+        recurring(chores.hourly, HOUR_S),
+        recurring((*each_minute(platform), *chores.minutely), MINUTE_S),
         in_pieces(by_and_by(platform), MINUTE_S),
         recurring((partial(page_if_due, platform),), MINUTE_S),
         judges or nullcontext(),

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
@@ -12,9 +13,19 @@ HOUR_S: Final = 3600.0
 MINUTE_S: Final = 60.0
 _REST: Final = 3
 
+Works = Sequence[Callable[[], object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chores:
+    """What else is done at once and then every hour, or every minute, while a gate is served."""
+
+    hourly: Works = ()
+    minutely: Works = ()
+
 
 @asynccontextmanager
-async def recurring(works: Sequence[Callable[[], object]], every_s: float) -> AsyncIterator[None]:
+async def recurring(works: Works, every_s: float) -> AsyncIterator[None]:
     """While this is open, do each of these at once and then again and again, in a thread."""
     async with anyio.create_task_group() as group:
         group.start_soon(_again_and_again, works, every_s)
@@ -41,7 +52,7 @@ async def _piece_by_piece(work: Callable[[], object], every_s: float) -> None:
         await anyio.sleep(_REST * (anyio.current_time() - began) if did else every_s)
 
 
-async def _again_and_again(works: Sequence[Callable[[], object]], every_s: float) -> None:
+async def _again_and_again(works: Works, every_s: float) -> None:
     while True:
         for work in works:
             await afterwards(work)

@@ -18,6 +18,7 @@ from entrenous.craft.media.picture import read_picture
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.hma.app import hma_app
 from entrenous.ports import Platform
+from entrenous.wiring.exchange import exchange_of, listings_of
 from tests.faces.gate.conftest import Direct, WoundClock
 
 HMA = "http://127.0.0.1:7802/hma"
@@ -34,10 +35,20 @@ def a_platform(path: Path, clock: WoundClock) -> Iterator[Platform]:
     engine.dispose()
 
 
+def an_app(
+    platform: Platform, access: GateAccess, kept_beside: Platform | None = None
+) -> Starlette:
+    """As the gate mounts it; ``kept_beside`` has the database, where this platform's is away."""
+    kept = kept_beside or platform
+    return hma_app(platform, access, listings_of(kept), exchange_of(kept).sources)
+
+
 @contextmanager
-def a_client(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+def a_client(
+    platform: Platform, access: GateAccess, kept_beside: Platform | None = None
+) -> Iterator[httpx.Client]:
     """A client that shows no token."""
-    app = Starlette(routes=[Mount("/hma", hma_app(platform, access))])
+    app = Starlette(routes=[Mount("/hma", an_app(platform, access, kept_beside))])
     with httpx.Client(transport=Direct(app), base_url=HMA) as client:
         yield client
 

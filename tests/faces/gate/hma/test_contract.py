@@ -12,13 +12,17 @@ import numpy as np
 import pytest
 from starlette.routing import Route
 
+from entrenous.adapters.exchange.files import HashFile
 from entrenous.faces.gate.access import GateAccess
-from entrenous.faces.gate.hma.app import hma_app
+from entrenous.model.exchange import Source, SourceKind
+from entrenous.model.ids import BankName
 from entrenous.model.secret import Secret
 from entrenous.ports import Platform
 from entrenous.stop.banks import prepare_banks
+from entrenous.stop.exchange.fetch import fetch_source
+from entrenous.wiring.exchange import exchange_of
 from tests.faces.gate.conftest import WoundClock
-from tests.faces.gate.hma.conftest import OPERATOR, a_client, a_platform
+from tests.faces.gate.hma.conftest import OPERATOR, a_client, a_platform, an_app
 from tests.stop.room import jpeg, png
 
 HEX, NEAR, FAR = "5" * 64, "5" * 63 + "6", "a" * 64
@@ -46,6 +50,8 @@ BANK = {"name": "TEST", "matching_enabled_ratio": 1.0}
 CONTENT = {
     "id": 1, "disable_until_ts": 1, "original_media_uri": None, "bank": BANK, "note": "a note",
 }  # fmt: skip
+CHANGED = CONTENT | {"signals": {"pdq": HEX}, "collab_metadata": {}, "user_metadata": {}}
+METADATA = {"content_id": "7", "content_uri": "https://platform.example/7", "json": {"who": "her"}}
 ALIVE = "I-AM-ALIVE"
 
 ROWS = [
@@ -119,7 +125,8 @@ ROWS = [
         answer={"name": "_NEW", "matching_enabled_ratio": 0.0},
     ),
     Row("POST /c/banks", body={"name": "NEW", "enabled_ratio": 0}, status=201),
-    Row("POST /c/banks", body={"name": "NEW", "enabled_ratio": 0.5}, status=400),
+    Row("POST /c/banks", body={"name": "NEW", "enabled_ratio": 0.5}, status=501),
+    Row("POST /c/banks", body={"name": "NEW", "enabled_ratio": True}, status=400),
     Row("POST /c/banks", body={"name": "new"}, status=400),
     Row("POST /c/banks", body={"name": "1NEW"}, status=400),
     Row("POST /c/banks", body={"name": "TEST\n"}, status=400),
@@ -134,6 +141,8 @@ ROWS = [
     Row("PUT /c/bank/TEST", body={"enabled": False}, answer=BANK | {"matching_enabled_ratio": 0.0}),
     Row("PUT /c/bank/TEST", body={"enabled_ratio": 1.0}, answer=BANK),
     Row("PUT /c/bank/TEST", body={"enabled_ratio": 2}, status=400),
+    Row("PUT /c/bank/TEST", body={"enabled_ratio": "nan"}, status=400),
+    Row("PUT /c/bank/TEST", body={"enabled_ratio": "0.25"}, status=501),
     Row("PUT /c/bank/TEST", body={"name": "TEST"}, answer=BANK),
     Row("PUT /c/bank/TEST", body={"name": "OTHER"}, status=501),
     Row("PUT /c/bank/NONE", body={}, status=404),
@@ -147,7 +156,18 @@ ROWS = [
         answer={"id": 2, "signals": {"pdq": FAR}},
     ),
     Row("POST /c/bank/TEST/signal", body={"pdq": FAR, "note": "x" * 256}, status=400),
-    Row("POST /c/bank/TEST/signal", body={"pdq": FAR, "metadata": {"content_id": "7"}}, status=400),
+    Row(
+        "POST /c/bank/TEST/signal",
+        body={"pdq": FAR, "metadata": METADATA},
+        answer={"id": 2, "signals": {"pdq": FAR}},
+    ),
+    Row("POST /c/bank/TEST/signal", body={"pdq": FAR, "metadata": "a text"}, status=400),
+    Row("POST /c/bank/TEST/signal", body={"pdq": FAR, "metadata": {"content_id": []}}, status=400),
+    Row(
+        "POST /c/bank/TEST/signal",
+        body={"pdq": FAR, "metadata": {"content_id": "x" * 256}},
+        status=400,
+    ),
     Row("POST /c/bank/TEST/signal", body={"pdq": FAR, "video_md5": "0"}, status=400),
     Row("POST /c/bank/TEST/signal", body={"pdq": "zz"}, status=400),
     Row("POST /c/bank/TEST/signal", body={}, status=422),
@@ -177,35 +197,67 @@ ROWS = [
     Row(
         "PUT /c/bank/TEST/content/1",
         body={"disable_until_ts": 0},
-        answer=CONTENT
-        | {
-            "disable_until_ts": 0,
-            "signals": {"pdq": HEX},
-            "collab_metadata": {},
-            "user_metadata": {},
-        },
+        answer=CHANGED | {"disable_until_ts": 0},
     ),
     Row("PUT /c/bank/TEST/content/1", body={"disable_until_ts": 1}),
     Row("PUT /c/bank/TEST/content/1", body={"disable_until_ts": -5}, status=400),
     Row("PUT /c/bank/TEST/content/1", body={"disable_until_ts": "soon"}, status=400),
-    Row("PUT /c/bank/TEST/content/1", body={"disable_until_ts": 1900000000}, status=501),
-    Row("PUT /c/bank/TEST/content/1", body={"note": "x"}, status=501),
+    Row(
+        "PUT /c/bank/TEST/content/1",
+        body={"disable_until_ts": 1795608000 + 5},
+        answer=CHANGED | {"disable_until_ts": 1795608005},
+    ),
+    Row("PUT /c/bank/TEST/content/1", body={"disable_until_ts": 1795608000 - 5}, answer=CHANGED),
+    Row("PUT /c/bank/TEST/content/1", body={"disable_until_ts": 1953374400}, status=400),
+    Row("PUT /c/bank/TEST/content/1", body={"note": "x"}, answer=CHANGED | {"note": "x"}),
+    Row("PUT /c/bank/TEST/content/1", body={"note": "x" * 256}, status=400),
+    Row(
+        "PUT /c/bank/TEST/content/1",
+        body={"note": "", "disable_until_ts": 0},
+        answer=CHANGED | {"note": None, "disable_until_ts": 0},
+    ),
     Row("PUT /c/bank/TEST/content/1", body={}, status=422),
     Row("PUT /c/bank/TEST/content/2", body={"disable_until_ts": 0}, status=404),
     Row("DELETE /c/bank/TEST/content/1", answer={"deleted": 1}),
     Row("DELETE /c/bank/TEST/content/2", answer={"deleted": 0}),
     Row("DELETE /c/bank/NONE/content/1", status=404),
     # exchanges and types
-    Row("GET /c/exchanges", status=501),
+    Row("GET /c/exchanges", answer=["FROM_ALLY", "NCMEC"]),
     Row("POST /c/exchanges", body={"bank": "X"}, status=501),
-    Row("GET /c/exchanges/apis", status=501),
+    Row(
+        "GET /c/exchanges/apis",
+        answer=["fb_threatexchange", "hma", "local_file", "ncmec", "stop_ncii"],
+    ),
     Row("GET /c/exchanges/api/ncmec", status=501),
     Row("POST /c/exchanges/api/ncmec", body={}, status=501),
     Row("GET /c/exchanges/api/ncmec/schema", status=501),
-    Row("GET /c/exchange/X", status=501),
+    Row("GET /c/exchange/NCMEC", answer={"name": "NCMEC", "api": "ncmec", "enabled": True}),
+    Row("GET /c/exchange/X", status=404),
     Row("PUT /c/exchange/X", body={"enabled": True}, status=501),
     Row("DELETE /c/exchange/X", status=501),
-    Row("GET /c/exchange/X/status", status=501),
+    Row(
+        "GET /c/exchange/FROM_ALLY/status",
+        answer={
+            "checkpoint_ts": 1795608000,
+            "fetched_items": 0,
+            "last_fetch_complete_ts": 1795608000,
+            "last_fetch_succeeded": True,
+            "running_fetch_start_ts": None,
+            "up_to_date": True,
+        },
+    ),
+    Row(
+        "GET /c/exchange/NCMEC/status",
+        answer={
+            "checkpoint_ts": None,
+            "fetched_items": 0,
+            "last_fetch_complete_ts": None,
+            "last_fetch_succeeded": None,
+            "running_fetch_start_ts": None,
+            "up_to_date": False,
+        },
+    ),
+    Row("GET /c/exchange/X/status", status=404),
     Row("GET /c/signal_type", answer=[{"name": "pdq", "enabled_ratio": 1.0}]),
     Row("PUT /c/signal_type/pdq", body={"enabled_ratio": 0.0}, status=501),
     Row(
@@ -242,7 +294,20 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             words = {"pdq": HEX, "note": "a note"}
             added = hma.post("/c/bank/TEST/signal", json=words, headers=OPERATOR)
             assert added.json() == {"id": 1, "signals": {"pdq": HEX}}
+        fetched_once(platform, path.with_name("ally.csv"))
     return path
+
+
+def fetched_once(platform: Platform, file: Path) -> None:
+    """Two sources: one, a file, was read to its end, and nothing was in it; the other was not."""
+    exchange = exchange_of(platform)
+    file.write_text("# empty\n")
+    ally = Source("from-ally", SourceKind.FILE, str(file), BankName("test"))
+    exchange.sources.add(ally)
+    exchange.sources.add(
+        Source("ncmec", SourceKind.NCMEC, "https://private.example/npo", BankName("test"))
+    )
+    fetch_source(ally, HashFile(ally.name, file), exchange, platform)
 
 
 @pytest.fixture
@@ -284,7 +349,7 @@ def test_no_address_but_the_status_without_a_token(
 ) -> None:
     """Of all routes, so that none can be forgotten."""
     asked = 0
-    for route in hma_app(platform, access).routes:
+    for route in an_app(platform, access).routes:
         assert isinstance(route, Route)
         path = re.sub(r"\{.*?\}", "1", route.path)
         for method in sorted(route.methods):

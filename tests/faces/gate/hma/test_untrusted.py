@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.faces.gate.access import GateAccess
-from entrenous.faces.gate.hma.app import hma_app
 from entrenous.faces.gate.hma.errors import NoPhoto
 from entrenous.faces.gate.hma.form import form_of
 from entrenous.faces.gate.hma.names import hma_name
@@ -24,7 +23,7 @@ from entrenous.model.bank import BankUnreachable
 from entrenous.model.fingerprint import BadFingerprint
 from entrenous.model.ids import BankName
 from entrenous.ports import BankStore, Platform
-from tests.faces.gate.hma.conftest import OPERATOR, a_client
+from tests.faces.gate.hma.conftest import OPERATOR, a_client, an_app
 from tests.stop.room import jpeg, png, screenshot_crop
 
 
@@ -139,7 +138,7 @@ class Away:
 
 def test_a_database_that_is_away(platform: Platform, access: GateAccess) -> None:
     away = replace(platform, bank=cast("BankStore", Away()))
-    with a_client(away, access) as client:
+    with a_client(away, access, platform) as client:
         status = client.get("/status")
         assert (status.status_code, status.text) == (503, "INDEX-NOT-LOADED")
         assert client.get("/status/live").text == "I-AM-ALIVE"
@@ -152,7 +151,7 @@ def test_more_at_once_than_there_is_room_for(platform: Platform, access: GateAcc
     """While one picture still arrives at a gate for one, the next is told to come back."""
 
     async def scenario() -> tuple[int, Any]:
-        app = hma_app(platform, GateAccess(access.operator, uploads_at_once=1))
+        app = an_app(platform, GateAccess(access.operator, uploads_at_once=1))
         arriving, never = anyio.Event(), anyio.Event()
         answer: list[Any] = []
 

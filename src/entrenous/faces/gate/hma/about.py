@@ -17,7 +17,6 @@ from entrenous.ports import Platform
 
 ALIVE = "I-AM-ALIVE"
 NOT_LOADED = "INDEX-NOT-LOADED"
-_NO_EXCHANGES = "On the gate's own machine: entrenous gate exchange --help"
 _ALWAYS_ON = "PDQ is all that is compared; put a bank into shadow instead."
 
 
@@ -67,10 +66,6 @@ class About:
     async def change_signal_type(self, _request: Request) -> Response:
         """Refused, with what to do instead."""
         raise NotOffered(instead=_ALWAYS_ON)
-
-    async def exchanges(self, _request: Request) -> Response:
-        """Refused, with what to do instead."""
-        raise NotOffered(instead=_NO_EXCHANGES)
 
     def _size(self) -> tuple[int, int]:
         head = self.platform.bank.log_head()

@@ -17,26 +17,33 @@ from entrenous.faces.gate.access import GateAccess, require_operator
 from entrenous.faces.gate.hma.about import About, described
 from entrenous.faces.gate.hma.curation import Curation
 from entrenous.faces.gate.hma.errors import on_error, on_http_error
+from entrenous.faces.gate.hma.exchanges import Exchanges
 from entrenous.faces.gate.hma.matching import Matching, Pictures, said
 from entrenous.faces.gate.problems import on_hang_up
 from entrenous.model.errors import EntrenousError
 from entrenous.ports import Platform
+from entrenous.ports.exchange import SourceStore
+from entrenous.ports.listing import ListingStore
 
 Handler = Callable[[Request], Awaitable[Response]]
 Row = tuple[str, str, Handler]
 
-_EVERY: Final = "GET POST PUT DELETE"
+_CHANGES: Final = "POST PUT DELETE"
+_EVERY: Final = f"GET {_CHANGES}"
 _ANGLED: Final = str.maketrans("{}", "<>")  # Flask's way to write a path
 
 
-def hma_app(platform: Platform, access: GateAccess) -> Starlette:
+def hma_app(
+    platform: Platform, access: GateAccess, listings: ListingStore, sources: SourceStore
+) -> Starlette:
     """HMA's addresses over this platform's banks, for whoever has the operator's token."""
     about = About(platform)
     pictures = Pictures.of(platform, access)
     rows = [
         *_about(about),
         *_matching(Matching(platform, pictures)),
-        *_curation(Curation(platform, pictures)),
+        *_curation(Curation(platform, pictures, listings)),
+        *_exchanges(Exchanges(sources)),
     ]
 
     async def site_map(_request: Request) -> Response:
@@ -71,9 +78,18 @@ def _about(about: About) -> list[Row]:
         ("GET", "/c/signal_type/index", about.signal_index),
         ("PUT", "/c/signal_type/{signal_type}", about.change_signal_type),
         ("GET", "/c/content_type", about.content_types),
-        (_EVERY, "/c/exchanges", about.exchanges),
-        (_EVERY, "/c/exchanges/{rest:path}", about.exchanges),
-        (_EVERY, "/c/exchange/{rest:path}", about.exchanges),
+    ]
+
+
+def _exchanges(exchanges: Exchanges) -> list[Row]:
+    return [
+        ("GET", "/c/exchanges", exchanges.exchanges),
+        (_CHANGES, "/c/exchanges", exchanges.not_here),
+        ("GET", "/c/exchanges/apis", exchanges.apis),
+        (_EVERY, "/c/exchanges/{rest:path}", exchanges.not_here),
+        ("GET", "/c/exchange/{exchange}", exchanges.exchange),
+        ("GET", "/c/exchange/{exchange}/status", exchanges.status),
+        (_CHANGES, "/c/exchange/{rest:path}", exchanges.not_here),
     ]
 
 

@@ -4,21 +4,24 @@ What the platform listed itself can be changed here. What a person registered ca
 disputes it, and its holder takes it back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from entrenous.faces.gate.hma.errors import NoSuchContent, NotYours
 from entrenous.faces.gate.hma.names import hma_name
 from entrenous.faces.gate.hma.params import SIGNAL
 from entrenous.model.bank import PEOPLE, Bank
-from entrenous.model.claim import Claim, ClaimEvent, ClaimState, Registration
+from entrenous.model.claim import Claim, ClaimEvent, ClaimState
+from entrenous.model.ids import ClaimId
+from entrenous.model.listing import Listing
 from entrenous.ports import Platform
-from entrenous.stop.register import new_claim_id
+from entrenous.ports.listing import ListingStore
+from entrenous.stop.listings import list_again, list_hashes
 
 NUMBER_DIGITS_MAX: Final = 18  # of the 63 bits that the tables hold
 _PAGE: Final = 1000
-_LISTED_QUALITY: Final = 100  # of a hash without its picture, as lists have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def add(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple[int, Cl
     for number, claim in _claims_at(bits, platform):
         if claim.bank == bank.name and claim.holder_sha256 is None:
             return number, None
-    made = _list(bits, bank, note, platform)
+    made = list_hashes([bits], bank.name, note, platform)
     numbers = (number for number, claim in _claims_at(bits, platform) if claim.id == made.id)
     at = next(numbers, None)
     if at is None:  # withdrawn again in this moment
@@ -71,24 +74,39 @@ def add(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple[int, Cl
     return at, made
 
 
-def switch_off(one: Content, platform: Platform) -> None:
-    """Suspend what is listed: it matches nothing; raises NotYours."""
+def switch_off(
+    one: Content, until: datetime | None, platform: Platform, listings: ListingStore
+) -> None:
+    """Suspend what is listed: it matches nothing, until then; raises NotYours.
+
+    The time is kept before: who dies in between leaves what matches.
+    """
     for claim in _own(one):
+        listings.keep([claim.id], Listing(named(one, listings), until))
         platform.bank.move(claim.id, ClaimEvent.SUSPEND)
 
 
-def switch_on(one: Content, platform: Platform) -> Claim | None:
-    """Let a suspended content match again; the claim that does, or None when it is on already.
-
-    Confirming the old claim would let a machine refuse by it. So a waiting one takes its place, and
-    before the old one goes: thus the hash keeps its number.
-    """
+def switch_on(one: Content, platform: Platform, listings: ListingStore) -> Claim | None:
+    """Let a suspended content match again; the claim that does, or None when it is on already."""
     listed = _own(one)
-    if one.on:
-        return None
-    made = _list(one.bits, one.bank, listed[0].reason, platform)
-    platform.bank.withdraw(*(claim.id for claim in listed))
-    return made
+    return None if one.on else list_again(listed, [one.bits], platform, listings)
+
+
+def name(one: Content, content_id: str, listings: ListingStore) -> None:
+    """Keep what the platform calls it, in the place of what it called it before."""
+    until = _until(one, listings)
+    listings.keep([claim.id for claim in _own(one)], Listing(content_id, until))
+
+
+def named(one: Content, listings: ListingStore) -> str:
+    """What the platform calls it; "" for nothing."""
+    names = (known.content_id for known in _kept(one, listings).values())
+    return next((content_id for content_id in names if content_id), "")
+
+
+def annotate(one: Content, note: str, listings: ListingStore) -> None:
+    """Write another note; raises NotYours."""
+    listings.annotate([claim.id for claim in _own(one)], note)
 
 
 def delete(one: Content, platform: Platform) -> int:
@@ -96,12 +114,13 @@ def delete(one: Content, platform: Platform) -> int:
     return min(platform.bank.withdraw(*(claim.id for claim in _own(one))), 1)
 
 
-def described(one: Content) -> dict[str, Any]:
+def described(one: Content, listings: ListingStore) -> dict[str, Any]:
     """As HMA shows a content; of what we do not keep there is nothing."""
     notes = [claim.reason for claim in one.listed if claim.reason]
+    until = None if one.on else _until(one, listings)
     return {
         "id": one.number,
-        "disable_until_ts": int(one.on),
+        "disable_until_ts": int(until.timestamp()) if until else int(one.on),
         "original_media_uri": None,
         "bank": bank_described(one.bank),
         "note": notes[0] if notes else None,
@@ -125,18 +144,14 @@ def _own(one: Content) -> tuple[Claim, ...]:
     return one.listed
 
 
-def _list(bits: bytes, bank: Bank, note: str, platform: Platform) -> Claim:
-    claim = Claim(
-        id=new_claim_id(platform),
-        bank=bank.name,
-        state=ClaimState.WAITING,
-        kind=SIGNAL,
-        quality=_LISTED_QUALITY,
-        made_at=platform.clock.now(),
-        reason=note,
-    )
-    platform.bank.register(Registration(claim, (bits,), looks_back=True))
-    return claim
+def _until(one: Content, listings: ListingStore) -> datetime | None:
+    """The time at which the last of its claims matches again."""
+    times = [known.on_at for known in _kept(one, listings).values() if known.on_at]
+    return max(times, default=None)
+
+
+def _kept(one: Content, listings: ListingStore) -> Mapping[ClaimId, Listing]:
+    return listings.listings([claim.id for claim in one.listed])
 
 
 def _claims_at(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]:

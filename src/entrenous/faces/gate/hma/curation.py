@@ -9,14 +9,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from entrenous.faces.gate.afterwards import afterwards
+from entrenous.faces.gate.hma.about_content import Changed, Said, parsed, ratio_of
 from entrenous.faces.gate.hma.contents import (
     NUMBER_DIGITS_MAX,
     Content,
     add,
+    annotate,
     bank_described,
     content,
     delete,
     described,
+    name,
+    named,
     signals_of,
     switch_off,
     switch_on,
@@ -28,7 +32,6 @@ from entrenous.faces.gate.hma.params import (
     SIGNAL,
     bits_of,
     flag,
-    is_nothing,
     json_object,
     member,
     no_url,
@@ -38,19 +41,17 @@ from entrenous.model.bank import Bank
 from entrenous.model.claim import Claim
 from entrenous.model.fingerprint import TooFlat
 from entrenous.ports import Platform
+from entrenous.ports.listing import ListingStore
 from entrenous.spec import PDQ_QUALITY_MIN
 from entrenous.stop.look_back import look_back_now
 from entrenous.stop.policies import PolicyChange, set_policy
 
-NOTE_CHARS_MAX: Final = 255
 _HOW_TO_DROP: Final = (
     'Claims belong to their bank. Send PUT {"enabled": false} to stop acting on it, or DELETE its '
     "contents one by one."
 )
 _NO_METADATA: Final[dict[str, Any]] = {"collab_metadata": {}, "user_metadata": {}}
 _NO_RENAMING: Final = "Claims belong to their bank by name. Make a new one beside it."
-_NO_TIMER: Final = 'Send "disable_until_ts" 0 to switch it off, and 1 to switch it on again.'
-_NO_NOTE: Final = "A note is written once, when the content is added."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Curation:
 
     platform: Platform
     pictures: Pictures
+    listings: ListingStore
 
     async def banks(self, _request: Request) -> Response:
         """All but what reviewers let through."""
@@ -95,8 +97,8 @@ class Curation:
         bits = bits_of(member(wanted, SIGNAL, str))
         if unknown := set(wanted) - {SIGNAL, "note", "metadata"}:
             raise BadParameter(why=f"{len(unknown)} of its signal types are not known here")
-        _no_metadata("" if not wanted.get("metadata") else "something")
-        return await self._add(bits, bank, _note(wanted.get("note") or ""))
+        said = Said.of(wanted.get("note"), wanted.get("metadata"))
+        return await self._add(bits, bank, said)
 
     async def add_photo(self, request: Request) -> Response:
         """A picture, of which only the hash is kept."""
@@ -105,27 +107,30 @@ class Curation:
         bank = await self._bank(request)
         hashed, form = await self.pictures.fingerprint(request)
         words = {**request.query_params, **form.untrusted_fields}
-        _no_metadata(words.get("metadata", ""))
+        said_of_it = Said.of(words.get("note"), parsed(words.get("metadata", "")))
         if hashed.quality < PDQ_QUALITY_MIN:
             raise TooFlat(quality=hashed.quality)
-        return await self._add(hashed.bits, bank, _note(words.get("note", "")))
+        return await self._add(hashed.bits, bank, said_of_it)
 
     async def content(self, request: Request) -> Response:
         """By number."""
         bank = await self._bank(request)
         one = await run_in_threadpool(content, _number(request), bank, self.platform)
-        answer = described(one)
+        answer = await run_in_threadpool(described, one, self.listings)
         if _asked(request, "include_signals"):
             answer["signals"] = signals_of(one)
         if _asked(request, "include_metadata"):
-            answer["metadata"] = {"content_id": None, "content_uri": None, "json": {}, "collab": {}}
+            own = await run_in_threadpool(named, one, self.listings) or None
+            answer["metadata"] = {"content_id": own, "content_uri": None, "json": {}, "collab": {}}
         return said(answer)
 
     async def change_content(self, request: Request) -> Response:
-        """Switch it off, or on again."""
-        bank, until = await self._bank(request), _until(await json_object(request))
-        one, made = await run_in_threadpool(self._switch, _number(request), bank, until)
-        answer = described(one) | {"signals": signals_of(one)} | _NO_METADATA
+        """Switch it off, perhaps until a time, or on again; write another note."""
+        bank, wanted = await self._bank(request), await json_object(request)
+        change = Changed.of(wanted, self.platform.clock.now())
+        one, made = await run_in_threadpool(self._change, _number(request), bank, change)
+        answer = await run_in_threadpool(described, one, self.listings)
+        answer |= {"signals": signals_of(one)} | _NO_METADATA
         return _later(answer, self._afterwards(made))
 
     async def delete_content(self, request: Request) -> Response:
@@ -136,8 +141,8 @@ class Curation:
     async def _bank(self, request: Request) -> Bank:
         return await run_in_threadpool(bank_called, request.path_params["bank"], self.platform)
 
-    async def _add(self, bits: bytes, bank: Bank, note: str) -> Response:
-        number, made = await run_in_threadpool(add, bits, bank, note, self.platform)
+    async def _add(self, bits: bytes, bank: Bank, said_of_it: Said) -> Response:
+        number, made = await run_in_threadpool(self._list, bits, bank, said_of_it)
         answer = {"id": number, "signals": {SIGNAL: bits.hex()}}
         return _later(answer, self._afterwards(made))
 
@@ -146,12 +151,21 @@ class Curation:
         self.platform.bank.set_bank(bank)
         return bank
 
-    def _switch(self, number: int, bank: Bank, until: int) -> tuple[Content, Claim | None]:
+    def _list(self, bits: bytes, bank: Bank, said_of_it: Said) -> tuple[int, Claim | None]:
+        number, made = add(bits, bank, said_of_it.note, self.platform)
+        if said_of_it.content_id:
+            name(content(number, bank, self.platform), said_of_it.content_id, self.listings)
+        return number, made
+
+    def _change(self, number: int, bank: Bank, change: Changed) -> tuple[Content, Claim | None]:
         one, made = content(number, bank, self.platform), None
-        if until:
-            made = switch_on(one, self.platform)
-        else:
-            switch_off(one, self.platform)
+        if change.note is not None:
+            annotate(one, change.note, self.listings)
+            one = content(number, bank, self.platform)
+        if change.on:
+            made = switch_on(one, self.platform, self.listings)
+        elif change.on is not None:
+            switch_off(one, change.until, self.platform, self.listings)
         return content(number, bank, self.platform), made
 
     def _delete(self, number: int, bank: Bank) -> int:
@@ -181,18 +195,6 @@ def _number(request: Request) -> int:
     return int(text)
 
 
-def _until(wanted: dict[str, Any]) -> int:
-    """``disable_until_ts``: 0 or 1."""
-    if "note" in wanted:
-        raise NotOffered(instead=_NO_NOTE)
-    until = member(wanted, "disable_until_ts", int)
-    if until < 0:
-        raise BadParameter(why='"disable_until_ts" is not before 1970')
-    if until > 1:
-        raise NotOffered(instead=_NO_TIMER)
-    return until
-
-
 def _asked(request: Request, name: str) -> bool:
     return flag(request.query_params.get(name, ""), name)
 
@@ -200,20 +202,5 @@ def _asked(request: Request, name: str) -> bool:
 def _shadow(wanted: dict[str, Any]) -> bool | None:
     """What ``enabled_ratio`` or ``enabled`` ask for; None when neither is there."""
     if "enabled_ratio" in wanted:
-        ratio = wanted["enabled_ratio"]
-        if isinstance(ratio, bool) or ratio not in (0, 1, "0", "1", "0.0", "1.0"):
-            raise BadParameter(why='a bank is on or off: "enabled_ratio" is 0 or 1')
-        return float(ratio) == 0
+        return ratio_of(wanted["enabled_ratio"]) == 0
     return not flag(wanted["enabled"], "enabled") if "enabled" in wanted else None
-
-
-def _note(untrusted_note: object) -> str:
-    if not isinstance(untrusted_note, str) or len(untrusted_note) > NOTE_CHARS_MAX:
-        raise BadParameter(why=f'"note" is text of at most {NOTE_CHARS_MAX} characters')
-    return untrusted_note
-
-
-def _no_metadata(untrusted_json: str) -> None:
-    if not is_nothing(untrusted_json):
-        why = '"metadata" is not kept: keep the "id" that you get beside your own'
-        raise BadParameter(why=why)

@@ -1,6 +1,5 @@
 """Parameters of a request: in the address, or in a JSON object."""
 
-import json
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -79,11 +78,3 @@ def member(said: dict[str, Any], name: str, kind: type[_T]) -> _T:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise BadParameter(why=f'"{name}" has the wrong type')
     return value
-
-
-def is_nothing(untrusted_json: str) -> bool:
-    """Whether a parameter that holds JSON says nothing: empty, null or an empty object."""
-    try:
-        return not untrusted_json or not json.loads(untrusted_json)
-    except (ValueError, RecursionError):
-        return False

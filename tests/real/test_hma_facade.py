@@ -1,0 +1,119 @@
+"""A client of HMA whose URL was changed, at a real gate: every family of addresses."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import skimage.data
+import typer
+from typer.testing import CliRunner
+
+from entrenous.faces.cli.stop.exchange import join
+from tests.faces.cli.stop.gates import Running, running
+from tests.real.stage import wait_until
+from tests.stop.room import jpeg
+
+pytestmark = pytest.mark.real
+
+HERS, ANOTHER = skimage.data.astronaut(), skimage.data.coffee()
+LISTED = [bytes([number] * 32).hex() for number in (1, 7, 21)]
+
+
+@contextmanager
+def facade(data: Path) -> Iterator[tuple[httpx.Client, Running]]:
+    with (
+        running(data) as gate,
+        httpx.Client(
+            base_url=f"{gate.url}/hma", headers=gate.who, timeout=60, trust_env=False
+        ) as hma,
+    ):
+        yield hma, gate
+
+
+def photo(pixels: Any, quality: int = 90) -> dict[str, Any]:
+    return {"photo": ("x.jpg", jpeg(pixels, quality), "image/jpeg")}
+
+
+def ok(answer: httpx.Response, status: int = 200) -> Any:
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def fetched(data: Path) -> None:
+    """The gate fetches a list of three, as its operator does at the command line."""
+    (data.parent / "ally.csv").write_text("\n".join(LISTED))
+    app = typer.Typer()
+    join(app)
+    add = ("add", "from-ally", "--kind", "file", "--from", str(data.parent / "ally.csv"))
+    for words in ((*add, "--bank", "ally"), ("fetch",)):
+        done = CliRunner().invoke(app, ["exchange", *words, "--data", str(data)])
+        assert done.exit_code == 0, done.output
+
+
+def test_every_family_of_addresses_at_a_running_gate(tmp_path: Path) -> None:
+    data = tmp_path / "gate"
+    with facade(data) as (hma, gate):
+        fetched(data)
+        # whether it is there, and for whom
+        assert hma.get("/status").text == "I-AM-ALIVE"
+        assert httpx.get(f"{gate.url}/hma/c/banks", trust_env=False).status_code == 401
+        assert "/m/raw_lookup" in ok(hma.get("/site-map"))
+        assert ok(hma.get("/openapi/openapi.json"))["info"]["title"] == "Open Media Match API"
+        # banks and contents
+        assert ok(hma.post("/c/banks", json={"name": "TEST"}), 201)["matching_enabled_ratio"] == 1
+        words = {"metadata": '{"content_id": "upload-7", "json": {}}', "note": "from before"}
+        made = ok(hma.post("/c/bank/TEST/content", files=photo(HERS), data=words))
+        number, signal = made["id"], made["signals"]["pdq"]
+        address = f"/c/bank/TEST/content/{number}"
+        shown = ok(hma.get(address, params={"include_metadata": "true"}))
+        assert (shown["note"], shown["metadata"]["content_id"]) == ("from before", "upload-7")
+        # hash and look up
+        hashed = ok(hma.post("/h/hash", files=photo(HERS)))["pdq"]
+        assert ok(hma.post("/m/compare", json={"pdq": [hashed, signal]}))["pdq"][0]
+        query = {"signal": signal, "signal_type": "pdq"}
+        assert ok(hma.get("/m/raw_lookup", params=query)) == {"matches": [number]}
+        assert list(ok(hma.get("/m/lookup", params=query))) == ["TEST"]
+        mirrored = HERS[:, ::-1].copy()
+        [hit] = ok(hma.post("/m/lookup", files=photo(mirrored, 60)))["pdq"]["TEST"]
+        assert hit["bank_content_id"] == number
+        assert ok(hma.post("/m/lookup", files=photo(ANOTHER))) == {"pdq": {}}
+        assert ok(hma.get("/m/index/status"))["pdq"]["size"] == 1 + len(LISTED)
+        # the gate itself acts on it
+        assert gate.bring(jpeg(HERS)).json()["decision"] == "hold"
+        # types and exchanges
+        assert ok(hma.get("/c/signal_type"))[0]["name"] == "pdq"
+        assert ok(hma.get("/c/exchanges")) == ["FROM_ALLY"]
+        assert ok(hma.get("/c/exchange/FROM_ALLY"))["api"] == "local_file"
+        status = ok(hma.get("/c/exchange/FROM_ALLY/status"))
+        assert (status["fetched_items"], status["up_to_date"]) == (len(LISTED), True)
+        refused = hma.post("/c/exchanges", json={"bank": "X", "api": "ncmec", "api_json": {}})
+        assert "entrenous gate exchange add" in ok(refused, 501)["message"]
+        # no address is fetched, whoever asks
+        for path in ("/h/hash", "/m/lookup"):
+            answer = hma.get(path, params={"url": gate.url, "content_type": "photo"})
+            assert "fetches nothing" in ok(answer, 400)["message"]
+        # off in shadow, and for good
+        ok(hma.put("/c/bank/TEST", json={"enabled": False}))
+        assert ok(hma.get("/m/lookup", params=query)) == {}
+        assert ok(hma.delete(address)) == {"deleted": 1}
+        assert ok(hma.get("/m/raw_lookup", params=query)) == {"matches": []}
+
+
+def test_off_until_a_time_which_comes_while_no_gate_runs(tmp_path: Path) -> None:
+    data = tmp_path / "gate"
+    query = {"signal": LISTED[0], "signal_type": "pdq"}
+    with facade(data) as (hma, _):
+        ok(hma.post("/c/banks", json={"name": "TEST"}), 201)
+        number = ok(hma.post("/c/bank/TEST/signal", json={"pdq": LISTED[0]}))["id"]
+        until = int(time.time()) + 5
+        off = hma.put(f"/c/bank/TEST/content/{number}", json={"disable_until_ts": until})
+        assert ok(off)["disable_until_ts"] == until
+        assert ok(hma.get("/m/raw_lookup", params=query)) == {"matches": []}
+    assert wait_until(lambda: time.time() > until, 10)
+    with facade(data) as (hma, _):
+        assert wait_until(lambda: ok(hma.get("/m/raw_lookup", params=query))["matches"] != [], 30)
+        assert ok(hma.get(f"/c/bank/TEST/content/{number}"))["disable_until_ts"] == 1
