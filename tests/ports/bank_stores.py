@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.bank.held_bytes import HeldBytes
 from entrenous.adapters.bank.memory_bank import MemoryBankStore
 from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
 from entrenous.adapters.bank.postgres import open_postgres_engine
@@ -18,11 +19,13 @@ from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.model.bank import Bank
 from entrenous.model.claim import Claim, ClaimState
 from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.secret import Secret
 from entrenous.ports import BankStore, ReviewQueue
 
 KINDS = ["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 PEOPLE = BankName("people")
 AT = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
+SEALED = HeldBytes((Secret(b"k" * 32),))
 ONE, TWO, THREE = (bytes([n]) * 32 for n in (1, 2, 3))
 
 
@@ -57,7 +60,7 @@ def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[
         yield made
         return
     engine = engine_of(kind, request, folder)
-    made = Stores(SqlBankStore(engine, clock), SqlReviewQueue(engine, clock), clock)
+    made = Stores(SqlBankStore(engine, clock), SqlReviewQueue(engine, clock, held=SEALED), clock)
     made.bank.set_bank(Bank(PEOPLE))
     yield made
     engine.dispose()

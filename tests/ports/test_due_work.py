@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import adding, open_engine
+from entrenous.adapters.bank.held_bytes import HeldBytes
 from entrenous.adapters.bank.postgres import open_postgres_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
@@ -31,6 +32,7 @@ from entrenous.model.review import (
     ReviewState,
     SlowLook,
 )
+from entrenous.model.secret import Secret
 from entrenous.ports import BankStore, ReviewQueue
 from tests.ports.bank_stores import AT, KINDS, ONE, PEOPLE, TWO, Stores, claim, engine_of, stores
 
@@ -173,6 +175,21 @@ def test_nor_more_bytes(kind: str, request: pytest.FixtureRequest, tmp_path: Pat
                 slow_bytes_max=250,
             )
         assert [keep(made.reviews, case) for case in "bcd"] == [True, True, False]
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_what_a_lost_key_sealed_is_passed_over(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    with stores(kind, request, tmp_path) as made:
+        assert isinstance(made.reviews, SqlReviewQueue)
+        lost = replace(made.reviews, held=HeldBytes((Secret(b"l" * 32),)))
+        assert [keep(lost, case) for case in "bc"] == [True, True]
+        assert keep(made.reviews, "d")
+        taken = made.reviews.take_slow_look(LEASE)
+        assert taken == SlowLook("d", b"d" * 100)
+        assert made.reviews.take_slow_look(LEASE) is None
+        assert made.reviews.due().slow_looks_skipped == 2
 
 
 def test_of_others_nothing_is_kept(queue: ReviewQueue) -> None:

@@ -113,6 +113,7 @@ def registered(ana: Shell) -> list[str]:
     return [str(one["claim"]) for one in listed]
 
 
+@pytest.mark.threat("hash-inversion")
 def test_on_a_terminal_each_no_sends_nothing_and_keeps_nothing(ana: Shell, wire: Wire) -> None:
     before = registered(ana)
     for answers in (("n",), ("y", "n"), ("y", "")):
@@ -154,6 +155,7 @@ def test_yes_on_a_terminal_answers_the_second_question_only(ana: Shell, wire: Wi
     assert len(wire.exchanges()) == 1
 
 
+@pytest.mark.threat("hash-inversion")
 def test_a_script_has_agreed_by_the_command_and_is_told_before_it_leaves(ana: Shell) -> None:
     """The platform here answers nothing: it looks at what was said when somebody came."""
     with socket.create_server(("127.0.0.1", 0)) as platform:

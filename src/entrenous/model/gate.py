@@ -93,8 +93,15 @@ class BadGateSettings(Malformed):
     database, claims_per_hour, claims_of_all, held_per_hash, look_back_days,
     slow_looks, second_look_hashes, index_shards, fetch_minutes,
     tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account,
-    refused_per_account, confirmers, page, page_after_hours and
-    slow_look_processes.
+    refused_per_account, confirmers, page, page_after_hours,
+    slow_look_processes and held_key.
+    """
+
+
+class BadHeldKeys(Refused):
+    """
+    The keys in {file}, which seal the pictures that wait for a person, cannot be used: {why}.
+    Nothing was started or changed. A key is made by: openssl rand -base64 32
     """
 
 

@@ -160,6 +160,13 @@ class NoView(NotFound):
     """
 
 
+class UploadShut(UploadNotKept):
+    """
+    The bytes of case {case} are sealed with a key that this gate has no more. Look at the
+    platform's own copy; if you still have the key, add it to the gate's file of keys.
+    """
+
+
 class AlreadyDecided(Refused):
     """Somebody has already decided case {case}: it is {state}. Take the next one."""
 

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.following_sounds import FollowingSounds
+from entrenous.adapters.bank.held_bytes import HeldBytes
+from entrenous.adapters.bank.held_keys import held_keys, kept_held_keys
 from entrenous.adapters.bank.settings import (
     FILE,
     GateSettings,
@@ -41,6 +43,7 @@ from entrenous.stop.banks import prepare_banks
 from entrenous.wiring.folders import kept_in
 
 INDEX: Final = "index"  # the folder of its files
+HELD_KEY: Final = "held.key"
 _DATABASE: Final = "bank.db"
 _OPERATOR: Final = "operator.token"
 # One that a picture takes over misleads about no more than these; fewer would cost time
@@ -72,6 +75,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
     Raises:
         UnusableFolder, DiskFull, BankUnreachable, BadGateSettings.
         BadDatabaseAddress, LacksPsycopg: the settings name a PostgreSQL.
+        BadHeldKeys: what seals the bytes of uploads cannot be used.
     """
     with kept_in(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -81,6 +85,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         roles = ("operator", "uploader", "metrics")
         tokens = GateTokens(*(kept_token(folder / f"{role}.token") for role in roles))
         settings = gate_settings(folder)
+        held = _held(folder, settings)
     with ExitStack() as opened:
         engine = _engine(folder, settings.database)
         opened.callback(engine.dispose)
@@ -92,7 +97,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         if serves:
             index.opened()
         jails = opened.enter_context(Jails(pictures_per_child=_PICTURES_PER_CHILD))
-        yield _platform(engine, bank, index, jails, settings), tokens
+        yield _platform(engine, bank, index, jails, settings, held), tokens
 
 
 @contextmanager
@@ -147,8 +152,25 @@ def _engine(folder: Path, database: str | None) -> sa.Engine:
     return open_postgres_engine(database)
 
 
-def _platform(
-    engine: sa.Engine, bank: BankStore, index: IndexStore, jails: Jails, settings: GateSettings
+def _held(folder: Path, settings: GateSettings) -> HeldBytes:
+    """A gate whose database is beside its key makes one. Several gates on one PostgreSQL need the
+    same, so that is for who runs them to make.
+
+    Raises:
+        BadHeldKeys.
+    """
+    if settings.held_key is not None:
+        return HeldBytes(held_keys(settings.held_key))
+    return HeldBytes(kept_held_keys(folder / HELD_KEY) if settings.database is None else ())
+
+
+def _platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
+    engine: sa.Engine,
+    bank: BankStore,
+    index: IndexStore,
+    jails: Jails,
+    settings: GateSettings,
+    held: HeldBytes,
 ) -> Platform:
     clock = SystemClock()
     return Platform(
@@ -156,7 +178,7 @@ def _platform(
         dice=SystemDice(),
         bank=bank,
         index=index,
-        reviews=SqlReviewQueue(engine, clock),
+        reviews=SqlReviewQueue(engine, clock, held=held),
         read_picture=partial(jails.read, at_least_px=GATE_SIDE_PX),
         read_luma=lambda data, side_px: jails.read(data, at_least_px=side_px, luma=True),
         read_clip=partial(decode_clip_untrusted, limits=_CLIP),

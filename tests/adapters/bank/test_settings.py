@@ -19,7 +19,7 @@ from entrenous.model.gate_front import GateFront
 from entrenous.wiring.platform import open_platform
 
 # Unset by default.
-EXAMPLES = ("database", "tls_cert", "tls_key", "appeal_url", "slow_look_processes")
+EXAMPLES = ("database", "tls_cert", "tls_key", "appeal_url", "slow_look_processes", "held_key")
 
 
 def test_without_a_file_everything_is_as_usual(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
         'database = "postgresql://gate@/gate"\nclaims_per_hour = 5\nlook_back_days = 0\n'
         "slow_looks = 7\nindex_shards = 4\nsecond_look_hashes = 9\nfetch_minutes = 90\n"
         'confirmers = 2\npage = ["tell", "--to", "ana b"]\npage_after_hours = 3\n'
-        "slow_look_processes = 3\n"
+        'slow_look_processes = 3\nheld_key = "/run/keys/gate"\n'
     )
     limits = GateLimits(
         claims_per_hour=5,
@@ -43,7 +43,10 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
     )
     page = ("tell", "--to", "ana b")
     assert gate_settings(tmp_path) == GateSettings(
-        "postgresql://gate@/gate", limits, 4, 90, page=page, slow_look_processes=3
+        *("postgresql://gate@/gate", limits, 4, 90),
+        page=page,
+        slow_look_processes=3,
+        held_key=Path("/run/keys/gate"),
     )
 
 
@@ -136,6 +139,7 @@ def _told_known() -> list[str]:
         b"slow_look_processes = 0",
         b"slow_look_processes = 65",
         b"slow_look_processes = 1.5",
+        b'held_key = "hunter2"',
         b"\xff",
     ],
 )

@@ -32,7 +32,8 @@ class GateSettings:
     that runs fetches its sources, 0: never by itself; ``front`` is what strangers meet,
     ``page`` the program and its arguments by which somebody is told of what cannot wait, empty for
     none; so many ``slow_look_processes`` are run beside a gate, or None for as many as suit the
-    machine.
+    machine; ``held_key`` is the file of the keys that seal the bytes of uploads, None for the
+    gate's own.
     """
 
     database: str | None = None
@@ -42,6 +43,7 @@ class GateSettings:
     front: GateFront = field(default_factory=GateFront)
     page: tuple[str, ...] = ()
     slow_look_processes: int | None = None
+    held_key: Path | None = None
 
     def __post_init__(self) -> None:
         if not all(word and "\0" not in word for word in self.page):
@@ -53,6 +55,8 @@ class GateSettings:
         count = self.slow_look_processes
         if count is not None and not 1 <= count <= SLOW_LOOK_PROCESSES_MAX:
             raise ValueError(f"1 to {SLOW_LOOK_PROCESSES_MAX} processes make slow looks")
+        if self.held_key is not None and not self.held_key.is_absolute():
+            raise ValueError("held_key is the whole path of a file, from /")
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,6 +79,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     uploads_per_account: int = GateFront().uploads_per_account
     refused_per_account: int = GateFront().refused_per_account
     slow_look_processes: int | None = None
+    held_key: str | None = None
 
 
 def default_settings() -> bytes:
@@ -117,6 +122,7 @@ def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
             front=_front(form, folder),
             page=form.page,
             slow_look_processes=form.slow_look_processes,
+            held_key=None if form.held_key is None else Path(form.held_key),
         )
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as problem:
         raise BadGateSettings(file=FILE, why=_why(problem)) from None

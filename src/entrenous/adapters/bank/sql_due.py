@@ -8,11 +8,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import adding, glancing, reading
+from entrenous.adapters.bank.held_bytes import HeldBytes
 from entrenous.adapters.bank.rows import batches
 from entrenous.adapters.bank.tables import CLAIM, UPLOAD, stored_time
 from entrenous.adapters.system import SystemClock
 from entrenous.model.ids import ClaimId
-from entrenous.model.review import Due, SlowLook
+from entrenous.model.review import Due, SlowLook, UploadShut
 from entrenous.ports import Clock
 
 SLOW_BYTES_MAX: Final = 256 * 1024 * 1024  # of uploads that a slow look is due of, together
@@ -22,6 +23,7 @@ _DUE: Final = UPLOAD.c.slow_look == "due"
 _KEPT: Final = UPLOAD.c.slow_look == "kept"
 _SKIPPED: Final = UPLOAD.c.slow_look == "skipped"
 _NONE: Final[dict[str, Any]] = {"slow_look": None, "untrusted_upload": None}
+_PASSED_OVER: Final[dict[str, Any]] = {"slow_look": "skipped", "untrusted_upload": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class SqlDueWork:
     engine: sa.Engine
     clock: Clock = field(default_factory=SystemClock)
     slow_bytes_max: int = SLOW_BYTES_MAX
+    held: HeldBytes = field(default_factory=HeldBytes)
 
     def keep_for_slow_look(self, case: str, untrusted_upload: bytes, most: int) -> bool:
         """Look for room first: several at once may go beyond it, by one each."""
@@ -41,7 +44,7 @@ class SqlDueWork:
             "slow_look": "kept",
             "slow_look_at": 0,
             "slow_looks_taken": 0,
-            "untrusted_upload": untrusted_upload,
+            "untrusted_upload": self.held.stored(case, untrusted_upload),
         }
         with adding(self.engine) as db:
             count, held = db.execute(sa.select(sa.func.count(), size).where(_KEPT)).one()
@@ -66,12 +69,16 @@ class SqlDueWork:
             "slow_looks_taken": UPLOAD.c.slow_looks_taken + 1,
         }
         with adding(self.engine) as db:
-            row = db.execute(free).one_or_none()
-            if row is None:
-                return None
-            is_it = UPLOAD.update().where(UPLOAD.c.case_number == row.case_number)
-            db.execute(is_it.values(taken))
-            return SlowLook(row.case_number, bytes(row.untrusted_upload))
+            while (row := db.execute(free).one_or_none()) is not None:
+                is_it = UPLOAD.update().where(UPLOAD.c.case_number == row.case_number)
+                try:
+                    data = self.held.opened(row.case_number, bytes(row.untrusted_upload))
+                except UploadShut:  # nobody will look at it any more
+                    db.execute(is_it.values(_PASSED_OVER))
+                    continue
+                db.execute(is_it.values(taken))
+                return SlowLook(row.case_number, data)
+        return None
 
     def slow_look_made(self, case: str) -> None:
         """Forget its bytes."""
@@ -89,13 +96,12 @@ class SqlDueWork:
         stale = sa.and_(_KEPT, UPLOAD.c.at < stored_time(before - DAY))
         each = (sa.select(UPLOAD.c.number).where(one) for one in (late, over, stale))
         numbers = sa.union(*each)
-        skipped = {"slow_look": "skipped", "untrusted_upload": None}
         with glancing(self.engine) as db:
             if db.execute(numbers.limit(1)).scalar() is None:
                 return 0
         with adding(self.engine) as db:
             gone = UPLOAD.update().where(UPLOAD.c.number.in_(numbers))
-            return db.execute(gone.values(skipped)).rowcount
+            return db.execute(gone.values(_PASSED_OVER)).rowcount
 
     def take_look_backs(self, lease: timedelta, limit: int) -> tuple[ClaimId, ...]:
         """The newest; first asked whether there are any."""

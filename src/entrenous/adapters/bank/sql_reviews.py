@@ -51,7 +51,8 @@ class SqlReviewQueue(SqlReviewDesk):
 
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
         """Insert: SQLite has one writer at a time, so there those that wait are written at once."""
-        row = uploads.from_review(review) | {"untrusted_upload": untrusted_upload}
+        kept = self._kept(review.case, untrusted_upload)
+        row = uploads.from_review(review) | {"untrusted_upload": kept}
         if self.engine.dialect.name == "sqlite":
             self._together.add(row)
         else:
@@ -72,7 +73,7 @@ class SqlReviewQueue(SqlReviewDesk):
             if lead is None and is_unread(review) and not self._has_room(db, size):
                 tell(db, self.clock, unkept_told(case, size))
             elif lead is None or uploads.has_room(db, lead, review, held_per_hash):
-                uploads.change(db, case, untrusted_upload=untrusted_upload)
+                uploads.change(db, case, untrusted_upload=self._kept(case, untrusted_upload))
 
     def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
         """The lowest number that waits and that no other stands for."""
@@ -99,7 +100,7 @@ class SqlReviewQueue(SqlReviewDesk):
             if data is None:
                 uploads.review_of(db, case)
                 raise UploadNotKept(case=case)
-        return bytes(data)
+        return self.held.opened(case, bytes(data))
 
     def close(
         self,
@@ -182,10 +183,13 @@ class SqlReviewQueue(SqlReviewDesk):
                 waits = {"state": ReviewState.WAITING, "found": Found.APPEAL, "lead": None}
                 uploads.change(
                     db, appeal.case, **waits, at=stored_time(appeal.at), waits_since=None,
-                    untrusted_upload=untrusted_upload,
+                    untrusted_upload=self._kept(appeal.case, untrusted_upload),
                 )  # fmt: skip
             uploads.change(db, appeal.case, appealed_at=stored_time(appeal.at))
             tell(db, self.clock, ("case appealed", appeal.case, {}))
+
+    def _kept(self, case: str, untrusted_upload: bytes | None) -> bytes | None:
+        return None if untrusted_upload is None else self.held.stored(case, untrusted_upload)
 
     def _has_room(self, db: sa.Connection, size: int) -> bool:
         """For the bytes of one more upload that could not be read."""

@@ -19,15 +19,15 @@ SIDE_PX: Final = 256  # the longer side, as it is drawn
 def veiled(pixels: NDArray[np.uint8]) -> bytes:
     """A grey PNG, 256 pixels on the longer side, of (H, W, 3) RGB or (H, W) grey pixels."""
     grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    coarse = cv2.resize(grey, _size(grey, DETAIL_PX), interpolation=cv2.INTER_AREA)
-    drawn = cv2.resize(coarse, _size(grey, SIDE_PX), interpolation=cv2.INTER_CUBIC)
+    coarse = cv2.resize(grey, _size(pixels, DETAIL_PX), interpolation=cv2.INTER_AREA)
+    drawn = cv2.resize(coarse, _size(pixels, SIDE_PX), interpolation=cv2.INTER_CUBIC)
     file = io.BytesIO()
     Image.fromarray(drawn.astype(np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 
-def _size(grey: NDArray[np.uint8], longer_px: int) -> tuple[int, int]:
+def _size(pixels: NDArray[np.uint8], longer_px: int) -> tuple[int, int]:
     """Width and height."""
-    height_px, width_px = grey.shape[:2]
+    height_px, width_px = pixels.shape[:2]
     scale = longer_px / max(height_px, width_px)
     return max(1, round(width_px * scale)), max(1, round(height_px * scale))

@@ -47,7 +47,7 @@ def status(data: Data, as_json: AsJson = False) -> None:
     file = _index_file(data)  # before anything mends it
     with open_existing(data) as (platform, _):
         standing = standing_of(platform, with_shadow=True)
-        wrong = [*_wrong(standing, file), *_too_few(platform), *_readable(data)]
+        wrong = [*_wrong(standing, file), *_too_few(platform), *_readable(data), *_unsealed(data)]
         if not front_of(data).appeal_url:
             wrong.append(NO_APPEAL)
     if as_json:
@@ -106,6 +106,16 @@ def _readable(data: Path) -> Iterator[str]:
         named = ", ".join(str(file.relative_to(data)) for file in files[:_NAMED_MAX])
         more = f" and {len(files) - _NAMED_MAX} more" if len(files) > _NAMED_MAX else ""
         yield f"Others may read or change {named}{more}: chmod -R go= {data}"
+
+
+def _unsealed(data: Path) -> Iterator[str]:
+    """Several gates on one PostgreSQL need the same key, so none makes one for itself."""
+    settings = gate_settings(data)
+    if settings.database is not None and settings.held_key is None:
+        yield (
+            "Pictures that wait for a person lie in PostgreSQL as they came: name a file of keys as"
+            f" held_key in {FILE}, the same for all its gates (docs/operate.md)."
+        )
 
 
 def _in_words(standing: Standing, file: _IndexFile) -> Iterator[str]:
