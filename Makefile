@@ -8,7 +8,7 @@ PHOTO  ?=
 BIN    := .venv/bin
 UV     := $(BIN)/uv
 # What tests meet for real, from Debian: the program that proves it is there, and its package.
-SYSTEM := exiftool:libimage-exiftool-perl openssl:openssl chromium:chromium age:age ffmpeg:ffmpeg fpcalc:libchromaprint-tools pdftotext:poppler-utils nginx:nginx-light pg_ctlcluster:postgresql strace:strace \
+SYSTEM := exiftool:libimage-exiftool-perl openssl:openssl chromium:chromium age:age node:nodejs npm:npm ffmpeg:ffmpeg fpcalc:libchromaprint-tools pdftotext:poppler-utils nginx:nginx-light pg_ctlcluster:postgresql strace:strace \
   swift-proxy-server:swift-proxy swift-account-server:swift-account swift-container-server:swift-container swift-object-server:swift-object
 
 demo: .venv/.run
