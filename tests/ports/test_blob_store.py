@@ -8,7 +8,9 @@ import resource
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 
+import obstore
 import pytest
 
 from entrenous.adapters.blobs.files import FileBlobs
@@ -177,6 +179,64 @@ def test_a_bucket_takes_so_many_at_once_that_memory_holds_their_pieces(buckets: 
     *kept, refused = asyncio.run(story())
     assert kept == [None] * UPLOADS_MAX
     assert isinstance(refused, TooMany)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("theirs", "ends"), [(DATA, NoneType), (b"evil" * 750_000, DamagedBlob)])
+def test_two_relays_that_write_the_same_at_once_leave_it_whole(
+    buckets: Swift, theirs: bytes, ends: type
+) -> None:
+    """Each a store of its own, as two processes have it: neither knows that the other writes."""
+    bucket = buckets.bucket()
+    first, second = S3Blobs(bucket, 1 << 20), S3Blobs(bucket, 1 << 20)
+
+    async def slow(half: asyncio.Event, kept: asyncio.Event) -> AsyncIterator[bytes]:
+        yield theirs[:1_500_000]
+        half.set()
+        await kept.wait()
+        yield theirs[1_500_000:]
+
+    async def story() -> bytes:
+        half, kept = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(second.keep("name", slow(half, kept), SHA))
+        await half.wait()
+        await first.keep("name", stream(DATA, 70_001), SHA)
+        reading = await first.read("name", 0, len(DATA))
+        data = await anext(reading)
+        kept.set()
+        await asyncio.wait({task})
+        assert isinstance(task.exception(), ends)
+        data += b"".join([chunk async for chunk in reading])
+        again = [chunk async for chunk in await second.read("name", 0, len(DATA))]
+        assert b"".join(again) == DATA
+        await second.drop("name")
+        left = [one async for page in obstore.list(bucket) for one in page]
+        assert left == []
+        return data
+
+    assert asyncio.run(story()) == DATA
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "more", [{"00002": DATA[2 << 20 :], "whole": b"3"}, {"00002.5": DATA[2 << 20 :][:5]}]
+)
+def test_what_an_earlier_version_left_in_a_bucket_is_read_and_gone_on_with(
+    buckets: Swift, more: dict[str, bytes]
+) -> None:
+    """Its pieces had nobody's word in their names, and ``whole`` was their number."""
+    bucket = buckets.bucket()
+    parts = {"00000": DATA[: 1 << 20], "00001": DATA[1 << 20 : 2 << 20]} | more
+    for name, data in parts.items():
+        obstore.put(bucket, f"name/{name}", data)
+    with asyncio.Runner() as runner:
+        bench = Bench(S3Blobs(bucket, 1 << 20), runner)
+        if "whole" not in parts:
+            assert bench.size("name") == (2 << 20) + 5
+            bench.keep("name", DATA, (2 << 20) + 5)
+        assert bench.read("name", 0, len(DATA)) == DATA
+        bench.drop("name")
+    assert list(obstore.list(bucket)) == []
 
 
 def test_once_it_is_kept_no_upload_writes_into_it(tmp_path: Path) -> None:

@@ -1,15 +1,23 @@
 """Blobs as runs of objects in an S3 bucket (docs/decisions/0016-s3-runs-of-objects.md).
 
-A blob is the objects ``name/00000``, ``name/00001`` and so on, each of 16 MiB but the last, and
-then ``name/whole``, which holds how many there are: without that one it is not whole. Each object
-is durable by itself, so what came of a broken upload needs nobody to remember it. A rest that fills
-no object lies in ``name/00002.123``, named after its length, and is never taken for a whole one.
+A blob is the objects ``name/00000-W``, ``name/00001-W`` and so on, each of 16 MiB but the last, and
+then ``name/whole``, which names them: without that one it is not whole. Each object is durable by
+itself, so what came of a broken upload needs nobody to remember it. A rest that fills no object is
+``name/00002-W.123``, named after its length, and is never taken for a whole one.
+
+W is another word for each time that somebody writes, so two relays that are sent the same upload at
+once never write to the same object, and nothing that ``whole`` names is written to again. What
+earlier versions wrote has no W, and the number of its objects in ``whole``.
 """
 
 import asyncio
 import contextlib
 import hashlib
+import itertools
+import re
+import secrets
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import obstore
@@ -23,13 +31,29 @@ PIECE_BYTES: Final = 16 << 20
 UPLOADS_MAX: Final = 16  # at the same time: each holds a piece in memory until that is full
 _READ_BYTES: Final = 1 << 20
 _WHOLE: Final = "whole"
+_PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)?(?:\.(?P<rest>[0-9]+))?")
 
 
 class _Came(NamedTuple):
-    """What is there of an unfinished one: whole pieces, and the length of the longest rest."""
+    """What is there of an unfinished one: its whole pieces, and the longest rest."""
 
-    pieces: int
-    rest: int
+    pieces: list[str]
+    rest: str
+    rest_bytes: int
+
+
+@dataclass
+class _Writing:
+    """One who writes: under which word, what has its place, and the hash of all until there."""
+
+    name: str
+    word: str
+    digest: "hashlib._Hash"
+    pieces: list[str] = field(default_factory=list)
+
+    def next(self) -> str:
+        """The path of the next piece."""
+        return f"{self.name}/{len(self.pieces):05}-{self.word}"
 
 
 class S3Blobs:
@@ -45,34 +69,34 @@ class S3Blobs:
     ) -> None:
         """Store a stream from ``start`` on; durable when it returns."""
         with _errors(), self._writer.of(name):
-            digest = hashlib.sha256()
-            held = await self._begun(name, start, digest)
-            number = start // self._piece
+            writing = _Writing(name, secrets.token_hex(4), hashlib.sha256())
+            held = await self._begun(writing, start)
             try:
                 async for chunk in chunks:
                     held += chunk
                     while len(held) >= self._piece:
-                        await self._put(f"{name}/{number:05}", bytes(held[: self._piece]), digest)
-                        number, held = number + 1, held[self._piece :]
+                        await self._put(writing, bytes(held[: self._piece]))
+                        held = held[self._piece :]
             except BaseException:
-                await self._put_rest(name, number, bytes(held))
+                await self._put_rest(writing, bytes(held))
                 raise
-            await self._finish(name, number, bytes(held), digest, sha256)
+            await self._finish(writing, bytes(held), sha256)
 
     async def size(self, name: str) -> int:
         """How much of an unfinished one is here."""
         with _errors():
-            if await self._count(name) is not None:
+            if await self._whole(name) is not None:
                 return 0
             came = await self._came(name)
-        return came.pieces * self._piece + came.rest
+        return len(came.pieces) * self._piece + came.rest_bytes
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``."""
         with _errors():
-            if await self._count(name) is None:
-                raise NoSuchBlob
-        return self._stretch(name, start, stop)
+            pieces = await self._whole(name)
+        if pieces is None:
+            raise NoSuchBlob
+        return self._stretch(pieces, start, stop)
 
     async def drop(self, name: str) -> None:
         """Remove it, and an unfinished one of its name.
@@ -81,52 +105,60 @@ class S3Blobs:
         there are named without it.
         """
         with _errors():
-            count = await self._count(name) or 0
+            pieces = await self._whole(name) or []
             await self._delete([f"{name}/{_WHOLE}"])
             listed = [path for path, _ in await self._listed(name)]
-            await self._delete([*listed, *(f"{name}/{number:05}" for number in range(count))])
+            await self._delete([*listed, *pieces])
 
     def room(self) -> int | None:
         """Nobody can tell."""
         return None
 
-    async def _begun(self, name: str, start: int, digest: "hashlib._Hash") -> bytearray:
+    async def _begun(self, writing: "_Writing", start: int) -> bytearray:
         """Hash what is left as it is; the part of a piece that ``start`` lies in is held again."""
-        for number in range(start // self._piece):
-            data = await self._get(f"{name}/{number:05}", 0, self._piece)
-            await asyncio.to_thread(digest.update, data)
-        more = start % self._piece
+        if not start:
+            return bytearray()
+        came, (full, more) = await self._came(writing.name), divmod(start, self._piece)
+        if full > len(came.pieces):
+            raise DamagedBlob
+        for path in came.pieces[:full]:
+            data = await self._get(path, 0, self._piece)
+            await asyncio.to_thread(writing.digest.update, data)
+            writing.pieces.append(path)
         if not more:
             return bytearray()
-        number, came = start // self._piece, await self._came(name)
-        if number < came.pieces:
-            return bytearray(await self._get(f"{name}/{number:05}", 0, more))
-        if number > came.pieces or more > came.rest:
+        if full < len(came.pieces):
+            return bytearray(await self._get(came.pieces[full], 0, more))
+        if more > came.rest_bytes:
             raise DamagedBlob
-        return bytearray(await self._get(f"{name}/{number:05}.{came.rest}", 0, more))
+        return bytearray(await self._get(came.rest, 0, more))
 
-    async def _finish(
-        self, name: str, number: int, last: bytes, digest: "hashlib._Hash", sha256: bytes
-    ) -> None:
-        await asyncio.to_thread(digest.update, last)
-        if digest.digest() != sha256:
+    async def _finish(self, writing: "_Writing", last: bytes, sha256: bytes) -> None:
+        await asyncio.to_thread(writing.digest.update, last)
+        if writing.digest.digest() != sha256:
             raise DamagedBlob
         if last:
-            await self._put_object(f"{name}/{number:05}", last)
-        count = number + bool(last)
-        await obstore.put_async(self._store, f"{name}/{_WHOLE}", b"%d" % count)
-        if not await self._is_there(f"{name}/00000"):
-            await self._delete([f"{name}/{_WHOLE}"])
+            await self._put_next(writing, last)
+        name, whole = writing.name, f"{writing.name}/{_WHOLE}"
+        named = "\n".join(path.removeprefix(f"{name}/") for path in writing.pieces)
+        await obstore.put_async(self._store, whole, named.encode())
+        if not writing.pieces or not await self._is_there(writing.pieces[0]):
+            await self._delete([whole])
             raise NoSuchBlob  # it was dropped meanwhile
+        # Only rests: another relay may be about to name its pieces instead of these.
         await self._delete([path for path, _ in await self._listed(name) if "." in path])
 
-    async def _put_rest(self, name: str, number: int, rest: bytes) -> None:
+    async def _put_rest(self, writing: "_Writing", rest: bytes) -> None:
         if rest:
-            await self._put_object(f"{name}/{number:05}.{len(rest)}", rest)
+            await self._put_object(f"{writing.next()}.{len(rest)}", rest)
 
-    async def _put(self, path: str, data: bytes, digest: "hashlib._Hash") -> None:
-        await asyncio.to_thread(digest.update, data)
-        await self._put_object(path, data)
+    async def _put(self, writing: "_Writing", data: bytes) -> None:
+        await asyncio.to_thread(writing.digest.update, data)
+        await self._put_next(writing, data)
+
+    async def _put_next(self, writing: "_Writing", data: bytes) -> None:
+        await self._put_object(writing.next(), data)
+        writing.pieces.append(writing.next())
 
     async def _put_object(self, path: str, data: bytes) -> None:
         await obstore.put_async(self._store, path, data, use_multipart=False)
@@ -140,31 +172,40 @@ class S3Blobs:
             raise DamagedBlob
         return data
 
-    async def _stretch(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+    async def _stretch(self, pieces: list[str], start: int, stop: int) -> AsyncIterator[bytes]:
         while start < stop:
             number, at = divmod(start, self._piece)
             until = min(at + _READ_BYTES, self._piece, at + stop - start)
             with _errors():
-                path = f"{name}/{number:05}"
-                data = await obstore.get_range_async(self._store, path, start=at, end=until)
+                data = await obstore.get_range_async(
+                    self._store, pieces[number], start=at, end=until
+                )
             start += until - at
             yield bytes(data)
 
-    async def _count(self, name: str) -> int | None:
-        """How many pieces a whole one has; None if it is not whole."""
+    async def _whole(self, name: str) -> list[str] | None:
+        """The pieces of a whole one; None if it is not whole."""
         try:
             found = await obstore.get_async(self._store, f"{name}/{_WHOLE}")
         except FileNotFoundError:
             return None
-        return int(bytes(await found.bytes_async()))
+        named = bytes(await found.bytes_async()).decode().split("\n")
+        if named[0].isdigit() and not _PIECE.fullmatch(named[0]):
+            named = [f"{number:05}" for number in range(int(named[0]))]
+        return [f"{name}/{one}" for one in named]
 
     async def _came(self, name: str) -> _Came:
-        sizes = dict(await self._listed(name))
-        pieces = 0
-        while sizes.get(f"{name}/{pieces:05}") == self._piece:
-            pieces += 1
-        rests = [n for path, n in sizes.items() if path.startswith(f"{name}/{pieces:05}.")]
-        return _Came(pieces, max(rests, default=0))
+        """Of two that wrote the same piece either will do: the hash says whether all is right."""
+        whole, rests = dict[int, str](), dict[int, list[tuple[int, str]]]()
+        for path, size in sorted(await self._listed(name)):
+            found = _PIECE.fullmatch(path.removeprefix(f"{name}/"))
+            if found and found["rest"]:
+                rests.setdefault(int(found["number"]), []).append((size, path))
+            elif found and size == self._piece:
+                whole.setdefault(int(found["number"]), path)
+        pieces = [whole[at] for at in itertools.takewhile(whole.__contains__, itertools.count())]
+        rest_bytes, rest = max(rests.get(len(pieces), []), default=(0, ""))
+        return _Came(pieces, rest, rest_bytes)
 
     async def _listed(self, name: str) -> list[tuple[str, int]]:
         found = obstore.list(self._store, prefix=f"{name}/")
