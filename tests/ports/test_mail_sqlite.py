@@ -8,7 +8,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,30 @@ def test_rows_survive_and_only_their_owner_reads_them(
     again = open_mail(path)
     assert runner.run(again.look(lambda view: view.find(HeldLetter))) == [LETTER]
     again.close()
+
+
+@pytest.mark.threat("metadata")
+def test_nothing_in_the_file_says_in_which_order_letters_came(
+    tmp_path: Path, runner: asyncio.Runner
+) -> None:
+    """Neither the numbers that SQLite gives to rows, nor where they lie after a sweep."""
+    store = open_mail(tmp_path / "mail.db")
+    came = [random.Random(number).randbytes(16) for number in range(40)]
+    for number, name in enumerate(came):
+        box, sealed = MailboxId(name[::-1]), b"sealed %d" % number
+        letter = HeldLetter(EnvelopeId(name), box, 1, sealed.ljust(4096, b"."), NOON)
+        runner.run(store.together(lambda desk, letter=letter: desk.put(letter)))  # type: ignore[misc]
+    runner.run(store.scrub())
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "mail.db")) as stolen:
+        asked = "SELECT envelope FROM held_letter ORDER BY rowid"
+        numbered = [name for (name,) in stolen.execute(asked)]
+    file = (tmp_path / "mail.db").read_bytes()
+    lying = sorted(came, key=file.index)
+    for seen in (numbered, lying):
+        assert sorted(seen) == sorted(came)
+        follows = sum(came.index(one) + 1 == came.index(other) for one, other in pairwise(seen))
+        assert follows < 10  # of 39, if it were the order in which they came; one by chance
 
 
 def test_every_answer_waits_for_the_disk(

@@ -17,6 +17,7 @@ App = Callable[
     [_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]],
     Coroutine[Any, Any, None],
 ]
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 def memory_courier(apps: Mapping[str, App]) -> HttpCourier:
@@ -43,8 +44,10 @@ def at_once(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 class _InProcess(httpx.BaseTransport):
-    def __init__(self, apps: Mapping[str, App]) -> None:
-        self._apps = apps
+    """``run`` is another one where the relays' stores have to be waited for."""
+
+    def __init__(self, apps: Mapping[str, App], run: Run = at_once) -> None:
+        self._apps, self._run = apps, run
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
@@ -58,7 +61,7 @@ class _InProcess(httpx.BaseTransport):
         async def send(message: _Message) -> None:
             sent.append(message)
 
-        at_once(app(_scope(request), receive, send))
+        self._run(app(_scope(request), receive, send))
         start, *rest = sent
         content = b"".join(message.get("body", b"") for message in rest)
         stream = httpx.ByteStream(content)

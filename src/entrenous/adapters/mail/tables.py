@@ -30,8 +30,9 @@ _INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {
     HeldShare: (("mailbox",), ("group",)),
     HeldUpload: (("mailbox", "size"),),
 }
-#: Rows too large to live in the leaves of their key's tree (sqlite.org/withoutrowid.html).
-_BULKY: Final = (HeldLetter, HeldCard, HeldKey, LastingKeys)
+#: Rows too large to live in the leaves of their key's tree (sqlite.org/withoutrowid.html). SQLite
+#: would number them as they come; wording.py has it draw the numbers.
+BULKY: Final = (HeldLetter, HeldCard, HeldKey, LastingKeys)
 
 
 def schema() -> sql.MetaData:
@@ -53,7 +54,7 @@ def _table(kind: type, metadata: sql.MetaData) -> sql.Table:
         table_name(kind),
         metadata,
         *(_column(kind, name) for name in codecs(kind)),
-        sqlite_with_rowid=kind in _BULKY,
+        sqlite_with_rowid=kind in BULKY,
     )
     for names in _INDEXES.get(kind, ()):
         sql.Index(f"{table.name}_by_{names[0]}", *(table.c[name] for name in names))

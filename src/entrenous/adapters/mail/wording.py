@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
 from entrenous.adapters.mail.codec import codecs, read, write, written
-from entrenous.adapters.mail.tables import table_name
+from entrenous.adapters.mail.tables import BULKY, table_name
 from entrenous.model.held import HELD, HeldLetter
 
 Statement = tuple[str, list[object]]
@@ -62,11 +62,14 @@ class SqliteWording:
             yield _many(ask, among if ask.names else "1"), given
 
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
-        """Insert, or replace by key."""
-        one = "(" + ", ".join("?" * len(codecs(kind))) + ")"
+        """Insert, or replace by key; the number of a row is drawn, since the next one would say
+        after which other row it came.
+        """
+        numbered = kind in BULKY
+        one = "(" + ", ".join(["random()"] * numbered + ["?"] * len(codecs(kind))) + ")"
         for part in _exact(rows):
             values = [value for row in part for value in written(kind, row)]
-            yield _put(kind, "VALUES " + ", ".join([one] * len(part))), values
+            yield _put(kind, "VALUES " + ", ".join([one] * len(part)), numbered=numbered), values
 
     def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
         """Delete by key."""
@@ -170,13 +173,13 @@ def _many(ask: Ask, among: str) -> str:
 
 
 @cache
-def _put(kind: type, rows: str) -> str:
+def _put(kind: type, rows: str, *, numbered: bool = False) -> str:
     rest = [name for name in codecs(kind) if name not in HELD[kind]]
     change = ", ".join(f'"{name}" = excluded."{name}"' for name in rest)
     act = f"UPDATE SET {change}" if rest else "NOTHING"
     where = "WHERE true " if rows.startswith("SELECT") else ""  # else SQLite reads ON as of a join
     return (
-        f"INSERT INTO {table_name(kind)} ({_columns(kind)}) {rows} {where}"
+        f"INSERT INTO {table_name(kind)} ({'rowid, ' * numbered}{_columns(kind)}) {rows} {where}"
         f"ON CONFLICT ({_list(HELD[kind])}) DO {act}"
     )
 

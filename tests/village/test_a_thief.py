@@ -1,0 +1,104 @@
+"""The same week with its relay's rows on a disk, and a thief who takes the database every night.
+
+He reads the rows as they are, and all that a database writes down beside them: numbers of rows,
+their places in the files, numbers of transactions.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from entrenous.adapters.mail.postgres import open_postgres
+from entrenous.adapters.mail.sqlite import open_mail
+from entrenous.carry.expire import forget_due
+from entrenous.ports import Relay
+from tests.postgres import Cluster
+from tests.village import test_a_week
+from tests.village.week import Week, lived, unb64
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+OF_THE_ROWS = (
+    test_a_week.test_it_was_a_full_week,
+    test_a_week.test_no_two_envelopes_share_anything_that_the_relay_was_told,
+    test_a_week.test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_was_used,
+    test_a_week.test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came,
+    test_a_week.test_the_log_says_what_was_done_and_never_to_whom,
+)
+
+
+def batch_of(week: Week) -> dict[bytes, int]:
+    """Which batch brought each lock: what a thief of rows is not to learn."""
+    batches = enumerate(week.batches())
+    return {lock: number for number, batch in batches for lock in map(unb64, batch["add"])}
+
+
+@pytest.mark.threat("metadata")
+def test_a_thief_of_the_sqlite_file_learns_no_batch(tmp_path: Path) -> None:
+    """By where rows lie. Those of one mailbox and day are mixed: in half of the places, if two
+    batches are alike, another batch follows.
+    """
+    nights: list[tuple[bytes, list[tuple[bytes, int, bytes]]]] = []
+    path = tmp_path / "mail.db"
+    with asyncio.Runner() as runner, closing(open_mail(path)) as mail:
+
+        def steal(relay: Relay) -> None:
+            runner.run(forget_due(relay))
+            nights.append((path.read_bytes(), tokens_of(path)))
+
+        week = lived(mail, runner.run, steal)
+    for holds in OF_THE_ROWS:
+        holds(week)
+    batch, mixed = batch_of(week), 0
+    for file, tokens in nights:
+        for _, rows in groupby(sorted(tokens), key=lambda row: row[:2]):
+            known = [lock for *_, lock in rows if lock in batch]
+            lying = [batch[lock] for lock in sorted(known, key=file.index)]
+            fewer = len(lying) - max(map(lying.count, lying), default=0)
+            if fewer > 40:
+                mixed += 1
+                assert sum(one != other for one, other in pairwise(lying)) > fewer / 2
+    assert mixed > 0
+
+
+def tokens_of(path: Path) -> list[tuple[bytes, int, bytes]]:
+    """Mailbox, end and lock of each token that is for one letter; none has a number."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as stolen:
+        with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
+            stolen.execute("SELECT rowid FROM held_token")
+        asked = "SELECT mailbox, due_at, lock FROM held_token WHERE uses = 1"
+        return list(stolen.execute(asked))
+
+
+@pytest.mark.real
+def test_a_thief_of_a_postgresql_learns_each_batch(postgres: Cluster) -> None:
+    """A known attack: every row there bears the number of the transaction that wrote it."""
+    url, nights = postgres.fresh(), list[list[set[bytes]]]()
+    with asyncio.Runner() as runner, closing(open_postgres(url)) as mail:
+
+        def steal(relay: Relay) -> None:
+            runner.run(forget_due(relay))
+            nights.append(list(written_together(url)))
+
+        week = lived(mail, runner.run, steal)
+    for holds in OF_THE_ROWS:
+        holds(week)
+    batch = batch_of(week)
+    together = [{batch.get(lock) for lock in locks} for night in nights for locks in night]
+    assert len(together) > 20
+    assert all(len(batches) == 1 for batches in together)
+
+
+def written_together(url: str) -> Iterator[set[bytes]]:
+    """Locks of tokens for one letter, by the transaction that wrote them."""
+    asked = "SELECT array_agg(lock) FROM held_token WHERE uses = 1 GROUP BY xmin::text"
+    with psycopg.connect(url) as stolen:
+        for (locks,) in stolen.execute(asked):
+            yield set(map(bytes, locks))

@@ -1,0 +1,198 @@
+"""A week in a village, with all that its relay ever had before it.
+
+The relay's rows at the end of each day, its log, and every request with every answer are kept.
+"""
+
+import base64
+import itertools
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import httpx
+
+from entrenous.adapters.courier.http import HttpCourier
+from entrenous.adapters.courier.memory import Run, _InProcess, at_once
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.held import HELD, HeldToken
+from entrenous.ports import MailStore, Relay
+from entrenous.send.acquaintance.people import contacts, verify_contact
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.open import open_message
+from tests.send.room_text import writes
+from tests.village.world import RELAY, Village, Villager, WoundClock
+
+NAMES = ("ana", "ben", "caro", "dan", "eva")
+DAYS = 7
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as the relay had it."""
+
+    method: str
+    path: str
+    token: bytes | None
+    headers: dict[str, str]
+    body: bytes
+    status: int
+
+
+class Tap(httpx.BaseTransport):
+    """Passes every request on, and keeps it."""
+
+    def __init__(self, apps: dict[str, Any], run: Run) -> None:
+        self._inner = _InProcess(apps, run)
+        self.asked: list[Asked] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        body = request.read()
+        answer = self._inner.handle_request(request)
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        token = unb64(bearer) if bearer else None
+        path = request.url.path.removeprefix("/v1/")
+        heads = {key: value for key, value in request.headers.items() if "entrenous-" in key}
+        self.asked.append(Asked(request.method, path, token, heads, body, answer.status_code))
+        return answer
+
+
+def unb64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+@dataclass(frozen=True)
+class Night:
+    """How many requests had been made by the end of a day, and how many rows were read by then."""
+
+    asked: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Week:
+    """What the relay had before it, and what only the people know."""
+
+    people: tuple[Villager, ...]
+    asked: tuple[Asked, ...]
+    rows: tuple[Any, ...]
+    nights: tuple[Night, ...]
+    log: str
+
+    def tokens_of_nights(self) -> Iterator[tuple[tuple[Asked, ...], list[HeldToken]]]:
+        """All requests until the end of a day, and the tokens that the relay held then."""
+        for before, night in itertools.pairwise((Night(0, 0), *self.nights)):
+            rows = self.rows[before.rows : night.rows]
+            yield self.asked[: night.asked], [row for row in rows if isinstance(row, HeldToken)]
+
+    def posts(self, until: int | None = None) -> list[Asked]:
+        """Envelopes that were accepted, among so many requests."""
+        return [
+            one
+            for one in self.asked[:until]
+            if one.method == "PUT" and "/envelopes/" in one.path and one.status == 201
+        ]
+
+    def batches(self) -> list[dict[str, Any]]:
+        return [
+            json.loads(one.body)
+            for one in self.asked
+            if one.method == "POST" and one.path.endswith("/tokens")
+        ]
+
+
+def lives(day: int, people: list[Villager], clock: WoundClock) -> None:
+    """Everybody writes, two of them so much that they are given further tokens on every day; all
+    look, and open some.
+    """
+    for far in (0, 2):
+        for _ in range(33):
+            writes(people[far], people[1].name)
+        clock.wind(seconds=61)
+        fetch_messages(people[1].device)
+    for place, one in enumerate(people):
+        clock.wind(seconds=61)
+        fetch_messages(one.device)
+        for far in (1, 2, 1 + day % 3):
+            writes(one, people[(place + far) % len(people)].name, text=f"day {day}, {far}")
+        if day % 3 == place % 3:
+            others = [other.name for other in people if other is not one]
+            writes(one, *others, text="to all")
+    for one in people:
+        fetch_messages(one.device)
+        for received in received_messages(one.device)[-2:]:
+            open_message(received.name, one.device)
+
+
+def rows_of(relay: Relay, run: Run = at_once) -> Iterator[Any]:
+    """All rows that a relay has."""
+    for kind in HELD:
+        yield from run(relay.mail.look(lambda view, kind=kind: view.find(kind)))  # type: ignore[misc]
+
+
+@cache
+def in_memory() -> Week:
+    """With stores in memory."""
+    return lived()
+
+
+def lived(
+    mail: MailStore | None = None,
+    run: Run = at_once,
+    each_night: Callable[[Relay], None] = lambda _: None,
+) -> Week:
+    """Five people who know each other, compared keys, and write for a week.
+
+    The relay's rows are in ``mail``, for which ``run`` waits where it has to.
+    """
+    village, log = Village(), list[str]()
+    if mail is not None:
+        village.relay = replace(village.relay, mail=mail)
+    tap = Tap({RELAY: relay_app(village.relay)}, run)
+    courier = HttpCourier(httpx.Client(transport=tap, trust_env=False))
+    people = [village.settles(name, courier) for name in NAMES]
+    for one, other in itertools.combinations(people, 2):
+        one.adds(other)
+    for one in people:
+        for contact in contacts(one.device):
+            verify_contact(contact.name, one.device)
+    tap.asked.clear()  # the first windows of new people are another story (known-attacks.md)
+    rows, nights = list[Any](), list[Night]()
+    with heard(log):
+        for day in range(DAYS):
+            lives(day, people, village.clock)
+            village.clock.wind(hours=8)
+            for one in people:
+                fetch_messages(one.device)
+            rows.extend(rows_of(village.relay, run))
+            nights.append(Night(len(tap.asked), len(rows)))
+            each_night(village.relay)
+            village.clock.wind(hours=16)
+    return Week(tuple(people), tuple(tap.asked), tuple(rows), tuple(nights), "\n".join(log))
+
+
+@contextmanager
+def heard(log: list[str]) -> Iterator[None]:
+    """Write down what a relay's log says."""
+    lines, logger = _Lines(log), logging.getLogger("entrenous.relay")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(lines)
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
+        logger.setLevel(before)
+
+
+class _Lines(logging.Handler):
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage() + repr(getattr(record, "said", "")))
