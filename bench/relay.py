@@ -3,6 +3,7 @@
     python -m bench.relay              three rounds, 2 GB of blob: some minutes
     python -m bench.relay --quick      three short rounds, no 2 GB: under a minute
     python -m bench.relay --database postgresql://...    two relays on one PostgreSQL, and SQLite
+    python -m bench.relay --database postgresql://... --relays 1 2 4    as many, one after the other
 
 A durable cycle: 4 KB accepted durably, fetched, deleted, over 64 connections; the load runs on the
 same cores. The figures of a round are taken one after the other, and medians of all rounds are
@@ -19,7 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
@@ -60,7 +61,7 @@ class Round(NamedTuple):
     limit: float
     limit_64: float
     peer: float | None
-    postgres: float | None
+    postgres: dict[int, float]  # by how many relays there were on one database
     up_mb_s: float
     down_mb_s: float
     scan_mb_s: float
@@ -78,17 +79,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--database", help="a new PostgreSQL database, for two more relays")
+    parser.add_argument("--database", help="a new PostgreSQL database, for more relays")
+    parser.add_argument("--relays", type=int, nargs="+", default=[2], help="how many of them")
     asked = parser.parse_args()
     seconds = 3.0 if asked.quick else 10.0
     rounds = []
     for _ in range(asked.rounds):
-        rounds.append(one_round(seconds, asked.database))
+        rounds.append(one_round(seconds, asked.database, asked.relays))
         print(_told(rounds[-1]), flush=True)  # noqa: T201
     print(json.dumps(_answer(rounds, None if asked.quick else rss_of_two_gb())))  # noqa: T201
 
 
-def one_round(seconds: float, database: str | None) -> Round:
+def one_round(seconds: float, database: str | None, relays: Sequence[int] = (2,)) -> Round:
     """Relay, blobs, bare loops, disk, peer, PostgreSQL, in this order."""
     with tempfile.TemporaryDirectory(dir=_scratch()) as made:
         folder = Path(made)
@@ -102,7 +104,9 @@ def one_round(seconds: float, database: str | None) -> Round:
         limit_64 = bare_cycles_per_s(folder, seconds / 2, 64)
         scan = disk_scan_mb_s(folder)
         peer = _peer(folder, seconds) if ejabberd.version() else None
-        other = _side_by_side(folder, database, seconds) if database else None
+        other = {
+            many: _side_by_side(folder, database, seconds, many) for many in relays if database
+        }
     return Round(cycles, cpu_us, bare, limit, limit_64, peer, other, up, down, scan)
 
 
@@ -140,11 +144,12 @@ def _peer(folder: Path, seconds: float) -> float:
     return made.count / made.seconds
 
 
-def _side_by_side(folder: Path, database: str, seconds: float) -> float:
-    """Two relays on one PostgreSQL."""
-    with ExitStack() as both:
+def _side_by_side(folder: Path, database: str, seconds: float, many: int) -> float:
+    """So many relays on one PostgreSQL."""
+    with ExitStack() as every:
         urls = [
-            both.enter_context(relay(folder / name, database)).url for name in ("first", "second")
+            every.enter_context(relay(folder / f"{many}-{number}", database)).url
+            for number in range(many)
         ]
         made = drive(urls, _LINES, seconds)
     return made.count / made.seconds
@@ -158,7 +163,7 @@ def _told(one: Round) -> str:
         f"load {1e6 * cycles.cpu_s / cycles.count:.0f} us; "
         f"bare of HTTP {one.group_commit:,.0f}/s; SQLite {one.limit:,.0f}/s, "
         f"by 64 {one.limit_64:,.0f}/s; peer {one.peer or 0:,.0f}/s; "
-        f"PostgreSQL {one.postgres or 0:,.0f}/s; "
+        f"PostgreSQL {', '.join(f'{many}: {s:,.0f}/s' for many, s in one.postgres.items())}; "
         f"blobs {one.up_mb_s:.0f} up, {one.down_mb_s:.0f} down MB/s; disk {one.scan_mb_s:.0f} MB/s"
     )
 
@@ -166,7 +171,7 @@ def _told(one: Round) -> str:
 def _answer(rounds: list[Round], rss_mb: float | None) -> dict[str, object]:
     speeds = [one.relay.count / one.relay.seconds for one in rounds]
     peers = [one.peer for one in rounds if one.peer]
-    sides = [one.postgres for one in rounds if one.postgres]
+    sides = {many: [one.postgres[many] for one in rounds] for many in rounds[0].postgres}
     ratios = [speed / one.peer for speed, one in zip(speeds, rounds, strict=True) if one.peer]
     return {
         "schema": "entrenous/bench-relay/1",
@@ -190,17 +195,13 @@ def _answer(rounds: list[Round], rss_mb: float | None) -> dict[str, object]:
             median(speed / one.limit for speed, one in zip(speeds, rounds, strict=True)), 2
         ),
         "limit_64_cycles_per_s": round(median(one.limit_64 for one in rounds)),
-        "postgresql_cycles_per_s": round(median(sides)) if sides else None,
+        "postgresql_cycles_per_s": round(median(sides[2])) if 2 in sides else None,
         "postgresql_of_sqlite": round(
-            median(
-                one.postgres / speed
-                for speed, one in zip(speeds, rounds, strict=True)
-                if one.postgres
-            ),
-            2,
+            median(side / speed for side, speed in zip(sides[2], speeds, strict=True)), 2
         )
-        if sides
+        if 2 in sides
         else None,
+        "postgresql_by_relays": {many: round(median(side)) for many, side in sides.items()},
         "blob_up_mb_s": round(median(one.up_mb_s for one in rounds)),
         "blob_down_mb_s": round(median(one.down_mb_s for one in rounds)),
         "rss_mb_2gb": None if rss_mb is None else round(rss_mb),

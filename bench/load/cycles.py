@@ -77,6 +77,7 @@ class _Line:
 
 def drive(urls: list[str], lines: int, seconds: float) -> Cycles:
     """Keep ``lines`` connections busy for some seconds; cycles that are under way are not counted.
+    One is waited for, however long it takes.
 
     With several ``urls``, of relays that share their database, the lines go to each in turn.
 
@@ -92,7 +93,7 @@ def drive(urls: list[str], lines: int, seconds: float) -> Cycles:
         poll.register(line.socket.fileno(), select.EPOLLIN)
     began, cpu = time.perf_counter(), _cpu()
     until, times = began + seconds, list[float]()
-    while time.perf_counter() < until:
+    while time.perf_counter() < until or not times:
         for number, _ in poll.poll(1.0):
             line = by_number[number]
             since = line.began

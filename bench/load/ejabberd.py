@@ -84,13 +84,17 @@ def drive(port: int, lines: int, seconds: float) -> Cycles:
     for line in by_number.values():
         next(line.steps)
     began, times = time.perf_counter(), list[float]()
-    while time.perf_counter() < began + seconds:
+    while time.perf_counter() < began + seconds or not times:
         for number, _ in poll.poll(1.0):
             line = by_number[number]
             since = line.began
             if line.hear() and next(line.steps):
                 times.append(line.began - since)
-    return Cycles(len(times), time.perf_counter() - began, times, 0.0)
+    made = Cycles(len(times), time.perf_counter() - began, times, 0.0)
+    for line in by_number.values():
+        line.socket.close()
+    poll.close()
+    return made
 
 
 class _Line:

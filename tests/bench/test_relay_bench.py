@@ -1,0 +1,56 @@
+"""The bench of a relay runs, in small, and says all that was agreed; bars are for a real run."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import bench.relay
+from bench.load import ejabberd
+from tests.postgres import Cluster
+
+pytestmark = pytest.mark.real
+
+AGREED = {
+    "schema",
+    "durable_cycles_per_s",
+    "p99_ms",
+    "peer",
+    "peer_cycles_per_s",
+    "ratio",
+    "blob_up_mb_s",
+    "blob_down_mb_s",
+    "rss_mb_2gb",
+    "scan_of_disk_mb_s",
+}
+
+
+@pytest.fixture(autouse=True)
+def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench.relay, "_BLOB", 4 << 20)
+    monkeypatch.setattr(bench.relay, "_GB2", 64 << 20)
+    scan = partial(bench.relay.disk_scan_mb_s, size=4 << 20)
+    monkeypatch.setattr(bench.relay, "disk_scan_mb_s", scan)
+
+
+def test_a_round_measures_all_that_was_agreed(postgres: Cluster) -> None:
+    one = bench.relay.one_round(0.4, postgres.fresh(), (1, 2))
+    rss_mb = bench.relay.rss_of_two_gb()
+    answer = bench.relay._answer([one], rss_mb)
+    assert answer.keys() >= AGREED
+    assert json.loads(json.dumps(answer))["schema"] == "entrenous/bench-relay/1"
+    with_a_peer = {"peer", "peer_cycles_per_s", "ratio"} if ejabberd.version() is None else set()
+    for name in answer.keys() - with_a_peer - {"schema", "peer", "postgresql_by_relays"}:
+        assert float(str(answer[name])) >= 0, name
+    assert set(one.postgres) == {1, 2}
+    assert min(one.postgres.values()) > 0
+    assert one.relay.count > 0
+    assert rss_mb <= 150  # as with 2 GB: what passes is not held
+    assert f"{one.relay.count / one.relay.seconds:,.0f} cycles/s" in bench.relay._told(one)
+    alone = bench.relay._answer([one._replace(peer=None, postgres={})], None)
+    assert alone.keys() == answer.keys()
+    lacking = {name for name, value in alone.items() if value is None}
+    postgresql = {"postgresql_cycles_per_s", "postgresql_of_sqlite"}
+    assert lacking - {"peer"} == {"peer_cycles_per_s", "ratio", "rss_mb_2gb"} | postgresql

@@ -1,0 +1,33 @@
+"""The bench of sending runs, in small, with a real relay and a process of its own that sends."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bench.send
+
+pytestmark = pytest.mark.real
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_it_measures_all_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(7).integers(0, 255, (64, 64, 3), np.uint8)).save(
+        file, "JPEG"
+    )
+    said = bench.send.measure(bench.send.Wanted(2, 0.1, 3, file.getvalue()))
+    assert said["schema"] == bench.send.SCHEMA
+    assert (said["copies"], said["copy_mb"], said["people"], said["devices"]) == (2, 0.1, 3, 3)
+    for name in ("crypto_s", "sealing_s", "leave_s", "photo_mb"):
+        assert said[name] >= 0, name
+    assert 0 < said["rss_mb"] <= 400
+
+
+def test_its_picture_is_as_large_as_asked() -> None:
+    picture = Image.open(io.BytesIO(bench.send._photograph(0.25)))
+    assert picture.width * picture.height == pytest.approx(250_000, rel=0.02)
