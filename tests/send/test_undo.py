@@ -177,7 +177,7 @@ def test_why_it_stays_is_said_of_its_own_message(ana: Person) -> None:
 
 
 def test_a_watch_sees_every_byte_of_every_stage(ana: Person) -> None:
-    stages = (Stage.MARKING, Stage.SEALING, Stage.SENDING)
+    stages = (Stage.PREPARING, Stage.MARKING, Stage.SEALING, Stage.SENDING)
     seen: dict[Stage, list[tuple[int, int]]] = {stage: [] for stage in stages}
 
     def step(stage: Stage, done: int, total: int) -> None:

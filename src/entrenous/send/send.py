@@ -61,7 +61,8 @@ def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Post
     contacts = contacts_named(draft.to, device)
     every = tuple(one for contact in contacts for one in addressees(contact))
     _refuse_without_promise(draft, every)
-    plan = plan_of(draft.files, draft.size_px, device)
+    preparing = Counted(Stage.PREPARING, sum(map(len, draft.files)), watch)
+    plan = plan_of(draft.files, draft.size_px, device, preparing)
     to = within_reach(every, device)
     sending = _sending(draft, to, device)
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from entrenous.faces.cli.bars import bars
 from entrenous.faces.cli.main import run
 from entrenous.faces.cli.undo import undo_window
 from tests.faces.cli.test_letters import SEND, Street, street
@@ -106,8 +107,10 @@ def test_the_window_ends_when_its_time_has_come() -> None:
         moment += timedelta(seconds=seconds)
 
     until = moment + timedelta(seconds=2.05)
-    undo_window(lambda: moment, lambda: None, sleep)(until)
+    with bars() as shown:
+        undo_window(shown, lambda: moment, lambda: None, sleep)(until)
     assert moment >= until
     assert sum(slept) == pytest.approx(2.05)
-    undo_window(lambda: moment, lambda: None, sleep)(until)
+    with bars() as shown:
+        undo_window(shown, lambda: moment, lambda: None, sleep)(until)
     assert sum(slept) == pytest.approx(2.05)

@@ -18,6 +18,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.kinds.plan import plan_of
 from entrenous.send.message.meant import message_meant, name_meant
+from entrenous.send.message.watch import UNWATCHED, Counted, Stage
 from entrenous.send.send import send_message
 from entrenous.trace.any import trace_file
 from tests.send.kinds.talkers import FRIENDS, clip, large, note, talkers, to_friends
@@ -39,6 +40,10 @@ def mixed() -> tuple[Room, Message, Opened]:
     """A clip, a picture and a voice note in one message, with a caption."""
     room = talkers()
     return room, *sent(room, clip(), large(), note(), caption="all of it")
+
+
+def unwatched() -> Counted:
+    return Counted(Stage.PREPARING, 0, UNWATCHED)
 
 
 def copies_by_place(message: Message) -> dict[int | None, tuple[Copy, ...]]:
@@ -126,7 +131,7 @@ def test_a_message_to_more_than_one_circle_names_none() -> None:
 def test_a_clip_without_frames_is_a_voice_note() -> None:
     room = talkers()
     sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
-    plan = plan_of((sound,), None, room["ana"].device)
+    plan = plan_of((sound,), None, room["ana"].device, unwatched())
     assert [(shape.media_type, shape.role) for shape in plan.shapes] == [
         ("audio/mp4", FileRole.VOICE)
     ]
@@ -135,8 +140,8 @@ def test_a_clip_without_frames_is_a_voice_note() -> None:
 def test_a_size_is_for_pictures_alone() -> None:
     device = talkers()["ana"].device
     with pytest.raises(OnlyPicturesHaveASize):
-        plan_of((note(),), 400, device)
-    assert plan_of((note(), large()), 400, device).shapes[1].role is FileRole.PICTURE
+        plan_of((note(),), 400, device, unwatched())
+    assert plan_of((note(), large()), 400, device, unwatched()).shapes[1].role is FileRole.PICTURE
 
 
 def test_one_bad_file_stops_all_of_it_before_anything_is_kept() -> None:

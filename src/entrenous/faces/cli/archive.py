@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from entrenous.faces.cli.bars import bar
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.device.passphrase import another_passphrase, archive_passphrase
-from entrenous.faces.cli.output import bar, hint, put_json, say, when
+from entrenous.faces.cli.output import hint, put_json, say, when
 from entrenous.model.archive import TakenIn
 from entrenous.model.ids import PersonId
 from entrenous.wiring.archive import export_archive, import_archive

@@ -7,9 +7,10 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.faces.cli.all_or_none import AllOrNone
+from entrenous.faces.cli.bars import bars
 from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import bars, hint, in_one_go, put_json, say, when
+from entrenous.faces.cli.output import hint, in_one_go, put_json, say, when
 from entrenous.model.errors import Unreachable
 from entrenous.model.ids import PersonId
 from entrenous.model.letter import Frame, FrameFile

@@ -6,10 +6,11 @@ from typing import Annotated, Final
 
 import typer
 
+from entrenous.faces.cli.bars import bar
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.interrupt import minding_interrupts
 from entrenous.faces.cli.media import naming, read_media
-from entrenous.faces.cli.output import bar, put_json, read_file, say, write_new
+from entrenous.faces.cli.output import put_json, read_file, say, write_new
 from entrenous.model.ids import MessageName, RecipientId
 from entrenous.model.label import NobodyNamed, labels_in, labels_of
 from entrenous.model.message import StoppedWhileMarking

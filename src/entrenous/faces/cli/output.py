@@ -11,14 +11,6 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-)
 
 from entrenous.adapters.private_file import add_filled, add_private
 from entrenous.model.caption import acts_on_screen
@@ -88,66 +80,6 @@ def _answering() -> Iterator[None]:
         if why.errno in NO_ROOM:
             raise AnswerCut from None
         raise
-
-
-@contextmanager
-def bar(label: str, total: int) -> Iterator["Steps"]:
-    """A progress bar on standard error, only where somebody watches."""
-    shown = console(error=True)
-    with Progress(
-        TextColumn("  {task.description:<9}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        console=shown,
-        transient=False,
-        disable=not shown.is_terminal,
-    ) as progress:
-        yield Steps(progress, label, total)
-
-
-class Steps:
-    """Counts the steps of one long task."""
-
-    def __init__(self, progress: Progress, label: str, total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task(label, total=total)
-
-    def done(self) -> None:
-        """One more is done."""
-        self._progress.advance(self._task)
-
-    def reached(self, done: int, total: int) -> None:
-        """So many are done, of so many: for whom the total is not known beforehand."""
-        self._progress.update(self._task, completed=done, total=total)
-
-
-class Bars:
-    """One bar of bytes for each stage of long work, shown once there is something to show."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks = dict[str, TaskID]()
-
-    def reached(self, label: str, done: int, total: int) -> None:
-        """So many bytes of that stage are done."""
-        if label not in self._tasks:
-            self._tasks[label] = self._progress.add_task(label, total=total)
-        self._progress.update(self._tasks[label], completed=done, total=total)
-
-
-@contextmanager
-def bars() -> Iterator[Bars]:
-    """Progress bars in bytes on standard error, only where somebody watches."""
-    shown = console(error=True)
-    with Progress(
-        TextColumn("  {task.description:<9}"),
-        BarColumn(bar_width=20),
-        DownloadColumn(),
-        console=shown,
-        transient=False,
-        disable=not shown.is_terminal,
-    ) as progress:
-        yield Bars(progress)
 
 
 def when(moment: datetime) -> str:

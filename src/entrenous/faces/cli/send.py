@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from entrenous.faces.cli.bars import Bars, bars
 from entrenous.faces.cli.catch_up import catch_up, hint_at
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.interrupt import stopping_once
 from entrenous.faces.cli.media import naming, read_media
-from entrenous.faces.cli.output import Bars, bars, hint, put_json, say
+from entrenous.faces.cli.output import hint, put_json, say
 from entrenous.faces.cli.undo import undo_window
 from entrenous.model.errors import Unreachable
 from entrenous.model.message import Draft, Policy
@@ -118,7 +119,7 @@ def _watch(shown: Bars, check: Callable[[], None], device: Device) -> Watch:
         check()
         shown.reached(stage, done, total)
 
-    return Watch(step, undo_window(device.clock.now, check))
+    return Watch(step, undo_window(shown, device.clock.now, check))
 
 
 @dataclass(frozen=True, slots=True)

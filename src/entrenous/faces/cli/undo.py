@@ -5,12 +5,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from entrenous.faces.cli.output import bar
+from entrenous.faces.cli.bars import Bars
 
 _LOOK_S: Final = 0.1
+_HINT: Final = "Undo: Ctrl-C"
 
 
 def undo_window(
+    shown: Bars,
     now: Callable[[], datetime],
     check: Callable[[], None],
     sleep_s: Callable[[float], None] = time.sleep,
@@ -19,11 +21,10 @@ def undo_window(
 
     def wait(until: datetime) -> None:
         total = max(1, round((until - now()).total_seconds()))
-        with bar("Undo: Ctrl-C", total) as steps:
-            while (left_s := (until - now()).total_seconds()) > 0:
-                check()
-                steps.reached(min(total, total - int(left_s)), total)
-                sleep_s(min(_LOOK_S, left_s))
-            steps.reached(total, total)
+        while (left_s := (until - now()).total_seconds()) > 0:
+            check()
+            shown.counted(_HINT, min(total, total - int(left_s)), total)
+            sleep_s(min(_LOOK_S, left_s))
+        shown.counted(_HINT, total, total)
 
     return wait

@@ -16,8 +16,10 @@ from entrenous.send.mark.clip import clip_copies, sent_clip
 from entrenous.send.mark.clip_copies import ClipOriginal, prepare_clip
 from entrenous.send.mark.clip_sound import ClipSound, clip_sound
 from entrenous.send.mark.copies import MadeCopy
+from entrenous.send.message.watch import Counted, Reached, within
 
 _ROOM_BYTES: Final = 64 * 1024 * 1024  # for copies that are made in one walk and wait to be sealed
+_SEEN: Final = 0.95  # of what preparing takes; the rest is for what is heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,20 @@ class Clip:
         """What it is written as."""
         return (Shape(MEDIA_TYPE, FileRole.CLIP),)
 
-    def copies(self, people: int, device: Device) -> Generator[tuple[MadeCopy, ...], None, None]:
+    def copies(
+        self, people: int, device: Device, marking: Counted
+    ) -> Generator[tuple[MadeCopy, ...], None, None]:
         """One recipient's copy after the other; those of several are made in one walk."""
-        with closing(clip_copies(self.original, self.sound, people, device, _ROOM_BYTES)) as copies:
+        size = len(self.original.source)
+        making = clip_copies(
+            self.original,
+            self.sound,
+            people,
+            device,
+            _ROOM_BYTES,
+            lambda several: marking.piece(several * size),
+        )
+        with closing(making) as copies:
             for made in copies:
                 yield (made,)
 
@@ -64,12 +77,14 @@ class Clip:
         return (SentSound(kept, contour, length_s, made, place),)
 
 
-def clip_of(place: int, untrusted_data: bytes, device: Device) -> Clip:
-    """Prepare a clip.
+def clip_of(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Clip:
+    """Prepare a clip; ``reached`` is told how far that is.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark,
         SoundTooLong, SoundBroken.
     """
-    original = prepare_clip(untrusted_data, device)
-    return Clip((place,), original, clip_sound(untrusted_data, device))
+    original = prepare_clip(untrusted_data, device, within(reached, 0.0, _SEEN))
+    sound = clip_sound(untrusted_data, device)
+    reached(1.0)
+    return Clip((place,), original, sound)

@@ -9,6 +9,7 @@ from entrenous.model.letter import FileRole
 from entrenous.model.message import Copy, SentClip, SentPicture, SentSound
 from entrenous.ports import Device
 from entrenous.send.mark.copies import MadeCopy
+from entrenous.send.message.watch import Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,12 @@ class Part(Protocol):
         """What each is written as."""
         ...
 
-    def copies(self, people: int, device: Device) -> Generator[tuple[MadeCopy, ...], None, None]:
-        """For one recipient after the other a copy of each file, made a little ahead."""
+    def copies(
+        self, people: int, device: Device, marking: Counted
+    ) -> Generator[tuple[MadeCopy, ...], None, None]:
+        """For one recipient after the other a copy of each file, made a little ahead; ``marking``
+        counts every file's bytes once for each of them.
+        """
         ...
 
     def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:

@@ -11,6 +11,7 @@ from entrenous.ports import Device
 from entrenous.send.kinds.part import Remembered, Shape
 from entrenous.send.mark.copies import MadeCopy, Original, new_seed, prepare_original, write_each
 from entrenous.send.mark.remember import keep_looks, remember
+from entrenous.send.message.watch import Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,13 @@ class Pictures:
         formats = (original.picture.encoding.format for original in self.originals)
         return tuple(Shape(one.written.media_type, FileRole.PICTURE) for one in formats)
 
-    def copies(self, people: int, device: Device) -> Generator[tuple[MadeCopy, ...], None, None]:
+    def copies(
+        self, people: int, device: Device, marking: Counted
+    ) -> Generator[tuple[MadeCopy, ...], None, None]:
         """For one recipient after the other a copy of each picture."""
+        marking.more(0)  # shown before the first is done
         seeds = [tuple(new_seed(device) for _ in self.originals) for _ in range(people)]
-        return write_each(self.originals, seeds)
+        return write_each(self.originals, seeds, lambda one: marking.more(len(one.source)))
 
     def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
         """Keep the originals."""
@@ -44,17 +48,22 @@ class Pictures:
 
 
 def pictures_of(
-    files: Sequence[tuple[int, bytes]], size_px: int | None, device: Device
+    files: Sequence[tuple[int, bytes]], size_px: int | None, device: Device, preparing: Counted
 ) -> Pictures:
-    """Prepare pictures by their places in the message.
+    """Prepare pictures by their places in the message; ``preparing`` counts their bytes.
 
     Raises:
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
     """
     places = tuple(place for place, _ in files)
-    return Pictures(places, tuple(_original(*file, size_px, device) for file in files))
+    return Pictures(places, tuple(_original(*file, size_px, device, preparing) for file in files))
 
 
-def _original(place: int, untrusted_data: bytes, size_px: int | None, device: Device) -> Original:
+def _original(
+    place: int, untrusted_data: bytes, size_px: int | None, device: Device, preparing: Counted
+) -> Original:
+    reached = preparing.piece(len(untrusted_data))
     with of_file(place):
-        return prepare_original(untrusted_data, size_px, device, sparing=True)
+        original = prepare_original(untrusted_data, size_px, device, sparing=True)
+    reached(1.0)
+    return original

@@ -17,8 +17,10 @@ from entrenous.ports import Device
 from entrenous.send.kinds.part import Part, Remembered, Shape
 from entrenous.send.kinds.picture import pictures_of
 from entrenous.send.mark.copies import MadeCopy
+from entrenous.send.message.watch import Counted, Reached
 
 One = TypeVar("One")
+_Preparing = Callable[[int, bytes, Device, Reached], Part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,17 @@ class Plan:
         """What each file is written as, in the message's order."""
         return self._in_order([part.shapes for part in self.parts])
 
-    def copies(self, people: int, device: Device) -> Generator[tuple[MadeCopy, ...], None, None]:
+    def copies(
+        self, people: int, device: Device, marking: Counted
+    ) -> Generator[tuple[MadeCopy, ...], None, None]:
         """For one recipient after the other her own copy of every file, in the message's order.
 
         Each part works ahead by itself, and what it has made waits to be asked for.
         """
         with ExitStack() as stack:
             making = [
-                stack.enter_context(closing(part.copies(people, device))) for part in self.parts
+                stack.enter_context(closing(part.copies(people, device, marking)))
+                for part in self.parts
             ]
             for _ in range(people):
                 yield self._in_order(list(map(_next, self.parts, making)))
@@ -69,8 +74,11 @@ class Plan:
         return tuple(placed[place] for place in sorted(placed))
 
 
-def plan_of(files: Sequence[bytes], size_px: int | None, device: Device) -> Plan:
-    """Look at a message's files and prepare each as its kind wants it.
+def plan_of(
+    files: Sequence[bytes], size_px: int | None, device: Device, preparing: Counted
+) -> Plan:
+    """Look at a message's files and prepare each as its kind wants it; ``preparing`` counts their
+    bytes.
 
     Raises:
         OnlyPicturesHaveASize: a size was asked for, and there is no picture.
@@ -82,9 +90,11 @@ def plan_of(files: Sequence[bytes], size_px: int | None, device: Device) -> Plan
     pictures = by_kind[Medium.PICTURE]
     if size_px is not None and not pictures:
         raise OnlyPicturesHaveASize
-    parts: list[Part] = [pictures_of(pictures, size_px, device)] if pictures else []
-    parts += [_clip(place, data, device) for place, data in by_kind[Medium.CLIP]]
-    parts += [_voice(place, data, device) for place, data in by_kind[Medium.SOUND]]
+    parts: list[Part] = [pictures_of(pictures, size_px, device, preparing)] if pictures else []
+    for place, data in by_kind[Medium.CLIP]:
+        parts.append(_clip(place, data, device, preparing.piece(len(data))))
+    for place, data in by_kind[Medium.SOUND]:
+        parts.append(_voice(place, data, device, preparing.piece(len(data))))
     return Plan(tuple(parts))
 
 
@@ -94,23 +104,21 @@ def _next(part: Part, copies: Iterator[One]) -> One:
         return next(copies)
 
 
-def _clip(place: int, untrusted_data: bytes, device: Device) -> Part:
+def _clip(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Part:
     """A clip that has no frames may still be heard."""
     try:
         with of_file(place):
-            return _late("clip", "clip_of")(place, untrusted_data, device)
+            return _late("clip", "clip_of")(place, untrusted_data, device, reached)
     except NoFrames:
-        return _voice(place, untrusted_data, device)
+        return _voice(place, untrusted_data, device, reached)
 
 
-def _voice(place: int, untrusted_data: bytes, device: Device) -> Part:
+def _voice(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Part:
     with of_file(place):
-        return _late("voice", "voice_of")(place, untrusted_data, device)
+        return _late("voice", "voice_of")(place, untrusted_data, device, reached)
 
 
-def _late(module: str, name: str) -> Callable[[int, bytes, Device], Part]:
+def _late(module: str, name: str) -> _Preparing:
     """Loaded when it is needed: who sends a picture does not wait for the video library."""
-    found: Callable[[int, bytes, Device], Part] = getattr(
-        import_module(f"entrenous.send.kinds.{module}"), name
-    )
+    found: _Preparing = getattr(import_module(f"entrenous.send.kinds.{module}"), name)
     return found

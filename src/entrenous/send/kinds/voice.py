@@ -1,6 +1,7 @@
 """A voice note, or another sound, in a message."""
 
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from entrenous.send.kinds.part import Remembered, Shape
 from entrenous.send.mark.copies import MadeCopy, new_seed
 from entrenous.send.mark.crew import in_order
 from entrenous.send.mark.sound import sound_crew, write_copy
+from entrenous.send.message.watch import Counted, Reached
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +37,9 @@ class Voice:
         """What it is written as."""
         return (Shape(written_as(self.sound.encoding).media_type, FileRole.VOICE),)
 
-    def copies(self, people: int, device: Device) -> Generator[tuple[MadeCopy, ...], None, None]:
+    def copies(
+        self, people: int, device: Device, marking: Counted
+    ) -> Generator[tuple[MadeCopy, ...], None, None]:
         """One recipient's copy after the other."""
 
         def make(seed: Secret) -> tuple[MadeCopy, ...]:
@@ -43,7 +47,11 @@ class Voice:
             return (MadeCopy(seed, data, sha256(data)),)
 
         seeds = (new_seed(device) for _ in range(people))
-        return in_order(make, seeds, sound_crew(self.sound))
+        marking.more(0)  # shown before the first is done
+        with closing(in_order(make, seeds, sound_crew(self.sound))) as made:
+            for one in made:
+                marking.more(len(self.source))
+                yield one
 
     def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
         """Keep the original, and what finds it again."""
@@ -57,11 +65,13 @@ class Voice:
         """It has none."""
 
 
-def voice_of(place: int, untrusted_data: bytes, device: Device) -> Voice:
-    """Prepare a sound.
+def voice_of(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Voice:
+    """Prepare a sound; ``reached`` is told once it is.
 
     Raises:
         NotASound, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.
     """
     sound = device.read_sound(untrusted_data)
-    return Voice((place,), untrusted_data, sound, prepare(np.asarray(sound), sound.rate_hz))
+    prepared = prepare(np.asarray(sound), sound.rate_hz)
+    reached(1.0)
+    return Voice((place,), untrusted_data, sound, prepared)

@@ -1,6 +1,6 @@
 """Mark copies of a clip for people who are sent them by another channel."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +17,7 @@ from entrenous.send.mark.clip_sound import ClipSound, clip_sound
 from entrenous.send.mark.copies import MadeCopy, new_seed
 from entrenous.send.mark.picture import MarkedFile
 from entrenous.send.message.naming import new_name
+from entrenous.send.message.watch import Reached, unseen
 
 _BATCH_BYTES: Final = 256 * 1024 * 1024  # of originals whose copies are in memory together
 _BATCH_MAX: Final = 12
@@ -24,6 +25,10 @@ _FRAMES: Final = 0  # places in the message
 _SOUND: Final = 1
 _NOT_KEPT: Final = BlobId(b"")  # until the first copy is made, nothing is kept
 _BATCH_PIXELS: Final = 8_000_000  # of frames in work: an encoder takes 105 bytes for each
+
+
+def _unseen_walk(_copies: int) -> Reached:
+    return unseen
 
 
 def mark_clip_copies(
@@ -48,15 +53,17 @@ def mark_clip_copies(
             yield marking.name, MarkedFile(person, made.data, SUFFIX)
 
 
-def clip_copies(
+def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who looks on
     original: ClipOriginal,
     sound: ClipSound | None,
     people: int,
     device: Device,
     room_bytes: int = _BATCH_BYTES,
+    begun: Callable[[int], Reached] = _unseen_walk,
 ) -> Generator[MadeCopy, None, None]:
     """So many copies, one after the other; no more than a batch of them is in memory, which takes
-    about ``room_bytes``.
+    about ``room_bytes``. ``begun`` is told how many a walk makes, and returns who is told how far
+    that walk is.
     """
     size = _batch_size(original, room_bytes)
     for first in range(0, people, size):
@@ -65,7 +72,7 @@ def clip_copies(
         wanted = [
             Wanted(seed, track, original.crf) for seed, track in zip(seeds, tracks, strict=True)
         ]
-        files = write_clips(original, wanted, device)[::-1]
+        files = write_clips(original, wanted, device, reached=begun(len(seeds)))[::-1]
         for seed in seeds:
             data = files.pop()
             yield MadeCopy(seed, data, sha256(data))

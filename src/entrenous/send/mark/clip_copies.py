@@ -30,12 +30,16 @@ from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.mark.clip_survey import survey
 from entrenous.send.mark.crew import crew_size
+from entrenous.send.mark.walk import seen, walked
+from entrenous.send.message.watch import Reached, split, unseen, within
 from entrenous.spec import CLIP_CONTEXT, DITHER_CONTEXT, PILOT_CONTEXT, SEED_BYTES
 
 _EVERYTHING: Final = Cut()
 _TRIAL: Final = Secret(bytes(SEED_BYTES))  # of the copies that nobody gets
 _TRIED_FRAMES: Final = 360
 _SHOTS: Final = 8  # frames that each copy is given at a time
+_SURVEYED: Final = 0.2  # of what preparing a clip takes, measured on 3 s of 720p
+_WRITTEN: Final = 0.8  # of what trying two qualities takes; the rest is to compare both
 _SAME_S: Final = 0.05  # an amplitude serves so long: its minima bear what a camera does meanwhile
 
 
@@ -82,13 +86,14 @@ class _Copy:
     patterns: dict[int, Plane]
 
 
-def prepare_clip(untrusted_data: bytes, device: Device) -> ClipOriginal:
-    """Look through a clip, lay out its marks, and measure how finely its copies must be written.
+def prepare_clip(untrusted_data: bytes, device: Device, reached: Reached = unseen) -> ClipOriginal:
+    """Look through a clip, lay out its marks, and measure how finely its copies must be written;
+    ``reached`` is told how far that is.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark.
     """
-    shown, surveyed = survey(untrusted_data, device)
+    shown, surveyed = survey(untrusted_data, device, within(reached, 0.0, _SURVEYED))
     dither = Secret(device.dice.token(SEED_BYTES))
     sides = (shown.height_px, shown.width_px)
     noise = np.frombuffer(stream(dither, DITHER_CONTEXT, sides[0] * sides[1]), np.uint8)
@@ -101,7 +106,7 @@ def prepare_clip(untrusted_data: bytes, device: Device) -> ClipOriginal:
         Camera.of(surveyed),
         noise.reshape(sides).astype(np.int16),
     )
-    return _with_quality(original, device)
+    return _with_quality(original, device, within(reached, _SURVEYED, 1.0))
 
 
 def write_clips(
@@ -109,8 +114,12 @@ def write_clips(
     copies: Sequence[Wanted],
     device: Device,
     cut: Cut = _EVERYTHING,
+    reached: Reached = unseen,
 ) -> list[bytes]:
-    """One file for each, all made in one walk through the original."""
+    """One file for each, all made in one walk through the original; ``reached`` is told how far
+    it is, in the thread that asked for them.
+    """
+    walk = walked(cut, original.camera, reached)
     workers = crew_size(original.shown.width_px * original.shown.height_px)
     threads = max(1, workers // len(copies))
     made = [
@@ -122,9 +131,12 @@ def write_clips(
         work: list[Future[None]] = []
         while few := tuple(islice(shots, _SHOTS)):
             _done(work)  # so that no more frames than these are waiting
+            walk(few[0].frame.at_s)
             work = [crew.submit(_add, original, copy, few) for copy in made]
         _done(work)
-        return list(crew.map(lambda copy: copy.writer.finish(), made))
+        files = list(crew.map(lambda copy: copy.writer.finish(), made))
+    reached(1.0)
+    return files
 
 
 def _add(original: ClipOriginal, copy: _Copy, shots: Sequence[_Shot]) -> None:
@@ -189,22 +201,27 @@ def _chroma(frame: Frame) -> NDArray[np.uint8]:
     return np.frombuffer(frame.planes, np.uint8)[frame.width_px * frame.height_px :]
 
 
-def _with_quality(original: ClipOriginal, device: Device) -> ClipOriginal:
+def _with_quality(original: ClipOriginal, device: Device, reached: Reached) -> ClipOriginal:
     """As finely as two copies that nobody gets tell, one of them coarser than the other."""
     wanted = [Wanted(_TRIAL, None, crf) for crf in TRIED_CRFS]
-    errors = np.mean(
-        [_errors(original, wanted, cut, device) for cut in _tried(original.camera)], axis=0
-    )
-    return replace(original, crf=rate_factor((float(errors[0]), float(errors[1]))))
+    cuts = _tried(original.camera)
+    errors = [
+        _errors(original, wanted, cut, device, each)
+        for cut, each in zip(cuts, split(reached, len(cuts)), strict=True)
+    ]
+    coarse, fine = np.mean(errors, axis=0)
+    return replace(original, crf=rate_factor((float(coarse), float(fine))))
 
 
 def _errors(
-    original: ClipOriginal, wanted: Sequence[Wanted], cut: Cut, device: Device
+    original: ClipOriginal, wanted: Sequence[Wanted], cut: Cut, device: Device, reached: Reached
 ) -> list[float]:
+    trials = write_clips(original, wanted, device, cut, within(reached, 0.0, _WRITTEN))
     errors = []
-    for trial in write_clips(original, wanted, device, cut):
+    for trial, each in zip(trials, split(within(reached, _WRITTEN, 1.0), len(trials)), strict=True):
         with device.read_clip(original.source, cut) as clip:
-            errors.append(copy_error(trial, clip.frames))
+            frames = seen(clip.frames, walked(cut, original.camera, each))
+            errors.append(copy_error(trial, frames))
     return errors
 
 

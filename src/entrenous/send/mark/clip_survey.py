@@ -14,6 +14,7 @@ from entrenous.craft.align.timeline import Follower, Row
 from entrenous.craft.mark.reel.motion import SIDE_PX_MAX
 from entrenous.model.clip import Cut, Frame, KeyFrame, NoFrames, Shown, Survey
 from entrenous.ports import Device
+from entrenous.send.message.watch import Reached, share_of, unseen
 
 _KEY_EACH_S: Final = 1.0
 _THUMB_EACH_S: Final = 0.12
@@ -45,8 +46,10 @@ class _Seen:
         )
 
 
-def survey(untrusted_data: bytes, device: Device) -> tuple[Shown, Survey]:
-    """Walk through the clip.
+def survey(
+    untrusted_data: bytes, device: Device, reached: Reached = unseen
+) -> tuple[Shown, Survey]:
+    """Walk through the clip; ``reached`` is told how far that is.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
@@ -56,6 +59,7 @@ def survey(untrusted_data: bytes, device: Device) -> tuple[Shown, Survey]:
     with ThreadPoolExecutor(1) as crew, device.read_clip(untrusted_data, cut) as clip:
         longer = max(1.0, clip.shown.length_s / _KEYS_MAX)
         for frame in clip.frames:
+            reached(share_of(frame.at_s, clip.shown.length_s))
             luma: NDArray[np.uint8] = np.asarray(frame)
             seen.times.append(frame.at_s)
             seen.motions.append(follower.step(luma))

@@ -1,10 +1,9 @@
 """Marked copies: one per recipient, all from one preparation of the original."""
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from queue import SimpleQueue
 from threading import Lock
 from typing import Final
@@ -164,12 +163,15 @@ def write_copies(
 
 
 def write_each(
-    originals: Sequence[Original], seeds: Sequence[tuple[Secret, ...]]
+    originals: Sequence[Original],
+    seeds: Sequence[tuple[Secret, ...]],
+    done: Callable[[Original], None],
 ) -> Generator[tuple[MadeCopy, ...], None, None]:
     """For one recipient after the other their copies of all pictures, on all processors.
 
     ``seeds`` has for each recipient one seed a picture. Memory is spared: beside the originals
-    there is room for one copy in work for each worker, and for a few that are done.
+    there is room for one copy in work for each worker, and for a few that are done. ``done`` is
+    told of which original one more copy is made.
     """
 
     def make(job: tuple[Original, Secret]) -> MadeCopy:
@@ -181,7 +183,15 @@ def write_each(
     making = in_order(make, jobs, workers) if workers > 1 else (make(job) for job in jobs)
     with closing(making) as made:
         for _ in seeds:
-            yield tuple(islice(made, len(originals)))
+            yield tuple(_told(originals, made, done))
+
+
+def _told(
+    originals: Sequence[Original], made: Iterator[MadeCopy], done: Callable[[Original], None]
+) -> Iterator[MadeCopy]:
+    for original, copy in zip(originals, made, strict=False):
+        done(original)
+        yield copy
 
 
 def _write(original: Original, seed: Secret, onto: Canvas) -> bytes:

@@ -65,13 +65,12 @@ class _Making:
         size = sum(map(len, self.draft.files))
         marking = Counted(Stage.MARKING, size * len(to), watch)
         sealing = Counted(Stage.SEALING, size * len(to), watch)
-        for one, copies in zip(to, self._copies(len(to)), strict=True):
-            marking.more(size)
+        for one, copies in zip(to, self._copies(len(to), marking), strict=True):
             self.made.append(self._seal(one, copies))
             sealing.more(size)
 
-    def _copies(self, people: int) -> Iterator[tuple[MadeCopy, ...]]:
-        with closing(self.plan.copies(people, self.device)) as copies:
+    def _copies(self, people: int, marking: Counted) -> Iterator[tuple[MadeCopy, ...]]:
+        with closing(self.plan.copies(people, self.device, marking)) as copies:
             yield from copies
 
     def _seal(self, to: Addressee, made: tuple[MadeCopy, ...]) -> _Made:

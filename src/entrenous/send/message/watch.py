@@ -10,6 +10,7 @@ from typing import Final
 class Stage(StrEnum):
     """What takes long, in the words that stand before its bar."""
 
+    PREPARING = "Preparing"
     MARKING = "Marking"
     SEALING = "Sealing"
     SENDING = "Sending"
@@ -36,6 +37,28 @@ class Watch:
 
 UNWATCHED: Final = Watch()
 
+Reached = Callable[[float], None]
+"""Told which share of one piece of work is done, from 0 to 1."""
+
+
+def unseen(_share: float) -> None:
+    """Of work that nobody watches."""
+
+
+def share_of(done: float, whole: float) -> float:
+    """As it is told; ``whole`` may be what a file announces of itself, and wrong."""
+    return min(max(done / whole, 0.0), 1.0) if whole > 0.0 else 0.0
+
+
+def within(reached: Reached, start: float, stop: float) -> Reached:
+    """For a part of the work, which is the whole's from the share ``start`` to ``stop``."""
+    return lambda share: reached(start + share * (stop - start))
+
+
+def split(reached: Reached, parts: int) -> tuple[Reached, ...]:
+    """For each of so many parts that take equally long, one after the other."""
+    return tuple(within(reached, n / parts, (n + 1) / parts) for n in range(parts))
+
 
 @dataclass(slots=True)
 class Counted:
@@ -50,3 +73,19 @@ class Counted:
         """So many bytes more are done."""
         self.done = min(self.done + size, self.total)
         self.watch.step(self.stage, self.done, self.total)
+
+    def piece(self, size: int) -> Reached:
+        """For so many bytes that are not done one by one: told 1 in the end, they all are.
+
+        It is shown at once, before any of it is done: what follows may take its time.
+        """
+        told = 0
+
+        def reached(share: float) -> None:
+            nonlocal told
+            now = max(told, min(size, int(share * size)))
+            self.more(now - told)
+            told = now
+
+        reached(0.0)
+        return reached

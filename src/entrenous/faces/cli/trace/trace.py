@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from entrenous.faces.cli.bars import bar
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.exits import NO, YES, exit_of
-from entrenous.faces.cli.output import bar, hint, in_one_go, put_json, read_file, say
+from entrenous.faces.cli.output import hint, in_one_go, put_json, read_file, say
 from entrenous.faces.cli.trace.explain import Wanted, room_for, wanted_of, write_explanation
 from entrenous.faces.cli.trace.files import files_in
 from entrenous.faces.cli.trace.words import as_error, as_json, tell

@@ -6,16 +6,9 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.craft.media.jail import decode_untrusted
+from entrenous.faces.cli.bars import bar
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import (
-    bar,
-    keys_in_words,
-    put_json,
-    read_file,
-    say,
-    when,
-    write_new,
-)
+from entrenous.faces.cli.output import keys_in_words, put_json, read_file, say, when, write_new
 from entrenous.faces.cli.trace.explain import FOR_FEW, signing_account
 from entrenous.model.receipt import ReceiptEvent
 from entrenous.model.report import Proofs

@@ -1,0 +1,98 @@
+"""A clip is sent at a real terminal: every long part of it moves, and one display shows it all."""
+
+import os
+import pty
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.clips import wander, written
+from tests.real.stage import PROGRAM, Server, Shell
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+SECONDS, FPS = 3.0, 8
+UNDO_S = 2
+HINT = "Undo: Ctrl-C"
+# A display that draws itself anew erases its lines first, from the last one upwards.
+DRAWN_ANEW = re.compile(r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*")
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+BYTES = re.compile(r"([\d.]+)/([\d.]+) (?:kB|MB|bytes)")
+
+
+@pytest.fixture
+def ana(tmp_path: Path) -> Iterator[Shell]:
+    """Ana, who knows Ben; both at a relay that runs."""
+    relay = Server(tmp_path / "relay", ("relay", "run"))
+    relay.start()
+    ana, ben = Shell("ana", tmp_path / "ana"), Shell("ben", tmp_path / "ben")
+    for one in (ana, ben):
+        one.does("setup", "--name", one.name, "--relay", relay.url, "--json")
+    link = str(ben.does("invite", "--json").answer["link"])
+    ana.does("person", "add", link, "--as", "ben", "--json")
+    yield ana
+    relay.stop()
+
+
+def typed(ana: Shell, *arguments: str) -> str:
+    """All that a terminal of 100 columns was told while this ran."""
+    ours, theirs = pty.openpty()
+    ana.temporary.mkdir(exist_ok=True)
+    environment = {
+        **{name: text for name, text in os.environ.items() if name != "NO_COLOR"},
+        "TMPDIR": str(ana.temporary),
+        "TERM": "xterm",
+        "COLUMNS": "100",
+        "LINES": "40",
+        "ENTRENOUS_HOME": str(ana.home),
+        "ENTRENOUS_PASSPHRASE": ana.passphrase,
+    }
+    with subprocess.Popen(
+        (*PROGRAM, *arguments), env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as program:
+        os.close(theirs)
+        told = b"".join(pieces(ours))
+        os.close(ours)
+        assert program.wait(60) == 0, told.decode()
+    return told.decode()
+
+
+def pieces(terminal: int) -> Iterator[bytes]:
+    with suppress(OSError):  # Linux says so when the last program has left a terminal
+        while piece := os.read(terminal, 65_536):
+            yield piece
+
+
+def drawings(told: str) -> list[list[str]]:
+    """The lines of each drawing of the display, one after the other."""
+    every = (COLOURS.sub("", one) for one in DRAWN_ANEW.split(told))
+    return [[line.strip() for line in one.splitlines() if line.strip()] for one in every]
+
+
+def shares(drawn: list[list[str]], label: str) -> list[float]:
+    """How far a bar was, of its whole, in each drawing that has it."""
+    lines = [line for one in drawn for line in one if line.startswith(label)]
+    found = [BYTES.search(line) for line in lines]
+    return [float(one[1]) / float(one[2]) for one in found if one is not None]
+
+
+def test_every_long_part_moves_and_the_way_to_undo_stays(ana: Shell, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(written(wander(size=(640, 360), seconds=SECONDS, fps=FPS), fps=FPS))
+    send = ("send", str(clip), "--to", "ben", "--confirm", "ben", "--undo", str(UNDO_S))
+    drawn = drawings(typed(ana, *send))
+    for label in ("Preparing", "Marking"):
+        seen = shares(drawn, label)
+        assert seen == sorted(seen), label
+        assert seen[0] < 0.5, label
+        assert len({one for one in seen if 0.0 < one < 1.0}) >= 2, (label, seen)
+        assert seen[-1] == 1.0, label
+    window = [at for at, one in enumerate(drawn) if any(HINT in line for line in one)]
+    assert len(window) > UNDO_S * 5
+    for one in drawn[window[0] : window[-1] + 1]:
+        assert any(HINT in line for line in one), "another display has erased it"
+        assert any(line.startswith("Sealing") for line in one)
