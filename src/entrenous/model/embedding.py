@@ -55,8 +55,9 @@ class NearEmbedding:
 class LacksEmbedding(Refused):
     """
     Finding pictures by how they look needs a network that is not installed here, so nothing was
-    sent. With Python 3.12 or newer, install it: pip install 'entrenous[embedding]'. Or leave
-    --embedding out: the picture's fingerprints are found without it.
+    sent. With Python 3.12 or newer, install it, in the folder of Entrenous:
+    .venv/bin/pip install -e '.[embedding]'. Or leave --embedding out: the picture's fingerprints
+    are found without it.
     """
 
 

@@ -3,13 +3,17 @@
 An error is named as a person would say it, and its docstring *is* the message that person reads:
 what happened, why, what to do next. ``{fields}`` in it are filled from the keyword arguments that
 the error was raised with; these never hold a key, a passphrase, a file's content or a message.
+``{update}`` is how Entrenous is updated.
 Each face maps the families to its own language in one table (exit status, HTTP status).
 """
 
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, Final
+
+UPDATE: Final = "in the folder it was installed from, git pull and then make .venv/.run"
+"""The way to update that every message names (docs/start.md); no package index has Entrenous."""
 
 
 class EntrenousError(Exception):
@@ -26,7 +30,8 @@ class EntrenousError(Exception):
 
     def __str__(self) -> str:
         """The message a person reads."""
-        return inspect.cleandoc(type(self).__doc__ or type(self).__name__).format(**self.facts)
+        words = inspect.cleandoc(type(self).__doc__ or type(self).__name__)
+        return words.format(**{"update": UPDATE, **self.facts})
 
     def __reduce__(self) -> tuple[object, ...]:
         """Facts are keyword arguments, so the default pickling by position would lose them."""

@@ -108,5 +108,5 @@ class BadHeldKeys(Refused):
 class LacksPsycopg(Refused):
     """
     The gate's settings name a PostgreSQL, and its library is not installed, so nothing was started.
-    Install it: pip install 'entrenous[postgresql]'
+    Install it, in the folder of Entrenous: .venv/bin/pip install -e '.[postgresql]'
     """

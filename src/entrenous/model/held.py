@@ -242,7 +242,7 @@ HELD: Final[Mapping[type, tuple[str, ...]]] = {
 class NewerDatabase(Refused):
     """
     The relay's database was written by a newer Entrenous, so it was not touched. Update
-    Entrenous: pip install --upgrade entrenous
+    Entrenous: {update}
     """
 
 

@@ -90,6 +90,5 @@ class UnknownBody:
 class NeedsUpdate(Malformed):
     """
     Something arrived that this version of Entrenous cannot show yet; it was put aside and cannot be
-    shown later. Update it: pip install --upgrade entrenous. Then ask who wrote to you to send it
-    again.
+    shown later. Update it: {update}. Then ask who wrote to you to send it again.
     """

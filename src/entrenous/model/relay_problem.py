@@ -179,7 +179,7 @@ class TooFarAhead(Refused):
 class NotUnderstood(Malformed):
     """
     The relay and this device do not understand each other, so nothing was stored. One of them
-    is damaged or newer than the other. Update Entrenous: pip install --upgrade entrenous
+    is damaged or newer than the other. Update Entrenous: {update}
     """
 
 
@@ -193,5 +193,5 @@ class DamagedBlob(Malformed):
 class ProtocolTooOld(Refused):
     """
     This relay speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Update it:
-    pip install --upgrade entrenous. Nothing was sent in the old way.
+    {update}. Nothing was sent in the old way.
     """

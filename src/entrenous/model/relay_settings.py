@@ -88,7 +88,7 @@ class RelaySettings:
 class LacksPostgresql(Refused):
     """
     The settings name a PostgreSQL, and its library is not installed, so the relay did not start.
-    Install it: pip install 'entrenous[postgresql]'
+    Install it, in the folder of Entrenous: .venv/bin/pip install -e '.[postgresql]'
     """
 
 
@@ -103,7 +103,7 @@ class BadDatabaseAddress(Refused):
 class LacksS3(Refused):
     """
     The settings name a bucket, and its library is not installed, so the relay did not start.
-    Install it: pip install 'entrenous[s3]'
+    Install it, in the folder of Entrenous: .venv/bin/pip install -e '.[s3]'
     """
 
 

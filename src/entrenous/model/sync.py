@@ -70,5 +70,5 @@ Shared = SharedContact | SharedGone | SharedCircle | SharedClose | SharedBlock
 class BadSync(Malformed):
     """
     Something that another device of yours told this one could not be read, so it was passed over.
-    Update Entrenous on both: pip install --upgrade entrenous
+    Update Entrenous on both: {update}
     """

@@ -12,6 +12,7 @@ from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.courier.memory import at_once, memory_courier
 from entrenous.craft.wire.b64u import b64u
 from entrenous.faces.relay.app import relay_app
+from entrenous.model.errors import UPDATE
 from entrenous.model.ids import BlobId, MailboxId
 from entrenous.model.relay_problem import MailboxFull, TooFarAhead, WrongToken
 from entrenous.model.relay_settings import Limits
@@ -125,7 +126,7 @@ def test_older_than_the_floor_is_turned_away_with_the_way_out(spoken: str, code:
     assert answer.status_code == code
     if code != 200:
         assert answer.json()["facts"] == {"floor": 2, "newest": 2, "ours": int(spoken)}
-        assert "pip install --upgrade entrenous" in answer.json()["detail"]
+        assert UPDATE in answer.json()["detail"]
 
 
 @pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets

@@ -150,7 +150,7 @@ def test_an_embedding_goes_along_only_where_there_is_a_network(
     assert "fuller likeness can be guessed" in " ".join(said.err.split())
     if platform.likeness is None:  # without the extra
         assert (said.status, said.out) == (3, "")
-        assert "pip install 'entrenous[embedding]'" in said.err
+        assert "pip install -e '.[embedding]'" in said.err
         assert platform.bank.counts().claims == 0
         return
     made = json.loads(said.out)

@@ -1,0 +1,69 @@
+"""The way to update, and to install, is the one that works: no package index has Entrenous.
+
+Should a stranger register the name there, a text that says to install it would install theirs.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from entrenous.model.errors import UPDATE
+from entrenous.model.relay_problem import ProtocolTooOld
+from tests.house.test_docs import errors
+
+ROOT = Path(__file__).parents[2]
+FROM_AN_INDEX = re.compile(r"\b(?:pipx?3?|uv tool) install (?:-\S+ )*['\"]?entrenous\b")
+AN_EXTRA_OF_IT = re.compile(r"\bentrenous\[\w")
+NAMED = re.compile(r"\bUpdate\s+(?:it|Entrenous)(?:\s+on\s+both)?:\s+(\S+?)\.?\s")
+READ = {".md", ".py", ".toml", ".txt", ".html", ".j2", ".js", ".conf", ".service"}
+# Its first step, how a gate is installed, is being written anew.
+LEFT = {ROOT / "docs" / "gate.md"}
+TEXTS = [
+    file
+    for folder in ("src", "docs", "share", "bench", "changes", "tests/transcripts", ".")
+    for file in sorted((ROOT / folder).glob("*" if folder == "." else "**/*"))
+    if file.suffix in READ and file not in LEFT
+]
+
+
+def wrong(text: str) -> list[str]:
+    """What tells a person to install a package of that name."""
+    flat = " ".join(text.split())
+    return FROM_AN_INDEX.findall(flat) + AN_EXTRA_OF_IT.findall(flat)
+
+
+def test_no_text_tells_to_install_a_package_of_that_name() -> None:
+    assert len(TEXTS) > 1000
+    assert {str(file): found for file in TEXTS if (found := wrong(file.read_text()))} == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Update it: pip install --upgrade entrenous",
+        "pip install\n    --upgrade entrenous.",
+        "`pip install 'entrenous[s3]'`",
+        "/opt/entrenous/bin/pip install entrenous",
+        "pip install --no-deps entrenous",
+        "pipx install entrenous",
+        "needs entrenous[s3]",
+    ],
+)
+def test_such_a_text_would_be_found(text: str) -> None:
+    assert wrong(text)
+
+
+def test_every_message_that_names_a_way_names_the_same() -> None:
+    named = [word for one in errors() for word in NAMED.findall(one.__doc__ or "")]
+    assert len(named) >= 5
+    assert set(named) == {"{update}"}
+    told = str(ProtocolTooOld(floor=3, newest=4, ours=2))
+    assert " ".join(told.split()).endswith(f"Update it: {UPDATE}. Nothing was sent in the old way.")
+
+
+def test_the_first_steps_say_the_same_and_the_makefile_has_it() -> None:
+    steps = re.findall(r"git pull|make \S+", UPDATE)
+    assert steps == ["git pull", "make .venv/.run"]
+    assert "```\n" + "\n".join(steps) + "\n```" in (ROOT / "docs" / "start.md").read_text()
+    assert "\n.venv/.run:" in (ROOT / "Makefile").read_text()
