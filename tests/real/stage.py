@@ -74,6 +74,7 @@ class Shell:
     home: Path
     passphrase: str = field(default_factory=lambda: "words " + secrets.token_hex(12))
     errors: list[bytes] = field(default_factory=list)
+    program: tuple[str, ...] = PROGRAM
 
     @property
     def temporary(self) -> Path:
@@ -92,7 +93,7 @@ class Shell:
             "ENTRENOUS_PATIENCE": str(patience_s),
         }
         return subprocess.Popen(
-            (*PROGRAM, *arguments),
+            (*self.program, *arguments),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

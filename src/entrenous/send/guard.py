@@ -15,6 +15,7 @@ from entrenous.model.message import ConfirmsNobody, Doubt, Draft, GuardSaysStop
 from entrenous.model.person import Contact, TwoLists, YouBlocked
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import as_seen, contacts, pick
+from entrenous.send.acquaintance.protocol import refuse_other_protocols
 from entrenous.send.circle.kept import circles, circles_of
 from entrenous.send.doubts.circle import goes_to_many, new_in_it
 from entrenous.send.doubts.conversation import not_in_it
@@ -52,7 +53,8 @@ def warn_about(draft: Draft, device: Device) -> tuple[Doubt, ...]:
     the people in it too, and for each other recipient.
 
     Raises:
-        UnknownPerson, YouBlocked, TwoLists; NotAPicture and its like, when a picture has to be
+        UnknownPerson, YouBlocked, TwoLists, WeAreTooOld, TheyAreTooOld.
+        NotAPicture and its like, when a picture has to be
         looked at.
     """
     scene = _scene(draft, device)
@@ -69,7 +71,7 @@ def insist(draft: Draft, device: Device) -> None:
     Raises:
         ConfirmsNobody: a name was typed that is not a recipient of this draft.
         GuardSaysStop: a doubt was not answered.
-        YouBlocked, TwoLists, UnknownPerson.
+        YouBlocked, TwoLists, WeAreTooOld, TheyAreTooOld, UnknownPerson.
     """
     answers = _answers(_scene(draft, device))
     for typed in draft.confirmed:
@@ -101,6 +103,7 @@ def _scene(draft: Draft, device: Device) -> Scene:
             raise YouBlocked(name=contact.name)
         if contact.forked:
             raise TwoLists(name=contact.name)
+    refuse_other_protocols(to, device)
     return Scene(
         draft=draft,
         to=to,

@@ -48,7 +48,8 @@ def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Post
     and nothing leaves.
 
     Raises:
-        GuardSaysStop, ConfirmsNobody, UnknownPerson, YouBlocked, DoesNotPromise, OfflineDevice,
+        GuardSaysStop, ConfirmsNobody, UnknownPerson, YouBlocked, TwoLists, WeAreTooOld,
+        TheyAreTooOld, DoesNotPromise, OfflineDevice,
         RolledBack, NotConfirmed; what the kinds of its files raise (send/kinds/); TooLarge.
         WaitsInOutbox: it is sealed and a relay is away, or nobody waited until it may leave.
         NotToAll: a copy was refused.

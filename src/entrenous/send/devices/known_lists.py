@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from entrenous.craft.crypto.lists import check_agree, heads_of
 from entrenous.craft.wire.identity.card import read_card
-from entrenous.model.device_list import Head
+from entrenous.model.device_list import Head, Speaks
 from entrenous.model.ids import PersonId
 from entrenous.model.person import Contact
 from entrenous.ports import Device
@@ -35,6 +35,12 @@ def known_card(person: PersonId, device: Device) -> bytes | None:
     """The newest card of somebody that was proven."""
     known = take(KnownList, LIST, person.hex(), device.vault)
     return None if known is None else known.card
+
+
+def known_speaks(person: PersonId, device: Device) -> Speaks | None:
+    """The protocols that somebody's devices speak, by her newest list that was proven."""
+    card = known_card(person, device)
+    return None if card is None else read_card(card).newest.said.speaks
 
 
 def card_with(person: PersonId, head: bytes, device: Device) -> bytes | None:

@@ -10,6 +10,7 @@ from entrenous.model.received import Received
 from entrenous.model.sealed_copy import SealedCopy
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contacts_named
+from entrenous.send.acquaintance.protocol import no_common_protocol, refuse_other_protocols
 from entrenous.send.devices.self import refuse_unready, who_am_i
 from entrenous.send.doubts.within import conversation_of, names_in
 from entrenous.send.drawers import INBOX, REACTION, SEALED, inbox_key, lay, take, take_all
@@ -30,10 +31,12 @@ class Reacted:
 
 def react(name: str, sign: str | None, device: Device) -> Reacted:
     """Answer a message in a sign, or take that back (None): everybody of its conversation whom we
-    know is told, each by a letter of her own, but whose lists contradict each other.
+    know is told, each by a letter of her own, but whose lists contradict each other, and who speaks
+    no protocol that we speak.
 
     Raises:
-        UnknownMessage, BadReaction, NobodyToAnswer, OfflineDevice, RolledBack, NotConfirmed.
+        UnknownMessage, BadReaction, NobodyToAnswer, WeAreTooOld, TheyAreTooOld, OfflineDevice,
+        RolledBack, NotConfirmed.
         RelayUnreachable: there is no session yet with somebody.
     """
     refuse_unready(device)
@@ -41,8 +44,10 @@ def react(name: str, sign: str | None, device: Device) -> Reacted:
     meant = message_meant(name, device)
     reaction = Reaction(meant.sender, meant.message, sign)
     known = contacts_named(names_in(conversation_of(name, device), device), device)
-    people = [one for one in known if not one.forked]
+    readers = [one for one in known if not one.forked]
+    people = [one for one in readers if no_common_protocol(one, device) is None]
     if not people:
+        refuse_other_protocols(readers, device)
         raise NobodyToAnswer(name=name)
     to = within_reach([one for person in people for one in addressees(person)], device)
     outers = [plain_outer(device) for _ in to]

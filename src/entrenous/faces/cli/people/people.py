@@ -1,7 +1,7 @@
 """``entrenous invite`` and ``entrenous person ...``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -11,16 +11,24 @@ from entrenous.faces.cli.output import put_json, say, write_new
 from entrenous.faces.cli.output import when as when_exactly
 from entrenous.faces.cli.people.qr import qr_picture, qr_text
 from entrenous.faces.cli.people.verify import verify
+from entrenous.model.errors import UPDATE
 from entrenous.model.person import Contact
+from entrenous.model.too_old import TheyAreTooOld, WeAreTooOld
+from entrenous.ports import Device
 from entrenous.send.acquaintance.block import block_contact, unblock_contact
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contacts, forget_contact
+from entrenous.send.acquaintance.protocol import no_common_protocol
 from entrenous.send.acquaintance.rename import rename_contact
 from entrenous.send.letter.chores import has_tokens_to_withdraw
 from entrenous.send.letter.repair import repair_sessions
 from entrenous.send.outbox import flush
 from entrenous.spec import INVITE_DAYS
 
+_TROUBLES: Final = {
+    "newer": f", cannot read what this Entrenous writes: update it: {UPDATE}",
+    "older": f", has an Entrenous that is too old: they update it: {UPDATE}",
+}
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
@@ -89,11 +97,14 @@ def list_people(context: typer.Context, as_json: Json = False) -> None:
     with device_of(context) as device:
         catch_up(device)
         known = contacts(device)
+        speak = {contact.name: _speaks(contact, device) for contact in known}
     if as_json:
-        put_json({"schema": "entrenous/people/1", "people": [_shown(contact) for contact in known]})
+        people = [_shown(contact) | _protocol(speak[contact.name]) for contact in known]
+        put_json({"schema": "entrenous/people/1", "people": people})
         return
     for contact in known:
-        say(f"{contact.name}  ({_keys(contact)})")
+        trouble = _TROUBLES.get(speak[contact.name], "")
+        say(f"{contact.name}  ({_keys(contact)}{trouble})")
     if not known:
         say("Nobody yet. Make a link for people to add you: entrenous invite")
 
@@ -169,6 +180,21 @@ def _shown(contact: Contact) -> dict[str, object]:
     if contact.changed_at is not None:
         shown["changed_at"] = when_exactly(contact.changed_at)
     return shown
+
+
+def _speaks(contact: Contact, device: Device) -> str:
+    """Whether their program is ``newer`` or ``older`` than ours can write to; else empty."""
+    match no_common_protocol(contact, device):
+        case None:
+            return ""
+        case WeAreTooOld():
+            return "newer"
+        case TheyAreTooOld():
+            return "older"
+
+
+def _protocol(speaks: str) -> dict[str, object]:
+    return {"protocol": speaks} if speaks else {}
 
 
 def _keys(contact: Contact) -> str:

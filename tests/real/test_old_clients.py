@@ -1,0 +1,85 @@
+"""Programs of other versions, as processes at a real relay: each is told how to update, and nothing
+goes out in the old way.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from entrenous.faces.cli.exits import BY_FAMILY
+from entrenous.model.errors import UPDATE
+from tests.real.stage import Server, Shell
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+REFUSED = BY_FAMILY["refused"]
+
+
+def program(change: str) -> tuple[str, ...]:
+    """Ours, but for one number that another version has otherwise."""
+    code = f"{change}; from entrenous.__main__ import main; main()"
+    return (sys.executable, "-c", code)
+
+
+# Before the first version that was released: it says so to the relay in every request.
+OLD = program("import entrenous.spec; entrenous.spec.PROTOCOL_VERSION = 1")
+# One that has left ours behind and still finds a relay that it can speak to.
+NEW = program(
+    "import entrenous.send.devices.own_card as card; "
+    "from entrenous.model.device_list import Speaks; card.SPEAKS = Speaks(3, 4)"
+)
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[Server]:
+    relay = Server(tmp_path / "relay", ("relay", "run"))
+    relay.start()
+    yield relay
+    relay.stop()
+
+
+def settles(name: str, relay: Server, folder: Path, *, others: tuple[str, ...] = ()) -> Shell:
+    shell = Shell(name, folder / name)
+    if others:
+        shell.program = others
+    shell.does("setup", "--name", name, "--relay", relay.url, "--json")
+    return shell
+
+
+def flat(said: bytes) -> str:
+    return " ".join(said.decode().split())
+
+
+@pytest.mark.threat("downgrade")
+def test_an_old_client_is_turned_away_and_told_how_to_update(relay: Server, tmp_path: Path) -> None:
+    ana, ben = settles("ana", relay, tmp_path), settles("ben", relay, tmp_path)
+    ana.adds(ben)
+    ana.program = OLD
+    send = ("send", "--text", "in the old way", "--to", "ben", "--confirm", "ben")
+    done = ana.does(*send, status=REFUSED)
+    assert "speaks protocol 2 to 2; this Entrenous speaks 1" in flat(done.err)
+    assert UPDATE in flat(done.err)
+    assert ben.inbox() == {}
+    newcomer = Shell("caro", tmp_path / "caro", program=OLD)
+    done = newcomer.does("setup", "--name", "caro", "--relay", relay.url, status=REFUSED)
+    assert UPDATE in flat(done.err)
+
+
+@pytest.mark.threat("downgrade")
+def test_to_a_contact_with_a_newer_program_nothing_is_sent_in_the_old_way(
+    relay: Server, tmp_path: Path
+) -> None:
+    ana = settles("ana", relay, tmp_path)
+    ben = settles("ben", relay, tmp_path, others=NEW)
+    link = str(ben.does("invite", "--json").answer["link"])
+    ana.does("person", "add", link, "--as", "ben", "--json")
+    (known,) = ana.does("person", "list", "--json").answer["people"]
+    assert known["protocol"] == "newer"
+    assert UPDATE in flat(ana.does("person", "list").out)
+    done = ana.does("send", "--text", "hello", "--to", "ben", "--confirm", "ben", status=REFUSED)
+    assert "ben speaks protocol 3 to 4; this Entrenous speaks 2. Update it: " in flat(done.err)
+    assert UPDATE in flat(done.err)
+    assert ana.does("sent", "--json").answer["messages"] == []
+    assert ben.inbox() == {}
