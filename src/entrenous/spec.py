@@ -57,6 +57,7 @@ REVOKED_MAX: Final = 64
 LIST_BYTES_MAX: Final = 32 * 1024  # all statements of a card
 LISTS_MAX: Final = 64
 PLAIN_CARD_BYTES_MAX: Final = 96 * 1024
+SHOWN_CARD_SIZES: Final = tuple(size * 1024 for size in (16, 32, 64, 100))  # before it is sealed
 CAPTION_CHARS_MAX: Final = 4096
 INVITE_USES: Final = 10  # first letters that one invite admits
 INVITE_DAYS: Final = 30

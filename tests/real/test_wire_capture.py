@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,10 @@ from entrenous.craft.crypto.seal import SIZES
 from entrenous.craft.crypto.xwing import OVERHEAD_BYTES
 from entrenous.craft.wire.b64u import unb64u
 from entrenous.craft.wire.letter.content import padded_length
+from entrenous.model.envelope import EnvelopeState
 from entrenous.send.drawers import REACTION, RECEIPT
 from entrenous.send.inbox import received_messages
+from entrenous.spec import SHOWN_CARD_SIZES
 from tests.craft.media.test_nothing_left import MARKER, spellings
 from tests.real.day import BEN, FILE, NAMES, SIGN, WORDS, Day, DayClock, lives_through, settled
 from tests.real.stage import Server, all_bytes
@@ -28,8 +31,16 @@ from tests.real.wire import recorded
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-AGE_NONCE, AGE_CHUNK, AGE_TAG = 16, 65_536, 16
 VERSION_AND_KEY = 9
+# Of members that are neither 16 nor 32 bytes: letters, and prekeys that anybody may read.
+LENGTHS = {
+    "sealed": {size + OVERHEAD_BYTES + VERSION_AND_KEY for size in SIZES},
+    "one_time": {171},
+    "fallback": {171},
+    "xwing": {1357},
+}
+SAID_BY_RELAYS = {"entrenous/relay-status/1", *map(str, EnvelopeState)}
+AGE_NONCE, AGE_CHUNK, AGE_TAG = 16, 65_536, 16
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +134,36 @@ def test_blobs_have_padded_sizes(day: Day) -> None:
     sizes = {plain_size(one) for one in blobs}
     assert all(size == padded_length(size) for size in sizes)
     assert len(sizes) > 1
+
+
+@pytest.mark.threat("hostile-network")
+def test_whatever_is_asked_or_answered_has_a_length_that_tells_nothing(day: Day) -> None:
+    """Every body of every request and answer: files of age, or JSON of members that are as long
+    whoever sends them and whatever she has to say.
+    """
+    kinds = set()
+    for one in day.wire.exchanges():
+        for body in filter(None, (one.sent, one.came)):
+            kinds.add(kind := one.path.split("?")[0].split("/")[-1 if "/card" in one.path else 2])
+            if body.startswith(b"age-"):
+                size = plain_size(body)
+                assert size in SHOWN_CARD_SIZES if kind == "card" else size == padded_length(size)
+            else:
+                assert one.path.split("/")[-1] not in {"card", "blobs"}
+                for name, text in texts(json.loads(body)):
+                    lengths = LENGTHS.get(name, {16, 32})  # ids; tokens, locks, shares, points
+                    assert text in SAID_BY_RELAYS or len(unb64u(text)) in lengths, (one.path, name)
+    assert kinds == {"blobs", "card", "envelopes", "mailboxes", "shares", "status"}
+
+
+def texts(said: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a JSON body, by the member that it is, or is in a list of."""
+    if isinstance(said, str):
+        yield name, said
+    for key, value in said.items() if isinstance(said, dict) else ():
+        yield from texts(value, key)
+    for value in said if isinstance(said, list) else ():
+        yield from texts(value, name)
 
 
 def plain_size(blob: bytes) -> int:
