@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from entrenous.craft.wire.identity.recovery import read_sheet, write_sheet
+from entrenous.craft.wire.identity.recovery import write_sheet
 from entrenous.faces.cli.device.opened import session_of, unlocked_of
 from entrenous.faces.cli.device.passphrase import another_passphrase
-from entrenous.faces.cli.output import put_json, read_file, say, when, write_new
-from entrenous.model.recovery import RecoverySheet
+from entrenous.faces.cli.device.revoke import read_sheet_in
+from entrenous.faces.cli.output import put_json, say, when, write_new
 from entrenous.send.devices.recovery import sheet_of, take_master_away
 from entrenous.spec import OFFLINE_HOURS_MAX
 from entrenous.wiring.lock import allow_more_tries, allow_offline, change_passphrase, forbid_offline
@@ -73,9 +73,10 @@ def recovery(
     """Write your recovery sheet, and take the master key off this device.
 
     Print it and keep it apart from your devices: with it you allow more tries after ten wrong
-    passphrases, and shut a device that was lost. Who has it can pose as you.
+    passphrases, and shut this device if it is lost, from any machine: entrenous device revoke
+    --lost --recovery FILE. Who has it can pose as you.
     """
-    earlier = _read(old) if old else None
+    earlier = read_sheet_in(old) if old else None
     with unlocked_of(context) as (device, unlocked):
         sheet = sheet_of(unlocked.part.output, earlier, device)
         write_new(out, write_sheet(sheet).encode())
@@ -93,7 +94,7 @@ def unlock(
     as_json: Json = False,
 ) -> None:
     """Allow ten more tries, after ten wrong passphrases locked this device."""
-    allow_more_tries(session_of(context).settings, _read(sheet))
+    allow_more_tries(session_of(context).settings, read_sheet_in(sheet))
     if as_json:
         put_json({"schema": "entrenous/unlock/1", "tries": 10})
         return
@@ -127,7 +128,3 @@ def change(
     if sheet:
         say("A recovery sheet from before no longer opens it without the relay; write a new one:")
         say("entrenous device recovery --out FILE")
-
-
-def _read(path: Path) -> RecoverySheet:
-    return read_sheet(read_file(path).decode(errors="replace"))

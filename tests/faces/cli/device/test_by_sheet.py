@@ -1,0 +1,159 @@
+"""A person's only device is lost: its recovery sheet shuts it, on a machine that is not hers."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.system import SystemClock
+from entrenous.adapters.vault import home as adapter
+from entrenous.craft.crypto.vault_key import Cost
+from entrenous.craft.wire.identity.recovery import read_sheet, write_sheet
+from entrenous.faces.cli.exits import BY_FAMILY, USAGE, YES
+from entrenous.faces.cli.main import run
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.secret import Secret
+from entrenous.send.devices.check_list import LOST_ALONE
+from entrenous.send.devices.generation import home_of
+from entrenous.settings import Settings
+from entrenous.wiring.device import open_device
+from tests.carry.relays import WoundClock, disk_relay, served
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+WORDS = "four or five unrelated words"
+
+
+@dataclass
+class Town:
+    """A relay, and people whose folders lie side by side; Ana has one device, and a sheet of it."""
+
+    folder: Path
+    url: str
+    relay: ExitStack
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    @property
+    def sheet(self) -> Path:
+        return self.folder / "sheet.txt"
+
+    @property
+    def by_sheet(self) -> tuple[str, ...]:
+        return ("device", "revoke", "--lost", "--recovery", str(self.sheet))
+
+    def types(self, who: str, *words: str, status: int = YES) -> str:
+        """What a command says to somebody, in one line, and how it must end."""
+        self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
+        self.capsys.readouterr()
+        ended = run(list(words), {})
+        both = self.capsys.readouterr()
+        assert ended == status, both.err
+        return " ".join((both.out + both.err).split())
+
+    def nowhere(self, *words: str, status: int = YES) -> str:
+        """Ana types on somebody else's machine: no folder of hers, and no passphrase."""
+        with self.monkeypatch.context() as patch:
+            patch.delenv("ENTRENOUS_PASSPHRASE")
+            said = self.types("nothing", *words, status=status)
+        assert not (self.folder / "nothing").exists()
+        return said
+
+
+@pytest.fixture
+def town(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Town]:
+    """A guess at a passphrase costs little."""
+    monkeypatch.setattr(adapter, "Cost", lambda: Cost(memory_kib=19_456, passes=2, lanes=1))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
+    monkeypatch.setenv("ENTRENOUS_UNDO", "0")
+    with ExitStack() as relay:
+        mail = relay.enter_context(disk_relay(tmp_path / "relay", WoundClock(SystemClock().now())))
+        url = relay.enter_context(served(relay_app(mail)))
+        town = Town(tmp_path, url, relay, monkeypatch, capsys)
+        town.types("ana", "setup", "--name", "Ana", "--relay", url)
+        town.types("ana", "device", "recovery", "--out", str(town.sheet))
+        yield town
+
+
+@pytest.mark.threat("stolen-device")
+def test_the_only_device_is_shut_by_its_sheet_alone(town: Town) -> None:
+    town.types("ben", "setup", "--name", "Ben", "--relay", town.url)
+    link = json.loads(town.types("ana", "invite", "--json"))["link"]
+    town.types("ben", "person", "add", link, "--as", "ana")
+    for who in ("ana", "ben"):
+        town.types(who, "inbox")
+    town.types("ben", "send", "--text", "at six", "--to", "ana", "--confirm", "ana")
+    said = town.nowhere(*town.by_sheet)
+    assert "is shut: no passphrase opens its vault any more" in said
+    assert "168 hours" in said
+    assert "People are NOT told" in said
+    assert all(one.what in said and one.why in said for one in LOST_ALONE)
+    for _ in range(2):
+        assert "vault is shut" in town.types("ana", "inbox", status=BY_FAMILY["refused"])
+    again = json.loads(town.nowhere(*town.by_sheet, "--json"))
+    assert (again["shut"], again["people_told"]) == (True, False)
+    assert len(again["to_do"]) == len(LOST_ALONE)
+    (message,) = json.loads(town.types("ben", "sent", "--json"))["messages"]
+    assert [copy["state"] for copy in message["copies"]] == ["device revoked"]
+    refused = town.types(
+        *("ben", "send", "--text", "there?", "--to", "ana", "--confirm", "ana"),
+        status=BY_FAMILY["refused"],
+    )
+    assert "was not taken for ana" in refused
+
+
+def test_who_gives_a_name_where_no_device_is_reads_what_to_type(town: Town) -> None:
+    named = ("device", "revoke", "device 1", *town.by_sheet[2:])
+    refused = town.nowhere(*named, status=BY_FAMILY["not-found"])
+    assert "entrenous device revoke --lost --recovery FILE" in refused
+    for words in ((), ("--lost",), town.by_sheet[3:]):
+        assert "--recovery" in town.nowhere("device", "revoke", *words, status=USAGE)
+    town.types("ana", "inbox")
+
+
+def test_a_relay_that_is_silent_is_asked_again_by_hand(town: Town) -> None:
+    town.relay.close()
+    silent = town.nowhere(*town.by_sheet, status=BY_FAMILY["unreachable"])
+    assert "The lost device is not shut yet." in silent
+
+
+def test_a_mailbox_that_the_relay_does_not_know_is_shut(town: Town) -> None:
+    """As thirty days after it was shut, when somebody wants to be sure."""
+    (town.folder / "other").mkdir()
+    sheet = read_sheet(town.sheet.read_text())
+    with (
+        disk_relay(town.folder / "other", WoundClock()) as other,
+        served(relay_app(other)) as url,
+    ):
+        town.sheet.write_text(write_sheet(replace(sheet, relay_url=url)))
+        assert "is shut" in town.nowhere(*town.by_sheet)
+
+
+def test_the_sheet_of_the_device_that_is_here_does_not_shut_it_from_here(town: Town) -> None:
+    assert "is here and not lost" in town.types("ana", *town.by_sheet, status=BY_FAMILY["refused"])
+    town.types("ana", "inbox")
+
+
+def test_a_sheet_whose_token_was_replaced_shuts_nothing_and_says_so(town: Town) -> None:
+    """As when another device of hers was lost: that one may have known the token."""
+    words = Secret(WORDS.encode())
+    with open_device(Settings(town.folder / "ana", 0.0), lambda: words) as device:
+        home = home_of(device.vault)
+    assert home is not None
+    with new_client() as client:
+        HttpCourier(client).set_close_token(town.url, home.mailbox, home.owner, Secret(bytes(32)))
+    assert "is not shut" in town.nowhere(*town.by_sheet, status=BY_FAMILY["unproven"])
+    town.types("ana", "inbox")
+
+
+def test_the_help_texts_say_what_a_sheet_shuts(town: Town) -> None:
+    for command in ("recovery", "revoke"):
+        told = town.nowhere("device", command, "--help")
+        assert "entrenous device revoke --lost --recovery FILE" in told
