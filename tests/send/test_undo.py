@@ -8,7 +8,7 @@ import pytest
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.message import NotYetToBeSent, Undone, WaitsInOutbox
 from entrenous.model.sealed_copy import Departure, SealedCopy
-from entrenous.send.drawers import OUTBOX, SEALED, take_all
+from entrenous.send.drawers import OUTBOX, OWN_KEY, PEER, SEALED, SELF, WINDOW_OUT, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.message import call_off
 from entrenous.send.message.watch import Stage, Watch
@@ -52,19 +52,36 @@ def test_it_leaves_when_the_window_is_over_and_not_before(friends: Room, ana: Pe
     assert posted.devices == {"ben": 1}
 
 
+def records(ana: Person) -> dict[str, dict[str, bytes]]:
+    """Every record in her vault."""
+    return {drawer: dict(held) for drawer, held in ana.vault._drawers.items() if held}
+
+
 @pytest.mark.threat("wrong-recipient")
 def test_undone_it_is_as_if_it_had_never_been(friends: Room, ana: Person) -> None:
     def changes_her_mind(_until: datetime) -> None:
         raise KeyboardInterrupt
 
+    before = records(ana)
     with pytest.raises(Undone):
         send_message(held(ana), ana.device, Watch(wait=changes_her_mind))
+    after = records(ana)
+    # What moves on is never turned back: the ratchet with the keys that it makes, and the token.
+    moves = {PEER, OWN_KEY, WINDOW_OUT}
+    assert {drawer for drawer in before | after if before.get(drawer) != after.get(drawer)} <= {
+        *moves,
+        SELF,
+    }
+    assert {name: set(held) for name, held in after.items() if name not in moves} == {
+        name: {*held, *(["talks-indexed"] if name == SELF else [])}
+        for name, held in before.items()
+        if name not in moves
+    }
     friends.clock.wind(hours=1)
     fetch_messages(ana.device)
     assert nothing_left(friends)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == {}
-    assert not list(ana.device.vault.items(SEALED))
     # The guard has forgotten it too: the next one is a first message again.
     assert send_message(draft(ana, "ben", confirmed=("ben",)), ana.device).devices == {"ben": 1}
 

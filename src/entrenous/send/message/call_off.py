@@ -7,7 +7,7 @@ from entrenous.model.message import Message, StoppedWhileSending, UnknownMessage
 from entrenous.model.sealed_copy import SealedCopy
 from entrenous.ports import Device
 from entrenous.send.doubts.talks import call_talks_off
-from entrenous.send.drawers import SEALED, take_all
+from entrenous.send.drawers import COVERED, SEALED, take_all
 from entrenous.send.outbox import drop_postings
 from entrenous.send.states import can_be_called_off
 
@@ -42,7 +42,8 @@ def _call_off(message: MessageId, device: Device) -> None:
     with device.vault.together():
         drop_postings({copy.envelope for copy in copies}, device)
         for copy in copies:
-            device.vault.drop(SEALED, copy.envelope.hex())
+            for drawer in (SEALED, COVERED):
+                device.vault.drop(drawer, copy.envelope.hex())
         device.ledger.forget(message)
         call_talks_off(message, device)
         for kept in _kept_of(sent):
