@@ -1,6 +1,8 @@
 """Sources that are fetched with nobody typing anything, as the process beside a gate does it."""
 
 import logging
+import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,7 +12,7 @@ import pytest
 
 from entrenous.adapters.exchange.one_fetch import one_fetch
 from entrenous.adapters.exchange.web import exchange_client
-from entrenous.faces.cli.stop.follow import fetch_due
+from entrenous.faces.cli.stop.follow import command, fetch_due
 from entrenous.model.exchange import Source, SourceKind
 from entrenous.model.ids import BankName
 from entrenous.ports import Platform
@@ -106,3 +108,34 @@ def test_never_two_at_once(
         fetch(Rounds(EVERY), exchange, platform)
         assert platform.bank.counts().hashes == 1
     assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
+
+
+def test_off_unless_it_is_set(tmp_path: Path) -> None:
+    with gate(tmp_path / "gate") as (_, exchange):
+        exchange.sources.add(source("theirs", tmp_path / "not-there.csv"))
+    done = subprocess.run(
+        command(tmp_path / "gate"),
+        stdin=subprocess.PIPE,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.real
+def test_it_ends_with_its_gate_also_while_a_source_is_silent(tmp_path: Path) -> None:
+    data = tmp_path / "gate"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with gate(data) as (_, exchange):
+            bank = BankName("theirs")
+            exchange.sources.add(Source("theirs", SourceKind.HMA, place, bank, "BANK"))
+        (data / "gate.toml").write_text("fetch_minutes = 60\n")
+        with subprocess.Popen(command(data), stdin=subprocess.PIPE) as process:
+            silent.settimeout(60)
+            asking, _ = silent.accept()
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(20) == 0
+            asking.close()
