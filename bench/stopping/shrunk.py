@@ -6,7 +6,8 @@ Each photograph is saved at several sizes, proportions and qualities, some with 
 and read in every way that the product reads a JPEG: `registering` is what a device does, all pixels
 in colour; `luma` is the file's own luma at full size, as a gate reads what is too small to shrink;
 `192 px` is the luma decoded smaller, as a gate does before its answer; `512 px, in colour` is the
-slow look. Each is compared with `pdqhash`, of the file as Pillow decodes it, upright. Then
+slow look. Each is compared with `pdqhash`, of the file as Pillow decodes it, upright; those too
+flat to be registered, whose hash is next to noise, are counted apart. Then
 (docs/decisions/0028) shrunk ones with ours of the whole luma: by the filter of the whole size, as
 we do, and by the one that PDQ has for what is left. The last line is one JSON object.
 """
@@ -37,7 +38,7 @@ from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.picture import Picture
-from entrenous.spec import GATE_SIDE_PX, WHOLE_SIDE_PX
+from entrenous.spec import GATE_SIDE_PX, PDQ_QUALITY_MIN, WHOLE_SIDE_PX
 
 WAYS: Final[Mapping[str, Callable[[bytes], Picture]]] = MappingProxyType(
     {
@@ -61,10 +62,15 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     public: dict[str, list[int]] = defaultdict(list)
+    flat: dict[str, list[int]] = defaultdict(list)
     apart: Apart = defaultdict(list)
     farthest = dict[str, str]()
     for name, data in _files_of_all():
-        for way, bits in from_public(data).items():
+        quality, compared = from_public(data)
+        for way, bits in compared.items():
+            if quality < PDQ_QUALITY_MIN:
+                flat[way].append(bits)
+                continue
             if bits > max(public[way], default=-1):
                 farthest[way] = name
             public[way].append(bits)
@@ -77,6 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     document = {
         "schema": "entrenous/bench-shrunk/1",
         "from_pdqhash": {way: _told(some) for way, some in public.items()},
+        "from_pdqhash_flat": {way: _told(some) for way, some in flat.items()},
         "bits": [
             {"side_px": side, "filter": how, **_told(some)}
             for (side, how), some in sorted(apart.items())
@@ -85,17 +92,20 @@ def main(arguments: list[str] | None = None) -> None:
     _say(json.dumps(document))
 
 
-def from_public(data: bytes) -> dict[str, int]:
-    """Bits between ours, read in each way, and the public one; nothing if that is not installed."""
+def from_public(data: bytes) -> tuple[int, dict[str, int]]:
+    """The public hash's quality, and the bits between it and ours read in each way; nothing if it
+    is not installed.
+    """
     public = pdqhash()
     if public is None:
-        return {}
+        return 0, {}
     with Image.open(io.BytesIO(data)) as image:
         upright = io.BytesIO()
         ImageOps.exif_transpose(image).convert("RGB").save(upright, "BMP")
     bits, quality = public(upright.getvalue())
     theirs = Fingerprint("pdq", np.packbits(bits).tobytes(), int(quality))
-    return {way: distance(fingerprint(read(data)), theirs) for way, read in WAYS.items()}
+    apart = {way: distance(fingerprint(read(data)), theirs) for way, read in WAYS.items()}
+    return theirs.quality, apart
 
 
 def _shrink(data: bytes, apart: Apart) -> None:
