@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from entrenous.adapters.mail.postgres import open_postgres
+from tests.real.small_disk import SmallDisk, small_disk
 
 _OPTIONS = "-c listen_addresses= -c shared_buffers=64MB -c max_connections=60"
 
@@ -27,6 +28,7 @@ class Cluster:
     programs: Path
     folder: Path
     numbers: Iterator[int]
+    disk: SmallDisk | None = None  # of its own, that only the server sees
 
     def url(self, database: str) -> str:
         return f"postgresql://entrenous@/{database}?host={self.folder}"
@@ -51,11 +53,12 @@ class Cluster:
     def run(self, program: str, *words: str) -> None:
         """As a user of its own where we are root: PostgreSQL refuses to run as that."""
         who: dict[str, Any] = {}
-        if os.geteuid() == 0:
+        around = (*self.disk.inside, "runuser", "-u", "postgres", "--") if self.disk else ()
+        if os.geteuid() == 0 and not around:
             entry = pwd.getpwnam("postgres")
             who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
         subprocess.run(
-            [self.programs / program, *words],
+            [*around, self.programs / program, *words],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=self.folder,
@@ -64,8 +67,8 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(*options: str) -> Iterator[Cluster]:
-    """A new server; skips the test where none is installed."""
+def cluster(*options: str, disk_mb: int | None = None) -> Iterator[Cluster]:
+    """A new server, on a disk of so many MB if asked; skips the test where none is installed."""
     programs = _programs()
     if programs is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
@@ -73,8 +76,12 @@ def cluster(*options: str) -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="entrenous-pg-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
-    made = Cluster(programs, folder, count(1))
+    made, going = Cluster(programs, folder, count(1)), contextlib.ExitStack()
     try:
+        if disk_mb is not None:
+            made.disk = going.enter_context(small_disk(folder / "data", disk_mb))
+            own = [*made.disk.inside, "chown", "postgres:postgres", str(folder / "data")]
+            subprocess.run(own, check=True)
         made.run(
             *("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "entrenous"),
             *("--no-locale", "-E", "UTF8", "--no-sync"),
@@ -86,6 +93,7 @@ def cluster(*options: str) -> Iterator[Cluster]:
         yield made
         made.stop()
     finally:
+        going.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -40,6 +40,10 @@ class FileBlobs:
                 await asyncio.to_thread(part.read_until, start)
                 await _fill(part, chunks)
                 await asyncio.to_thread(part.publish, sha256, self._folder / name)
+            except OSError as why:
+                if why.errno in _FULL:
+                    part.give_up()
+                raise
             finally:
                 # Not in a thread: a cancelled request has no more turns, and nothing waits here.
                 part.close()

@@ -81,6 +81,12 @@ class Part:
             self._path.rename(target)
             self._file.close()
 
+    def give_up(self) -> None:
+        """Give the disk back what is here: it is full, and the database needs room to forget it."""
+        with self._turn:
+            if not self._file.closed:
+                os.ftruncate(self._file.fileno(), 0)
+
     def close(self) -> None:
         """Let go of the file."""
         with self._turn:
