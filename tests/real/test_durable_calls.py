@@ -1,0 +1,126 @@
+"""What a relay asks of the system before it answers: every call, as strace sees it.
+
+Letters on SQLite are in test_fifty_kills.py. Of a PostgreSQL what is ours is shown: no answer
+leaves before it has acknowledged a commit that is synchronous. That it had the log on its disk by
+then is PostgreSQL's own promise (``fsync`` and ``synchronous_commit`` on), and the disk's.
+"""
+
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.mail.postgres import connect_to
+from tests.postgres import cluster
+from tests.real.kills import RUN, Device, Line
+from tests.real.test_relays_together import Upload
+
+pytestmark = pytest.mark.real
+
+_CALL = re.compile(r"(?P<pid>\d+) +(?P<call>.*)")
+#: As who writes asks; who reads asks for it only as far as the log is not there yet.
+FLUSH = r"SELECT pg_logical_emit_message(true, 'entrenous', '')\0"
+_RESUMED = re.compile(r"<\.\.\. \w+ resumed>(?P<rest>.*)")
+
+
+@contextmanager
+def traced(folder: Path, calls: list[str], database: str = "") -> Iterator[str]:
+    """A relay under strace; ``calls`` has what it called when it is ended."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("needs strace: apt-get install strace")
+    which = "trace=fsync,fdatasync,rename,write,writev,sendto,sendmsg,recvfrom,read"
+    command = [strace, "-f", "-y", "--kill-on-exit", "-qq", "-s", "400", "-e", which]
+    command += ["-o", str(folder / "trace"), sys.executable, "-c", RUN, str(folder / "relay")]
+    with subprocess.Popen([*command, database], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.kill()
+    calls += whole((folder / "trace").read_text().splitlines())
+
+
+def whole(lines: Sequence[str]) -> Iterator[str]:
+    """Calls in the order in which they ended; one that others interrupted is put together."""
+    begun: dict[str, str] = {}
+    for line in lines:
+        found = _CALL.match(line)
+        assert found is not None, line
+        pid, call = found["pid"], found["call"]
+        if call.endswith("<unfinished ...>"):
+            begun[pid] = call.removesuffix("<unfinished ...>").rstrip()
+            continue
+        resumed = _RESUMED.match(call)
+        yield begun.pop(pid, "") + resumed["rest"] if resumed else call
+
+
+def test_a_blob_is_on_the_disk_before_it_is_said_to_be_kept(tmp_path: Path) -> None:
+    """Its bytes, then its name, then the folder, then the row that says whose it is."""
+    calls, device = list[str](), Device(random.Random(6))
+    with traced(tmp_path, calls) as url:
+        with closing(Line(url)) as line:
+            device.join(line)
+        for number in range(3):
+            dice = random.Random(number)
+            with closing(Upload(device, dice.randbytes(100_000), dice).begins(url)) as web:
+                web.send(random.Random(number).randbytes(100_000))
+                assert web.getresponse().status == 201
+    folder = re.escape(str(tmp_path / "relay" / "blobs"))
+    order = (
+        rf"fsync\(\d+<{folder}/\w+\.part>\) += 0$",
+        rf'rename\("{folder}/\w+\.part", "{folder}/\w+"\) += 0$',
+        rf"fsync\(\d+<{folder}>\) += 0$",
+        r"fdatasync\(\d+<.*/mail\.db-wal>\) += 0$",
+        r'\w+\(.*"HTTP/1\.1 201',
+    )
+    asked = [at for at, call in enumerate(calls) if '"PUT ' in call and "/blobs/" in call]
+    assert len(asked) == 3
+    for at, until in zip(asked, [*asked[1:], len(calls)], strict=True):
+        reached = 0
+        for call in calls[at:until]:
+            assert reached == 4 or '"HTTP/1.1 201' not in call, order[reached]
+            if reached < len(order) and re.match(order[reached], call):
+                reached += 1
+        assert reached == len(order)
+
+
+def test_no_success_is_said_before_postgresql_acknowledged_a_commit(tmp_path: Path) -> None:
+    """The answer to a post comes after that of the connection that flushes."""
+    calls, device = list[str](), Device(random.Random(7))
+    with cluster() as own:
+        url = own.fresh()
+        with connect_to(url) as like_ours:
+            for name in ("fsync", "synchronous_commit"):
+                assert like_ours.execute(f"SHOW {name}").fetchone() == ("on",)
+        with traced(tmp_path, calls, url) as relay, closing(Line(relay)) as line:
+            device.join(line)
+            for _ in range(20):
+                device.send(line)
+    (flushing,) = {fd(call) for call in calls if call.startswith("sendto") and FLUSH in call}
+    asked, sent, flushed, said = False, False, False, 0
+    for call in calls:
+        if '"PUT ' in call:
+            asked, sent, flushed = True, False, False
+        elif fd(call) == flushing:
+            sent = sent or call.startswith("sendto")
+            flushed = flushed or (sent and acknowledged(call))
+        elif '"HTTP/1.1 20' in call and asked:
+            assert flushed, call
+            asked, said = False, said + 1
+    assert said >= 22
+
+
+def fd(call: str) -> str | None:
+    """The descriptor that a call is about."""
+    found = re.match(r"\w+\((\d+)<", call)
+    return found and found[1]
+
+
+def acknowledged(call: str) -> bool:
+    """PostgreSQL is ready again, outside of any transaction: what was asked is committed."""
+    return call.startswith("recvfrom") and r"Z\0\0\0\5I" in call
