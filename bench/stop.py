@@ -64,11 +64,11 @@ class Sizes:
 _FEW: Final = ("jpeg 10", "mirror", "letterbox 1:1", "caption bar", "screenshot of an app")
 QUICK: Final = Sizes(
     clustered=200_000,
-    each=30,
-    rounds=3,
+    each=20,
+    rounds=2,
     picture_rounds=2,
     gate_hashes=100_000,
-    gate_s=2.0,
+    gate_s=1.5,
     recall=replace(SOME, edits=_FEW, photographs=4),
 )
 TEN_MILLION: Final = Sizes(hashes=10_000_000, clustered=10_000_000, each=30, rounds=3)
