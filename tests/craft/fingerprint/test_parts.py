@@ -46,3 +46,14 @@ def test_each_window_is_the_hash_of_what_it_shows(
 
 def test_flat_windows_are_left_out(picture_of: MakePicture) -> None:
     assert part_hashes(picture_of(np.full((300, 300, 3), 60, dtype=np.uint8))) == ()
+
+
+def test_windows_of_too_few_pixels_are_left_out(picture_of: MakePicture) -> None:
+    """PDQ would make 64 blocks on a side of less than 64 pixels."""
+    noise = np.random.default_rng(1).integers(0, 256, (96, 600, 3), dtype=np.uint8)
+    assert len(part_hashes(picture_of(noise[:63]))) == 0
+    edges = grid_edges()
+    tall = 96 * (edges[:, 1] - edges[:, 0]) >= 64
+    expected = int((registered(edges, edges) & tall[:, None]).sum())
+    assert 0 < expected < 525
+    assert len(part_hashes(picture_of(noise))) == expected

@@ -31,10 +31,12 @@ HALF_ACROSS: Final = 10  # the other side of a half, at least
 def part_hashes(picture: Picture) -> tuple[bytes, ...]:
     """Hashes of windows of a picture to register: at most 525, distinct, 32 bytes each.
 
-    Windows with next to no detail are left out: they would fit other pictures.
+    Windows with next to no detail, or with fewer pixels than PDQ has blocks, are left out: they
+    would fit other pictures.
     """
     found: dict[bytes, None] = {}
-    for blocks in _windows(thumbnail(seen_pixels(picture))):
+    pixels = seen_pixels(picture)
+    for blocks in _windows(thumbnail(pixels), (pixels.shape[0], pixels.shape[1])):
         detailed = blocks[qualities(blocks) >= PART_QUALITY_MIN]
         hashes = to_bits(frequencies(detailed))
         found |= dict.fromkeys(
@@ -57,11 +59,13 @@ def registered(down: Edges, across: Edges) -> NDArray[np.bool_]:
     return np.asarray((shorter >= SIDE_MIN) | ((shorter == HALF) & (longer >= HALF_ACROSS)))
 
 
-def _windows(grey: Floats) -> Iterator[Floats]:
+def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
     """The blocks (K, 64, 64) of all registered windows that share their upper and lower edge."""
     edges = grid_edges()
     across = window_axes(grey.shape[1], edges)
-    wanted = registered(edges, edges)
+    length = edges[:, 1] - edges[:, 0]
+    tall, broad = (length * side >= BLOCKS for side in sides_px)
+    wanted = registered(edges, edges) & tall[:, None] & broad
     for chosen, down in zip(wanted, window_axes(grey.shape[0], edges), strict=True):
         columns = across[chosen]
         blocks = np.matmul(np.matmul(down, grey), columns.reshape(-1, grey.shape[1]).T)
