@@ -26,7 +26,7 @@ from entrenous.ports import Device
 
 NEW_YEAR: Final = datetime(2026, 1, 1, tzinfo=UTC)
 # Common given names of the United States in the last hundred years, as the Social Security
-# Administration counts them, and two pairs of names that everybody knows somebody of.
+# Administration counts them, and three pairs of names that everybody knows somebody of.
 NAMES: Final = tuple(
     """
     James Robert John Michael David William Richard Joseph Thomas Charles Daniel Matthew Anthony
@@ -39,7 +39,7 @@ NAMES: Final = tuple(
     Debra Rachel Carolyn Janet Maria Olivia Heather Helen
     """.split()  # noqa: SIM905 - a list of names is read as one
 )
-ALIKE: Final = ("Ana", "Anna", "Mark", "Mary")
+ALIKE: Final = ("Ana", "Anna", "Mark", "Mary", "Chris", "Christopher")
 Rng = np.random.Generator
 
 

@@ -10,6 +10,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from bench.guard.names import (
+    LONG,
+    doubled,
+    in_other_letters,
+    in_short,
+    slipped_twice,
+    swapped,
+)
+from bench.guard.names import (
+    Maker as NameMaker,
+)
 from bench.guard.people import somebody, with_new_phone
 from bench.guard.year import Year
 from entrenous.model.circle import Circle, Conversation
@@ -19,8 +30,6 @@ from entrenous.model.person import Contact
 from entrenous.model.talk import Heard
 from entrenous.send.acquaintance.people import as_seen, contacts, keep_contact
 from entrenous.send.circle.kept import circles
-from entrenous.send.doubts.stale import longest_silence
-from entrenous.send.doubts.talks import talks_with
 from entrenous.send.drawers import CONTACT, HEARD, lay, peer_key
 from entrenous.send.guard import warn_about
 
@@ -54,6 +63,24 @@ def similar_name(year: Year) -> Slip | None:
     return _picture(year, [typed], None, _perhaps(year, _talk_of(meant))), typed.name
 
 
+def alike(make: NameMaker, at_least: int = 3) -> Callable[[Year], Slip | None]:
+    """She means one person, and it goes to another one whose name is made of hers."""
+
+    def slip(year: Year) -> Slip | None:
+        every = year.some(len(contacts(year.device)))
+        meant = next(one for one in every if len(one.name) >= at_least)
+        other = next(one for one in every if one is not meant)
+        taken = {as_seen(one.name) for one in contacts(year.device)}
+        name = make(meant.name, year.rng)
+        while as_seen(name) in taken:
+            name = make(meant.name, year.rng)
+        typed = replace(other, name=name)
+        keep_contact(typed, year.device)
+        return _picture(year, [typed], None, None), typed.name
+
+    return slip
+
+
 def wrong_circle(year: Year) -> Slip | None:
     """She means a person or a circle, in a talk with them or not, and names another circle."""
     to, meant = year.talk_partners()
@@ -78,8 +105,6 @@ def stale_device(year: Year) -> Slip | None:
     whose = peer_key(meant.person.id, key.device)
     lay(Heard(now - silent), HEARD, whose, year.device.vault)
     year.shelf.last_used[key.device] = now - silent
-    if longest_silence(lost, talks_with(lost.person.id, year.device), now, year.device) is None:
-        return None  # this very silence was asked about some days ago
     return _picture(year, [lost], None, _talk_of(lost)), lost.name
 
 
@@ -117,6 +142,11 @@ def changed_keys(year: Year) -> Slip | None:
 
 SLIPS: Final[Mapping[str, Callable[[Year], Slip | None]]] = {
     "similar name": similar_name,
+    "other letters": alike(in_other_letters),
+    "doubled letter": alike(doubled),
+    "swapped neighbours": alike(swapped),
+    "two slips": alike(slipped_twice, LONG),
+    "short form": alike(in_short),
     "wrong circle": wrong_circle,
     "stale device": stale_device,
     "out of the talk": out_of_the_talk,

@@ -1,14 +1,14 @@
 """One person's traffic, as a sequence of messages that are meant to go where they go.
 
-What is assumed, none of it measured on anybody: she has 30 contacts, among them two pairs of names
-that are alike, and meets 8 more; how much she writes to each falls as in Zipf's law; half of them
-are verified at once (she had their link), and one talk in ten with another makes her compare. She
-has two talks a day, and sends six messages in each on average. 12 talks in 100 are in one of four
-circles of 6 to 20 people. She begins half of the talks with one person and a quarter of those in a
-circle; what she sends after the first message of a talk, she sends within it. A contact gets a new
-phone every three years, and uses it every week. 15 messages in 100 have words, of which 10 in 100
-name somebody who does not get it; one picture in five was sent before. When the guard asked three
-times because two names are alike, she calls one of them otherwise.
+What is assumed, none of it measured on anybody: she has 30 contacts, among them three pairs of
+names that are alike, and meets 8 more; how much she writes to each falls as in Zipf's law; half of
+them are verified at once (she had their link), and one talk in ten with another makes her compare.
+She has two talks a day, and sends six messages in each on average. 12 talks in 100 are in one of
+four circles of 6 to 20 people. She begins half of the talks with one person and a quarter of those
+in a circle; what she sends after the first message of a talk, she sends within it. A contact gets a
+new phone every three years, and uses it every week. 15 messages in 100 have words, of which 10 in
+100 name somebody who does not get it; one picture in five was sent before. When the guard asked
+three times because two names are alike, she calls one of them otherwise, the shorter one.
 """
 
 import re
@@ -77,6 +77,7 @@ class Year:
         self.files = pictures(_FILES, self.rng)
         self.looks = [fingerprint(read_picture(file)) for file in self.files]
         self._asked = Counter[str]()
+        self._tired_of: list[str] = []
         names = [str(name) for name in self.rng.permutation(NAMES)]
         self._to_come = names[_AT_FIRST : _AT_FIRST + _MET]
         for name in self.rng.permutation([*ALIKE, *names[: _AT_FIRST - len(ALIKE)]]):
@@ -95,9 +96,10 @@ class Year:
         for one in doubts:
             alike = re.search(r"is easily taken for ([^,(]+) \(", one.why)
             if alike is not None:
-                self._asked[alike[1]] += 1
-            if alike is not None and self._asked[alike[1]] == 3:
-                rename_contact(alike[1], f"{alike[1]} K.", self.device)
+                short = min(one.who, alike[1], key=len)  # of Sam and Samuel, it is Sam
+                self._asked[short] += 1
+                if self._asked[short] == 3:
+                    self._tired_of.append(short)
 
     def some(self, count: int) -> list[Contact]:
         """So many different contacts."""
@@ -183,7 +185,10 @@ class Year:
         self._compares(to)
 
     def _lives(self, number: int) -> None:
-        """New acquaintances and new phones."""
+        """New acquaintances and new phones; and names that are too much alike become longer."""
+        while self._tired_of:
+            name = self._tired_of.pop()
+            rename_contact(name, f"{name} K.", self.device)
         if self._to_come and number % (self.talks // (_MET + 1)) == self.talks // (_MET + 2):
             self.meets(self._to_come.pop())
         for contact in contacts(self.device):

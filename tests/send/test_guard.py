@@ -57,7 +57,13 @@ def called(name: str, room: Room) -> None:
 
 
 @pytest.mark.threat("wrong-recipient")
-@pytest.mark.parametrize("alike", ["bet", "bne", "BEN2", "be\u200cnn", "\uff42\uff45\uff4d"])
+@pytest.mark.parametrize(
+    "alike",
+    [
+        *["bet", "bne", "BEN2", "be\u200cnn", "\uff42\uff45\uff4d", "benjamin"],
+        *["\u0412\u0435\u043d", "b3n", "B\u0435n"],
+    ],
+)
 def test_a_name_that_is_easily_taken_for_another_is_asked_about(friends: Room, alike: str) -> None:
     """However often something went there: a slip takes the name that is usual."""
     ana = friends["ana"]
@@ -68,6 +74,17 @@ def test_a_name_that_is_easily_taken_for_another_is_asked_about(friends: Room, a
     assert doubt.why.startswith(f"ben is easily taken for {alike} (")
     rename_contact(alike, "Wilhelmina", ana.device)
     assert doubts(ana, "ben") == {}
+
+
+@pytest.mark.threat("wrong-recipient")
+def test_a_name_in_letters_of_two_alphabets_is_asked_about_by_itself(friends: Room) -> None:
+    ana = friends["ana"]
+    sent = ana.sends(SMALL, friends["ben"])
+    keep_contact(replace(contact_named("ben", ana.device), name="Z\u043e\u0435"), ana.device)
+    (doubt,) = warn_about(draft(ana, "Z\u043e\u0435"), ana.device)
+    assert doubt.why.startswith("Z\u043e\u0435 is written in letters of two alphabets (")
+    within = conversation_of(sent.name, ana.device)
+    assert warn_about(replace(draft(ana, "Z\u043e\u0435"), within=within), ana.device) == ()
 
 
 def test_in_a_conversation_with_them_no_name_is_easily_taken_for_another(friends: Room) -> None:

@@ -21,7 +21,7 @@ from entrenous.send.doubts.circle import goes_to_many, new_in_it
 from entrenous.send.doubts.conversation import not_in_it
 from entrenous.send.doubts.keys import keys_changed
 from entrenous.send.doubts.ledger import meant_for_another, named_who_had_it
-from entrenous.send.doubts.name import easily_taken
+from entrenous.send.doubts.name import easily_taken, in_two_alphabets
 from entrenous.send.doubts.person import not_compared, somebody_new
 from entrenous.send.doubts.scene import Scene
 from entrenous.send.doubts.stale import not_heard_of
@@ -32,6 +32,7 @@ _OF_A_PERSON: Final[tuple[Callable[[Contact, Scene], Iterator[str]], ...]] = (
     somebody_new,
     keys_changed,
     easily_taken,
+    in_two_alphabets,
     not_in_it,
     not_heard_of,
     meant_for_another,
@@ -39,7 +40,7 @@ _OF_A_PERSON: Final[tuple[Callable[[Contact, Scene], Iterator[str]], ...]] = (
 # What is asked of each person in a circle: their names were not typed now, and whether all of them
 # belong to a conversation is asked of the circle.
 _IN_A_CIRCLE: Final = tuple(
-    reason for reason in _OF_A_PERSON if reason not in {easily_taken, not_in_it}
+    reason for reason in _OF_A_PERSON if reason not in {easily_taken, in_two_alphabets, not_in_it}
 )
 _OF_A_CIRCLE: Final[tuple[Callable[[Circle, Scene], Iterator[str]], ...]] = (
     goes_to_many,

@@ -1,12 +1,15 @@
-"""Names that are one slip of the fingers apart."""
+"""Names that are easily taken for each other."""
+# ruff: noqa: RUF001 - letters that look like others are what this is about
 
+import unicodedata
 from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.send.doubts.name import resembles
+from bench.guard.names import LOOKS
+from entrenous.send.doubts.alike import _distance, forms, mixes_alphabets, resembles
 
 
 def one_slip_from(word: str, letters: str) -> set[str]:
@@ -19,13 +22,14 @@ def one_slip_from(word: str, letters: str) -> set[str]:
     return less | more | other | swapped | {word}
 
 
-def test_resembles_is_exactly_one_slip() -> None:
+def test_the_distance_is_how_many_slips_there_are() -> None:
     words = ["".join(word) for size in range(5) for word in product("ab", repeat=size)]
     for word in words:
         near = one_slip_from(word, "ab")
-        assert [other for other in words if resembles(word, other)] == [
-            other for other in words if other in near
-        ]
+        further = {two for one in near for two in one_slip_from(one, "ab")}
+        for other in words:
+            assert (_distance(word, other) <= 1) == (other in near)
+            assert (_distance(word, other) <= 2) == (other in further)
 
 
 @given(st.text(max_size=12), st.text(max_size=12))
@@ -36,7 +40,57 @@ def test_resemblance_is_mutual_and_everybody_resembles_themselves(one: str, othe
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Zoé", "ZOE\u0301"), ("ana", "a\u200dn\u200da"), ("Straße", "STRASSE"), ("fin", "ﬁn")],
+    [
+        *[("Zoé", "ZOE\u0301"), ("ana", "a\u200dn\u200da"), ("Straße", "STRASSE"), ("fin", "ﬁn")],
+        *[("Ben", "Вен"), ("Ben", "Веn"), ("ben", "вен"), ("Ana", "Ана"), ("Peter", "Ρeter")],
+        *[("Bill", "B1l1"), ("Iris", "lris"), ("Otto", "0tt0"), ("Arnold", "Amold")],
+        *[("Zoë", "Zoe"), ("Jürgen", "Jurgen"), ("Νίκος", "Nikos")],
+    ],
 )
 def test_what_looks_the_same_resembles(one: str, other: str) -> None:
     assert resembles(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *[("Stephen", "Steven"), ("Katherine", "Catharine"), ("Jennifer", "Jenifr")],
+        *[("Sam", "Samuel"), ("Sam O.", "Samuel Okri"), ("Al", "Albert"), ("Ben", "Ben 2")],
+    ],
+)
+def test_a_slip_for_six_letters_and_a_short_form_resemble(one: str, other: str) -> None:
+    assert resembles(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *[("Ana", "Eva"), ("Carol", "Karen"), ("Maria", "Marta K."), ("Linda", "Sandra")],
+        *[
+            ("Sam Jones", "Samuel Okri"),
+            ("Sam K.", "Samuel"),
+            ("Ben Adam", "Ben Okri"),
+            ("Mark K.", "Mary"),
+        ],
+        *[("Анна", "Олег"), ("山田", "田中"), ("A", "Albert")],
+    ],
+)
+def test_what_nobody_takes_for_another_does_not(one: str, other: str) -> None:
+    assert not resembles(one, other)
+
+
+@pytest.mark.parametrize(("letter", "look"), [(a, b) for a, all_ in LOOKS.items() for b in all_])
+def test_a_letter_has_the_form_of_what_it_looks_like(letter: str, look: str) -> None:
+    known = set(forms(letter)) & set(forms(look))
+    assert known or unicodedata.name(look).startswith("CHEROKEE")
+
+
+@pytest.mark.parametrize(
+    ("name", "mixed"),
+    [
+        *[("Веn", True), ("Аna Okri", True), ("Νikos", True), ("Ben Вен", False)],
+        *[("Вен", False), ("Ben 2", False), ("Ben-Вен", True), ("田中さん", False), ("", False)],
+    ],
+)
+def test_a_word_in_two_alphabets_is_found(name: str, mixed: bool) -> None:  # noqa: FBT001
+    assert mixes_alphabets(name) is mixed

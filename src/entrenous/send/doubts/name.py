@@ -1,10 +1,10 @@
-"""Reason: a name that is one slip of the fingers away from another one."""
+"""Reasons: a name that is easily taken for another one, or made to look like one."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from entrenous.model.person import Contact
-from entrenous.send.acquaintance.people import as_seen
+from entrenous.send.doubts.alike import mixes_alphabets, resembles
 from entrenous.send.doubts.scene import Scene
 
 _WAY_OUT: Final = "to tell them apart: entrenous person rename"
@@ -15,31 +15,21 @@ def easily_taken(contact: Contact, scene: Scene) -> Iterator[str]:
 
     How often one writes to somebody proves nothing: a slip takes the very name that is usual.
     """
-    within = scene.draft.within
-    if within is not None and contact.person.id in within.people:
+    if _belongs(contact, scene):
         return
     for other in scene.known:
         if other.person.id != contact.person.id and resembles(contact.name, other.name):
             yield f"{contact.name} is easily taken for {other.name} ({_WAY_OUT})"
 
 
-def resembles(one: str, other: str) -> bool:
-    """Whether two names are one slip apart: a letter more, less, other, or two swapped.
-
-    Optimal string alignment distance (Damerau 1964), without regard to what nobody sees.
+def in_two_alphabets(contact: Contact, scene: Scene) -> Iterator[str]:
+    """A word in two alphabets that share their forms is made to look like another one; whom that
+    one belongs to we need not know yet.
     """
-    a, b = as_seen(one), as_seen(other)
-    return abs(len(a) - len(b)) <= 1 and _alignment(a, b) <= 1
+    if not _belongs(contact, scene) and mixes_alphabets(contact.name):
+        yield f"{contact.name} is written in letters of two alphabets ({_WAY_OUT})"
 
 
-def _alignment(a: str, b: str) -> int:
-    rows = [list(range(len(b) + 1))]
-    for i, left in enumerate(a, 1):
-        row = [i]
-        for j, right in enumerate(b, 1):
-            best = min(row[j - 1] + 1, rows[-1][j] + 1, rows[-1][j - 1] + (left != right))
-            if i > 1 and j > 1 and left == b[j - 2] and a[i - 2] == right:
-                best = min(best, rows[-2][j - 2] + 1)
-            row.append(best)
-        rows.append(row)
-    return rows[-1][-1]
+def _belongs(contact: Contact, scene: Scene) -> bool:
+    within = scene.draft.within
+    return within is not None and contact.person.id in within.people

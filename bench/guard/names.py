@@ -1,0 +1,106 @@
+"""Names that somebody could take for another one, made without asking the guard what is alike.
+
+The pairs of letters are a few of those in Unicode's confusables.txt (UTS #39, version 16), chosen
+by eye; the slips are those of fingers on a QWERTY keyboard.
+"""
+# ruff: noqa: RUF001 - letters that look like others are what this is about
+
+from collections.abc import Callable
+from typing import Final
+
+from bench.guard.people import Rng
+
+LOOKS: Final = {
+    "a": "аαɑ",
+    "c": "сϲ",
+    "d": "ԁ",
+    "e": "е",
+    "h": "һ",
+    "i": "іι1",
+    "j": "ј",
+    "l": "1Iӏ",
+    "o": "оο0",
+    "p": "рρ",
+    "s": "ѕ5",
+    "u": "υս",
+    "v": "νѵ",
+    "x": "х",
+    "y": "уγ",
+    "A": "АΑ",
+    "B": "ВΒ8",
+    "C": "СϹ",
+    "D": "Ꭰ",
+    "E": "ЕΕ",
+    "H": "НΗ",
+    "J": "Ј",
+    "K": "КΚ",
+    "M": "МΜ",
+    "N": "Ν",
+    "O": "ОΟ0",
+    "P": "РΡ",
+    "S": "Ѕ5",
+    "T": "ТΤ",
+    "X": "Х",
+    "I": "lІ1",
+}
+KEYS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+LONG: Final = 8  # letters of names in which somebody slips twice
+ENDINGS: Final = ("ine", "ina", "son", "anne", "ie", "ella")
+Maker = Callable[[str, Rng], str]
+
+
+def in_other_letters(name: str, rng: Rng) -> str:
+    """Some, or all, of its letters are of another alphabet, or digits."""
+    share = 1.0 if rng.random() < 0.3 else 0.5
+    places = [at for at, letter in enumerate(name) if letter in LOOKS]
+    chosen = [at for at in places if rng.random() < share] or places[:1]
+    letters = list(name)
+    for at in chosen:
+        looks = LOOKS[name[at]]
+        letters[at] = looks[int(rng.integers(len(looks)))]
+    return "".join(letters)
+
+
+def doubled(name: str, rng: Rng) -> str:
+    """A letter more than once, or a double one only once."""
+    twice = [at for at in range(1, len(name)) if name[at - 1].lower() == name[at]]
+    if twice and rng.random() < 0.5:
+        return name[: twice[0]] + name[twice[0] + 1 :]
+    at = int(rng.integers(1, len(name)))
+    return name[:at] + name[at] + name[at:]
+
+
+def swapped(name: str, rng: Rng) -> str:
+    """Two neighbours the other way round."""
+    at = int(rng.integers(1, len(name) - 1))
+    return name[:at] + name[at + 1] + name[at] + name[at + 2 :]
+
+
+def slipped_twice(name: str, rng: Rng) -> str:
+    """Two slips of any kind."""
+    return _slip(_slip(name, rng), rng)
+
+
+def in_short(name: str, rng: Rng) -> str:
+    """What it begins with; or a longer name that begins so."""
+    if len(name) < 5 or rng.random() < 0.3:
+        return name + ENDINGS[int(rng.integers(len(ENDINGS)))]
+    return name[: int(rng.integers(3, len(name) - 1))]
+
+
+def _slip(name: str, rng: Rng) -> str:
+    kinds: tuple[Maker, ...] = (doubled, swapped, _left_out, _key_beside)
+    return kinds[int(rng.integers(len(kinds)))](name, rng)
+
+
+def _left_out(name: str, rng: Rng) -> str:
+    at = int(rng.integers(1, len(name)))
+    return name[:at] + name[at + 1 :]
+
+
+def _key_beside(name: str, rng: Rng) -> str:
+    at = int(rng.integers(1, len(name)))
+    row = next((row for row in KEYS if name[at] in row), KEYS[1])
+    place = max(row.find(name[at]), 0)
+    other = row[place - 1] if place else row[1]
+    return name[:at] + other + name[at + 1 :]
