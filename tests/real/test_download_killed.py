@@ -2,11 +2,9 @@
 
 import secrets
 import signal
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,55 +22,13 @@ from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import add_person
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.setup import set_up
+from tests.real.counting import Counting
 from tests.real.stage import Server, Shell, wait_until
 from tests.village.sealed import sends_as_it_is
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 SIZE = 100 * 1024 * 1024
-
-
-@dataclass
-class Counting:
-    """A way to the relay that counts what comes from it."""
-
-    relay: tuple[str, int]
-    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
-    came: int = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-
-    def serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self.listener.accept()
-                threading.Thread(target=self._carry, args=(near,), daemon=True).start()
-
-    def _carry(self, near: socket.socket) -> None:
-        with near, socket.create_connection(self.relay) as far:
-            up = threading.Thread(target=_pass_on, args=(near, far), daemon=True)
-            up.start()
-            with suppress(OSError):
-                while data := far.recv(256 * 1024):
-                    self.came += len(data)
-                    near.sendall(data)
-            _hang_up(near, far)
-            up.join()
-
-
-def _pass_on(one: socket.socket, other: socket.socket) -> None:
-    with suppress(OSError):
-        while data := one.recv(256 * 1024):
-            other.sendall(data)
-    _hang_up(one, other)
-
-
-def _hang_up(*ends: socket.socket) -> None:
-    for end in ends:
-        with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
