@@ -1,9 +1,10 @@
 """What the verbs on somebody's own device need, and the room that holds it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from itertools import chain
+from typing import BinaryIO, Protocol, TypeVar
 
 from entrenous.model.candidate import Candidate
 from entrenous.model.claim import ClaimRequest, ClaimStatus
@@ -17,6 +18,8 @@ from entrenous.model.verdict import Trace
 from entrenous.ports.courier import Courier
 from entrenous.ports.embedding import Embedder
 from entrenous.ports.world import Clock, Dice
+
+Item = TypeVar("Item")
 
 
 class Vault(Protocol):
@@ -209,6 +212,19 @@ def no_sounds(_untrusted_data: bytes, _mono_hz: int = 0) -> Sound:
     raise DecoderDidNotStart
 
 
+class SideBySide(Protocol):
+    """Goes through several rows at the same time."""
+
+    def __call__(self, rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
+        """What the rows yield, as it comes; the items of one row stay in their order."""
+        ...
+
+
+def in_turn(rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
+    """One row after the other: of a device whose relays answer at once, or never, as in tests."""
+    return chain.from_iterable(rows)
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """All that a use case on somebody's own device may touch.
@@ -217,6 +233,7 @@ class Device:
     ``read_clip`` likewise, frame by frame, as long as its context is open; ``read_sound`` likewise,
     the sound of a clip too. ``receipts``: whether people whose keys were compared are told what
     became of their messages here. ``embedder`` is None without the extra `embedding`.
+    ``side_by_side`` asks several relays at the same time.
     """
 
     clock: Clock
@@ -229,3 +246,4 @@ class Device:
     read_sound: ReadSound = no_sounds
     receipts: bool = True
     embedder: Embedder | None = None
+    side_by_side: SideBySide = in_turn

@@ -5,9 +5,11 @@ sealed bytes, and nobody can open that copy any more. After it was opened, the r
 is asked to forget it, and a person can have kept a picture of it.
 """
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
@@ -17,7 +19,8 @@ from entrenous.model.message import Message, NothingToTakeBack, NotTakenBackYet,
 from entrenous.model.notes import RecallNote
 from entrenous.model.relay_problem import NoSuchEnvelope
 from entrenous.model.sealed_copy import Departure, Recall, SealedCopy
-from entrenous.ports import Device
+from entrenous.ports import Courier, Device
+from entrenous.send.at_relays import Answer, ask_about
 from entrenous.send.devices.self import is_ready
 from entrenous.send.drawers import OVERTAKEN, SEALED, lay, take
 from entrenous.send.inbox import inbox_names
@@ -50,17 +53,20 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
     copies = sealed_copies(message, device)
     if not copies:
         raise NothingToTakeBack(name=name)
-    taken, problems = list[_Taken](), dict[RecipientId, EntrenousError]()
-    for copy in copies:
+    with device.vault.together():
+        drop_postings({copy.envelope for copy in copies}, device)
+    taken, problems = dict[EnvelopeId, _Taken](), dict[RecipientId, EntrenousError]()
+    for copy, answer in _withdrawn(copies, device):
         try:
-            taken.append(_take_back(message, copy, device))
+            taken[copy.envelope] = _take_back(message, copy, answer, device)
         except EntrenousError as error:
             problems[copy.to] = error
     flushed = flush(device)  # notes that can't leave now wait; the copies are taken back already
     if problems:
-        why = next(iter(problems.values()))
-        raise NotTakenBackYet(name=name, who=" and ".join(problems), why=why) from None
-    return tuple(_outcome(one, flushed) for one in taken)
+        who = dict.fromkeys(copy.to for copy in copies if copy.to in problems)
+        why = problems[next(iter(who))]
+        raise NotTakenBackYet(name=name, who=" and ".join(who), why=why) from None
+    return tuple(_outcome(taken[copy.envelope], flushed) for copy in copies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +84,26 @@ def _outcome(one: _Taken, flushed: Flushed) -> Recall:
     return Recall(one.to, one.opened, asked)
 
 
-def _take_back(message: Message, copy: SealedCopy, device: Device) -> _Taken:
-    with device.vault.together():
-        drop_postings([copy.envelope], device)
-    # What was never posted needs no relay to be taken back: it can't leave any more.
-    left = copy.departure is not Departure.WAITING
-    status = _withdraw(copy, device) if left else None
+def _withdrawn(
+    copies: tuple[SealedCopy, ...], device: Device
+) -> Iterator[tuple[SealedCopy, Answer]]:
+    """Each copy, with what its relay says now that it is to be taken back."""
+    for copy in copies:
+        if not _has_left(copy):
+            yield copy, None
+    left = filter(_has_left, copies)
+    yield from ask_about(left, partial(_withdraw, courier=device.courier), device)
+
+
+def _has_left(copy: SealedCopy) -> bool:
+    """What was never posted needs no relay to be taken back: it can't leave any more."""
+    return copy.departure is not Departure.WAITING
+
+
+def _take_back(message: Message, copy: SealedCopy, status: Answer, device: Device) -> _Taken:
+    if isinstance(status, EntrenousError):
+        raise status
+    left = _has_left(copy)
     if status is _NEVER_COMES and this_second(device) >= message.sent_at + _REMEMBERED:
         status = None  # or it was there once, and is forgotten
     opened = _was_opened(copy, status)
@@ -109,7 +129,7 @@ def take_back_late(device: Device) -> None:
     for key in device.vault.keys(OVERTAKEN):
         copy = take(SealedCopy, SEALED, key, device.vault)
         with suppress(Unreachable, Refused):
-            status = None if copy is None else _withdraw(copy, device)
+            status = None if copy is None else _withdraw(copy, device.courier)
             _settle_late(key, copy, status, device)
 
 
@@ -131,10 +151,10 @@ def _given_up_at(copy: SealedCopy, device: Device) -> datetime:
     return (copy.ended_at or this_second(device)) + _ON_ITS_WAY
 
 
-def _withdraw(copy: SealedCopy, device: Device) -> EnvelopeStatus | None:
+def _withdraw(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
     """What its relay says of it; None when that knows nothing of it, now or any more."""
     try:
-        return device.courier.withdraw(copy.relay_url, copy.envelope, copy.withdraw_token)
+        return courier.withdraw(copy.relay_url, copy.envelope, copy.withdraw_token)
     except NoSuchEnvelope as why:
         is_refused = copy.departure is Departure.TRIED and "refused_until" in why.facts
         return _NEVER_COMES if is_refused else None

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.embedding.onnx import OnnxEmbedder
+from entrenous.adapters.side_by_side import side_by_side
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.adapters.vault.home import Unlocked, create, discard_vault, unlock
 from entrenous.adapters.vault.ledger import VaultLedger
@@ -122,6 +123,7 @@ def _device(vault: SqlcipherVault, courier: HttpCourier, settings: Settings) -> 
         read_sound=decode_sound_untrusted,
         receipts=settings.receipts,
         embedder=_embedder(),
+        side_by_side=side_by_side,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.adapters.courier.http import HttpCourier
 from entrenous.adapters.courier.patience import Patience
-from entrenous.model.ids import EnvelopeId
+from entrenous.model.ids import EnvelopeId, MailboxId
 from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.model.secret import Secret
 
@@ -145,3 +145,43 @@ def test_what_was_said_before_the_line_went_dead_is_said_again_whole() -> None:
             courier.open_share("http://127.0.0.1:1", EnvelopeId(bytes(16)), Secret(b"t"), bytes(16))
     assert len(bodies) == 2
     assert bodies[0] == bodies[1] != b""
+
+
+@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.ConnectTimeout, httpx.WriteTimeout])
+def test_a_relay_that_let_a_request_time_out_is_not_asked_again_and_others_are(
+    error: Callable[[str], Exception],
+) -> None:
+    time, asked = Time(), []
+
+    def stays_silent() -> str:
+        asked.append(time.now_s)
+        time.sleep(30)
+        raise error("late")
+
+    waiting = patience(20, time)
+    for _ in range(10):
+        with pytest.raises(httpx.TimeoutException):
+            waiting("relay", stays_silent)
+    assert (len(asked), time.now_s) == (1, 30)
+    assert waiting("other", Relay(time, from_s=0)) == "here"
+    time.sleep(600)  # who waits for mail all day asks again in the end
+    with pytest.raises(httpx.TimeoutException):
+        waiting("relay", stays_silent)
+    assert len(asked) == 2
+
+
+def test_a_line_that_is_cut_while_nothing_moves_says_nothing_of_the_relay() -> None:
+    asked = []
+
+    def cuts_the_long_question(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        raise httpx.ReadTimeout("late")
+
+    with httpx.Client(transport=httpx.MockTransport(cuts_the_long_question)) as client:
+        courier, mailbox = HttpCourier(client), MailboxId(bytes(16))
+        with pytest.raises(RelayUnreachable):
+            courier.wake("http://127.0.0.1:1", mailbox, Secret(bytes(32)), 20)
+        for _ in range(2):
+            with pytest.raises(RelayUnreachable):
+                courier.waiting("http://127.0.0.1:1", mailbox, Secret(bytes(32)), 0)
+    assert len(asked) == 2

@@ -33,6 +33,7 @@ class HttpCourier:
     def __init__(self, client: httpx.Client, patience_s: float = 0.0) -> None:
         self._client = client
         self._patience = Patience(patience_s)
+        self._of_wakes = Patience(patience_s)
         mailboxes = HttpMailboxes(self._ask)
         self.create_mailbox = mailboxes.create_mailbox
         self.publish_card = mailboxes.publish_card
@@ -57,9 +58,8 @@ class HttpCourier:
         self.open_share = shares.open_share
         self.finish = shares.finish
 
-        wakes = HttpWakes(self._ask)
-        self.wake = wakes.wake
-        self.status = wakes.status
+        self.status = HttpWakes(self._ask).status
+        self.wake = HttpWakes(self._ask_long).wake
         locks = HttpLocks(self._ask)
         self.make_lock = locks.make_lock
         self.unlock = locks.unlock
@@ -70,6 +70,12 @@ class HttpCourier:
 
     def _ask(self, url: str, what: Ask) -> bytes:
         return ask(self._client, url, what, self._patience)
+
+    def _ask_long(self, url: str, what: Ask) -> bytes:
+        """A question that may wait for its answer: a network that cuts a line on which nothing
+        moves says nothing about the relay.
+        """
+        return ask(self._client, url, what, self._of_wakes)
 
     def _stream(self, url: str, each_try: Callable[[], Ask], take: Takes) -> None:
         converse(self._client, url, each_try, take, self._patience, LARGE_BYTES)

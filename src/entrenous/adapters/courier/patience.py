@@ -14,6 +14,9 @@ Answer = TypeVar("Answer")
 
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
+#: For how long a relay that let a request time out is not asked again: longer than a command needs
+#: for the rest of what it does. How long a time-out is, the client says, not ENTRENOUS_PATIENCE.
+_SILENT_S: Final = 600.0
 #: What happens when a program dies at the other end, or is not there yet. Time-outs are not in it:
 #: who has waited for one has been patient already.
 _LOST: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
@@ -22,8 +25,8 @@ _LOST: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 class Patience:
     """Repeats requests until ``seconds`` have passed since that relay last answered.
 
-    After that, requests to the same relay fail at once: a command waits for a relay once, however
-    many requests it makes.
+    After that, and after a request that timed out, requests to the same relay fail at once: a
+    command waits for a relay once, however many requests it makes.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Patience:
         self._now_s = now_s
         self._sleep_s = sleep_s
         self._until = dict[str, float]()
+        self._silent_until = dict[str, float]()
 
     def __call__(self, host: str, request: Callable[[], Answer]) -> Answer:
         """What ``request`` returns, once it does.
@@ -43,10 +47,15 @@ class Patience:
         Raises:
             httpx.HTTPError: what ``request`` raised, when there is no point in waiting (longer).
         """
+        if self._now_s() < self._silent_until.get(host, float("-inf")):
+            raise httpx.ConnectTimeout("it let a request time out before")
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
                 answer = request()
+            except httpx.TimeoutException:
+                self._silent_until[host] = self._now_s() + _SILENT_S
+                raise
             except _LOST:
                 if not self._may_wait(host, pause_s):
                     raise
