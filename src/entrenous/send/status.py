@@ -1,17 +1,31 @@
 """What became of the messages that were sent."""
 
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
 from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import EnvelopeId, MessageId
 from entrenous.model.message import Message
 from entrenous.model.relay_problem import NoSuchEnvelope
 from entrenous.model.sealed_copy import SealedCopy
-from entrenous.ports import Device
+from entrenous.ports import Courier, Device
+from entrenous.send.at_relays import ask_about
 from entrenous.send.drawers import SEALED, lay, take_all
+from entrenous.spec import TOMBSTONE_DAYS
 
-_ENDS: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED, EnvelopeState.REVOKED)
+#: Where a relay takes a copy no further (carry/states.py).
+_ENDS: Final = (
+    EnvelopeState.TAKEN_BACK,
+    EnvelopeState.EXPIRED,
+    EnvelopeState.REVOKED,
+    EnvelopeState.LOST,
+)
+_FORGOTTEN: Final = timedelta(days=TOMBSTONE_DAYS + 1)  # after its end; a day for clocks and sweeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +40,24 @@ class Sent:
     problems: tuple[EntrenousError, ...] = ()
 
 
+@dataclass(slots=True)
+class _Look:
+    """Copies that were looked at, as they are now, and why others could not be asked about."""
+
+    changed: dict[EnvelopeId, SealedCopy] = field(default_factory=dict)
+    problems: dict[EnvelopeId, EntrenousError] = field(default_factory=dict)
+
+
 def sent_messages(device: Device) -> tuple[Sent, ...]:
     """Every message, oldest first, with what the relays say of its copies now; nothing is posted.
 
-    A relay that does not answer, or refuses to, leaves the state that was known before.
+    A relay that does not answer, or refuses to, leaves the state that was known before. None is
+    asked about what can change no more (docs/spec/relay.md section 7). The copies of all messages
+    are read once.
     """
-    return tuple(_sent(message, device) for message in device.ledger.messages())
+    messages, copies = tuple(device.ledger.messages()), _by_message(device)
+    look = _looked(messages, copies, device)
+    return tuple(_sent(message, copies[message.id], look) for message in messages)
 
 
 def sealed_copies(message: Message, device: Device) -> tuple[SealedCopy, ...]:
@@ -40,23 +66,57 @@ def sealed_copies(message: Message, device: Device) -> tuple[SealedCopy, ...]:
     return tuple(copy for copy in every if copy.message == message.id)
 
 
-def _sent(message: Message, device: Device) -> Sent:
-    copies, problems = list[SealedCopy](), list[EntrenousError]()
-    for copy in sealed_copies(message, device):
-        try:
-            copies.append(_look(copy, device))
-        except EntrenousError as problem:
-            copies.append(copy)
-            problems.append(problem)
-    return Sent(message, tuple(copies), tuple(problems))
+def _by_message(device: Device) -> Mapping[MessageId, list[SealedCopy]]:
+    copies = defaultdict[MessageId, list[SealedCopy]](list)
+    for copy in take_all(SealedCopy, SEALED, device.vault):
+        copies[copy.message].append(copy)
+    return copies
 
 
-def _look(copy: SealedCopy, device: Device) -> SealedCopy:
-    if copy.state in _ENDS or not copy.acknowledged:
-        return copy
+def _sent(message: Message, copies: list[SealedCopy], look: _Look) -> Sent:
+    now = tuple(look.changed.get(copy.envelope, copy) for copy in copies)
+    every = (look.problems.get(copy.envelope) for copy in copies)
+    return Sent(message, now, tuple(problem for problem in every if problem is not None))
+
+
+def _looked(
+    messages: tuple[Message, ...], copies: Mapping[MessageId, list[SealedCopy]], device: Device
+) -> _Look:
+    look, due, now = _Look(), list[SealedCopy](), device.clock.now()
+    for message in messages:
+        for copy in _living(message, copies[message.id], device):
+            if message.expires_at is not None and now >= message.expires_at + _FORGOTTEN:
+                look.changed[copy.envelope] = _note(copy, None, device)
+            else:
+                due.append(copy)
+    for copy, answer in ask_about(due, partial(_state, courier=device.courier), device):
+        if isinstance(answer, EntrenousError):
+            look.problems[copy.envelope] = answer
+        else:
+            look.changed[copy.envelope] = _note(copy, answer, device)
+    return look
+
+
+def _living(message: Message, copies: list[SealedCopy], device: Device) -> Iterator[SealedCopy]:
+    """The copies of which there can be news: one that was opened has none once its time is over."""
+    end = message.expires_at
+    over = end is not None and device.clock.now() >= end
+    for copy in copies:
+        settled = copy.state in _ENDS or (over and copy.state is EnvelopeState.OPENED)
+        if copy.acknowledged and not settled:
+            yield copy
+
+
+def _state(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
+    """What its relay says; None when it does not know the copy any more."""
     try:
-        status = device.courier.state(copy.relay_url, copy.envelope, copy.withdraw_token)
+        return courier.state(copy.relay_url, copy.envelope, copy.withdraw_token)
     except NoSuchEnvelope:
+        return None
+
+
+def _note(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> SealedCopy:
+    if status is None:
         # Its time there is long over; that it was opened, if it was, stays true.
         over = EnvelopeState.OPENED if copy.opened else EnvelopeState.EXPIRED
         status = EnvelopeStatus(over, opened=int(copy.opened))

@@ -1,0 +1,113 @@
+"""What ``sent`` asks relays about: not what can change no more, and it reads each copy once."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.ids import EnvelopeId, MessageId, MessageName
+from entrenous.model.relay_problem import RelayUnreachable
+from entrenous.model.sealed_copy import SealedCopy
+from entrenous.send.drawers import SEALED, lay, take_all
+from entrenous.send.recall import recall_message
+from entrenous.send.status import sent_messages
+from tests.send.room import SMALL, Person, Room
+from tests.village.malicious_relay import failing
+
+#: States in which a relay may know more, and those in which it does not.
+LIVING = (EnvelopeState.WAITING, EnvelopeState.DELIVERED, EnvelopeState.OPENED)
+ENDED = tuple(state for state in EnvelopeState if state not in LIVING)
+
+
+def asked(ana: Person) -> int:
+    """How many copies a look asks about."""
+    before = ana.courier.calls["state"]
+    sent_messages(ana.device)
+    return ana.courier.calls["state"] - before
+
+
+def state(ana: Person) -> EnvelopeState:
+    (copy,) = take_all(SealedCopy, SEALED, ana.device.vault)
+    return copy.state
+
+
+def test_a_copy_that_was_opened_is_asked_about_until_its_end(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    ben.opens_newest()
+    assert asked(ana) == asked(ana) == 1
+    friends.clock.wind(days=31)
+    assert asked(ana) == 0
+    assert state(ana) is EnvelopeState.OPENED
+
+
+def test_a_copy_that_nobody_opened_is_asked_about_until_it_is_known_to_be_over(
+    friends: Room,
+) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    friends.clock.wind(days=31)
+    assert [asked(ana), asked(ana)] == [1, 0]
+    assert state(ana) is EnvelopeState.EXPIRED
+
+
+def test_a_relay_that_is_gone_is_asked_no_more_when_it_could_know_nothing(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    with ana.courier.playing(state=failing(RelayUnreachable(host="x"))):
+        end = sent_messages(ana.device)[0].message.expires_at
+        assert end is not None
+        friends.clock.moment = end + timedelta(days=30)
+        assert [asked(ana), asked(ana)] == [1, 1]
+        assert state(ana) is EnvelopeState.WAITING
+        friends.clock.wind(days=1)
+        assert asked(ana) == 0
+    assert state(ana) is EnvelopeState.EXPIRED
+
+
+def test_what_was_taken_back_is_asked_about_no_more(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    recall_message(ana.sends(SMALL, ben).name, ana.device)
+    assert asked(ana) == 0
+
+
+def test_a_thousand_messages_are_read_once_and_the_living_alone_are_asked_about(
+    friends: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    first = ana.sends(SMALL, ben).name
+    for number in range(999):
+        another(ana, first, number)
+    reads = list[str]()
+    honest = ana.vault.items
+
+    def counted(drawer: str) -> Iterator[tuple[str, bytes]]:
+        for key, record in honest(drawer):
+            reads.append(drawer)
+            yield key, record
+
+    monkeypatch.setattr(ana.vault, "items", counted)
+    shown = sent_messages(ana.device)
+    assert (len(shown), sum(len(one.copies) for one in shown)) == (1000, 1000)
+    assert reads.count(SEALED) == 1000
+    assert ana.courier.calls["state"] == 1 + 10
+
+
+def another(ana: Person, name: MessageName, number: int) -> None:
+    """One more message like that: every hundredth still lives, others ended, or were opened and
+    their time is over.
+    """
+    like = ana.device.ledger.find(name)
+    (copy,) = (one for one in take_all(SealedCopy, SEALED, ana.vault) if one.message == like.id)
+    id_ = MessageId(number.to_bytes(16))
+    lives = number % 100 == 0
+    before = like.sent_at - timedelta(days=40)
+    message = replace(like, id=id_, name=MessageName(f"{number}-like-{name}"))
+    message = message if lives else replace(message, sent_at=before, expires_at=before)
+    ana.device.ledger.record(message)
+    over = (*ENDED, EnvelopeState.OPENED)[number % (len(ENDED) + 1)]
+    of_it = replace(copy, message=id_, envelope=EnvelopeId(number.to_bytes(16)))
+    of_it = replace(of_it, state=LIVING[0] if lives else over, opened=not lives)
+    lay(of_it, SEALED, of_it.envelope.hex(), ana.vault)
