@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.faces.cli.inbox import place_of
+from entrenous.faces.cli.promises import OF_MESSAGES
 from entrenous.model.message import UnknownMessage
 from tests.faces.cli.test_letters import SEND, Street
 
@@ -26,13 +27,16 @@ def sealed_files(street: Street, who: str) -> int:
 def test_a_text_its_reply_and_a_reaction_are_shown_at_both_ends(street: Street) -> None:
     first = street.does("ana", "send", "--text", "Two lines\nof words", *TO_BEN)["message"]
     said = street.types("ben", "inbox").out
-    assert said == f"{first}  from ana, waiting\n"  # nothing of it before it was opened
+    assert (
+        said == f"{first}  from ana, waiting\n{OF_MESSAGES}\n"
+    )  # nothing of it before it was opened
     said = street.types("ben", "open", first)
     assert (said.out, said.err) == ("Two lines\nof words\n", "")
     assert street.types("ben", "react", first, "!!").status == 0
     answer = street.does("ben", "send", "--text", "yes", "--reply", first, "--confirm", "ana")
     listed = street.types("ben", "inbox").out.splitlines()
-    assert listed == [f"{first}  from ana, opened", "    Two lines", "    of words", "    !! you"]
+    message = [f"{first}  from ana, opened", "    Two lines", "    of words", "    !! you"]
+    assert listed == [*message, OF_MESSAGES]
 
     opened = street.does("ana", "open", answer["message"])
     assert opened == {
@@ -48,7 +52,8 @@ def test_a_text_its_reply_and_a_reaction_are_shown_at_both_ends(street: Street) 
 
 def test_what_opens_once_is_written_once_and_not_kept(street: Street) -> None:
     name = street.does("ana", *SEND, "--once", "--caption", "only you")["message"]
-    assert street.types("ben", "inbox").out == f"{name}  from ana, waiting, opens once\n"
+    (line, _) = street.types("ben", "inbox").out.splitlines()
+    assert line == f"{name}  from ana, waiting, opens once"
     before = sealed_files(street, "ben")
     said = street.types("ben", "open", name, "--out", "one")
     assert said.out.splitlines() == ["only you", f"wrote one/{name}-1.jpg"]
@@ -91,9 +96,25 @@ def test_what_was_written_already_is_written_again_as_it_is(street: Street) -> N
     assert len(written) == 1
 
 
-@pytest.mark.parametrize("command", ["inbox", "open", "send"])
+@pytest.mark.parametrize("command", ["inbox", "open", "send", "sent", "recall"])
 def test_help_says_until_when_by_what(command: str, street: Street) -> None:
     said = " ".join(street.types("ben", command, "--help").out.split()).lower()
     assert "by cryptography" in said
     assert "first opening" in said.replace("│ ", "")
     assert "program" in said
+
+
+def test_every_screen_says_until_when_by_what(street: Street) -> None:
+    first, second = (street.types("ana", "send", "--text", text, *TO_BEN) for text in "ab")
+    names = [said.out.split()[1] for said in (first, second)]
+    inbox = street.types("ben", "inbox")
+    street.types("ben", "open", names[0])
+    sent = street.types("ana", "sent")
+    unopened, opened = (street.types("ana", "recall", name) for name in reversed(names))
+    for said in (first, inbox, sent):
+        assert "first open" in said.out
+        assert "by cryptography; after that, by" in said.out
+        assert "program" in said.out
+    assert "by cryptography nobody can open that copy any more" in unopened.out
+    assert "program is asked to forget it, which no cryptography enforces" in opened.out
+    assert street.types("ana", "inbox").out == "Nothing here yet.\n"

@@ -11,6 +11,7 @@ from entrenous.faces.cli.bars import bars
 from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import hint, in_one_go, put_json, say, when
+from entrenous.faces.cli.promises import OF_MESSAGES
 from entrenous.model.errors import Unreachable
 from entrenous.model.ids import PersonId
 from entrenous.model.letter import Frame, FrameFile
@@ -72,8 +73,7 @@ def inbox(
         return
     for message in shown:
         _list(message)
-    if not shown:
-        say("Nothing here yet.")
+    say(OF_MESSAGES if shown else "Nothing here yet.")
 
 
 def open_(

@@ -7,6 +7,7 @@ import typer
 from entrenous.faces.cli.catch_up import hint_at
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import put_json, say, when
+from entrenous.faces.cli.promises import OF_COPIES
 from entrenous.model.sealed_copy import Recall
 from entrenous.ports import Device
 from entrenous.send.devices.self import who_am_i
@@ -28,8 +29,8 @@ def join(app: typer.Typer) -> None:
 def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
     """Take a message back from everybody.
 
-    A copy that was not opened yet can't be opened any more, by cryptography. For a copy that was
-    opened, the recipient's program is asked to forget it; a picture of it may exist.
+    Before the first opening of a copy this holds by cryptography: nobody can open it any more.
+    After it, the program of whoever opened it is asked to forget it; a picture of it may exist.
     """
     with device_of(context) as device:
         recalls = recall_message(message, device)
@@ -66,14 +67,20 @@ def sent(context: typer.Context, as_json: Json = False) -> None:
             say("    " + ", ".join(f"{sign} {who}" for who, sign in answers))
     if not messages:
         say("Nothing sent yet.")
+    if any(one.copies for one in messages):
+        say(OF_COPIES)
 
 
 def _outcome(one: Recall) -> str:
     if one.opened is False:
-        return f"{one.to}: had not opened it, and now nobody can open that copy any more."
+        return (
+            f"{one.to}: had not opened it, and by cryptography nobody can open that copy any more."
+        )
     known = "had opened it" if one.opened else "whether it was opened is not known"
-    way = "is asked to forget it" if one.asked else "can't be reached to forget it"
-    return f"{one.to}: {known}. Their device {way}; they may have kept it."
+    way = "can't be reached to forget it"
+    if one.asked:
+        way = "is asked to forget it, which no cryptography enforces"
+    return f"{one.to}: {known}. Their program {way}; they may have kept it."
 
 
 def _shown(

@@ -14,6 +14,7 @@ from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.interrupt import stopping_once
 from entrenous.faces.cli.media import naming, read_media
 from entrenous.faces.cli.output import hint, put_json, say
+from entrenous.faces.cli.promises import OF_COPIES
 from entrenous.faces.cli.undo import undo_window
 from entrenous.model.errors import Unreachable
 from entrenous.model.message import Draft, Policy
@@ -174,6 +175,7 @@ def _tell(sent: Posted, draft: Draft, *, as_json: bool) -> None:
         return
     people = "1 person" if len(draft.to) == 1 else f"{len(draft.to)} people"
     say(f"sent {sent.name} to {people}; take it back with: entrenous recall {sent.name}")
+    say(OF_COPIES)
 
 
 def _resume(device: Device, *, as_json: bool) -> None:
