@@ -17,13 +17,11 @@ FROM_AN_INDEX = re.compile(r"\b(?:pipx?3?|uv tool) install (?:-\S+ )*['\"]?entre
 AN_EXTRA_OF_IT = re.compile(r"\bentrenous\[\w")
 NAMED = re.compile(r"\bUpdate\s+(?:it|Entrenous)(?:\s+on\s+both)?:\s+(\S+?)\.?\s")
 READ = {".md", ".py", ".toml", ".txt", ".html", ".j2", ".js", ".conf", ".service"}
-# Its first step, how a gate is installed, is being written anew.
-LEFT = {ROOT / "docs" / "gate.md"}
 TEXTS = [
     file
     for folder in ("src", "docs", "share", "bench", "changes", "tests/transcripts", ".")
     for file in sorted((ROOT / folder).glob("*" if folder == "." else "**/*"))
-    if file.suffix in READ and file not in LEFT
+    if file.suffix in READ
 ]
 
 
