@@ -57,8 +57,10 @@ def test_pieces_are_registered_with_windows_of_their_own(
 ) -> None:
     known = Pieces.of(bank[1:], tiles)
     assert len(known.hashes) == len(known.owner) > 26
-    assert len(known.window_of) > 100 * len(known.owner)
-    assert set(known.window_of.tolist()) == set(range(len(known.owner)))
+    assert len(known.window_of) > 50 * len(known.owner)
+    of = set(known.window_of.tolist())  # a piece of less than 64 pixels has none
+    assert of <= set(range(len(known.owner)))
+    assert len(of) > 26
     counted, whose = known.fitting_with_windows(0, cut_out)
     assert counted.pairs == (known.owner != 0).sum()
     assert whose == {1}

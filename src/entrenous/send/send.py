@@ -63,7 +63,10 @@ def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Post
     every = tuple(one for contact in contacts for one in addressees(contact))
     _refuse_without_promise(draft, every)
     preparing = Counted(Stage.PREPARING, sum(map(len, draft.files)), watch)
-    plan = plan_of(draft.files, draft.size_px, device, preparing)
+    try:
+        plan = plan_of(draft.files, draft.size_px, device, preparing)
+    except KeyboardInterrupt:
+        raise Undone from None  # nothing is there yet
     to = within_reach(every, device)
     sending = _sending(draft, to, device)
     try:

@@ -8,9 +8,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.exchange.one_fetch import one_fetch
 from entrenous.faces.cli.stop.exchange import join
 from entrenous.model.errors import EntrenousError
-from entrenous.wiring.exchange import exchange_of, only_fetch
+from entrenous.wiring.exchange import exchange_of
 from entrenous.wiring.platform import open_platform
 from tests.stop.exchange.room import bits
 
@@ -85,10 +87,10 @@ def test_a_second_fetch_of_a_source_says_so_and_ends(gate: Gate, tmp_path: Path)
     file = tmp_path / "list.txt"
     file.write_text(bits(1).hex())
     gate("add", "list", "--kind", "file", "--from", str(file), "--bank", "theirs")
-    with open_platform(gate.data) as (platform, _):
-        source = exchange_of(platform).sources.source("list")
-        with only_fetch(source, platform), pytest.raises(EntrenousError, match="not ended"):
-            gate.say("fetch")
+    engine = open_engine(gate.data / "bank.db")
+    with one_fetch(engine, "list"), pytest.raises(EntrenousError, match="not ended"):
+        gate.say("fetch")
+    engine.dispose()
     assert gate.matching() == 0
     gate.say("fetch")
     assert gate.matching() == 1

@@ -69,7 +69,8 @@ class Host:
         self.boots += 1
         vault: Any = SimVault(self.records, self.files)
         client = httpx.Client(transport=Line(self.network), trust_env=False)
-        courier: Any = DyingCourier(HttpCourier(client), self.fuse)
+        of_weeks = HttpCourier(client, now_s=lambda: self.schedule.clock.now().timestamp())
+        courier: Any = DyingCourier(of_weeks, self.fuse)
         self.device = Device(
             *(self.schedule.clock, self._tokens, vault, VaultLedger(vault), courier, read_picture)
         )

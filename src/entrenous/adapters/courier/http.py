@@ -4,6 +4,7 @@ The relay's errors come back as the same named errors; what it answers is parsed
 """
 
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -27,13 +28,19 @@ _TIMEOUT: Final = httpx.Timeout(30, connect=10)
 class HttpCourier:
     """A :class:`entrenous.ports.Courier` over one client, as :func:`new_client` makes it.
 
-    ``patience_s``: how long a relay that does not answer is waited for.
+    ``patience_s``: how long a relay that does not answer is waited for; ``now_s`` tells how time
+    passes.
     """
 
-    def __init__(self, client: httpx.Client, patience_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        client: httpx.Client,
+        patience_s: float = 0.0,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
-        self._patience = Patience(patience_s)
-        self._of_wakes = Patience(patience_s)
+        self._patience = Patience(patience_s, now_s)
+        self._of_wakes = Patience(patience_s, now_s)
         mailboxes = HttpMailboxes(self._ask)
         self.create_mailbox = mailboxes.create_mailbox
         self.publish_card = mailboxes.publish_card

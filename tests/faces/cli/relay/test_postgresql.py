@@ -73,7 +73,7 @@ def test_its_library_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("entrenous.adapters.bell.postgres", "entrenous.adapters.mail.postgres"):
         monkeypatch.setitem(sys.modules, name, None)
     with (
-        pytest.raises(LacksPostgresql, match="entrenous\\[postgresql\\]"),
+        pytest.raises(LacksPostgresql, match="\\.\\[postgresql\\]"),
         open_relay(tmp_path, database="postgresql:///relay"),
     ):
         pass

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from entrenous.adapters.index.file_index import FileIndex
 from entrenous.faces.cli.main import run
-from entrenous.faces.cli.stop.status import join
+from entrenous.faces.cli.stop.status import NO_APPEAL, join
 from entrenous.model.bank import PEOPLE, Bank
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
@@ -90,7 +90,7 @@ def test_two_persons_of_whom_one_is_known_are_said(data: Path) -> None:
     assert "Two persons have to confirm, and only the operator is known" in typed(data)
     with open_platform(data) as (platform, _):
         add_reviewer("ana", platform)
-    assert answer(data)["wrong"] == []
+    assert answer(data)["wrong"] == [NO_APPEAL]
 
 
 def test_a_damaged_and_a_missing_index_are_said_and_left_alone(data: Path) -> None:
