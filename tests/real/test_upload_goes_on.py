@@ -35,6 +35,7 @@ from entrenous.send.setup import set_up
 from tests.real.stage import Server, wait_until
 
 SIZE = 96 * 1024 * 1024
+IN_FLIGHT = 16 * 1024 * 1024  # that the system holds between two programs, and loses with one
 
 pytestmark = pytest.mark.real
 
@@ -135,4 +136,4 @@ def test_a_relay_killed_half_way_is_sent_the_rest_alone(relay: Server) -> None:
         sending.join(120)
     assert [flushed.left for flushed in done] == [1]
     assert counting.sent - before <= 0.52 * SIZE
-    assert counting.sent <= 1.1 * SIZE
+    assert counting.sent <= SIZE + IN_FLIGHT
