@@ -19,6 +19,7 @@ from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.model.bank import Bank
 from entrenous.model.claim import Claim, ClaimState
 from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.review import Review
 from entrenous.model.secret import Secret
 from entrenous.ports import BankStore, ReviewQueue
 
@@ -75,3 +76,7 @@ def engine_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> sa.Eng
 
 def claim(name: str, state: ClaimState = ClaimState.WAITING) -> Claim:
     return Claim(ClaimId(name), PEOPLE, state, "pdq", 90, AT, b"\x05" * 32, "mine", "DE")
+
+
+def nothing_else(_review: Review, _bank: BankStore) -> None:
+    """A decision that means nothing for the bank."""

@@ -1,7 +1,7 @@
 """The log: every change is in it, and whoever touches it is found, on every adapter."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,16 +22,10 @@ from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Opinion, Partner, Stance
 from entrenous.model.review import Review, ReviewState
 from entrenous.stop.audit import rows_of, verify_log
-from tests.ports.bank_stores import AT, KINDS, ONE, THREE, TWO, Stores, claim, stores
+from tests.ports.bank_stores import AT, ONE, THREE, TWO, Stores, claim, stores
 
 KEY = b"\x11" * 32
 A = ClaimId("a")
-
-
-@pytest.fixture(params=KINDS)
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    with stores(request.param, request, tmp_path) as both:
-        yield both
 
 
 def live(made: Stores) -> None:

@@ -1,9 +1,7 @@
 """BankStore: opinions, partners, and the order of changes: one suite, every adapter."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,17 +10,11 @@ from entrenous.model.claim import ClaimEvent, ClaimState, NoSuchClaim, Registrat
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import NoSuchPartner, Opinion, Partner, Stance
 from entrenous.ports import BankStore
-from tests.ports.bank_stores import AT, KINDS, ONE, THREE, TWO, Stores, claim, stores
+from tests.ports.bank_stores import AT, ONE, THREE, TWO, Stores, claim
 
 KEY, OTHER = b"\x11" * 32, b"\x22" * 32
 A, B = ClaimId("a"), ClaimId("b")
 WITHDRAW = ClaimEvent.WITHDRAW
-
-
-@pytest.fixture(params=KINDS)
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    with stores(request.param, request, tmp_path) as both:
-        yield both
 
 
 @pytest.fixture

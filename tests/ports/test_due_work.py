@@ -33,8 +33,19 @@ from entrenous.model.review import (
     SlowLook,
 )
 from entrenous.model.secret import Secret
-from entrenous.ports import BankStore, ReviewQueue
-from tests.ports.bank_stores import AT, KINDS, ONE, PEOPLE, TWO, Stores, claim, engine_of, stores
+from entrenous.ports import ReviewQueue
+from tests.ports.bank_stores import (
+    AT,
+    KINDS,
+    ONE,
+    PEOPLE,
+    TWO,
+    Stores,
+    claim,
+    engine_of,
+    nothing_else,
+    stores,
+)
 
 LEASE = timedelta(minutes=2)
 MATCH = Match(PEOPLE, ClaimId("a"), 4, "in a larger picture", part=True)
@@ -45,11 +56,6 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     with stores(request.param, request, tmp_path) as both:
         both.bank.register(Registration(claim("a"), (ONE,)))
         yield both
-
-
-@pytest.fixture
-def queue(made: Stores) -> ReviewQueue:
-    return made.reviews
 
 
 def let_through(case: str, at: timedelta = timedelta()) -> Review:
@@ -66,10 +72,6 @@ def keep(queue: ReviewQueue, case: str, at: timedelta = timedelta(), most: int =
 
 def find(case: str, entry: int = 1, bits: bytes = TWO) -> LateFind:
     return LateFind(case, (MATCH,), entry, Found.SLOW_LOOK, bits, b"\x07" * 32)
-
-
-def nothing_else(_review: Review, _bank: BankStore) -> None:
-    """A decision that means nothing for the bank."""
 
 
 def test_the_oldest_is_taken_first_and_nobody_takes_it_too(queue: ReviewQueue) -> None:

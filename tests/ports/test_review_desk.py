@@ -1,10 +1,8 @@
 """ReviewDesk: reviewers, two persons, pages; one suite, every adapter."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -28,27 +26,12 @@ from entrenous.model.reviewer import (
     ReviewerKnown,
     SecondPersonNeeded,
 )
-from entrenous.ports import BankStore, ReviewQueue
+from entrenous.ports import ReviewQueue
 from entrenous.stop.audit import rows_of, verify_log
-from tests.ports.bank_stores import AT, KINDS, ONE, PEOPLE, TWO, Stores, claim, stores
+from tests.ports.bank_stores import AT, ONE, PEOPLE, TWO, Stores, claim, nothing_else
 
 SECRET = b"\x51" * 32
 DAY = timedelta(hours=24)
-
-
-@pytest.fixture(params=KINDS)
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    with stores(request.param, request, tmp_path) as both:
-        yield both
-
-
-@pytest.fixture
-def queue(made: Stores) -> ReviewQueue:
-    return made.reviews
-
-
-def nothing_else(_review: Review, _bank: BankStore) -> None:
-    """A decision that means nothing for the bank."""
 
 
 def held(case: str, bits: bytes = b"\x09" * 32, entry: int | None = 7) -> Review:

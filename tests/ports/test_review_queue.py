@@ -1,7 +1,6 @@
 """ReviewQueue: one suite, every adapter."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,28 +29,13 @@ from entrenous.model.review import (
     UploadNotKept,
 )
 from entrenous.ports import BankStore, ReviewQueue
-from tests.ports.bank_stores import KINDS, Stores, claim, stores
+from tests.ports.bank_stores import Stores, claim, nothing_else
 
 AT = datetime(2026, 11, 25, 12, 0, 0, 7, tzinfo=UTC)
 MATCHES = (
     Match(BankName("people"), ClaimId("a"), 4, "mirror, border removed"),
     Match(BankName("people"), ClaimId("b"), 12, "cut-out", part=True),
 )
-
-
-@pytest.fixture(params=KINDS)
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    with stores(request.param, request, tmp_path) as both:
-        yield both
-
-
-@pytest.fixture
-def queue(made: Stores) -> ReviewQueue:
-    return made.reviews
-
-
-def nothing_else(_review: Review, _bank: BankStore) -> None:
-    """A decision that means nothing for the bank."""
 
 
 def held(case: str) -> Review:

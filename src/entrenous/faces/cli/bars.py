@@ -21,15 +21,7 @@ from entrenous.faces.cli.output import console
 @contextmanager
 def bar(label: str, total: int) -> Iterator["Steps"]:
     """A progress bar on standard error, only where somebody watches."""
-    shown = console(error=True)
-    with Progress(
-        TextColumn("  {task.description:<9}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        console=shown,
-        transient=False,
-        disable=not shown.is_terminal,
-    ) as progress:
+    with _display(MofNCompleteColumn()) as progress:
         yield Steps(progress, label, total)
 
 
@@ -85,13 +77,17 @@ class _Amount(ProgressColumn):
 @contextmanager
 def bars() -> Iterator[Bars]:
     """Progress bars on standard error, only where somebody watches."""
+    with _display(_Amount()) as progress:
+        yield Bars(progress)
+
+
+def _display(amount: ProgressColumn) -> Progress:
     shown = console(error=True)
-    with Progress(
+    return Progress(
         TextColumn("  {task.description:<9}"),
         BarColumn(bar_width=20),
-        _Amount(),
+        amount,
         console=shown,
         transient=False,
         disable=not shown.is_terminal,
-    ) as progress:
-        yield Bars(progress)
+    )
