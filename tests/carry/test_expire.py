@@ -27,6 +27,7 @@ from entrenous.model.held import (
     HeldEnvelope,
     HeldLetter,
     HeldMailbox,
+    HeldRestore,
     HeldShare,
     HeldToken,
     HeldUpload,
@@ -327,7 +328,7 @@ def test_an_id_that_was_taken_back_before_it_came_is_kept_for_an_hour(
     post = Post()
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
-    with pytest.raises(NoSuchEnvelope):
+    with pytest.raises(NoSuchEnvelope, check=lambda why: "refused_until" in why.facts):
         at_once(withdraw(post.id, post.withdraw, relay))
     clock.wind(minutes=59)
     at_once(expire(relay))
@@ -337,3 +338,17 @@ def test_an_id_that_was_taken_back_before_it_came_is_kept_for_an_hour(
     assert count(relay, HeldEnvelope) == 0
     at_once(accept(post.envelope(blobs=False), post.token, relay))
     assert at_once(look_after(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
+
+
+@pytest.mark.parametrize("days", [29, 30])
+def test_a_relay_that_was_restored_does_not_say_that_it_never_had_it(
+    relay: Relay, clock: WoundClock, days: int
+) -> None:
+    """The backup may have been older than the post, and somebody may have opened that."""
+    post, restored = Post(), HeldRestore(1, clock.now())
+    at_once(relay.mail.together(lambda desk: desk.put(restored)))
+    clock.wind(days=days)
+    with pytest.raises(NoSuchEnvelope) as why:
+        at_once(withdraw(post.id, post.withdraw, relay))
+    assert ("refused_until" in why.value.facts) is (days == 30)
+    assert count(relay, HeldEnvelope) == 1  # it is refused all the same

@@ -180,18 +180,26 @@ def test_nor_more_bytes(kind: str, request: pytest.FixtureRequest, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])
-def test_what_a_lost_key_sealed_is_passed_over(
+def test_what_another_gates_key_sealed_is_left_to_it_until_too_many_tried(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     with stores(kind, request, tmp_path) as made:
         assert isinstance(made.reviews, SqlReviewQueue)
-        lost = replace(made.reviews, held=HeldBytes((Secret(b"l" * 32),)))
-        assert [keep(lost, case) for case in "bc"] == [True, True]
+        other = replace(made.reviews, held=HeldBytes((Secret(b"l" * 32),)))
+        assert [keep(other, case) for case in "bc"] == [True, True]
         assert keep(made.reviews, "d")
         taken = made.reviews.take_slow_look(LEASE)
         assert taken == SlowLook("d", b"d" * 100)
+        made.reviews.slow_look_made("d")
         assert made.reviews.take_slow_look(LEASE) is None
-        assert made.reviews.due().slow_looks_skipped == 2
+        made.clock.wind(minutes=2)
+        assert other.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+        other.slow_look_made("b")
+        for _ in range(2):
+            assert made.reviews.take_slow_look(LEASE) is None
+            made.clock.wind(minutes=2)
+        assert made.reviews.skip_slow_looks(AT) == 1
+        assert made.reviews.due().slow_looks_skipped == 1
 
 
 def test_of_others_nothing_is_kept(queue: ReviewQueue) -> None:

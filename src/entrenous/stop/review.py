@@ -25,9 +25,10 @@ _Means = Callable[[Review, BankStore], None]  # what a decision does to the bank
 def next_review(platform: Platform, after: str = "", by: str = "") -> Review | None:
     """The first upload that waits, or the first after that case; None when nothing waits there.
 
-    What ``by``, a person, has confirmed and waits for another one is passed over.
+    Where two persons confirm, what ``by``, one of them, has confirmed is passed over: it waits for
+    the other.
     """
-    return platform.reviews.next(after, by)
+    return platform.reviews.next(after, by if platform.limits.confirmers > 1 else "")
 
 
 def confirm(case: str, platform: Platform, by: str = OPERATOR) -> Review:

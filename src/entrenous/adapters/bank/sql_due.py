@@ -1,6 +1,7 @@
 """DueWork on SQLite or PostgreSQL: rows that say what is due, and until when somebody has it."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -68,17 +69,17 @@ class SqlDueWork:
             "slow_look_at": stored_time(now + lease),
             "slow_looks_taken": UPLOAD.c.slow_looks_taken + 1,
         }
-        with adding(self.engine) as db:
-            while (row := db.execute(free).one_or_none()) is not None:
+        while True:
+            with adding(self.engine) as db:
+                row = db.execute(free).one_or_none()
+                if row is None:
+                    return None
                 is_it = UPLOAD.update().where(UPLOAD.c.case_number == row.case_number)
-                try:
-                    data = self.held.opened(row.case_number, bytes(row.untrusted_upload))
-                except UploadShut:  # nobody will look at it any more
-                    db.execute(is_it.values(_PASSED_OVER))
-                    continue
                 db.execute(is_it.values(taken))
+            # Another gate may have the key; too many who take it in vain end it.
+            with suppress(UploadShut):
+                data = self.held.opened(row.case_number, bytes(row.untrusted_upload))
                 return SlowLook(row.case_number, data)
-        return None
 
     def slow_look_made(self, case: str) -> None:
         """Forget its bytes."""

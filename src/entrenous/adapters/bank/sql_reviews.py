@@ -64,6 +64,7 @@ class SqlReviewQueue(SqlReviewDesk):
 
     def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
         """Gather first, in one transaction, so that two uploads do not both become the first."""
+        kept = self._kept(case, untrusted_upload)  # sealed before others have to wait
         with writing(self.engine) as db:
             review = uploads.review_of(db, case)
             if review.state is not ReviewState.WAITING:
@@ -73,7 +74,7 @@ class SqlReviewQueue(SqlReviewDesk):
             if lead is None and is_unread(review) and not self._has_room(db, size):
                 tell(db, self.clock, unkept_told(case, size))
             elif lead is None or uploads.has_room(db, lead, review, held_per_hash):
-                uploads.change(db, case, untrusted_upload=self._kept(case, untrusted_upload))
+                uploads.change(db, case, untrusted_upload=kept)
 
     def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
         """The lowest number that waits and that no other stands for."""

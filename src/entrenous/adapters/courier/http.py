@@ -40,7 +40,10 @@ class HttpCourier:
     ) -> None:
         self._client = client
         self._patience = Patience(patience_s, now_s)
+        # What is long may time out on a slow line, which says nothing about how the relay answers
+        # what is short, and nothing of one of these two about the other.
         self._of_wakes = Patience(patience_s, now_s)
+        self._of_files = Patience(patience_s, now_s)
         mailboxes = HttpMailboxes(self._ask)
         self.create_mailbox = mailboxes.create_mailbox
         self.publish_card = mailboxes.publish_card
@@ -79,13 +82,11 @@ class HttpCourier:
         return ask(self._client, url, what, self._patience)
 
     def _ask_long(self, url: str, what: Ask) -> bytes:
-        """A question that may wait for its answer: a network that cuts a line on which nothing
-        moves says nothing about the relay.
-        """
+        """A question that may wait for its answer."""
         return ask(self._client, url, what, self._of_wakes)
 
     def _stream(self, url: str, each_try: Callable[[], Ask], take: Takes) -> None:
-        converse(self._client, url, each_try, take, self._patience, LARGE_BYTES)
+        converse(self._client, url, each_try, take, self._of_files, LARGE_BYTES)
 
 
 def new_client(authorities: Path | None = None) -> httpx.Client:

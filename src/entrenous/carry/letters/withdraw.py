@@ -6,6 +6,7 @@ from typing import Final
 from entrenous.carry.expire import close, lapse
 from entrenous.carry.leftovers import remove_leftovers
 from entrenous.carry.moment import now
+from entrenous.carry.restore import restored_at
 from entrenous.carry.states import Event
 from entrenous.craft.crypto.hashing import lock_of, same
 from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
@@ -14,9 +15,10 @@ from entrenous.model.ids import EnvelopeId
 from entrenous.model.relay_problem import NoSuchEnvelope, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, Relay
-from entrenous.spec import ON_ITS_WAY_HOURS
+from entrenous.spec import ON_ITS_WAY_HOURS, TOMBSTONE_DAYS
 
 _ON_ITS_WAY: Final = timedelta(hours=ON_ITS_WAY_HOURS)
+_REMEMBERED: Final = timedelta(days=TOMBSTONE_DAYS)  # what was there is known for so long
 _NEVER_CAME: Final = b""  # in place of the hash of what was posted
 
 
@@ -27,22 +29,25 @@ async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envelop
     its id is refused for as long as a post can hang in the network.
 
     Raises:
-        NoSuchEnvelope: unknown here; with the fact ``refused_until``.
+        NoSuchEnvelope: unknown here; with the fact ``refused_until``, unless the relay was restored
+            lately and may have known it before.
         WrongToken: not this sender's.
     """
     present = now(relay)
 
-    def work(desk: MailDesk) -> EnvelopeStatus | datetime:
+    def work(desk: MailDesk) -> EnvelopeStatus | datetime | None:
         held = desk.get(HeldEnvelope, envelope)
         if held is None:
             held = _never_came(envelope, lock_of(token), present + _ON_ITS_WAY, present)
             desk.put(held)
         held = _this_senders(held, token)
         if never_came(held):
-            return held.expires_at
+            return _refused_until(held, desk, present)
         return _status(close(desk, lapse(desk, held, present), Event.WITHDRAW, present))
 
     status = await relay.mail.together(work)
+    if status is None:
+        raise NoSuchEnvelope
     if isinstance(status, datetime):
         raise NoSuchEnvelope(refused_until=status)
     await remove_leftovers(relay)
@@ -77,6 +82,12 @@ def _this_senders(held: HeldEnvelope, token: Secret) -> HeldEnvelope:
 def never_came(held: HeldEnvelope) -> bool:
     """Whether it is only the note that this id was taken back before anything came under it."""
     return held.digest == _NEVER_CAME
+
+
+def _refused_until(held: HeldEnvelope, desk: MailDesk, present: datetime) -> datetime | None:
+    restored = restored_at(desk)
+    forgot = restored is not None and present < restored + _REMEMBERED
+    return None if forgot else held.expires_at
 
 
 def _never_came(

@@ -20,9 +20,8 @@ from entrenous.model.secret import Secret
 
 HEADER: Final = "Entrenous-Account"
 _ACCOUNT: Final = re.compile(r"[!-~]{1,128}")
-_KEPT_MAX: Final = (
-    200_000  # names in mind at a time, some 30 MB; of others the hour's are not counted
-)
+# Names in mind at a time, some 30 MB; of others the hour's are not counted.
+_KEPT_MAX: Final = 200_000
 _NAME_BYTES: Final = 16
 _HOUR_S: Final = 3600
 

@@ -70,10 +70,11 @@ def resembles(one: str, other: str) -> bool:
     """Whether one of two names is easily taken for the other: they look alike, are a slip of the
     fingers apart (two where both have six letters), or one is a short form of the other.
     """
-    a, b = as_seen(one), as_seen(other)
+    of_one, of_other = forms(one), forms(other)
+    a, b = of_one[0], of_other[0]
     if _is_short_form(a, b) or _is_short_form(b, a):
         return True
-    return any(map(_is_a_slip_from, forms(one), forms(other)))
+    return any(map(_is_a_slip_from, of_one, of_other))
 
 
 def mixes_alphabets(name: str) -> bool:

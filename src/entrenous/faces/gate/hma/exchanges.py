@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from entrenous.faces.gate.hma.errors import NotOffered
 from entrenous.faces.gate.hma.matching import said
+from entrenous.faces.gate.hma.names import NAME_CHARS_MAX, hma_name
 from entrenous.model.exchange import NoSuchSource, Source, SourceKind
 from entrenous.ports.exchange import SourceStore
 
-NAME_CHARS_MAX: Final = 64
 _APIS: Final[Mapping[SourceKind, str]] = {
     SourceKind.THREATEXCHANGE: "fb_threatexchange",
     SourceKind.FILE: "local_file",
@@ -41,12 +41,12 @@ class Exchanges:
     async def exchanges(self, _request: Request) -> Response:
         """The names of all sources."""
         sources = await run_in_threadpool(self.sources.sources)
-        return said(sorted(_name(one) for one in sources))
+        return said(sorted(hma_name(one.name) for one in sources))
 
     async def exchange(self, request: Request) -> Response:
         """What kind of source it is; its address may be private."""
         source = await run_in_threadpool(self._called, request.path_params["exchange"])
-        return said({"name": _name(source), "api": _APIS[source.kind], "enabled": True})
+        return said({"name": hma_name(source.name), "api": _APIS[source.kind], "enabled": True})
 
     async def status(self, request: Request) -> Response:
         """How far it was read. That a fetch runs or failed is not kept, so not told."""
@@ -71,15 +71,10 @@ class Exchanges:
         }
 
     def _called(self, untrusted_name: str) -> Source:
-        known = {_name(one): one for one in self.sources.sources()}
+        known = {hma_name(one.name): one for one in self.sources.sources()}
         if untrusted_name not in known:
             raise NoSuchSource(name=untrusted_name[:NAME_CHARS_MAX])
         return known[untrusted_name]
-
-
-def _name(source: Source) -> str:
-    """In HMA's letters; no two of ours are one there."""
-    return source.name.upper().replace("-", "_")
 
 
 def _seconds(at: datetime | None) -> int | None:

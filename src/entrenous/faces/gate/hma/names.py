@@ -13,7 +13,7 @@ NAME_CHARS_MAX: Final = 64
 _NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 
-def hma_name(name: BankName) -> str:
+def hma_name(name: str) -> str:
     """E.g. ``FROM_ALLY`` for ``from-ally``."""
     said = re.sub(r"[^A-Z0-9_]", "_", name.upper())
     return said if _NAME.fullmatch(said) else f"_{said}"
