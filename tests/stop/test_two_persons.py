@@ -12,7 +12,7 @@ from entrenous.model.ids import ClaimId
 from entrenous.model.review import AlreadyDecided, ReviewState
 from entrenous.model.reviewer import SecondPersonNeeded
 from entrenous.stop.gate import judge_upload
-from entrenous.stop.review import confirm, release
+from entrenous.stop.review import confirm, next_review, release
 from entrenous.stop.reviewers import add_reviewer
 from tests.stop.room import Room, jpeg
 
@@ -88,3 +88,17 @@ def test_one_person_releases_and_then_nobody_confirms(room: Room, hers: Any) -> 
     with pytest.raises(AlreadyDecided):
         confirm(case, room.platform, "cara")
     assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.LET_THROUGH
+
+
+def test_where_one_person_is_enough_again_what_she_confirmed_first_is_shown_to_her(
+    room: Room, claim: ClaimId, hers: Any
+) -> None:
+    case = judge_upload(jpeg(hers), room.platform).case
+    confirm(case, room.platform, "ana")
+    assert next_review(room.platform, by="ana") is None
+    alone = replace(room.platform, limits=replace(room.platform.limits, confirmers=1))
+    shown = next_review(alone, by="ana")
+    assert shown is not None
+    assert shown.decision.case == case
+    assert confirm(case, alone, "ana").state is ReviewState.CONFIRMED
+    assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED

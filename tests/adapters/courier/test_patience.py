@@ -1,5 +1,6 @@
 """Patience with a relay: it waits once, not for ever, and only when waiting may help."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -8,7 +9,7 @@ import pytest
 
 from entrenous.adapters.courier.http import HttpCourier
 from entrenous.adapters.courier.patience import Patience
-from entrenous.model.ids import EnvelopeId, MailboxId
+from entrenous.model.ids import BlobId, EnvelopeId, MailboxId
 from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.model.secret import Secret
 
@@ -185,3 +186,20 @@ def test_a_line_that_is_cut_while_nothing_moves_says_nothing_of_the_relay() -> N
             with pytest.raises(RelayUnreachable):
                 courier.waiting("http://127.0.0.1:1", mailbox, Secret(bytes(32)), 0)
     assert len(asked) == 2
+
+
+def test_a_file_that_a_slow_line_did_not_take_in_time_silences_no_short_question() -> None:
+    asked = []
+
+    def slow_line(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        raise httpx.WriteTimeout("late")
+
+    with httpx.Client(transport=httpx.MockTransport(slow_line)) as client:
+        courier, envelope = HttpCourier(client), EnvelopeId(bytes(16))
+        url, token = "http://127.0.0.1:1", Secret(bytes(32))
+        with pytest.raises(RelayUnreachable):
+            courier.blob_to(url, BlobId(bytes(16)), token, io.BytesIO())
+        with pytest.raises(RelayUnreachable):
+            courier.withdraw(url, envelope, token)
+    assert [path.split("/")[2] for path in asked] == ["blobs", "envelopes"]
