@@ -13,7 +13,6 @@ from typing import Any, Final
 import cbor2
 
 from entrenous.craft.wire.b64u import b64u, unb64u
-from entrenous.craft.wire.cbor import decode
 from entrenous.model.errors import Malformed
 
 Change = Callable[[bytes, Random], bytes]
@@ -55,7 +54,7 @@ def change_cbor(data: bytes, rng: Random) -> bytes:
     if rng.randrange(_BLIND) == 0:
         return change_bytes(data, rng)
     try:
-        value = decode(data)
+        value = _decoded(data)
     except Malformed:
         return change_bytes(data, rng)
     return _encoded(changed_value(value, rng), data, rng)
@@ -98,6 +97,18 @@ def text_after(prefix: bytes) -> Change:
     return inside(unwrap, lambda encoded: prefix + b64u(encoded).encode(), change_cbor)
 
 
+def _decoded(data: bytes) -> Any:
+    """By cbor2 alone: our own reader is instrumented here, and four times as slow for it."""
+    try:
+        value = cbor2.loads(data)
+        is_whole = cbor2.dumps(value, canonical=True) == data
+    except (ValueError, OverflowError, TypeError, EOFError, RecursionError, cbor2.CBORError):
+        raise Malformed from None
+    if not is_whole:
+        raise Malformed
+    return value
+
+
 def _encoded(value: Any, data: bytes, rng: Random) -> bytes:
     try:
         return cbor2.dumps(value, canonical=True)
@@ -115,7 +126,7 @@ def changed_value(value: Any, rng: Random) -> Any:
         return {**value, key: changed_value(value[key], rng)}
     if isinstance(value, bytes) and len(value) > 64 and rng.randrange(2):
         with contextlib.suppress(Malformed):
-            return _encoded(changed_value(decode(value), rng), value, rng)
+            return _encoded(changed_value(_decoded(value), rng), value, rng)
     return _another(value, rng)
 
 
