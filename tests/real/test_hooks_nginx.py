@@ -185,6 +185,6 @@ def test_each_account_has_its_uploads_of_an_hour(site: httpx.Client) -> None:
         )  # fmt: skip
         return answer.status_code
 
-    assert [posted("ana") for _ in range(AN_HOUR + 1)] == [200] * AN_HOUR + [503]
-    assert posted("ana", **{"X-User": "carla", "Entrenous-Account": "carla"}) == 503
+    assert [posted("ana") for _ in range(AN_HOUR + 1)] == [200] * AN_HOUR + [429]
+    assert posted("ana", **{"X-User": "carla", "Entrenous-Account": "carla"}) == 429
     assert posted("ben") == 200

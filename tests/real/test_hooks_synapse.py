@@ -179,7 +179,7 @@ def test_each_person_has_her_uploads_of_an_hour(tmp_path: Path) -> None:
             answer = web.post("/_matrix/media/v3/upload", content=another(), headers=his)
             assert answer.status_code == 200
     log = (tmp_path / "house/out.log").read_text()
-    assert log.count("why=gate-busy") == 1
+    assert log.count("why=too-many-of-one-account") == 1
     assert "house.example" not in "".join(line for line in log.splitlines() if "hooks" in line)
 
 

@@ -95,6 +95,32 @@ def test_every_other_status_is_held(status: int, why: Why) -> None:
 
 
 @pytest.mark.parametrize(
+    ("facts", "again_s"),
+    [
+        ({"retry_after_s": 1500}, 1500),
+        ({}, 3600),
+        ({"retry_after_s": 86_400}, 3600),
+        ({"retry_after_s": -1}, 3600),
+        ({"retry_after_s": True}, 3600),
+    ],
+)
+def test_an_account_at_its_limit_is_no_fault_of_the_gate(
+    facts: object, again_s: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": facts}
+    gate = Scripted(lambda _: httpx.Response(429, json=problem))
+    with caplog.at_level("INFO", "entrenous.hooks"):
+        assert both(gate, FINE) == Answer(Said.HOLD, Why.ACCOUNT, again_s=again_s)
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+
+
+def test_what_only_resembles_it_is_busy() -> None:
+    problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": 3}
+    gate = Scripted(lambda _: httpx.Response(429, json=problem))
+    assert both(gate, FINE) == Answer(Said.HOLD, Why.BUSY)
+
+
+@pytest.mark.parametrize(
     ("problem", "why"),
     [
         (httpx.ConnectError("no"), Why.AWAY),

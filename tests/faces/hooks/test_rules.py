@@ -96,6 +96,17 @@ def test_what_the_uploader_is_told(answer: Answer, on_hold: str, status: int, ki
     assert (("Retry-After", "30") in headers_of(reply)) is (status == 503)
 
 
+def test_who_brought_as_many_as_are_checked_is_told_when_to_come_again() -> None:
+    answer = Answer(Said.HOLD, Why.ACCOUNT, again_s=1501)
+    reply = reply_to(answer, "answer", "https://site.example/appeal")
+    assert reply is not None
+    said = json.loads(reply.body)
+    assert (reply.status, said["type"]) == (429, "urn:entrenous:unreachable:many-uploads")
+    assert "Try again in 26 minutes" in said["detail"]
+    assert "https://site.example/appeal" in said["detail"]
+    assert ("Retry-After", "1501") in headers_of(reply)
+
+
 @pytest.mark.parametrize(
     ("answer", "on_hold"),
     [

@@ -20,6 +20,7 @@ class Why(StrEnum):
     GATE = "gate"  # it looked, and decided
     AWAY = "gate away"  # no connection, or it says that something failed there
     BUSY = "gate busy"  # 429: more uploads at once than it takes, or than the hook has room for
+    ACCOUNT = "too many of one account"  # 429, too: as many as it looks at in an hour
     SLOW = "gate slow"  # the budget of time was over
     MALFORMED = "answer not understood"
     WRONG_TOKEN = "wrong token"  # noqa: S105 -- none at all, or the uploader's, who is not told
@@ -44,6 +45,7 @@ class Answer:
     ``case`` is the gate's number for it, empty when it gave none, and ``secret`` what the uploader
     needs besides to appeal. ``would``: what the gate's banks in shadow would have done. ``shadow``:
     the hook only asked and logged, and ``said`` must not be acted upon (see :attr:`acts`).
+    ``again_s``: so many seconds later the gate looks at uploads of this account again.
     """
 
     said: Said
@@ -52,6 +54,7 @@ class Answer:
     shadow: bool = False
     would: Said | None = None
     secret: str = field(default="", repr=False)
+    again_s: int | None = None
 
     @property
     def acts(self) -> Said:

@@ -13,13 +13,14 @@ REPLY_BYTES_MAX: Final = 64 * 1024
 _CASE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _SCHEMA: Final = "entrenous/decision/1"
+_OF_ONE_ACCOUNT: Final = "urn:entrenous:unreachable:too-many-uploads"
+_HOUR_S: Final = 3600
 _WHY: Final[Mapping[int, Why]] = {
     HTTPStatus.UNAUTHORIZED: Why.WRONG_TOKEN,
     HTTPStatus.FORBIDDEN: Why.WRONG_TOKEN,
     HTTPStatus.REQUEST_TIMEOUT: Why.SLOW,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Why.TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: Why.OTHER_MEDIA,
-    HTTPStatus.TOO_MANY_REQUESTS: Why.BUSY,
 }
 
 
@@ -34,7 +35,20 @@ def read_reply(status: int, untrusted_body: bytes) -> Answer:
         return _decision(untrusted_body)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return held(Why.AWAY)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return _busy(untrusted_body)
     return held(_WHY.get(status, Why.MALFORMED))
+
+
+def _busy(untrusted_body: bytes) -> Answer:
+    """Nothing is wrong with a gate whose limit for one account is reached."""
+    document = _document(untrusted_body)
+    facts = document.get("facts")
+    if document.get("type") != _OF_ONE_ACCOUNT or not isinstance(facts, dict):
+        return held(Why.BUSY)
+    wait_s = facts.get("retry_after_s")
+    again_s = wait_s if type(wait_s) is int and 0 < wait_s <= _HOUR_S else _HOUR_S
+    return Answer(Said.HOLD, Why.ACCOUNT, again_s=again_s)
 
 
 def _decision(untrusted_body: bytes) -> Answer:

@@ -1,7 +1,7 @@
 """What an uploader is told instead of the application's answer: what to do next, no details."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from entrenous.adapters.gate_client.answer import Answer, Said, Why
@@ -37,6 +37,14 @@ class UncheckedUpload(Unreachable):
     """
     This upload could not be checked just now, so it was not accepted. Nothing was published. Try
     again in a minute.
+    """
+
+
+class ManyUploads(Unreachable):
+    """
+    As many uploads came from this account as are checked in an hour, so this one was not accepted.
+    Nothing was published. Try again in {minutes} minutes, or ask the people who run this
+    site{where}.
     """
 
 
@@ -84,6 +92,7 @@ _UNASKED: Final[dict[Why, tuple[type[EntrenousError], int]]] = {
     Why.OTHER_MEDIA: (UncheckableUpload, 415),
     Why.OTHER_FILE: (UncheckableUpload, 415),
     Why.UNREADABLE: (OddUpload, 400),
+    Why.ACCOUNT: (ManyUploads, 429),
 }
 
 
@@ -96,7 +105,8 @@ def error_for(answer: Answer, appeal_url: str) -> EntrenousError | None:
         return StoppedUpload(**facts)
     if answer.case:
         return HeldUpload(**facts)
-    return _UNASKED.get(answer.why, (UncheckedUpload, 503))[0]()
+    kind, _ = _UNASKED.get(answer.why, (UncheckedUpload, 503))
+    return kind(**facts, minutes=-(-(answer.again_s or 0) // 60))
 
 
 def reply_to(answer: Answer, on_hold: str, appeal_url: str) -> Reply | None:
@@ -111,7 +121,11 @@ def reply_to(answer: Answer, on_hold: str, appeal_url: str) -> Reply | None:
         said = {"detail": words(WaitingUpload(**error.facts)), **_named(answer)}
         return Reply(202, "application/json", json.dumps(said).encode())
     status = 422 if answer.case else _UNASKED.get(answer.why, (UncheckedUpload, 503))[1]
-    return problem(error, status, **_named(answer))
+    return replace(problem(error, status, **_named(answer)), again_s=_again_s(answer, status))
+
+
+def _again_s(answer: Answer, status: int) -> int | None:
+    return _RETRY_S if status == 503 else answer.again_s
 
 
 def _named(answer: Answer) -> dict[str, str]:
@@ -130,8 +144,7 @@ def problem(error: EntrenousError, status: int, **more: str) -> Reply:
         "detail": words(error),
         **more,
     }
-    again_s = _RETRY_S if status == 503 else None
-    return Reply(status, PROBLEM_TYPE, json.dumps(document).encode(), again_s)
+    return Reply(status, PROBLEM_TYPE, json.dumps(document).encode())
 
 
 def headers_of(reply: Reply) -> list[tuple[str, str]]:
