@@ -94,3 +94,20 @@ def test_a_letter_has_the_form_of_what_it_looks_like(letter: str, look: str) -> 
 )
 def test_a_word_in_two_alphabets_is_found(name: str, mixed: bool) -> None:  # noqa: FBT001
     assert mixes_alphabets(name) is mixed
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        *[("王伟", "王芳", False), ("王伟", "李伟", False), ("王伟", "王伟", True)],
+        *[("김철", "김민", False), ("王小明", "王小红", True), ("王小明", "王大红", False)],
+        *[("김민수", "김민서", True), ("김민수", "박민지", False), ("あい", "あお", False)],
+        *[("王伟", "王伟明", True), ("Bo", "Jo", True), ("王", "李", False)],
+    ],
+)
+def test_in_two_syllables_another_one_is_another_name(
+    one: str,
+    other: str,
+    alike: bool,  # noqa: FBT001
+) -> None:
+    assert resembles(one, other) is alike

@@ -64,17 +64,21 @@ _DRAWN_TOGETHER: Final = {"rn": "m", "vv": "w"}
 _ALPHABETS: Final = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE"}
 _LONG: Final = 6  # letters of a name in which a second slip is still one
 _SHORT_FORM: Final = 2  # letters that a short form has at least
+_TWO_SYLLABLES: Final = 2
+_SYLLABLES: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
 
 
 def resembles(one: str, other: str) -> bool:
     """Whether one of two names is easily taken for the other: they look alike, are a slip of the
-    fingers apart (two where both have six letters), or one is a short form of the other.
+    fingers apart (two where both have six letters), or one is a short form of the other. Of names
+    of two signs that are syllables (Chinese, Korean, Japanese) the same ones alone resemble.
     """
     of_one, of_other = forms(one), forms(other)
     a, b = of_one[0], of_other[0]
     if _is_short_form(a, b) or _is_short_form(b, a):
         return True
-    return any(map(_is_a_slip_from, of_one, of_other))
+    slips = min(_slips(of_one[0]), _slips(of_other[0]))
+    return any(_is_within(slips, *pair) for pair in zip(of_one, of_other, strict=True))
 
 
 def mixes_alphabets(name: str) -> bool:
@@ -120,8 +124,21 @@ def _words(name: str) -> list[str]:
     return [word.rstrip(".") for word in name.split()]
 
 
-def _is_a_slip_from(a: str, b: str) -> bool:
-    slips = 2 if min(len(a), len(b)) >= _LONG else 1
+def _slips(seen: str) -> int:
+    """How many slips away from it another name is still taken for it. In two syllables, as of a
+    Chinese name, another syllable is another name.
+    """
+    if len(seen) <= _TWO_SYLLABLES and any(map(_is_syllable, seen)):
+        return 0
+    return 2 if len(seen) >= _LONG else 1
+
+
+def _is_syllable(char: str) -> bool:
+    return unicodedata.name(char, "").startswith(_SYLLABLES)
+
+
+def _is_within(slips: int, a: str, b: str) -> bool:
+    slips = slips if min(len(a), len(b)) >= _LONG else min(slips, 1)
     return abs(len(a) - len(b)) <= slips and _distance(a, b) <= slips
 
 
