@@ -115,6 +115,7 @@ ON_ITS_WAY_HOURS: Final = 1  # no connection keeps a request for longer
 
 # --- the lock of a vault: docs/spec/lock.md ------------------------------------------------------
 UNLOCK_TRIES: Final = 10  # questions that a relay answers until the vault has opened
+UNLOCK_TOKENS_KEPT: Final = 8  # earlier ones, for a relay that was restored
 GENERATION_MAX: Final = 2**53 - 1  # what JSON numbers hold exactly
 OPENING_BYTES: Final = 16
 OPENINGS_MAX: Final = 128  # that one vault told of in a row without hearing an answer

@@ -19,8 +19,9 @@ from entrenous.adapters.courier.request import Ask
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.adapters.vault import home as adapter
 from entrenous.adapters.vault.home import AskRelay, RelayPart, Unlocked, unlock
-from entrenous.adapters.vault.lock_head import has_vault, read_head
+from entrenous.adapters.vault.lock_head import has_vault, read_head, write_head
 from entrenous.adapters.vault.offline import has_window
+from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.crypto.oprf import blind, draw_scalar, evaluate, finalize
 from entrenous.craft.crypto.vault_key import Cost, asked_of_relay, stretch
@@ -34,11 +35,12 @@ from entrenous.model.lock import (
     NoRelaysPart,
     NotConfirmed,
     OfflineWindowOver,
+    OutdatedCopy,
     RelayLock,
     RolledBack,
 )
 from entrenous.model.recovery import MasterAway, NothingToRecover, OthersSheet
-from entrenous.model.relay_problem import RelayUnreachable
+from entrenous.model.relay_problem import NotARelay, RelayUnreachable
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WeakPassphrase, WrongPassphrase
 from entrenous.ports import Device
@@ -199,24 +201,112 @@ def test_what_a_device_asked_itself_is_no_guess(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with town.unlocked() as (device, unlocked):
-        change_passphrase(unlocked, OTHERS, device)
-        changed = change_passphrase(unlocked, WORDS, device)
+        changed = change_passphrase(unlocked, OTHERS, device)
+        changed = change_passphrase(changed, WORDS, device)
     assert changed.missed == missed(town) == 0
     with monkeypatch.context() as patch:  # the relay is away as soon as it has computed its part
-        patch.setattr(HttpCourier, "_ask", only_unlocking(HttpCourier._ask))
+        patch.setattr(HttpCourier, "_ask", without("/opened", RelayUnreachable(host="relay")))
         for _ in range(3):
             assert missed(town) == 0
     guesses(town, 1)
     assert [missed(town), missed(town)] == [1, 0]
 
 
-def only_unlocking(honest: Callable[..., bytes]) -> Callable[..., bytes]:
+def without(path: str, why: Exception) -> Callable[..., bytes]:
+    """A relay of which one request does not get through."""
+    honest = HttpCourier._ask
+
     def asks(courier: HttpCourier, url: str, what: Ask) -> bytes:
-        if what.path.endswith("/opened"):
-            raise RelayUnreachable(host="relay")
+        if what.path.endswith(path):
+            raise why
         return honest(courier, url, what)
 
     return asks
+
+
+def is_shut(town: Town, image: Path) -> None:
+    """No passphrase opens a copy from before, and who tries uses nothing of the original's up."""
+    for words in (WORDS, OTHERS, Secret(b"a guess at it")):
+        with pytest.raises(OutdatedCopy), town.opened(words, image):
+            pass
+
+
+@pytest.mark.threat("stolen-device")
+@pytest.mark.threat("backups-revive")
+def test_another_passphrase_shuts_every_copy_from_before(town: Town) -> None:
+    image = town.image("thief")
+    guesses(town, 9, image)
+    with town.unlocked() as (device, unlocked):
+        assert not change_passphrase(unlocked, OTHERS, device).part.outdated
+    is_shut(town, image)
+    guesses(town, 8)  # at the folder itself, as before; one question was its own
+    with town.unlocked(OTHERS) as (device, unlocked):
+        assert unlocked.missed == 8
+        fetch_messages(device)
+    is_shut(town, image)
+    with pytest.raises(WrongPassphrase), town.opened(WORDS):
+        pass
+
+
+@pytest.mark.parametrize("why", [RelayUnreachable(host="relay"), NotARelay(host="relay")])
+def test_a_relay_that_does_not_hear_of_it_hears_at_the_next_opening(
+    town: Town, why: RelayUnreachable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one of before this was known: it says that there is no such address."""
+    image = town.image("thief")
+    with monkeypatch.context() as patch:
+        patch.setattr(HttpCourier, "_ask", without("/renew", why))
+        with town.unlocked() as (device, unlocked):
+            assert change_passphrase(unlocked, OTHERS, device).part.outdated
+        for _ in range(2):
+            with town.unlocked(OTHERS) as (device, unlocked):
+                assert unlocked.part.outdated
+                assert unlocked.missed == 0
+                fetch_messages(device)
+    with town.unlocked(OTHERS) as (_, unlocked):
+        assert not unlocked.part.outdated
+    is_shut(town, image)
+
+
+@pytest.mark.parametrize("cut_in", ["rekey", "write_head"])
+def test_a_change_that_was_cut_short_still_opens_and_shuts_copies(
+    town: Town, cut_in: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The power goes before or after the vault is encrypted anew; the relay heard of nothing."""
+    image, heads = town.image("thief"), iter((write_head, cut))
+    with monkeypatch.context() as patch, town.unlocked() as (device, unlocked):
+        patch.setattr(adapter, "write_head", lambda *of: next(heads)(*of))  # noqa: PLW0108
+        if cut_in == "rekey":
+            patch.setattr(SqlcipherVault, "rekey", cut)
+        with pytest.raises(Cut):
+            change_passphrase(unlocked, OTHERS, device)
+    with town.unlocked(WORDS if cut_in == "rekey" else OTHERS) as (device, unlocked):
+        fetch_messages(device)
+        if cut_in == "rekey":
+            change_passphrase(unlocked, OTHERS, device)
+    is_shut(town, image)
+
+
+class Cut(Exception):
+    """The power goes."""
+
+
+def cut(*_: object) -> None:
+    raise Cut
+
+
+def test_a_relay_that_was_restored_from_before_opens_and_is_told_again(town: Town) -> None:
+    image, mail = town.image("thief"), town.mail()
+    first = read_head(town.home).now.lock
+    assert first is not None
+    for words, other in ((WORDS, OTHERS), (OTHERS, WORDS)):
+        with town.unlocked(words) as (device, unlocked):
+            change_passphrase(unlocked, other, device)
+    town.courier.renew_lock(first, mail.owner)  # as it stood in the relay's backup
+    with town.unlocked() as (device, unlocked):
+        assert not unlocked.part.outdated
+        fetch_messages(device)
+    is_shut(town, image)
 
 
 def test_right_guesses_use_nothing_up(town: Town) -> None:

@@ -315,6 +315,7 @@ ON_ONE_CALL: Final[Mapping[str, tuple[Trick, ...]]] = {
     "finish": (swallows,),
     "note_opened": (swallows,),
     "allow_more_tries": (swallows,),
+    "renew_lock": (swallows,),
     "set_close_token": (swallows,),
     "close_mailbox": (swallows,),
     "make_lock": (swallows,),

@@ -1,21 +1,31 @@
 """The lock of a device's vault, of which its relay holds a part (docs/spec/lock.md)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from entrenous.model.errors import Malformed, NotFound, Refused, Unreachable
 from entrenous.model.ids import MailboxId
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WrongPassphrase
-from entrenous.spec import GENERATION_MAX, OPENING_BYTES, OPENINGS_MAX
+from entrenous.spec import GENERATION_MAX, OPENING_BYTES, OPENINGS_MAX, UNLOCK_TOKENS_KEPT
 
 
 @dataclass(frozen=True, slots=True)
 class RelayLock:
-    """Where the relay's part of a vault's lock is; the token lets its holder ask, and only that."""
+    """Where the relay's part of a vault's lock is; the token lets its holder ask, and only that.
+
+    ``earlier``: the tokens before it, the newest first, for a relay that does not know it yet, or
+    not any more.
+    """
 
     relay_url: str
     mailbox: MailboxId
     unlock_token: Secret
+    earlier: tuple[Secret, ...] = ()
+
+    def renewed(self, unlock_token: Secret) -> "RelayLock":
+        """The same, asked with another token from now on."""
+        earlier = (self.unlock_token, *self.earlier)[:UNLOCK_TOKENS_KEPT]
+        return replace(self, unlock_token=unlock_token, earlier=earlier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,14 @@ class DeviceShut(Refused):
     any more. That happens when the device is revoked, for instance after it was lost, or when a
     relay has lost its data. Your other devices are as they were; to write from here again, link a
     new device in another folder from one of them: entrenous device add
+    """
+
+
+class OutdatedCopy(Refused):
+    """
+    The passphrase of this device was changed after this copy of its folder was made, as in a
+    backup, so the relay answers nobody who asks about the copy, and it stays shut. The device
+    itself opens as always, with its new passphrase.
     """
 
 

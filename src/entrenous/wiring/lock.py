@@ -23,15 +23,17 @@ from entrenous.craft.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar, final
 from entrenous.craft.crypto.vault_key import asked_of_relay, stretch
 from entrenous.model.errors import Unreachable
 from entrenous.model.lock import (
+    Answered,
     DeviceShut,
     NoLock,
     NoRelaysPart,
     NotConfirmed,
     OfflineWindowOver,
+    OutdatedCopy,
     RelayLock,
 )
 from entrenous.model.recovery import RecoverySheet
-from entrenous.model.relay_problem import NoSuchMailbox
+from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WrongPassphrase
 from entrenous.ports import Clock, Courier, Device, Dice
@@ -46,6 +48,7 @@ from entrenous.send.move.lock import lock_followed, lock_to_follow
 from entrenous.send.move.old_home import give_tries_back
 from entrenous.settings import Settings
 from entrenous.spec import TOKEN_BYTES
+from entrenous.wiring.copies import renewed, shut_copies
 
 _BRIEFLY: Final = httpx.Timeout(2)  # in a window, a relay that is not there is not waited for
 
@@ -82,13 +85,25 @@ class Asking:
 
 
 def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) -> RelayPart:
-    """One question, of ten; raises Locked, DeviceShut, RelayUnreachable, NotAPoint."""
+    """One question, of ten; raises Locked, DeviceShut, OutdatedCopy, RelayUnreachable, NotAPoint.
+
+    The newest token that the relay knows asks it; one that it does not know costs no try.
+    """
     untold, scalar = asked_of_relay(stretched), draw_scalar(dice.token(UNIFORM_BYTES))
+    blinded = blind(untold, scalar)
+    for token in (lock.unlock_token, *lock.earlier):
+        with suppress(WrongToken):
+            answered = _answered(replace(lock, unlock_token=token), blinded, courier)
+            output = finalize(untold, scalar, answered.evaluated)
+            return RelayPart(output, answered.tries, outdated=token is not lock.unlock_token)
+    raise OutdatedCopy
+
+
+def _answered(lock: RelayLock, blinded: bytes, courier: Courier) -> Answered:
     try:
-        answered = courier.unlock(lock, blind(untold, scalar))
+        return courier.unlock(lock, blinded)
     except NoLock:
         raise DeviceShut from None
-    return RelayPart(finalize(untold, scalar, answered.evaluated), answered.tries)
 
 
 def settle(unlocked: Unlocked, device: Device, settings: Settings) -> Unlocked:
@@ -102,7 +117,7 @@ def settle(unlocked: Unlocked, device: Device, settings: Settings) -> Unlocked:
     """
     unlocked = replace(unlocked, missed=_missed(unlocked, device))
     with suppress(Unreachable):
-        unlocked = lock_up(follow_move(unlocked, device), device)
+        unlocked = shut_copies(lock_up(follow_move(unlocked, device), device), device)
     if lock_to_follow(device) is not None:
         give_tries_back(device)
     if unlocked.terms.lock is not None:
@@ -186,18 +201,23 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> None:
 
 
 def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlocked:
-    """Encrypt the vault under another passphrase. An offline window ends with the old one.
+    """Encrypt the vault under another passphrase. An offline window ends with the old one, and
+    copies of the folder from before are shut; if the relay does not answer that any more, its part
+    is ``outdated``, and they are shut when the vault opens next.
 
     Raises:
         WeakPassphrase, RelayUnreachable, Locked, DiskFull.
     """
     refuse_weak(words)
     lock = unlocked.terms.lock
-    terms = new_terms(lock)
+    terms = new_terms(renewed(lock, device))
     stretched = stretch(words, terms.salt, terms.cost)
     part = _ask_ourselves(lock, stretched, device) if lock else RelayPart()
+    part = replace(part, outdated=part.outdated or terms.lock != lock)
     changed = change_key(unlocked, terms, stretched, part)
     close_window(unlocked.home)
+    with suppress(Unreachable):
+        changed = shut_copies(changed, device)
     return changed
 
 

@@ -1,5 +1,6 @@
 """A vault of whose key a relay has a part, and the change of a key, cut short anywhere."""
 
+import base64
 import contextlib
 import json
 import shutil
@@ -32,6 +33,7 @@ from entrenous.craft.crypto.oprf import blind, draw_scalar, evaluate, finalize
 from entrenous.craft.crypto.vault_key import Cost, asked_of_relay, stretch
 from entrenous.model.ids import MailboxId
 from entrenous.model.lock import DeviceShut, FewTriesLeft, Locked, RelayLock
+from entrenous.model.record import BadRecord
 from entrenous.model.secret import Secret
 from entrenous.model.vault import VaultBusy, WrongPassphrase
 from tests.vaults import unlock_vault
@@ -130,10 +132,33 @@ def test_the_head_is_written_as_the_specification_says(home: Path) -> None:
     assert head["next"] is None
 
 
+def test_the_newest_tokens_before_are_kept() -> None:
+    lock = LOCK
+    for number in range(9):
+        lock = lock.renewed(Secret(bytes([number]) * 32))
+    assert lock.unlock_token == Secret(bytes([8]) * 32)
+    assert lock.earlier == tuple(Secret(bytes([number]) * 32) for number in range(7, -1, -1))
+
+
+@pytest.mark.parametrize("earlier", [[bytes(31)], [bytes(32)] * 9, [b""]])
+def test_a_head_with_odd_tokens_before_is_refused(home: Path, earlier: list[bytes]) -> None:
+    head = json.loads((home / "vault.json").read_text())
+    head["lock"]["earlier"] = [base64.b64encode(token).decode() for token in earlier]
+    (home / "vault.json").write_text(json.dumps(head))
+    with pytest.raises(BadRecord):
+        read_head(home)
+
+
 @pytest.mark.parametrize("first", [False, True])
 def test_a_head_comes_back(tmp_path: Path, *, first: bool) -> None:
     now = Terms(b"t" * 16, CHEAP, None if first else LOCK, first)
-    for head in (Head(now), Head(now, cheap(LOCK)), Head(now, cheap(None))):
+    later = LOCK.renewed(Secret(b"n" * 32))
+    for head in (
+        Head(now),
+        Head(now, cheap(LOCK)),
+        Head(now, cheap(later)),
+        Head(now, cheap(None)),
+    ):
         write_head(tmp_path, head)
         assert read_head(tmp_path) == head
 

@@ -13,7 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.mailboxes.close import close_mailbox, set_close_lock
-from entrenous.carry.mailboxes.lock import allow_more_tries, answer, make_lock, note_opened
+from entrenous.carry.mailboxes.lock import (
+    allow_more_tries,
+    answer,
+    make_lock,
+    note_opened,
+    renew_lock,
+)
 from entrenous.carry.mailboxes.lock_states import (
     NEXT,
     REFUSED,
@@ -158,6 +164,31 @@ def test_opening_gives_the_tries_back_and_needs_a_later_state(relay: Relay) -> N
     at_once(note_opened(BOX, OWNER, opened(6, 4), relay))
 
 
+@pytest.mark.threat("stolen-device")
+def test_after_another_passphrase_another_token_asks_and_all_else_stays(relay: Relay) -> None:
+    told = ask(relay, 0)
+    for wrong in (UNLOCK, CLOSE, OTHER):
+        with pytest.raises(WrongToken):
+            at_once(renew_lock(BOX, wrong, lock_of(OTHER), relay))
+    for _ in range(2):
+        at_once(renew_lock(BOX, OWNER, lock_of(OTHER), relay))
+    with pytest.raises(WrongToken):
+        ask(relay, 0)
+    again = at_once(answer(BOX, OTHER, QUESTIONS[0], relay))
+    assert again == told  # the same key, and a question that was counted
+    assert at_once(answer(BOX, OTHER, QUESTIONS[1], relay)).tries == 8
+    at_once(close_mailbox(BOX, CLOSE, relay))
+    with pytest.raises(NoSuchMailbox):
+        at_once(renew_lock(BOX, OWNER, lock_of(UNLOCK), relay))
+
+
+def test_where_there_is_no_lock_none_is_renewed(relay: Relay) -> None:
+    other = MailboxId(DICE.token(16))
+    at_once(create_mailbox(other, lock_of(OWNER), relay))
+    with pytest.raises(NoLock):
+        at_once(renew_lock(other, OWNER, lock_of(OTHER), relay))
+
+
 def test_another_device_or_the_sheet_allows_more(relay: Relay) -> None:
     for number in range(10):
         ask(relay, number)
@@ -208,6 +239,7 @@ class Tries(RuleBasedStateMachine):
         self.stack = ExitStack()
         self.left, self.generation, self.shut = 10, 0, False
         self.last: bytes | None = None
+        self.token = UNLOCK
 
     def open_relay(self) -> Relay:
         return memory_relay()
@@ -226,11 +258,11 @@ class Tries(RuleBasedStateMachine):
         repeat = asked == self.last
         if self.shut or (self.left == 0 and not repeat):
             with pytest.raises(NoLock if self.shut else Locked):
-                self.run(answer(BOX, UNLOCK, asked, self.relay))
+                self.run(answer(BOX, self.token, asked, self.relay))
             return
         self.left -= not repeat
         self.last = asked
-        told = self.run(answer(BOX, UNLOCK, asked, self.relay))
+        told = self.run(answer(BOX, self.token, asked, self.relay))
         assert isinstance(told, Answered)
         assert told.tries == self.left
 
@@ -257,6 +289,12 @@ class Tries(RuleBasedStateMachine):
             return
         self.left = 10
         self.run(allow_more_tries(BOX, CLOSE, self.relay))
+
+    @rule()
+    def renew(self) -> None:
+        if not self.shut:
+            self.token = OTHER if self.token == UNLOCK else UNLOCK
+            self.run(renew_lock(BOX, OWNER, lock_of(self.token), self.relay))
 
     @rule(sure=st.integers(0, 9))
     def close(self, sure: int) -> None:

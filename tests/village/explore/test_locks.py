@@ -1,7 +1,8 @@
 """All that can happen to the lock of one device up to twelve events: its table has all of it.
 
 Somebody guesses, with answers that come, are lost, or die with the relay; a guess is sent again;
-the vault opens, and so does a copy of it that is older; tries are given back; the mailbox goes.
+the vault opens, and so does a copy of it that is older; tries are given back; another passphrase
+makes another token, with which alone guesses are answered from then on; the mailbox goes.
 """
 
 from collections.abc import Coroutine, Iterator
@@ -14,17 +15,18 @@ from entrenous.adapters.courier.memory import at_once
 from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.carry.mailboxes import lock
 from entrenous.carry.mailboxes.close import close_mailbox
-from entrenous.carry.mailboxes.lock import allow_more_tries, answer, note_opened
+from entrenous.carry.mailboxes.lock import allow_more_tries, answer, note_opened, renew_lock
 from entrenous.carry.mailboxes.lock_states import NEXT, REFUSED, LockEvent, LockState, state_of
+from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.crypto.oprf import blind, draw_scalar
 from entrenous.model.errors import EntrenousError
 from entrenous.model.held import HeldLock
 from entrenous.model.lock import Opening
-from entrenous.model.relay_problem import NoSuchMailbox
+from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from entrenous.spec import UNLOCK_TRIES
-from tests.carry.mailboxes.test_lock import BOX, CLOSE, OWNER, UNLOCK, settle
+from tests.carry.mailboxes.test_lock import BOX, CLOSE, OTHER, OWNER, UNLOCK, settle
 from tests.carry.relays import CountingDice, WoundClock
 from tests.village.explore.relay import Copied
 
@@ -33,9 +35,13 @@ EVENTS = 12
 GUESSES = tuple(blind(Secret(b"a guess"), draw_scalar(bytes([n]) * 64)) for n in (1, 2))
 
 
+TOKENS = (UNLOCK, OTHER)
+
+
 class Moment(NamedTuple):
     """The relay's rows by their number; what was heard since tries were last given back; which
-    guess was counted last; the generation of the vault, and whether its copy was refused.
+    guess was counted last; the generation of the vault, and whether its copy was refused; which
+    token is the newest.
     """
 
     rows: int
@@ -43,6 +49,7 @@ class Moment(NamedTuple):
     guess: int = 0
     generation: int = 0
     shut: bool = False
+    token: int = 0
 
 
 class Locks:
@@ -61,7 +68,9 @@ class Locks:
     def happens(self, moment: Moment) -> Iterator[Moment]:
         new, again = moment.guess + 1, moment.guess
         for guess in (new, again) if moment.guess else (new,):
-            rows, answered = self._asked(moment.rows, f"guess {guess % 2}")
+            before = f"guess {1 - moment.token} {guess % 2}"
+            assert not self._asked(moment.rows, before)[1], "an outdated copy was answered"
+            rows, answered = self._asked(moment.rows, f"guess {moment.token} {guess % 2}")
             if not answered:
                 continue
             yield moment._replace(rows=rows, guess=guess)  # its answer is lost
@@ -75,6 +84,9 @@ class Locks:
             assert not taken, "a copy of a vault went on beside it"
             yield moment._replace(rows=rows, heard=frozenset())
         yield moment._replace(rows=self._asked(moment.rows, "reset")[0], heard=frozenset())
+        rows, taken = self._asked(moment.rows, f"renew {1 - moment.token}")
+        if taken:
+            yield moment._replace(rows=rows, token=1 - moment.token)
         yield moment._replace(rows=self._asked(moment.rows, "close")[0], shut=True)
 
     def check(self, moment: Moment) -> None:
@@ -103,6 +115,9 @@ class Locks:
         self, what: str, before: HeldLock | None, after: HeldLock | None, refused: type | None
     ) -> None:
         """What the rules did is what the table says."""
+        if refused is WrongToken:
+            assert (what.split(maxsplit=1)[0], after) == ("guess", before)  # of an outdated copy
+            return
         if what.startswith("guess") and before and before.asked == GUESSES[int(what[-1])]:
             assert after == before  # sent again, answered again, and not counted
             return
@@ -121,15 +136,18 @@ class Locks:
 def _event(what: str, held: HeldLock | None) -> LockEvent:
     if what.startswith("guess"):
         return LockEvent.ASK_LAST if held is not None and held.tries == 1 else LockEvent.ASK
-    named = {"reset": LockEvent.RESET, "close": LockEvent.CLOSE}
-    return named.get(what, LockEvent.OPENED)
+    named = {"reset": LockEvent.RESET, "close": LockEvent.CLOSE, "renew": LockEvent.RENEW}
+    return named.get(what.split(maxsplit=1)[0], LockEvent.OPENED)
 
 
 def _work(what: str, relay: Relay) -> Coroutine[Any, Any, object]:
     if what.startswith("guess"):
-        return answer(BOX, UNLOCK, GUESSES[int(what[-1])], relay)
+        _, token, guess = what.split()
+        return answer(BOX, TOKENS[int(token)], GUESSES[int(guess)], relay)
     if what == "reset":
         return allow_more_tries(BOX, CLOSE, relay)
+    if what.startswith("renew"):
+        return renew_lock(BOX, OWNER, lock_of(TOKENS[int(what[-1])]), relay)
     if what == "close":
         return close_mailbox(BOX, OWNER, relay)
     name, _, generation = what.partition(" ")

@@ -75,6 +75,7 @@ class HttpCourier:
         self.unlock = locks.unlock
         self.note_opened = locks.note_opened
         self.allow_more_tries = locks.allow_more_tries
+        self.renew_lock = locks.renew_lock
         self.set_close_token = locks.set_close_token
         self.close_mailbox = locks.close_mailbox
 

@@ -35,6 +35,12 @@ class HttpLocks:
         """Give a device all its tries back."""
         self._ask(url, Ask("POST", f"mailboxes/{b64u(mailbox)}/lock/reset", close))
 
+    def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
+        """From now on this token asks questions; may be repeated."""
+        body = about.write_unlock_lock(lock_of(lock.unlock_token))
+        path = f"mailboxes/{b64u(lock.mailbox)}/lock/renew"
+        self._ask(lock.relay_url, Ask("POST", path, owner, body))
+
     def set_close_token(self, url: str, mailbox: MailboxId, owner: Secret, close: Secret) -> None:
         """From now on, ``close`` deletes this mailbox."""
         body = about.write_close_lock(lock_of(close))

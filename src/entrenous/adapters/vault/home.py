@@ -38,11 +38,14 @@ _FEW: Final = 3  # tries, from which on it is said how many are left
 
 @dataclass(frozen=True, slots=True)
 class RelayPart:
-    """The relay's part of a key (64 bytes; none: 0), the tries left, or that it was kept here."""
+    """The relay's part of a key (64 bytes; none: 0), the tries left, or that it was kept here;
+    ``outdated``: the relay does not know the newest token yet, so older copies still open.
+    """
 
     output: Secret = NO_OUTPUT
     tries: int | None = None
     kept_here: bool = False
+    outdated: bool = False
 
 
 #: Gets the relay's part of the key for a stretched passphrase.

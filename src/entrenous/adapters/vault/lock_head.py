@@ -12,7 +12,7 @@ from entrenous.model.ids import ID_BYTES, MailboxId
 from entrenous.model.lock import RelayLock
 from entrenous.model.record import BadRecord
 from entrenous.model.secret import Secret
-from entrenous.spec import TOKEN_BYTES
+from entrenous.spec import TOKEN_BYTES, UNLOCK_TOKENS_KEPT
 
 FIRST_SCHEMA: Final = "entrenous/vault/1"
 SCHEMA: Final = "entrenous/vault/2"
@@ -43,10 +43,11 @@ class Head:
     next: Terms | None = None
 
 
-class _Lock(msgspec.Struct, forbid_unknown_fields=True):
+class _Lock(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     relay_url: str
     mailbox: bytes
     unlock_token: bytes
+    earlier: tuple[bytes, ...] = ()
 
 
 class _Terms(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,14 +101,19 @@ def _terms(read: _Head | _Terms, *, first: bool = False) -> Terms:
 
 
 def _lock(read: _Lock) -> RelayLock:
-    if (len(read.mailbox), len(read.unlock_token)) != (ID_BYTES, TOKEN_BYTES):
-        raise ValueError("a lock names a mailbox of 16 bytes and a token of 32")
-    return RelayLock(read.relay_url, MailboxId(read.mailbox), Secret(read.unlock_token))
+    tokens = (read.unlock_token, *read.earlier)
+    if len(read.mailbox) != ID_BYTES or {len(token) for token in tokens} != {TOKEN_BYTES}:
+        raise ValueError("a lock names a mailbox of 16 bytes and tokens of 32")
+    if len(read.earlier) > UNLOCK_TOKENS_KEPT:
+        raise ValueError("a lock keeps eight earlier tokens")
+    newest, *earlier = map(Secret, tokens)
+    return RelayLock(read.relay_url, MailboxId(read.mailbox), newest, tuple(earlier))
 
 
 def _shape(terms: Terms) -> _Terms:
     cost, lock = terms.cost, terms.lock
     shape = None
     if lock is not None:
-        shape = _Lock(lock.relay_url, lock.mailbox, lock.unlock_token.reveal())
+        newest, *earlier = (one.reveal() for one in (lock.unlock_token, *lock.earlier))
+        shape = _Lock(lock.relay_url, lock.mailbox, newest, tuple(earlier))
     return _Terms(terms.salt, cost.memory_kib, cost.passes, cost.lanes, shape)

@@ -106,6 +106,25 @@ async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> N
     await relay.mail.together(work)
 
 
+async def renew_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay: Relay) -> None:
+    """From now on another token asks questions, and the one before none; may be repeated.
+
+    Raises:
+        NoSuchMailbox, WrongToken: this is not the owner.
+        NoLock: the key was deleted, or never made.
+    """
+
+    def work(desk: MailDesk) -> None:
+        owner(desk, mailbox, token)
+        held = desk.get(HeldLock, mailbox)
+        step(state_of(held), LockEvent.RENEW)
+        if held is None:
+            raise NoLock
+        desk.put(replace(held, unlock_lock=unlock_lock))
+
+    await relay.mail.together(work)
+
+
 def _asked_by(view: MailView, mailbox: MailboxId, token: Secret) -> HeldLock:
     held = view.get(HeldLock, mailbox)
     if held is None:

@@ -31,6 +31,7 @@ class LockEvent(StrEnum):
     ASK_LAST = "ask for the last time"  # ... and none is left after it
     OPENED = "opened"  # who shows the owner's token has it from the open vault
     RESET = "reset"  # another device, or the recovery sheet, allows ten more tries
+    RENEW = "renew"  # another passphrase: what asked until now asks no more
     CLOSE = "close"  # the mailbox is deleted, and the key with it
 
 
@@ -43,14 +44,17 @@ NEXT: Final[Mapping[tuple[LockState, LockEvent], LockState]] = {
     (_READY, LockEvent.ASK): _TRIED,
     (_READY, LockEvent.OPENED): _READY,
     (_READY, LockEvent.RESET): _READY,
+    (_READY, LockEvent.RENEW): _READY,
     (_READY, LockEvent.CLOSE): _SHUT,
     (_TRIED, LockEvent.ASK): _TRIED,
     (_TRIED, LockEvent.ASK_LAST): _LOCKED,
     (_TRIED, LockEvent.OPENED): _READY,
     (_TRIED, LockEvent.RESET): _READY,
+    (_TRIED, LockEvent.RENEW): _TRIED,
     (_TRIED, LockEvent.CLOSE): _SHUT,
     (_LOCKED, LockEvent.OPENED): _READY,
     (_LOCKED, LockEvent.RESET): _READY,
+    (_LOCKED, LockEvent.RENEW): _LOCKED,
     (_LOCKED, LockEvent.CLOSE): _SHUT,
     (_SHUT, LockEvent.CLOSE): _SHUT,
 }
@@ -60,6 +64,7 @@ REFUSED: Final[Mapping[tuple[LockState, LockEvent], type[EntrenousError]]] = {
     (_SHUT, LockEvent.ASK): NoLock,
     (_SHUT, LockEvent.OPENED): NoLock,
     (_SHUT, LockEvent.RESET): NoLock,
+    (_SHUT, LockEvent.RENEW): NoLock,
 }
 
 

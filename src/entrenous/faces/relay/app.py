@@ -32,6 +32,7 @@ _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", _MAILBOX + "/lock/evaluate", locks.evaluate_question),
     ("POST", _MAILBOX + "/lock/opened", locks.hear_opened),
     ("POST", _MAILBOX + "/lock/reset", locks.reset_lock),
+    ("POST", _MAILBOX + "/lock/renew", locks.hear_renewed),
     ("GET", _MAILBOX + "/wake", wake.wait_for_letter),
     ("PUT", _MAILBOX + "/card", mailboxes.publish_card),
     ("GET", _MAILBOX + "/card", mailboxes.show_card),

@@ -4,7 +4,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from entrenous.carry.mailboxes.close import close_mailbox, set_close_lock
-from entrenous.carry.mailboxes.lock import allow_more_tries, answer, make_lock, note_opened
+from entrenous.carry.mailboxes.lock import (
+    allow_more_tries,
+    answer,
+    make_lock,
+    note_opened,
+    renew_lock,
+)
 from entrenous.craft.wire.relay.lock import (
     read_close_lock,
     read_opened,
@@ -41,6 +47,13 @@ async def hear_opened(request: Request, relay: Relay) -> Response:
 async def reset_lock(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/reset``"""
     await allow_more_tries(mailbox_of(request), token_of(request), relay)
+    return Response(status_code=204)
+
+
+async def hear_renewed(request: Request, relay: Relay) -> Response:
+    """``POST /v1/mailboxes/{mailbox}/lock/renew``"""
+    unlock_lock = read_unlock_lock(await body_of(request, SMALL_BODY))
+    await renew_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
     return Response(status_code=204)
 
 

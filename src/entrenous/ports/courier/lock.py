@@ -26,6 +26,10 @@ class Locks(Protocol):
         """Give a device all its tries back; raises NoLock."""
         ...
 
+    def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
+        """From now on this token asks questions, none before it; may be repeated; raises NoLock."""
+        ...
+
     def set_close_token(self, url: str, mailbox: MailboxId, owner: Secret, close: Secret) -> None:
         """From now on, ``close`` deletes this mailbox."""
         ...

@@ -92,7 +92,8 @@ def test_another_passphrase(
     read, write = os.pipe()
     os.write(write, SECOND.encode() + b"\n")
     os.close(write)
-    assert answer("passphrase", "change", "--new-passphrase-fd", str(read))["new_sheet_needed"]
+    changed = answer("passphrase", "change", "--new-passphrase-fd", str(read))
+    assert (changed["copies_shut"], changed["new_sheet_needed"]) == (True, True)
     os.close(read)
     assert run(["sent"], {}) == REFUSED
     assert "does not open" in capsys.readouterr().err

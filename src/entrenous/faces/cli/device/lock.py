@@ -1,7 +1,7 @@
 """``entrenous device ...`` and ``entrenous passphrase change``: the lock of this device's vault."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,6 +14,18 @@ from entrenous.send.devices.recovery import sheet_of, take_master_away
 from entrenous.spec import OFFLINE_HOURS_MAX
 from entrenous.wiring.lock import allow_more_tries, allow_offline, change_passphrase, forbid_offline
 
+_SHUT: Final = (
+    "Copies of its folder from before, as in a backup, are shut: no passphrase opens them now, but",
+    "for those that were made while it had an offline window.",
+)
+_NOT_YET: Final = (
+    "Copies of its folder from before, as in a backup, still open with the old one, to read. They",
+    "are shut when this device opens next and reaches its relay: entrenous fetch",
+)
+_NEVER: Final = (
+    "Copies of its folder from before, as in a backup, still open with the old one, for no relay",
+    "has a part of its lock.",
+)
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Sheet = Annotated[
     Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
@@ -113,18 +125,22 @@ def change(
 ) -> None:
     """Choose another passphrase, and end an offline window.
 
-    The old one no longer opens this folder. A copy of the folder from before still opens with it,
-    to read: if somebody may have both, revoke this device (entrenous device revoke NAME --lost) and
-    link a new one.
+    The old one opens this folder no more. With a relay, neither does any passphrase open a copy of
+    the folder from before, as in a backup. Without one (setup --offline) such a copy still opens
+    with the old passphrase.
     """
     with unlocked_of(context) as (device, unlocked):
-        change_passphrase(unlocked, another_passphrase(descriptor, "--new-passphrase-fd"), device)
-        sheet = unlocked.terms.lock is not None
+        words = another_passphrase(descriptor, "--new-passphrase-fd")
+        changed = change_passphrase(unlocked, words, device)
+    sheet = changed.terms.lock is not None
+    shut = sheet and changed.terms.lock != unlocked.terms.lock and not changed.part.outdated
     if as_json:
-        put_json({"schema": "entrenous/passphrase/1", "new_sheet_needed": sheet})
+        said = {"copies_shut": shut, "new_sheet_needed": sheet}
+        put_json({"schema": "entrenous/passphrase/1", **said})
         return
-    say("From now on the new passphrase opens this device. A copy of its folder from before, as in")
-    say("a backup, still opens with the old one, to read; revoking the device shuts that too.")
+    say("From now on the new passphrase opens this device.")
+    for line in _SHUT if shut else _NOT_YET if sheet else _NEVER:
+        say(line)
     if sheet:
         say("A recovery sheet from before no longer opens it without the relay; write a new one:")
         say("entrenous device recovery --out FILE")

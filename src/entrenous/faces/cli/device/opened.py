@@ -73,7 +73,7 @@ def _tell_of_missed(tries: int, name: str) -> None:
         "word counts, and so does a command that was cut short."
     )
     hint(
-        "If that was not you, somebody may have a copy of this device's folder. Only revoking this "
-        f"device shuts such a copy, from another one of yours: entrenous device revoke {name} "
-        "--lost. A longer passphrase guards the folder that is here: entrenous passphrase change"
+        "If that was not you, somebody may have a copy of this device's folder. Another passphrase "
+        "shuts every copy from before: entrenous passphrase change. If the device itself is gone, "
+        f"revoke it from another one of yours: entrenous device revoke {name} --lost"
     )
