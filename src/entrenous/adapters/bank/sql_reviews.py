@@ -171,7 +171,8 @@ class SqlReviewQueue(SqlReviewDesk):
         return known is not None and hmac.compare_digest(bytes(known), secret_sha256)
 
     def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
-        """Once."""
+        """Once; sealed before anybody waits for the database."""
+        kept = self._kept(appeal.case, untrusted_upload)
         with writing(self.engine) as db:
             review, appealed = uploads.with_appeal(db, appeal.case)
             if not hmac.compare_digest(review.secret_sha256 or b"", appeal.secret_sha256):
@@ -184,7 +185,7 @@ class SqlReviewQueue(SqlReviewDesk):
                 waits = {"state": ReviewState.WAITING, "found": Found.APPEAL, "lead": None}
                 uploads.change(
                     db, appeal.case, **waits, at=stored_time(appeal.at), waits_since=None,
-                    untrusted_upload=self._kept(appeal.case, untrusted_upload),
+                    untrusted_upload=kept,
                 )  # fmt: skip
             uploads.change(db, appeal.case, appealed_at=stored_time(appeal.at))
             tell(db, self.clock, ("case appealed", appeal.case, {}))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Protocol, runtime_checkable
 
 import typer
@@ -69,15 +70,23 @@ class _Usage(Protocol):
     def show(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Session:
-    """What every command is given: settings, where the passphrase comes from, and the applications
-    of the other faces, by name, for the commands that serve them.
+    """What every command is given: where the passphrase comes from, and the applications of the
+    other faces, by name, for the commands that serve them.
     """
 
-    settings: Settings
     passphrase_fd: int | None
     apps: Apps
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Read by the first who asks: one that is wrong stops no command that has no use for it.
+
+        Raises:
+            BadSetting.
+        """
+        return read_settings()
 
 
 def run(arguments: list[str], apps: Apps) -> int:
@@ -138,7 +147,7 @@ def _say_no_more() -> None:
 
 def _run(arguments: list[str], apps: Apps) -> int:
     descriptor, rest = _take_passphrase_fd(arguments)
-    session = Session(read_settings(), descriptor, apps)
+    session = Session(descriptor, apps)
     command = typer.main.get_command(_app(rest))
     answer: Any = command.main(rest, prog_name="entrenous", standalone_mode=False, obj=session)
     if answer == INTERRUPTED:

@@ -60,6 +60,13 @@ def test_a_setting_that_is_wrong_is_to_be_tried_again_later(drop: Drop, tmp_path
         assert hint.startswith("The setting ")
 
 
+def test_a_setting_of_a_device_that_is_wrong_is_none_of_its_business(
+    drop: Drop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_PATIENCE", "long")
+    assert drop(str(tmp_path / "nothing.jpg"))[0] == 4
+
+
 def test_a_missing_file_and_a_wrong_command_line_keep_their_statuses(
     drop: Drop, tmp_path: Path
 ) -> None:
