@@ -27,6 +27,7 @@ LABELS_MAX: Final = 10_000  # recipients of one marked picture
 # --- stop: docs/spec/gate.md -------------------------------------------------------------------
 PDQ_RADIUS: Final = 31  # Meta's recommended match distance, in bits
 PDQ_QUALITY_MIN: Final = 50  # below, flat pictures match each other
+FRAMES_KEPT_MAX: Final = 240  # of a clip that was let through; docs/spec/gate.md 11.5
 PDQ_BYTES: Final = 32
 PART_QUALITY_MIN: Final = 20  # of a window: a part is at most held, so less detail will do
 PARTS_MAX: Final = 600  # hashes of windows that one claim may carry; a device sends at most 525

@@ -23,6 +23,7 @@ from entrenous.model.claim import (
 )
 from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.print import FramePrint, VideoPrint
 from entrenous.model.relay_settings import BadDatabaseAddress
 from entrenous.ports import BankStore
 from tests.ports.bank_stores import AT, KINDS, ONE, PEOPLE, THREE, TWO, claim, stores
@@ -158,6 +159,14 @@ def test_claims_are_told_with_their_hashes(bank: BankStore) -> None:
     assert [one.state for one, _ in told.values()] == [ClaimState.WITHDRAWN, ClaimState.WAITING]
     assert [set(hashes) for _, hashes in told.values()] == [set(), {ONE, TWO}]
     assert dict(bank.with_hashes([])) == {}
+
+
+def test_hashes_of_frames_are_told_to_who_asks_for_them(bank: BankStore) -> None:
+    shown = (FramePrint(0, ONE, 100, THREE), FramePrint(500, TWO, 100))
+    bank.register(Registration(claim("a"), video=VideoPrint(shown)))
+    (plain,) = bank.with_hashes([ClaimId("a")]).values()
+    (with_frames,) = bank.with_hashes([ClaimId("a")], frames=True).values()
+    assert (plain[1], set(with_frames[1])) == ((), {ONE, TWO})
 
 
 def test_disputes_are_counted(bank: BankStore) -> None:

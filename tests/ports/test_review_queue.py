@@ -323,6 +323,29 @@ def test_accepted_uploads_are_told_page_by_page_and_forgotten(queue: ReviewQueue
     assert (queue.review("p0").upload_sha256, queue.review("p3").upload_sha256) == (None, OTHER)
 
 
+def test_hashes_of_frames_go_with_the_decision_and_with_time(claimed: Stores) -> None:
+    queue = claimed.reviews
+    frames = {case: (case.encode() * 32, b"\x09" * 32) for case in "stuv"}
+    for day, case in enumerate(frames):
+        clip = replace(passed(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER)
+        queue.record(replace(clip, frames=frames[case]), None)
+    queue.record(passed("p", b"\x01" * 32), None)
+    first = queue.accepted_clips(0, 2)
+    rest = queue.accepted_clips(first[-1].number, 9)
+    assert {one.case: one.frames for one in (*first, *rest)} == frames
+    assert [one.case for one in queue.accepted(0, 9)] == ["p"]
+    assert queue.hold_late(LateFind("u", MATCHES[:1], 1), 20)
+    assert queue.hold_late(LateFind("v", MATCHES[:1], 1), 20)
+    assert [one.case for one in queue.accepted_clips(0, 9)] == ["s", "t"]
+    queue.close("u", ReviewState.RELEASED, nothing_else)
+    assert claimed.bank.withdraw(MATCHES[0].claim) == 1
+    assert [one.case for one in queue.accepted_clips(0, 9)] == ["s", "t", "v"]
+    assert queue.forget_accepted(AT + timedelta(hours=25)) == 3  # with the picture
+    assert (queue.review("t").upload_sha256, queue.review("t").reference) == (None, "")
+    assert [one.case for one in queue.accepted_clips(0, 9)] == ["v"]
+    assert not queue.hold_late(LateFind("t", MATCHES[1:], 1), 20)
+
+
 @pytest.fixture
 def claimed(made: Stores) -> Stores:
     """The claims of MATCHES are there."""

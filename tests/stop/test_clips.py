@@ -1,5 +1,6 @@
 """Clips and sounds at the gate: real files, decoded, against real indexes."""
 
+import itertools
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
 from entrenous.craft.fingerprint.reel.pace import LOOKED_AT, REGISTERED
-from entrenous.craft.fingerprint.reel.register import video_print
+from entrenous.craft.fingerprint.reel.register import apart, video_print
 from entrenous.craft.fingerprint.sound import chroma
 from entrenous.craft.fingerprint.sound.register import sound_print
 from entrenous.craft.media.clip.read import read_clip
@@ -23,10 +24,12 @@ from entrenous.model.decision import Decision, Outcome
 from entrenous.model.ids import ClaimId
 from entrenous.model.print import SOUND_KIND, VIDEO_KIND, SoundPrint
 from entrenous.model.protection import Consent
+from entrenous.model.review import Found, ReviewState
 from entrenous.model.sound import NotASound, Sound
 from entrenous.stop.appeal import appeal
 from entrenous.stop.dry_run import judge_dry
 from entrenous.stop.gate import judge_upload
+from entrenous.stop.look_back import look_back, tidy
 from entrenous.stop.print_of import print_of
 from entrenous.stop.review import confirm, next_review, release
 from tests.clips import Rgb, beep, wander, written
@@ -146,15 +149,87 @@ def test_with_its_edges_cut_it_is_held(room: Room, film: bytes, scene: list[Rgb]
     assert {match.claim for match in decision.matches} == {claim}
 
 
-def test_another_video_is_let_through_and_nothing_of_it_is_kept(
+def test_of_another_video_that_is_let_through_frames_are_kept_for_a_time(
     room: Room, film: bytes, other_scene: list[Rgb]
 ) -> None:
     register(room, film)
     decision = judge_upload(small(other_scene), room.platform, "post 7")
     assert (decision.outcome, decision.matches) == (Outcome.LET_THROUGH, ())
-    kept = room.platform.reviews.review(decision.case)
+    reviews = room.platform.reviews
+    (clip,) = reviews.accepted_clips(0, 9)
+    assert clip.case == decision.case
+    assert 3 <= len(clip.frames) <= 240
+    assert all(apart(*pair) > 10 for pair in itertools.pairwise(clip.frames))
+    assert reviews.accepted(0, 9) == ()
+    room.clock.wind(days=31)
+    tidy(room.platform)
+    kept = reviews.review(decision.case)
     assert (kept.bits, kept.upload_sha256, kept.reference) == (None, None, "")
-    assert room.platform.reviews.accepted(0, 9) == ()
+    assert reviews.accepted_clips(0, 9) == ()
+
+
+def let_through(room: Room, upload: bytes, reference: str) -> str:
+    decision = judge_upload(upload, room.platform, reference)
+    assert decision.outcome is Outcome.LET_THROUGH
+    return decision.case
+
+
+@pytest.mark.parametrize("how", ["as it is", "mirror"])
+def test_a_new_claim_of_a_video_finds_what_was_let_through_before(
+    room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb], how: str
+) -> None:
+    """The video itself and a still of it, but no other video; once each."""
+    shown = [np.ascontiguousarray(one[:, ::-1]) for one in scene] if how == "mirror" else scene
+    clip = let_through(room, small(shown), "post 1")
+    still = let_through(room, jpeg(scene[20], 60), "post 2")
+    let_through(room, small(other_scene), "post 3")
+    claim = register(room, film)
+    look_back([claim], room.platform)
+    found = room.platform.reviews.published("", 9)
+    assert {one.case for one in found} == {clip, still}
+    for one in found:
+        assert (one.found, one.state) == (Found.LOOK_BACK, ReviewState.WAITING)
+        assert [(match.claim, match.part) for match in one.decision.matches] == [(claim, True)]
+    review = room.platform.reviews.review(clip)
+    assert (review.reference, review.decision.matches[0].how) == ("post 1", how)
+    room.platform.bank.withdraw(claim)
+    assert room.platform.reviews.published("", 9) == ()
+    assert {one.case for one in room.platform.reviews.accepted_clips(0, 9)} >= {clip}
+
+
+def test_a_new_claim_of_a_picture_finds_the_video_that_shows_it(
+    room: Room, scene: list[Rgb], other_scene: list[Rgb]
+) -> None:
+    shown = [*scene[:24], *[other_scene[0]] * 12, *scene[24:48]]
+    upload = small(shown)
+    case = let_through(room, upload, "post 1")
+    claim = room.protect(other_scene[0], parts=False).claim
+    look_back([claim], room.platform)
+    (found,) = room.platform.reviews.published("", 9)
+    assert (found.case, found.reference) == (case, "post 1")
+    assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
+    release(case, room.platform)
+    assert room.platform.bank.claim(claim).disputes == 0  # a person saw it in part only
+    assert room.platform.reviews.accepted_clips(0, 9) == ()
+    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+
+
+def test_a_claim_that_comes_while_a_video_is_judged_is_asked_about(
+    room: Room, film: bytes, scene: list[Rgb], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the bank and the row of the upload."""
+    record = type(room.platform.reviews).record
+
+    def late(queue: Any, review: Any, untrusted: Any) -> None:
+        claim = register(room, film)
+        look_back([claim], room.platform)
+        record(queue, review, untrusted)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(room.platform.reviews), "record", late)
+        case = let_through(room, small(scene), "post 1")
+    (found,) = room.platform.reviews.published("", 9)
+    assert found.case == case
 
 
 @pytest.mark.threat("claim-censors")

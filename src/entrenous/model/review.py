@@ -42,8 +42,9 @@ class Review:
     hash that it fits best: a flood is counted by it. ``reference`` is the platform's own name of
     the upload; ``gathered`` counts the uploads that wait with it, and ``also`` names those that
     were decided with it. ``has_bytes`` says whether the upload itself is kept for the reviewer;
-    ``slow_look_due`` is told when it is recorded, and not read again. ``first_confirmer`` is who
-    confirmed it first where another person has to, as well; empty when nobody has.
+    ``slow_look_due`` and ``frames``, hashes of what a clip shows, to look back at it, are told when
+    it is recorded, and not read again. ``first_confirmer`` is who confirmed it first where another
+    person has to, as well; empty when nobody has.
     """
 
     decision: Decision
@@ -60,6 +61,7 @@ class Review:
     first_confirmer: str = ""
     has_bytes: bool = field(default=False, compare=False)
     slow_look_due: bool = field(default=False, compare=False)
+    frames: tuple[bytes, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if len(self.reference) > REFERENCE_CHARS_MAX:
@@ -84,6 +86,15 @@ class Accepted:
     number: int
     case: str
     bits: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedClip:
+    """A clip that was let through, and the hashes of its frames (32 bytes each)."""
+
+    number: int
+    case: str
+    frames: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,9 +123,11 @@ class BankStore(EmbeddingStore, Protocol):
         """Of whole pictures, 32 bytes each, not of frames; none of a withdrawn claim."""
         ...
 
-    def with_hashes(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, ClaimHashes]:
+    def with_hashes(
+        self, claims: Collection[ClaimId], *, frames: bool = False
+    ) -> Mapping[ClaimId, ClaimHashes]:
         """Those of these that are there, in the order given, each as it is now with its hashes as
-        :meth:`hashes_of` has them.
+        :meth:`hashes_of` has them; with ``frames``, of whole frames, too.
         """
         ...
 

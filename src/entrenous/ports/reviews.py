@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from entrenous.model.review import Accepted, Appeal, LateFind, Review, ReviewState
+from entrenous.model.review import Accepted, AcceptedClip, Appeal, LateFind, Review, ReviewState
 from entrenous.model.reviewer import OPERATOR
 from entrenous.ports.bank import BankStore
 from entrenous.ports.due import DueWork
@@ -74,6 +74,10 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         """Uploads that were let through and whose hash is kept, by number."""
         ...
 
+    def accepted_clips(self, after: int, limit: int) -> tuple[AcceptedClip, ...]:
+        """Clips that were let through and whose frames' hashes are kept, by number."""
+        ...
+
     def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
         """Put an accepted upload before a reviewer after all; False if it is no more, or if none of
         these claims matches any more: such a one is not kept.
@@ -90,7 +94,9 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         ...
 
     def forget_accepted(self, before: datetime) -> int:
-        """Forget the hashes and the reference of what was let through before then; how many."""
+        """Forget the hashes, those of frames too, and the reference of what was let through before
+        then; how many uploads.
+        """
         ...
 
     def may_appeal(self, case: str, secret_sha256: bytes) -> bool:

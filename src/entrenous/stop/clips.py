@@ -11,8 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from entrenous.craft.fingerprint.reel.look import video_look
+from entrenous.craft.fingerprint.orientation import UPRIGHT
+from entrenous.craft.fingerprint.reel.look import NO_BARS, video_look
 from entrenous.craft.fingerprint.reel.pace import LOOKED_AT
+from entrenous.craft.fingerprint.reel.register import NEIGHBOUR_BITS, apart
 from entrenous.craft.fingerprint.sound.chroma import RATE_HZ
 from entrenous.craft.fingerprint.sound.look import sound_look
 from entrenous.model.bank import RELEASED, Bank
@@ -23,6 +25,7 @@ from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.print import LAST_MS, LOOK_FRAMES_MAX, Alike, HeardAs, VideoLook
 from entrenous.model.sound import NotASound
 from entrenous.ports import Platform
+from entrenous.spec import FRAMES_KEPT_MAX
 from entrenous.stop.reel import Place, trimmed_hits, video_hits
 from entrenous.stop.sound import sound_hits
 from entrenous.stop.weigh import Hit
@@ -85,6 +88,25 @@ def clip_fits(
     ]
     entries = _entries(places, inner, alike, heard)
     return [(entries[claim.id], (match, claim)) for match, claim in hits], banks
+
+
+def frames_kept(seen: SeenClip) -> tuple[bytes, ...]:
+    """Hashes of what it shows, upright and without its bars, for claims that come later: each at
+    least as far from the one before it as two registered ones, and at most FRAMES_KEPT_MAX, spread
+    evenly over it.
+    """
+    upright = [view for view in seen.look.views if view.how in (UPRIGHT, NO_BARS)]
+    kept = list[bytes]()
+    for bits in upright[-1].hashes if upright else ():
+        if not kept or apart(bits, kept[-1]) > NEIGHBOUR_BITS:
+            kept.append(bits)
+    step = max(1, -(-len(kept) // FRAMES_KEPT_MAX))
+    return tuple(kept[::step])
+
+
+def near_frames(frames: Sequence[bytes], platform: Platform) -> set[int]:
+    """Numbers of the registered hashes near these frames as they are: a quick question."""
+    return {one.entry for one in _near(frames, platform, part=False)}
 
 
 def _looked(untrusted_data: bytes, platform: Platform) -> VideoLook:

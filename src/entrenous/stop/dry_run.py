@@ -8,7 +8,7 @@ from entrenous.model.medium import Medium
 from entrenous.ports import Platform
 from entrenous.stop.before_answer import first_look, second_look
 from entrenous.stop.deep import deep_matches
-from entrenous.stop.gate import UNREAD, find, judge_clip
+from entrenous.stop.gate import UNREAD, find
 from entrenous.stop.released import file_releases
 from entrenous.stop.weigh import best_of_each, decision_of
 
@@ -24,7 +24,7 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
     """
     try:
         if medium_of(untrusted_data) is not Medium.PICTURE:
-            return judge_clip(untrusted_data, platform)[0]
+            return _clip(untrusted_data, platform)
         picture, seen = first_look(untrusted_data, platform)
         found = [
             *find(seen.whole, platform, part=False),
@@ -37,3 +37,13 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
     return decision_of(
         best_of_each(found), banks, file_releases(hashlib.sha256(untrusted_data).digest(), platform)
     )
+
+
+def _clip(untrusted_data: bytes, platform: Platform) -> Decision:
+    # Who tries a picture does not wait for the libraries of clips and sounds to load.
+    from entrenous.stop.clips import clip_fits, see_clip  # noqa: PLC0415
+
+    found, banks = clip_fits(see_clip(untrusted_data, platform), platform)
+    sha256 = hashlib.sha256(untrusted_data).digest()
+    hits = best_of_each(hit for _, hit in found)
+    return decision_of(hits, banks, file_releases(sha256, platform))

@@ -50,6 +50,18 @@ class _Upload:
     sha256: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What may be kept of it: its hash, or those of its frames; the hash a flood is counted by."""
+
+    bits: bytes | None = None
+    entry: int | None = None
+    frames: tuple[bytes, ...] = ()
+
+
+_NOTHING: Final = _Kept()
+
+
 def judge_upload(untrusted_data: bytes, platform: Platform, reference: str = "") -> Decision:
     """Decode what a stranger sent, compare it with the banks, and keep the decision.
 
@@ -105,7 +117,7 @@ def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) 
     hits = best_of_each(hit for _, hit in found)
     judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
     decision = replace(judged, case=new_case(platform), secret=_new_secret(platform))
-    _record(decision, upload, platform, seen.bits, best_entry(found))
+    _record(decision, upload, platform, _Kept(seen.bits, best_entry(found)))
     again = _near(seen.whole, platform, part=False)
     if not cut:  # the first parts may have come while this was judged
         again += _near(second(), platform, part=True)
@@ -125,24 +137,25 @@ def _second_look(untrusted_data: bytes, picture: Picture, seen: Views, platform:
 
 def _decide_clip(upload: _Upload, platform: Platform) -> Decision:
     """The claims are asked when it is decoded, so that one made meanwhile counts."""
-    judged, entry = judge_clip(upload.untrusted_data, platform)
-    decision = replace(judged, case=new_case(platform), secret=_new_secret(platform))
-    return _record(decision, upload, platform, entry=entry)
-
-
-def judge_clip(untrusted_data: bytes, platform: Platform) -> tuple[Decision, int | None]:
-    """What a clip or a sound calls for, without a case number; the hash that a flood is counted by.
-
-    Raises:
-        Those of UNREAD: hold it. NotASound, FramesTooLarge: there is nothing to judge.
-    """
     # Who judges pictures does not wait for the libraries of clips and sounds to load.
-    from entrenous.stop.clips import clip_fits, see_clip  # noqa: PLC0415
+    from entrenous.stop.clips import (  # noqa: PLC0415
+        clip_fits,
+        frames_kept,
+        near_frames,
+        see_clip,
+    )
 
-    found, banks = clip_fits(see_clip(untrusted_data, platform), platform)
+    seen = see_clip(upload.untrusted_data, platform)
+    frames = frames_kept(seen)
+    known = near_frames(frames, platform)
+    found, banks = clip_fits(seen, platform)
     hits = best_of_each(hit for _, hit in found)
-    sha256 = hashlib.sha256(untrusted_data).digest()
-    return decision_of(hits, banks, file_releases(sha256, platform)), best_entry(found)
+    judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
+    decision = replace(judged, case=new_case(platform), secret=_new_secret(platform))
+    _record(decision, upload, platform, _Kept(entry=best_entry(found), frames=frames))
+    if near_frames(frames, platform) - known:
+        _hold_after_all(decision, *clip_fits(seen, platform), platform)
+    return decision
 
 
 def _look_again(
@@ -156,7 +169,17 @@ def _look_again(
     news = [spot for spot in spots if spot[0].entry not in known]
     if not news or decision.outcome is not Outcome.LET_THROUGH:
         return
-    found, banks = _fits(news, platform)
+    _hold_after_all(decision, *_fits(news, platform), platform)
+
+
+def _hold_after_all(
+    decision: Decision,
+    found: list[tuple[int, Hit]],
+    banks: dict[BankName, Bank],
+    platform: Platform,
+) -> None:
+    if decision.outcome is not Outcome.LET_THROUGH:
+        return
     asked = asked_about(found, banks)
     matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
     if matches and (entry := best_entry(asked)) is not None:
@@ -226,26 +249,28 @@ def _record(
     decision: Decision,
     upload: _Upload,
     platform: Platform,
-    bits: bytes | None = None,
-    entry: int | None = None,
+    seen: _Kept = _NOTHING,
 ) -> Decision:
     """One row, whatever was decided: of a refused upload its SHA-256, for an appeal; of the others
-    their hash too, for the reviewer and for looking back, which may end in a refusal.
+    their hash too, for the reviewer and for looking back, which may end in a refusal; of a clip
+    that is let through, those of its frames.
     """
     refused, held = decision.outcome is Outcome.REFUSE, decision.outcome is Outcome.HOLD
-    is_picture = bits is not None
-    looks_back = is_picture and not refused and platform.limits.look_back_days > 0
+    is_picture = seen.bits is not None
+    may_fit = is_picture or bool(seen.frames)
+    looks_back = may_fit and not refused and platform.limits.look_back_days > 0
     slowly = is_picture and not (refused or held) and platform.limits.slow_looks > 0
     review = Review(
         decision=decision,
         at=platform.clock.now(),
         state=ReviewState.WAITING if held else ReviewState.CLOSED,
-        bits=bits if held or looks_back else None,
-        entry=entry if held else None,
-        reference=upload.reference if held or refused or is_picture else "",
+        bits=seen.bits if held or looks_back else None,
+        entry=seen.entry if held else None,
+        reference=upload.reference if held or refused or is_picture or looks_back else "",
         secret_sha256=secret_hash(decision.secret) if decision.secret else None,
         upload_sha256=upload.sha256 if held or refused or looks_back else None,
         slow_look_due=slowly,
+        frames=seen.frames if looks_back and not held else (),
     )
     platform.reviews.record(review, None)
     return decision

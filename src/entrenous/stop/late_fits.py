@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from entrenous.craft.fingerprint.index import (
     Pairs,
@@ -25,6 +26,7 @@ from entrenous.craft.fingerprint.index import (
 from entrenous.model.claim import Claim
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import ClaimId
+from entrenous.model.print import VIDEO_KIND
 from entrenous.ports import ReviewQueue
 from entrenous.spec import PDQ_RADIUS
 from entrenous.stop.look import INVERTED, said
@@ -33,6 +35,7 @@ from entrenous.stop.turned import turned_back
 _PAGE: Final = 10_000
 _AT_ONCE: Final = 250_000  # uploads in one index: about 50 MB
 _WORTH_AN_INDEX: Final = 512  # queries; below that, making one takes longer than comparing
+_CLIPS: Final = 200  # at a time: up to 48,000 hashes
 _TURNS: Final = 8
 _WAYS: Final = 2 * _TURNS  # and the same inverted
 
@@ -48,10 +51,20 @@ class Sought:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """Uploads that were let through: their cases, and their hashes (N, 4)."""
+    """Uploads that were let through: their cases, and their hashes (N, 4), of which a clip has
+    several, one after the other.
+    """
 
     cases: Sequence[str]
     words: Words
+    clips: bool = False
+
+    def uploads(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """By place of a hash, a number of the upload that it is of."""
+        if not self.clips:
+            return places
+        firsts = [at == 0 or case != self.cases[at - 1] for at, case in enumerate(self.cases)]
+        return np.cumsum(firsts)[places]
 
     def index_for(self, queries: int) -> Searchable:
         """Numbered by place."""
@@ -71,7 +84,9 @@ class Fits:
 
 
 def kept_uploads(reviews: ReviewQueue) -> Iterator[Kept]:
-    """All, a quarter of a million at a time; read in pages, so that no writer waits for long."""
+    """All, a quarter of a million at a time, and then the clips; read in pages, so that no writer
+    waits for long.
+    """
     cases, words, after = list[str](), list[Words](), 0
     while page := reviews.accepted(after, _PAGE):
         cases += (one.case for one in page)
@@ -82,26 +97,40 @@ def kept_uploads(reviews: ReviewQueue) -> Iterator[Kept]:
             cases, words = [], []
     if cases:
         yield Kept(cases, np.concatenate(words))
+    yield from _kept_clips(reviews)
+
+
+def _kept_clips(reviews: ReviewQueue) -> Iterator[Kept]:
+    after = 0
+    while page := reviews.accepted_clips(after, _CLIPS):
+        cases = [clip.case for clip in page for _ in clip.frames]
+        yield Kept(cases, as_words([bits for clip in page for bits in clip.frames]), clips=True)
+        after = page[-1].number
 
 
 def fitting(sought: Sequence[Sought], kept: Kept) -> Iterator[Fits]:
-    """Those of these uploads that lie within the radius of some of these hashes."""
+    """Those of these uploads that lie within the radius of some of these hashes.
+
+    A frame is a part of its video: of the one that was uploaded, and of the one that is registered.
+    """
     if not sought:
         return
     ways = [turned_back(one.bits) for one in sought]
     hows = [*(said(how) for how in ways[0]), *(said(how, INVERTED) for how in ways[0])]
     found = kept.index_for(_WAYS * len(ways)).pairs(_queries(ways), PDQ_RADIUS)
-    for place, near in groupby(_by_upload(found), key=itemgetter(0)):
-        matches = dict[ClaimId, tuple[Match, bytes]]()
-        for _, distance, query in near:
+    for _, near in groupby(_by_upload(found, kept), key=itemgetter(0)):
+        matches = dict[ClaimId, tuple[Match, bytes, int]]()
+        for _, distance, query, place in near:
             number, way = divmod(query, _WAYS)
             one = sought[number]
             if distance <= one.radius and one.claim.id not in matches:
-                match = Match(one.claim.bank, one.claim.id, distance, hows[way])
-                matches[one.claim.id] = match, one.bits
+                part = kept.clips or one.claim.kind == VIDEO_KIND
+                match = Match(one.claim.bank, one.claim.id, distance, hows[way], part)
+                matches[one.claim.id] = match, one.bits, place
         if matches:
             every = list(matches.values())
-            yield Fits(kept.cases[place], tuple(match for match, _ in every), every[0][1])
+            _, nearest, place = every[0]
+            yield Fits(kept.cases[place], tuple(match for match, _, _ in every), nearest)
 
 
 def _queries(ways: Sequence[Mapping[str, bytes]]) -> Words:
@@ -110,11 +139,12 @@ def _queries(ways: Sequence[Mapping[str, bytes]]) -> Words:
     return np.concatenate([words, ~words], axis=1).reshape(-1, 4)
 
 
-def _by_upload(found: Pairs) -> Iterator[tuple[int, int, int]]:
-    """Place of the upload, distance, query: uploads one after the other, of each the nearest first.
+def _by_upload(found: Pairs, kept: Kept) -> Iterator[tuple[int, int, int, int]]:
+    """Upload, distance, query, place: uploads one after the other, of each the nearest first.
 
     Of ways that lie equally near, the one with the fewest changes comes first.
     """
-    order = np.lexsort((found.query, found.distance, found.entry))
-    columns = (found.entry, found.distance, found.query)
+    uploads = kept.uploads(found.entry)
+    order = np.lexsort((found.query, found.distance, uploads))
+    columns = (uploads, found.distance, found.query, found.entry)
     return zip(*(one[order].tolist() for one in columns), strict=True)

@@ -1,8 +1,9 @@
 """A claim may come after the upload: look back at what was let through (docs/spec/gate.md, 5.2).
 
-Of an accepted upload only its 32-byte hash is kept, and for some weeks. The new claim's hashes are
-compared with these as they are, turned, mirrored and inverted, by reading them page by page: that
-takes a moment, so it is done after the claim was answered, and what fits goes before a person.
+Of an accepted upload only its 32-byte hash is kept, of a clip those of some frames, and for some
+weeks. The new claim's hashes are compared with these as they are, turned, mirrored and inverted, by
+reading them page by page: that takes a moment, so it is done after the claim was answered, and what
+fits goes before a person.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -20,6 +21,7 @@ from entrenous.stop.weigh import asks
 LEASE: Final = timedelta(minutes=2)  # as long as somebody may be at what is due
 CLAIMS_MAX: Final = 1000  # at once: some seconds for each million of uploads
 _FEW: Final = 100
+_HASHES_AT_ONCE: Final = 20_000  # a video has up to 1,200
 
 
 def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
@@ -36,7 +38,8 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     finds = (
         LateFind(one.case, one.matches, entry_of(one.nearest))
         for kept in kept_uploads(platform.reviews)
-        for one in fitting(sought, kept)
+        for start in range(0, len(sought), _HASHES_AT_ONCE)
+        for one in fitting(sought[start : start + _HASHES_AT_ONCE], kept)
     )
     limit = platform.limits.held_per_hash
     return sum(platform.reviews.hold_late(find, limit) for find in finds)
@@ -78,7 +81,7 @@ def tidy(platform: Platform) -> None:
 def _sought(claims: Collection[ClaimId], platform: Platform) -> Iterator[Sought]:
     """Hashes of those that match, and that would have held an upload or refused it."""
     banks = {bank.name: bank for bank in platform.bank.banks()}
-    for claim, hashes in platform.bank.with_hashes(claims).values():
+    for claim, hashes in platform.bank.with_hashes(claims, frames=True).values():
         bank = banks[claim.bank]
         if claim.state in MATCHING and asks(claim, bank):
             yield from (Sought(claim, bits, bank.radius) for bits in hashes)

@@ -88,7 +88,7 @@ def _registration(claim: Claim, what: Print, platform: Platform) -> Registration
             hashes = (whole.bits,), parts
             return Registration(claim, *hashes, looks_back=True, embedding=kept)
         case ClipPrint(video, sound):
-            return Registration(claim, video=video, sound=sound)
+            return Registration(claim, looks_back=True, video=video, sound=sound)
         case SoundPrint():
             return Registration(claim, sound=what)
 

@@ -1,6 +1,7 @@
 """A database of version 1 to 4 is brought up to date in place, whole or not at all."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -270,3 +271,14 @@ def test_an_upgrade_that_fails_leaves_version_1(old: Path) -> None:
     db.close()
     assert columns == ["name", "radius", "on_claimed", "on_confirmed"]
     assert versions == [(1,)]
+
+
+def test_version_5_gets_a_place_for_frames(tmp_path: Path) -> None:
+    path = tmp_path / "fifth.db"
+    open_engine(path).dispose()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript("DROP TABLE upload_frames; UPDATE schema_version SET version = 5;")
+    engine = open_engine(path)
+    assert sa.inspect(engine).has_table("upload_frames")
+    assert SqlReviewQueue(engine).accepted_clips(0, 9) == ()
+    engine.dispose()

@@ -197,10 +197,16 @@ class MemoryBankStore(MemoryAsked):
             if None in self.clips.times(claim, entry.number)
         )
 
-    def with_hashes(self, claims: Collection[ClaimId]) -> dict[ClaimId, ClaimHashes]:
+    def with_hashes(
+        self, claims: Collection[ClaimId], *, frames: bool = False
+    ) -> dict[ClaimId, ClaimHashes]:
         """One by one."""
         there = [one for one in claims if one in self.held]
-        return {one: (self.held[one], self.hashes_of(one)) for one in there}
+        of = self._with_frames if frames else self.hashes_of
+        return {one: (self.held[one], of(one)) for one in there}
+
+    def _with_frames(self, claim: ClaimId) -> tuple[bytes, ...]:
+        return tuple(entry.bits for entry in self.hashes.wholes_of(claim))
 
     def opine(
         self,

@@ -21,6 +21,7 @@ from entrenous.model.ids import ClaimId
 from entrenous.model.review import (
     LATER,
     Accepted,
+    AcceptedClip,
     AlreadyAppealed,
     AlreadyDecided,
     Appeal,
@@ -42,6 +43,7 @@ class MemoryReviewQueue(MemoryReviewDesk):
 
     uploads: dict[str, bytes] = field(default_factory=dict)
     appealed: set[str] = field(default_factory=set)
+    frames: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     unread_bytes_max: int = UNREAD_BYTES_MAX
 
     def __post_init__(self) -> None:
@@ -52,6 +54,8 @@ class MemoryReviewQueue(MemoryReviewDesk):
         self.reviews[review.case] = replace(review, decision=_without_secret(review.decision))
         if untrusted_upload is not None:
             self.uploads[review.case] = untrusted_upload
+        if review.frames:
+            self.frames[review.case] = review.frames
         self._due_of(review)
 
     def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
@@ -126,6 +130,15 @@ class MemoryReviewQueue(MemoryReviewDesk):
         ]
         return tuple(found[:limit])
 
+    def accepted_clips(self, after: int, limit: int) -> tuple[AcceptedClip, ...]:
+        """Numbered by arrival."""
+        found = [
+            AcceptedClip(number, one.case, self.frames[one.case])
+            for number, one in enumerate(self.reviews.values(), start=1)
+            if number > after and _is_accepted(one) and one.case in self.frames
+        ]
+        return tuple(found[:limit])
+
     def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
         """It waits now."""
         review = self.reviews.get(find.case)
@@ -133,7 +146,7 @@ class MemoryReviewQueue(MemoryReviewDesk):
         slowly = find.found is Found.SLOW_LOOK
         if review is None or not _is_accepted(review) or not left:
             return False
-        if not slowly and review.bits is None:
+        if not slowly and review.bits is None and find.case not in self.frames:
             return False
         waiting = _late(review, find, left)
         self.reviews[find.case] = waiting
@@ -173,8 +186,9 @@ class MemoryReviewQueue(MemoryReviewDesk):
     def forget_accepted(self, before: datetime) -> int:
         """By time."""
         old = [one for one in self.reviews.values() if _is_accepted(one) and one.at < before]
-        kept = [one for one in old if one.bits is not None]
+        kept = [one for one in old if one.bits is not None or one.case in self.frames]
         for one in kept:
+            self.frames.pop(one.case, None)
             self.reviews[one.case] = replace(one, bits=None, upload_sha256=None, reference="")
         return len(kept)
 
@@ -254,6 +268,7 @@ class MemoryReviewQueue(MemoryReviewDesk):
             review, state=state, bits=None, reference="", upload_sha256=file, first_confirmer=""
         )
         self.uploads.pop(case, None)
+        self.frames.pop(case, None)
         self.slow.pop(case, None)
         self.leads.pop(case, None)
 

@@ -26,11 +26,13 @@ class SqlAsked:
     engine: Where
     clock: Clock = field(default_factory=SystemClock)
 
-    def with_hashes(self, claims: Collection[ClaimId]) -> dict[ClaimId, ClaimHashes]:
+    def with_hashes(
+        self, claims: Collection[ClaimId], *, frames: bool = False
+    ) -> dict[ClaimId, ClaimHashes]:
         """In batches, from one state of the bank."""
         with reading(self.engine) as db:
             there = some(db, claims)
-            hashes = wholes_of(db, [one.id for one in there])
+            hashes = wholes_of(db, [one.id for one in there], frames=frames)
             return {one.id: (one, hashes.get(one.id, ())) for one in there}
 
     def listed(

@@ -268,8 +268,10 @@ def _on(db: sa.Connection, entries: Collection[int], wanted: sa.Select[Any]) -> 
         yield from db.execute(wanted, {"numbers": batch})
 
 
-def wholes_of(db: sa.Connection, claims: Sequence[ClaimId]) -> dict[ClaimId, tuple[bytes, ...]]:
-    """Hashes of whole pictures, by claim; those of frames are not."""
+def wholes_of(
+    db: sa.Connection, claims: Sequence[ClaimId], *, frames: bool = False
+) -> dict[ClaimId, tuple[bytes, ...]]:
+    """Hashes of whole pictures, by claim; with ``frames``, of whole frames, too."""
     found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
     wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
     shown, still = (
@@ -277,7 +279,7 @@ def wholes_of(db: sa.Connection, claims: Sequence[ClaimId]) -> dict[ClaimId, tup
     )
     for batch in batches(claims):
         mine = wanted.where(CLAIM_HASH.c.claim.in_(batch), HASH.c.part.is_(False))
-        mine = mine.where(sa.or_(~shown, still))
+        mine = mine if frames else mine.where(sa.or_(~shown, still))
         for row in db.execute(mine.order_by(HASH.c.number)):
             found[row.claim] += (bytes(row.bits),)
     return found

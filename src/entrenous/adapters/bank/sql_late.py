@@ -1,10 +1,12 @@
 """Uploads that were let through and wait after all, each function inside of an open transaction."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 import sqlalchemy as sa
 
+from entrenous.adapters.bank.rows import batches
 from entrenous.adapters.bank.sql_uploads import (
     SEEN,
     change,
@@ -15,17 +17,52 @@ from entrenous.adapters.bank.sql_uploads import (
     to_review,
 )
 from entrenous.adapters.bank.tables import (
-    ACCEPTED,
     LET_THROUGH,
     PUBLISHED,
     UPLOAD,
+    UPLOAD_FRAMES,
     stored_time,
 )
 from entrenous.model.decision import Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import ClaimId
-from entrenous.model.review import Found, LateFind, Review, ReviewState
+from entrenous.model.review import AcceptedClip, Found, LateFind, Review, ReviewState
 from entrenous.ports import Clock
+from entrenous.spec import PDQ_BYTES
+
+_HAS_HASH: Final = UPLOAD.c.bits.is_not(None)
+_HAS_FRAMES: Final = sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number)
+
+
+def keep_frames(db: sa.Connection, review: Review) -> None:
+    """Of a clip that was just recorded."""
+    mine = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number == review.case)
+    kept = mine.add_columns(sa.literal(b"".join(review.frames), sa.LargeBinary))
+    db.execute(UPLOAD_FRAMES.insert().from_select(["number", "frames"], kept))
+
+
+def accepted_clips(db: sa.Connection, after: int, limit: int) -> tuple[AcceptedClip, ...]:
+    """A page, by number."""
+    columns = UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD_FRAMES.c.frames
+    wanted = sa.select(*columns).join_from(UPLOAD_FRAMES, UPLOAD)
+    wanted = wanted.where(*LET_THROUGH, UPLOAD_FRAMES.c.number > after)
+    rows = db.execute(wanted.order_by(UPLOAD_FRAMES.c.number).limit(limit)).all()
+    return tuple(AcceptedClip(row[0], row[1], _each(bytes(row[2]))) for row in rows)
+
+
+def forget_clips(db: sa.Connection, before: datetime) -> int:
+    """Hashes of frames, and the reference, of clips that were let through before then; how many."""
+    old = (*LET_THROUGH, _HAS_FRAMES, UPLOAD.c.at < stored_time(before))
+    numbers = db.execute(sa.select(UPLOAD.c.number).where(*old)).scalars().all()
+    for batch in batches(numbers):
+        these = UPLOAD.update().where(UPLOAD.c.number.in_(batch))
+        db.execute(these.values(upload_sha256=None, reference=""))
+        db.execute(UPLOAD_FRAMES.delete().where(UPLOAD_FRAMES.c.number.in_(batch)))
+    return len(numbers)
+
+
+def _each(frames: bytes) -> tuple[bytes, ...]:
+    return tuple(frames[at : at + PDQ_BYTES] for at in range(0, len(frames), PDQ_BYTES))
 
 
 def hold_late(db: sa.Connection, clock: Clock, find: LateFind, left: Sequence[Match]) -> bool:
@@ -38,7 +75,7 @@ def hold_late(db: sa.Connection, clock: Clock, find: LateFind, left: Sequence[Ma
         "entry": find.entry,
         "waits_since": stored_time(clock.now()),
     }
-    is_it: tuple[sa.ColumnElement[bool], ...] = ACCEPTED
+    is_it: tuple[sa.ColumnElement[bool], ...] = (*LET_THROUGH, sa.or_(_HAS_HASH, _HAS_FRAMES))
     if find.found is Found.SLOW_LOOK:
         now |= {"bits": find.bits, "upload_sha256": find.upload_sha256, "slow_look": None}
         is_it = LET_THROUGH

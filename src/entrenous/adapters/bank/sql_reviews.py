@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from entrenous.adapters.bank import sql_claims as claims
 from entrenous.adapters.bank import sql_late as late
 from entrenous.adapters.bank import sql_uploads as uploads
-from entrenous.adapters.bank.engine import inserting, reading, scrub, writing
+from entrenous.adapters.bank.engine import adding, inserting, reading, scrub, writing
 from entrenous.adapters.bank.flood import UNREAD_BYTES_MAX, decided_with, is_unread
 from entrenous.adapters.bank.prepared import PreparedInsert
 from entrenous.adapters.bank.sql_bank import SqlBankStore
@@ -22,6 +22,7 @@ from entrenous.adapters.bank.together import Row, Together
 from entrenous.adapters.bank.told import LATE_TOLD, review_told, unkept_told
 from entrenous.model.review import (
     Accepted,
+    AcceptedClip,
     AlreadyAppealed,
     AlreadyDecided,
     Appeal,
@@ -57,6 +58,9 @@ class SqlReviewQueue(SqlReviewDesk):
             self._together.add(row)
         else:
             self._insert([row])
+        if review.frames:
+            with adding(self.engine) as db:
+                late.keep_frames(db, review)
 
     def _insert(self, rows: Sequence[Row]) -> None:
         with inserting(self.engine) as db:
@@ -138,6 +142,11 @@ class SqlReviewQueue(SqlReviewDesk):
             rows = db.execute(wanted.order_by(UPLOAD.c.number).limit(limit))
             return tuple(Accepted(row[0], row[1], bytes(row[2])) for row in rows)
 
+    def accepted_clips(self, after: int, limit: int) -> tuple[AcceptedClip, ...]:
+        """A page, by number."""
+        with reading(self.engine) as db:
+            return late.accepted_clips(db, after, limit)
+
     def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
         """It waits now."""
         with writing(self.engine) as db:
@@ -161,7 +170,9 @@ class SqlReviewQueue(SqlReviewDesk):
         """By time."""
         old = UPLOAD.update().where(*ACCEPTED, UPLOAD.c.at < stored_time(before))
         with writing(self.engine) as db:
-            return db.execute(old.values(bits=None, upload_sha256=None, reference="")).rowcount
+            clips = late.forget_clips(db, before)
+            gone = db.execute(old.values(bits=None, upload_sha256=None, reference=""))
+            return gone.rowcount + clips
 
     def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
         """One row by an index, and no lock."""

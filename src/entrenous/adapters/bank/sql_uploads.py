@@ -9,7 +9,14 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.flood import alike, is_unread, wait_together
 from entrenous.adapters.bank.insert import insert_or
 from entrenous.adapters.bank.sql_log import tell
-from entrenous.adapters.bank.tables import PAGE, UPLOAD, WAITS, read_time, stored_time
+from entrenous.adapters.bank.tables import (
+    PAGE,
+    UPLOAD,
+    UPLOAD_FRAMES,
+    WAITS,
+    read_time,
+    stored_time,
+)
 from entrenous.adapters.bank.told import flood_told
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
@@ -82,6 +89,9 @@ def forget(db: sa.Connection, cases: Collection[str], state: ReviewState) -> Non
     if state is ReviewState.RELEASED:
         values["upload_sha256"] = None
     db.execute(gone.values(state=state, **values), [{"case": case} for case in cases])
+    decided = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number == sa.bindparam("case"))
+    frames = UPLOAD_FRAMES.delete().where(UPLOAD_FRAMES.c.number.in_(decided))
+    db.execute(frames, [{"case": case} for case in cases])
 
 
 def gather(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) -> str | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 5  # of this schema; upgrade.py brings an earlier one up to it
+VERSION: Final = 6  # of this schema; upgrade.py brings an earlier one up to it
 
 METADATA: Final = sa.MetaData()
 # 64 bits; SQLite numbers rows by itself only in a column that is called INTEGER.
@@ -193,6 +193,13 @@ UPLOAD: Final = sa.Table(
     sa.Column("slow_looks_taken", sa.Integer),
     sa.Column("first_confirmer", sa.Text),
     sqlite_autoincrement=True,
+)
+# Hashes of a clip's frames, one after the other, while it may be looked back at.
+UPLOAD_FRAMES: Final = sa.Table(
+    "upload_frames",
+    METADATA,
+    sa.Column("number", sa.ForeignKey("upload.number"), primary_key=True, autoincrement=False),
+    sa.Column("frames", sa.LargeBinary, nullable=False),
 )
 # What indexes are of, and questions ask by the same words. Values are written out, not parameters:
 # so the planner knows that the index will do.

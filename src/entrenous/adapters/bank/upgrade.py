@@ -4,7 +4,8 @@ Version 1 had banks, claims, hashes and uploads. Version 2 adds shadow banks, th
 what floods, appeals and looking back need of an upload, partners and their opinions, and the log.
 Version 3 adds since when an upload waits, what is due after an answer, and tables of frames,
 sounds, released clips and embeddings. Version 4 adds by which change a claim became confirmed.
-Version 5 adds reviewers, who confirmed first, and what somebody was told of.
+Version 5 adds reviewers, who confirmed first, and what somebody was told of. Version 6 adds hashes
+of the frames of clips that were let through.
 """
 
 from typing import Any, Final
