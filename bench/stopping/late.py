@@ -29,7 +29,7 @@ from bench.stopping.lookups import scratch
 from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
-from entrenous.adapters.bank.tables import UPLOAD
+from entrenous.adapters.bank.upload_tables import UPLOAD
 from entrenous.adapters.index.tending import open_index
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.craft.media.picture import read_picture

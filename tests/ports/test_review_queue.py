@@ -337,9 +337,11 @@ def test_hashes_of_frames_go_with_the_decision_and_with_time(claimed: Stores) ->
     assert queue.hold_late(LateFind("u", MATCHES[:1], 1), 20)
     assert queue.hold_late(LateFind("v", MATCHES[:1], 1), 20)
     assert [one.case for one in queue.accepted_clips(0, 9)] == ["s", "t"]
+    assert queue.accepted_clips(first[-1].number, 1) == ()
     queue.close("u", ReviewState.RELEASED, nothing_else)
     assert claimed.bank.withdraw(MATCHES[0].claim) == 1
     assert [one.case for one in queue.accepted_clips(0, 9)] == ["s", "t", "v"]
+    assert [one.case for one in queue.accepted_clips(first[-1].number, 1)] == ["v"]
     assert queue.forget_accepted(AT + timedelta(hours=25)) == 3  # with the picture
     assert (queue.review("t").upload_sha256, queue.review("t").reference) == (None, "")
     assert [one.case for one in queue.accepted_clips(0, 9)] == ["v"]

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.engine import glancing, inserting, reading
 from entrenous.adapters.bank.prepared import PreparedInsert, PreparedSelect
 from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.adapters.bank.tables import BANK, UPLOAD
+from entrenous.adapters.bank.tables import BANK
+from entrenous.adapters.bank.upload_tables import UPLOAD
 from entrenous.model.bank import Bank, BankUnreachable
 from entrenous.model.claim import Claim, ClaimState, Registration
 from entrenous.model.decision import Outcome

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.adapters.bank.sql_standing import standing
-from entrenous.adapters.bank.tables import UPLOAD
+from entrenous.adapters.bank.upload_tables import UPLOAD
 from entrenous.model.bank import Bank
 from entrenous.model.claim import ClaimEvent, ClaimState, Registration
 from entrenous.model.decision import Decision, Outcome

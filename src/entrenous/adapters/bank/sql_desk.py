@@ -11,16 +11,9 @@ from entrenous.adapters.bank.engine import adding, glancing, reading, writing
 from entrenous.adapters.bank.insert import insert_or
 from entrenous.adapters.bank.sql_due import SqlDueWork
 from entrenous.adapters.bank.sql_log import tell
-from entrenous.adapters.bank.tables import (
-    PAGE,
-    REVIEWER,
-    SINGLE,
-    UPLOAD,
-    WAITS,
-    read_time,
-    stored_time,
-)
+from entrenous.adapters.bank.tables import PAGE, REVIEWER, read_time, stored_time
 from entrenous.adapters.bank.told import first_told, reviewer_told
+from entrenous.adapters.bank.upload_tables import SINGLE, UPLOAD, WAITS
 from entrenous.model.page import AGAIN_AFTER, Page, PageKind
 from entrenous.model.review import AlreadyDecided, ReviewState
 from entrenous.model.reviewer import (

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.engine import adding, glancing, reading
 from entrenous.adapters.bank.held_bytes import HeldBytes
 from entrenous.adapters.bank.rows import batches
-from entrenous.adapters.bank.tables import CLAIM, UPLOAD, stored_time
+from entrenous.adapters.bank.tables import CLAIM, stored_time
+from entrenous.adapters.bank.upload_tables import UPLOAD
 from entrenous.adapters.system import SystemClock
 from entrenous.model.ids import ClaimId
 from entrenous.model.review import Due, SlowLook, UploadShut

@@ -16,13 +16,8 @@ from entrenous.adapters.bank.sql_uploads import (
     review_of,
     to_review,
 )
-from entrenous.adapters.bank.tables import (
-    LET_THROUGH,
-    PUBLISHED,
-    UPLOAD,
-    UPLOAD_FRAMES,
-    stored_time,
-)
+from entrenous.adapters.bank.tables import stored_time
+from entrenous.adapters.bank.upload_tables import LET_THROUGH, PUBLISHED, UPLOAD, UPLOAD_FRAMES
 from entrenous.model.decision import Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import ClaimId
@@ -36,29 +31,46 @@ _HAS_FRAMES: Final = sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number
 
 def keep_frames(db: sa.Connection, review: Review) -> None:
     """Of a clip that was just recorded."""
-    mine = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number == review.case)
+    mine = sa.select(UPLOAD.c.number, UPLOAD.c.at).where(UPLOAD.c.case_number == review.case)
     kept = mine.add_columns(sa.literal(b"".join(review.frames), sa.LargeBinary))
-    db.execute(UPLOAD_FRAMES.insert().from_select(["number", "frames"], kept))
+    db.execute(UPLOAD_FRAMES.insert().from_select(["number", "at", "frames"], kept))
 
 
 def accepted_clips(db: sa.Connection, after: int, limit: int) -> tuple[AcceptedClip, ...]:
-    """A page, by number."""
-    columns = UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD_FRAMES.c.frames
-    wanted = sa.select(*columns).join_from(UPLOAD_FRAMES, UPLOAD)
-    wanted = wanted.where(*LET_THROUGH, UPLOAD_FRAMES.c.number > after)
-    rows = db.execute(wanted.order_by(UPLOAD_FRAMES.c.number).limit(limit)).all()
-    return tuple(AcceptedClip(row[0], row[1], _each(bytes(row[2]))) for row in rows)
+    """A page, by number. Those that wait meanwhile are few."""
+    wanted = sa.select(UPLOAD_FRAMES.c.number, UPLOAD_FRAMES.c.frames)
+    wanted = wanted.order_by(UPLOAD_FRAMES.c.number).limit(limit)
+    while rows := db.execute(wanted.where(UPLOAD_FRAMES.c.number > after)).all():
+        cases = _let_through(db, [row.number for row in rows])
+        frames = {row.number: bytes(row.frames) for row in rows if row.number in cases}
+        if frames:
+            return tuple(AcceptedClip(at, cases[at], _each(one)) for at, one in frames.items())
+        after = rows[-1].number
+    return ()
 
 
 def forget_clips(db: sa.Connection, before: datetime) -> int:
     """Hashes of frames, and the reference, of clips that were let through before then; how many."""
-    old = (*LET_THROUGH, _HAS_FRAMES, UPLOAD.c.at < stored_time(before))
-    numbers = db.execute(sa.select(UPLOAD.c.number).where(*old)).scalars().all()
-    for batch in batches(numbers):
+    old = sa.select(UPLOAD_FRAMES.c.number).where(UPLOAD_FRAMES.c.at < stored_time(before))
+    gone = list(_let_through(db, db.execute(old).scalars().all()))
+    for batch in batches(gone):
         these = UPLOAD.update().where(UPLOAD.c.number.in_(batch))
         db.execute(these.values(upload_sha256=None, reference=""))
         db.execute(UPLOAD_FRAMES.delete().where(UPLOAD_FRAMES.c.number.in_(batch)))
-    return len(numbers)
+    return len(gone)
+
+
+def _let_through(db: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
+    """Which of these were let through, and their cases. Asked by their numbers alone: SQLite takes
+    the index of states instead, and with it every upload, where it is asked for a state too.
+    """
+    columns = UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.state, UPLOAD.c.outcome
+    return {
+        row.number: row.case_number
+        for batch in batches(numbers)
+        for row in db.execute(sa.select(*columns).where(UPLOAD.c.number.in_(batch)))
+        if (row.state, row.outcome) == (ReviewState.CLOSED, Outcome.LET_THROUGH)
+    }
 
 
 def _each(frames: bytes) -> tuple[bytes, ...]:

@@ -17,9 +17,10 @@ from entrenous.adapters.bank.prepared import PreparedInsert
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_desk import SqlReviewDesk
 from entrenous.adapters.bank.sql_log import tell
-from entrenous.adapters.bank.tables import ACCEPTED, SINGLE, UPLOAD, WAITS, stored_time
+from entrenous.adapters.bank.tables import stored_time
 from entrenous.adapters.bank.together import Row, Together
 from entrenous.adapters.bank.told import LATE_TOLD, review_told, unkept_told
+from entrenous.adapters.bank.upload_tables import ACCEPTED, SINGLE, UPLOAD, WAITS
 from entrenous.model.review import (
     Accepted,
     AcceptedClip,

@@ -15,11 +15,10 @@ from entrenous.adapters.bank.tables import (
     BANK,
     CLAIM,
     HASH,
-    SINGLE,
-    UPLOAD,
     read_time,
     stored_time,
 )
+from entrenous.adapters.bank.upload_tables import SINGLE, UPLOAD
 from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName
 from entrenous.model.review import Due, ReviewState

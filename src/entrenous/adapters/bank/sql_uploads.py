@@ -9,15 +9,9 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.flood import alike, is_unread, wait_together
 from entrenous.adapters.bank.insert import insert_or
 from entrenous.adapters.bank.sql_log import tell
-from entrenous.adapters.bank.tables import (
-    PAGE,
-    UPLOAD,
-    UPLOAD_FRAMES,
-    WAITS,
-    read_time,
-    stored_time,
-)
+from entrenous.adapters.bank.tables import PAGE, read_time, stored_time
 from entrenous.adapters.bank.told import flood_told
+from entrenous.adapters.bank.upload_tables import UPLOAD, UPLOAD_FRAMES, WAITS
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.page import PageKind

@@ -163,118 +163,11 @@ OPINION: Final = sa.Table(
     sa.Column("stance", sa.Text, nullable=False),
     sa.Column("at", BIG, nullable=False),
 )
-# ``lead`` is the case that stands for this one in the queue, where many wait as one item;
-# ``waits_since`` is when it came before a reviewer, where that was later than ``at``.
-# ``slow_look`` is "due" until the bytes are "kept" for it, or it was "skipped"; null when it was
-# made or none is due. Somebody may take it at ``slow_look_at``. ``first_confirmer`` is who
-# confirmed it first, while it waits for another person to do so.
-UPLOAD: Final = sa.Table(
-    "upload",
-    METADATA,
-    sa.Column("number", BIG, primary_key=True, autoincrement=True),
-    sa.Column("case_number", sa.Text, nullable=False, unique=True),
-    sa.Column("at", BIG, nullable=False),
-    sa.Column("outcome", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False, index=True),
-    sa.Column("matches", sa.JSON, nullable=False),
-    sa.Column("bits", sa.LargeBinary(32)),
-    sa.Column("untrusted_upload", sa.LargeBinary),
-    sa.Column("would", sa.Text),
-    sa.Column("entry", BIG),
-    sa.Column("reference", sa.Text, nullable=False, server_default=""),
-    sa.Column("found", sa.Text, nullable=False, server_default="upload"),
-    sa.Column("secret_sha256", sa.LargeBinary(32)),
-    sa.Column("upload_sha256", sa.LargeBinary(32)),
-    sa.Column("appealed_at", BIG),
-    sa.Column("lead", sa.Text),
-    sa.Column("waits_since", BIG),
-    sa.Column("slow_look", sa.Text),
-    sa.Column("slow_look_at", BIG),
-    sa.Column("slow_looks_taken", sa.Integer),
-    sa.Column("first_confirmer", sa.Text),
-    sqlite_autoincrement=True,
-)
-# Hashes of a clip's frames, one after the other, while it may be looked back at.
-UPLOAD_FRAMES: Final = sa.Table(
-    "upload_frames",
-    METADATA,
-    sa.Column("number", sa.ForeignKey("upload.number"), primary_key=True, autoincrement=False),
-    sa.Column("frames", sa.LargeBinary, nullable=False),
-)
-# What indexes are of, and questions ask by the same words. Values are written out, not parameters:
-# so the planner knows that the index will do.
-WAITS: Final = UPLOAD.c.state == sa.literal_column("'waiting'")
-SINGLE: Final = (WAITS, UPLOAD.c.lead.is_(None))
-LET_THROUGH: Final = (
-    UPLOAD.c.state == sa.literal_column("'closed'"),
-    UPLOAD.c.outcome == sa.literal_column("'let through'"),
-)
-ACCEPTED: Final = (*LET_THROUGH, UPLOAD.c.bits.is_not(None))
-# What was let through first, and waits now: neither of the others.
-PUBLISHED: Final = (
-    WAITS,
-    UPLOAD.c.found != sa.literal_column("'upload'"),
-    UPLOAD.c.found != sa.literal_column("'appeal'"),
-)
-_SINGLE: Final = sa.and_(*SINGLE)
-_ACCEPTED: Final = sa.and_(*ACCEPTED)
-_PUBLISHED: Final = sa.and_(*PUBLISHED)
-WAITING_BY_ENTRY: Final = sa.Index(
-    "waiting_by_entry", UPLOAD.c.entry, sqlite_where=WAITS, postgresql_where=WAITS
-)
-WAITING_BY_LEAD: Final = sa.Index(
-    "waiting_by_lead", UPLOAD.c.lead, sqlite_where=WAITS, postgresql_where=WAITS
-)
-# With the state, or SQLite prefers the index of states and reads past the bytes of every upload.
-WAITING_BY_FILE: Final = sa.Index(
-    "waiting_by_file",
-    UPLOAD.c.upload_sha256,
-    UPLOAD.c.state,
-    sqlite_where=WAITS,
-    postgresql_where=WAITS,
-)
-ACCEPTED_UPLOADS: Final = sa.Index(
-    "accepted_uploads", UPLOAD.c.number, sqlite_where=_ACCEPTED, postgresql_where=_ACCEPTED
-)
-# It has all that is asked for, so that no page of an upload's bytes is read.
-WAITING_SINCE: Final = sa.Index(
-    "waiting_since",
-    UPLOAD.c.state,
-    UPLOAD.c.lead,
-    UPLOAD.c.waits_since,
-    UPLOAD.c.at,
-    sqlite_where=_SINGLE,
-    postgresql_where=_SINGLE,
-)
-WAITING_LATE: Final = sa.Index(
-    "waiting_late",
-    UPLOAD.c.state,
-    UPLOAD.c.number,
-    UPLOAD.c.found,
-    sqlite_where=_PUBLISHED,
-    postgresql_where=_PUBLISHED,
-)
-SLOW_LOOKS: Final = sa.Index(
-    "slow_looks",
-    UPLOAD.c.slow_look,
-    UPLOAD.c.at,
-    UPLOAD.c.slow_look_at,
-    UPLOAD.c.slow_looks_taken,
-    sqlite_where=UPLOAD.c.slow_look.is_not(None),
-    postgresql_where=UPLOAD.c.slow_look.is_not(None),
-)
 LOOK_BACKS: Final = sa.Index(
     "look_backs",
     CLAIM.c.look_back_at,
     sqlite_where=CLAIM.c.look_back_at.is_not(None),
     postgresql_where=CLAIM.c.look_back_at.is_not(None),
-)
-UPLOADS_IN_SHADOW: Final = sa.Index(
-    "uploads_in_shadow",
-    UPLOAD.c.at,
-    UPLOAD.c.would,
-    sqlite_where=UPLOAD.c.would.is_not(None),
-    postgresql_where=UPLOAD.c.would.is_not(None),
 )
 AUDIT: Final = sa.Table(
     "audit",

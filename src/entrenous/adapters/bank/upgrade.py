@@ -13,17 +13,19 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.tables import (
-    ACCEPTED_UPLOADS,
     BANK,
     CLAIM,
     LOOK_BACKS,
     METADATA,
     RELEASED_FILE,
     SCHEMA_VERSION,
+    VERSION,
+)
+from entrenous.adapters.bank.upload_tables import (
+    ACCEPTED_UPLOADS,
     SLOW_LOOKS,
     UPLOAD,
     UPLOADS_IN_SHADOW,
-    VERSION,
     WAITING_BY_ENTRY,
     WAITING_BY_FILE,
     WAITING_BY_LEAD,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import glancing, open_engine
 from entrenous.adapters.bank.postgres import open_postgres_engine
-from entrenous.adapters.bank.tables import UPLOAD
+from entrenous.adapters.bank.upload_tables import UPLOAD
 from entrenous.faces.cli.stop import gate as command
 from tests.faces.cli.stop.gates import PATIENCE_S, running
 from tests.stop.room import jpeg
