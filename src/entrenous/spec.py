@@ -29,7 +29,8 @@ PDQ_RADIUS: Final = 31  # Meta's recommended match distance, in bits
 PDQ_QUALITY_MIN: Final = 50  # below, flat pictures match each other
 FRAMES_KEPT_MAX: Final = 240  # of a clip that was let through; docs/spec/gate.md 11.5
 PDQ_BYTES: Final = 32
-PART_QUALITY_MIN: Final = 20  # of a window: a part is at most held, so less detail will do
+PART_QUALITY_MIN: Final = 20  # of a view of a part: it is at most held, so less detail will do
+WINDOW_QUALITY_MIN: Final = 32  # of a registered window; docs/spec/gate.md section 3
 PARTS_MAX: Final = 600  # hashes of windows that one claim may carry; a device sends at most 525
 # A gate decodes JPEGs no larger than its looks need: whole pictures (bench.stopping.shrunk), and
 # windows and what is inside a frame (STOP measurements).

@@ -18,7 +18,7 @@ from entrenous.craft.fingerprint.picture import frequencies, qualities, seen_pix
 from entrenous.craft.fingerprint.spectrum import BLOCKS, Floats, window_axes
 from entrenous.craft.fingerprint.thumbnail import thumbnail
 from entrenous.model.picture import Picture
-from entrenous.spec import PART_QUALITY_MIN, PDQ_BYTES
+from entrenous.spec import PDQ_BYTES, WINDOW_QUALITY_MIN
 
 Edges = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ def part_hashes(picture: Picture) -> tuple[bytes, ...]:
     found: dict[bytes, None] = {}
     pixels = seen_pixels(picture)
     for blocks in _windows(thumbnail(pixels), (pixels.shape[0], pixels.shape[1])):
-        detailed = blocks[qualities(blocks) >= PART_QUALITY_MIN]
+        detailed = blocks[qualities(blocks) >= WINDOW_QUALITY_MIN]
         hashes = to_bits(frequencies(detailed))
         found |= dict.fromkeys(
             hashes[start : start + PDQ_BYTES] for start in range(0, len(hashes), PDQ_BYTES)
