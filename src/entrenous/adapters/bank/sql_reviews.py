@@ -52,16 +52,19 @@ class SqlReviewQueue(SqlReviewDesk):
         object.__setattr__(self, "_together", Together(self._insert))
 
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
-        """Insert: SQLite has one writer at a time, so there those that wait are written at once."""
+        """Insert: SQLite has one writer at a time, so there those that wait are written at once. A
+        clip comes with its frames, or not at all.
+        """
         kept = self._kept(review.case, untrusted_upload)
         row = uploads.from_review(review) | {"untrusted_upload": kept}
-        if self.engine.dialect.name == "sqlite":
+        if review.frames:
+            with adding(self.engine) as db:
+                _INSERT.run(db, [row])
+                late.keep_frames(db, review)
+        elif self.engine.dialect.name == "sqlite":
             self._together.add(row)
         else:
             self._insert([row])
-        if review.frames:
-            with adding(self.engine) as db:
-                late.keep_frames(db, review)
 
     def _insert(self, rows: Sequence[Row]) -> None:
         with inserting(self.engine) as db:
