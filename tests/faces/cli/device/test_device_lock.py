@@ -4,22 +4,29 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from entrenous.adapters.vault import home as adapter
+from entrenous.adapters.vault.home import RelayPart, Unlocked
+from entrenous.adapters.vault.lock_head import Terms
 from entrenous.craft.crypto.vault_key import Cost
 from entrenous.craft.wire.identity.recovery import read_sheet
+from entrenous.faces.cli.device.lock import _copies
 from entrenous.faces.cli.exits import BY_FAMILY, USAGE, YES
 from entrenous.faces.cli.main import run
 from entrenous.faces.relay.app import relay_app
+from entrenous.model.ids import MailboxId
+from entrenous.model.lock import RelayLock
+from entrenous.model.secret import Secret
 from tests.carry.relays import WoundClock, disk_relay, served
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 REFUSED, MALFORMED = BY_FAMILY["refused"], BY_FAMILY["malformed"]
 FIRST, SECOND = "four or five unrelated words", "some other unrelated words"
+LOCK = RelayLock("https://relay.test", MailboxId(bytes(16)), Secret(b"u" * 32))
 
 
 @pytest.fixture
@@ -143,3 +150,22 @@ def test_what_was_done_is_said_in_words(
         assert run(list(words), {}) == YES
         assert heard in capsys.readouterr().out
     assert home.exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outdated", "said"),
+    [
+        (None, None, False, "no relay"),
+        (LOCK, LOCK, False, "30 days"),
+        (LOCK, LOCK.renewed(Secret(b"n" * 32)), True, "opens next"),
+        (LOCK, LOCK.renewed(Secret(b"n" * 32)), False, "are shut"),
+    ],
+)
+def test_what_is_said_of_copies_from_before(
+    before: RelayLock | None, after: RelayLock | None, *, outdated: bool, said: str
+) -> None:
+    def unlocked(lock: RelayLock | None) -> Unlocked:
+        terms, part = Terms(bytes(16), Cost(), lock), RelayPart(outdated=outdated)
+        return Unlocked(Path(), cast("Any", None), terms, Secret(b""), part)
+
+    assert said in " ".join(_copies(unlocked(before), unlocked(after)))

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from entrenous.adapters.vault.home import Unlocked
 from entrenous.craft.wire.identity.recovery import write_sheet
 from entrenous.faces.cli.device.opened import session_of, unlocked_of
 from entrenous.faces.cli.device.passphrase import another_passphrase
@@ -21,6 +22,10 @@ _SHUT: Final = (
 _NOT_YET: Final = (
     "Copies of its folder from before, as in a backup, still open with the old one, to read. They",
     "are shut when this device opens next and reaches its relay: entrenous fetch",
+)
+_MOVING: Final = (
+    "Copies of its folder from before, as in a backup, still open with the old one, to read, for",
+    "up to 30 days: the relay that you move away from answers for them.",
 )
 _NEVER: Final = (
     "Copies of its folder from before, as in a backup, still open with the old one, for no relay",
@@ -133,14 +138,23 @@ def change(
         words = another_passphrase(descriptor, "--new-passphrase-fd")
         changed = change_passphrase(unlocked, words, device)
     sheet = changed.terms.lock is not None
-    shut = sheet and changed.terms.lock != unlocked.terms.lock and not changed.part.outdated
+    copies = _copies(unlocked, changed)
     if as_json:
-        said = {"copies_shut": shut, "new_sheet_needed": sheet}
+        said = {"copies_shut": copies is _SHUT, "new_sheet_needed": sheet}
         put_json({"schema": "entrenous/passphrase/1", **said})
         return
     say("From now on the new passphrase opens this device.")
-    for line in _SHUT if shut else _NOT_YET if sheet else _NEVER:
+    for line in copies:
         say(line)
     if sheet:
         say("A recovery sheet from before no longer opens it without the relay; write a new one:")
         say("entrenous device recovery --out FILE")
+
+
+def _copies(before: Unlocked, after: Unlocked) -> tuple[str, ...]:
+    """What becomes of copies of the folder from before its passphrase changed."""
+    if after.terms.lock is None:
+        return _NEVER
+    if after.terms.lock == before.terms.lock:
+        return _MOVING
+    return _NOT_YET if after.part.outdated else _SHUT
