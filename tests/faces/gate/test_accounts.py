@@ -218,6 +218,6 @@ def test_a_file_drop_says_whose_a_file_is(
         assert main.run([*drop, "ana@example.org"], {}) == 6
         said = capsys.readouterr().out.splitlines()
         assert [line.split(": ")[1].split("  case")[0] for line in said] == [
-            *("let through  gate", "let through  gate", "hold  gate busy")
+            *("let through  gate", "let through  gate", "hold  too many of one account")
         ]
         assert main.run([*drop[:3], *asked, "--account", "ben@example.org"], {}) == 0
