@@ -153,7 +153,9 @@ def _heads() -> list[bytes]:
     plain = msgspec.to_builtins(_shape(now))
     old = {"schema": FIRST_SCHEMA, **plain, "lock": None}
     new = {"schema": SCHEMA, **plain, "next": msgspec.to_builtins(_shape(after))}
-    return [msgspec.json.encode(one) for one in (old, new)]
+    changed = Terms(b"s" * 16, Cost(), lock.renewed(Secret(b"v" * 32)))
+    renewed = {"schema": SCHEMA, **msgspec.to_builtins(_shape(changed)), "next": None}
+    return [msgspec.json.encode(one) for one in (old, new, renewed)]
 
 
 def _settings(untrusted: bytes) -> bool:

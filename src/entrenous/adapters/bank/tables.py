@@ -5,7 +5,7 @@ tables are made in PostgreSQL, where whole numbers have a size.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -14,6 +14,12 @@ VERSION: Final = 6  # of this schema; upgrade.py brings an earlier one up to it
 METADATA: Final = sa.MetaData()
 # 64 bits; SQLite numbers rows by itself only in a column that is called INTEGER.
 BIG: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def partial_index(name: str, where: sa.ColumnElement[bool], *columns: sa.Column[Any]) -> sa.Index:
+    """An index of those rows alone, in either database."""
+    return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
 
 SCHEMA_VERSION: Final = sa.Table(
     "schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True)
@@ -135,12 +141,7 @@ LISTING: Final = sa.Table(
     sa.Column("content_id", sa.Text, nullable=False),
     sa.Column("on_at", BIG),
 )
-LISTINGS_DUE: Final = sa.Index(
-    "listings_due",
-    LISTING.c.on_at,
-    sqlite_where=LISTING.c.on_at.is_not(None),
-    postgresql_where=LISTING.c.on_at.is_not(None),
-)
+LISTINGS_DUE: Final = partial_index("listings_due", LISTING.c.on_at.is_not(None), LISTING.c.on_at)
 # Clips that a reviewer let through, by the SHA-256 of the file, when, and before which change.
 RELEASED_FILE: Final = sa.Table(
     "released_file",
@@ -163,11 +164,8 @@ OPINION: Final = sa.Table(
     sa.Column("stance", sa.Text, nullable=False),
     sa.Column("at", BIG, nullable=False),
 )
-LOOK_BACKS: Final = sa.Index(
-    "look_backs",
-    CLAIM.c.look_back_at,
-    sqlite_where=CLAIM.c.look_back_at.is_not(None),
-    postgresql_where=CLAIM.c.look_back_at.is_not(None),
+LOOK_BACKS: Final = partial_index(
+    "look_backs", CLAIM.c.look_back_at.is_not(None), CLAIM.c.look_back_at
 )
 AUDIT: Final = sa.Table(
     "audit",

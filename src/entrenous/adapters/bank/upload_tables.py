@@ -4,7 +4,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from entrenous.adapters.bank.tables import BIG, METADATA
+from entrenous.adapters.bank.tables import BIG, METADATA, partial_index
 
 # ``lead`` is the case that stands for this one in the queue, where many wait as one item;
 # ``waits_since`` is when it came before a reviewer, where that was later than ``at``.
@@ -63,54 +63,28 @@ PUBLISHED: Final = (
 _SINGLE: Final = sa.and_(*SINGLE)
 _ACCEPTED: Final = sa.and_(*ACCEPTED)
 _PUBLISHED: Final = sa.and_(*PUBLISHED)
-WAITING_BY_ENTRY: Final = sa.Index(
-    "waiting_by_entry", UPLOAD.c.entry, sqlite_where=WAITS, postgresql_where=WAITS
-)
-WAITING_BY_LEAD: Final = sa.Index(
-    "waiting_by_lead", UPLOAD.c.lead, sqlite_where=WAITS, postgresql_where=WAITS
-)
+WAITING_BY_ENTRY: Final = partial_index("waiting_by_entry", WAITS, UPLOAD.c.entry)
+WAITING_BY_LEAD: Final = partial_index("waiting_by_lead", WAITS, UPLOAD.c.lead)
 # With the state, or SQLite prefers the index of states and reads past the bytes of every upload.
-WAITING_BY_FILE: Final = sa.Index(
-    "waiting_by_file",
-    UPLOAD.c.upload_sha256,
-    UPLOAD.c.state,
-    sqlite_where=WAITS,
-    postgresql_where=WAITS,
+WAITING_BY_FILE: Final = partial_index(
+    "waiting_by_file", WAITS, UPLOAD.c.upload_sha256, UPLOAD.c.state
 )
-ACCEPTED_UPLOADS: Final = sa.Index(
-    "accepted_uploads", UPLOAD.c.number, sqlite_where=_ACCEPTED, postgresql_where=_ACCEPTED
-)
+ACCEPTED_UPLOADS: Final = partial_index("accepted_uploads", _ACCEPTED, UPLOAD.c.number)
 # It has all that is asked for, so that no page of an upload's bytes is read.
-WAITING_SINCE: Final = sa.Index(
-    "waiting_since",
-    UPLOAD.c.state,
-    UPLOAD.c.lead,
-    UPLOAD.c.waits_since,
-    UPLOAD.c.at,
-    sqlite_where=_SINGLE,
-    postgresql_where=_SINGLE,
+WAITING_SINCE: Final = partial_index(
+    "waiting_since", _SINGLE, UPLOAD.c.state, UPLOAD.c.lead, UPLOAD.c.waits_since, UPLOAD.c.at
 )
-WAITING_LATE: Final = sa.Index(
-    "waiting_late",
-    UPLOAD.c.state,
-    UPLOAD.c.number,
-    UPLOAD.c.found,
-    sqlite_where=_PUBLISHED,
-    postgresql_where=_PUBLISHED,
+WAITING_LATE: Final = partial_index(
+    "waiting_late", _PUBLISHED, UPLOAD.c.state, UPLOAD.c.number, UPLOAD.c.found
 )
-SLOW_LOOKS: Final = sa.Index(
+SLOW_LOOKS: Final = partial_index(
     "slow_looks",
+    UPLOAD.c.slow_look.is_not(None),
     UPLOAD.c.slow_look,
     UPLOAD.c.at,
     UPLOAD.c.slow_look_at,
     UPLOAD.c.slow_looks_taken,
-    sqlite_where=UPLOAD.c.slow_look.is_not(None),
-    postgresql_where=UPLOAD.c.slow_look.is_not(None),
 )
-UPLOADS_IN_SHADOW: Final = sa.Index(
-    "uploads_in_shadow",
-    UPLOAD.c.at,
-    UPLOAD.c.would,
-    sqlite_where=UPLOAD.c.would.is_not(None),
-    postgresql_where=UPLOAD.c.would.is_not(None),
+UPLOADS_IN_SHADOW: Final = partial_index(
+    "uploads_in_shadow", UPLOAD.c.would.is_not(None), UPLOAD.c.at, UPLOAD.c.would
 )
