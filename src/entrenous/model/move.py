@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 
-from entrenous.model.errors import Refused
+from entrenous.model.errors import Refused, Unreachable
 from entrenous.model.identity import Home
+from entrenous.model.ids import MailboxId
 from entrenous.model.secret import Secret
 
 
@@ -12,10 +14,16 @@ from entrenous.model.secret import Secret
 class NewHome:
     """A mailbox that is being made elsewhere; ``unlock`` asks its relay for a part of the vault's
     key.
+
+    ``made`` tells whether its relay has it, and ``leads`` whether our person said on this very
+    device that she moves there: the others follow. ``idle_since`` is since when none leads there.
     """
 
     home: Home
     unlock: Secret
+    leads: bool = True
+    made: bool = False
+    idle_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +40,39 @@ class OldHome:
     overtaken: bool = False
 
 
+class HomeIs(IntEnum):
+    """What a mailbox is to the device that receives there; the numbers travel."""
+
+    LEFT = 0  # it moved out, and still reads it
+    PRESENT = 1  # its people write to it there, or its vault opens by that relay
+    FOLLOWS = 2  # it is ready to move there, since another device leads
+    LEADS = 3  # it is ready to move there, and so are the others to be
+
+
+@dataclass(frozen=True, slots=True)
+class SiblingHome:
+    """A mailbox of another device of ours, and what deletes it."""
+
+    relay_url: str
+    mailbox: MailboxId
+    close: Secret
+    what: HomeIs
+
+
 class OtherDevicesFirst(Refused):
     """
-    All devices of one person are at one relay, and you have others: {names}. Nothing was changed.
-    Revoke those, move, then link them again, each in an empty folder: entrenous device revoke NAME
+    All devices of one person are at one relay, and you have others: {names}. They would hear from
+    this one by the relay that does not answer now. Nothing was changed. If it is gone for good,
+    revoke those, move, then link them again, each in an empty folder: entrenous device revoke NAME.
+    What lies on them alone, messages and originals, stays shut in them then.
+    """
+
+
+class WaitsForDevices(Unreachable):
+    """
+    Nothing has changed yet: your other devices come along, and these are not ready: {names}. Now
+    type on each of them: entrenous inbox. Then here once more: entrenous device move --relay
+    {relay}. One that you do not have any more is revoked first: entrenous device revoke NAME
     """
 
 

@@ -68,7 +68,9 @@ class HeldWindow:
     ``next`` is the index of the next token of ``seed``; those below ``until`` are registered there.
     ``lent`` are used before there is a seed; before that, the first token (an invite's).
     ``told_by`` is the counter of the letter that told of this seed: letters from an old mailbox may
-    come after newer ones.
+    come after newer ones. ``moved`` is the epoch of the list with which the device got another
+    mailbox (0: it did not since): tokens of before hold there no more, and until a letter under
+    that list tells of others, what is for it waits.
     """
 
     seed: Secret | None = None
@@ -77,6 +79,7 @@ class HeldWindow:
     old: OldWindow | None = None
     lent: tuple[LentToken, ...] = ()
     told_by: int = 0
+    moved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,13 @@ class Telling:
     batch: TokenBatch
     promises: tuple[str, ...]
     withdrawals: tuple[str, ...]
+
+
+class NotMovedYet(Unreachable):
+    """
+    The person moved to another relay, and this device of theirs has not come along yet. What is for
+    it waits here, and leaves by itself once it has: entrenous send --resume
+    """
 
 
 class OutOfTokens(Unreachable):

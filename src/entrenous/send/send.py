@@ -7,7 +7,7 @@ that memory does not grow with the number of people.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from entrenous.model.card import Enforces
@@ -16,6 +16,7 @@ from entrenous.model.letter import PersonHead
 from entrenous.model.message import DoesNotPromise, Draft, NotToAll, Undone, WaitsInOutbox
 from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.model.secret import Secret
+from entrenous.model.window import NotMovedYet
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contacts_named
 from entrenous.send.devices.self import refuse_unready
@@ -98,6 +99,7 @@ def _tell(sending: Sending, flushed: Flushed, device: Device) -> None:
     copies = [copy for copy in every if copy.message == sending.message]
     refused = [copy for copy in copies if copy.departure is Departure.REFUSED]
     waits = [copy for copy in copies if copy not in refused and not copy.acknowledged]
+    waits = [copy for copy in waits if not _comes_along(copy, copies, flushed)]
     if refused:
         raise NotToAll(
             name=sending.name,
@@ -108,6 +110,14 @@ def _tell(sending: Sending, flushed: Flushed, device: Device) -> None:
         )
     if waits:
         raise WaitsInOutbox(name=sending.name, why=flushed.stayed[waits[0].envelope])
+
+
+def _comes_along(copy: SealedCopy, copies: Sequence[SealedCopy], flushed: Flushed) -> bool:
+    """Whether it waits only until its device has followed another one of the same person, which has
+    a copy already.
+    """
+    moves = isinstance(flushed.stayed.get(copy.envelope), NotMovedYet)
+    return moves and any(other.person == copy.person and other.acknowledged for other in copies)
 
 
 def _names(copies: list[SealedCopy]) -> str:

@@ -13,7 +13,7 @@ from entrenous.model.envelope import TokenBatch
 from entrenous.model.identity import BadRelayAddress, Home
 from entrenous.model.lock import NotConfirmed, Opening, RelayLock, RolledBack
 from entrenous.model.message import WaitsInOutbox
-from entrenous.model.move import AlreadyThere, OtherDevicesFirst
+from entrenous.model.move import AlreadyThere
 from entrenous.model.received import InboxState
 from entrenous.model.recovery import MasterAway
 from entrenous.model.relay_problem import NoSuchMailbox, RelayUnreachable, WrongToken
@@ -38,7 +38,7 @@ from entrenous.send.tokens.windows import windows
 from entrenous.spec import GENERATION_MAX, OLD_HOME_DAYS, OLD_WINDOW_DAYS, WINDOW_DAYS
 from tests.send.devices.test_link import sheet_of
 from tests.send.room import HERE, SMALL, THERE, Person, Room
-from tests.village.households import catch_up, links
+from tests.village.households import catch_up
 from tests.village.malicious_relay import failing
 
 
@@ -298,13 +298,6 @@ def test_what_is_no_move(town: Room) -> None:
         move_house(THERE, None, ana.device)
     assert move_house(THERE, sheet, ana.device).relay_url == THERE
     assert move_house(THERE, None, ana.device).before == HERE  # once more says the same
-
-
-def test_with_several_devices_the_others_go_first(town: Room) -> None:
-    ana = town["ana"]
-    links(town, ana, "phone", "phone")
-    with pytest.raises(OtherDevicesFirst, match="phone"):
-        move_house(THERE, None, ana.device)
 
 
 def test_a_relay_that_is_gone_for_good_is_left_by_the_sheet(town: Room) -> None:

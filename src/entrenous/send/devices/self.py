@@ -19,7 +19,6 @@ UNCONFIRMED = "unconfirmed"  # the relay has not heard yet that this state opene
 ROLLED_BACK = "rolled-back"  # it has heard of a later one
 CARD_TO_SHOW = "card-to-show"  # our card is newer than what lies at the relay
 DEVICE_NAME = "device-name"  # what our person calls this device, for her own devices only
-NEW_HOME = "new-home"  # where we are about to move
 LOCK_TO_FOLLOW = "lock-to-follow"  # the relay's part of this vault's key is still at the old one
 NEXT_CLOSE = "next-close"  # the token that is to delete our mailbox from now on
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from entrenous.craft.wire.text import numbered
 from entrenous.model.identity import Identity
-from entrenous.model.ids import DeviceId
+from entrenous.model.ids import DeviceId, MailboxId
 from entrenous.model.link import Sibling, UnknownDevice
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, Person
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.self import DEVICE_NAME, IDENTITY
@@ -43,6 +43,11 @@ def sibling_named(name: str, device: Device) -> Sibling:
         if one.name.casefold() == name.strip().casefold():
             return one
     raise UnknownDevice(name=name, known=", ".join(one.name for one in known) or "none yet")
+
+
+def mailbox_of(one: DeviceId, person: Person) -> MailboxId | None:
+    """Where a device of somebody receives; None if she has no such device."""
+    return next((key.mailbox for key in person.devices if key.device == one), None)
 
 
 def own_name(device: Device) -> str:

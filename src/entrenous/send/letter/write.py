@@ -90,7 +90,7 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
         encoded = write_body(body)
         token = use_token(to.contact, to.key.device, device)
         said = _header(encoded, peer, to, outer, me, next_key)
-        header = write_header(replace(said, token=token.index))
+        header = write_header(replace(said, token=None if token.waits else token.index))
         around, session = seal_letter(peer.sessions[0], peer.seal_to.public, info, header, encoded)
         _keep_peer(peer, session, next_key, device)
         posting = _posting(write_sealed(peer.seal_to.id, around), to, outer, token, device)

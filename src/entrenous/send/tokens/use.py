@@ -6,27 +6,35 @@ one writer for that letter, and nothing that joins it to the next.
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 
 from entrenous.craft.crypto.tokens import send_token
+from entrenous.model.identity import Identity
 from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.letter import Header
 from entrenous.model.outbox import Posting
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, Person
 from entrenous.model.secret import Secret
 from entrenous.model.window import HeldWindow, LentToken, OldWindow
 from entrenous.ports import Device
 from entrenous.send.devices.first_token import keep_token
 from entrenous.send.devices.first_token import token_for as first_token
-from entrenous.send.drawers import CONTACT, FIRST_TOKEN, WINDOW_OUT, lay, peer_key, take
-from entrenous.spec import OLD_WINDOW_DAYS, WINDOW_TOKENS
+from entrenous.send.devices.self import IDENTITY
+from entrenous.send.drawers import CONTACT, FIRST_TOKEN, SELF, WINDOW_OUT, lay, peer_key, take
+from entrenous.spec import OLD_WINDOW_DAYS, TOKEN_BYTES, WINDOW_TOKENS
+
+_NONE: Final = Secret(bytes(TOKEN_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token, and its index in its window; None for an invite's."""
+    """A token, and its index in its window; None for an invite's. One that ``waits`` is none: the
+    posting gets another as soon as there is one.
+    """
 
     token: Secret
     index: int | None
+    waits: bool = False
 
 
 def token_for(contact: Contact, key: DeviceId, device: Device) -> Secret:
@@ -39,6 +47,8 @@ def use_token(contact: Contact, key: DeviceId, device: Device) -> Token:
     whose = peer_key(contact.person.id, key)
     held = _held(whose, device)
     token = _next(contact, key, held, device)
+    if token.waits:
+        return token
     if token.index is not None and held.seed is not None:
         lay(replace(held, next=token.index + 1), WINDOW_OUT, whose, device.vault)
     elif token.index is not None:
@@ -53,17 +63,39 @@ def has_way(contact: Contact, key: DeviceId, device: Device) -> bool:
     return any(one is not None for one in kept) or len(contact.person.devices) == 1
 
 
+def note_moved(before: Person, after: Person, device: Device) -> None:
+    """Devices that receive elsewhere since this list take no token of before there; call it in the
+    transaction that stores the list.
+    """
+    there = {key.device: (before.relay_url, key.mailbox) for key in before.devices}
+    for key in after.devices:
+        here = after.relay_url, key.mailbox
+        if there.get(key.device, here) != here:
+            whose = peer_key(after.id, key.device)
+            lay(replace(_held(whose, device), moved=after.epoch), WINDOW_OUT, whose, device.vault)
+
+
+def is_on_the_move(whose: str, device: Device) -> bool:
+    """Whether a device of somebody is listed at another mailbox, and has not told yet with what we
+    may write to it there.
+    """
+    return _held(whose, device).moved > 0
+
+
 def take_window(header: Header, seed: Secret, first: int, device: Device) -> None:
     """Take in what the device that wrote a letter tells us: a new window, or more of the one that
-    we have. Another one, in a letter from before that which told of ours, is over already.
+    we have. Another one, in a letter from before that which told of ours, is over already, and so
+    is one of before a move that we know of.
     """
     whose = peer_key(header.from_person, header.from_device)
     held, until = _held(whose, device), first + WINDOW_TOKENS
+    if 0 < held.moved <= header.from_epoch:
+        held = HeldWindow()
     if held.seed == seed:
         # What lies between two windows that do not meet is registered nowhere.
         following = held.next if first <= held.until else max(held.next, first)
         held = replace(held, next=following, until=max(held.until, until))
-    elif held.seed is not None and header.counter < held.told_by:
+    elif held.moved or (held.seed is not None and header.counter < held.told_by):
         return
     else:
         old, told_by = _replaced(held, device), header.counter
@@ -92,7 +124,7 @@ def lend_tokens(
     """
     whose = peer_key(person, key)
     held = _held(whose, device)
-    if held.seed is None:
+    if held.seed is None or held.moved:
         return ()
     until = min(held.next + count, held.until)
     lent = tuple(LentToken(at, send_token(held.seed, at)) for at in range(held.next, until))
@@ -112,16 +144,17 @@ def with_token(posting: Posting, device: Device) -> Posting | None:
 
     What waited until its window was replaced, and that one ended, is given a token of the new one.
     """
-    if posting.index is None or posting.peer is None:
+    if posting.index is None or posting.peer is None or _is_for_where_they_were(posting, device):
         return posting
     held = _held(posting.peer, device)
-    if held.seed is None or _is_for_where_they_were(posting, device):
+    if held.moved:
+        return None
+    if held.seed is None or _still_holds(posting, held, device):
         return posting
-    if posting.token == send_token(held.seed, posting.index):
-        return posting if posting.index < held.until else None
-    if _still_holds(posting, held, device):
+    known = posting.token == send_token(held.seed, posting.index)
+    if known and posting.index < held.until:
         return posting
-    if held.next >= held.until:
+    if known or held.next >= held.until:
         return None
     lay(replace(held, next=held.next + 1), WINDOW_OUT, posting.peer, device.vault)
     return replace(posting, token=send_token(held.seed, held.next), index=held.next)
@@ -129,9 +162,19 @@ def with_token(posting: Posting, device: Device) -> Posting | None:
 
 def _is_for_where_they_were(posting: Posting, device: Device) -> bool:
     """Whether they moved out of its mailbox since: other tokens are not known there."""
-    contact = take(Contact, CONTACT, (posting.peer or "").split(" ")[0], device.vault)
-    mailboxes = () if contact is None else (key.mailbox for key in contact.person.devices)
-    return contact is not None and posting.envelope.mailbox not in mailboxes
+    person = _person(bytes.fromhex((posting.peer or "").split(" ")[0]), device)
+    mailboxes = () if person is None else (key.mailbox for key in person.devices)
+    return person is not None and posting.envelope.mailbox not in mailboxes
+
+
+def _person(whose: bytes, device: Device) -> Person | None:
+    """Somebody whom we know, or ourselves."""
+    contact = take(Contact, CONTACT, whose.hex(), device.vault)
+    if contact is not None:
+        return contact.person
+    identity = take(Identity, SELF, IDENTITY, device.vault)
+    us = None if identity is None else identity.person
+    return us if us is not None and us.id == whose else None
 
 
 def _held(whose: str, device: Device) -> HeldWindow:
@@ -139,6 +182,8 @@ def _held(whose: str, device: Device) -> HeldWindow:
 
 
 def _next(contact: Contact, key: DeviceId, held: HeldWindow, device: Device) -> Token:
+    if held.moved:
+        return Token(_NONE, 0, waits=True)
     if held.seed is not None:
         return Token(send_token(held.seed, held.next), held.next)
     if held.lent:

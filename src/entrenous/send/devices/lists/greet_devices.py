@@ -13,7 +13,7 @@ from entrenous.send.devices.self import is_ready, who_am_i
 from entrenous.send.drawers import FIRST_TOKEN, GREET_DEVICE, GREETED, WINDOW_OUT, peer_key
 from entrenous.send.letter.sessions import have_session
 from entrenous.send.letter.write import Addressee, addressee_of, plain_outer, write_letter
-from entrenous.send.tokens.use import has_way
+from entrenous.send.tokens.use import has_way, is_on_the_move
 from entrenous.send.tokens.windows import give_window
 
 _LATER = (Unreachable, TooMany, NoPrekeys)
@@ -33,6 +33,8 @@ def greet_devices(device: Device) -> None:
 def _greet(to: Addressee | None, whose: str, device: Device) -> None:
     if to is not None and to.contact.forked:
         return  # when their lists agree again
+    if is_on_the_move(whose, device):
+        return  # when it has told with what, at its new mailbox
     try:
         with device.vault.together():
             if to is not None and _is_welcome(to, device):

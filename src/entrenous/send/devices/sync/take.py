@@ -21,6 +21,7 @@ from entrenous.model.sync import (
     SharedClose,
     SharedContact,
     SharedGone,
+    SharedHomes,
 )
 from entrenous.ports import Device
 from entrenous.send.acquaintance.block import block_contact
@@ -59,7 +60,7 @@ def take_sync(note: SyncNote, sender: DeviceId, device: Device) -> None:
         BadSync; NotBound: a close token of another device than the one that says so.
     """
     shared = read_sync(note)
-    if isinstance(shared, SharedClose) and shared.device != sender:
+    if isinstance(shared, SharedClose | SharedHomes) and shared.device != sender:
         raise NotBound(what="it is about another device of yours")
     # What became of it here may differ, as when a name is taken: then all_records dates it anew.
     key, said = key_of(shared), Stamp(shared.at, digest_of(shared))
@@ -75,7 +76,7 @@ def take_sync(note: SyncNote, sender: DeviceId, device: Device) -> None:
 
 def _counts(known: Stamp, said: Stamp, shared: Shared) -> bool:
     """Whether what we know is as new; what one device alone says comes in its order."""
-    if isinstance(shared, SharedClose):
+    if isinstance(shared, SharedClose | SharedHomes):
         return known.at > said.at or known == said
     return known.rank >= said.rank
 
@@ -94,6 +95,8 @@ def _take(shared: Shared, device: Device) -> None:
             _circle(shared, device)
         case SharedClose():
             _close(shared, device)
+        case SharedHomes():
+            _homes(shared, device)
 
 
 def _somebody(person: bytes, device: Device) -> Contact | None:
@@ -170,5 +173,11 @@ def _close(shared: SharedClose, device: Device) -> None:
     known = sibling_of(shared.device, device)
     others = [one.name for one in siblings(device) if one.device != shared.device]
     name = free_device_name(shared.name, [own_name(device), *others])
-    heard = known is None or known.heard
-    keep_sibling(Sibling(shared.device, name, shared.close, heard), device)
+    heard, homes = known is None or known.heard, () if known is None else known.homes
+    keep_sibling(Sibling(shared.device, name, shared.close, heard, homes), device)
+
+
+def _homes(shared: SharedHomes, device: Device) -> None:
+    known = sibling_of(shared.device, device)
+    if known is not None:
+        keep_sibling(replace(known, homes=shared.homes), device)
