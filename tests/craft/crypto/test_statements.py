@@ -17,7 +17,7 @@ from entrenous.craft.crypto.master import new_master, public_master
 from entrenous.craft.crypto.statements import (
     proof_of,
     sign_certificate,
-    sign_prekey,
+    sign_prekeys,
     sign_receipt,
     verify_card,
     verify_certificate,
@@ -188,7 +188,7 @@ def signed_prekey(account: Secret, device: bytes = b"d") -> SignedPrekey:
     ((key_id, public),) = keys.items()
     prekey = Prekey(PrekeyKind.ONE_TIME, key_id, DeviceId(device * 16), 1, bytes(32), NOON, public)
     statement = write_prekey_statement(prekey)
-    return read_prekey(write_prekey(statement, sign_prekey(account, statement)))
+    return read_prekey(write_prekey(statement, *sign_prekeys(account, [statement])))
 
 
 def test_a_prekey_travels_and_verifies() -> None:
@@ -242,4 +242,4 @@ def test_a_receipt_is_for_one_message_device_and_list(change: dict[str, object])
     with pytest.raises(BadSignature, match="receipt"):
         verify_receipt(other, signature, BY)
     with pytest.raises(BadSignature, match="receipt"):
-        verify_receipt(other, sign_prekey(ACCOUNT, other), BY)
+        verify_receipt(other, sign_prekeys(ACCOUNT, [other])[0], BY)

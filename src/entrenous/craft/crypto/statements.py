@@ -1,8 +1,9 @@
 """What people and devices sign: certificates, cards, prekeys, receipts (docs/spec/identity.md)."""
 
+from collections.abc import Iterable
 from typing import Final
 
-from entrenous.craft.crypto.device import sign_as_device, verify_device
+from entrenous.craft.crypto.device import sign_as_device, sign_each_as_device, verify_device
 from entrenous.craft.crypto.hashing import person_id, same, sha256
 from entrenous.craft.crypto.lists import verify_lists
 from entrenous.craft.crypto.master import sign_both, verify_both
@@ -21,9 +22,9 @@ def sign_certificate(master: Secret, certificate: bytes) -> bytes:
     return sign_both(master, _DEVICE, certificate)
 
 
-def sign_prekey(account: Secret, statement: bytes) -> bytes:
-    """The device's signature over a prekey's statement, 64 bytes."""
-    return sign_as_device(account, _PREKEY, statement)
+def sign_prekeys(account: Secret, statements: Iterable[bytes]) -> tuple[bytes, ...]:
+    """The device's signature over each of these statements of prekeys, 64 bytes."""
+    return sign_each_as_device(account, _PREKEY, statements)
 
 
 def sign_receipt(account: Secret, statement: bytes) -> bytes:

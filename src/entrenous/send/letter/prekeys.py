@@ -1,13 +1,13 @@
 """This device's own prekeys at its relay: make them, top them up, replace them in time."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from itertools import pairwise
 from typing import Final
 
 from entrenous.craft.crypto.device import add_one_time_keys, replace_fallback_key
-from entrenous.craft.crypto.statements import sign_prekey
+from entrenous.craft.crypto.statements import sign_prekeys
 from entrenous.craft.crypto.xwing import PRIVATE_BYTES, new_key, public_key
 from entrenous.craft.wire.identity.prekey import write_prekey, write_prekey_statement
 from entrenous.model.card import Prekey, PrekeyKind
@@ -48,9 +48,8 @@ def _one_time_keys(me: Me, device: Device) -> Prekeys:
     with device.vault.together():
         account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
         keep_account(account, device)
-        signed = partial(_signed, me, account, this_second(device), PrekeyKind.ONE_TIME)
-        one_times = (signed(key_id, public) for key_id, public in one_time.items())
-        prekeys = Prekeys(tuple(one_times), None, None)
+        keys = [(PrekeyKind.ONE_TIME, key_id, public) for key_id, public in one_time.items()]
+        prekeys = Prekeys(_signed(keys, me, account, device), None, None)
         lay(prekeys, SELF, _UNPUBLISHED, device.vault)
     return prekeys
 
@@ -61,12 +60,12 @@ def _full_set(me: Me, device: Device) -> Prekeys:
         account, fallback_id, fallback = replace_fallback_key(account_of(device))
         keep_account(account, device)
         xwing = make_own_key(None, me, device)
-        signed = partial(_signed, me, account, this_second(device))
-        prekeys = replace(
-            prekeys,
-            fallback=signed(PrekeyKind.FALLBACK, fallback_id, fallback),
-            xwing=signed(PrekeyKind.XWING, xwing.id, xwing.public),
-        )
+        keys = [
+            (PrekeyKind.FALLBACK, fallback_id, fallback),
+            (PrekeyKind.XWING, xwing.id, xwing.public),
+        ]
+        signed_fallback, signed_xwing = _signed(keys, me, account, device)
+        prekeys = replace(prekeys, fallback=signed_fallback, xwing=signed_xwing)
         lay(prekeys, SELF, _UNPUBLISHED, device.vault)
     return prekeys
 
@@ -110,10 +109,16 @@ def make_own_key(peer: str | None, me: Me, device: Device) -> XWingKey:
     return XWingKey(key_id, public_key(private))
 
 
-def _signed(  # noqa: PLR0913, PLR0917 - a prekey names this many things
-    me: Me, account: Secret, made_at: datetime, kind: PrekeyKind, key_id: bytes, public: bytes
-) -> bytes:
-    epoch, head = me.person.epoch, me.person.head
-    prekey = Prekey(kind, key_id, me.key.device, epoch, head, made_at, public)
-    statement = write_prekey_statement(prekey)
-    return write_prekey(statement, sign_prekey(account, statement))
+def _signed(
+    keys: Sequence[tuple[PrekeyKind, bytes, bytes]], me: Me, account: Secret, device: Device
+) -> tuple[bytes, ...]:
+    """Each of these public keys, by its kind and id, as the relay hands it out."""
+    now, person = this_second(device), me.person
+    statements = [
+        write_prekey_statement(
+            Prekey(kind, key_id, me.key.device, person.epoch, person.head, now, public)
+        )
+        for kind, key_id, public in keys
+    ]
+    signatures = sign_prekeys(account, statements)
+    return tuple(map(write_prekey, statements, signatures))
