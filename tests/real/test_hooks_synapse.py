@@ -10,6 +10,7 @@ or ENTRENOUS_TEST_SYNAPSE names another environment's Python.
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -45,10 +46,9 @@ trusted_key_servers: []
 listeners:
   - {{port: {port}, type: http, bind_addresses: [127.0.0.1], x_forwarded: false,
      resources: [{{names: [client]}}]}}
-modules:
-  - module: entrenous.faces.hooks.synapse.GateModule
-    config: {module}
+modules: {modules}
 """
+TOKENS = "tokens.json"
 LOG = """
 version: 1
 formatters: {plain: {format: "%(levelname)s %(name)s %(message)s"}}
@@ -65,34 +65,61 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
         yield one
 
 
-def configured(folder: Path, module: str) -> tuple[list[str], str]:
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a homeserver keeps, with Ana and Ben registered: to make it takes it as long as several
+    starts, and each test has a copy.
+    """
+    folder = tmp_path_factory.mktemp("house")
+    program, url = configured(folder, modules="[]")
+    subprocess.run([*program, "--generate-keys"], check=True, capture_output=True, env=SURROUNDINGS)
+    with running(folder, program, url):
+        tokens = {name: _registered(folder, url, name) for name in ("ana", "ben")}
+    (folder / TOKENS).write_text(json.dumps(tokens))
+    return folder
+
+
+def configured(folder: Path, modules: str) -> tuple[list[str], str]:
     """The command that starts it, and its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = folder / "homeserver.yaml"
-    config.write_text(CONFIG.format(folder=folder, port=port, module=module))
+    config.write_text(CONFIG.format(folder=folder, port=port, modules=modules))
     (folder / "log.yaml").write_text(LOG)
     program = [str(PYTHON), "-m", "synapse.app.homeserver", "--config-path", str(config)]
-    generate = [*program, "--generate-keys"]
-    subprocess.run(generate, check=True, capture_output=True, env=SURROUNDINGS)
     return program, f"http://127.0.0.1:{port}"
 
 
 @contextmanager
-def homeserver(folder: Path, module: str) -> Iterator[httpx.Client]:
-    """A homeserver, as a person who is registered there sees it."""
+def homeserver(folder: Path, house: Path, settings: str) -> Iterator[httpx.Client]:
+    """A homeserver with our module, as Ana sees it, who is registered there."""
+    shutil.copytree(house, folder, dirs_exist_ok=True)
+    module = f"[{{module: entrenous.faces.hooks.synapse.GateModule, config: {settings}}}]"
     program, url = configured(folder, module)
+    with (
+        running(folder, program, url),
+        httpx.Client(base_url=url, headers=seen_as("ana", house), timeout=30) as web,
+    ):
+        yield web
+
+
+@contextmanager
+def running(folder: Path, program: list[str], url: str) -> Iterator[None]:
     with (
         (folder / "out.log").open("wb") as log,
         subprocess.Popen(program, stdout=log, stderr=log, env=SURROUNDINGS) as process,
     ):
         try:
             _wait_for(url, process)
-            with httpx.Client(base_url=url, headers=_registered(folder, url), timeout=30) as web:
-                yield web
+            yield
         finally:
             process.terminate()
             process.wait(20)
+
+
+def seen_as(name: str, house: Path) -> dict[str, str]:
+    """With what a person who is registered there asks."""
+    return {"Authorization": f"Bearer {json.loads((house / TOKENS).read_text())[name]}"}
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -107,14 +134,15 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("Synapse did not start; see out.log")
 
 
-def _registered(folder: Path, url: str, name: str = "ana") -> dict[str, str]:
+def _registered(folder: Path, url: str, name: str) -> str:
+    """Her access token."""
     config = ["-c", str(folder / "homeserver.yaml"), "-u", name, "-p", "a long word", "--no-admin"]
     program = str(PYTHON.parent / "register_new_matrix_user")
     subprocess.run([program, *config, url], check=True, capture_output=True)
     user = {"type": "m.id.user", "user": name}
     said = {"type": "m.login.password", "identifier": user, "password": "a long word"}
     answer = httpx.post(f"{url}/_matrix/client/v3/login", json=said).json()
-    return {"Authorization": f"Bearer {answer['access_token']}"}
+    return str(answer["access_token"])
 
 
 def upload(web: httpx.Client, data: bytes, kind: str = "image/jpeg") -> httpx.Response:
@@ -128,9 +156,9 @@ def download(web: httpx.Client, answer: httpx.Response, query: str = "") -> http
     return web.get(f"/_matrix/client/v1/media/{verb}/{place}{query}")
 
 
-def test_uploads(gate: tuple[str, Path], tmp_path: Path) -> None:
+def test_uploads(gate: tuple[str, Path], house: Path, tmp_path: Path) -> None:
     module = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20}}"
-    with homeserver(tmp_path, module) as web:
+    with homeserver(tmp_path, house, module) as web:
         fine = upload(web, another())
         assert fine.status_code == 200, fine.text
         assert download(web, fine).content == another()
@@ -150,32 +178,28 @@ def test_uploads(gate: tuple[str, Path], tmp_path: Path) -> None:
 
 
 def test_in_shadow_mode_and_with_a_gate_that_is_away(
-    gate: tuple[str, Path], tmp_path: Path
+    gate: tuple[str, Path], house: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "shadow").mkdir()
     module = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, shadow: true}}"
-    with homeserver(tmp_path / "shadow", module) as web:
+    with homeserver(tmp_path / "shadow", house, module) as web:
         assert upload(web, hers()).status_code == 200
-    (tmp_path / "away").mkdir()
     away = f"{{gate: 'http://127.0.0.1:9', token_file: {gate[1]}}}"
-    with homeserver(tmp_path / "away", away) as web:
+    with homeserver(tmp_path / "away", house, away) as web:
         assert upload(web, another()).status_code == 400
     assert "why=gate-away" in (tmp_path / "away/out.log").read_text()
 
 
 @pytest.mark.threat("probing-registered")
-def test_each_person_has_her_uploads_of_an_hour(tmp_path: Path) -> None:
+def test_each_person_has_her_uploads_of_an_hour(house: Path, tmp_path: Path) -> None:
     """Whose an upload is, is with the request that Synapse answers."""
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text("uploads_per_account = 2\n")
-    (tmp_path / "house").mkdir()
     with running_gate(tmp_path) as (gate, token_file):
         module = f"{{gate: '{gate}', token_file: {token_file}, budget_s: 20}}"
-        with homeserver(tmp_path / "house", module) as web:
+        with homeserver(tmp_path / "house", house, module) as web:
             within_an_hour(60)
             assert [upload(web, another()).status_code for _ in range(3)] == [200, 200, 400]
-            ben = _registered(tmp_path / "house", str(web.base_url).rstrip("/"), "ben")
-            his = {**ben, "Content-Type": "image/jpeg"}
+            his = {**seen_as("ben", house), "Content-Type": "image/jpeg"}
             answer = web.post("/_matrix/media/v3/upload", content=another(), headers=his)
             assert answer.status_code == 200
     log = (tmp_path / "house/out.log").read_text()
