@@ -13,7 +13,7 @@ from entrenous.adapters.courier.memory import memory_courier
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.crypto.device import new_account, signing_key
-from entrenous.craft.crypto.statements import sign_prekey
+from entrenous.craft.crypto.statements import sign_prekeys
 from entrenous.craft.media.picture import read_picture
 from entrenous.craft.wire.identity.prekey import write_prekey, write_prekey_statement
 from entrenous.model.card import Prekey, PrekeyKind
@@ -85,7 +85,7 @@ class Shelf:
         made_at = made_at.replace(microsecond=0)
         prekey = Prekey(PrekeyKind.XWING, bytes(8), device, 1, bytes(32), made_at, bytes(1216))
         statement = write_prekey_statement(prekey)
-        xwing = write_prekey(statement, sign_prekey(self._accounts[device], statement))
+        xwing = write_prekey(statement, *sign_prekeys(self._accounts[device], [statement]))
         return PrekeyBundle(device, None, b"", xwing)
 
 

@@ -91,3 +91,12 @@ class Room:
 
     def back(self, url: str) -> None:
         self.apps[url] = self._away.pop(url)
+
+
+def town_of_three() -> Room:
+    """Ana, and Ben at her relay; Cleo at the other one. Both know Ana."""
+    room = Room()
+    ana, ben, cleo = room.settles("ana"), room.settles("ben"), room.settles("cleo", THERE)
+    ana.adds(ben)
+    cleo.adds(ana)
+    return room

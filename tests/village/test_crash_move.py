@@ -12,7 +12,7 @@ from entrenous.send.drawers import CHORE, GREET_DEVICE, OUTBOX
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.move.house import move_house
 from entrenous.send.move.lock import lock_followed
-from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.crashes import survived
 from tests.village.households import catch_up
 from tests.village.test_crash import until_it_survives
@@ -20,11 +20,7 @@ from tests.village.test_crash import until_it_survives
 
 @pytest.fixture
 def town() -> Room:
-    room = Room()
-    ana, ben, cleo = room.settles("ana"), room.settles("ben"), room.settles("cleo", THERE)
-    ana.adds(ben)
-    cleo.adds(ana)
-    return room
+    return town_of_three()
 
 
 def is_told(who: Person, ana: Person) -> bool:

@@ -15,7 +15,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.move.house import move_house
 from entrenous.send.move.lock import lock_followed
-from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.crashes import survived
 from tests.village.households import catch_up, links
 from tests.village.test_crash import until_it_survives
@@ -67,10 +67,8 @@ def leads(device: Device, target: str) -> None:
 
 @pytest.fixture
 def room() -> Room:
-    room = Room()
-    ana, ben, cleo = room.settles("ana"), room.settles("ben"), room.settles("cleo", THERE)
-    ana.adds(ben)
-    cleo.adds(ana)
+    room = town_of_three()
+    ana, ben, cleo = (room[name] for name in ("ana", "ben", "cleo"))
     catch_up(ben, cleo, ana, links(room, ana, "phone", "phone"), ben, cleo)
     return room
 

@@ -29,7 +29,7 @@ from entrenous.send.move.old_home import old_homes
 from entrenous.send.recall import recall_message
 from entrenous.spec import NEXT_HOME_DAYS, OLD_HOME_DAYS
 from tests.send.devices.test_link import sheet_of
-from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import catch_up, links
 
 ELSEWHERE = "https://relay.example"
@@ -38,10 +38,8 @@ ELSEWHERE = "https://relay.example"
 @pytest.fixture
 def town() -> Room:
     """Ana with a laptop and a phone, Ben at her relay, Cleo at the other one."""
-    room = Room()
-    ana, ben, cleo = room.settles("ana"), room.settles("ben"), room.settles("cleo", THERE)
-    ana.adds(ben)
-    cleo.adds(ana)
+    room = town_of_three()
+    ana, ben, cleo = (room[name] for name in ("ana", "ben", "cleo"))
     links(room, ana, "phone", "phone")
     catch_up(ben, cleo, ana, room["phone"], ben, cleo)
     return room

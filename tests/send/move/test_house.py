@@ -37,7 +37,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.tokens.windows import windows
 from entrenous.spec import GENERATION_MAX, OLD_HOME_DAYS, OLD_WINDOW_DAYS, WINDOW_DAYS
 from tests.send.devices.test_link import sheet_of
-from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import catch_up
 from tests.village.malicious_relay import failing
 
@@ -45,11 +45,7 @@ from tests.village.malicious_relay import failing
 @pytest.fixture
 def town() -> Room:
     """Ana, and Ben at her relay; Cleo at the other one. All know Ana."""
-    room = Room()
-    ana, ben, cleo = room.settles("ana"), room.settles("ben"), room.settles("cleo", THERE)
-    ana.adds(ben)
-    cleo.adds(ana)
-    return room
+    return town_of_three()
 
 
 def moves(who: Person, url: str = THERE) -> Moved:
