@@ -76,6 +76,14 @@ class WaitsForDevices(Unreachable):
     """
 
 
+class NotFollowed(Refused):
+    """
+    Another device of yours is about to move to {relay}, which from here is a program on this very
+    machine, while your relay is elsewhere. So this device does not come along, and none of them
+    moves. On that other one, call it off: entrenous device move --relay {present}
+    """
+
+
 class AlreadyThere(Refused):
     """
     This device is at that relay already, so there is nothing to move and nothing was changed.

@@ -7,8 +7,7 @@ import pytest
 from entrenous.model.changed import Moving
 from entrenous.model.link import UnknownDevice
 from entrenous.model.lock import DeviceShut, NoLock
-from entrenous.model.move import HomeIs, OtherDevicesFirst, WaitsForDevices
-from entrenous.model.person import OnThisMachine
+from entrenous.model.move import HomeIs, NotFollowed, OtherDevicesFirst, WaitsForDevices
 from entrenous.model.received import InboxState
 from entrenous.model.relay_problem import NoSuchMailbox, RelayUnreachable
 from entrenous.send.acquaintance.notices import take_changes
@@ -279,7 +278,7 @@ def test_a_relay_on_this_machine_is_not_followed_to() -> None:
     phone = links(room, ana, "phone", "phone")
     with pytest.raises(WaitsForDevices):
         move_house(THERE, None, ana.device)
-    assert [type(one) for one in fetch_messages(phone.device).problems] == [OnThisMachine]
+    assert [type(one) for one in fetch_messages(phone.device).problems] == [NotFollowed]
     assert next_homes(phone.device) == ()
 
 

@@ -16,8 +16,8 @@ from entrenous.model.identity import Home
 from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId
 from entrenous.model.link import Closing, Sibling
 from entrenous.model.lock import RelayLock
-from entrenous.model.move import HomeIs, NewHome, SiblingHome, WaitsForDevices
-from entrenous.model.person import DeviceKey
+from entrenous.model.move import HomeIs, NewHome, NotFollowed, SiblingHome, WaitsForDevices
+from entrenous.model.person import DeviceKey, OnThisMachine
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.notices import note_moving
@@ -97,11 +97,18 @@ def come_along(device: Device) -> list[EntrenousError]:
         known = next_home(url, device)
         if known is None or not known.made:
             try:
-                leads_outside(url, device)
-                _made(url, device, leads=False)
+                _follow(url, device)
             except EntrenousError as error:
                 problems.append(error)
     return problems
+
+
+def _follow(url: str, device: Device) -> None:
+    try:
+        leads_outside(url, device)
+    except OnThisMachine:
+        raise NotFollowed(relay=url, present=who_am_i(device).home.relay_url) from None
+    _made(url, device, leads=False)
 
 
 def _keep_or_let_go(new: NewHome, device: Device, *, led: bool) -> None:
