@@ -82,7 +82,8 @@ class Offer:
 class Sibling:
     """Another device of the same person: what she calls it, and what deletes its mailbox (None
     where that is not known yet). ``heard`` tells whether it has written to this one yet, and
-    ``homes`` are its mailboxes, once it has told of more than one.
+    ``homes`` are its mailboxes, once it has told of more than one, by a letter under the list
+    ``told_under``.
     """
 
     device: DeviceId
@@ -90,6 +91,7 @@ class Sibling:
     close: Secret | None
     heard: bool = False
     homes: tuple[SiblingHome, ...] = ()
+    told_under: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ class NewHome:
     key.
 
     ``made`` tells whether its relay has it, and ``leads`` whether our person said on this very
-    device that she moves there: the others follow. ``idle_since`` is since when none leads there.
+    device that she moves there: the others follow. ``idle_since`` is since when none leads there,
+    ``hushed_since`` since when the others are not told of it any more.
     """
 
     home: Home
@@ -24,6 +25,7 @@ class NewHome:
     leads: bool = True
     made: bool = False
     idle_since: datetime | None = None
+    hushed_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,15 @@ class OldHome:
     """Where this device's mail was, and may still come until ``until``.
 
     Not asked before ``ask_after``, when its relay did not answer. ``overtaken`` tells whether it
-    has heard that no copy of this device may go on there.
+    has heard that no copy of this device may go on there, and ``next_close`` is what is to delete
+    it from now on, since a lost device knew the token before.
     """
 
     home: Home
     until: datetime
     ask_after: datetime | None = None
     overtaken: bool = False
+    next_close: Secret | None = None
 
 
 class HomeIs(IntEnum):
@@ -73,6 +77,14 @@ class WaitsForDevices(Unreachable):
     Nothing has changed yet: your other devices come along, and these are not ready: {names}. Now
     type on each of them: entrenous inbox. Then here once more: entrenous device move --relay
     {relay}. One that you do not have any more is revoked first: entrenous device revoke NAME
+    """
+
+
+class ComesAlongFirst(Refused):
+    """
+    You moved to another relay, and these devices of yours have not come along yet: {names}. Nothing
+    was linked. First, on each of them: entrenous inbox. One that you do not have any more is
+    revoked: entrenous device revoke NAME
     """
 
 

@@ -21,7 +21,7 @@ from entrenous.model.relay_problem import (
     TooMany,
 )
 from entrenous.model.sealed_copy import Departure, SealedCopy
-from entrenous.model.window import NotMovedYet, OutOfTokens
+from entrenous.model.window import OutOfTokens
 from entrenous.ports import Device
 from entrenous.send.drawers import CHORE, OUTBOX, SEALED, lay, take
 from entrenous.send.inbox import when_in_words
@@ -29,7 +29,7 @@ from entrenous.send.letter.chores import do_chores
 from entrenous.send.message.upload import OnSent, bring_blobs, is_worth_resuming, nobody_counts
 from entrenous.send.setup import finish_set_up
 from entrenous.send.states import CopyEvent, next_departure
-from entrenous.send.tokens.use import is_on_the_move, with_token
+from entrenous.send.tokens.use import with_token
 
 # After these a posting goes on waiting: the relay is away, busy or newer, or the way damaged it.
 NOT_NOW: Final = (Unreachable, TooMany, ProtocolTooOld, NotUnderstood, DamagedBlob)
@@ -166,9 +166,7 @@ def _tried(posting: Posting, round_: _Round, device: Device) -> EntrenousError |
     """Post; None if that was heard, or why not, and what that holds up is noted."""
     ready = with_token(posting, device)
     if ready is None:
-        moved = posting.peer is not None and is_on_the_move(posting.peer, device)
-        why = NotMovedYet() if moved else OutOfTokens()
-        round_.held_up[posting.envelope.mailbox.hex()] = why
+        round_.held_up[posting.envelope.mailbox.hex()] = why = OutOfTokens()
         return why
     if ready is not posting:
         lay(ready, OUTBOX, _key(ready), device.vault)

@@ -7,7 +7,7 @@ that memory does not grow with the number of people.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from entrenous.model.card import Enforces
@@ -16,7 +16,6 @@ from entrenous.model.letter import PersonHead
 from entrenous.model.message import DoesNotPromise, Draft, NotToAll, Undone, WaitsInOutbox
 from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.model.secret import Secret
-from entrenous.model.window import NotMovedYet
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contacts_named
 from entrenous.send.devices.self import refuse_unready
@@ -61,7 +60,7 @@ def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Post
     refuse_unready(device)
     insist(draft, device)
     contacts = contacts_named(draft.to, device)
-    every = tuple(one for contact in contacts for one in addressees(contact))
+    every = tuple(one for contact in contacts for one in addressees(contact, device))
     _refuse_without_promise(draft, every)
     preparing = Counted(Stage.PREPARING, sum(map(len, draft.files)), watch)
     try:
@@ -99,7 +98,6 @@ def _tell(sending: Sending, flushed: Flushed, device: Device) -> None:
     copies = [copy for copy in every if copy.message == sending.message]
     refused = [copy for copy in copies if copy.departure is Departure.REFUSED]
     waits = [copy for copy in copies if copy not in refused and not copy.acknowledged]
-    waits = [copy for copy in waits if not _comes_along(copy, copies, flushed)]
     if refused:
         raise NotToAll(
             name=sending.name,
@@ -110,14 +108,6 @@ def _tell(sending: Sending, flushed: Flushed, device: Device) -> None:
         )
     if waits:
         raise WaitsInOutbox(name=sending.name, why=flushed.stayed[waits[0].envelope])
-
-
-def _comes_along(copy: SealedCopy, copies: Sequence[SealedCopy], flushed: Flushed) -> bool:
-    """Whether it waits only until its device has followed another one of the same person, which has
-    a copy already.
-    """
-    moves = isinstance(flushed.stayed.get(copy.envelope), NotMovedYet)
-    return moves and any(other.person == copy.person and other.acknowledged for other in copies)
 
 
 def _names(copies: list[SealedCopy]) -> str:
@@ -140,6 +130,9 @@ def _sending(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Sending
 
 
 def _heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
-    """The lists that we know of everybody who gets a copy, each person once, sorted."""
-    people = {one.contact.person.id: one.contact.person for one in to}
+    """The lists that we know of everybody who gets a copy, each person once, sorted; of one who has
+    a device that is yet to come along, that which it knows.
+    """
+    newest_first = sorted(to, key=lambda one: one.contact.person.epoch, reverse=True)
+    people = {one.contact.person.id: one.contact.person for one in newest_first}
     return tuple(PersonHead(who, people[who].epoch, people[who].head) for who in sorted(people))

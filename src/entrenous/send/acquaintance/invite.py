@@ -107,13 +107,13 @@ def greet(contact: Contact, invite_lock: bytes | None, device: Device) -> tuple[
     """Lay a hello for each device of a contact that we have a way to into the outbox, with a
     window of tokens of its own.
     """
-    ways = (to for to in addressees(contact) if has_way(contact, to.key.device, device))
+    ways = (to for to in addressees(contact, device) if has_way(contact, to.key.device, device))
     return tuple(greet_one(to, invite_lock, device) for to in within_reach(ways, device))
 
 
 def _begin_again(contact: Contact, device: Device) -> None:
     """Who forgot us has forgotten the sessions too."""
-    for to in addressees(contact):
+    for to in addressees(contact, device):
         if has_way(contact, to.key.device, device):
             begin_again(to, device)
 

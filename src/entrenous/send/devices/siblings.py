@@ -8,8 +8,8 @@ from entrenous.model.identity import Identity
 from entrenous.model.ids import DeviceId, MailboxId
 from entrenous.model.link import Sibling, UnknownDevice
 from entrenous.model.person import Contact, Person
-from entrenous.model.secret import Secret
 from entrenous.ports import Device
+from entrenous.send.devices.first_token import NO_TOKEN
 from entrenous.send.devices.self import DEVICE_NAME, IDENTITY
 from entrenous.send.drawers import SELF, SIBLING, lay, take, take_all
 
@@ -73,5 +73,4 @@ def ourselves(device: Device) -> Contact | None:
         return None
     others = tuple(key for key in identity.person.devices if key.device != identity.device)
     person = replace(identity.person, devices=others)
-    nowhere = Secret(bytes(32))  # each of them has a token of its own (first_token.py)
-    return Contact(identity.name, person, nowhere, verified=True, since=identity.created_at)
+    return Contact(identity.name, person, NO_TOKEN, verified=True, since=identity.created_at)

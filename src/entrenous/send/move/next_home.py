@@ -17,19 +17,19 @@ from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId
 from entrenous.model.link import Closing, Sibling
 from entrenous.model.lock import RelayLock
 from entrenous.model.move import HomeIs, NewHome, NotFollowed, SiblingHome, WaitsForDevices
-from entrenous.model.person import DeviceKey, OnThisMachine
+from entrenous.model.person import DeviceKey, OnThisMachine, Person
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.notices import note_moving
 from entrenous.send.devices.lists.at_relay import close_later
 from entrenous.send.devices.lists.outside import leads_outside
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.devices.siblings import keep_sibling, siblings
-from entrenous.send.drawers import NEXT_HOME, lay, peer_key, take, take_all
+from entrenous.send.devices.self import READY_SINCE, who_am_i
+from entrenous.send.devices.siblings import keep_sibling, mailbox_of, siblings
+from entrenous.send.drawers import NEXT_HOME, SELF, lay, take, take_all
 from entrenous.send.moment import this_second
 from entrenous.send.move.lock import lock_to_follow
 from entrenous.send.move.old_home import old_homes
-from entrenous.send.tokens.use import is_on_the_move
+from entrenous.send.tokens.use import place_of
 from entrenous.spec import HOMES_MAX, NEXT_HOME_DAYS, OLD_HOME_DAYS, TOKEN_BYTES
 
 _READY: Final = (HomeIs.LEADS, HomeIs.FOLLOWS)
@@ -79,7 +79,8 @@ def _lead_no_more(but: str | None, device: Device) -> None:
 
 
 def come_along(device: Device) -> list[EntrenousError]:
-    """Be ready to move where another device of ours leads; where none has for long, let go of it.
+    """Be ready to move where another device of ours leads. Where none has for long, tell that we
+    are not, and later let go of it.
 
     Returns what kept us from it; that is tried again by the next fetch.
     """
@@ -112,21 +113,47 @@ def _follow(url: str, device: Device) -> None:
 
 
 def _keep_or_let_go(new: NewHome, device: Device, *, led: bool) -> None:
+    """A list that names it may be under way, and for as long as we tell of it, another may follow:
+    so it is told no more for as long as that takes before it goes.
+    """
     now = this_second(device)
-    since = None if led else new.idle_since or now
-    if since is not None and now - since >= _IDLE:
+    if led:
+        after = replace(new, idle_since=None, hushed_since=None)
+    elif new.idle_since is None:
+        after = replace(new, idle_since=now)
+    elif new.hushed_since is None and now - new.idle_since >= _IDLE / 2:
+        after = replace(new, hushed_since=now)
+    elif new.hushed_since is not None and now - new.hushed_since >= _IDLE / 2:
         _give_up(new, device)
-    elif since != new.idle_since:
-        lay(replace(new, idle_since=since), NEXT_HOME, new.home.relay_url, device.vault)
+        return
+    else:
+        return
+    lay(after, NEXT_HOME, new.home.relay_url, device.vault)
 
 
-def begin_anew(device: Device) -> None:
-    """A lost device knows what deletes the mailboxes that each of us made: forget all of them, also
-    those that were told here. Call it in a transaction.
+def begin_anew(lost_by: Person, device: Device) -> None:
+    """A device was lost by this list of ours, and knows what deletes the mailboxes that each of us
+    made before: none of them is moved to any more. Call it in a transaction.
     """
     let_go_of_next(None, device)
+    device.vault.put(SELF, READY_SINCE, str(lost_by.epoch).encode())
+    _forget_told(lost_by, device)
+
+
+def forget_elsewhere(moved: Person, device: Device) -> None:
+    """Where else our other devices were ready to move, they are not once we are somewhere."""
+    device.vault.put(SELF, READY_SINCE, str(moved.epoch).encode())
+    _forget_told(moved, device)
+
+
+def _forget_told(now: Person, device: Device) -> None:
+    """But where they are listed now: what deletes it, if they are lost before they come along."""
     for one in siblings(device):
-        homes = tuple(home for home in one.homes if home.what not in _READY)
+        here = mailbox_of(one.device, now)
+        old = one.told_under < now.epoch
+        homes = tuple(
+            home for home in one.homes if not (old and home.what in _READY) or home.mailbox == here
+        )
         keep_sibling(replace(one, homes=homes), device)
 
 
@@ -135,7 +162,8 @@ def let_go_of_next(kept: NewHome | None, device: Device) -> None:
     for one in next_homes(device):
         home = one.home
         if kept is None or home.mailbox != kept.home.mailbox:
-            close_later(Closing(home.relay_url, home.mailbox, home.owner), device)
+            until = this_second(device) + _IDLE
+            close_later(Closing(home.relay_url, home.mailbox, home.owner, give_up_at=until), device)
         device.vault.drop(NEXT_HOME, home.relay_url)
 
 
@@ -146,8 +174,7 @@ def closings_of(
     told = [_closing(home, one, device) for home in one.homes]
     if key.mailbox in {closing.mailbox for closing in told} or one.close is None:
         return tuple(told)
-    whose = peer_key(who_am_i(device).person.id, key.device)
-    if is_on_the_move(whose, device):
+    if place_of(who_am_i(device).person.id, key.device, device) is not None:
         return tuple(told)  # what we know is of where it was
     return (Closing(relay_url, key.mailbox, one.close, name=one.name), *told)
 
@@ -158,7 +185,7 @@ def homes_of(device: Device) -> tuple[SiblingHome, ...]:
     left = HomeIs.LEFT if lock_to_follow(device) is None else HomeIs.PRESENT
     every = [
         (here, HomeIs.PRESENT),
-        *((one.home, _what(one)) for one in next_homes(device) if one.made),
+        *((one.home, _what(one)) for one in next_homes(device) if _is_told(one)),
         *((one.home, left) for one in reversed(old_homes(device))),
     ]
     told = (
@@ -171,7 +198,7 @@ def homes_of(device: Device) -> tuple[SiblingHome, ...]:
 
 def led_to(device: Device) -> str | None:
     """The relay that our person said on this device she moves to, until she is there."""
-    return next((new.home.relay_url for new in next_homes(device) if new.leads), None)
+    return next((new.home.relay_url for new in next_homes(device) if new.leads and new.made), None)
 
 
 def not_ready(url: str, device: Device) -> tuple[str, ...]:
@@ -193,11 +220,13 @@ def all_ready(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
 
 
 def _ready(url: str, device: Device) -> dict[DeviceId, MailboxId]:
+    """Only what they told under the list of the last loss, or move, or under a newer one."""
+    since = int(device.vault.get(SELF, READY_SINCE) or 0)
     return {
         one.device: home.mailbox
         for one in siblings(device)
         for home in one.homes
-        if home.relay_url == url and home.what in _READY
+        if one.told_under >= since and home.relay_url == url and home.what in _READY
     }
 
 
@@ -209,6 +238,10 @@ def _closing(home: SiblingHome, one: Sibling, device: Device) -> Closing:
     return Closing(home.relay_url, home.mailbox, home.close, name=one.name)
 
 
+def _is_told(new: NewHome) -> bool:
+    return new.made and new.hushed_since is None
+
+
 def _what(new: NewHome) -> HomeIs:
     return HomeIs.LEADS if new.leads else HomeIs.FOLLOWS
 
@@ -217,7 +250,7 @@ def _made(url: str, device: Device, *, leads: bool) -> NewHome:
     """A mailbox and a lock at another relay; the same ones when this was cut short before."""
     new = next_home(url, device) or _drawn(url, device, leads=leads)
     if leads:
-        new = replace(new, leads=True, idle_since=None)
+        new = replace(new, leads=True, idle_since=None, hushed_since=None)
     lay(new, NEXT_HOME, url, device.vault)
     home = new.home
     device.courier.create_mailbox(url, home.mailbox, home.owner, home.close)

@@ -1,7 +1,5 @@
 """What a list that has this device at another relay turns, in the transaction that takes it."""
 
-from dataclasses import replace
-
 from entrenous.model.changed import Moving
 from entrenous.model.move import NewHome
 from entrenous.ports import Device
@@ -13,7 +11,7 @@ from entrenous.send.devices.siblings import ourselves
 from entrenous.send.drawers import GREET_DEVICE, SELF, peer_key
 from entrenous.send.letter.prekeys import forget_unpublished
 from entrenous.send.letter.sessions import has_session
-from entrenous.send.letter.write import Addressee, addressees
+from entrenous.send.letter.write import addressees
 from entrenous.send.move.lock import keep_lock_to_follow
 from entrenous.send.move.next_home import let_go_of_next, lock_at
 from entrenous.send.move.old_home import leave
@@ -49,21 +47,16 @@ def _have_all_greeted(device: Device) -> None:
 
 
 def _greet_siblings(before: Me, device: Device) -> None:
-    """Each where it was until now: it reads that before and after it comes along, and with what we
-    may write to it elsewhere it tells us in its turn.
+    """Each where it was until now: it reads that before and after it comes along, and tells us in
+    its turn with what we may write to it elsewhere.
     """
     us = ourselves(device)
     if us is None:
         return
-    there = {key.device: key.mailbox for key in before.person.devices}
-    person = replace(us.person, relay_url=before.home.relay_url)
-    for to in addressees(us):
-        mailbox = there.get(to.key.device)
-        if mailbox is None or mailbox == to.key.mailbox:
-            continue
-        old = Addressee(replace(us, person=person), replace(to.key, mailbox=mailbox))
-        if has_session(old, device) and has_way(us, to.key.device, device):
-            greet_one(old, None, device)
-    others = {key.device for key in us.person.devices}
-    known = tuple(key for key in before.person.devices if key.device in others)
-    note_moved(replace(before.person, devices=known), us.person, device)
+    note_moved(before.person, us.person, device)
+    for to in addressees(us, device):
+        whose = peer_key(us.person.id, to.key.device)
+        if has_session(to, device) and has_way(us, to.key.device, device):
+            greet_one(to, None, device)
+        else:
+            device.vault.put(GREET_DEVICE, whose, b"")

@@ -47,7 +47,8 @@ from entrenous.send.devices.siblings import (
 )
 from entrenous.send.drawers import SELF, SIBLING, take
 from entrenous.send.moment import this_second
-from entrenous.send.move.next_home import begin_anew, closings_of, next_home
+from entrenous.send.move.next_home import begin_anew, closings_of, forget_elsewhere, next_home
+from entrenous.send.move.old_home import draw_closes_anew
 from entrenous.send.move.turn import turn
 from entrenous.spec import DEVICES_MAX, REVOKED_MAX, TOKEN_BYTES
 
@@ -138,12 +139,13 @@ def take_own_card(card: Card, device: Device, *, signed_here: bool = False) -> b
     updated = replace(identity, name=person.name, home=home, person=person, card=write_card(card))
     keep_identity(updated, device)
     device.vault.put(SELF, CARD_TO_SHOW, b"")
-    forget_devices(person.id, gone, device)
     _have_closed(gone, me, device)
+    forget_devices(person.id, gone, device)
     _know_siblings(listed - {me.key.device}, gone, device)
     if new is not None:
         turn(me, new, device, led=signed_here)
-    _shut_out(gone, card.newest.said, device)
+        forget_elsewhere(person, device)
+    _shut_out(gone, card.newest.said, person, device)
     return True
 
 
@@ -184,12 +186,13 @@ def _know_siblings(
             keep_sibling(Sibling(one, free_device_name(None, names), None), device)
 
 
-def _shut_out(gone: Sequence[DeviceId], said: DeviceList, device: Device) -> None:
+def _shut_out(gone: Sequence[DeviceId], said: DeviceList, person: Person, device: Device) -> None:
     """A lost device knows the token that deletes our mailbox, so that is to be another one; so are
     mailboxes that we may move to.
     """
     if any(was.device in gone and was.kind is _LOST for was in said.revoked):
-        begin_anew(device)
+        begin_anew(person, device)
+        draw_closes_anew(device)
         device.vault.put(SELF, NEXT_CLOSE, device.dice.token(TOKEN_BYTES))
 
 
