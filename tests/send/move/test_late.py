@@ -1,29 +1,44 @@
 """Devices that come along late, or never: each of these left somebody behind once, in a review."""
 
+from dataclasses import replace
+
 import pytest
 
+from entrenous.craft.crypto.lists import heads_of
+from entrenous.craft.wire.identity.card import read_card
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.circle import Circle, CircleId
+from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.move import ComesAlongFirst, WaitsForDevices
-from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
+from entrenous.model.notes import WindowNote
+from entrenous.model.relay_problem import NoSuchMailbox, RelayUnreachable, WrongToken
 from entrenous.model.window import HeldWindow
+from entrenous.send.acquaintance.block import block_contact, unblock_contact
+from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.circle.kept import circles, keep_circle
+from entrenous.send.devices.first_token import NO_TOKEN
 from entrenous.send.devices.lists.at_relay import still_to_close
+from entrenous.send.devices.lists.greet_devices import greet_devices
 from entrenous.send.devices.revoke import Shut, revoke_device
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.siblings import siblings
 from entrenous.send.devices.sync.tell import tell_siblings
-from entrenous.send.drawers import OUTBOX, WINDOW_OUT, peer_key, take
+from entrenous.send.drawers import CONTACT, OUTBOX, WINDOW_OUT, lay, peer_key, take
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter import write
 from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
 from entrenous.send.move.house import call_off_move, move_house
 from entrenous.send.move.lock import lock_followed
 from entrenous.send.move.next_home import come_along, next_homes
 from entrenous.send.move.old_home import old_homes
 from entrenous.send.outbox import flush
+from entrenous.send.tokens.use import forget_ways
+from entrenous.send.tokens.windows import give_window
 from entrenous.spec import NEXT_HOME_DAYS, WINDOW_TOKENS
 from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import catch_up, links
+from tests.village.malicious_relay import failing
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice
 
@@ -44,6 +59,12 @@ def gets_ready(ana: Person, *others: Person, url: str = THERE) -> None:
     with pytest.raises(WaitsForDevices):
         move_house(url, None, ana.device)
     catch_up(*others, ana)
+
+
+def ids(who: Person) -> tuple[PersonId, DeviceId]:
+    """Whose it is, and which device."""
+    me = who_am_i(who.device)
+    return me.person.id, me.key.device
 
 
 def held(writer: Person, other: Person) -> HeldWindow:
@@ -271,3 +292,94 @@ def test_a_relay_that_was_led_to_and_is_gone_is_not_asked_for_ever(town: Room) -
     town.clock.wind(days=31)
     some_days(phone, ana)
     assert [fetch_messages(one.device).problems for one in (ana, phone)] == [(), ()]
+
+
+def test_a_late_device_that_lets_somebody_in_again_is_heard_where_it_is(town: Room) -> None:
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    gets_ready(ana, phone)
+    move_house(THERE, None, ana.device)
+    catch_up(ben, ana)
+    block_contact("ben", phone.device)
+    unblock_contact("ben", phone.device)
+    greet_devices(phone.device)
+    flush(phone.device)
+    catch_up(ben)
+    ben.sends(SMALL, ana)
+    some_days(phone, ana, ben)
+    assert phone.received() == 1
+    assert in_touch(ana, phone, ben)
+    assert all_is_well(ana, phone, ben)
+
+
+def test_what_a_sibling_lends_after_a_move_holds_where_they_are(town: Room) -> None:
+    """The phone lacked tokens for Ben's tablet when it heard that Ben had moved."""
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    tablet = links(town, ben, "tablet", "tablet")
+    some_days(ben, tablet, ana)
+    key = peer_key(*ids(tablet))
+    spent = held(ana, tablet)
+    lay(replace(spent, next=spent.until), WINDOW_OUT, key, ana.device.vault)
+    third = links(town, ana, "third", "third")
+    some_days(ben, third, ana, rounds=1)
+    gets_ready(ben, tablet)
+    move_house(THERE, None, ben.device)
+    catch_up(third, tablet, ben, ana)
+    some_days(ana, third, tablet, ben, phone)
+    assert in_touch(third, tablet)
+
+
+def test_whom_nobody_can_write_to_is_not_waited_for(town: Room) -> None:
+    """As an archive brings somebody: without a right to write to her."""
+    ana, phone = town["ana"], town["phone"]
+    known = contact_named("ben", ana.device)
+    forget_ways(known.person.id, ana.device)
+    lay(replace(known, send_token=NO_TOKEN), CONTACT, known.person.id.hex(), ana.device.vault)
+    gets_ready(ana, phone)
+    assert move_house(THERE, None, ana.device).letters == 0
+
+
+@pytest.mark.threat("stolen-device")
+def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room) -> None:
+    """The token that deletes the old mailbox, after a loss."""
+    ana, phone = town["ana"], town["phone"]
+    tablet = links(town, ana, "tablet", "tablet")
+    some_days(phone, ana, tablet, rounds=2)
+    was = ana.home
+    known = next(one for one in siblings(tablet.device) if one.device == ids(ana)[1])
+    assert known.close is not None
+    with ana.courier.playing(set_close_token=failing(RelayUnreachable(host="relay"))):
+        revoke_device("tablet", lost=True, sheet=None, device=ana.device)
+        gets_ready(ana, phone)
+        move_house(THERE, None, ana.device)
+    some_days(phone, ana)
+    with pytest.raises(WrongToken):
+        tablet.device.courier.close_mailbox(HERE, was[1], known.close)
+
+
+def test_a_list_of_before_leads_nobody_to_her_own_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mallory's second list was there, her third is not; a letter of hers names the second."""
+    room = Room()
+    for url in ("https://a.example", "https://m.example", "https://n.example"):
+        room.apps[url] = relay_app(village_relay(url, room.clock, LoadedDice(url))[0])
+    ana, mallory = room.settles("ana", "https://a.example"), room.settles("m", "https://m.example")
+    mallory.adds(ana)
+    catch_up(ana, mallory, ana)
+    for url in (HERE, "https://n.example"):
+        move_house(url, None, mallory.device)
+        lock_followed(mallory.device)
+    catch_up(ana, mallory, ana)
+    me = who_am_i(mallory.device)
+    second = next(one for one in heads_of(read_card(me.card).lists) if one.epoch == 2)
+    before = replace(me, person=replace(me.person, epoch=2, head=second.digest))
+    to = addressee_of(*ids(ana), mallory.device)
+    assert to is not None
+    with mallory.device.vault.together():
+        window = give_window(to.contact.person, to.key.device, mallory.device)
+        note = WindowNote(window.seed, window.first)
+        monkeypatch.setattr(write, "who_am_i", lambda _: before)
+        write_letter(note, to, plain_outer(mallory.device), mallory.device)
+    monkeypatch.undo()
+    flush(mallory.device)
+    catch_up(ana)
+    assert held(ana, mallory).place is None
+    assert take_from_aside(ana.device) == 0  # it is passed over in silence, as such an address is

@@ -17,12 +17,12 @@ from entrenous.model.move import AlreadyThere, OldHome, OtherDevicesFirst, Waits
 from entrenous.model.recovery import RecoverySheet
 from entrenous.ports import Device
 from entrenous.send.devices.generation import confirm_opening
-from entrenous.send.devices.lists.greet_devices import greet_devices
+from entrenous.send.devices.lists.greet_devices import greet_devices, to_be_greeted
 from entrenous.send.devices.lists.own_list import list_at, master_at_hand, take_own_card
 from entrenous.send.devices.self import is_ready, refuse_unready, who_am_i
 from entrenous.send.devices.siblings import siblings
 from entrenous.send.devices.sync.tell import tell_siblings
-from entrenous.send.drawers import GREET_DEVICE, OUTBOX
+from entrenous.send.drawers import OUTBOX
 from entrenous.send.move.next_home import all_ready, lead_to, led_to, stay
 from entrenous.send.move.old_home import old_homes
 from entrenous.send.outbox import flush
@@ -98,5 +98,5 @@ def _told(old: OldHome, device: Device) -> Moved:
         confirm_opening(device)
     greet_devices(device)
     flush(device)
-    waiting = len(device.vault.keys(OUTBOX)) + len(device.vault.keys(GREET_DEVICE))
+    waiting = len(device.vault.keys(OUTBOX)) + to_be_greeted(device)
     return Moved(old.home.relay_url, who_am_i(device).home.relay_url, old.until, waiting)

@@ -28,12 +28,22 @@ _GIVE_UP: Final = timedelta(days=OLD_HOME_DAYS)  # counted from when it should h
 _FORGOTTEN: Final = (NoSuchMailbox, WrongToken)
 
 
-def leave(home: Home, device: Device, *, silent: bool) -> datetime:
-    """Remember where we were; until when mail may come there. Call it in a transaction."""
+def leave(
+    home: Home, device: Device, *, silent: bool, next_close: Secret | None = None
+) -> datetime:
+    """Remember where we were; until when mail may come there. Call it in a transaction.
+
+    ``next_close`` is what the relay is still to hear that deletes it.
+    """
     now = this_second(device)
     until = now + timedelta(days=OLD_HOME_DAYS)
     asked = now + _ASK_AGAIN if silent else None
-    lay(OldHome(home, until, asked), OLD_HOME, home.mailbox.hex(), device.vault)
+    lay(
+        OldHome(home, until, asked, next_close=next_close),
+        OLD_HOME,
+        home.mailbox.hex(),
+        device.vault,
+    )
     return until
 
 

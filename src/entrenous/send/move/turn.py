@@ -2,6 +2,7 @@
 
 from entrenous.model.changed import Moving
 from entrenous.model.move import NewHome
+from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.notices import note_moving
 from entrenous.send.acquaintance.people import contacts
@@ -25,7 +26,9 @@ def turn(before: Me, new: NewHome, device: Device, *, led: bool) -> None:
     everybody is to hear of it, our own devices where they were. Our person is told, unless it was
     ``led`` from here.
     """
-    leave(before.home, device, silent=not is_ready(device))
+    untold = device.vault.get(SELF, NEXT_CLOSE)
+    next_close = None if untold is None else Secret(untold)
+    leave(before.home, device, silent=not is_ready(device), next_close=next_close)
     keep_lock_to_follow(lock_at(new), device)
     drop_every_promise(device)
     forget_given(device)

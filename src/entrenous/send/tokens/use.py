@@ -21,6 +21,7 @@ from entrenous.ports import Device
 from entrenous.send.devices.first_token import NO_TOKEN, keep_token
 from entrenous.send.devices.first_token import token_for as first_token
 from entrenous.send.devices.known_lists import known_card
+from entrenous.send.devices.lists.outside import leads_outside
 from entrenous.send.devices.self import IDENTITY
 from entrenous.send.drawers import CONTACT, FIRST_TOKEN, SELF, WINDOW_OUT, lay, peer_key, take
 from entrenous.spec import OLD_WINDOW_DAYS, WINDOW_TOKENS
@@ -74,7 +75,8 @@ def note_moved(before: Person, after: Person, device: Device) -> None:
         was = there.get(key.device, here)
         whose = peer_key(after.id, key.device)
         held = _held(whose, device)
-        if was != here and held.place is None:
+        has_some = held.seed is not None or held.lent or device.vault.get(FIRST_TOKEN, whose)
+        if was != here and held.place is None and has_some:
             lay(replace(held, place=Place(*was, head)), WINDOW_OUT, whose, device.vault)
 
 
@@ -93,6 +95,9 @@ def take_window(header: Header, seed: Secret, first: int, device: Device) -> Non
     """Take in what the device that wrote a letter tells us: a new window, or more of the one that
     we have. Another one, in a letter from before that which told of ours, is over already. It holds
     where the device was by the list under which it wrote.
+
+    Raises:
+        OnThisMachine: that was on this machine.
     """
     whose = peer_key(header.from_person, header.from_device)
     held, until = _held(whose, device), first + WINDOW_TOKENS
@@ -139,10 +144,11 @@ def lend_tokens(
 
 
 def take_lent(person: PersonId, key: DeviceId, lent: tuple[LentToken, ...], device: Device) -> None:
-    """Take in what another device of ours lends us."""
+    """Take in what another device of ours lends us: tokens that hold where the device is listed."""
     whose = peer_key(person, key)
     held = _held(whose, device)
-    lay(replace(held, lent=(*held.lent, *lent)), WINDOW_OUT, whose, device.vault)
+    place = held.place if held.seed is not None or held.lent else None
+    lay(replace(held, lent=(*held.lent, *lent), place=place), WINDOW_OUT, whose, device.vault)
 
 
 def with_token(posting: Posting, device: Device) -> Posting | None:
@@ -201,6 +207,7 @@ def _place_under(header: Header, known: Place | None, device: Device) -> Place |
     now = {key.device: (person.relay_url, key.mailbox) for key in person.devices}.get(one)
     if was is None or was == now:
         return None
+    leads_outside(said.relay_url, device)  # lists of before were not looked at when they were taken
     return Place(*was, None if ours else Head(header.from_epoch, header.from_head))
 
 

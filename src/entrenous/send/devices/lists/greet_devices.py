@@ -31,6 +31,16 @@ def greet_devices(device: Device) -> None:
             _greet(to, whose, device)
 
 
+def to_be_greeted(device: Device) -> int:
+    """How many devices that we can write to have yet to hear from us."""
+    count = 0
+    for whose in device.vault.keys(GREET_DEVICE):
+        person, key = (bytes.fromhex(part) for part in whose.split())
+        to = addressee_of(PersonId(person), DeviceId(key), device)
+        count += to is not None and has_way(to.contact, to.key.device, device)
+    return count
+
+
 def _greet(to: Addressee | None, whose: str, device: Device) -> None:
     if to is not None and to.contact.forked:
         return  # when their lists agree again

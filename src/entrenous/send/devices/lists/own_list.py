@@ -145,7 +145,7 @@ def take_own_card(card: Card, device: Device, *, signed_here: bool = False) -> b
     if new is not None:
         turn(me, new, device, led=signed_here)
         forget_elsewhere(person, device)
-    _shut_out(gone, card.newest.said, person, device)
+    _shut_out(read_card(me.card).newest.said, card.newest.said, person, device)
     return True
 
 
@@ -186,11 +186,12 @@ def _know_siblings(
             keep_sibling(Sibling(one, free_device_name(None, names), None), device)
 
 
-def _shut_out(gone: Sequence[DeviceId], said: DeviceList, person: Person, device: Device) -> None:
+def _shut_out(before: DeviceList, said: DeviceList, person: Person, device: Device) -> None:
     """A lost device knows the token that deletes our mailbox, so that is to be another one; so are
     mailboxes that we may move to.
     """
-    if any(was.device in gone and was.kind is _LOST for was in said.revoked):
+    known = {was.device for was in before.revoked}
+    if any(was.device not in known and was.kind is _LOST for was in said.revoked):
         begin_anew(person, device)
         draw_closes_anew(device)
         device.vault.put(SELF, NEXT_CLOSE, device.dice.token(TOKEN_BYTES))
