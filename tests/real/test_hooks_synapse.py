@@ -67,8 +67,8 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a homeserver keeps, with Ana and Ben registered: to make it takes it as long as several
-    starts, and each test has a copy.
+    """What a homeserver keeps, with Ana and Ben registered. Each test has a copy, since its tables
+    and its people cost as much as several starts.
     """
     folder = tmp_path_factory.mktemp("house")
     program, url = configured(folder, modules="[]")
@@ -105,6 +105,7 @@ def homeserver(folder: Path, house: Path, settings: str) -> Iterator[httpx.Clien
 
 @contextmanager
 def running(folder: Path, program: list[str], url: str) -> Iterator[None]:
+    """A homeserver that answers; what it says is in out.log."""
     with (
         (folder / "out.log").open("wb") as log,
         subprocess.Popen(program, stdout=log, stderr=log, env=SURROUNDINGS) as process,
@@ -118,7 +119,7 @@ def running(folder: Path, program: list[str], url: str) -> Iterator[None]:
 
 
 def seen_as(name: str, house: Path) -> dict[str, str]:
-    """With what a person who is registered there asks."""
+    """The headers of somebody who is registered there."""
     return {"Authorization": f"Bearer {json.loads((house / TOKENS).read_text())[name]}"}
 
 
@@ -157,8 +158,8 @@ def download(web: httpx.Client, answer: httpx.Response, query: str = "") -> http
 
 
 def test_uploads(gate: tuple[str, Path], house: Path, tmp_path: Path) -> None:
-    module = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20}}"
-    with homeserver(tmp_path, house, module) as web:
+    settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20}}"
+    with homeserver(tmp_path, house, settings) as web:
         fine = upload(web, another())
         assert fine.status_code == 200, fine.text
         assert download(web, fine).content == another()
@@ -180,8 +181,8 @@ def test_uploads(gate: tuple[str, Path], house: Path, tmp_path: Path) -> None:
 def test_in_shadow_mode_and_with_a_gate_that_is_away(
     gate: tuple[str, Path], house: Path, tmp_path: Path
 ) -> None:
-    module = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, shadow: true}}"
-    with homeserver(tmp_path / "shadow", house, module) as web:
+    settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, shadow: true}}"
+    with homeserver(tmp_path / "shadow", house, settings) as web:
         assert upload(web, hers()).status_code == 200
     away = f"{{gate: 'http://127.0.0.1:9', token_file: {gate[1]}}}"
     with homeserver(tmp_path / "away", house, away) as web:
@@ -195,8 +196,8 @@ def test_each_person_has_her_uploads_of_an_hour(house: Path, tmp_path: Path) -> 
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text("uploads_per_account = 2\n")
     with running_gate(tmp_path) as (gate, token_file):
-        module = f"{{gate: '{gate}', token_file: {token_file}, budget_s: 20}}"
-        with homeserver(tmp_path / "house", house, module) as web:
+        settings = f"{{gate: '{gate}', token_file: {token_file}, budget_s: 20}}"
+        with homeserver(tmp_path / "house", house, settings) as web:
             within_an_hour(60)
             assert [upload(web, another()).status_code for _ in range(3)] == [200, 200, 400]
             his = {**seen_as("ben", house), "Content-Type": "image/jpeg"}

@@ -191,6 +191,14 @@ def signed_prekey(account: Secret, device: bytes = b"d") -> SignedPrekey:
     return read_prekey(write_prekey(statement, *sign_prekeys(account, [statement])))
 
 
+def test_each_statement_has_its_own_signature_in_order() -> None:
+    statements = [b"one", b"two", b"three"]
+    several = sign_prekeys(ACCOUNT, iter(statements))
+    assert list(several) == [sign_prekeys(ACCOUNT, [one])[0] for one in statements]
+    assert len(set(several)) == 3
+    assert sign_prekeys(ACCOUNT, []) == ()
+
+
 def test_a_prekey_travels_and_verifies() -> None:
     verify_prekey(signed_prekey(ACCOUNT), by=BY)
 

@@ -63,8 +63,8 @@ def replace_fallback_key(account: Secret) -> tuple[Secret, bytes, bytes]:
 
 def sign_as_device(account: Secret, context: bytes, statement: bytes) -> bytes:
     """The device's Ed25519 signature, 64 bytes, over ``context || 0x00 || statement``."""
-    signed = context + b"\x00" + statement
-    return _unbase64(unpickled_account(account).sign(signed).to_base64())
+    (signature,) = sign_each_as_device(account, context, [statement])
+    return signature
 
 
 def sign_each_as_device(
