@@ -148,7 +148,7 @@ def _peak_mb() -> int:
 
 
 def _everybody(ana: Device) -> tuple[Addressee, ...]:
-    return tuple(one for contact in contacts(ana) for one in addressees(contact))
+    return tuple(one for contact in contacts(ana) for one in addressees(contact, ana))
 
 
 def _prepare(home: Path, url: str, people: int) -> None:

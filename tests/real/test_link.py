@@ -123,6 +123,40 @@ def test_a_second_device_is_linked_and_lost_and_stays_shut(relay: Server, tmp_pa
     assert re.search(rb"devices changed", told)
 
 
+def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Path) -> None:
+    laptop, ben = Shell("ana", tmp_path / "laptop"), Shell("ben", tmp_path / "ben")
+    phone, new = Shell("phone", tmp_path / "phone"), Server(tmp_path / "new", ("relay", "run"))
+    for one in (laptop, ben):
+        one.does("setup", "--name", one.name.title(), "--relay", relay.url)
+    laptop.adds(ben)
+    assert [done.status for done in links(laptop, phone, "yes", "yes")] == [0, 0]
+    new.start()
+    try:
+        moving = ("device", "move", "--relay", new.url)
+        waits = laptop.does(*moving, status=6)
+        assert b"are not ready: phone" in b" ".join(waits.err.split())
+        assert f"entrenous device move --relay {new.url}" in phone.does("inbox").err.decode()
+        listed = laptop.does("device", "list", "--json").answer
+        assert (listed["moves_to"], listed["not_ready"]) == (new.url, [])
+        calls_off = laptop.does("device", "move", "--relay", relay.url)
+        assert f"The move to {new.url} is called off".encode() in calls_off.out
+        assert laptop.does("device", "list", "--json").answer["moves_to"] is None
+        assert b"This device is at" in laptop.does(*moving).out
+        assert b"it came along" in phone.does("inbox").err
+        ben.does("inbox")
+        laptop.does("inbox")
+        phone.does("device", "recovery", "--out", str(tmp_path / "sheet"))
+        relay.stop()
+        for one in (laptop, phone):
+            assert len(one.does("device", "list", "--json").answer["devices"]) == 2
+            one.does("device", "list")
+        said = laptop.does("device", "revoke", "phone", "--lost", "--json").answer
+        assert said["shut"]
+        assert b"shut" in phone.does("inbox", status=3).err
+    finally:
+        new.stop()
+
+
 @pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
 def test_a_linking_that_was_cut_short_leaves_no_device_and_is_tried_again(
     relay: Server, tmp_path: Path, how: signal.Signals

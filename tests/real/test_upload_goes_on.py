@@ -80,7 +80,7 @@ def device(courier: HttpCourier) -> Device:
 
 def lay_out(ana: Device) -> None:
     """A message to Ben with one large file, sealed and laid into the outbox."""
-    (to,) = addressees(contact_named("ben", ana))
+    (to,) = addressees(contact_named("ben", ana), ana)
     person = to.contact.person
     sending = Sending(
         message=MessageId(ana.dice.token(ID_BYTES)),

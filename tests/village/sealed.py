@@ -25,7 +25,7 @@ def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from w
 ) -> MessageId:
     """Send files and a text, nothing of which is marked or looked at, to one device of a person."""
     contact, message = contact_named(to, sender), MessageId(secrets.token_bytes(16))
-    (whom,) = within_reach(addressees(contact), sender)
+    (whom,) = within_reach(addressees(contact, sender), sender)
     sending = Sending(
         *(message, MessageName("7-large-whale"), this_second(sender), policy),
         ((contact.person.id, whom.key.device),),

@@ -13,13 +13,21 @@ class Contradiction(StrEnum):
     HELD_BACK = "held back"  # it is newer than the one that their relay shows
 
 
+class Moving(StrEnum):
+    """How far this device has followed another one of ours to a relay."""
+
+    READY = "ready"
+    MOVED = "moved"
+
+
 @dataclass(frozen=True, slots=True)
 class Changed:
     """What changed about somebody: how many devices came and went, and whether her keys stopped to
     count as compared.
 
     ``lists`` is what is wrong with their lists; without a name it is about our own. ``was`` is what
-    we called them, or a circle, until two devices of ours turned out to call two so.
+    we called them, or a circle, until two devices of ours turned out to call two so. ``moving`` is
+    about this very device, and the name is that of a relay.
     """
 
     name: str
@@ -29,3 +37,4 @@ class Changed:
     in_doubt: bool
     lists: Contradiction | None = None
     was: str | None = None
+    moving: Moving | None = None

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from entrenous.model.errors import EntrenousError, Malformed, NotFound, Refused, Unproven
 from entrenous.model.ids import DeviceId, MailboxId
+from entrenous.model.move import SiblingHome
 from entrenous.model.secret import Secret
 from entrenous.model.window import LentToken
 
@@ -80,13 +81,17 @@ class Offer:
 @dataclass(frozen=True, slots=True)
 class Sibling:
     """Another device of the same person: what she calls it, and what deletes its mailbox (None
-    where that is not known yet). ``heard`` tells whether it has written to this one yet.
+    where that is not known yet). ``heard`` tells whether it has written to this one yet, and
+    ``homes`` are its mailboxes, once it has told of more than one, by a letter under the list
+    ``told_under``.
     """
 
     device: DeviceId
     name: str
     close: Secret | None
     heard: bool = False
+    homes: tuple[SiblingHome, ...] = ()
+    told_under: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +118,8 @@ class Grant:
 @dataclass(frozen=True, slots=True)
 class Closing:
     """A mailbox that is to be deleted, not before a moment (None: now); ``name`` is that of the
-    device which received there, None where it was made for a linking. ``closed_at`` is when its
-    relay said that it was.
+    device which receives there, None where it was made for a linking or is none of hers any more.
+    ``closed_at`` is when its relay said that it was; after ``give_up_at`` it is asked no more.
     """
 
     relay_url: str
@@ -123,6 +128,7 @@ class Closing:
     not_before: datetime | None = None
     name: str | None = None
     closed_at: datetime | None = None
+    give_up_at: datetime | None = None
 
 
 class BadLinkCode(Malformed):

@@ -9,6 +9,7 @@ from datetime import datetime
 from entrenous.model.circle import CircleId
 from entrenous.model.errors import Malformed
 from entrenous.model.ids import DeviceId, PersonId
+from entrenous.model.move import SiblingHome
 from entrenous.model.secret import Secret
 from entrenous.model.window import LentToken
 
@@ -64,7 +65,16 @@ class SharedBlock:
     blocked: bool
 
 
-Shared = SharedContact | SharedGone | SharedCircle | SharedClose | SharedBlock
+@dataclass(frozen=True, slots=True)
+class SharedHomes:
+    """Every mailbox of the device that says so: where it is, where it was, where it may move."""
+
+    device: DeviceId
+    at: datetime
+    homes: tuple[SiblingHome, ...]
+
+
+Shared = SharedContact | SharedGone | SharedCircle | SharedClose | SharedBlock | SharedHomes
 
 
 class BadSync(Malformed):

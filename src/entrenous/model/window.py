@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from entrenous.model.device_list import Head
 from entrenous.model.envelope import TokenBatch
 from entrenous.model.errors import Unreachable
-from entrenous.model.ids import PersonId
+from entrenous.model.ids import MailboxId, PersonId
 from entrenous.model.secret import Secret
 
 
@@ -62,13 +63,25 @@ class LentToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a device received by an earlier list than its newest, and which: it reads that mailbox
+    until it comes along, and for some days more. ``head`` is None of our own devices, which write
+    to each other under the newest in any case.
+    """
+
+    relay_url: str
+    mailbox: MailboxId
+    head: Head | None
+
+
+@dataclass(frozen=True, slots=True)
 class HeldWindow:
     """What we may write to one device of somebody else with.
 
     ``next`` is the index of the next token of ``seed``; those below ``until`` are registered there.
     ``lent`` are used before there is a seed; before that, the first token (an invite's).
     ``told_by`` is the counter of the letter that told of this seed: letters from an old mailbox may
-    come after newer ones.
+    come after newer ones. ``place`` is where they hold, if the device is listed elsewhere by now.
     """
 
     seed: Secret | None = None
@@ -77,6 +90,7 @@ class HeldWindow:
     old: OldWindow | None = None
     lent: tuple[LentToken, ...] = ()
     told_by: int = 0
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

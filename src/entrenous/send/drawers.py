@@ -53,6 +53,7 @@ SIBLING: Final = "sibling"  # by device: other devices of the same person
 NAMED: Final = "named"  # by person: a list that a letter names, and that we have not seen
 FORK: Final = "fork"  # by person: two lists that contradict each other, as evidence
 CLOSE: Final = "close"  # by mailbox: that are to be deleted
+NEXT_HOME: Final = "next-home"  # by relay: where we may be about to move
 OLD_HOME: Final = "old-home"  # by mailbox: where we were, and mail may still come
 CLOSED: Final = "closed"  # by mailbox: of devices that are none any more, deleted lately
 STAMP: Final = "stamp"  # by record: when what our other devices should know changed

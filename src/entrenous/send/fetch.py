@@ -27,6 +27,7 @@ from entrenous.send.letter.aside import put_aside, take_newer
 from entrenous.send.letter.prekeys import look_after_prekeys
 from entrenous.send.letter.read import read_letter
 from entrenous.send.letter.restores import look_for_restores
+from entrenous.send.move.next_home import come_along
 from entrenous.send.move.old_home import homes_to_ask, let_go, note_refused
 from entrenous.send.open import finish_openings
 from entrenous.send.outbox import flush
@@ -65,12 +66,13 @@ def fetch_messages(device: Device) -> Fetched:
     answer_greetings(device)
     ask_for_named(device)
     greet_devices(device)
+    unready = come_along(device)
     tell_siblings(device)
     look_for_restores(device)
     take_back_late(device)
     look_after_windows(device)
     send_receipts(device)
-    problems += (*flush(device).problems, *take_newer(device), *silent)
+    problems += (*flush(device).problems, *take_newer(device), *silent, *unready)
     look_after_prekeys(device)
     return Fetched(came + late, problems)
 

@@ -60,7 +60,7 @@ def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Post
     refuse_unready(device)
     insist(draft, device)
     contacts = contacts_named(draft.to, device)
-    every = tuple(one for contact in contacts for one in addressees(contact))
+    every = tuple(one for contact in contacts for one in addressees(contact, device))
     _refuse_without_promise(draft, every)
     preparing = Counted(Stage.PREPARING, sum(map(len, draft.files)), watch)
     try:
@@ -130,6 +130,9 @@ def _sending(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Sending
 
 
 def _heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
-    """The lists that we know of everybody who gets a copy, each person once, sorted."""
-    people = {one.contact.person.id: one.contact.person for one in to}
+    """The lists that we know of everybody who gets a copy, each person once, sorted; of one who has
+    a device that is yet to come along, that which it knows.
+    """
+    newest_first = sorted(to, key=lambda one: one.contact.person.epoch, reverse=True)
+    people = {one.contact.person.id: one.contact.person for one in newest_first}
     return tuple(PersonHead(who, people[who].epoch, people[who].head) for who in sorted(people))

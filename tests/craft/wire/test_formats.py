@@ -519,7 +519,7 @@ def test_bodies_are_told_apart_by_their_number() -> None:
         [4, "card"],
         [4, bytes(98_305)],
         [5, [0, b""]],
-        [5, [6, b""]],
+        [5, [7, b""]],
         [5, [1, bytes(102_401)]],
         [6, []],
         [6, [[0, bytes(16), bytes(16), 0, bytes(32), bytes(64)]]],

@@ -30,6 +30,7 @@ from entrenous.craft.wire.identity.recovery import _check, read_sheet, write_she
 from entrenous.craft.wire.identity.sync import lasting, read_sync, write_sync
 from entrenous.model.circle import CircleId
 from entrenous.model.errors import Malformed
+from entrenous.model.ids import MailboxId
 from entrenous.model.link import (
     Grant,
     Introduced,
@@ -42,6 +43,7 @@ from entrenous.model.link import (
     Offer,
     Sibling,
 )
+from entrenous.model.move import HomeIs, SiblingHome
 from entrenous.model.notes import SyncNote, SyncTopic
 from entrenous.model.secret import Secret
 from entrenous.model.sync import (
@@ -51,6 +53,7 @@ from entrenous.model.sync import (
     SharedClose,
     SharedContact,
     SharedGone,
+    SharedHomes,
 )
 from entrenous.model.window import LentToken
 from tests.fuzz.mutate import change_bytes, change_cbor, text_after
@@ -115,12 +118,17 @@ def _noted(read: tuple[bytes, Shared]) -> bytes:
 
 def _shared() -> list[bytes]:
     lent = ((DEVICE, (LentToken(3, _TOKEN),)),)
+    homes = tuple(
+        SiblingHome("https://relay.example", MailboxId(bytes([what]) * 16), _TOKEN, what)
+        for what in HomeIs
+    )
     every: tuple[Shared, ...] = (
         SharedContact(PERSON, NOON, "Ben", True, NOON, good("card"), lent),
         SharedGone(PERSON, NOON),
         SharedCircle(CircleId(b"o" * 16), NOON, "Friends", (PERSON,), NOON),
         SharedClose(DEVICE, NOON, "Tablet", _TOKEN),
         SharedBlock(PERSON, NOON, True),
+        SharedHomes(DEVICE, NOON, homes),
     )
     return list(map(_note, every))
 

@@ -124,7 +124,7 @@ def test_what_somebody_else_tells_as_if_it_were_a_sibling_is_refused(home: Room,
         "gone": write_sync(SharedGone(caro, now)),
         "broken": SyncNote(SyncTopic.CIRCLE, b"\x80"),
     }
-    for to in addressees(contact_named("ana", ben.device)):
+    for to in addressees(contact_named("ana", ben.device), ben.device):
         write_letter(notes[what], to, plain_outer(ben.device), ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)

@@ -58,7 +58,7 @@ def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.Mon
         raise why
 
     monkeypatch.setitem(ARRIVALS, RecallNote, failing)  # type: ignore[arg-type]
-    (to,) = addressees(contact_named("ben", ana.device))
+    (to,) = addressees(contact_named("ben", ana.device), ana.device)
     write_letter(RecallNote(MessageId(bytes(16))), to, plain_outer(ana.device), ana.device)
     fetch_messages(ana.device)
     ana.sends(SMALL, ben)

@@ -52,7 +52,7 @@ class Forge:
     def __post_init__(self) -> None:
         device = self.sender.device
         self.me = who_am_i(device)
-        (self.to,) = addressees(contact_named(self.reader.name, device))
+        (self.to,) = addressees(contact_named(self.reader.name, device), device)
         have_session(self.to, device)
         whose = peer_key(self.reader.id, self.to.key.device)
         peer = take(Peer, PEER, whose, device.vault)

@@ -28,7 +28,7 @@ LARGE = bytes(range(256)) * 68_000  # more than is encrypted in one piece
 
 
 def sealed(ana: Person, *files: bytes) -> tuple[Sealed, MessageId]:
-    (to,) = addressees(contact_named("ben", ana.device))
+    (to,) = addressees(contact_named("ben", ana.device), ana.device)
     person = to.contact.person
     sending = Sending(
         message=MessageId(ana.device.dice.token(ID_BYTES)),

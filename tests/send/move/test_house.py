@@ -13,7 +13,7 @@ from entrenous.model.envelope import TokenBatch
 from entrenous.model.identity import BadRelayAddress, Home
 from entrenous.model.lock import NotConfirmed, Opening, RelayLock, RolledBack
 from entrenous.model.message import WaitsInOutbox
-from entrenous.model.move import AlreadyThere, OtherDevicesFirst
+from entrenous.model.move import AlreadyThere
 from entrenous.model.received import InboxState
 from entrenous.model.recovery import MasterAway
 from entrenous.model.relay_problem import NoSuchMailbox, RelayUnreachable, WrongToken
@@ -25,7 +25,6 @@ from entrenous.send.acquaintance.notices import take_changes
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.devices.generation import begin_opening
 from entrenous.send.devices.recovery import take_master_away
-from entrenous.send.devices.revoke import revoke_device
 from entrenous.send.devices.self import is_ready, who_am_i
 from entrenous.send.drawers import WINDOW_OUT, peer_key, take
 from entrenous.send.inbox import received_messages
@@ -37,10 +36,9 @@ from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.windows import windows
 from entrenous.spec import GENERATION_MAX, OLD_HOME_DAYS, OLD_WINDOW_DAYS, WINDOW_DAYS
-from tests.send.archive.boxes import exported, imported
 from tests.send.devices.test_link import sheet_of
 from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
-from tests.village.households import catch_up, links
+from tests.village.households import catch_up
 from tests.village.malicious_relay import failing
 
 
@@ -296,32 +294,6 @@ def test_what_is_no_move(town: Room) -> None:
         move_house(THERE, None, ana.device)
     assert move_house(THERE, sheet, ana.device).relay_url == THERE
     assert move_house(THERE, None, ana.device).before == HERE  # once more says the same
-
-
-def test_with_several_devices_the_others_go_first(town: Room) -> None:
-    ana = town["ana"]
-    links(town, ana, "phone", "phone")
-    with pytest.raises(OtherDevicesFirst, match="phone") as why:
-        move_house(THERE, None, ana.device)
-    assert "entrenous archive export --out DIR" in str(why.value)
-
-
-def test_what_lay_on_another_device_alone_comes_along_in_an_archive(town: Room) -> None:
-    """As the refusal says: an archive, then revoke, move, link, take in."""
-    ana, ben = town["ana"], town["ben"]
-    phone = links(town, ana, "phone", "phone")
-    catch_up(ben, phone, ben)
-    ben.sends(SMALL, ana)
-    opened = phone.opens_newest().files
-    name = phone.sends(SMALL, ben).name
-    tar = exported(phone.device)
-    revoke_device("phone", lost=False, sheet=None, device=ana.device)
-    moves(ana)
-    again = links(town, ana, "phone again", "phone")
-    imported(tar, again.device)
-    (kept,) = received_messages(again.device)
-    assert open_message(kept.name, again.device).files == opened
-    assert again.device.ledger.find(name).name == name
 
 
 def test_a_relay_that_is_gone_for_good_is_left_by_the_sheet(town: Room) -> None:

@@ -243,7 +243,7 @@ def test_nobody_begins_a_window_where_no_letter_can_follow(friends: Room) -> Non
     """Each fetch tells her of a window when lists change: none may end at a letter to her."""
     ana, eve = friends["ana"], friends["ben"]
     catch_up(eve, ana, eve)
-    (to,) = addressees(contact_named("ana", eve.device))
+    (to,) = addressees(contact_named("ana", eve.device), eve.device)
     last = WindowNote(Secret(b"s" * 32), WINDOW_FIRST_MAX)
     write_letter(last, to, plain_outer(eve.device), eve.device)
     for _ in range(3):

@@ -104,7 +104,7 @@ def test_whoever_stands_in_between_is_seen(room: Room) -> None:
 
 def says(who: Person, name: str, step: CompareStep) -> None:
     """Their device writes a step that their program would not."""
-    (to,) = addressees(contact_named(name, who.device))
+    (to,) = addressees(contact_named(name, who.device), who.device)
     have_session(to, who.device)
     write_letter(step, to, plain_outer(who.device), who.device)
     flush(who.device)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from entrenous.model.changed import Changed, Contradiction
+from entrenous.model.changed import Changed, Contradiction, Moving
 
 
 def words_for(changed: Changed) -> str:
@@ -10,6 +10,8 @@ def words_for(changed: Changed) -> str:
     if changed.lists is not None:
         words = _OF_OTHERS if changed.name else _OF_OURS
         return words[changed.lists].format(name=changed.name)
+    if changed.moving is not None:
+        return _MOVING[changed.moving].format(relay=changed.name)
     if changed.was is not None:
         return _RENAMED.format(was=changed.was, name=changed.name)
     at = changed.at.strftime("%d %B %Y, %H:%M UTC")
@@ -36,6 +38,17 @@ _RENAMED: Final = (
     "same on all of them, one is called {name} now. Look which is which before you send anything: "
     "entrenous person list, entrenous circle list"
 )
+_MOVING: Final = {
+    Moving.READY: (
+        "Another device of yours is about to move to {relay}, and this one is ready to come along. "
+        "Go on there: entrenous device move --relay {relay}"
+    ),
+    Moving.MOVED: (
+        "This device is at {relay} now: it came along with another one of yours. Links from before "
+        "lead elsewhere; make new ones: entrenous invite. A recovery sheet from before opens this "
+        "device no more; write a new one: entrenous device recovery --out FILE"
+    ),
+}
 _OF_OTHERS: Final = {
     Contradiction.FORKED: (
         "There are two lists of {name}'s devices that contradict each other, so nothing is sent to "

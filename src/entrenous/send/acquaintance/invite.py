@@ -11,6 +11,7 @@ from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.craft.wire.identity.invite import read_invite, write_invite
 from entrenous.craft.wire.text import is_name
+from entrenous.model.device_list import OldList
 from entrenous.model.envelope import SendToken
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import DeviceId, EnvelopeId
@@ -107,13 +108,13 @@ def greet(contact: Contact, invite_lock: bytes | None, device: Device) -> tuple[
     """Lay a hello for each device of a contact that we have a way to into the outbox, with a
     window of tokens of its own.
     """
-    ways = (to for to in addressees(contact) if has_way(contact, to.key.device, device))
+    ways = (to for to in addressees(contact, device) if has_way(contact, to.key.device, device))
     return tuple(greet_one(to, invite_lock, device) for to in within_reach(ways, device))
 
 
 def _begin_again(contact: Contact, device: Device) -> None:
     """Who forgot us has forgotten the sessions too."""
-    for to in addressees(contact):
+    for to in addressees(contact, device):
         if has_way(contact, to.key.device, device):
             begin_again(to, device)
 
@@ -125,12 +126,15 @@ def be_greeted(hello: Hello, person: Person, device: Device) -> Contact:
     what we knew of her list is older than what she shows of its history.
 
     Raises:
-        OldList, ForkedList, OnThisMachine.
+        ForkedList, OnThisMachine.
     """
     leads_outside(person.relay_url, device)
     known = contact_of(person.id, device)
     if known is not None:
-        return take_list(known, hello.card, device)
+        try:
+            return take_list(known, hello.card, device)
+        except OldList:
+            return known  # a device of hers that has not heard of the newest one yet
     name, token = free_name(person.name, device), send_token(hello.seed, hello.first)
     contact = Contact(name, person, token, verified=False, since=this_second(device))
     keep_contact(contact, device)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from entrenous.model.changed import Changed, Contradiction
+from entrenous.model.changed import Changed, Contradiction, Moving
 from entrenous.model.person import Contact
 from entrenous.ports import Device
 from entrenous.send.drawers import CHANGED, lay, take_all
@@ -37,6 +37,13 @@ def note_renamed(was: str, name: str, device: Device) -> None:
     so; call it in the transaction that does it.
     """
     _note(Changed(name, this_second(device), 0, 0, in_doubt=False, was=was), device)
+
+
+def note_moving(relay_url: str, moving: Moving, device: Device) -> None:
+    """Have it told once that this device follows another one of ours; call it in the transaction
+    that does it.
+    """
+    _note(Changed(relay_url, this_second(device), 0, 0, in_doubt=False, moving=moving), device)
 
 
 def take_changes(device: Device) -> tuple[Changed, ...]:

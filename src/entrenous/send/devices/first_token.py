@@ -1,10 +1,16 @@
 """The token with which we may write to a device: the one that it gave us, or was handed to us."""
 
+from typing import Final
+
 from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.person import Contact
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.drawers import FIRST_TOKEN, peer_key
+from entrenous.spec import TOKEN_BYTES
+
+NO_TOKEN: Final = Secret(bytes(TOKEN_BYTES))
+"""In a contact that another device of ours was invited by."""
 
 
 def token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:

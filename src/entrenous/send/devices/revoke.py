@@ -4,19 +4,21 @@ The list, the letters that tell of it and the deletion of its mailbox are laid o
 transaction; what a relay cannot hear now waits, and is done by a later command.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
 from entrenous.model.device_list import RevokedAs
 from entrenous.model.ids import MailboxId
 from entrenous.model.link import Closing, Sibling, ThisDevice
+from entrenous.model.move import HomeIs
 from entrenous.model.recovery import RecoverySheet
 from entrenous.ports import Device
 from entrenous.send.devices.lists.at_relay import close_later
 from entrenous.send.devices.lists.own_list import list_without, master_at_hand, take_own_card
 from entrenous.send.devices.lists.tell import tell_people_of_card, tell_siblings_of_card
 from entrenous.send.devices.self import refuse_unready, who_am_i
-from entrenous.send.devices.siblings import own_name, sibling_named
+from entrenous.send.devices.siblings import mailbox_of, own_name, sibling_named
 from entrenous.send.devices.sync.tell import forget_told, tell_siblings
 from entrenous.send.drawers import CLOSE, CLOSED
 from entrenous.send.outbox import flush
@@ -49,7 +51,9 @@ def revoke_device(name: str, *, lost: bool, sheet: RecoverySheet | None, device:
     if name.strip().casefold() == own_name(device).casefold():
         raise ThisDevice
     one = sibling_named(name, device)
-    mailbox = _mailbox_of(one, device)
+    mailbox = mailbox_of(one.device, who_am_i(device).person)
+    every = {home.mailbox for home in one.homes if home.what is not HomeIs.LEFT}
+    every |= {mailbox} if mailbox else set()
     master = master_at_hand(sheet, device)
     with device.vault.together():
         kind = RevokedAs.LOST if lost else RevokedAs.RETIRED
@@ -61,12 +65,7 @@ def revoke_device(name: str, *, lost: bool, sheet: RecoverySheet | None, device:
     flush(device)
     tell_siblings(device)
     flush(device)
-    return Revoked(one.name, _how_shut(mailbox, device))
-
-
-def _mailbox_of(one: Sibling, device: Device) -> MailboxId | None:
-    listed = who_am_i(device).person.devices
-    return next((key.mailbox for key in listed if key.device == one.device), None)
+    return Revoked(one.name, _how_shut(mailbox, every, device))
 
 
 def _close_by_sheet(
@@ -78,10 +77,10 @@ def _close_by_sheet(
         close_later(Closing(url, sheet.mailbox, sheet.close, name=one.name), device)
 
 
-def _how_shut(mailbox: MailboxId | None, device: Device) -> Shut:
+def _how_shut(mailbox: MailboxId | None, every: Collection[MailboxId], device: Device) -> Shut:
     if mailbox is None:
         return Shut.ELSEWHERE
-    if device.vault.get(CLOSE, mailbox.hex()) is not None:
+    if any(device.vault.get(CLOSE, one.hex()) is not None for one in every):
         return Shut.WAITS
     closed = device.vault.get(CLOSED, mailbox.hex()) is not None
     return Shut.DONE if closed else Shut.ELSEWHERE

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from entrenous.craft.wire.text import numbered
 from entrenous.model.identity import Identity
-from entrenous.model.ids import DeviceId
+from entrenous.model.ids import DeviceId, MailboxId
 from entrenous.model.link import Sibling, UnknownDevice
-from entrenous.model.person import Contact
-from entrenous.model.secret import Secret
+from entrenous.model.person import Contact, Person
 from entrenous.ports import Device
+from entrenous.send.devices.first_token import NO_TOKEN
 from entrenous.send.devices.self import DEVICE_NAME, IDENTITY
 from entrenous.send.drawers import SELF, SIBLING, lay, take, take_all
 
@@ -45,6 +45,11 @@ def sibling_named(name: str, device: Device) -> Sibling:
     raise UnknownDevice(name=name, known=", ".join(one.name for one in known) or "none yet")
 
 
+def mailbox_of(one: DeviceId, person: Person) -> MailboxId | None:
+    """Where a device of somebody receives; None if she has no such device."""
+    return next((key.mailbox for key in person.devices if key.device == one), None)
+
+
 def own_name(device: Device) -> str:
     """What this device is called."""
     return (device.vault.get(SELF, DEVICE_NAME) or _FIRST_NAME.encode()).decode()
@@ -68,5 +73,4 @@ def ourselves(device: Device) -> Contact | None:
         return None
     others = tuple(key for key in identity.person.devices if key.device != identity.device)
     person = replace(identity.person, devices=others)
-    nowhere = Secret(bytes(32))  # each of them has a token of its own (first_token.py)
-    return Contact(identity.name, person, nowhere, verified=True, since=identity.created_at)
+    return Contact(identity.name, person, NO_TOKEN, verified=True, since=identity.created_at)

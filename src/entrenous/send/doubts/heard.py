@@ -12,7 +12,7 @@ from entrenous.model.person import Contact, DeviceKey
 from entrenous.model.talk import Heard
 from entrenous.ports import Device, Vault
 from entrenous.send.drawers import HEARD, lay, peer_key, take
-from entrenous.send.tokens.use import token_for
+from entrenous.send.tokens.use import token_for, way_to
 
 _ASK_AGAIN: Final = timedelta(hours=24)  # each time costs them a one-time key
 
@@ -53,7 +53,8 @@ def forget_heard(person: PersonId, vault: Vault) -> None:
 
 def _newest_prekey(contact: Contact, key: DeviceKey, device: Device) -> datetime:
     token = token_for(contact, key.device, device)
-    bundle = device.courier.claim_prekeys(contact.person.relay_url, key.mailbox, token, key.device)
+    url, mailbox = way_to(contact.person, key, device)
+    bundle = device.courier.claim_prekeys(url, mailbox, token, key.device)
     signed = read_prekey(bundle.xwing)
     verify_prekey(signed, key)
     return signed.prekey.made_at

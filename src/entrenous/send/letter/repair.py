@@ -27,7 +27,7 @@ def repair_sessions(name: str, device: Device) -> Contact:
     if contact.blocked:
         raise YouBlocked(name=contact.name)
     with device.vault.together():
-        for to in addressees(contact):
+        for to in addressees(contact, device):
             if has_way(contact, to.key.device, device):
                 _begin_anew(to, device)
     return contact

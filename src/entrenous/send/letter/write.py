@@ -23,13 +23,15 @@ from entrenous.send.letter.prekeys import make_own_key
 from entrenous.send.moment import this_second
 from entrenous.send.outbox import next_order, put_out
 from entrenous.send.receipts.cover import note_covered
-from entrenous.send.tokens.use import Token, use_token
+from entrenous.send.tokens.use import Token, place_of, use_token
 from entrenous.spec import DAYS_TO_OPEN, OWN_KEYS_PER_PEER, WINDOW_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """One device of a contact."""
+    """One device of a contact, as we can write to it: one that has not come along when its person
+    moved is still where it was, and under the list of then.
+    """
 
     contact: Contact
     key: DeviceKey
@@ -48,15 +50,25 @@ class Outer:
     release_at: datetime | None = None
 
 
-def addressees(contact: Contact) -> tuple[Addressee, ...]:
+def addressees(contact: Contact, device: Device) -> tuple[Addressee, ...]:
     """Every device of a contact."""
-    return tuple(Addressee(contact, key) for key in contact.person.devices)
+    return tuple(_reached(contact, key, device) for key in contact.person.devices)
+
+
+def _reached(contact: Contact, key: DeviceKey, device: Device) -> Addressee:
+    place = place_of(contact.person.id, key.device, device)
+    if place is None:
+        return Addressee(contact, key)
+    person = replace(contact.person, relay_url=place.relay_url)
+    if place.head is not None:
+        person = replace(person, epoch=place.head.epoch, head=place.head.digest)
+    return Addressee(replace(contact, person=person), replace(key, mailbox=place.mailbox))
 
 
 def addressee_of(person: PersonId, key: DeviceId, device: Device) -> Addressee | None:
     """The device of a contact, if we still know both."""
     contact = contact_of(person, device)
-    every = () if contact is None else addressees(contact)
+    every = () if contact is None else addressees(contact, device)
     return next((one for one in every if one.key.device == key), None)
 
 

@@ -49,7 +49,7 @@ def react(name: str, sign: str | None, device: Device) -> Reacted:
     if not people:
         refuse_other_protocols(readers, device)
         raise NobodyToAnswer(name=name)
-    to = within_reach([one for person in people for one in addressees(person)], device)
+    to = within_reach([one for person in people for one in addressees(person, device)], device)
     outers = [plain_outer(device) for _ in to]
     with device.vault.together():
         keep_reaction(reaction, who_am_i(device).person.id, device)

@@ -15,24 +15,35 @@ from entrenous.model.link import Closing
 from entrenous.model.lock import NoLock, Opening, RolledBack
 from entrenous.model.move import OldHome
 from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
+from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.lists.at_relay import note_closed
 from entrenous.send.devices.self import LOCK_TO_FOLLOW, who_am_i
 from entrenous.send.drawers import OLD_HOME, SELF, lay, take_all
 from entrenous.send.moment import this_second
-from entrenous.spec import GENERATION_MAX, OLD_HOME_DAYS, OPENING_BYTES
+from entrenous.spec import GENERATION_MAX, OLD_HOME_DAYS, OPENING_BYTES, TOKEN_BYTES
 
 _ASK_AGAIN: Final = timedelta(hours=1)
 _GIVE_UP: Final = timedelta(days=OLD_HOME_DAYS)  # counted from when it should have been deleted
 _FORGOTTEN: Final = (NoSuchMailbox, WrongToken)
 
 
-def leave(home: Home, device: Device, *, silent: bool) -> datetime:
-    """Remember where we were; until when mail may come there. Call it in a transaction."""
+def leave(
+    home: Home, device: Device, *, silent: bool, next_close: Secret | None = None
+) -> datetime:
+    """Remember where we were; until when mail may come there. Call it in a transaction.
+
+    ``next_close`` is what the relay is still to hear that deletes it.
+    """
     now = this_second(device)
     until = now + timedelta(days=OLD_HOME_DAYS)
     asked = now + _ASK_AGAIN if silent else None
-    lay(OldHome(home, until, asked), OLD_HOME, home.mailbox.hex(), device.vault)
+    lay(
+        OldHome(home, until, asked, next_close=next_close),
+        OLD_HOME,
+        home.mailbox.hex(),
+        device.vault,
+    )
     return until
 
 
@@ -54,6 +65,30 @@ def homes_to_ask(device: Device) -> tuple[OldHome, ...]:
     return tuple(one for one in old_homes(device) if one.ask_after is None or one.ask_after <= now)
 
 
+def draw_closes_anew(device: Device) -> None:
+    """A lost device knows what deletes these mailboxes; call it in the transaction that shuts it
+    out.
+    """
+    for old in old_homes(device):
+        fresh = Secret(device.dice.token(TOKEN_BYTES))
+        lay(replace(old, next_close=fresh), OLD_HOME, old.home.mailbox.hex(), device.vault)
+
+
+def change_close(old: OldHome, device: Device) -> OldHome:
+    """Have the relay know what deletes it from now on, if that is to be another token.
+
+    Raises:
+        RelayUnreachable, NoSuchMailbox, WrongToken: as for the mail.
+    """
+    home, fresh = old.home, old.next_close
+    if fresh is None:
+        return old
+    device.courier.set_close_token(home.relay_url, home.mailbox, home.owner, fresh)
+    changed = replace(old, home=replace(home, close=fresh), next_close=None)
+    lay(changed, OLD_HOME, home.mailbox.hex(), device.vault)
+    return changed
+
+
 def let_go(old: OldHome, device: Device) -> None:
     """After its mail was fetched: no copy of this device goes on there, and when the time is over
     the mailbox is deleted. While the vault still opens through it, it stays.
@@ -61,6 +96,7 @@ def let_go(old: OldHome, device: Device) -> None:
     Raises:
         RelayUnreachable, NoSuchMailbox, WrongToken: as for the mail.
     """
+    old = change_close(old, device)
     if device.vault.get(SELF, LOCK_TO_FOLLOW) is not None:
         return
     home, key = old.home, old.home.mailbox.hex()

@@ -124,7 +124,7 @@ def _begin(contact: Contact, device: Device) -> Comparing:
     )
     promise = CompareStep(begun.transaction, 1, commitment_to(public_of(private)))
     with device.vault.together():
-        for to in addressees(contact):
+        for to in addressees(contact, device):
             have_session(to, device)
             write_letter(promise, to, plain_outer(device), device)
         keep_comparing(contact.person.id, begun, device)

@@ -39,6 +39,7 @@ from entrenous.model.link import (
     Offer,
     Sibling,
 )
+from entrenous.model.move import HomeIs, SiblingHome
 from entrenous.model.notes import SyncNote, SyncTopic
 from entrenous.model.secret import Secret
 from entrenous.model.sync import (
@@ -49,6 +50,7 @@ from entrenous.model.sync import (
     SharedClose,
     SharedContact,
     SharedGone,
+    SharedHomes,
 )
 from entrenous.model.window import LentToken
 
@@ -81,6 +83,14 @@ SHARED: list[Shared] = [
     SharedCircle(CircleId(b"c" * 16), AT, None, (), AT),
     SharedClose(DEVICE, AT, "phone", TOKEN),
     SharedBlock(PERSON, AT, False),
+    SharedHomes(
+        DEVICE,
+        AT,
+        tuple(
+            SiblingHome("https://relay.example", MailboxId(bytes([what]) * 16), TOKEN, what)
+            for what in HomeIs
+        ),
+    ),
 ]
 
 
@@ -108,6 +118,13 @@ def test_padding_that_is_not_zero_or_of_another_size_is_refused() -> None:
             unpadded_link(wrong)
     with pytest.raises(ValueError, match="fits an envelope"):
         padded_link(bytes(200_000))
+
+
+def test_a_mailbox_is_told_of_once() -> None:
+    home = SiblingHome("https://relay.example", MAILBOX, TOKEN, HomeIs.PRESENT)
+    for homes in ((), (home, replace(home, what=HomeIs.LEFT)), (home,) * 9):
+        with pytest.raises(ValueError, match="specification"):
+            write_sync(SharedHomes(DEVICE, AT, homes))
 
 
 @pytest.mark.threat("broken-formats")

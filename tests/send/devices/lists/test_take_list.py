@@ -96,7 +96,7 @@ def test_a_list_does_not_lead_to_a_program_on_this_machine(monkeypatch: pytest.M
     issue_card(ana, relay_url="http://127.0.0.1:6379")
     with pytest.raises(OnThisMachine):
         take_list(known, who_am_i(ana.device).card, ben.device)
-    (to,) = addressees(contact_named("ben", ana.device))
+    (to,) = addressees(contact_named("ben", ana.device), ana.device)
     write_letter(CardNote(who_am_i(ana.device).card), to, plain_outer(ana.device), ana.device)
     flush(ana.device)
     fetch_messages(ben.device)

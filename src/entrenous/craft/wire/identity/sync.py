@@ -20,9 +20,10 @@ from entrenous.craft.wire.cbor import (
     unless_null,
 )
 from entrenous.craft.wire.identity.link_parts import as_lent, plain_lent
-from entrenous.craft.wire.text import as_name
+from entrenous.craft.wire.text import as_name, as_url
 from entrenous.model.circle import CircleId
-from entrenous.model.ids import ID_BYTES, DeviceId, PersonId
+from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId, PersonId
+from entrenous.model.move import HomeIs, SiblingHome
 from entrenous.model.notes import SyncNote, SyncTopic
 from entrenous.model.secret import Secret
 from entrenous.model.sync import (
@@ -33,10 +34,12 @@ from entrenous.model.sync import (
     SharedClose,
     SharedContact,
     SharedGone,
+    SharedHomes,
 )
 from entrenous.spec import (
     CIRCLE_PEOPLE_MAX,
     DEVICES_MAX,
+    HOMES_MAX,
     PLAIN_CARD_BYTES_MAX,
     TOKEN_BYTES,
 )
@@ -95,6 +98,12 @@ def _plain(shared: Shared) -> list[object]:
             return [shared.device, seconds(shared.at), shared.name, shared.close.reveal()]
         case SharedBlock():
             return [shared.person, seconds(shared.at), int(shared.blocked)]
+        case SharedHomes():
+            return [shared.device, seconds(shared.at), [*map(_plain_home, shared.homes)]]
+
+
+def _plain_home(home: SiblingHome) -> list[object]:
+    return [home.relay_url, home.mailbox, home.close.reveal(), int(home.what)]
 
 
 def _contact(value: Any) -> SharedContact:
@@ -141,6 +150,24 @@ def _block(value: Any) -> SharedBlock:
     return SharedBlock(_person(person), as_time(at), _flag(blocked))
 
 
+def _homes(value: Any) -> SharedHomes:
+    device, at, homes = as_list(value, 3, 3)
+    every = tuple(map(_home, as_list(homes, 1, HOMES_MAX)))
+    if len({home.mailbox for home in every}) < len(every):
+        raise BadCbor
+    return SharedHomes(_device(device), as_time(at), every)
+
+
+def _home(entry: Any) -> SiblingHome:
+    url, mailbox, close, what = as_list(entry, 4, 4)
+    return SiblingHome(
+        relay_url=as_url(url),
+        mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
+        close=Secret(as_bytes(close, TOKEN_BYTES)),
+        what=HomeIs(as_uint(what, max(HomeIs))),
+    )
+
+
 def _lent(entry: Any) -> Any:
     device, tokens = as_list(entry, 2, 2)
     return _device(device), as_lent(tokens)
@@ -164,6 +191,7 @@ _TOPICS: Final[Mapping[type[Shared], SyncTopic]] = {
     SharedCircle: SyncTopic.CIRCLE,
     SharedClose: SyncTopic.CLOSE_TOKEN,
     SharedBlock: SyncTopic.BLOCKED,
+    SharedHomes: SyncTopic.HOMES,
 }
 _READ: Final[Mapping[SyncTopic, Callable[[Any], Shared]]] = {
     SyncTopic.CONTACT: _contact,
@@ -171,4 +199,5 @@ _READ: Final[Mapping[SyncTopic, Callable[[Any], Shared]]] = {
     SyncTopic.CIRCLE: _circle,
     SyncTopic.CLOSE_TOKEN: _close,
     SyncTopic.BLOCKED: _block,
+    SyncTopic.HOMES: _homes,
 }

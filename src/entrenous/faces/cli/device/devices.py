@@ -70,6 +70,11 @@ def _lines(shown: Overview) -> Iterator[str]:
     yield f"Your master key is {where}."
     for name in shown.to_close:
         yield f"Not shut yet: {name}. Your relay is asked again by every command."
+    if shown.moves_to is not None:
+        late = ", ".join(shown.not_ready)
+        wait = f"these are not ready: {late} (entrenous inbox there)" if late else "all are ready"
+        yield f"A move to {shown.moves_to} is begun; {wait}. Go on:"
+        yield f"entrenous device move --relay {shown.moves_to}"
     if shown.letters:
         letters = "1 letter waits" if shown.letters == 1 else f"{shown.letters} letters wait"
         yield f"{letters} here until a relay answers."
@@ -85,4 +90,6 @@ def _as_json(shown: Overview) -> dict[str, object]:
         "master_here": shown.master_here,
         "not_shut_yet": list(shown.to_close),
         "letters_waiting": shown.letters,
+        "moves_to": shown.moves_to,
+        "not_ready": list(shown.not_ready),
     }

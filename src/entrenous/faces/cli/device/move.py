@@ -11,8 +11,9 @@ from entrenous.faces.cli.device.opened import unlocked_of
 from entrenous.faces.cli.device.revoke import sheet_in
 from entrenous.faces.cli.output import put_json, say, when
 from entrenous.model.errors import Unreachable
-from entrenous.send.devices.self import is_ready
-from entrenous.send.move.house import Moved, move_house
+from entrenous.send.devices.self import is_ready, who_am_i
+from entrenous.send.move.house import Moved, call_off_move, move_house
+from entrenous.send.setup import relay_address
 from entrenous.wiring.lock import follow_move
 
 
@@ -24,15 +25,24 @@ def move(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Move this device to another relay: people are told, and write there from then on.
+    """Move to another relay with all your devices: people are told, and write there from then on.
 
-    What comes to the old relay is fetched for 30 days more. If that one is gone for good, your
-    recovery sheet opens this device without it. With several devices, revoke the others first.
+    What comes to the old relay is fetched for 30 days more. Your other devices come along: until
+    each of them has looked into its inbox, nothing changes; then type this once more. With the
+    relay where you are, it calls off a move that was begun.
+
+    If the old relay is gone for good, your recovery sheet opens this device without it.
     """
     paper = sheet_in(sheet)
     with unlocked_of(context, paper) as (device, unlocked):
         if is_ready(device):
             catch_up(device)
+        if relay_address(relay) == who_am_i(device).home.relay_url:
+            called_off = call_off_move(device)
+            if called_off is not None:
+                catch_up(device)
+                _tell_stayed(relay, called_off, as_json=as_json)
+                return
         moved = move_house(relay, paper, device)
         with suppress(Unreachable):  # the next command does it
             follow_move(unlocked, device)
@@ -41,6 +51,13 @@ def move(
         put_json(_as_json(moved))
         return
     _tell(moved)
+
+
+def _tell_stayed(relay_url: str, called_off: str, *, as_json: bool) -> None:
+    if as_json:
+        put_json({"schema": "entrenous/stayed/1", "relay": relay_url, "called_off": called_off})
+        return
+    say(f"The move to {called_off} is called off. You are at {relay_url}, as before.")
 
 
 def _tell(moved: Moved) -> None:

@@ -33,6 +33,7 @@ from entrenous.model.link import (
     Offer,
     TooManyDevices,
 )
+from entrenous.model.move import ComesAlongFirst
 from entrenous.model.recovery import RecoverySheet
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
@@ -42,9 +43,10 @@ from entrenous.send.devices.link.states import LinkEvent, LinkState, step
 from entrenous.send.devices.lists.at_relay import close_later
 from entrenous.send.devices.lists.own_list import master_at_hand
 from entrenous.send.devices.self import refuse_unready, who_am_i
-from entrenous.send.devices.siblings import sibling_of
+from entrenous.send.devices.siblings import sibling_of, siblings
 from entrenous.send.outbox import flush
 from entrenous.send.setup import finish_set_up
+from entrenous.send.tokens.use import place_of
 from entrenous.spec import DEVICES_MAX, TOKEN_BYTES
 
 
@@ -87,18 +89,27 @@ class OldSide:
         return short_string(self.private, self.shown.public, self.transcript)
 
 
+def _refuse_late(device: Device) -> None:
+    """Who has not come along yet could not be told how to write to a new device, nor that to it."""
+    me = who_am_i(device).person.id
+    late = [one.name for one in siblings(device) if place_of(me, one.device, device) is not None]
+    if late:
+        raise ComesAlongFirst(names=", ".join(late))
+
+
 def offer_link(sheet: RecoverySheet | None, device: Device) -> OldSide:
     """Begin: make a mailbox for this linking alone.
 
     Raises:
-        MasterAway, OthersSheet, TooManyDevices, OfflineDevice, RolledBack, NotConfirmed,
-        RelayUnreachable.
+        MasterAway, OthersSheet, TooManyDevices, ComesAlongFirst, OfflineDevice, RolledBack,
+        NotConfirmed, RelayUnreachable.
     """
     refuse_unready(device)
     master = master_at_hand(sheet, device)
     me = who_am_i(device)
     if len(me.person.devices) >= DEVICES_MAX:
         raise TooManyDevices
+    _refuse_late(device)
     finish_set_up(device)
     mailbox, owner = MailboxId(device.dice.token(ID_BYTES)), Secret(device.dice.token(TOKEN_BYTES))
     box = make_box(me.home.relay_url, mailbox, owner, None, device)

@@ -1,12 +1,12 @@
 """What our relay has yet to hear about our devices: a newer card, a new close token, an ending."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
 
-from entrenous.model.errors import EntrenousError
+from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.identity import Identity
 from entrenous.model.link import Closing
 from entrenous.model.relay_problem import NoSuchMailbox
@@ -21,6 +21,8 @@ from entrenous.send.devices.self import (
 )
 from entrenous.send.devices.shown_card import shown_card
 from entrenous.send.drawers import CLOSE, CLOSED, SELF, lay, take, take_all
+
+_ASK_AGAIN: Final = timedelta(hours=1)
 
 
 def tell_of_devices(device: Device) -> list[EntrenousError]:
@@ -101,14 +103,23 @@ def _change_close(device: Device) -> None:
 
 def _closings(device: Device) -> list[Callable[[Device], None]]:
     now = device.clock.now()
-    every = take_all(Closing, CLOSE, device.vault)
+    every = list(take_all(Closing, CLOSE, device.vault))
+    for one in every:
+        if one.give_up_at is not None and one.give_up_at <= now:
+            device.vault.drop(CLOSE, one.mailbox.hex())
     due = (one for one in every if one.not_before is None or one.not_before <= now)
     return [partial(_close, one) for one in due]
 
 
 def _close(one: Closing, device: Device) -> None:
-    with suppress(NoSuchMailbox):  # it never came to be, or its relay has forgotten it
+    try:
         device.courier.close_mailbox(one.relay_url, one.mailbox, one.token)
+    except NoSuchMailbox:
+        pass  # it never came to be, or its relay has forgotten it
+    except Unreachable:
+        if one.give_up_at is not None:  # that relay may be gone for good
+            close_later(replace(one, not_before=device.clock.now() + _ASK_AGAIN), device)
+        raise
     with device.vault.together():
         if one.name is not None:
             note_closed(one, device)

@@ -8,9 +8,10 @@ from entrenous.model.ids import DeviceId, EnvelopeId, PersonId
 from entrenous.model.notes import Hello
 from entrenous.model.relay_problem import NoPrekeys, TooMany
 from entrenous.model.secret import Secret
+from entrenous.model.window import HeldWindow
 from entrenous.ports import Device
 from entrenous.send.devices.self import is_ready, who_am_i
-from entrenous.send.drawers import FIRST_TOKEN, GREET_DEVICE, GREETED, WINDOW_OUT, peer_key
+from entrenous.send.drawers import FIRST_TOKEN, GREET_DEVICE, GREETED, WINDOW_OUT, peer_key, take
 from entrenous.send.letter.sessions import have_session
 from entrenous.send.letter.write import Addressee, addressee_of, plain_outer, write_letter
 from entrenous.send.tokens.use import has_way
@@ -30,12 +31,24 @@ def greet_devices(device: Device) -> None:
             _greet(to, whose, device)
 
 
+def to_be_greeted(device: Device) -> int:
+    """How many devices that we can write to have yet to hear from us."""
+    count = 0
+    for whose in device.vault.keys(GREET_DEVICE):
+        person, key = (bytes.fromhex(part) for part in whose.split())
+        to = addressee_of(PersonId(person), DeviceId(key), device)
+        count += to is not None and has_way(to.contact, to.key.device, device)
+    return count
+
+
 def _greet(to: Addressee | None, whose: str, device: Device) -> None:
     if to is not None and to.contact.forked:
         return  # when their lists agree again
     try:
         with device.vault.together():
-            if to is not None and _is_welcome(to, device):
+            if to is not None and not to.contact.blocked:
+                if not has_way(to.contact, to.key.device, device):
+                    return  # when it tells us how to write to it, or another device of ours does
                 greet_one(to, _still_invited_by(to, device), device)
             device.vault.drop(GREET_DEVICE, whose)
     except _LATER:
@@ -44,15 +57,11 @@ def _greet(to: Addressee | None, whose: str, device: Device) -> None:
         device.vault.drop(GREET_DEVICE, whose)  # its keys, or what we may write with, will never do
 
 
-def _is_welcome(to: Addressee, device: Device) -> bool:
-    """Who was blocked on another device of ours may wait here to be greeted."""
-    return not to.contact.blocked and has_way(to.contact, to.key.device, device)
-
-
 def _still_invited_by(to: Addressee, device: Device) -> bytes | None:
     """The invite that lets us in, where we cannot know that an earlier hello arrived."""
     whose = peer_key(to.contact.person.id, to.key.device)
-    if device.vault.get(WINDOW_OUT, whose) is not None:
+    held = take(HeldWindow, WINDOW_OUT, whose, device.vault)
+    if held is not None and (held.seed is not None or held.lent):
         return None
     token = device.vault.get(FIRST_TOKEN, whose)
     return None if token is None else lock_of(Secret(token))

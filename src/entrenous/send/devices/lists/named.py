@@ -28,7 +28,7 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import seen_card
 from entrenous.send.drawers import NAMED, lay, take
 from entrenous.send.moment import this_second
-from entrenous.send.tokens.use import has_way, token_for
+from entrenous.send.tokens.use import has_way, token_for, way_to
 from entrenous.spec import LIST_TRIES
 
 _BETWEEN: Final = timedelta(hours=24) / LIST_TRIES
@@ -149,9 +149,10 @@ def _shown(contact: Contact, device: Device) -> bytes | None:
         if not has_way(contact, key.device, device):
             continue
         token = token_for(contact, key.device, device)
+        url, mailbox = way_to(contact.person, key, device)
         try:
-            shown = device.courier.card(contact.person.relay_url, key.mailbox, token)
-            return seen_card(shown, contact.person.id, key.mailbox)
+            shown = device.courier.card(url, mailbox, token)
+            return seen_card(shown, contact.person.id, mailbox)
         except Unreachable:
             raise
         except EntrenousError:

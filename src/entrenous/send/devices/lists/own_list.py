@@ -1,6 +1,6 @@
 """The next list of one's own devices: who may sign it, and what follows from it on this device."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -18,9 +18,10 @@ from entrenous.model.device_list import (
     RevokedDevice,
     Standing,
 )
-from entrenous.model.identity import Home, Identity
+from entrenous.model.identity import Identity
 from entrenous.model.ids import DeviceId, MailboxId
-from entrenous.model.link import Closing, Sibling, TooManyDevices
+from entrenous.model.link import Sibling, TooManyDevices
+from entrenous.model.person import Person
 from entrenous.model.recovery import MasterAway, OthersSheet, RecoverySheet
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
@@ -39,12 +40,16 @@ from entrenous.send.devices.self import (
 from entrenous.send.devices.siblings import (
     free_device_name,
     keep_sibling,
+    mailbox_of,
     own_name,
     sibling_of,
     siblings,
 )
 from entrenous.send.drawers import SELF, SIBLING, take
 from entrenous.send.moment import this_second
+from entrenous.send.move.next_home import begin_anew, closings_of, forget_elsewhere, next_home
+from entrenous.send.move.old_home import draw_closes_anew
+from entrenous.send.move.turn import turn
 from entrenous.spec import DEVICES_MAX, REVOKED_MAX, TOKEN_BYTES
 
 _LOST: Final = RevokedAs.LOST
@@ -97,23 +102,23 @@ def list_without(master: Secret, gone: DeviceId, kind: RevokedAs, device: Device
     return _signed(master, card, following, card.certificates, device)
 
 
-def list_at(master: Secret, home: Home, device: Device) -> Card:
-    """The card whose newest list has this device, and its person, at another relay."""
-    me = who_am_i(device)
-    card = read_card(me.card)
-    said, this = card.newest.said, me.key.device
-    devices = tuple(
-        replace(one, mailbox=home.mailbox) if one.device == this else one for one in said.devices
-    )
-    following = replace(said, devices=devices, relay_url=home.relay_url)
+def list_at(
+    master: Secret, relay_url: str, mailboxes: Mapping[DeviceId, MailboxId], device: Device
+) -> Card:
+    """The card whose newest list has a person, with each of her devices, at another relay."""
+    card = read_card(who_am_i(device).card)
+    said = card.newest.said
+    devices = tuple(replace(one, mailbox=mailboxes[one.device]) for one in said.devices)
+    following = replace(said, devices=devices, relay_url=relay_url)
     return _signed(master, card, following, card.certificates, device)
 
 
-def take_own_card(card: Card, device: Device) -> bool:
+def take_own_card(card: Card, device: Device, *, signed_here: bool = False) -> bool:
     """Go on as one of the devices of a newer card of ours; call it in a transaction.
 
-    Devices that left it are forgotten. Returns whether it was newer; a card that does not list this
-    device is not taken: nobody can revoke herself.
+    Devices that left it are forgotten; where it has us at another relay, we move. Returns whether
+    it was newer; a card that does not list this device is not taken: nobody can revoke herself.
+    Neither is one that has it at a mailbox which it did not make.
 
     Raises:
         BadSignature, OldList, ForkedList.
@@ -122,17 +127,31 @@ def take_own_card(card: Card, device: Device) -> bool:
     if _standing(card, me) is Standing.SAME:
         return False
     identity = take(Identity, SELF, IDENTITY, device.vault)
-    if identity is None or me.key not in person.devices or person.id != me.person.id:
+    if identity is None or not _lists_us(person, me):
+        return False
+    here = person.relay_url, mailbox_of(me.key.device, person)
+    moves = here != (me.home.relay_url, me.home.mailbox)
+    new = next_home(person.relay_url, device) if moves else None
+    if moves and (new is None or new.home.mailbox != here[1]):
         return False
     listed, gone = {key.device for key in person.devices}, left_behind(me.person, person)
-    updated = replace(identity, name=person.name, person=person, card=write_card(card))
+    home = me.home if new is None else new.home
+    updated = replace(identity, name=person.name, home=home, person=person, card=write_card(card))
     keep_identity(updated, device)
     device.vault.put(SELF, CARD_TO_SHOW, b"")
-    forget_devices(person.id, gone, device)
     _have_closed(gone, me, device)
+    forget_devices(person.id, gone, device)
     _know_siblings(listed - {me.key.device}, gone, device)
-    _shut_out(gone, card.newest.said, device)
+    if new is not None:
+        turn(me, new, device, led=signed_here)
+        forget_elsewhere(person, device)
+    _shut_out(read_card(me.card).newest.said, card.newest.said, person, device)
     return True
+
+
+def _lists_us(person: Person, me: Me) -> bool:
+    keys = (replace(key, mailbox=me.key.mailbox) for key in person.devices)
+    return person.id == me.person.id and me.key in keys
 
 
 def _standing(card: Card, me: Me) -> Standing:
@@ -151,8 +170,8 @@ def _have_closed(gone: Collection[DeviceId], me: Me, device: Device) -> None:
     """
     for key in me.person.devices:
         one = sibling_of(key.device, device) if key.device in gone else None
-        if one is not None and one.close is not None:
-            close_later(Closing(me.home.relay_url, key.mailbox, one.close, name=one.name), device)
+        for closing in () if one is None else closings_of(one, me.home.relay_url, key, device):
+            close_later(closing, device)
 
 
 def _know_siblings(
@@ -167,9 +186,14 @@ def _know_siblings(
             keep_sibling(Sibling(one, free_device_name(None, names), None), device)
 
 
-def _shut_out(gone: Sequence[DeviceId], said: DeviceList, device: Device) -> None:
-    """A lost device knows the token that deletes our mailbox, so that is to be another one."""
-    if any(was.device in gone and was.kind is _LOST for was in said.revoked):
+def _shut_out(before: DeviceList, said: DeviceList, person: Person, device: Device) -> None:
+    """A lost device knows the token that deletes our mailbox, so that is to be another one; so are
+    mailboxes that we may move to.
+    """
+    known = {was.device for was in before.revoked}
+    if any(was.device not in known and was.kind is _LOST for was in said.revoked):
+        begin_anew(person, device)
+        draw_closes_anew(device)
         device.vault.put(SELF, NEXT_CLOSE, device.dice.token(TOKEN_BYTES))
 
 

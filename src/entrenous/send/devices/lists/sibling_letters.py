@@ -25,12 +25,15 @@ def is_sibling(header: Header, device: Device) -> bool:
 
 def sibling_greets(hello: Hello, header: Header, device: Device) -> None:
     """Another device of ours says how to write to it; it is greeted back once."""
+    card = read_card(hello.card)
     with suppress(OldList):  # it has not heard of the newest one yet
-        take_own_card(read_card(hello.card), device)
+        take_own_card(card, device)
     known = sibling_of(header.from_device, device)
     if known is None:
         raise NotBound(what="it is from a device that is none of ours")
     keep_sibling(replace(known, heard=True), device)
+    if who_am_i(device).person.epoch < card.newest.said.epoch:
+        return  # a list that we could not take: where this one is now, we do not know
     take_window(header, hello.seed, hello.first, device)
     greet_back(header, device)
 
@@ -64,4 +67,4 @@ def sibling_tells(note: SyncNote, header: Header, device: Device) -> None:
     """
     if not is_sibling(header, device):
         raise NotBound(what="it is not from one of your devices")
-    take_sync(note, header.from_device, device)
+    take_sync(note, header.from_device, header.from_epoch, device)

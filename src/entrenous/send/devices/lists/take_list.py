@@ -15,6 +15,7 @@ from entrenous.send.devices.lists.forked import fork_of
 from entrenous.send.devices.lists.gone import forget_devices, left_behind
 from entrenous.send.devices.lists.outside import leads_outside
 from entrenous.send.drawers import NAMED
+from entrenous.send.tokens.use import note_moved
 
 
 def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
@@ -41,6 +42,7 @@ def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
     verified = known.verified and standing is not Standing.NEWER_UNPROVEN
     after = note_change(known, replace(known, person=person, verified=verified), device)
     forget_devices(person.id, left_behind(known.person, person), device)
+    note_moved(known.person, person, device)
     keep_contact(after, device)
     keep_list(person.id, untrusted_card, device)
     device.vault.drop(NAMED, person.id.hex())

@@ -19,7 +19,7 @@ def tell_siblings_of_card(besides: Collection[DeviceId], device: Device) -> None
     the transaction that takes it.
     """
     us = ourselves(device)
-    for to in addressees(us) if us is not None else ():
+    for to in addressees(us, device) if us is not None else ():
         if to.key.device not in besides:
             _tell(to, device)
 
@@ -37,7 +37,7 @@ def tell_people_of_card(device: Device) -> None:
 def _people(device: Device) -> Iterator[Addressee]:
     for contact in contacts(device):
         if not (contact.blocked or contact.forked):
-            yield from addressees(contact)
+            yield from addressees(contact, device)
 
 
 def _tell(to: Addressee, device: Device) -> None:

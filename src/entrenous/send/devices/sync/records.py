@@ -17,6 +17,7 @@ from entrenous.model.sync import (
     SharedClose,
     SharedContact,
     SharedGone,
+    SharedHomes,
 )
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contacts
@@ -26,6 +27,7 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.siblings import own_name
 from entrenous.send.drawers import LIST, STAMP, lay, take
 from entrenous.send.moment import this_second
+from entrenous.send.move.next_home import homes_of
 
 _CONTACT: Final = "contact "
 _CIRCLE: Final = "circle "
@@ -56,6 +58,8 @@ def key_of(shared: Shared) -> str:
             return "close " + shared.device.hex()
         case SharedBlock():
             return "blocked " + shared.person.hex()
+        case SharedHomes():
+            return "homes " + shared.device.hex()
 
 
 def digest_of(shared: Shared) -> bytes:
@@ -118,6 +122,9 @@ def _now(now: datetime, device: Device) -> Iterator[Shared]:
     me = who_am_i(device)
     if me.home.close is not None:
         yield SharedClose(me.key.device, now, own_name(device), me.home.close)
+    several = SharedHomes(me.key.device, now, homes_of(device))
+    if len(several.homes) > 1 or stamp_of(key_of(several), device) is not None:
+        yield several
 
 
 def _contact(contact: Contact, now: datetime, device: Device) -> SharedContact:

@@ -13,7 +13,6 @@ from entrenous.model.letter import NotBound
 from entrenous.model.link import Sibling
 from entrenous.model.notes import SyncNote
 from entrenous.model.person import Contact
-from entrenous.model.secret import Secret
 from entrenous.model.sync import (
     Shared,
     SharedBlock,
@@ -21,11 +20,13 @@ from entrenous.model.sync import (
     SharedClose,
     SharedContact,
     SharedGone,
+    SharedHomes,
 )
 from entrenous.ports import Device
 from entrenous.send.acquaintance.block import block_contact
 from entrenous.send.acquaintance.people import contact_of, forget_contact, keep_contact
 from entrenous.send.circle.kept import drop_circle, keep_circle
+from entrenous.send.devices.first_token import NO_TOKEN
 from entrenous.send.devices.known_lists import keep_list
 from entrenous.send.devices.lists.forked import freeze
 from entrenous.send.devices.lists.outside import leads_outside
@@ -52,14 +53,15 @@ from entrenous.send.drawers import CIRCLE, GREET_DEVICE, peer_key, take
 from entrenous.send.tokens.use import take_lent
 
 
-def take_sync(note: SyncNote, sender: DeviceId, device: Device) -> None:
-    """Do here what was done on another device; call it in the transaction that opens its letter.
+def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> None:
+    """Do here what was done on another device, which said so under the list of this epoch; call it
+    in the transaction that opens its letter.
 
     Raises:
         BadSync; NotBound: a close token of another device than the one that says so.
     """
     shared = read_sync(note)
-    if isinstance(shared, SharedClose) and shared.device != sender:
+    if isinstance(shared, SharedClose | SharedHomes) and shared.device != sender:
         raise NotBound(what="it is about another device of yours")
     # What became of it here may differ, as when a name is taken: then all_records dates it anew.
     key, said = key_of(shared), Stamp(shared.at, digest_of(shared))
@@ -67,20 +69,22 @@ def take_sync(note: SyncNote, sender: DeviceId, device: Device) -> None:
     if known is not None and _counts(known, said, shared):
         if known == said:
             note_told(sender, key, device)
+        if isinstance(shared, SharedContact):
+            _take_lent(shared, device)
         return
-    _take(shared, device)
+    _take(shared, epoch, device)
     keep_stamp(key, said, device)
     note_told(sender, key, device)
 
 
 def _counts(known: Stamp, said: Stamp, shared: Shared) -> bool:
     """Whether what we know is as new; what one device alone says comes in its order."""
-    if isinstance(shared, SharedClose):
+    if isinstance(shared, SharedClose | SharedHomes):
         return known.at > said.at or known == said
     return known.rank >= said.rank
 
 
-def _take(shared: Shared, device: Device) -> None:
+def _take(shared: Shared, epoch: int, device: Device) -> None:
     match shared:
         case SharedContact():
             _contact(shared, device)
@@ -94,6 +98,8 @@ def _take(shared: Shared, device: Device) -> None:
             _circle(shared, device)
         case SharedClose():
             _close(shared, device)
+        case SharedHomes():
+            _homes(shared, epoch, device)
 
 
 def _somebody(person: bytes, device: Device) -> Contact | None:
@@ -109,9 +115,15 @@ def _contact(shared: SharedContact, device: Device) -> None:
     name = settle_name(shared.name, known.name, shared.person, device)
     kept = replace(known, name=name, verified=shared.verified, since=shared.since)
     keep_contact(kept, device)
-    listed = {key.device for key in kept.person.devices}
+    _take_lent(shared, device)
+
+
+def _take_lent(shared: SharedContact, device: Device) -> None:
+    """Tokens may come later than what they came with before, as those of a device that was late."""
+    kept = _somebody(shared.person, device)
+    listed = set() if kept is None else {key.device for key in kept.person.devices}
     for key, lent in shared.lent:
-        if key in listed:
+        if kept is not None and key in listed:
             take_lent(shared.person, key, lent, device)
             if not kept.blocked:
                 device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
@@ -123,9 +135,8 @@ def _new(shared: SharedContact, device: Device) -> Contact:
         raise NotBound(what="its card is another person's")
     leads_outside(person.relay_url, device)
     keep_list(person.id, shared.card, device)
-    nothing = Secret(bytes(32))  # each of their devices has a token of its own
     blocked = is_told_blocked(shared.person, device)
-    return Contact(shared.name, person, nothing, shared.verified, shared.since, blocked=blocked)
+    return Contact(shared.name, person, NO_TOKEN, shared.verified, shared.since, blocked=blocked)
 
 
 def _newer(known: Contact, shared: SharedContact, device: Device) -> Contact:
@@ -170,5 +181,11 @@ def _close(shared: SharedClose, device: Device) -> None:
     known = sibling_of(shared.device, device)
     others = [one.name for one in siblings(device) if one.device != shared.device]
     name = free_device_name(shared.name, [own_name(device), *others])
-    heard = known is None or known.heard
-    keep_sibling(Sibling(shared.device, name, shared.close, heard), device)
+    known = known or Sibling(shared.device, name, None, heard=True)
+    keep_sibling(replace(known, name=name, close=shared.close), device)
+
+
+def _homes(shared: SharedHomes, epoch: int, device: Device) -> None:
+    known = sibling_of(shared.device, device)
+    if known is not None:
+        keep_sibling(replace(known, homes=shared.homes, told_under=epoch), device)

@@ -1,9 +1,11 @@
 """Tell our other devices what they do not know yet."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from entrenous.craft.wire.identity.sync import write_sync
-from entrenous.model.ids import DeviceId
+from entrenous.model.ids import ID_BYTES, DeviceId
 from entrenous.model.link import Sibling
 from entrenous.model.sync import Shared, SharedContact
 from entrenous.model.window import LentToken
@@ -16,6 +18,8 @@ from entrenous.send.drawers import PEER, TOLD, peer_key
 from entrenous.send.letter.write import Addressee, addressee_of, plain_outer, write_letter
 from entrenous.send.tokens.use import has_way, lend_tokens
 from entrenous.spec import LENT_TOKENS
+
+_STAMP_BYTES: Final = 40  # of a time and a digest; what follows are devices
 
 
 def tell_siblings(device: Device) -> None:
@@ -34,11 +38,17 @@ def tell_siblings(device: Device) -> None:
                 _tell(one, to, records, device)
 
 
-def note_told(sibling: DeviceId, key: str, device: Device) -> None:
-    """Note that another device of ours knows what this one knows now."""
+def note_told(
+    sibling: DeviceId, key: str, device: Device, lacks: Sequence[DeviceId] | None = None
+) -> None:
+    """Note that another device of ours knows what this one knows now; ``lacks`` are devices of that
+    contact which it was lent no tokens for yet (None: as noted before).
+    """
     stamp = stamp_of(key, device)
     if stamp is not None:
-        device.vault.put(TOLD, _told_key(sibling, key), _told(key, device))
+        before = device.vault.get(TOLD, _told_key(sibling, key)) or b""
+        still = before[_STAMP_BYTES:] if lacks is None else b"".join(lacks)
+        device.vault.put(TOLD, _told_key(sibling, key), _told(key, device) + still)
 
 
 def forget_told(sibling: DeviceId, device: Device) -> None:
@@ -56,14 +66,32 @@ def _is_in_touch(to: Addressee, device: Device) -> bool:
 def _tell(one: Sibling, to: Addressee, records: dict[str, Shared], device: Device) -> None:
     for key, shared in records.items():
         told = device.vault.get(TOLD, _told_key(one.device, key))
-        if told == _told(key, device):
+        knows = told is not None and told[:_STAMP_BYTES] == _told(key, device)
+        lacked = _lacked(told, shared, device)
+        if (knows and not lacked) or not _can_be_told(shared):
             continue
-        if not _can_be_told(shared):
-            continue
-        said = _with_tokens(shared, device) if told is None else shared
-        if said is not None:
-            write_letter(write_sync(said), to, plain_outer(device), device)
-            note_told(one.device, key, device)
+        said = _with_tokens(shared, lacked, device)
+        lent = [who for who, _ in said.lent] if isinstance(said, SharedContact) else []
+        if lacked and not lent and (knows or told is None):
+            continue  # somebody whom we have no tokens for yet
+        write_letter(write_sync(said), to, plain_outer(device), device)
+        note_told(one.device, key, device, [who for who in lacked if who not in lent])
+
+
+def _lacked(told: bytes | None, shared: Shared, device: Device) -> list[DeviceId]:
+    """The devices of a contact which our other device has been lent no tokens for."""
+    contact = contact_of(shared.person, device) if isinstance(shared, SharedContact) else None
+    if contact is None or contact.blocked:
+        return []
+    listed = [key.device for key in contact.person.devices]
+    if told is None:
+        return listed
+    noted = told[_STAMP_BYTES:]
+    return [one for one in listed if one in _split(noted)]
+
+
+def _split(noted: bytes) -> set[bytes]:
+    return {noted[at : at + ID_BYTES] for at in range(0, len(noted), ID_BYTES)}
 
 
 def _can_be_told(shared: Shared) -> bool:
@@ -77,16 +105,15 @@ def _can_be_told(shared: Shared) -> bool:
     return True
 
 
-def _with_tokens(shared: Shared, device: Device) -> Shared | None:
-    """What is told for the first time; None of somebody whom we have no tokens for yet."""
-    contact = contact_of(shared.person, device) if isinstance(shared, SharedContact) else None
-    if contact is None or not isinstance(shared, SharedContact) or contact.blocked:
+def _with_tokens(shared: Shared, lacked: Sequence[DeviceId], device: Device) -> Shared:
+    """What is told, with tokens for those devices, as far as we have some."""
+    if not isinstance(shared, SharedContact):
         return shared
     lent = list[tuple[DeviceId, tuple[LentToken, ...]]]()
-    for key in contact.person.devices:
-        tokens = lend_tokens(contact.person.id, key.device, LENT_TOKENS, device)
-        lent.extend([(key.device, tokens)] if tokens else [])
-    return replace(shared, lent=tuple(lent)) if lent else None
+    for one in lacked:
+        tokens = lend_tokens(shared.person, one, LENT_TOKENS, device)
+        lent.extend([(one, tokens)] if tokens else [])
+    return replace(shared, lent=tuple(lent))
 
 
 def _told(key: str, device: Device) -> bytes:

@@ -1,0 +1,286 @@
+"""Mailboxes at relays that we may move to: each of our devices makes its own before any moves.
+
+One device leads, that on which our person said so. The others hear of it by
+send/devices/sync/, make themselves ready here, and tell that; nobody else is told of anything yet.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from entrenous.model.changed import Moving
+from entrenous.model.errors import EntrenousError
+from entrenous.model.identity import Home
+from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId
+from entrenous.model.link import Closing, Sibling
+from entrenous.model.lock import RelayLock
+from entrenous.model.move import HomeIs, NewHome, NotFollowed, SiblingHome, WaitsForDevices
+from entrenous.model.person import DeviceKey, OnThisMachine, Person
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.send.acquaintance.notices import note_moving
+from entrenous.send.devices.lists.at_relay import close_later
+from entrenous.send.devices.lists.outside import leads_outside
+from entrenous.send.devices.self import EARLIER_NEW_HOME, READY_SINCE, who_am_i
+from entrenous.send.devices.siblings import keep_sibling, mailbox_of, siblings
+from entrenous.send.drawers import NEXT_HOME, SELF, lay, take, take_all
+from entrenous.send.moment import this_second
+from entrenous.send.move.lock import lock_to_follow
+from entrenous.send.move.old_home import old_homes
+from entrenous.send.tokens.use import place_of
+from entrenous.spec import HOMES_MAX, NEXT_HOME_DAYS, OLD_HOME_DAYS, TOKEN_BYTES
+
+_READY: Final = (HomeIs.LEADS, HomeIs.FOLLOWS)
+_IDLE: Final = timedelta(days=NEXT_HOME_DAYS)
+
+
+def next_home(url: str, device: Device) -> NewHome | None:
+    """The mailbox that this device has at a relay which it may move to."""
+    return take(NewHome, NEXT_HOME, url, device.vault)
+
+
+def next_homes(device: Device) -> tuple[NewHome, ...]:
+    """Every one."""
+    return tuple(take_all(NewHome, NEXT_HOME, device.vault))
+
+
+def lock_at(new: NewHome) -> RelayLock:
+    """The relay's part of this vault's key, there."""
+    return RelayLock(new.home.relay_url, new.home.mailbox, new.unlock)
+
+
+def lead_to(url: str, device: Device) -> NewHome:
+    """Be ready to move there, and have our other devices hear that they are to be; may be repeated.
+
+    Raises:
+        RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed.
+    """
+    _lead_no_more(url, device)
+    return _made(url, device, leads=True)
+
+
+def stay(device: Device) -> None:
+    """Lead nowhere any more."""
+    _lead_no_more(None, device)
+
+
+def _lead_no_more(but: str | None, device: Device) -> None:
+    """Our other devices may have a list under way that has us there, so it is kept for a while."""
+    for new in next_homes(device):
+        if not new.leads or new.home.relay_url == but:
+            continue
+        if siblings(device):
+            idle = replace(new, leads=False, idle_since=this_second(device))
+            lay(idle, NEXT_HOME, new.home.relay_url, device.vault)
+        else:
+            _give_up(new, device)
+
+
+def come_along(device: Device) -> list[EntrenousError]:
+    """Be ready to move where another device of ours leads. Where none has for long, tell that we
+    are not, and later let go of it.
+
+    Returns what kept us from it; that is tried again by the next fetch.
+    """
+    _let_go_of_earlier(device)
+    led = {
+        home.relay_url
+        for one in siblings(device)
+        for home in one.homes
+        if home.what is HomeIs.LEADS
+    }
+    for new in next_homes(device):
+        if not new.leads:
+            _keep_or_let_go(new, device, led=new.home.relay_url in led)
+    problems = list[EntrenousError]()
+    for url in sorted(led - {who_am_i(device).home.relay_url}):
+        known = next_home(url, device)
+        if known is None or not known.made:
+            try:
+                _follow(url, device)
+            except EntrenousError as error:
+                problems.append(error)
+    return problems
+
+
+def _let_go_of_earlier(device: Device) -> None:
+    """A move that was cut short before several devices moved together is begun anew."""
+    new = take(NewHome, SELF, EARLIER_NEW_HOME, device.vault)
+    if new is not None:
+        _give_up(new, device)
+        device.vault.drop(SELF, EARLIER_NEW_HOME)
+
+
+def _follow(url: str, device: Device) -> None:
+    try:
+        leads_outside(url, device)
+    except OnThisMachine:
+        raise NotFollowed(relay=url, present=who_am_i(device).home.relay_url) from None
+    _made(url, device, leads=False)
+
+
+def _keep_or_let_go(new: NewHome, device: Device, *, led: bool) -> None:
+    """A list that names it may be under way, and for as long as we tell of it, another may follow:
+    so it is told no more for as long as that takes before it goes.
+    """
+    now = this_second(device)
+    if led:
+        after = replace(new, idle_since=None, hushed_since=None)
+    elif new.idle_since is None:
+        after = replace(new, idle_since=now)
+    elif new.hushed_since is None and now - new.idle_since >= _IDLE / 2:
+        after = replace(new, hushed_since=now)
+    elif new.hushed_since is not None and now - new.hushed_since >= _IDLE / 2:
+        _give_up(new, device)
+        return
+    else:
+        return
+    lay(after, NEXT_HOME, new.home.relay_url, device.vault)
+
+
+def begin_anew(lost_by: Person, device: Device) -> None:
+    """A device was lost by this list of ours, and knows what deletes the mailboxes that each of us
+    made before: none of them is moved to any more. Call it in a transaction.
+    """
+    let_go_of_next(None, device)
+    device.vault.put(SELF, READY_SINCE, str(lost_by.epoch).encode())
+    _forget_told(lost_by, device)
+
+
+def forget_elsewhere(moved: Person, device: Device) -> None:
+    """Where else our other devices were ready to move, they are not once we are somewhere."""
+    device.vault.put(SELF, READY_SINCE, str(moved.epoch).encode())
+    _forget_told(moved, device)
+
+
+def _forget_told(now: Person, device: Device) -> None:
+    """But where they are listed now: what deletes it, if they are lost before they come along."""
+    for one in siblings(device):
+        here = mailbox_of(one.device, now)
+        old = one.told_under < now.epoch
+        homes = tuple(
+            home for home in one.homes if not (old and home.what in _READY) or home.mailbox == here
+        )
+        keep_sibling(replace(one, homes=homes), device)
+
+
+def let_go_of_next(kept: NewHome | None, device: Device) -> None:
+    """Have those that we do not move to deleted; call it in a transaction."""
+    for one in next_homes(device):
+        home = one.home
+        if kept is None or home.mailbox != kept.home.mailbox:
+            until = this_second(device) + _IDLE
+            close_later(Closing(home.relay_url, home.mailbox, home.owner, give_up_at=until), device)
+        device.vault.drop(NEXT_HOME, home.relay_url)
+
+
+def closings_of(
+    one: Sibling, relay_url: str, key: DeviceKey, device: Device
+) -> tuple[Closing, ...]:
+    """What deletes every mailbox of a device that is none any more, as far as it told us."""
+    told = [_closing(home, one, device) for home in one.homes]
+    if key.mailbox in {closing.mailbox for closing in told} or one.close is None:
+        return tuple(told)
+    if place_of(who_am_i(device).person.id, key.device, device) is not None:
+        return tuple(told)  # what we know is of where it was
+    return (Closing(relay_url, key.mailbox, one.close, name=one.name), *told)
+
+
+def homes_of(device: Device) -> tuple[SiblingHome, ...]:
+    """This device's mailboxes, as its siblings hear of them."""
+    here = who_am_i(device).home
+    left = HomeIs.LEFT if lock_to_follow(device) is None else HomeIs.PRESENT
+    every = [
+        (here, HomeIs.PRESENT),
+        *((one.home, _what(one)) for one in next_homes(device) if _is_told(one)),
+        *((one.home, left) for one in reversed(old_homes(device))),
+    ]
+    told = (
+        SiblingHome(home.relay_url, home.mailbox, home.close, what)
+        for home, what in every
+        if home.close is not None
+    )
+    return tuple(told)[:HOMES_MAX]
+
+
+def led_to(device: Device) -> str | None:
+    """The relay that our person said on this device she moves to, until she is there."""
+    return next((new.home.relay_url for new in next_homes(device) if new.leads and new.made), None)
+
+
+def not_ready(url: str, device: Device) -> tuple[str, ...]:
+    """What those of our other devices are called that have not told a mailbox at this relay."""
+    ready = _ready(url, device)
+    return tuple(one.name for one in siblings(device) if one.device not in ready)
+
+
+def all_ready(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
+    """Where each of our other devices will receive at this relay.
+
+    Raises:
+        WaitsForDevices: some are not ready yet.
+    """
+    late = not_ready(url, device)
+    if late:
+        raise WaitsForDevices(names=", ".join(late), relay=url)
+    return _ready(url, device)
+
+
+def _ready(url: str, device: Device) -> dict[DeviceId, MailboxId]:
+    """Only what they told under the list of the last loss, or move, or under a newer one."""
+    since = int(device.vault.get(SELF, READY_SINCE) or 0)
+    return {
+        one.device: home.mailbox
+        for one in siblings(device)
+        for home in one.homes
+        if one.told_under >= since and home.relay_url == url and home.what in _READY
+    }
+
+
+def _closing(home: SiblingHome, one: Sibling, device: Device) -> Closing:
+    """One that it moved out of opens copies of before the move alone, and its relay may be gone."""
+    if home.what is HomeIs.LEFT:
+        give_up_at = this_second(device) + timedelta(days=OLD_HOME_DAYS)
+        return Closing(home.relay_url, home.mailbox, home.close, give_up_at=give_up_at)
+    return Closing(home.relay_url, home.mailbox, home.close, name=one.name)
+
+
+def _is_told(new: NewHome) -> bool:
+    return new.made and new.hushed_since is None
+
+
+def _what(new: NewHome) -> HomeIs:
+    return HomeIs.LEADS if new.leads else HomeIs.FOLLOWS
+
+
+def _made(url: str, device: Device, *, leads: bool) -> NewHome:
+    """A mailbox and a lock at another relay; the same ones when this was cut short before."""
+    new = next_home(url, device) or _drawn(url, device, leads=leads)
+    if leads:
+        new = replace(new, leads=True, idle_since=None, hushed_since=None)
+    lay(new, NEXT_HOME, url, device.vault)
+    home = new.home
+    device.courier.create_mailbox(url, home.mailbox, home.owner, home.close)
+    device.courier.make_lock(lock_at(new), home.owner)
+    made = replace(new, made=True)
+    with device.vault.together():
+        lay(made, NEXT_HOME, url, device.vault)
+        if not leads:
+            note_moving(url, Moving.READY, device)
+    return made
+
+
+def _drawn(url: str, device: Device, *, leads: bool) -> NewHome:
+    owner, close, unlock = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
+    home = Home(url, MailboxId(device.dice.token(ID_BYTES)), owner, close)
+    return NewHome(home, unlock, leads)
+
+
+def _give_up(new: NewHome, device: Device) -> None:
+    """An empty mailbox that nobody but our own devices heard of."""
+    home = new.home
+    with suppress(EntrenousError):
+        device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
+    device.vault.drop(NEXT_HOME, home.relay_url)

@@ -1,0 +1,96 @@
+"""Two devices of one person move together, and one of them dies on the way: both arrive, nobody is
+lost, and nothing is left over. All of it happens to the same people, in a row.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from entrenous.model.move import WaitsForDevices
+from entrenous.ports import Device
+from entrenous.send.drawers import CHORE, GREET_DEVICE, NEXT_HOME, OUTBOX
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.move.house import move_house
+from entrenous.send.move.lock import lock_followed
+from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
+from tests.village.crashes import survived
+from tests.village.households import catch_up, links
+from tests.village.test_crash import until_it_survives
+from tests.village.test_crash_move import is_told
+
+
+@dataclass
+class Town:
+    """Ana with two devices, and two people who write to her, one at either relay."""
+
+    ana: Person
+    phone: Person
+    ben: Person
+    cleo: Person
+
+    @property
+    def target(self) -> str:
+        """The relay at which she is not."""
+        return THERE if self.ana.home[0] == HERE else HERE
+
+    def arrives(self, target: str) -> None:
+        """After the next commands on each device, both of hers are there."""
+        for _ in range(2):
+            if self.ana.home[0] != target:
+                leads(self.ana.device, target)
+            catch_up(self.phone, self.ana, self.phone)
+        for one in (self.ana, self.phone):
+            lock_followed(one.device)
+        catch_up(self.ana, self.ben, self.cleo, self.phone, self.ana, self.ben, self.cleo)
+        assert [one.home[0] for one in (self.ana, self.phone)] == [target, target]
+        assert [is_told(one, self.ana) for one in (self.ben, self.cleo)] == [True, True]
+
+    def all_is_well(self) -> None:
+        """Whoever writes to her reaches both, and nothing is left over."""
+        hers, others = (self.ana, self.phone), (self.ben, self.cleo)
+        before = [one.received() for one in hers]
+        for one in others:
+            one.sends(SMALL, self.ana)
+        assert [one.received() for one in hers] == [count + 2 for count in before]
+        drawers = (OUTBOX, CHORE, GREET_DEVICE, NEXT_HOME)
+        assert [one.device.vault.keys(name) for one in hers for name in drawers] == [()] * 8
+        assert [take_from_aside(one.device) for one in (*hers, *others)] == [0] * 4
+
+
+def leads(device: Device, target: str) -> None:
+    with suppress(WaitsForDevices):
+        move_house(target, None, device)
+
+
+@pytest.fixture
+def room() -> Room:
+    room = town_of_three()
+    ana, ben, cleo = (room[name] for name in ("ana", "ben", "cleo"))
+    catch_up(ben, cleo, ana, links(room, ana, "phone", "phone"), ben, cleo)
+    return room
+
+
+@pytest.mark.parametrize(("who", "apart"), [("ana", 7), ("phone", 13)])
+def test_one_of_them_dies_at_moments_so_far_apart(room: Room, who: str, apart: int) -> None:
+    """The one that leads, as it gets ready and as it signs; the one that follows, likewise."""
+    town = Town(*(room[name] for name in ("ana", "phone", "ben", "cleo")))
+
+    def once(turn: int) -> bool:
+        signs, target = turn % 2 == 1, town.target
+        if signs or who == "phone":
+            leads(town.ana.device, target)
+        if signs:
+            catch_up(town.phone, town.ana)
+        if signs and who == "phone":
+            leads(town.ana.device, target)
+        step = partial(leads, target=target) if who == "ana" else fetch_messages
+        lived = survived(step, room[who].device, 1 + apart * (turn // 2), ())
+        town.arrives(target)
+        town.all_is_well()
+        room.clock.wind(seconds=1)
+        return lived and signs
+
+    assert until_it_survives(once) > 4
