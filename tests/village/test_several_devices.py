@@ -5,9 +5,11 @@ import pytest
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.received import InboxState
 from entrenous.send.acquaintance.people import contact_named, contacts
+from entrenous.send.devices.revoke import revoke_device
 from entrenous.send.devices.siblings import siblings
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.status import sent_messages
 from tests.send.room import SMALL, THERE, Person, Room
 from tests.village.households import catch_up, links
 
@@ -56,3 +58,15 @@ def test_each_device_writes_under_its_persons_name(home: Room) -> None:
     assert {one.sender_name for one in received_messages(ben.device)} == {"ana"}
     assert {one.state for one in received_messages(ben.device)} == {InboxState.WAITING}
     assert nothing_unread(ana, phone, ben)
+
+
+def test_one_device_that_takes_nothing_more_is_no_refusal(home: Room) -> None:
+    """Ben's phone was revoked a minute ago, and Ana has not heard of it: his laptop has hers."""
+    ana, ben = home["ana"], home["ben"]
+    phone = links(home, ben, "phone", "phone")
+    catch_up(ana, phone, ben, ana)
+    revoke_device("phone", lost=False, sheet=None, device=ben.device)
+    assert ana.sends(SMALL, ben).devices == {"ben": 1}
+    (sent,) = sent_messages(ana.device)
+    assert sorted(copy.fate for copy in sent.copies) == ["refused", "waiting"]
+    assert ben.received() == 1

@@ -6,7 +6,7 @@ from datetime import datetime
 from entrenous.model.device_list import Head
 from entrenous.model.envelope import TokenBatch
 from entrenous.model.errors import Unreachable
-from entrenous.model.ids import MailboxId, PersonId
+from entrenous.model.ids import DeviceId, MailboxId, PersonId
 from entrenous.model.secret import Secret
 
 
@@ -91,6 +91,20 @@ class HeldWindow:
     lent: tuple[LentToken, ...] = ()
     told_by: int = 0
     place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldWindow:
+    """A window that a device told of in the letter with this counter, by the list ``under`` which
+    it wrote that.
+    """
+
+    person: PersonId
+    device: DeviceId
+    seed: Secret
+    first: int
+    counter: int
+    under: Head
 
 
 @dataclass(frozen=True, slots=True)

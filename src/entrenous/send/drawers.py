@@ -25,6 +25,7 @@ OWED: Final = "owed"  # as PEER, envelope and event: receipts that have not left
 RECEIPT: Final = "receipt"  # by envelope and event: receipts for copies of ours
 RECEIPT_CARD: Final = "receipt-card"  # by head: the card that proves whose receipts these are
 WINDOW_OUT: Final = "window-out"  # as PEER: what we may write to them with
+WINDOW_TOLD: Final = "window-told"  # as PEER: the same, under a list that we do not know yet
 PEER: Final = "peer-2"  # by person and device: a device id alone could be claimed by another
 OWN_KEY: Final = "own-key-2"  # by X-Wing key id
 OUTBOX: Final = "outbox"  # by order

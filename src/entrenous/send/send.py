@@ -75,12 +75,11 @@ def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Post
         if release_at is not None:
             watch.wait(release_at)
         sent = Counted(Stage.SENDING, waiting_bytes(device), watch)
-        _tell(sending, flush(device, sent.more), device)
+        left = _those_that_left(sending, flush(device, sent.more), device)
     except KeyboardInterrupt:
         call_off(sending.message, device)
         raise Undone from None  # certain here alone: a Ctrl-C that comes later undoes nothing
-    devices = Counter(RecipientId(one.contact.name) for one in to)
-    return Posted(sending.name, dict(devices))
+    return Posted(sending.name, dict(Counter(copy.to for copy in left)))
 
 
 def _refuse_without_promise(draft: Draft, to: tuple[Addressee, ...]) -> None:
@@ -92,22 +91,30 @@ def _refuse_without_promise(draft: Draft, to: tuple[Addressee, ...]) -> None:
         raise DoesNotPromise(names=", ".join(dict.fromkeys(others)))
 
 
-def _tell(sending: Sending, flushed: Flushed, device: Device) -> None:
-    """Raise what kept a copy of this message here; other letters' troubles are no news about it."""
+def _those_that_left(sending: Sending, flushed: Flushed, device: Device) -> list[SealedCopy]:
+    """The copies of this message that their relays have; raise what kept all of somebody's here.
+
+    Other letters' troubles are no news about it. Neither is one device that takes nothing more, if
+    another one of the same person has it: it may have been revoked an hour ago.
+    """
     every = take_all(SealedCopy, SEALED, device.vault)
     copies = [copy for copy in every if copy.message == sending.message]
-    refused = [copy for copy in copies if copy.departure is Departure.REFUSED]
-    waits = [copy for copy in copies if copy not in refused and not copy.acknowledged]
+    left = [copy for copy in copies if copy.acknowledged]
+    ended = (*left, *(copy for copy in copies if copy.departure is Departure.REFUSED))
+    stayed = [copy for copy in copies if copy not in ended]
+    have = {copy.to for copy in (*left, *stayed)}
+    refused = [copy for copy in copies if copy.to not in have]
     if refused:
         raise NotToAll(
             name=sending.name,
             refused=_names(refused),
-            waits=_names(waits),
-            has=_names([copy for copy in copies if copy.acknowledged]),
+            waits=_names(stayed),
+            has=_names(left),
             why=flushed.stayed[refused[0].envelope],
         )
-    if waits:
-        raise WaitsInOutbox(name=sending.name, why=flushed.stayed[waits[0].envelope])
+    if stayed:
+        raise WaitsInOutbox(name=sending.name, why=flushed.stayed[stayed[0].envelope])
+    return left
 
 
 def _names(copies: list[SealedCopy]) -> str:

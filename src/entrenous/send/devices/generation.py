@@ -25,6 +25,7 @@ from entrenous.send.drawers import (
     WINDOW_IN,
     WINDOW_OLD,
     WINDOW_OUT,
+    WINDOW_TOLD,
     WITHDRAW,
     lay,
     take,
@@ -37,7 +38,7 @@ _ASKED: Final = "asked"  # tries that this vault used up itself since the relay 
 #: What a state that went on elsewhere must not act on any more.
 _RATCHETS: Final = (
     *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE),
-    *(CHORE, BATCH, WITHDRAW, WINDOW_IN, WINDOW_OLD, WINDOW_OUT),
+    *(CHORE, BATCH, WITHDRAW, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, WINDOW_TOLD),
 )
 
 

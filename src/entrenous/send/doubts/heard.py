@@ -12,7 +12,8 @@ from entrenous.model.person import Contact, DeviceKey
 from entrenous.model.talk import Heard
 from entrenous.ports import Device, Vault
 from entrenous.send.drawers import HEARD, lay, peer_key, take
-from entrenous.send.tokens.use import token_for, way_to
+from entrenous.send.tokens.place import way_to
+from entrenous.send.tokens.use import token_for
 
 _ASK_AGAIN: Final = timedelta(hours=24)  # each time costs them a one-time key
 

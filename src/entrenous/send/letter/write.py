@@ -23,7 +23,8 @@ from entrenous.send.letter.prekeys import make_own_key
 from entrenous.send.moment import this_second
 from entrenous.send.outbox import next_order, put_out
 from entrenous.send.receipts.cover import note_covered
-from entrenous.send.tokens.use import Token, place_of, use_token
+from entrenous.send.tokens.place import place_of
+from entrenous.send.tokens.use import Token, use_token
 from entrenous.spec import DAYS_TO_OPEN, OWN_KEYS_PER_PEER, WINDOW_TOKENS
 
 

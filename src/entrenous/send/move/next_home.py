@@ -29,7 +29,7 @@ from entrenous.send.drawers import NEXT_HOME, SELF, lay, take, take_all
 from entrenous.send.moment import this_second
 from entrenous.send.move.lock import lock_to_follow
 from entrenous.send.move.old_home import old_homes
-from entrenous.send.tokens.use import place_of
+from entrenous.send.tokens.place import place_of
 from entrenous.spec import HOMES_MAX, NEXT_HOME_DAYS, OLD_HOME_DAYS, TOKEN_BYTES
 
 _READY: Final = (HomeIs.LEADS, HomeIs.FOLLOWS)

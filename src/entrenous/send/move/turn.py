@@ -17,7 +17,8 @@ from entrenous.send.move.lock import keep_lock_to_follow
 from entrenous.send.move.next_home import let_go_of_next, lock_at
 from entrenous.send.move.old_home import leave
 from entrenous.send.outbox import drop_every_promise
-from entrenous.send.tokens.use import has_way, note_moved
+from entrenous.send.tokens.place import note_moved
+from entrenous.send.tokens.use import has_way
 from entrenous.send.tokens.windows import forget_given
 
 

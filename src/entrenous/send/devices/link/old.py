@@ -46,7 +46,7 @@ from entrenous.send.devices.self import refuse_unready, who_am_i
 from entrenous.send.devices.siblings import sibling_of, siblings
 from entrenous.send.outbox import flush
 from entrenous.send.setup import finish_set_up
-from entrenous.send.tokens.use import place_of
+from entrenous.send.tokens.place import place_of
 from entrenous.spec import DEVICES_MAX, TOKEN_BYTES
 
 

@@ -14,13 +14,14 @@ from entrenous.send.drawers import (
     OWN_KEY,
     PEER,
     WINDOW_OUT,
+    WINDOW_TOLD,
     peer_key,
     take,
 )
 from entrenous.send.outbox import refuse_postings
 from entrenous.send.tokens.windows import withdraw_window
 
-_ABOUT_A_DEVICE = (PEER, HEARD, FIRST_TOKEN, WINDOW_OUT, GREETED, GREET_DEVICE)
+_ABOUT_A_DEVICE = (PEER, HEARD, FIRST_TOKEN, WINDOW_OUT, WINDOW_TOLD, GREETED, GREET_DEVICE)
 
 
 def left_behind(before: Person, after: Person) -> tuple[DeviceId, ...]:

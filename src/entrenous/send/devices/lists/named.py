@@ -28,7 +28,8 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import seen_card
 from entrenous.send.drawers import NAMED, lay, take
 from entrenous.send.moment import this_second
-from entrenous.send.tokens.use import has_way, token_for, way_to
+from entrenous.send.tokens.place import way_to
+from entrenous.send.tokens.use import has_way, token_for
 from entrenous.spec import LIST_TRIES
 
 _BETWEEN: Final = timedelta(hours=24) / LIST_TRIES

@@ -50,6 +50,7 @@ from entrenous.send.moment import this_second
 from entrenous.send.move.next_home import begin_anew, closings_of, forget_elsewhere, next_home
 from entrenous.send.move.old_home import draw_closes_anew
 from entrenous.send.move.turn import turn
+from entrenous.send.tokens.use import take_told
 from entrenous.spec import DEVICES_MAX, REVOKED_MAX, TOKEN_BYTES
 
 _LOST: Final = RevokedAs.LOST
@@ -145,6 +146,7 @@ def take_own_card(card: Card, device: Device, *, signed_here: bool = False) -> b
     if new is not None:
         turn(me, new, device, led=signed_here)
         forget_elsewhere(person, device)
+    take_told(person.id, device)
     _shut_out(read_card(me.card).newest.said, card.newest.said, person, device)
     return True
 

@@ -32,10 +32,9 @@ def sibling_greets(hello: Hello, header: Header, device: Device) -> None:
     if known is None:
         raise NotBound(what="it is from a device that is none of ours")
     keep_sibling(replace(known, heard=True), device)
-    if who_am_i(device).person.epoch < card.newest.said.epoch:
-        return  # a list that we could not take: where this one is now, we do not know
     take_window(header, hello.seed, hello.first, device)
-    greet_back(header, device)
+    if who_am_i(device).person.epoch >= card.newest.said.epoch:
+        greet_back(header, device)  # by a list that we could not take, it is we know not where
 
 
 def greet_back(header: Header, device: Device) -> None:

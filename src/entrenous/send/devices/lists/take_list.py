@@ -15,7 +15,8 @@ from entrenous.send.devices.lists.forked import fork_of
 from entrenous.send.devices.lists.gone import forget_devices, left_behind
 from entrenous.send.devices.lists.outside import leads_outside
 from entrenous.send.drawers import NAMED
-from entrenous.send.tokens.use import note_moved
+from entrenous.send.tokens.place import note_moved
+from entrenous.send.tokens.use import take_told
 
 
 def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
@@ -45,5 +46,6 @@ def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
     note_moved(known.person, person, device)
     keep_contact(after, device)
     keep_list(person.id, untrusted_card, device)
+    take_told(person.id, device)
     device.vault.drop(NAMED, person.id.hex())
     return after

@@ -1,0 +1,124 @@
+"""Windows that a device tells of under a list which we do not know yet, and letters for which there
+is no token yet: both wait.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from entrenous.model.envelope import Envelope
+from entrenous.model.message import WaitsInOutbox
+from entrenous.model.notes import WindowNote
+from entrenous.model.relay_problem import RelayUnreachable
+from entrenous.model.secret import Secret
+from entrenous.model.window import HeldWindow
+from entrenous.send.drawers import WINDOW_OUT, WINDOW_TOLD, lay, peer_key
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
+from entrenous.send.move.house import move_house
+from entrenous.send.outbox import flush
+from entrenous.send.tokens.use import lend_tokens, take_lent
+from entrenous.send.tokens.windows import give_window
+from tests.send.move.test_late import gets_ready, held, ids, in_touch, town
+from tests.send.room import SMALL, THERE, Person, Room
+from tests.village.households import catch_up, links
+from tests.village.malicious_relay import Honest, failing
+
+__all__ = ["town"]  # a fixture
+
+
+@contextmanager
+def kept_back(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
+    """What she posts meanwhile seems to be taken, and is not there yet."""
+    kept: list[tuple[str, Secret, Envelope]] = []
+
+    def trick(_: Honest, *posted: object) -> None:
+        url, token, envelope = posted
+        assert isinstance(url, str)
+        assert isinstance(token, Secret)
+        assert isinstance(envelope, Envelope)
+        kept.append((url, token, envelope))
+
+    with who.courier.playing(post=trick):
+        yield kept
+
+
+def tells_of_a_window(giver: Person, to: Person) -> Secret:
+    """A new one, by a letter of its own; its seed."""
+    found = addressee_of(*ids(to), giver.device)
+    assert found is not None
+    with giver.device.vault.together():
+        window = give_window(found.contact.person, found.key.device, giver.device)
+        write_letter(
+            WindowNote(window.seed, window.first), found, plain_outer(giver.device), giver.device
+        )
+    flush(giver.device)
+    return window.seed
+
+
+def test_a_window_of_who_moved_waits_for_the_news_of_it(town: Room) -> None:
+    ana, ben = town["ana"], town["ben"]
+    before = held(ana, ben)
+    with kept_back(ben) as late:
+        move_house(THERE, None, ben.device)
+    seed = tells_of_a_window(ben, ana)
+    with ana.courier.playing(card=failing(RelayUnreachable(host="relay"))):
+        fetch_messages(ana.device)
+    assert held(ana, ben).seed == before.seed
+    for posted in late:
+        ben.device.courier.post(*posted)
+    fetch_messages(ana.device)
+    assert (held(ana, ben).seed, held(ana, ben).place) == (seed, None)
+    assert ana.device.vault.keys(WINDOW_TOLD) == ()
+    ana.sends(SMALL, ben)
+    assert ben.received() == 1
+
+
+def test_a_window_of_ones_own_device_waits_too(town: Room) -> None:
+    ana, phone = town["ana"], town["phone"]
+    before = held(phone, ana)
+    gets_ready(ana, phone)
+    with kept_back(ana) as late:
+        move_house(THERE, None, ana.device)
+    tells_of_a_window(ana, phone)
+    fetch_messages(phone.device)
+    assert held(phone, ana).seed == before.seed
+    for posted in late:
+        ana.device.courier.post(*posted)
+    for _ in range(3):
+        catch_up(phone, ana)
+    assert phone.home[0] == THERE
+    assert in_touch(ana, phone)
+
+
+def test_a_message_waits_until_there_is_a_token(town: Room) -> None:
+    """As on a device that was linked when the one that linked it had none to lend."""
+    ana, ben = town["ana"], town["ben"]
+    key = peer_key(*ids(ben))
+    more = links(town, ana, "more", "more")
+    catch_up(ben, more, ben)
+    had = held(more, ben)
+    lay(HeldWindow(), WINDOW_OUT, key, more.device.vault)
+    with pytest.raises(WaitsInOutbox):
+        more.sends(SMALL, ben)
+    assert ben.received() == 0
+    lay(had, WINDOW_OUT, key, more.device.vault)
+    fetch_messages(more.device)
+    assert ben.received() == 1
+    assert held(more, ben).next == had.next + 1
+
+
+def test_it_leaves_with_a_token_that_is_lent(town: Room) -> None:
+    ana, ben = town["ana"], town["ben"]
+    key = peer_key(*ids(ben))
+    more = links(town, ana, "more", "more")
+    catch_up(ben, more, ben)
+    lent = lend_tokens(*ids(ben), 2, ana.device)
+    lay(HeldWindow(), WINDOW_OUT, key, more.device.vault)
+    with pytest.raises(WaitsInOutbox):
+        more.sends(SMALL, ben)
+    take_lent(*ids(ben), lent, more.device)
+    fetch_messages(more.device)
+    assert ben.received() == 1
+    assert held(more, ben).lent == lent[1:]

@@ -1,0 +1,291 @@
+"""Households that move, link, lose devices and write to each other, in an order drawn by a seed.
+
+``python -m tests.village.moving.run --runs 100``; exit 1 when anything was wrong, and each such
+seed is printed with the command that plays it again. At the end everybody looks in, and then each
+device of a household is at one relay, every letter that came has opened, each device knows with
+what to write to each other one where it is, and whatever was sent has come to whoever has not been
+revoked.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.envelope import Envelope
+from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import EnvelopeId
+from entrenous.model.sealed_copy import Departure, SealedCopy
+from entrenous.model.secret import Secret
+from entrenous.model.window import HeldWindow
+from entrenous.send.devices.revoke import revoke_device
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.devices.siblings import siblings
+from entrenous.send.drawers import ASIDE, SEALED, WINDOW_OUT, peer_key, take, take_all
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.move.house import call_off_move, move_house
+from entrenous.send.move.lock import lock_followed
+from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.village.households import bare, catch_up, link
+from tests.village.malicious_relay import Honest
+from tests.village.relay import village_relay
+from tests.village.siege.run import fresh_seeds
+from tests.village.sim.dice import dice_for
+from tests.village.world import LoadedDice
+
+ELSEWHERE: Final = "http://127.0.0.1:7003"
+RELAYS: Final = (HERE, THERE, ELSEWHERE)
+AGAIN: Final = "python -m tests.village.moving.run --seed {seed}"
+STEPS: Final = 40
+_LINKS_MAX: Final = 2
+_ROUNDS: Final = 6  # in which everybody looks in, two hours apart, until all has settled
+
+
+@dataclass
+class Outcome:
+    """What one run came to."""
+
+    seed: int
+    wrong: list[str] = field(default_factory=list)
+    did: Counter[str] = field(default_factory=Counter)
+    trace: list[str] = field(default_factory=list)
+
+    @property
+    def report(self) -> str:
+        """What was wrong, and how to see it again; empty if nothing was."""
+        again = AGAIN.format(seed=self.seed)
+        return "" if not self.wrong else "\n".join([*self.wrong, again])
+
+
+class Town:
+    """Ana and Ben with two devices each, Cleo with one; Ana knows both, and they her."""
+
+    def __init__(self, seed: int, steps: int = STEPS) -> None:
+        self.dice, self.steps = dice_for("moving", seed), steps
+        self.outcome = Outcome(seed)
+        self.room = room = Room()
+        relay = village_relay(ELSEWHERE, room.clock, LoadedDice(ELSEWHERE))[0]
+        room.apps[ELSEWHERE] = relay_app(relay)
+        ana, ben, cleo = room.settles("ana"), room.settles("ben"), room.settles("cleo", THERE)
+        ana.adds(ben)
+        cleo.adds(ana)
+        self.watched = ExitStack()
+        self.posted: dict[str, set[EnvelopeId]] = {}
+        for one in (ana, ben, cleo):
+            self._watch(one)
+        phone, tablet = self._linked(ana, "phone"), self._linked(ben, "tablet")
+        self.lost = list[Person]()
+        self.households = [[ana, phone], [ben, tablet], [cleo]]
+        self.names = (ana, ben, cleo)  # as they are called by who writes to them
+        self.away: str | None = None
+        self.linked = 0
+        for _ in range(3):
+            catch_up(*self.everybody)
+
+    @property
+    def everybody(self) -> list[Person]:
+        return [one for household in self.households for one in household]
+
+    def run(self) -> Outcome:
+        """All of it."""
+        for _ in range(self.steps):
+            step = self.dice.choices(list(_STEPS), list(_STEPS.values()))[0]
+            who = self.dice.choice(self.everybody)
+            self._said(f"{who.name}: {step.__name__}")
+            try:
+                step(self, who)
+            except EntrenousError as error:
+                self._said(f"   {type(error).__name__}")
+                self.outcome.did[f"{step.__name__}: {type(error).__name__}"] += 1
+            else:
+                self.outcome.did[step.__name__] += 1
+        self._settle()
+        self._judge()
+        return self.outcome
+
+    def _said(self, line: str) -> None:
+        self.outcome.trace.append(line)
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def fetches(self, who: Person) -> None:
+        fetch_messages(who.device)
+
+    def sends(self, who: Person) -> None:
+        """From Ana's household to another one, or from another one to hers."""
+        ana, *others = self.names
+        from_ana = self._household_of(who) is self.households[0]
+        who.sends(SMALL, self.dice.choice(others) if from_ana else ana)
+
+    def moves(self, who: Person) -> None:
+        url = self.dice.choice([url for url in RELAYS if url != who.home[0]])
+        fetch_messages(who.device)
+        move_house(url, None, who.device)
+        self._said(f"   to {url}")
+
+    def stays(self, who: Person) -> None:
+        call_off_move(who.device)
+
+    def opens_by_the_new_relay(self, who: Person) -> None:
+        """What the door of the vault does after a move (wiring/lock.py)."""
+        lock_followed(who.device)
+
+    def links_another(self, who: Person) -> None:
+        if self.linked == _LINKS_MAX:
+            return
+        self.linked += 1
+        name = f"more {self.linked}"
+        fetch_messages(who.device)
+        self._household_of(who).append(self._linked(who, name))
+
+    def loses_one(self, who: Person) -> None:
+        household = self._household_of(who)
+        others = [one for one in household if one is not who]
+        if not others:
+            return
+        lost = self.dice.choice(others)
+        fetch_messages(who.device)
+        key = who_am_i(lost.device).key.device
+        called = next(one.name for one in siblings(who.device) if one.device == key)
+        revoke_device(called, lost=True, sheet=None, device=who.device)
+        household.remove(lost)
+        self.lost.append(lost)
+        self._said(f"   {lost.name}")
+
+    def a_relay_is_away_or_back(self, _who: Person) -> None:
+        if self.away is not None:
+            self.room.back(self.away)
+            self.away = None
+        else:
+            self.away = self.dice.choice(RELAYS)
+            self.room.silence(self.away)
+
+    def time_passes(self, _who: Person) -> None:
+        self.room.clock.wind(days=self.dice.choice((0.1, 1)))
+
+    def _household_of(self, who: Person) -> list[Person]:
+        return next(one for one in self.households if any(who is each for each in one))
+
+    def _linked(self, old: Person, name: str) -> Person:
+        new = bare(self.room, name)
+        self._watch(new)
+        link(old.device, new.device, name)
+        catch_up(new, old, new, old, new)
+        return new
+
+    def _watch(self, who: Person) -> None:
+        """Remember which letters she posts."""
+        posted = self.posted.setdefault(who.name, set())
+
+        def trick(honest: Honest, url: str, token: Secret, envelope: Envelope) -> Any:
+            posted.add(envelope.id)
+            return honest(url, token, envelope)
+
+        self.watched.enter_context(who.courier.playing(post=trick))
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        if self.away is not None:
+            self.room.back(self.away)
+        for _ in range(_ROUNDS):
+            self.room.clock.wind(days=1 / 12)
+            for one in self.everybody:
+                with suppress(EntrenousError):
+                    fetch_messages(one.device)
+
+    def _judge(self) -> None:
+        wrong = self.outcome.wrong
+        for household in self.households:
+            relays = {one.home[0] for one in household}
+            if len(relays) > 1:
+                wrong.append(f"{household[0].name} is at {sorted(relays)}")
+        # Keys of a lost device are forgotten, so what it had posted before may open no more.
+        forgotten = {letter.hex() for one in self.lost for letter in self.posted[one.name]}
+        for one in self.everybody:
+            aside = set(one.device.vault.keys(ASIDE)) - forgotten
+            if aside:
+                wrong.append(f"{one.name} could not open {len(aside)}")
+        for writer, reader in self._pairs():
+            if not _in_touch(writer, reader):
+                wrong.append(f"{writer.name} cannot write to {reader.name} where they are")
+        wrong.extend(self._undelivered())
+
+    def _pairs(self) -> list[tuple[Person, Person]]:
+        anas, *others = self.households
+        near = [(a, b) for one in self.households for a in one for b in one if a is not b]
+        far = [(a, b) for other in others for a in anas for b in other]
+        return [*near, *far, *((b, a) for a, b in far)]
+
+    def _undelivered(self) -> list[str]:
+        """Copies that were refused, or that a relay has taken and their device never heard of."""
+        here = {who_am_i(one.device).key.device: one for one in self.everybody}
+        wrong = list[str]()
+        for writer in self.everybody:
+            for copy in take_all(SealedCopy, SEALED, writer.device.vault):
+                reader = here.get(copy.device)
+                if reader is None:
+                    continue
+                came = {one.id for one in received_messages(reader.device)}
+                if copy.departure is Departure.REFUSED:
+                    wrong.append(f"what {writer.name} sent to {reader.name} was refused")
+                elif copy.acknowledged and copy.message not in came:
+                    wrong.append(f"{reader.name} has not got what {writer.name} sent")
+        return wrong
+
+
+def _in_touch(writer: Person, reader: Person) -> bool:
+    me = who_am_i(reader.device)
+    key = peer_key(me.person.id, me.key.device)
+    held = take(HeldWindow, WINDOW_OUT, key, writer.device.vault)
+    return held is not None and held.seed is not None and held.place is None
+
+
+_STEPS: Final[dict[Callable[[Town, Person], None], int]] = {
+    Town.fetches: 44,
+    Town.sends: 18,
+    Town.moves: 17,
+    Town.stays: 1,
+    Town.opens_by_the_new_relay: 6,
+    Town.links_another: 5,
+    Town.a_relay_is_away_or_back: 4,
+    Town.loses_one: 2,
+    Town.time_passes: 3,
+}
+
+
+def run_one(seed: int) -> Outcome:
+    """One town, from nothing but its seed."""
+    return Town(seed).run()
+
+
+def main(arguments: list[str]) -> int:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, help="play this one, and tell every step")
+    parser.add_argument("--runs", type=int, default=100)
+    asked = parser.parse_args(arguments)
+    if asked.seed is not None:
+        outcome = run_one(asked.seed)
+        print(*outcome.trace, outcome.report or "nothing was wrong", sep="\n")  # noqa: T201
+        return 1 if outcome.report else 0
+    did, wrong = Counter[str](), 0
+    for seed in fresh_seeds(asked.runs):
+        outcome = run_one(seed)
+        did.update(outcome.did)
+        wrong += bool(outcome.report)
+        if outcome.report:
+            print(outcome.report, flush=True)  # noqa: T201
+    summed = {"runs": asked.runs, "wrong": wrong, "did": dict(sorted(did.items()))}
+    print(json.dumps({"schema": "entrenous/moving/1", **summed}))  # noqa: T201
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,52 @@
+"""Households that move: whatever the seed, at the end all is where it belongs.
+
+A few fixed seeds and fresh ones; ENTRENOUS_MOVES says how many fresh ones. The long run:
+``python -m tests.village.moving.run --runs 200``.
+"""
+
+import os
+from collections import Counter
+
+import pytest
+
+from entrenous.send.devices.lists import take_list
+from entrenous.send.move import turn
+from tests.village.moving.run import AGAIN, Outcome, run_one
+from tests.village.siege.run import fresh_seeds
+
+FRESH = int(os.environ.get("ENTRENOUS_MOVES", "6"))
+FIXED = (902958524,)  # a letter of a lost device comes from the old relay after the news of it
+
+
+def moved(outcome: Outcome) -> int:
+    return outcome.did["moves"]
+
+
+@pytest.mark.parametrize("seed", FIXED)
+def test_all_is_well_after_moves(seed: int) -> None:
+    outcome = run_one(seed)
+    assert not outcome.report, outcome.report
+    assert moved(outcome) > 0
+
+
+def test_all_is_well_under_fresh_seeds() -> None:
+    did: Counter[str] = Counter()
+    for seed in fresh_seeds(FRESH):
+        print(AGAIN.format(seed=seed))  # noqa: T201 - shown on failure
+        outcome = run_one(seed)
+        assert not outcome.report, outcome.report
+        did.update(outcome.did)
+    assert did["sends"] > did["moves"] > 0
+
+
+def test_a_seed_plays_the_same_again() -> None:
+    one, other = run_one(FIXED[0]), run_one(FIXED[0])
+    assert one.trace == other.trace
+    assert one.did == other.did
+
+
+def test_what_forgets_where_tokens_hold_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge can say no: nobody notes that a device is still where it was."""
+    for place in (take_list, turn):
+        monkeypatch.setattr(place, "note_moved", lambda *_: None)
+    assert any(run_one(seed).report for seed in range(3))
