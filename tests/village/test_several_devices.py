@@ -10,8 +10,9 @@ from entrenous.send.devices.siblings import siblings
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.status import sent_messages
+from tests.send.move.test_late import in_touch
 from tests.send.room import SMALL, THERE, Person, Room
-from tests.village.households import catch_up, links
+from tests.village.households import bare, catch_up, link, links
 
 
 @pytest.fixture
@@ -70,3 +71,19 @@ def test_one_device_that_takes_nothing_more_is_no_refusal(home: Room) -> None:
     (sent,) = sent_messages(ana.device)
     assert sorted(copy.fate for copy in sent.copies) == ["refused", "waiting"]
     assert ben.received() == 1
+
+
+def test_devices_that_never_met_are_brought_together(home: Room) -> None:
+    """The phone links a tablet before the laptop has told it how to write to it, and is lost."""
+    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+    watch = links(home, phone, "watch", "watch")
+    tablet = bare(home, "tablet")
+    link(watch.device, tablet.device, "tablet")
+    for _ in range(3):
+        catch_up(watch, tablet, phone, ben, ana)
+    assert in_touch(ana, tablet, watch, phone)
+    revoke_device("watch", lost=True, sheet=None, device=ana.device)
+    catch_up(ben, tablet, ana, ben)
+    ben.sends(SMALL, ana)
+    assert tablet.received() == 1
+    assert nothing_unread(ana, tablet, phone, ben)

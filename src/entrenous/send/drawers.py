@@ -39,6 +39,7 @@ RECALLED: Final = "recalled"  # as INBOX: taken back before it came
 DOWNLOAD: Final = "download"  # as INBOX, and place: a blob of which a part is here
 FINISH: Final = "finish-2"  # as INBOX, and attempt: what was opened, and its relay does not know
 ASIDE: Final = "aside"  # by envelope: could not be opened, and nobody has been told
+LATE: Final = "late"  # by envelope: written under a list of ours that we do not know yet
 NEWER: Final = "newer"  # by envelope: of a kind that a newer program knows, and nobody was told
 LIST: Final = "list"  # by person: the newest proven card, and every head that was proven
 CIRCLE: Final = "circle"  # by circle

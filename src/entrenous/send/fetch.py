@@ -21,9 +21,10 @@ from entrenous.send.devices.lists.greet_devices import greet_devices
 from entrenous.send.devices.lists.named import ask_for_named, hear_of
 from entrenous.send.devices.self import refuse_unready, who_am_i
 from entrenous.send.devices.sync.tell import tell_siblings
-from entrenous.send.drawers import SEEN
+from entrenous.send.drawers import LATE, SEEN
 from entrenous.send.letter.arrivals import act_on
 from entrenous.send.letter.aside import put_aside, take_newer
+from entrenous.send.letter.late import keep_for_later, take_late
 from entrenous.send.letter.prekeys import look_after_prekeys
 from entrenous.send.letter.read import read_letter
 from entrenous.send.letter.restores import look_for_restores
@@ -65,6 +66,8 @@ def fetch_messages(device: Device) -> Fetched:
     finish_openings(device)
     answer_greetings(device)
     ask_for_named(device)
+    for waiting in take_late(device):
+        _read(waiting, device)
     greet_devices(device)
     unready = come_along(device)
     tell_siblings(device)
@@ -104,24 +107,35 @@ def _fetch_all(home: Home, device: Device) -> int:
 
 
 def _take_in(waiting: Waiting, device: Device) -> int:
-    key = waiting.id.hex()
-    if device.vault.get(SEEN, key) is not None:
+    if device.vault.get(SEEN, waiting.id.hex()) is not None:
         return 0
+    _read(waiting, device)
+    return 1
+
+
+def _read(waiting: Waiting, device: Device) -> None:
+    key = waiting.id.hex()
     try:
         with device.vault.together():
             act_on(read_letter(waiting, who_am_i(device), device), waiting, device)
-            device.vault.put(SEEN, key, b"")
+            _done_with(key, device)
     except _NOT_THE_LETTERS_FAULT:
         raise
     except (NotInvited, OnThisMachine):
-        device.vault.put(SEEN, key, b"")
+        with device.vault.together():
+            _done_with(key, device)
     except (Malformed, Unproven, Refused, NotFound) as why:
         # One bad letter must not stop the ones behind it, nor come again for ever.
         with device.vault.together():
-            put_aside(key, device)
+            _done_with(key, device)
+            if not keep_for_later(waiting, why, device):
+                put_aside(key, device)
             _note_lists(why, device)
-            device.vault.put(SEEN, key, b"")
-    return 1
+
+
+def _done_with(key: str, device: Device) -> None:
+    device.vault.put(SEEN, key, b"")
+    device.vault.drop(LATE, key)
 
 
 def _note_lists(why: EntrenousError, device: Device) -> None:

@@ -18,6 +18,7 @@ from entrenous.send.drawers import (
     FINISH,
     GREET,
     INVITE,
+    LATE,
     OUTBOX,
     OWN_KEY,
     PEER,
@@ -37,7 +38,7 @@ _OPENING: Final = "opening"  # that the relay was told of, and whose answer may 
 _ASKED: Final = "asked"  # tries that this vault used up itself since the relay gave all back
 #: What a state that went on elsewhere must not act on any more.
 _RATCHETS: Final = (
-    *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE),
+    *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE, LATE),
     *(CHORE, BATCH, WITHDRAW, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, WINDOW_TOLD),
 )
 

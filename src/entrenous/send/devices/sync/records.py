@@ -9,7 +9,7 @@ from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.wire.identity.sync import lasting
 from entrenous.model.circle import CircleId
 from entrenous.model.ids import PersonId
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, Person
 from entrenous.model.sync import (
     Shared,
     SharedBlock,
@@ -31,6 +31,7 @@ from entrenous.send.move.next_home import homes_of
 
 _CONTACT: Final = "contact "
 _CIRCLE: Final = "circle "
+_INTRODUCED: Final = 2  # devices, of which one linked the other
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -73,8 +74,9 @@ def all_records(device: Device) -> dict[str, Shared]:
     """
     now = this_second(device)
     found = {key_of(one): one for one in _now(now, device)}
+    ours = _CONTACT + who_am_i(device).person.id.hex()
     for key in device.vault.keys(STAMP):
-        if key not in found and key.startswith((_CONTACT, _CIRCLE)):
+        if key not in found and key.startswith((_CONTACT, _CIRCLE)) and key != ours:
             found[key] = _gone(key, now)
     # Blocks come first, so that on a new device nobody is let in until the letter behind it.
     return {key: _stamped(key, one, now, device) for key, one in sorted(found.items())}
@@ -110,7 +112,8 @@ def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime
     if before is not None:
         return max(now, before.at + timedelta(seconds=1))
     never_blocked = isinstance(shared, SharedBlock) and not shared.blocked
-    return _LONG_AGO if never_blocked else now
+    of_ourselves = isinstance(shared, SharedContact) and shared.since == _LONG_AGO
+    return _LONG_AGO if never_blocked or of_ourselves else now
 
 
 def _now(now: datetime, device: Device) -> Iterator[Shared]:
@@ -120,6 +123,8 @@ def _now(now: datetime, device: Device) -> Iterator[Shared]:
     for circle in circles(device.vault):
         yield SharedCircle(circle.id, now, circle.name, circle.people, circle.made_at)
     me = who_am_i(device)
+    if len(me.person.devices) > _INTRODUCED:
+        yield _ourselves(me.person, now)
     if me.home.close is not None:
         yield SharedClose(me.key.device, now, own_name(device), me.home.close)
     several = SharedHomes(me.key.device, now, homes_of(device))
@@ -137,6 +142,13 @@ def _contact(contact: Contact, now: datetime, device: Device) -> SharedContact:
         since=contact.since,
         card=b"" if known is None else known.card,
     )
+
+
+def _ourselves(us: Person, now: datetime) -> SharedContact:
+    """So that two other devices of ours, of which neither linked the other, can write to each
+    other: it carries the tokens, and says nothing else.
+    """
+    return SharedContact(us.id, now, us.name, verified=True, since=_LONG_AGO, card=b"")
 
 
 def _gone(key: str, now: datetime) -> Shared:

@@ -35,6 +35,7 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.siblings import (
     free_device_name,
     keep_sibling,
+    ourselves,
     own_name,
     sibling_of,
     siblings,
@@ -50,7 +51,7 @@ from entrenous.send.devices.sync.records import (
 )
 from entrenous.send.devices.sync.tell import note_told
 from entrenous.send.drawers import CIRCLE, GREET_DEVICE, peer_key, take
-from entrenous.send.tokens.use import take_lent
+from entrenous.send.tokens.use import has_way, take_lent
 
 
 def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> None:
@@ -71,6 +72,7 @@ def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> N
             note_told(sender, key, device)
         if isinstance(shared, SharedContact):
             _take_lent(shared, device)
+            _meet_siblings(shared, device)
         return
     _take(shared, epoch, device)
     keep_stamp(key, said, device)
@@ -109,6 +111,7 @@ def _somebody(person: bytes, device: Device) -> Contact | None:
 
 def _contact(shared: SharedContact, device: Device) -> None:
     if shared.person == who_am_i(device).person.id:
+        _meet_siblings(shared, device)
         return
     known = _somebody(shared.person, device)
     known = _new(shared, device) if known is None else _newer(known, shared, device)
@@ -127,6 +130,15 @@ def _take_lent(shared: SharedContact, device: Device) -> None:
             take_lent(shared.person, key, lent, device)
             if not kept.blocked:
                 device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
+
+
+def _meet_siblings(shared: SharedContact, device: Device) -> None:
+    """Tokens for other devices of ours, which count for those that we could not write to."""
+    us = ourselves(device)
+    for key, lent in shared.lent if us is not None and us.person.id == shared.person else ():
+        if us is not None and sibling_of(key, device) and not has_way(us, key, device):
+            take_lent(shared.person, key, lent, device)
+            device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
 
 
 def _new(shared: SharedContact, device: Device) -> Contact:

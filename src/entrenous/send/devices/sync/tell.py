@@ -67,7 +67,7 @@ def _tell(one: Sibling, to: Addressee, records: dict[str, Shared], device: Devic
     for key, shared in records.items():
         told = device.vault.get(TOLD, _told_key(one.device, key))
         knows = told is not None and told[:_STAMP_BYTES] == _told(key, device)
-        lacked = _lacked(told, shared, device)
+        lacked = [who for who in _lacked(told, shared, device) if who != one.device]
         if (knows and not lacked) or not _can_be_told(shared):
             continue
         said = _with_tokens(shared, lacked, device)
