@@ -42,7 +42,7 @@ from bench.stopping.pictures import hashed
 from bench.stopping.recall import SOME, Plan, found
 from bench.stopping.recall_pictures import subjects
 from bench.stopping.sizes import told_by_size
-from bench.stopping.two import two_processes_per_s
+from bench.stopping.two import SECONDS, two_processes_per_s
 
 Answer = dict[str, object]
 
@@ -58,6 +58,8 @@ class Sizes:
     picture_rounds: int = 5
     gate_hashes: int = 1_000_000
     gate_s: float = 20.0
+    gate_parts: bool = True  # the gate with the windows of one picture, too
+    two_s: float = SECONDS  # for two processes at one file
     recall: Plan = SOME
 
 
@@ -69,7 +71,9 @@ QUICK: Final = Sizes(
     picture_rounds=2,
     gate_hashes=100_000,
     gate_s=1.5,
-    recall=replace(SOME, edits=_FEW, photographs=4),
+    gate_parts=False,
+    two_s=1.0,
+    recall=replace(SOME, edits=_FEW, photographs=3),
 )
 TEN_MILLION: Final = Sizes(hashes=10_000_000, clustered=10_000_000, each=30, rounds=3)
 
@@ -107,10 +111,12 @@ def parts(
     """What is measured, one after the other."""
     gate = [
         lambda: pictures_measured(sizes.picture_rounds),
-        lambda: gate_measured(gates.Ask(sizes.gate_hashes, sizes.gate_s, judges=judges)),
+        lambda: gate_measured(
+            gates.Ask(sizes.gate_hashes, sizes.gate_s, judges=judges, parts=sizes.gate_parts)
+        ),
     ]
     rest = [
-        lambda: index_measured(sizes.hashes, sizes.each, sizes.rounds),
+        lambda: index_measured(sizes.hashes, sizes.each, sizes.rounds, two_s=sizes.two_s),
         lambda: clustered_measured(sizes.clustered, sizes.rounds),
         acting_measured,
         lambda: recall_measured(sizes.recall),
@@ -162,7 +168,7 @@ def pictures_measured(rounds: int) -> Answer:
 def gate_measured(ask: gates.Ask) -> Answer:
     """Uploads of a megapixel to a gate with a million hashes, eight at once, and single ones:
     ``gate_...`` without slow looks, ``with_slow_looks_...`` as a gate runs unless told otherwise;
-    ``parts_...`` without these, and with the parts of one picture in the bank.
+    ``parts_...`` without these, and with the parts of one picture in the bank, if that is asked.
     """
     answer: Answer = {}
     for load in gates.posted(ask):
@@ -188,7 +194,9 @@ def acting_measured() -> Answer:
     return {"add_to_match_ms": _three(added), "withdraw_to_no_match_ms": _three(withdrawn)}
 
 
-def index_measured(count: int, each: int, rounds: int, *, multi_hash: bool = True) -> Answer:
+def index_measured(
+    count: int, each: int, rounds: int, *, multi_hash: bool = True, two_s: float = SECONDS
+) -> Answer:
     """Random hashes: look-ups, exactness, size, opening, two processes."""
     rng = np.random.default_rng(1)
     bank = random_hashes(count, rng)
@@ -196,7 +204,7 @@ def index_measured(count: int, each: int, rounds: int, *, multi_hash: bool = Tru
         say(f"built in {made.build_s:.1f} s, opened in {made.open_s:.2f} s")
         looked = look(made.base, bank, rng, rounds, multi_hash=multi_hash)
         wrong = compared([made.base.whole], bank, asked_at_every_distance(bank, each, rng))
-        two = two_processes_per_s(made.path)
+        two = two_processes_per_s(made.path, two_s)
         size = made.base.size_bytes
     return _present(
         {

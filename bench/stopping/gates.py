@@ -100,12 +100,13 @@ class Ask(NamedTuple):
     seconds: float
     lines: int = LINES
     judges: int | None = None
+    parts: bool = True
 
 
 def posted(ask: Ask) -> Iterator[Load]:
     """Uploads of a megapixel to a gate with so many hashes, after some that warm it up: without
     slow looks and with them, each followed by single uploads, of a megapixel and of twelve; then,
-    without slow looks, with the hashes of one picture's parts, so that the second look is made.
+    without slow looks, with the hashes of one picture's ``parts``, so that the second look is made.
     """
     bodies = forms(pictures())
     alone = {"1mp": bodies, "12mp": forms(large_pictures())}
@@ -113,8 +114,9 @@ def posted(ask: Ask) -> Iterator[Load]:
         fill(Path(made), ask.hashes)
         yield _driven("", Path(made), bodies, ask, alone)
         yield _driven("with_slow_looks_", Path(made), bodies, ask, alone, slow_look=True)
-        fill_parts(Path(made))
-        yield _driven("parts_", Path(made), bodies, ask, {})
+        if ask.parts:
+            fill_parts(Path(made))
+            yield _driven("parts_", Path(made), bodies, ask, {})
 
 
 def _driven(  # noqa: PLR0913 -- all of it is one load's

@@ -13,12 +13,12 @@ from bench.stopping.lookups import BATCH
 from entrenous.adapters.index.base_file import read_base
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_SECONDS: Final = 4.0
+SECONDS: Final = 4.0
 
 
-def two_processes_per_s(path: Path) -> float:
+def two_processes_per_s(path: Path, seconds: float = SECONDS) -> float:
     """Both ready before either begins; batches of eight, as an upload's orientations are."""
-    command = [sys.executable, "-m", "bench.stopping.two", str(path.absolute())]
+    command = [sys.executable, "-m", "bench.stopping.two", str(path.absolute()), f"{seconds:g}"]
     made = [
         subprocess.Popen(  # noqa: S603 -- this very file
             command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -38,7 +38,7 @@ def main() -> None:
     base.whole.pairs(wanted[:512], 31)
     print("ready", flush=True)  # noqa: T201
     sys.stdin.readline()
-    count, began, until = 0, time.process_time(), time.monotonic() + _SECONDS
+    count, began, until = 0, time.process_time(), time.monotonic() + float(sys.argv[2])
     while time.monotonic() < until:
         start = count % (len(wanted) - BATCH)
         base.whole.pairs(wanted[start : start + BATCH], 31)
