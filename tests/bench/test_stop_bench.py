@@ -142,7 +142,7 @@ def test_rounds_take_turns(rng: np.random.Generator) -> None:
 
 
 def test_its_figures_have_the_names_that_were_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.stop, "two_processes_per_s", lambda _: 1.0)
+    monkeypatch.setattr(bench.stop, "two_processes_per_s", lambda *_: 1.0)
     figures = bench.stop.index_measured(12_000, each=2, rounds=1)
     assert set(figures) >= KEYS
     assert (figures["missing"], figures["extra"]) == (0, 0)
@@ -169,7 +169,7 @@ def test_a_bench_that_is_stopped_says_what_came_until_then() -> None:
 def test_its_last_line_has_all_that_was_agreed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bench.stop, "two_processes_per_s", lambda _: 1.0)
+    monkeypatch.setattr(bench.stop, "two_processes_per_s", lambda *_: 1.0)
     monkeypatch.setattr(bench.stop, "QUICK", SMALL)
     bench.stop.main(["--quick"])
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
