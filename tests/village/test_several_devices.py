@@ -1,16 +1,25 @@
 """People with two and three devices: everything reaches each of them, and none that is revoked."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from entrenous.craft.crypto.hashing import sha256
+from entrenous.craft.wire.identity.sync import write_sync
 from entrenous.model.received import InboxState
+from entrenous.model.sync import Shared, SharedBlock, SharedContact, SharedGone
 from entrenous.send.acquaintance.people import contact_named, contacts
+from entrenous.send.acquaintance.rename import rename_contact
+from entrenous.send.devices.link.new import ask_to_link, look_new, same_here
+from entrenous.send.devices.link.old import look_old, offer_link, same_on_both
 from entrenous.send.devices.revoke import revoke_device
 from entrenous.send.devices.siblings import siblings
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
+from entrenous.send.outbox import flush
 from entrenous.send.status import sent_messages
-from tests.send.move.test_late import in_touch
+from tests.send.move.test_late import ids, in_touch
 from tests.send.room import SMALL, THERE, Person, Room
 from tests.village.households import bare, catch_up, link, links
 
@@ -87,3 +96,70 @@ def test_devices_that_never_met_are_brought_together(home: Room) -> None:
     ben.sends(SMALL, ana)
     assert tablet.received() == 1
     assert nothing_unread(ana, tablet, phone, ben)
+
+
+def test_they_meet_though_who_linked_them_was_lost_at_once(home: Room) -> None:
+    """What the watch lent its tablet holds no more, and the phone knows both."""
+    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+    watch = links(home, phone, "watch", "watch")
+    for _ in range(3):
+        catch_up(ana, phone, watch, ben)
+    tablet = bare(home, "tablet")
+    here = offer_link(None, watch.device)
+    there = ask_to_link(here.code, "tablet", tablet.device)
+    here = look_old(here, watch.device)
+    there = look_new(there, tablet.device)
+    here = look_old(here, watch.device)
+    there = same_here(there)
+    same_on_both(here, watch.device)
+    catch_up(ana)
+    revoke_device("watch", lost=True, sheet=None, device=ana.device)
+    catch_up(ana)
+    look_new(there, tablet.device)
+    for _ in range(12):
+        catch_up(tablet, phone, ana, ben)
+        home.clock.wind(days=1)
+    assert in_touch(ana, phone, tablet)
+
+
+@pytest.mark.threat("stolen-device")
+@pytest.mark.parametrize("about", [SharedContact, SharedGone, SharedBlock])
+def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: type) -> None:
+    """A thief has it say so for the end of time; then it is revoked."""
+    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+    watch, more = links(home, ana, "watch", "watch"), links(home, ana, "more", "more")
+    for _ in range(3):
+        catch_up(phone, watch, more, ana)
+    at = datetime.max.replace(microsecond=0, tzinfo=UTC)
+    said: Shared = {
+        SharedContact: SharedContact(ana.id, at, "x", verified=True, since=at, card=b""),
+        SharedGone: SharedGone(ana.id, at),
+        SharedBlock: SharedBlock(ana.id, at, blocked=True),
+    }[about]
+    for to in (ana, phone):
+        found = addressee_of(*ids(to), watch.device)
+        assert found is not None
+        write_letter(write_sync(said), found, plain_outer(watch.device), watch.device)
+    flush(watch.device)
+    catch_up(ana, phone, ana, phone)
+    revoke_device("watch", lost=True, sheet=None, device=ana.device)
+    for _ in range(3):
+        catch_up(ana, phone, more, ben)
+    assert in_touch(ana, phone, more)
+    assert all(in_touch(one, ben) for one in (ana, phone, more))
+
+
+def test_a_date_at_the_end_of_time_does_not_stop_a_later_change(home: Room) -> None:
+    """A device whose clock, or whose thief, says so of somebody."""
+    ana, phone = home["ana"], home["phone"]
+    at = datetime.max.replace(microsecond=0, tzinfo=UTC)
+    ben = contact_named("ben", phone.device)
+    said = SharedContact(ben.person.id, at, "benny", verified=True, since=at, card=b"")
+    found = addressee_of(*ids(ana), phone.device)
+    assert found is not None
+    write_letter(write_sync(said), found, plain_outer(phone.device), phone.device)
+    flush(phone.device)
+    catch_up(ana)
+    rename_contact("benny", "ben", ana.device)
+    catch_up(ana, phone, ana)
+    assert contact_named("ben", ana.device).name == "ben"

@@ -11,6 +11,7 @@ from entrenous.model.device_list import ForkedList, Head
 from entrenous.model.envelope import Waiting
 from entrenous.model.errors import EntrenousError, Malformed, NotFound, Refused, Unproven
 from entrenous.model.identity import Home
+from entrenous.model.letter import PersonHead
 from entrenous.model.lock import RolledBack
 from entrenous.model.message import OfflineDevice
 from entrenous.model.person import NotInvited, OnThisMachine
@@ -140,8 +141,9 @@ def _done_with(key: str, device: Device) -> None:
 
 def _note_lists(why: EntrenousError, device: Device) -> None:
     """What a letter that is not taken says about lists is still heard."""
-    named = why.facts.get("ours")
+    named = why.facts.get("lacks")
     if isinstance(why, ForkedList):
         freeze(why, device)
-    elif isinstance(named, Head):
-        hear_of(who_am_i(device).person.id, named, device, own=False)
+    elif isinstance(named, PersonHead):
+        ours = named.person == who_am_i(device).person.id  # the letter was proven until then
+        hear_of(named.person, Head(named.epoch, named.head), device, own=False, proven=ours)

@@ -19,6 +19,7 @@ from entrenous.model.relay_problem import (
     NotUnderstood,
     ProtocolTooOld,
     TooMany,
+    WrongToken,
 )
 from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.model.window import OutOfTokens
@@ -29,7 +30,7 @@ from entrenous.send.letter.chores import do_chores
 from entrenous.send.message.upload import OnSent, bring_blobs, is_worth_resuming, nobody_counts
 from entrenous.send.setup import finish_set_up
 from entrenous.send.states import CopyEvent, next_departure
-from entrenous.send.tokens.use import with_token
+from entrenous.send.tokens.posting import had_none, once_more, with_token
 
 # After these a posting goes on waiting: the relay is away, busy or newer, or the way damaged it.
 NOT_NOW: Final = (Unreachable, TooMany, ProtocolTooOld, NotUnderstood, DamagedBlob)
@@ -164,13 +165,13 @@ def _held_up_by(
 
 def _tried(posting: Posting, round_: _Round, device: Device) -> EntrenousError | None:
     """Post; None if that was heard, or why not, and what that holds up is noted."""
-    ready = with_token(posting, device)
-    if ready is None:
-        round_.held_up[posting.envelope.mailbox.hex()] = why = OutOfTokens()
-        return why
-    if ready is not posting:
-        lay(ready, OUTBOX, _key(ready), device.vault)
+    ready: Posting | None = None
     try:
+        ready = _with_token(posting, device)
+        if ready is None:
+            if not had_none(posting):  # a hello behind it may be what it waits for
+                round_.held_up[posting.envelope.mailbox.hex()] = OutOfTokens()
+            return OutOfTokens()
         _post(ready, round_.on_sent, device)
     except NOT_NOW as why:
         of_one = isinstance(why, _OF_ONE_MAILBOX)
@@ -178,10 +179,25 @@ def _tried(posting: Posting, round_: _Round, device: Device) -> EntrenousError |
         round_.held_up[way] = why
         round_.problems.append(why)
         return why
+    except WrongToken as why:
+        again = once_more(ready or posting, device)
+        if again is None:
+            round_.problems.append(_refused(posting, why, device))
+            return why
+        lay(again, OUTBOX, _key(again), device.vault)
+        return OutOfTokens()
     except EntrenousError as why:
         round_.problems.append(_refused(posting, why, device))
         return why
     return None
+
+
+def _with_token(posting: Posting, device: Device) -> Posting | None:
+    with device.vault.together():
+        ready = with_token(posting, device)
+        if ready is not None and ready is not posting:
+            lay(ready, OUTBOX, _key(ready), device.vault)
+    return ready
 
 
 def _post(posting: Posting, on_sent: OnSent, device: Device) -> None:

@@ -52,7 +52,7 @@ def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Post
         TheyAreTooOld, DoesNotPromise, OfflineDevice,
         RolledBack, NotConfirmed; what the kinds of its files raise (send/kinds/); TooLarge.
         WaitsInOutbox: it is sealed and a relay is away, or nobody waited until it may leave.
-        NotToAll: a copy was refused.
+        NotToAll: every copy for somebody was refused.
         Undone: it was stopped, and is as if it had never been begun; StoppedWhileSending when that
         cannot be had any more.
         KeyboardInterrupt: it was stopped before there was anything to undo, or once all was done.

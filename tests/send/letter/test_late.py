@@ -5,8 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from entrenous.model.device_list import Head
 from entrenous.model.received import InboxState
-from entrenous.model.relay_problem import RelayUnreachable
+from entrenous.model.relay_problem import RelayUnreachable, WrongToken
+from entrenous.send.acquaintance.notices import take_changes
+from entrenous.send.acquaintance.people import contact_named
+from entrenous.send.devices.lists.named import ask_for_named, hear_of
 from entrenous.send.devices.revoke import revoke_device
 from entrenous.send.drawers import LATE, OUTBOX, WINDOW_OUT, lay, peer_key
 from entrenous.send.fetch import fetch_messages
@@ -15,8 +19,8 @@ from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.recall import recall_message
 from entrenous.spec import LATE_DAYS
 from tests.send.move.test_late import held, ids
-from tests.send.room import SMALL, Person, Room, town_of_three
-from tests.village.households import catch_up, links
+from tests.send.room import SMALL, THERE, Person, Room, town_of_three
+from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import failing
 
 
@@ -95,13 +99,61 @@ def test_after_a_week_it_counts_as_what_could_not_be_opened(town: Room) -> None:
     assert phone.received() == 0
 
 
+@pytest.mark.parametrize("most", ["_LATE_MAX", "_OF_ONE_MAX"])
 def test_nobody_fills_the_vault_by_naming_lists(
-    town: Room, monkeypatch: pytest.MonkeyPatch
+    town: Room, monkeypatch: pytest.MonkeyPatch, most: str
 ) -> None:
-    monkeypatch.setattr("entrenous.send.letter.late._LATE_MAX", 1)
+    monkeypatch.setattr(f"entrenous.send.letter.late.{most}", 1)
     ben, phone = town["ben"], town["phone"]
     ben.sends(SMALL, town["ana"])
     ben.sends(SMALL, town["ana"])
     with shows_no_list(phone):
         fetch_messages(phone.device)
     assert (kept(phone), take_from_aside(phone.device)) == (1, 2)
+
+
+def test_one_who_fills_what_is_hers_keeps_out_nobody_else(
+    town: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.send.letter.late._OF_ONE_MAX", 1)
+    ben, cleo, phone = town["ben"], town["cleo"], town["phone"]
+    fetch_messages(cleo.device)
+    ben.sends(SMALL, town["ana"])
+    with shows_no_list(phone):
+        fetch_messages(phone.device)
+        assert kept(phone) == 2  # of each of them the first, which tells of a window
+
+
+def test_a_device_that_we_have_not_heard_of_is_heard_later() -> None:
+    """Ben's relay was silent when Ana's laptop wanted to tell him of her new device."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben", THERE)
+    ana.adds(ben)
+    catch_up(ben, ana, ben)
+    room.silence(THERE)
+    new = bare(room, "new")
+    link(ana.device, new.device, "new")
+    for _ in range(3):
+        catch_up(new, ana)
+    room.back(THERE)
+    assert new.sends(SMALL, ben).devices == {"ben": 1}
+    with shows_no_list(ben):
+        assert ben.received() == 0
+        assert kept(ben) == 1
+    catch_up(ana, ben)
+    assert ben.received() == 1
+    assert (kept(ben), take_from_aside(ben.device)) == (0, 0)
+
+
+def test_of_a_list_that_nobody_proved_to_have_named_nothing_is_told(town: Room) -> None:
+    """A stranger, or a thief of a revoked device, says that they are a new device of Ben's."""
+    ben, phone = town["ben"], town["phone"]
+    known = contact_named("ben", phone.device).person
+    named = Head(known.epoch + 7, bytes(32))
+    hear_of(known.id, named, phone.device, own=False, proven=False)
+    with phone.courier.playing(card=failing(WrongToken())):
+        for _ in range(5):
+            ask_for_named(phone.device)
+            town.clock.wind(days=1)
+    assert take_changes(phone.device) == ()
+    assert ben.received() == 0

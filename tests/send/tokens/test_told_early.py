@@ -1,28 +1,21 @@
-"""Windows that a device tells of under a list which we do not know yet, and letters for which there
-is no token yet: both wait.
-"""
+"""Windows that a device tells of under a list which we do not know yet wait for it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from entrenous.model.envelope import Envelope
-from entrenous.model.message import WaitsInOutbox
 from entrenous.model.notes import WindowNote
 from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.model.secret import Secret
-from entrenous.model.window import HeldWindow
-from entrenous.send.drawers import WINDOW_OUT, WINDOW_TOLD, lay, peer_key
+from entrenous.send.drawers import WINDOW_TOLD
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
 from entrenous.send.move.house import move_house
 from entrenous.send.outbox import flush
-from entrenous.send.tokens.use import lend_tokens, take_lent
 from entrenous.send.tokens.windows import give_window
 from tests.send.move.test_late import gets_ready, held, ids, in_touch, town
 from tests.send.room import SMALL, THERE, Person, Room
-from tests.village.households import catch_up, links
+from tests.village.households import catch_up
 from tests.village.malicious_relay import Honest, failing
 
 __all__ = ["town"]  # a fixture
@@ -90,35 +83,3 @@ def test_a_window_of_ones_own_device_waits_too(town: Room) -> None:
         catch_up(phone, ana)
     assert phone.home[0] == THERE
     assert in_touch(ana, phone)
-
-
-def test_a_message_waits_until_there_is_a_token(town: Room) -> None:
-    """As on a device that was linked when the one that linked it had none to lend."""
-    ana, ben = town["ana"], town["ben"]
-    key = peer_key(*ids(ben))
-    more = links(town, ana, "more", "more")
-    catch_up(ben, more, ben)
-    had = held(more, ben)
-    lay(HeldWindow(), WINDOW_OUT, key, more.device.vault)
-    with pytest.raises(WaitsInOutbox):
-        more.sends(SMALL, ben)
-    assert ben.received() == 0
-    lay(had, WINDOW_OUT, key, more.device.vault)
-    fetch_messages(more.device)
-    assert ben.received() == 1
-    assert held(more, ben).next == had.next + 1
-
-
-def test_it_leaves_with_a_token_that_is_lent(town: Room) -> None:
-    ana, ben = town["ana"], town["ben"]
-    key = peer_key(*ids(ben))
-    more = links(town, ana, "more", "more")
-    catch_up(ben, more, ben)
-    lent = lend_tokens(*ids(ben), 2, ana.device)
-    lay(HeldWindow(), WINDOW_OUT, key, more.device.vault)
-    with pytest.raises(WaitsInOutbox):
-        more.sends(SMALL, ben)
-    take_lent(*ids(ben), lent, more.device)
-    fetch_messages(more.device)
-    assert ben.received() == 1
-    assert held(more, ben).lent == lent[1:]

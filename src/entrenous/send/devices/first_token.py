@@ -14,9 +14,15 @@ NO_TOKEN: Final = Secret(bytes(TOKEN_BYTES))
 
 
 def token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:
-    """What we write to one device of somebody with; the invite's, before it gave us another."""
+    """What we write to one device of somebody with; the invite's, before it gave us another.
+
+    :data:`NO_TOKEN` where we were given none for it: that of another device must not be shown at
+    its mailbox, which would tell the relay that both are one person's.
+    """
     kept = device.vault.get(FIRST_TOKEN, peer_key(contact.person.id, to))
-    return contact.send_token if kept is None else Secret(kept)
+    if kept is not None:
+        return Secret(kept)
+    return contact.send_token if len(contact.person.devices) == 1 else NO_TOKEN
 
 
 def keep_token(person: PersonId, of: DeviceId, token: Secret, device: Device) -> None:

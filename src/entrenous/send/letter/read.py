@@ -18,7 +18,7 @@ from entrenous.craft.wire.identity.card import read_card
 from entrenous.craft.wire.letter.letter import read_body, read_header, read_sealed, write_info
 from entrenous.model.device_list import ForkedList, Head
 from entrenous.model.envelope import Waiting
-from entrenous.model.letter import Address, BadKey, Body, Header, NotBound
+from entrenous.model.letter import Address, BadKey, Body, Header, NotBound, PersonHead
 from entrenous.model.notes import CardNote, Hello, RequestNote
 from entrenous.model.peer import OwnKey, Peer
 from entrenous.model.person import Contact, Person
@@ -137,7 +137,10 @@ def _proven_sender(body: Body, header: Header, device: Device) -> Person:
         person = contact.person
     keys = [key for key in person.devices if key.device == header.from_device]
     if person.id != header.from_person or not keys:
-        raise NotBound(what="its sender has no such device")
+        lacks = PersonHead(header.from_person, header.from_epoch, header.from_head)
+        raise NotBound(
+            what="its sender has no such device", lacks=lacks, by=bytes(header.from_person)
+        )
     if not same(keys[0].curve25519, header.curve25519):
         raise NotBound(what="its session is with another key")
     return person
@@ -179,8 +182,12 @@ def _check_ours(header: Header, me: Me) -> None:
         heads = {one.epoch: one.digest for one in heads_of(read_card(me.card).lists)}
         head = heads.get(header.to_epoch, header.to_head)  # too long ago for our card to say
     if header.to_epoch > me.person.epoch or not same(head, header.to_head):
-        named = Head(header.to_epoch, header.to_head)
-        raise NotBound(what="it was written to a card that is not ours", ours=named)
+        lacks = PersonHead(me.person.id, header.to_epoch, header.to_head)
+        raise NotBound(
+            what="it was written to a card that is not ours",
+            lacks=lacks,
+            by=bytes(header.from_person),
+        )
 
 
 def _check_same(header: Header) -> None:

@@ -101,7 +101,7 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
         next_key = make_own_key(whose, me, device)
         info = write_info(_address(peer, to, me))
         encoded = write_body(body)
-        token = use_token(to.contact, to.key.device, device)
+        token = use_token(to.contact, to.key.device, device, greets=isinstance(body, Hello))
         said = _header(encoded, peer, to, outer, me, next_key)
         header = write_header(replace(said, token=token.index))
         around, session = seal_letter(peer.sessions[0], peer.seal_to.public, info, header, encoded)

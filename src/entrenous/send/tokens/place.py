@@ -4,6 +4,7 @@ it told, also once a newer one has it elsewhere (docs/spec/letter.md section 9).
 
 from dataclasses import replace
 
+from entrenous.craft.crypto.lists import heads_of
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.model.device_list import DeviceList, Head
 from entrenous.model.identity import Identity
@@ -11,10 +12,10 @@ from entrenous.model.ids import DeviceId, MailboxId, PersonId
 from entrenous.model.person import Contact, DeviceKey, Person
 from entrenous.model.window import HeldWindow, Place, ToldWindow
 from entrenous.ports import Device
-from entrenous.send.devices.known_lists import known_card
+from entrenous.send.devices.known_lists import KnownList, known_card
 from entrenous.send.devices.lists.outside import leads_outside
 from entrenous.send.devices.self import IDENTITY
-from entrenous.send.drawers import CONTACT, FIRST_TOKEN, SELF, WINDOW_OUT, lay, peer_key, take
+from entrenous.send.drawers import CONTACT, FIRST_TOKEN, LIST, SELF, WINDOW_OUT, lay, peer_key, take
 
 
 def held_window(whose: str, device: Device) -> HeldWindow:
@@ -70,6 +71,11 @@ def is_ahead(told: ToldWindow, device: Device) -> bool:
     return person is not None and told.under.epoch > person.epoch
 
 
+def agrees(told: ToldWindow, device: Device) -> bool:
+    """Whether the list under which it was told of is one that we know."""
+    return told.under in _heads_of(told.person, device)
+
+
 def place_under(told: ToldWindow, known: Place | None, device: Device) -> Place | None:
     """Where a device was by the list under which it told of a window, and ``known`` where that is
     too old to be known; None: where it is listed now.
@@ -96,12 +102,24 @@ def place_under(told: ToldWindow, known: Place | None, device: Device) -> Place 
 
 def _list_of(person: PersonId, epoch: int, device: Device) -> DeviceList | None:
     """The list of this epoch in the newest card of somebody, or of ourselves."""
-    identity = take(Identity, SELF, IDENTITY, device.vault)
-    us = None if identity is None or identity.person is None else identity
-    own = us.card if us is not None and us.person and us.person.id == person else None
-    card = own or known_card(person, device)
+    card = _own_card(person, device) or known_card(person, device)
     lists = () if card is None else read_card(card).lists
     return next((one.said for one in lists if one.said.epoch == epoch), None)
+
+
+def _heads_of(person: PersonId, device: Device) -> tuple[Head, ...]:
+    own = _own_card(person, device)
+    if own is not None:
+        return heads_of(read_card(own).lists)
+    known = take(KnownList, LIST, person.hex(), device.vault)
+    return () if known is None else known.heads
+
+
+def _own_card(person: PersonId, device: Device) -> bytes | None:
+    """Ours, if it is ourselves."""
+    identity = take(Identity, SELF, IDENTITY, device.vault)
+    us = None if identity is None else identity.person
+    return identity.card if identity is not None and us is not None and us.id == person else None
 
 
 def _person(whose: bytes, device: Device) -> Person | None:

@@ -7,21 +7,31 @@ one writer for that letter, and nothing that joins it to the next.
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 
 from entrenous.craft.crypto.tokens import send_token
 from entrenous.model.device_list import Head
-from entrenous.model.ids import DeviceId, MailboxId, PersonId
+from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.letter import Header
-from entrenous.model.outbox import Posting
 from entrenous.model.person import Contact, OnThisMachine
 from entrenous.model.secret import Secret
 from entrenous.model.window import HeldWindow, LentToken, OldWindow, ToldWindow
 from entrenous.ports import Device
 from entrenous.send.devices.first_token import NO_TOKEN, keep_token
 from entrenous.send.devices.first_token import token_for as first_token
-from entrenous.send.drawers import FIRST_TOKEN, WINDOW_OUT, WINDOW_TOLD, lay, peer_key, take
-from entrenous.send.tokens.place import held_window, is_ahead, place_under, where_tokens_hold
+from entrenous.send.drawers import (
+    FIRST_TOKEN,
+    GREET_DEVICE,
+    WINDOW_OUT,
+    WINDOW_TOLD,
+    lay,
+    peer_key,
+    take,
+)
+from entrenous.send.tokens.place import agrees, held_window, is_ahead, place_under
 from entrenous.spec import OLD_WINDOW_DAYS, WINDOW_TOKENS
+
+_LENT_MAX: Final = 16  # for one device, of those that lend the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +47,15 @@ def token_for(contact: Contact, key: DeviceId, device: Device) -> Secret:
     return _next(contact, key, held_window(peer_key(contact.person.id, key), device), device).token
 
 
-def use_token(contact: Contact, key: DeviceId, device: Device) -> Token:
-    """The next token for this device, used; call it in the transaction that writes the letter."""
+def use_token(contact: Contact, key: DeviceId, device: Device, *, greets: bool = False) -> Token:
+    """The next token for this device, used; call it in the transaction that writes the letter.
+
+    The last one that was lent is for the letter that ``greets``: it is answered with a window.
+    """
     whose = peer_key(contact.person.id, key)
     held = held_window(whose, device)
+    if held.seed is None and keeps_last(whose, held, device) and not greets:
+        return Token(NO_TOKEN, None)
     token = _next(contact, key, held, device)
     if token.index is not None and held.seed is not None:
         lay(replace(held, next=token.index + 1), WINDOW_OUT, whose, device.vault)
@@ -88,7 +103,8 @@ def take_told(person: PersonId, device: Device) -> None:
         if told is not None and not is_ahead(told, device):
             device.vault.drop(WINDOW_TOLD, whose)
             with suppress(OnThisMachine):  # nothing of it was taken
-                _take(told, whose, device)
+                if agrees(told, device):
+                    _take(told, whose, device)
 
 
 def _take(told: ToldWindow, whose: str, device: Device) -> None:
@@ -139,52 +155,29 @@ def take_lent(person: PersonId, key: DeviceId, lent: tuple[LentToken, ...], devi
     whose = peer_key(person, key)
     held = held_window(whose, device)
     place = held.place if held.seed is not None or held.lent else None
-    lay(replace(held, lent=(*held.lent, *lent), place=place), WINDOW_OUT, whose, device.vault)
+    kept = (*held.lent, *lent)[-_LENT_MAX:]
+    lay(replace(held, lent=kept, place=place), WINDOW_OUT, whose, device.vault)
 
 
-def with_token(posting: Posting, device: Device) -> Posting | None:
-    """The posting with a token that its relay takes; None while there is none.
+def lacks_window(person: PersonId, key: DeviceId, device: Device) -> bool:
+    """Whether a device has not told us yet with what to write to it; what was lent may not do."""
+    return held_window(peer_key(person, key), device).seed is None
 
-    What waited until its window was replaced, and that one ended, or was written when we had no
-    token, is given one of the new window; if that holds elsewhere it goes there, unless it has
-    files: a letter says where these lie.
+
+def drop_lent(whose: str, device: Device) -> bool:
+    """Whether we would show a token that was lent next; it is dropped, since it does not hold: who
+    lent it may be lost.
     """
-    if posting.peer is None or (posting.index is None and posting.token != NO_TOKEN):
-        return posting
-    held = held_window(posting.peer, device)
-    if held.seed is None:
-        return posting if posting.index is not None else _with_lent(posting, held, device)
-    if posting.index is not None:
-        if posting.token == send_token(held.seed, posting.index):
-            return posting if posting.index < held.until else None
-        if _still_holds(posting, held, device):
-            return posting
-    return _with_next(posting, held, device)
+    held = held_window(whose, device)
+    if held.seed is not None or not held.lent:
+        return False
+    lay(replace(held, lent=held.lent[1:]), WINDOW_OUT, whose, device.vault)
+    return True
 
 
-def _with_next(posting: Posting, held: HeldWindow, device: Device) -> Posting | None:
-    if posting.peer is None or held.seed is None:
-        return None
-    there = where_tokens_hold(posting.peer, held, device)
-    if there is None or (posting.blobs and there != _where(posting)):
-        return posting
-    if held.next >= held.until:
-        return None
-    lay(replace(held, next=held.next + 1), WINDOW_OUT, posting.peer, device.vault)
-    fresh = replace(posting, token=send_token(held.seed, held.next), index=held.next)
-    return replace(fresh, relay_url=there[0], envelope=replace(posting.envelope, mailbox=there[1]))
-
-
-def _with_lent(posting: Posting, held: HeldWindow, device: Device) -> Posting | None:
-    if posting.peer is None or not held.lent:
-        return None
-    first = held.lent[0]
-    lay(replace(held, lent=held.lent[1:]), WINDOW_OUT, posting.peer, device.vault)
-    return replace(posting, token=first.token, index=first.index)
-
-
-def _where(posting: Posting) -> tuple[str, MailboxId]:
-    return posting.relay_url, posting.envelope.mailbox
+def keeps_last(whose: str, held: HeldWindow, device: Device) -> bool:
+    """Whether there is one lent token left, and a hello has yet to be written with it."""
+    return len(held.lent) == 1 and device.vault.get(GREET_DEVICE, whose) is not None
 
 
 def _next(contact: Contact, key: DeviceId, held: HeldWindow, device: Device) -> Token:
@@ -200,15 +193,3 @@ def _replaced(held: HeldWindow, device: Device) -> OldWindow | None:
         return None
     lapses_at = device.clock.now() + timedelta(days=OLD_WINDOW_DAYS)
     return OldWindow(held.seed, held.until, lapses_at)
-
-
-def _still_holds(posting: Posting, held: HeldWindow, device: Device) -> bool:
-    """Whether a token that is not of the present window is taken all the same: where the device is,
-    for some days; where it was, if it was registered there at all.
-    """
-    there = None if posting.peer is None else where_tokens_hold(posting.peer, held, device)
-    is_there, old, index = there == _where(posting), held.old, posting.index
-    if old is None or index is None or posting.token != send_token(old.seed, index):
-        return not is_there
-    in_time = device.clock.now() < old.lapses_at or not is_there
-    return in_time and index < old.until

@@ -6,7 +6,7 @@ from entrenous.craft.crypto.hashing import lock_of
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import DeviceId, EnvelopeId, PersonId
 from entrenous.model.notes import Hello
-from entrenous.model.relay_problem import NoPrekeys, TooMany
+from entrenous.model.relay_problem import NoPrekeys, TooMany, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.model.window import HeldWindow
 from entrenous.ports import Device
@@ -14,7 +14,7 @@ from entrenous.send.devices.self import is_ready, who_am_i
 from entrenous.send.drawers import FIRST_TOKEN, GREET_DEVICE, GREETED, WINDOW_OUT, peer_key, take
 from entrenous.send.letter.sessions import have_session
 from entrenous.send.letter.write import Addressee, addressee_of, plain_outer, write_letter
-from entrenous.send.tokens.use import has_way
+from entrenous.send.tokens.use import drop_lent, has_way
 from entrenous.send.tokens.windows import give_window
 
 _LATER = (Unreachable, TooMany, NoPrekeys)
@@ -53,6 +53,9 @@ def _greet(to: Addressee | None, whose: str, device: Device) -> None:
             device.vault.drop(GREET_DEVICE, whose)
     except _LATER:
         raise
+    except WrongToken:
+        if not drop_lent(whose, device):  # then by the next one, or when others are lent
+            device.vault.drop(GREET_DEVICE, whose)
     except EntrenousError:
         device.vault.drop(GREET_DEVICE, whose)  # its keys, or what we may write with, will never do
 

@@ -38,21 +38,30 @@ _BETWEEN: Final = timedelta(hours=24) / LIST_TRIES
 @dataclass(frozen=True, slots=True)
 class NamedList:
     """The newest head that was named, when their relay was last asked, and how often; ``own`` says
-    that a device of that very person named it.
+    that a device of that very person named it, and ``proven`` that we know who did.
     """
 
     head: Head
     asked_at: datetime | None = None
     tries: int = 0
     own: bool = False
+    proven: bool = True
+
+    @property
+    def rank(self) -> tuple[bool, bool, int]:
+        """The greater one is asked for."""
+        return self.own, self.proven, self.head.epoch
 
 
-def hear_of(person: PersonId, named: Head, device: Device, *, own: bool) -> None:
+def hear_of(
+    person: PersonId, named: Head, device: Device, *, own: bool, proven: bool = True
+) -> None:
     """Note a head of somebody that a letter names, ``own`` if by a device of that very person; call
     it in the letter's transaction.
 
     What is newer than what we know, or contradicts it, is asked for later: who names it may be
-    wrong, or lie, about somebody else's list. What a person's own devices name stands above it.
+    wrong, or lie, about somebody else's list. What a person's own devices name stands above it. Of
+    what nobody proved to have written nothing is told if it is not there.
     """
     contact = contact_of(person, device)
     if contact is None:
@@ -61,8 +70,9 @@ def hear_of(person: PersonId, named: Head, device: Device, *, own: bool) -> None
         check_named(named, known_heads(contact, device))
     except (ForkedList, HeldBackList):
         waiting = take(NamedList, NAMED, person.hex(), device.vault)
-        if waiting is None or (waiting.own, waiting.head.epoch) < (own, named.epoch):
-            lay(NamedList(named, own=own), NAMED, person.hex(), device.vault)
+        heard = NamedList(named, own=own, proven=proven)
+        if waiting is None or waiting.rank < heard.rank:
+            lay(heard, NAMED, person.hex(), device.vault)
 
 
 def ask_for_named(device: Device) -> None:
@@ -136,7 +146,7 @@ def _contradicted(fork: ForkedList, waiting: NamedList, contact: Contact, device
             return
         told = replace(waiting, asked_at=this_second(device), tries=LIST_TRIES)
         lay(told, NAMED, contact.person.id.hex(), device.vault)
-        if waiting.tries < LIST_TRIES:
+        if waiting.tries < LIST_TRIES and waiting.proven:
             _note(Contradiction.SPLIT, contact, device)
 
 
@@ -169,7 +179,7 @@ def _tried(waiting: NamedList, contact: Contact, device: Device) -> None:
     tried = replace(waiting, asked_at=this_second(device), tries=waiting.tries + 1)
     with device.vault.together():
         lay(tried, NAMED, contact.person.id.hex(), device.vault)
-        if tried.tries == LIST_TRIES:
+        if tried.tries == LIST_TRIES and waiting.proven:
             claimed = contact.person.id == who_am_i(device).person.id and not waiting.own
             _note(Contradiction.SPLIT if claimed else Contradiction.HELD_BACK, contact, device)
 

@@ -32,6 +32,7 @@ from entrenous.send.move.next_home import homes_of
 _CONTACT: Final = "contact "
 _CIRCLE: Final = "circle "
 _INTRODUCED: Final = 2  # devices, of which one linked the other
+_LAST: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)  # another device may say so
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -110,7 +111,8 @@ def _stamped(key: str, shared: Shared, now: datetime, device: Device) -> Shared:
 def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime:
     """Always after what it changes, though the clock of the device that said that be ahead."""
     if before is not None:
-        return max(now, before.at + timedelta(seconds=1))
+        after = before.at + timedelta(seconds=1) if before.at < _LAST else before.at
+        return max(now, after)
     never_blocked = isinstance(shared, SharedBlock) and not shared.blocked
     of_ourselves = isinstance(shared, SharedContact) and shared.since == _LONG_AGO
     return _LONG_AGO if never_blocked or of_ourselves else now

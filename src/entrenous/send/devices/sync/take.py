@@ -1,6 +1,7 @@
 """Take in what another device of ours tells; the newest change counts, wherever it was made."""
 
 from dataclasses import replace
+from typing import Final
 
 from entrenous.craft.crypto.hashing import same
 from entrenous.craft.crypto.statements import verify_card
@@ -35,7 +36,6 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.siblings import (
     free_device_name,
     keep_sibling,
-    ourselves,
     own_name,
     sibling_of,
     siblings,
@@ -51,7 +51,9 @@ from entrenous.send.devices.sync.records import (
 )
 from entrenous.send.devices.sync.tell import note_told
 from entrenous.send.drawers import CIRCLE, GREET_DEVICE, peer_key, take
-from entrenous.send.tokens.use import has_way, take_lent
+from entrenous.send.tokens.use import lacks_window, take_lent
+
+_ABOUT_SOMEBODY: Final = (SharedContact, SharedGone, SharedBlock)
 
 
 def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> None:
@@ -59,11 +61,15 @@ def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> N
     in the transaction that opens its letter.
 
     Raises:
-        BadSync; NotBound: a close token of another device than the one that says so.
+        BadSync; NotBound: a close token of another device than the one that says so; that we know,
+        forgot or blocked ourselves.
     """
     shared = read_sync(note)
     if isinstance(shared, SharedClose | SharedHomes) and shared.device != sender:
         raise NotBound(what="it is about another device of yours")
+    if isinstance(shared, _ABOUT_SOMEBODY) and shared.person == who_am_i(device).person.id:
+        _meet_siblings(shared, device)
+        return
     # What became of it here may differ, as when a name is taken: then all_records dates it anew.
     key, said = key_of(shared), Stamp(shared.at, digest_of(shared))
     known = stamp_of(key, device)
@@ -72,7 +78,6 @@ def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> N
             note_told(sender, key, device)
         if isinstance(shared, SharedContact):
             _take_lent(shared, device)
-            _meet_siblings(shared, device)
         return
     _take(shared, epoch, device)
     keep_stamp(key, said, device)
@@ -110,9 +115,6 @@ def _somebody(person: bytes, device: Device) -> Contact | None:
 
 
 def _contact(shared: SharedContact, device: Device) -> None:
-    if shared.person == who_am_i(device).person.id:
-        _meet_siblings(shared, device)
-        return
     known = _somebody(shared.person, device)
     known = _new(shared, device) if known is None else _newer(known, shared, device)
     name = settle_name(shared.name, known.name, shared.person, device)
@@ -132,11 +134,14 @@ def _take_lent(shared: SharedContact, device: Device) -> None:
                 device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
 
 
-def _meet_siblings(shared: SharedContact, device: Device) -> None:
-    """Tokens for other devices of ours, which count for those that we could not write to."""
-    us = ourselves(device)
-    for key, lent in shared.lent if us is not None and us.person.id == shared.person else ():
-        if us is not None and sibling_of(key, device) and not has_way(us, key, device):
+def _meet_siblings(shared: Shared, device: Device) -> None:
+    """What is said of ourselves: tokens for other devices of ours, which count for those that have
+    not told us how to write to them. Nothing else is, and when it was said means nothing.
+    """
+    if not isinstance(shared, SharedContact):
+        raise NotBound(what="it is about yourself")
+    for key, lent in shared.lent:
+        if sibling_of(key, device) and lacks_window(shared.person, key, device):
             take_lent(shared.person, key, lent, device)
             device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
 

@@ -1,0 +1,129 @@
+"""The token that a posting shows: one that waited for long, or was written when there was none,
+needs another.
+
+A letter binds the index that it was written with, but its relay looks at the token alone.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from entrenous.craft.crypto.tokens import send_token
+from entrenous.model.ids import DeviceId, MailboxId
+from entrenous.model.outbox import Posting
+from entrenous.model.person import Contact
+from entrenous.model.relay_problem import Expired, WrongToken
+from entrenous.model.window import HeldWindow
+from entrenous.ports import Device
+from entrenous.send.devices.first_token import NO_TOKEN, token_for
+from entrenous.send.drawers import CONTACT, WINDOW_OUT, lay, take
+from entrenous.send.tokens.place import held_window, where_tokens_hold
+from entrenous.send.tokens.use import Token, keeps_last
+
+#: Tokens of a window that are left to letters which name them: by these its giver sees how many
+#: were used, and tells of more.
+_LEFT_FOR_OTHERS: Final = 16
+
+
+def with_token(posting: Posting, device: Device) -> Posting | None:
+    """The posting with a token that its relay takes; None while there is none. Call it in the
+    transaction that stores the posting.
+
+    What waited until its window was replaced, and that one ended, or was written when we had no
+    token, is given another one; if that holds elsewhere it goes there, unless it has files: a
+    letter says where these lie.
+
+    Raises:
+        Expired: nobody would take it any more.
+        WrongToken: it has files, where no token of ours holds.
+    """
+    if posting.peer is None:
+        return posting
+    held = held_window(posting.peer, device)
+    if had_none(posting):
+        return _with_first(posting, posting.peer, held, device)
+    if posting.index is None or held.seed is None:
+        return posting
+    if posting.token == send_token(held.seed, posting.index):
+        return posting if posting.index < held.until else None
+    return _with_another(posting, posting.peer, held, device)
+
+
+def had_none(posting: Posting) -> bool:
+    """Whether it was written when we had no token for that device."""
+    return posting.index is None and posting.token == NO_TOKEN
+
+
+def once_more(posting: Posting, device: Device) -> Posting | None:
+    """What was refused with a token that was lent waits for another one: who lent it may be lost,
+    and its tokens with it. None of what had a token that its owner gave us.
+    """
+    if posting.peer is None or posting.index is None:
+        return None
+    held = held_window(posting.peer, device)
+    if held.seed is not None or held.old is not None:
+        return None
+    return replace(posting, token=NO_TOKEN, index=None)
+
+
+def _with_first(posting: Posting, whose: str, held: HeldWindow, device: Device) -> Posting | None:
+    if posting.envelope.expires_at <= device.clock.now():
+        raise Expired
+    there = where_tokens_hold(whose, held, device)
+    if there is None:
+        return None
+    if posting.blobs and there != _where(posting):
+        raise WrongToken
+    if held.seed is not None:
+        is_left = held.next < held.until - _LEFT_FOR_OTHERS
+        return _at(there, posting, _next(whose, held, device)) if is_left else None
+    if held.lent:
+        if keeps_last(whose, held, device):
+            return None
+        lay(replace(held, lent=held.lent[1:]), WINDOW_OUT, whose, device.vault)
+        return _at(there, posting, Token(held.lent[0].token, held.lent[0].index))
+    first = _first(whose, device)
+    return None if first.token == NO_TOKEN else _at(there, posting, first)
+
+
+def _with_another(posting: Posting, whose: str, held: HeldWindow, device: Device) -> Posting | None:
+    there = where_tokens_hold(whose, held, device)
+    is_there = there == _where(posting)
+    if there is None or (posting.blobs and not is_there):
+        return posting
+    if _still_holds(posting, held, device, is_there=is_there):
+        return posting
+    return None if held.next >= held.until else _at(there, posting, _next(whose, held, device))
+
+
+def _next(whose: str, held: HeldWindow, device: Device) -> Token:
+    if held.seed is None:
+        raise LookupError("a token of a window is taken where there is one")
+    lay(replace(held, next=held.next + 1), WINDOW_OUT, whose, device.vault)
+    return Token(send_token(held.seed, held.next), held.next)
+
+
+def _first(whose: str, device: Device) -> Token:
+    person, one = whose.split(" ")
+    contact = take(Contact, CONTACT, person, device.vault)
+    of = DeviceId(bytes.fromhex(one))
+    return Token(NO_TOKEN if contact is None else token_for(contact, of, device), None)
+
+
+def _at(there: tuple[str, MailboxId], posting: Posting, token: Token) -> Posting:
+    fresh = replace(posting, token=token.token, index=token.index)
+    return replace(fresh, relay_url=there[0], envelope=replace(posting.envelope, mailbox=there[1]))
+
+
+def _where(posting: Posting) -> tuple[str, MailboxId]:
+    return posting.relay_url, posting.envelope.mailbox
+
+
+def _still_holds(posting: Posting, held: HeldWindow, device: Device, *, is_there: bool) -> bool:
+    """Whether a token that is not of the present window is taken all the same: where the device is,
+    for some days; where it was, if it was registered there at all.
+    """
+    old, index = held.old, posting.index
+    if old is None or index is None or posting.token != send_token(old.seed, index):
+        return not is_there
+    in_time = device.clock.now() < old.lapses_at or not is_there
+    return in_time and index < old.until

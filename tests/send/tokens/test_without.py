@@ -1,0 +1,236 @@
+"""Letters that are written when there is no token for a device: they wait, and stop no other."""
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from entrenous.model.ids import ID_BYTES, MessageId
+from entrenous.model.message import NotToAll, WaitsInOutbox
+from entrenous.model.notes import RecallNote
+from entrenous.model.secret import Secret
+from entrenous.model.window import HeldWindow
+from entrenous.send import outbox
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contact_named
+from entrenous.send.devices.first_token import NO_TOKEN
+from entrenous.send.devices.lists.take_list import take_list
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.drawers import OUTBOX, WINDOW_OUT, lay, peer_key
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
+from entrenous.send.move.house import move_house
+from entrenous.send.outbox import flush
+from entrenous.send.tokens.use import lend_tokens, take_lent
+from tests.send.move.test_late import held, ids, in_touch
+from tests.send.room import SMALL, THERE, Person, Room, town_of_three
+from tests.village.households import bare, catch_up, link, links
+from tests.village.malicious_relay import Honest
+
+
+@pytest.fixture
+def town() -> Room:
+    """Ana with a laptop and a tablet, which has no token for Ben; he is at her relay."""
+    room = town_of_three()
+    tablet = links(room, room["ana"], "tablet", "tablet")
+    catch_up(room["ben"], tablet, room["ben"])
+    return room
+
+
+def loses_its_tokens(writer: Person, to: Person) -> HeldWindow:
+    """As on a device that was linked when the one that linked it had none to lend."""
+    had = held(writer, to)
+    lay(HeldWindow(), WINDOW_OUT, peer_key(*ids(to)), writer.device.vault)
+    return had
+
+
+def is_told(writer: Person, to: Person, window: HeldWindow) -> None:
+    lay(window, WINDOW_OUT, peer_key(*ids(to)), writer.device.vault)
+
+
+def lends(lender: Person, to: Person, of: Person, count: int = 2) -> None:
+    take_lent(*ids(of), lend_tokens(*ids(of), count, lender.device), to.device)
+
+
+def writes_a_little(writer: Person, to: Person) -> None:
+    """A letter without files."""
+    found = addressee_of(*ids(to), writer.device)
+    assert found is not None
+    note = RecallNote(MessageId(writer.device.dice.token(ID_BYTES)))
+    write_letter(note, found, plain_outer(writer.device), writer.device)
+
+
+def waiting(who: Person) -> int:
+    return len(who.device.vault.keys(OUTBOX))
+
+
+def shown(to: list[tuple[str, Secret]]) -> Any:
+    """A trick that notes which token is shown where."""
+
+    def trick(honest: Honest, url: str, token: Secret, envelope: Any) -> Any:
+        to.append((url, token))
+        return honest(url, token, envelope)
+
+    return trick
+
+
+def test_a_message_waits_until_there_is_a_token(town: Room) -> None:
+    tablet, ben = town["tablet"], town["ben"]
+    had = loses_its_tokens(tablet, ben)
+    with pytest.raises(WaitsInOutbox):
+        tablet.sends(SMALL, ben)
+    assert ben.received() == 0
+    is_told(tablet, ben, had)
+    fetch_messages(tablet.device)
+    assert ben.received() == 1
+    assert held(tablet, ben).next == had.next + 1
+
+
+def test_it_leaves_with_a_token_that_is_lent(town: Room) -> None:
+    tablet, ben = town["tablet"], town["ben"]
+    loses_its_tokens(tablet, ben)
+    with pytest.raises(WaitsInOutbox):
+        tablet.sends(SMALL, ben)
+    lends(town["ana"], tablet, ben)
+    fetch_messages(tablet.device)
+    assert ben.received() == 1
+    assert len(held(tablet, ben).lent) == 1
+
+
+def test_a_new_invite_is_not_held_up_by_it(town: Room) -> None:
+    tablet, ben = town["tablet"], town["ben"]
+    loses_its_tokens(tablet, ben)
+    with pytest.raises(WaitsInOutbox):
+        tablet.sends(SMALL, ben)
+    add_person(make_invite(ben.device), "ben", tablet.device)
+    catch_up(ben, tablet, ben)
+    assert waiting(tablet) == 0
+    assert ben.received() == 1
+
+
+def test_the_last_token_that_was_lent_is_for_the_hello() -> None:
+    """Ben's relay was silent when the new device heard of him; then she sends at once."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben", THERE)
+    ana.adds(ben)
+    catch_up(ben, ana, ben)
+    new = bare(room, "new")
+    link(ana.device, new.device, "new")
+    room.silence(THERE)
+    for _ in range(3):
+        catch_up(new, ana)
+    room.back(THERE)
+    for _ in range(3):
+        with suppress(WaitsInOutbox):
+            new.sends(SMALL, ben)
+    for _ in range(3):
+        catch_up(ben, new, ana)
+    assert ben.received() == 3
+    assert waiting(new) == 0
+    assert in_touch(new, ben)
+
+
+@pytest.mark.parametrize("count", [64, 70])
+def test_many_that_waited_do_not_use_up_a_window(town: Room, count: int) -> None:
+    """Its giver does not see how many of its tokens were used by letters that name none."""
+    tablet, ben = town["tablet"], town["ben"]
+    had = loses_its_tokens(tablet, ben)
+    for _ in range(count):
+        writes_a_little(tablet, ben)
+    flush(tablet.device)
+    is_told(tablet, ben, had)
+    fetch_messages(tablet.device)
+    assert waiting(tablet) > 0
+    writes_a_little(tablet, ben)
+    for _ in range(3):
+        catch_up(tablet, ben, tablet)
+        town.clock.wind(days=1)
+    assert waiting(tablet) == 0
+
+
+def test_it_goes_where_the_lent_token_holds(town: Room) -> None:
+    """They moved meanwhile: the old relay sees no token of the new one."""
+    ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
+    loses_its_tokens(tablet, ben)
+    with pytest.raises(WaitsInOutbox):
+        tablet.sends(SMALL, ben)
+    writes_a_little(tablet, ben)
+    move_house(THERE, None, ben.device)
+    catch_up(ana, ben, ana)
+    take_list(contact_named("ben", tablet.device), who_am_i(ben.device).card, tablet.device)
+    lends(ana, tablet, ben)
+    seen: list[tuple[str, Secret]] = []
+    with tablet.courier.playing(post=shown(seen)):
+        flush(tablet.device)
+    assert {url for url, _ in seen} == {THERE}
+    assert waiting(tablet) == 0  # and what has files there was refused
+
+
+def test_a_token_that_was_lent_and_holds_no_more_loses_no_message(town: Room) -> None:
+    """Who lent it was lost meanwhile."""
+    ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
+    had = loses_its_tokens(tablet, ben)
+    lends(ana, tablet, ben)
+    spoiled = tuple(replace(one, token=Secret(bytes(range(32)))) for one in held(tablet, ben).lent)
+    is_told(tablet, ben, HeldWindow(lent=spoiled))
+    with pytest.raises(WaitsInOutbox):
+        tablet.sends(SMALL, ben)
+    is_told(tablet, ben, had)
+    fetch_messages(tablet.device)
+    assert ben.received() == 1
+
+
+def test_one_that_is_refused_with_their_own_token_is_refused(town: Room) -> None:
+    tablet, ben = town["tablet"], town["ben"]
+    spoiled = replace(held(tablet, ben), seed=Secret(bytes(range(32))))
+    is_told(tablet, ben, spoiled)
+    with pytest.raises(NotToAll):
+        tablet.sends(SMALL, ben)
+    assert waiting(tablet) == 0
+
+
+def test_what_nobody_would_take_any_more_does_not_wait(town: Room) -> None:
+    tablet, ben = town["tablet"], town["ben"]
+    loses_its_tokens(tablet, ben)
+    with pytest.raises(WaitsInOutbox):
+        tablet.sends(SMALL, ben, days=2)
+    town.clock.wind(days=3)
+    flush(tablet.device)
+    assert waiting(tablet) == 0
+
+
+def test_a_crash_uses_up_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    tablet, ben = town["tablet"], town["ben"]
+    loses_its_tokens(tablet, ben)
+    with pytest.raises(WaitsInOutbox):
+        tablet.sends(SMALL, ben)
+    lends(town["ana"], tablet, ben, count=1)
+
+    def dies(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox, "lay", dies)
+        with pytest.raises(MemoryError):
+            flush(tablet.device)
+    flush(tablet.device)
+    assert ben.received() == 1
+
+
+@pytest.mark.threat("metadata")
+def test_the_token_of_one_device_is_not_shown_at_another() -> None:
+    """Ben was invited by the laptop, and has no token for the new device."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben", THERE)
+    ana.adds(ben)
+    catch_up(ben, ana, ben)
+    new = links(room, ana, "new", "new")
+    catch_up(ben, new, ana, ben)
+    loses_its_tokens(ben, new)
+    seen: list[tuple[str, Secret]] = []
+    with ben.courier.playing(post=shown(seen)), pytest.raises(WaitsInOutbox):
+        ben.sends(SMALL, ana)
+    assert len(seen) == 1
+    assert seen[0][1] != NO_TOKEN
+    assert ana.received() == 1
