@@ -121,7 +121,7 @@ def somebody(name: str, device: Device, shelf: Shelf, *, verified: bool) -> Cont
         head=device.dice.token(32),
         devices=(a_device(device, shelf),),
     )
-    return Contact(name, person, Secret(bytes(32)), verified, device.clock.now())
+    return Contact(name, person, Secret(device.dice.token(32)), verified, device.clock.now())
 
 
 def with_new_phone(contact: Contact, device: Device, shelf: Shelf) -> Contact:

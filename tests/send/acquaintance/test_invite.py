@@ -418,7 +418,7 @@ def test_a_guest_whose_relay_is_away_holds_up_nobody(room: Room) -> None:
 
 def with_a_way_to(key: DeviceId, of: Person, who: Person) -> None:
     """As if another device of who writes had been given a token for this one."""
-    keep_token(of.id, key, Secret(bytes(32)), who.device)
+    keep_token(of.id, key, Secret(bytes(range(32))), who.device)
 
 
 def test_a_guest_whose_relay_is_nowhere_stops_nothing_and_is_greeted_in_time(room: Room) -> None:
