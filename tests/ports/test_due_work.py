@@ -107,11 +107,11 @@ def test_several_processes_share_what_is_due_and_none_takes_what_another_has(
 
 
 def taken_by(opened: Callable[[], sa.Engine], at_once: threading.Barrier, _: int) -> list[str]:
-    """All that this one gets, the first two of them while each of the others gets one, too."""
+    """All that this one gets; none goes on to a third before each of the others has two."""
     engine, mine = opened(), list[str]()
     queue = SqlReviewQueue(engine)
     for turn in itertools.count():
-        if turn < 2:
+        if turn < 3:
             at_once.wait(60)
         look = queue.take_slow_look(LEASE)
         if look is None:
