@@ -138,6 +138,6 @@ class Telling:
 
 class OutOfTokens(Unreachable):
     """
-    As many letters have gone to this device as it takes until its person looks again. What you
-    sent waits here, and leaves by itself once they have opened Entrenous: entrenous send --resume
+    A device of theirs has to tell this one how to write more to it, and does so when they open
+    Entrenous. What you sent waits here, and leaves by itself after that: entrenous send --resume
     """
