@@ -102,7 +102,7 @@ def test_who_has_none_left_waits_until_the_other_has_looked(friends: Room) -> No
     for _ in range(WINDOW_TOKENS):
         writes(ana, "ben")
     for _ in range(2):
-        with pytest.raises(WaitsInOutbox, match="until its person looks again"):
+        with pytest.raises(WaitsInOutbox, match="leaves by itself after that"):
             writes(ana, "ben")
     fetch_messages(ben.device)
     assert len(received_messages(ben.device)) == WINDOW_TOKENS
