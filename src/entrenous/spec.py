@@ -124,7 +124,7 @@ OPENINGS_MAX: Final = 128  # that one vault told of in a row without hearing an 
 HOMES_MAX: Final = 8  # that one device tells its siblings of; devices.md section 5
 NEXT_HOME_DAYS: Final = 14  # a mailbox at a relay that no device leads to any more
 OLD_HOME_DAYS: Final = 30  # how long the mailbox at the relay before is read after a move
-LATE_DAYS: Final = 7  # that a letter is kept which names a newer list of ours than we know
+LATE_DAYS: Final = 7  # that a letter is kept which names a list that we do not know yet
 GONE_DAYS: Final = 30  # how long the name of a deleted mailbox stays taken
 OFFLINE_HOURS_MAX: Final = 168
 

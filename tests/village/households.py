@@ -1,8 +1,13 @@
 """People with several devices: a further one is linked as two people at two screens would do it."""
 
+import pytest
+
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
+from entrenous.model.ids import DeviceId, PersonId
+from entrenous.model.move import WaitsForDevices
+from entrenous.model.window import HeldWindow
 from entrenous.ports import Device
 from entrenous.send.devices.link.new import NewSide, ask_to_link, look_new, same_here
 from entrenous.send.devices.link.old import (
@@ -13,8 +18,12 @@ from entrenous.send.devices.link.old import (
     wait_no_more,
 )
 from entrenous.send.devices.link.states import LinkState
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.drawers import peer_key
 from entrenous.send.fetch import fetch_messages
-from tests.send.room import Person, Room
+from entrenous.send.move.house import move_house
+from entrenous.send.tokens.place import held_window
+from tests.send.room import THERE, Person, Room
 from tests.village.malicious_relay import MaliciousCourier
 from tests.village.world import LoadedDice
 
@@ -50,6 +59,35 @@ def link(old: Device, new: Device, calls_it: str | None = None) -> tuple[OldSide
     wait_no_more(here, old)
     assert (here.state, there.state) == (LinkState.GRANTED, LinkState.LINKED)
     return here, there
+
+
+def ids(who: Person) -> tuple[PersonId, DeviceId]:
+    """Whose it is, and which device."""
+    me = who_am_i(who.device)
+    return me.person.id, me.key.device
+
+
+def held(writer: Person, reader: Person) -> HeldWindow:
+    """What one device may write to another with."""
+    return held_window(peer_key(*ids(reader)), writer.device)
+
+
+def can_write(writer: Person, reader: Person) -> bool:
+    """Whether one device was told with what to write to another, where it is."""
+    window = held(writer, reader)
+    return window.seed is not None and window.place is None
+
+
+def in_touch(*people: Person) -> bool:
+    """Whether each can write to each of the others."""
+    return all(can_write(a, b) for a in people for b in people if a is not b)
+
+
+def gets_ready(leader: Person, *others: Person, url: str = THERE) -> None:
+    """A move to another relay is said on one device, and the others look into the inbox."""
+    with pytest.raises(WaitsForDevices):
+        move_house(url, None, leader.device)
+    catch_up(*others, leader)
 
 
 def catch_up(*people: Person) -> None:

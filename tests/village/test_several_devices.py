@@ -19,9 +19,8 @@ from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
 from entrenous.send.outbox import flush
 from entrenous.send.status import sent_messages
-from tests.send.move.test_late import ids, in_touch
 from tests.send.room import SMALL, THERE, Person, Room
-from tests.village.households import bare, catch_up, link, links
+from tests.village.households import bare, catch_up, ids, in_touch, link, links
 
 
 @pytest.fixture

@@ -18,9 +18,8 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.recall import recall_message
 from entrenous.spec import LATE_DAYS
-from tests.send.move.test_late import held, ids
 from tests.send.room import SMALL, THERE, Person, Room, town_of_three
-from tests.village.households import bare, catch_up, link, links
+from tests.village.households import bare, catch_up, held, ids, link, links
 from tests.village.malicious_relay import failing
 
 

@@ -29,7 +29,7 @@ from entrenous.send.recall import recall_message
 from entrenous.spec import NEXT_HOME_DAYS, OLD_HOME_DAYS
 from tests.send.devices.test_link import sheet_of
 from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
-from tests.village.households import catch_up, links
+from tests.village.households import catch_up, gets_ready, links
 
 ELSEWHERE = "https://relay.example"
 
@@ -42,13 +42,6 @@ def town() -> Room:
     links(room, ana, "phone", "phone")
     catch_up(ben, cleo, ana, room["phone"], ben, cleo)
     return room
-
-
-def gets_ready(ana: Person, *others: Person, url: str = THERE) -> None:
-    """She says so on one device, and looks into the inbox on the others."""
-    with pytest.raises(WaitsForDevices):
-        move_house(url, None, ana.device)
-    catch_up(*others, ana)
 
 
 def moves(ana: Person, *others: Person, url: str = THERE) -> None:

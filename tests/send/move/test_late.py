@@ -8,11 +8,9 @@ from entrenous.craft.crypto.lists import heads_of
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.circle import Circle, CircleId
-from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.move import ComesAlongFirst, WaitsForDevices
 from entrenous.model.notes import WindowNote
 from entrenous.model.relay_problem import NoSuchMailbox, RelayUnreachable, WrongToken
-from entrenous.model.window import HeldWindow
 from entrenous.send.acquaintance.block import block_contact, unblock_contact
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.circle.kept import circles, keep_circle
@@ -23,7 +21,7 @@ from entrenous.send.devices.revoke import Shut, revoke_device
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.siblings import siblings
 from entrenous.send.devices.sync.tell import tell_siblings
-from entrenous.send.drawers import CONTACT, OUTBOX, WINDOW_OUT, lay, peer_key, take
+from entrenous.send.drawers import CONTACT, OUTBOX, WINDOW_OUT, lay, peer_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter import write
 from entrenous.send.letter.aside import take_from_aside
@@ -37,7 +35,7 @@ from entrenous.send.tokens.use import forget_ways
 from entrenous.send.tokens.windows import give_window
 from entrenous.spec import NEXT_HOME_DAYS, WINDOW_TOKENS
 from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
-from tests.village.households import catch_up, links
+from tests.village.households import catch_up, gets_ready, held, ids, in_touch, links
 from tests.village.malicious_relay import failing
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice
@@ -53,33 +51,6 @@ def town() -> Room:
     phone = links(room, room["ana"], "phone", "phone")
     catch_up(room["ben"], room["cleo"], room["ana"], phone, room["ben"], room["cleo"])
     return room
-
-
-def gets_ready(ana: Person, *others: Person, url: str = THERE) -> None:
-    with pytest.raises(WaitsForDevices):
-        move_house(url, None, ana.device)
-    catch_up(*others, ana)
-
-
-def ids(who: Person) -> tuple[PersonId, DeviceId]:
-    """Whose it is, and which device."""
-    me = who_am_i(who.device)
-    return me.person.id, me.key.device
-
-
-def held(writer: Person, other: Person) -> HeldWindow:
-    """What one device may write to another with."""
-    me = who_am_i(other.device)
-    found = take(HeldWindow, WINDOW_OUT, peer_key(me.person.id, me.key.device), writer.device.vault)
-    assert found is not None
-    return found
-
-
-def in_touch(*people: Person) -> bool:
-    """Each knows with what to write to each of the others, where they are."""
-    pairs = ((one, other) for one in people for other in people if one is not other)
-    known = [held(*pair) for pair in pairs]
-    return all(window.seed is not None and window.place is None for window in known)
 
 
 def some_days(*people: Person, rounds: int = 3) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from entrenous.model.envelope import Envelope
 from entrenous.model.notes import WindowNote
 from entrenous.model.relay_problem import RelayUnreachable
@@ -13,12 +15,18 @@ from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
 from entrenous.send.move.house import move_house
 from entrenous.send.outbox import flush
 from entrenous.send.tokens.windows import give_window
-from tests.send.move.test_late import gets_ready, held, ids, in_touch, town
-from tests.send.room import SMALL, THERE, Person, Room
-from tests.village.households import catch_up
+from tests.send.room import SMALL, THERE, Person, Room, town_of_three
+from tests.village.households import catch_up, gets_ready, held, ids, in_touch, links
 from tests.village.malicious_relay import Honest, failing
 
-__all__ = ["town"]  # a fixture
+
+@pytest.fixture
+def town() -> Room:
+    """Ana with a laptop and a phone, and Ben at her relay."""
+    room = town_of_three()
+    phone = links(room, room["ana"], "phone", "phone")
+    catch_up(room["ben"], room["ana"], phone, room["ben"])
+    return room
 
 
 @contextmanager

@@ -23,9 +23,8 @@ from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
 from entrenous.send.move.house import move_house
 from entrenous.send.outbox import flush
 from entrenous.send.tokens.use import lend_tokens, take_lent
-from tests.send.move.test_late import held, ids, in_touch
 from tests.send.room import SMALL, THERE, Person, Room, town_of_three
-from tests.village.households import bare, catch_up, link, links
+from tests.village.households import bare, catch_up, held, ids, in_touch, link, links
 from tests.village.malicious_relay import Honest
 
 

@@ -23,7 +23,6 @@ from entrenous.model.ids import EnvelopeId
 from entrenous.model.message import WaitsInOutbox
 from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.model.secret import Secret
-from entrenous.model.window import HeldWindow
 from entrenous.send.devices.revoke import revoke_device
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.siblings import siblings
@@ -32,10 +31,7 @@ from entrenous.send.drawers import (
     LATE,
     OUTBOX,
     SEALED,
-    WINDOW_OUT,
     WINDOW_TOLD,
-    peer_key,
-    take,
     take_all,
 )
 from entrenous.send.fetch import fetch_messages
@@ -43,7 +39,7 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.move.house import call_off_move, move_house
 from entrenous.send.move.lock import lock_followed
 from tests.send.room import HERE, SMALL, THERE, Person, Room
-from tests.village.households import bare, catch_up, link
+from tests.village.households import bare, can_write, catch_up, link
 from tests.village.malicious_relay import Honest
 from tests.village.relay import village_relay
 from tests.village.siege.run import fresh_seeds
@@ -237,7 +233,7 @@ class Town:
                 if one.device.vault.keys(drawer):
                     wrong.append(f"{one.name} still has {what}")
         for writer, reader in self._pairs():
-            if not _in_touch(writer, reader):
+            if not can_write(writer, reader):
                 wrong.append(f"{writer.name} cannot write to {reader.name} where they are")
         wrong.extend(self._undelivered())
 
@@ -266,13 +262,6 @@ class Town:
                 elif not is_refused and copy.message not in came:
                     wrong.append(f"{reader.name} has not got what {writer.name} sent")
         return wrong
-
-
-def _in_touch(writer: Person, reader: Person) -> bool:
-    me = who_am_i(reader.device)
-    key = peer_key(me.person.id, me.key.device)
-    held = take(HeldWindow, WINDOW_OUT, key, writer.device.vault)
-    return held is not None and held.seed is not None and held.place is None
 
 
 _STEPS: Final[dict[Callable[[Town, Person], None], int]] = {

@@ -9,10 +9,8 @@ from entrenous.craft.wire.identity.prekey import read_prekey
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.person import Contact, DeviceKey
-from entrenous.model.relay_problem import WrongToken
 from entrenous.model.talk import Heard
 from entrenous.ports import Device, Vault
-from entrenous.send.devices.first_token import NO_TOKEN
 from entrenous.send.drawers import HEARD, lay, peer_key, take
 from entrenous.send.tokens.place import way_to
 from entrenous.send.tokens.use import token_for
@@ -56,8 +54,6 @@ def forget_heard(person: PersonId, vault: Vault) -> None:
 
 def _newest_prekey(contact: Contact, key: DeviceKey, device: Device) -> datetime:
     token = token_for(contact, key.device, device)
-    if token == NO_TOKEN:
-        raise WrongToken
     url, mailbox = way_to(contact.person, key, device)
     bundle = device.courier.claim_prekeys(url, mailbox, token, key.device)
     signed = read_prekey(bundle.xwing)

@@ -138,9 +138,7 @@ def _proven_sender(body: Body, header: Header, device: Device) -> Person:
     keys = [key for key in person.devices if key.device == header.from_device]
     if person.id != header.from_person or not keys:
         lacks = PersonHead(header.from_person, header.from_epoch, header.from_head)
-        raise NotBound(
-            what="its sender has no such device", lacks=lacks, by=bytes(header.from_person)
-        )
+        raise NotBound(what="its sender has no such device", lacks=lacks, by=header.from_person)
     if not same(keys[0].curve25519, header.curve25519):
         raise NotBound(what="its session is with another key")
     return person
@@ -186,7 +184,7 @@ def _check_ours(header: Header, me: Me) -> None:
         raise NotBound(
             what="it was written to a card that is not ours",
             lacks=lacks,
-            by=bytes(header.from_person),
+            by=header.from_person,
         )
 
 

@@ -16,7 +16,6 @@ from entrenous.model.letter import XWingKey
 from entrenous.model.peer import Peer
 from entrenous.model.relay_problem import NoPrekeys, NoSuchMailbox, WrongToken
 from entrenous.ports import Device
-from entrenous.send.devices.first_token import NO_TOKEN
 from entrenous.send.devices.known_lists import check_head
 from entrenous.send.devices.self import account_of
 from entrenous.send.drawers import PEER, lay, peer_key, take
@@ -39,8 +38,6 @@ def have_session(to: Addressee, device: Device) -> None:
     if met is not None and met.sessions:
         return
     token = token_for(to.contact, to.key.device, device)
-    if token == NO_TOKEN:
-        raise WrongToken  # nor does its relay hear of it
     bundle = device.courier.claim_prekeys(person.relay_url, to.key.mailbox, token, to.key.device)
     begun = _begun(bundle, to, device)
     if met is not None:

@@ -15,9 +15,9 @@ from entrenous.model.relay_problem import Expired, WrongToken
 from entrenous.model.window import HeldWindow
 from entrenous.ports import Device
 from entrenous.send.devices.first_token import NO_TOKEN, token_for
-from entrenous.send.drawers import CONTACT, WINDOW_OUT, lay, take
+from entrenous.send.drawers import CONTACT, take
 from entrenous.send.tokens.place import held_window, where_tokens_hold
-from entrenous.send.tokens.use import Token, keeps_last
+from entrenous.send.tokens.use import Token, keeps_last, use_held
 
 #: Tokens of a window that are left to letters which name them: by these its giver sees how many
 #: were used, and tells of more.
@@ -73,16 +73,12 @@ def _with_first(posting: Posting, whose: str, held: HeldWindow, device: Device) 
         return None
     if posting.blobs and there != _where(posting):
         raise WrongToken
-    if held.seed is not None:
-        is_left = held.next < held.until - _LEFT_FOR_OTHERS
-        return _at(there, posting, _next(whose, held, device)) if is_left else None
-    if held.lent:
-        if keeps_last(whose, held, device):
-            return None
-        lay(replace(held, lent=held.lent[1:]), WINDOW_OUT, whose, device.vault)
-        return _at(there, posting, Token(held.lent[0].token, held.lent[0].index))
-    first = _first(whose, device)
-    return None if first.token == NO_TOKEN else _at(there, posting, first)
+    if held.seed is not None and held.next >= held.until - _LEFT_FOR_OTHERS:
+        return None
+    if keeps_last(whose, held, device):
+        return None
+    token = use_held(whose, held, device) or _first(whose, device)
+    return None if token.token == NO_TOKEN else _at(there, posting, token)
 
 
 def _with_another(posting: Posting, whose: str, held: HeldWindow, device: Device) -> Posting | None:
@@ -92,14 +88,8 @@ def _with_another(posting: Posting, whose: str, held: HeldWindow, device: Device
         return posting
     if _still_holds(posting, held, device, is_there=is_there):
         return posting
-    return None if held.next >= held.until else _at(there, posting, _next(whose, held, device))
-
-
-def _next(whose: str, held: HeldWindow, device: Device) -> Token:
-    if held.seed is None:
-        raise LookupError("a token of a window is taken where there is one")
-    lay(replace(held, next=held.next + 1), WINDOW_OUT, whose, device.vault)
-    return Token(send_token(held.seed, held.next), held.next)
+    token = use_held(whose, held, device) if held.next < held.until else None
+    return None if token is None else _at(there, posting, token)
 
 
 def _first(whose: str, device: Device) -> Token:

@@ -14,6 +14,7 @@ from entrenous.model.device_list import Head
 from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.letter import Header
 from entrenous.model.person import Contact, OnThisMachine
+from entrenous.model.relay_problem import WrongToken
 from entrenous.model.secret import Secret
 from entrenous.model.window import HeldWindow, LentToken, OldWindow, ToldWindow
 from entrenous.ports import Device
@@ -43,8 +44,18 @@ class Token:
 
 
 def token_for(contact: Contact, key: DeviceId, device: Device) -> Secret:
-    """The token that the next letter to this device will show; it is not used up by this."""
-    return _next(contact, key, held_window(peer_key(contact.person.id, key), device), device).token
+    """The token that the next letter to this device will show; it is not used up by this.
+
+    Raises:
+        WrongToken: we were given none; its relay does not hear of that.
+    """
+    held = held_window(peer_key(contact.person.id, key), device)
+    if held.seed is not None:
+        return send_token(held.seed, held.next)
+    token = held.lent[0].token if held.lent else first_token(contact, key, device)
+    if token == NO_TOKEN:
+        raise WrongToken
+    return token
 
 
 def use_token(contact: Contact, key: DeviceId, device: Device, *, greets: bool = False) -> Token:
@@ -54,25 +65,27 @@ def use_token(contact: Contact, key: DeviceId, device: Device, *, greets: bool =
     """
     whose = peer_key(contact.person.id, key)
     held = held_window(whose, device)
-    if held.seed is None and keeps_last(whose, held, device) and not greets:
+    if keeps_last(whose, held, device) and not greets:
         return Token(NO_TOKEN, None)
-    token = _next(contact, key, held, device)
-    if token.index is not None and held.seed is not None:
-        lay(replace(held, next=token.index + 1), WINDOW_OUT, whose, device.vault)
-    elif token.index is not None:
+    return use_held(whose, held, device) or Token(first_token(contact, key, device), None)
+
+
+def use_held(whose: str, held: HeldWindow, device: Device) -> Token | None:
+    """The next token of a window, or one that was lent, used; None where there is neither."""
+    if held.seed is not None:
+        lay(replace(held, next=held.next + 1), WINDOW_OUT, whose, device.vault)
+        return Token(send_token(held.seed, held.next), held.next)
+    if held.lent:
         lay(replace(held, lent=held.lent[1:]), WINDOW_OUT, whose, device.vault)
-    return token
+        return Token(held.lent[0].token, held.lent[0].index)
+    return None
 
 
 def has_way(contact: Contact, key: DeviceId, device: Device) -> bool:
-    """Whether we have a token for this device; an only device is the one that gave the invite, if
-    it was we who were invited.
-    """
-    whose = peer_key(contact.person.id, key)
-    held = held_window(whose, device)
-    if held.seed is not None or held.lent or device.vault.get(FIRST_TOKEN, whose) is not None:
-        return True
-    return len(contact.person.devices) == 1 and contact.send_token != NO_TOKEN
+    """Whether we have a token for this device."""
+    held = held_window(peer_key(contact.person.id, key), device)
+    has_held = held.seed is not None or bool(held.lent)
+    return has_held or first_token(contact, key, device) != NO_TOKEN
 
 
 def take_window(header: Header, seed: Secret, first: int, device: Device) -> None:
@@ -177,15 +190,8 @@ def drop_lent(whose: str, device: Device) -> bool:
 
 def keeps_last(whose: str, held: HeldWindow, device: Device) -> bool:
     """Whether there is one lent token left, and a hello has yet to be written with it."""
-    return len(held.lent) == 1 and device.vault.get(GREET_DEVICE, whose) is not None
-
-
-def _next(contact: Contact, key: DeviceId, held: HeldWindow, device: Device) -> Token:
-    if held.seed is not None:
-        return Token(send_token(held.seed, held.next), held.next)
-    if held.lent:
-        return Token(held.lent[0].token, held.lent[0].index)
-    return Token(first_token(contact, key, device), None)
+    is_last = held.seed is None and len(held.lent) == 1
+    return is_last and device.vault.get(GREET_DEVICE, whose) is not None
 
 
 def _replaced(held: HeldWindow, device: Device) -> OldWindow | None:

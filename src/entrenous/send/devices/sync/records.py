@@ -114,8 +114,7 @@ def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime
         after = before.at + timedelta(seconds=1) if before.at < _LAST else before.at
         return max(now, after)
     never_blocked = isinstance(shared, SharedBlock) and not shared.blocked
-    of_ourselves = isinstance(shared, SharedContact) and shared.since == _LONG_AGO
-    return _LONG_AGO if never_blocked or of_ourselves else now
+    return _LONG_AGO if never_blocked else now
 
 
 def _now(now: datetime, device: Device) -> Iterator[Shared]:
