@@ -27,10 +27,10 @@ from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.drawers import SEALED, lay
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import Flushed, flush
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.seal import OwnFile, Sending, seal_content
 from entrenous.send.moment import this_second
-from entrenous.send.outbox import Flushed, flush
 from entrenous.send.setup import set_up
 from tests.real.stage import Server, wait_until
 

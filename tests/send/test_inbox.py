@@ -22,11 +22,11 @@ from entrenous.ports import Vault
 from entrenous.send import open as opening
 from entrenous.send.drawers import FINISH, INBOX, inbox_key, lay
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from entrenous.send.inbox import ENDED, find_received, received_messages, settle, when_in_words
 from entrenous.send.letter.obey import obey
 from entrenous.send.message import seal as seal_content
 from entrenous.send.open import open_message
-from entrenous.send.outbox import flush
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from tests.carry.relays import fetched

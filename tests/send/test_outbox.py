@@ -26,7 +26,7 @@ from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import CHORE, OUTBOX, SEALED, take_all
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.outbox import Flushed, flush
+from entrenous.send.flush import Flushed, flush
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from entrenous.spec import LOOSE_BLOB_HOURS

@@ -10,9 +10,9 @@ from entrenous.model.message import NotYetToBeSent, Undone, WaitsInOutbox
 from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.send.drawers import OUTBOX, OWN_KEY, PEER, SEALED, SELF, WINDOW_OUT, take_all
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from entrenous.send.message import call_off
 from entrenous.send.message.watch import Stage, Watch
-from entrenous.send.outbox import flush
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages

@@ -8,11 +8,11 @@ from entrenous.model.message import Policy
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_named
+from entrenous.send.flush import flush
 from entrenous.send.letter.sessions import within_reach
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.seal import OwnFile, Sending, seal_content
 from entrenous.send.moment import this_second
-from entrenous.send.outbox import flush
 
 
 def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from whom to whom

@@ -14,10 +14,10 @@ from entrenous.send.devices.link.new import ask_to_link, look_new, same_here
 from entrenous.send.devices.link.old import look_old, offer_link, same_on_both
 from entrenous.send.devices.revoke import revoke_device
 from entrenous.send.devices.siblings import siblings
+from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
-from entrenous.send.outbox import flush
 from entrenous.send.status import sent_messages
 from tests.send.room import SMALL, THERE, Person, Room
 from tests.village.households import bare, catch_up, ids, in_touch, link, links

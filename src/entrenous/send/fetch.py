@@ -23,6 +23,7 @@ from entrenous.send.devices.lists.named import ask_for_named, hear_of
 from entrenous.send.devices.self import refuse_unready, who_am_i
 from entrenous.send.devices.sync.tell import tell_siblings
 from entrenous.send.drawers import LATE, SEEN
+from entrenous.send.flush import flush
 from entrenous.send.letter.arrivals import act_on
 from entrenous.send.letter.aside import put_aside, take_newer
 from entrenous.send.letter.late import keep_for_later, take_late
@@ -32,7 +33,6 @@ from entrenous.send.letter.restores import look_for_restores
 from entrenous.send.move.next_home import come_along
 from entrenous.send.move.old_home import homes_to_ask, let_go, note_refused
 from entrenous.send.open import finish_openings
-from entrenous.send.outbox import flush
 from entrenous.send.recall import take_back_late
 from entrenous.send.receipts.batch import send_receipts
 from entrenous.send.tokens.top_up import look_after_windows

@@ -23,11 +23,12 @@ from entrenous.ports import Courier, Device
 from entrenous.send.at_relays import Answer, ask_about
 from entrenous.send.devices.self import is_ready
 from entrenous.send.drawers import OVERTAKEN, SEALED, lay, take
+from entrenous.send.flush import NOT_NOW, Flushed, flush
 from entrenous.send.inbox import inbox_names
 from entrenous.send.letter.sessions import has_session
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
 from entrenous.send.moment import this_second
-from entrenous.send.outbox import NOT_NOW, Flushed, drop_postings, flush
+from entrenous.send.outbox import drop_postings
 from entrenous.send.status import sealed_copies
 from entrenous.spec import ON_ITS_WAY_HOURS, TOMBSTONE_DAYS
 

@@ -20,6 +20,7 @@ from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contacts_named
 from entrenous.send.devices.self import refuse_unready
 from entrenous.send.drawers import SEALED, take_all
+from entrenous.send.flush import Flushed, flush
 from entrenous.send.guard import insist
 from entrenous.send.kinds.plan import plan_of
 from entrenous.send.letter.sessions import within_reach
@@ -30,7 +31,7 @@ from entrenous.send.message.naming import new_name
 from entrenous.send.message.seal import Sending
 from entrenous.send.message.watch import UNWATCHED, Counted, Stage, Watch
 from entrenous.send.moment import this_second
-from entrenous.send.outbox import Flushed, flush, waiting_bytes
+from entrenous.send.outbox import waiting_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contact_named, contacts, forget_contact
 from entrenous.send.drawers import GREET_DEVICE, OUTBOX, WINDOW_IN
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.chores import has_tokens_to_withdraw
-from entrenous.send.outbox import flush
 from entrenous.send.recall import recall_message
 from entrenous.send.verify.comparing import comparing_with
 from entrenous.send.verify.sas import compare_keys

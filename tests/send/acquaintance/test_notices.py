@@ -7,7 +7,7 @@ from entrenous.send.acquaintance.invite import greet
 from entrenous.send.acquaintance.notices import note_change, take_changes
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.outbox import flush
+from entrenous.send.flush import flush
 from tests.send.cards import another_device, issue_card
 from tests.send.room import Room
 

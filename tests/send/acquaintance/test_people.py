@@ -27,8 +27,8 @@ from entrenous.send.acquaintance.people import (
 from entrenous.send.devices.siblings import free_device_name
 from entrenous.send.drawers import CONTACT, OWN_KEY, PEER, WINDOW_OUT, lay, take, take_all
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import Flushed, flush
 from entrenous.send.letter.chores import has_tokens_to_withdraw
-from entrenous.send.outbox import Flushed, flush
 from tests.send.room import HERE, SMALL, Person, Room
 from tests.village.malicious_relay import failing
 

@@ -26,10 +26,10 @@ from entrenous.send.drawers import (
     take_all,
 )
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.letter.repair import repair_sessions
 from entrenous.send.letter.wake import wait_for_letter
-from entrenous.send.outbox import flush
 from entrenous.send.recall import recall_message
 from tests.send.room import Person, Room
 from tests.send.room_text import writes

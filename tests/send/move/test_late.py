@@ -23,6 +23,7 @@ from entrenous.send.devices.siblings import siblings
 from entrenous.send.devices.sync.tell import tell_siblings
 from entrenous.send.drawers import CONTACT, OUTBOX, WINDOW_OUT, lay, peer_key
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from entrenous.send.letter import write
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
@@ -30,7 +31,6 @@ from entrenous.send.move.house import call_off_move, move_house
 from entrenous.send.move.lock import lock_followed
 from entrenous.send.move.next_home import come_along, next_homes
 from entrenous.send.move.old_home import old_homes
-from entrenous.send.outbox import flush
 from entrenous.send.tokens.use import forget_ways
 from entrenous.send.tokens.windows import give_window
 from entrenous.spec import NEXT_HOME_DAYS, WINDOW_TOKENS

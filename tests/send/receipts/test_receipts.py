@@ -14,9 +14,9 @@ from entrenous.send.devices.lists.take_list import take_list
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import COVERED, OWED, RECEIPT, SEALED, lay, take_all
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.open import open_message
-from entrenous.send.outbox import flush
 from entrenous.send.recall import recall_message
 from entrenous.send.receipts import batch
 from entrenous.send.receipts.shown import Fate, fate_of

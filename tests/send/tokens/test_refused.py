@@ -18,7 +18,7 @@ from entrenous.send.acquaintance.block import block_contact
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.drawers import BATCH, WINDOW_IN, WINDOW_OUT, WITHDRAW, lay, take, take_all
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.outbox import flush
+from entrenous.send.flush import flush
 from entrenous.send.tokens.batch import tell_of_tokens
 from entrenous.send.tokens.top_up import look_after_windows
 from entrenous.send.tokens.windows import note_use, promise

@@ -11,9 +11,9 @@ from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.model.secret import Secret
 from entrenous.send.drawers import WINDOW_TOLD
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
 from entrenous.send.move.house import move_house
-from entrenous.send.outbox import flush
 from entrenous.send.tokens.windows import give_window
 from tests.send.room import SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import catch_up, gets_ready, held, ids, in_touch, links

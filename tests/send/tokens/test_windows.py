@@ -18,9 +18,9 @@ from entrenous.send.acquaintance.people import contact_named, forget_contact
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import BATCH, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, take_all
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.write import addressees, plain_outer, write_letter
-from entrenous.send.outbox import flush
 from entrenous.send.tokens.batch import tell_of_tokens
 from entrenous.send.tokens.use import lend_tokens, take_lent, token_for
 from entrenous.send.tokens.windows import note_use, promise

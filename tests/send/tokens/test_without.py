@@ -11,7 +11,7 @@ from entrenous.model.message import NotToAll, WaitsInOutbox
 from entrenous.model.notes import RecallNote
 from entrenous.model.secret import Secret
 from entrenous.model.window import HeldWindow
-from entrenous.send import outbox
+from entrenous.send import flush as flushing
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.devices.first_token import NO_TOKEN
@@ -19,9 +19,9 @@ from entrenous.send.devices.lists.take_list import take_list
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import OUTBOX, WINDOW_OUT, lay, peer_key
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
 from entrenous.send.move.house import move_house
-from entrenous.send.outbox import flush
 from entrenous.send.tokens.use import lend_tokens, take_lent
 from tests.send.room import SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import bare, catch_up, held, ids, in_touch, link, links
@@ -210,7 +210,7 @@ def test_a_crash_uses_up_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(outbox, "lay", dies)
+        patched.setattr(flushing, "put_out", dies)
         with pytest.raises(MemoryError):
             flush(tablet.device)
     flush(tablet.device)

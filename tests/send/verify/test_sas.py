@@ -12,9 +12,9 @@ from entrenous.send.acquaintance.rename import rename_contact
 from entrenous.send.devices.self import keep_identity
 from entrenous.send.drawers import CONTACT
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from entrenous.send.letter.sessions import have_session
 from entrenous.send.letter.write import addressees, plain_outer, write_letter
-from entrenous.send.outbox import flush
 from entrenous.send.verify.comparing import comparing_with, keep_comparing
 from entrenous.send.verify.sas import agree, compare_keys, disagree, string_with
 from tests.send.cards import identity_of

@@ -21,11 +21,12 @@ from entrenous.model.message import Draft, Policy
 from entrenous.ports import Device
 from entrenous.send.circle.members import recipients
 from entrenous.send.doubts.within import conversation_of, names_in
+from entrenous.send.flush import flush
 from entrenous.send.guard import answered, open_doubts
 from entrenous.send.message.meant import message_meant
 from entrenous.send.message.watch import Counted, Stage, Watch
 from entrenous.send.moment import open_until
-from entrenous.send.outbox import flush, waiting_bytes
+from entrenous.send.outbox import waiting_bytes
 from entrenous.send.send import Posted, send_message
 from entrenous.spec import DAYS_TO_OPEN, UNDO_S, UNDO_S_MAX
 

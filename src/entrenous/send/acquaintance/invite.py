@@ -37,10 +37,10 @@ from entrenous.send.devices.lists.take_list import take_list
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import seen_card
 from entrenous.send.drawers import CONTACT, GREET, INVITE, lay, take, take_all
+from entrenous.send.flush import flush
 from entrenous.send.letter.sessions import begin_again, within_reach
 from entrenous.send.letter.write import addressees
 from entrenous.send.moment import this_second
-from entrenous.send.outbox import flush
 from entrenous.send.setup import finish_set_up
 from entrenous.send.tokens.use import has_way, take_invite
 from entrenous.spec import DAYS_TO_OPEN, INVITE_DAYS, INVITE_USES

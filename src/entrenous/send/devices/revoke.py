@@ -21,7 +21,7 @@ from entrenous.send.devices.self import refuse_unready, who_am_i
 from entrenous.send.devices.siblings import mailbox_of, own_name, sibling_named
 from entrenous.send.devices.sync.tell import forget_told, tell_siblings
 from entrenous.send.drawers import CLOSE, CLOSED
-from entrenous.send.outbox import flush
+from entrenous.send.flush import flush
 
 
 class Shut(StrEnum):

@@ -14,10 +14,10 @@ from entrenous.send.acquaintance.protocol import no_common_protocol, refuse_othe
 from entrenous.send.devices.self import refuse_unready, who_am_i
 from entrenous.send.doubts.within import conversation_of, names_in
 from entrenous.send.drawers import INBOX, REACTION, SEALED, inbox_key, lay, take, take_all
+from entrenous.send.flush import flush
 from entrenous.send.letter.sessions import within_reach
 from entrenous.send.letter.write import addressees, plain_outer, write_letter
 from entrenous.send.message.meant import message_meant
-from entrenous.send.outbox import flush
 from entrenous.spec import REACTION_BYTES_MAX
 
 

@@ -23,9 +23,9 @@ from entrenous.send.devices.self import is_ready, refuse_unready, who_am_i
 from entrenous.send.devices.siblings import siblings
 from entrenous.send.devices.sync.tell import tell_siblings
 from entrenous.send.drawers import OUTBOX
+from entrenous.send.flush import flush
 from entrenous.send.move.next_home import all_ready, lead_to, led_to, stay
 from entrenous.send.move.old_home import old_homes
-from entrenous.send.outbox import flush
 from entrenous.send.setup import relay_address
 
 

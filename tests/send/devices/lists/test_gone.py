@@ -8,8 +8,8 @@ from entrenous.model.sealed_copy import Departure
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.devices.revoke import revoke_device
 from entrenous.send.drawers import OUTBOX
+from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
-from entrenous.send.outbox import flush
 from entrenous.send.status import sealed_copies
 from tests.send.room import SMALL, THERE, Room
 from tests.village.households import catch_up, links

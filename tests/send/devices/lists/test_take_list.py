@@ -18,10 +18,10 @@ from entrenous.send.devices.revoke import revoke_device
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import OUTBOX
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.write import addressees, plain_outer, write_letter
 from entrenous.send.message.react import react
-from entrenous.send.outbox import flush
 from tests.send.cards import identity_of, instead, issue_card
 from tests.send.room import SMALL, Person, Room
 from tests.village.households import catch_up, links

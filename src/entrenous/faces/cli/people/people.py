@@ -20,9 +20,9 @@ from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contacts, forget_contact
 from entrenous.send.acquaintance.protocol import no_common_protocol
 from entrenous.send.acquaintance.rename import rename_contact
+from entrenous.send.flush import flush
 from entrenous.send.letter.chores import has_tokens_to_withdraw
 from entrenous.send.letter.repair import repair_sessions
-from entrenous.send.outbox import flush
 from entrenous.spec import INVITE_DAYS
 
 _TROUBLES: Final = {

@@ -10,7 +10,7 @@ from entrenous.faces.cli.output import hint, say
 from entrenous.model.compare import Comparing, ShortString, Stage
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import verify_contact
-from entrenous.send.outbox import flush
+from entrenous.send.flush import flush
 from entrenous.send.verify.safety import safety_number
 from entrenous.send.verify.sas import agree, compare_keys, disagree, string_with
 

@@ -44,7 +44,7 @@ from entrenous.send.devices.lists.at_relay import close_later
 from entrenous.send.devices.lists.own_list import master_at_hand
 from entrenous.send.devices.self import refuse_unready, who_am_i
 from entrenous.send.devices.siblings import sibling_of, siblings
-from entrenous.send.outbox import flush
+from entrenous.send.flush import flush
 from entrenous.send.setup import finish_set_up
 from entrenous.send.tokens.place import place_of
 from entrenous.spec import DEVICES_MAX, TOKEN_BYTES
