@@ -1,10 +1,12 @@
 """What looking back costs (docs/spec/gate.md, 5.2): new claims against uploads that were accepted.
 
     python -m bench.stopping.late
-    python -m bench.stopping.late --uploads N --claims N
+    python -m bench.stopping.late --uploads N --claims N --clips N
 
-Random hashes in a SQLite, so that nothing fits, and as many fitting uploads as claims; processor
-time of this process. The last line is one JSON object.
+Random hashes in a SQLite, of which some uploads have one that is claimed, and clips of 30 seconds
+with 60 random frames and random words of a sound; processor time of this process. Claimed are one
+picture, many pictures, a video with 240 frames and one with 1,200, and a sound of 30 seconds and
+one of 20 minutes. The last line is one JSON object.
 """
 
 import argparse
@@ -29,13 +31,14 @@ from bench.stopping.lookups import scratch
 from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
-from entrenous.adapters.bank.upload_tables import UPLOAD
+from entrenous.adapters.bank.upload_tables import UPLOAD, UPLOAD_FRAMES
 from entrenous.adapters.index.tending import open_index
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.bank import PEOPLE, Bank
 from entrenous.model.claim import Claim, ClaimState, Registration
 from entrenous.model.ids import ClaimId
+from entrenous.model.print import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
 from entrenous.ports import Platform
 from entrenous.ports.world import Clock
 from entrenous.stop.look_back import look_back_due
@@ -43,6 +46,10 @@ from entrenous.stop.look_back import look_back_due
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 _ROWS: Final = 10_000
 _FITTING: Final = 10
+_FRAMES: Final = 60  # that are kept of a clip
+_WORDS: Final = 242  # of 30 seconds
+_FEW_FRAMES, _MANY_FRAMES = 240, 1_200  # of a registered video
+_MANY_WORDS: Final = 9_690  # of 20 minutes
 
 
 @contextmanager
@@ -76,25 +83,64 @@ def _row(case: str, bits: bytes) -> dict[str, object]:
     return row | {"matches": [], "bits": bits}
 
 
-def _claims(platform: Platform, name: str, hashes: list[bytes]) -> None:
-    platform.bank.register(
-        *(
-            Registration(
-                Claim(ClaimId(f"{name}-{at}"), PEOPLE, ClaimState.WAITING, "pdq", 100, _AT),
-                (one,),
-                looks_back=True,
-            )
-            for at, one in enumerate(hashes)
-        )
-    )
+def _let_clips_through(engine: sa.Engine, count: int) -> bytes:
+    """So many clips, and ten seconds of the words of one."""
+    rng = np.random.default_rng(2)
+    at = round(_AT.timestamp() * 1e6)
+    part = b""
+    for first in range(0, count, _FRAMES):
+        names = [f"clip-{number}" for number in range(first, min(first + _FRAMES, count))]
+        rows = [_row(name, b"") | {"bits": None} for name in names]
+        with engine.begin() as db:
+            db.execute(UPLOAD.insert(), rows)
+            numbered = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number.in_(names))
+            kept = [
+                {
+                    "number": number,
+                    "at": at,
+                    "frames": rng.bytes(32 * _FRAMES),
+                    "words": rng.bytes(4 * _WORDS),
+                }
+                for number in db.execute(numbered).scalars()
+            ]
+            db.execute(UPLOAD_FRAMES.insert(), kept)
+        part = part or kept[0]["words"][: 4 * 80]
+    return part
 
 
-def _spent_s(platform: Platform, claims: int, fitting: list[bytes]) -> float:
-    """Processor time until no look back is due any more."""
+def _claim(name: str, kind: str = "pdq") -> Claim:
+    return Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, kind, 100, _AT)
+
+
+def _pictures_s(platform: Platform, claims: int, fitting: list[bytes]) -> float:
+    """Processor time for so many claims of pictures."""
     rng = np.random.default_rng(claims)
     hashes = [*fitting, *(rng.bytes(32) for _ in range(claims - len(fitting)))]
-    _claims(platform, str(claims), hashes)
-    platform.index.near([hashes[0]], part=False)
+    made = (
+        Registration(_claim(f"{claims}-{at}"), (one,), looks_back=True)
+        for at, one in enumerate(hashes)
+    )
+    return _spent_s(platform, *made)
+
+
+def _video_s(platform: Platform, frames: int) -> float:
+    rng = np.random.default_rng(frames)
+    shown = tuple(FramePrint(125 * at, rng.bytes(32), 90) for at in range(frames))
+    claim = _claim(f"video-{frames}", VIDEO_KIND)
+    return _spent_s(platform, Registration(claim, video=VideoPrint(shown), looks_back=True))
+
+
+def _sound_s(platform: Platform, words: int, part: bytes) -> float:
+    rng = np.random.default_rng(words)
+    sound = SoundPrint(part + rng.bytes(4 * words - len(part)))
+    claim = _claim(f"sound-{words}", SOUND_KIND)
+    return _spent_s(platform, Registration(claim, sound=sound, looks_back=True))
+
+
+def _spent_s(platform: Platform, *claims: Registration) -> float:
+    """Processor time until no look back is due any more."""
+    platform.bank.register(*claims)
+    platform.index.near([bytes(32)], part=False)
     began = time.process_time()
     while platform.reviews.due().look_backs:
         look_back_due(platform)
@@ -106,12 +152,18 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     asked.add_argument("--uploads", type=int, default=100_000)
     asked.add_argument("--claims", type=int, default=2_000)
+    asked.add_argument("--clips", type=int, default=10_000)
     wanted = asked.parse_args()
     with TemporaryDirectory(dir=scratch()) as folder, _gate(Path(folder)) as (platform, engine):
         some = _let_through(engine, wanted.uploads)
-        one_s = _spent_s(platform, 1, some[:1])
-        many_s = _spent_s(platform, wanted.claims, some[1:])
+        one_s = _pictures_s(platform, 1, some[:1])
+        many_s = _pictures_s(platform, wanted.claims, some[1:])
         found = platform.reviews.waiting()
+        part = _let_clips_through(engine, wanted.clips)
+        with_clips_s = _pictures_s(platform, 2, [])
+        videos = {frames: _video_s(platform, frames) for frames in (_FEW_FRAMES, _MANY_FRAMES)}
+        sounds = {words: _sound_s(platform, words, part) for words in (_WORDS, _MANY_WORDS)}
+        heard = platform.reviews.waiting() - found
     told = {
         "uploads": wanted.uploads,
         "claims": wanted.claims,
@@ -119,6 +171,11 @@ def main() -> None:
         "many_s": round(many_s, 2),
         "ms_per_claim": round(1e3 * many_s / wanted.claims, 2),
         "found": found,
+        "clips": wanted.clips,
+        "one_claim_with_clips_s": round(with_clips_s, 3),
+        "video_claim_s": {frames: round(spent, 2) for frames, spent in videos.items()},
+        "sound_claim_s": {words: round(spent, 2) for words, spent in sounds.items()},
+        "heard": heard,
     }
     sys.stdout.write(json.dumps({"schema": "entrenous/bench-late/1", **told}) + "\n")
 

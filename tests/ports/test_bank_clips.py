@@ -119,9 +119,12 @@ def test_one_sound_is_one_entry_and_a_number_is_never_used_again(made: Stores) -
         made.bank.register(Registration(sound, sound=song(1)))
     ((first, _),) = made.bank.sounds(0)
     assert {of.id for _, of in made.bank.heard_by([first])} == {"a", "b"}
+    mine = [ClaimId("b"), ClaimId("nobody's")]
+    assert made.bank.sounds_of(mine) == {ClaimId("b"): (first, song(1))}
     made.bank.move(ClaimId("a"), ClaimEvent.SUSPEND)
     assert {of.id for _, of in made.bank.heard_by([first])} == {"b"}
     made.bank.withdraw(ClaimId("a"), ClaimId("b"))
+    assert made.bank.sounds_of(mine) == {}
     made.bank.register(Registration(claim("c"), sound=song(2)))
     ((second, _),) = made.bank.sounds(first)
     assert second > first
@@ -149,13 +152,14 @@ def test_a_file_is_let_through_by_its_newest_word(made: Stores) -> None:
 def test_an_index_of_sounds_follows_and_leaves_withdrawn_ones_behind(made: Stores) -> None:
     index = FollowingSounds(made.bank)
     wanted = [HeardAs("as it is", song(3).words), HeardAs("faster", b"")]
-    assert index.near(wanted) == []
+    assert (index.near(wanted), index.newest()) == ([], 0)
     numbers = []
     for seed in (1, 2, 3):
         made.bank.register(Registration(claim(f"{seed}"), sound=song(seed)))
         numbers += [one.sound for one in index.near(wanted)]
     ((third, _),) = [one for one in made.bank.sounds(0) if one[1] == song(3)]
     assert numbers == [third]
+    assert index.newest() == FollowingSounds(made.bank).newest() == third
     assert [of.id for _, of in made.bank.heard_by(numbers)] == ["3"]
     made.bank.withdraw(ClaimId("3"))
     assert made.bank.heard_by([one.sound for one in index.near(wanted)]) == ()

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from entrenous.model.claim import ClaimEvent, Registration
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import BankName, ClaimId
+from entrenous.model.print import SoundPrint
 from entrenous.model.review import (
     AlreadyAppealed,
     AlreadyDecided,
@@ -313,12 +315,14 @@ def test_accepted_uploads_are_told_page_by_page_and_forgotten(queue: ReviewQueue
         queue.record(replace(review, upload_sha256=OTHER), None)
     queue.record(replace(passed("q", b""), bits=None), None)
     hold(queue, held("h"))
-    first = queue.accepted(0, 3)
-    rest = queue.accepted(first[-1].number, 3)
-    assert [one.case for one in (*first, *rest)] == ["p0", "p1", "p2", "p3", "p4"]
-    assert rest[0].bits == b"\x03" * 32
+    first = queue.kept_pictures(0, 3)
+    rest = queue.kept_pictures(first[-1].number, 3)
+    assert [one.case for one in (*first, *rest)] == ["p0", "p1", "p2", "p3", "p4", "h"]
+    assert (rest[0].bits, rest[2].bits) == (b"\x03" * 32, held("h").bits)
     assert queue.forget_accepted(AT + timedelta(days=3)) == 3
-    assert [one.case for one in queue.accepted(0, 9)] == ["p3", "p4"]
+    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p3", "p4", "h"]
+    queue.close("h", ReviewState.RELEASED, nothing_else)
+    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p3", "p4"]
     assert (queue.review("p0").bits, queue.review("p0").reference) == (None, "")
     assert (queue.review("p0").upload_sha256, queue.review("p3").upload_sha256) == (None, OTHER)
 
@@ -330,22 +334,49 @@ def test_hashes_of_frames_go_with_the_decision_and_with_time(claimed: Stores) ->
         clip = replace(passed(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER)
         queue.record(replace(clip, frames=frames[case]), None)
     queue.record(passed("p", b"\x01" * 32), None)
-    first = queue.accepted_clips(0, 2)
-    rest = queue.accepted_clips(first[-1].number, 9)
+    first = queue.kept_clips(0, 2)
+    rest = queue.kept_clips(first[-1].number, 9)
     assert {one.case: one.frames for one in (*first, *rest)} == frames
-    assert [one.case for one in queue.accepted(0, 9)] == ["p"]
+    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
     assert queue.hold_late(LateFind("u", MATCHES[:1], 1), 20)
     assert queue.hold_late(LateFind("v", MATCHES[:1], 1), 20)
-    assert [one.case for one in queue.accepted_clips(0, 9)] == ["s", "t"]
-    assert queue.accepted_clips(first[-1].number, 1) == ()
+    assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "t", "u", "v"]
+    assert [one.case for one in queue.kept_clips(first[-1].number, 1)] == ["u"]
     queue.close("u", ReviewState.RELEASED, nothing_else)
     assert claimed.bank.withdraw(MATCHES[0].claim) == 1
-    assert [one.case for one in queue.accepted_clips(0, 9)] == ["s", "t", "v"]
-    assert [one.case for one in queue.accepted_clips(first[-1].number, 1)] == ["v"]
+    assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "t", "v"]
+    assert [one.case for one in queue.kept_clips(first[-1].number, 1)] == ["v"]
     assert queue.forget_accepted(AT + timedelta(hours=25)) == 3  # with the picture
     assert (queue.review("t").upload_sha256, queue.review("t").reference) == (None, "")
-    assert [one.case for one in queue.accepted_clips(0, 9)] == ["v"]
+    assert [one.case for one in queue.kept_clips(0, 9)] == ["v"]
     assert not queue.hold_late(LateFind("t", MATCHES[1:], 1), 20)
+
+
+def test_how_clips_and_sounds_sound_is_kept_likewise(claimed: Stores) -> None:
+    """A film with its sound, a voice note, a film without sound."""
+    queue, words = claimed.reviews, SoundPrint(b"\x01\x02\x03\x04" * 60)
+    clips: dict[str, dict[str, Any]] = {
+        "s": {"frames": (b"\x09" * 32,), "sound": words},
+        "t": {"sound": SoundPrint(words.words[:8])},
+        "u": {"frames": (b"\x09" * 32,)},
+    }
+    for day, (case, kept) in enumerate(clips.items()):
+        clip = replace(passed(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER)
+        queue.record(replace(clip, **kept), None)
+    assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "u"]
+    first = queue.kept_sounds(0, 1)
+    rest = queue.kept_sounds(first[-1].number, 9)
+    assert {one.case: one.sound for one in (*first, *rest)} == {
+        "s": words,
+        "t": SoundPrint(words.words[:8]),
+    }
+    assert queue.hold_late(LateFind("t", MATCHES[:1], -1), 20)
+    assert [one.case for one in queue.kept_sounds(0, 9)] == ["s", "t"]
+    assert queue.forget_accepted(AT + timedelta(days=2)) == 1  # that one waits
+    assert [one.case for one in queue.kept_sounds(0, 9)] == ["t"]
+    queue.close("t", ReviewState.CONFIRMED, nothing_else)
+    assert queue.kept_sounds(0, 9) == ()
+    assert not queue.hold_late(LateFind("s", MATCHES[1:], -1), 20)
 
 
 @pytest.fixture
@@ -374,7 +405,45 @@ def test_looking_back_and_forgetting_that(claimed: Stores) -> None:
     assert queue.review("q").decision.matches == (b,)
     assert queue.waiting() == 1
     queue.close("q", ReviewState.RELEASED, nothing_else)
-    assert [one.case for one in queue.accepted(0, 9)] == ["p"]
+    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
+
+
+@pytest.mark.threat("claim-censors")
+@pytest.mark.parametrize("found", ["late", "as it came"])
+def test_what_waits_is_told_of_claims_that_come(claimed: Stores, found: str) -> None:
+    """So that a withdrawal leaves the others' claims in force."""
+    bank, queue = claimed.bank, claimed.reviews
+    a, b = MATCHES
+    if found == "late":
+        queue.record(passed("p", b"\x01" * 32), None)
+        assert queue.hold_late(LateFind("p", (a,), 1), 20)
+    else:
+        review = held("p")
+        queue.record(replace(review, decision=replace(review.decision, matches=(a,))), b"bytes")
+    before = queue.review("p")
+    nearer = replace(a, distance=0)
+    assert not queue.hold_late(LateFind("p", (nearer, b), 2), 20)
+    both = replace(before.decision, matches=(a, b))
+    assert queue.review("p") == replace(before, decision=both)
+    assert bank.log(0, 99)[-1].what == "case fits more"
+    rows = len(bank.log(0, 99))
+    assert not queue.hold_late(LateFind("p", (b,), 2), 20)
+    assert len(bank.log(0, 99)) == rows
+    if found == "late":
+        bank.withdraw(a.claim)
+        assert queue.review("p").decision.matches == (b,)
+        assert (queue.review("p").state, queue.waiting()) == (ReviewState.WAITING, 1)
+    queue.close("p", ReviewState.CONFIRMED, nothing_else)
+    assert not queue.hold_late(LateFind("p", (b,), 2), 20)
+
+
+def test_but_not_of_one_that_was_withdrawn_meanwhile(claimed: Stores) -> None:
+    a, b = MATCHES
+    claimed.reviews.record(passed("p", b"\x01" * 32), None)
+    assert claimed.reviews.hold_late(LateFind("p", (a,), 1), 20)
+    claimed.bank.withdraw(b.claim)
+    assert not claimed.reviews.hold_late(LateFind("p", (b,), 2), 20)
+    assert claimed.reviews.review("p").decision.matches == (a,)
 
 
 @pytest.mark.threat("withdrawal-ignored")
@@ -419,7 +488,7 @@ def test_many_look_backs_of_one_hash_are_one_item(claimed: Stores) -> None:
     assert queue.waiting() == 1
     assert claimed.bank.withdraw(MATCHES[0].claim) == 1
     assert queue.waiting() == 0
-    assert len(queue.accepted(0, 9)) == 6
+    assert len(queue.kept_pictures(0, 9)) == 6
 
 
 def refused(case: str) -> Review:

@@ -156,16 +156,16 @@ def test_of_another_video_that_is_let_through_frames_are_kept_for_a_time(
     decision = judge_upload(small(other_scene), room.platform, "post 7")
     assert (decision.outcome, decision.matches) == (Outcome.LET_THROUGH, ())
     reviews = room.platform.reviews
-    (clip,) = reviews.accepted_clips(0, 9)
+    (clip,) = reviews.kept_clips(0, 9)
     assert clip.case == decision.case
     assert 3 <= len(clip.frames) <= 240
     assert all(apart(*pair) > 10 for pair in itertools.pairwise(clip.frames))
-    assert reviews.accepted(0, 9) == ()
+    assert reviews.kept_pictures(0, 9) == ()
     room.clock.wind(days=31)
     tidy(room.platform)
     kept = reviews.review(decision.case)
     assert (kept.bits, kept.upload_sha256, kept.reference) == (None, None, "")
-    assert reviews.accepted_clips(0, 9) == ()
+    assert reviews.kept_clips(0, 9) == ()
 
 
 def let_through(room: Room, upload: bytes, reference: str) -> str:
@@ -194,7 +194,7 @@ def test_a_new_claim_of_a_video_finds_what_was_let_through_before(
     assert (review.reference, review.decision.matches[0].how) == ("post 1", how)
     room.platform.bank.withdraw(claim)
     assert room.platform.reviews.published("", 9) == ()
-    assert {one.case for one in room.platform.reviews.accepted_clips(0, 9)} >= {clip}
+    assert {one.case for one in room.platform.reviews.kept_clips(0, 9)} >= {clip}
 
 
 def test_a_new_claim_of_a_picture_finds_the_video_that_shows_it(
@@ -210,7 +210,7 @@ def test_a_new_claim_of_a_picture_finds_the_video_that_shows_it(
     assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
     release(case, room.platform)
     assert room.platform.bank.claim(claim).disputes == 0  # a person saw it in part only
-    assert room.platform.reviews.accepted_clips(0, 9) == ()
+    assert room.platform.reviews.kept_clips(0, 9) == ()
     assert judged(room, upload).outcome is Outcome.LET_THROUGH
 
 
@@ -270,6 +270,72 @@ def test_its_sound_in_a_voice_note_or_under_another_film_is_held(
         assert decision.outcome is Outcome.HOLD
         assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
         assert "s of sound, from" in decision.matches[0].how
+
+
+@pytest.mark.parametrize("what", ["a sound", "a film with its sound"])
+def test_a_new_claim_of_a_sound_finds_what_was_let_through_before(
+    room: Room, film: bytes, other_scene: list[Rgb], talk: Any, what: str
+) -> None:
+    """In a voice note and under another film; no other voice, nor a film without sound."""
+    part = talk[2 * RATE_HZ : 12 * RATE_HZ]
+    note = let_through(room, coded(part, RATE_HZ, "libopus", "ogg", 24_000, 48_000), "post 1")
+    under = let_through(room, with_sound(small(other_scene), part[:, None]), "post 2")
+    let_through(room, coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000), "post 3")
+    let_through(room, small(other_scene), "post 4")
+    shown = film if what == "a film with its sound" else None
+    claim = register(room, shown, sound=sound_print(talk, RATE_HZ))
+    assert look_back([claim], room.platform) == 2
+    found = {one.case: one for one in room.platform.reviews.published("", 9)}
+    assert set(found) == {note, under}
+    for one in found.values():
+        (match,) = one.decision.matches
+        assert (match.claim, match.part, one.found) == (claim, True, Found.LOOK_BACK)
+        seconds, after = match.how.removeprefix("as it is; ").split(" s of sound, from ")
+        assert float(seconds) >= 5
+        assert float(after.removesuffix(" s")) < 5  # in the upload, which begins two seconds later
+    assert found[note].reference == "post 1"
+    assert look_back([claim], room.platform) == 0
+    release(note, room.platform)
+    assert room.platform.bank.claim(claim).disputes == 0
+    room.platform.bank.withdraw(claim)
+    assert {one.case for one in room.platform.reviews.kept_sounds(0, 9)} >= {under}
+    assert note not in {one.case for one in room.platform.reviews.kept_sounds(0, 9)}
+
+
+def test_one_upload_that_shows_one_claim_and_sounds_like_another_fits_both(
+    room: Room, film: bytes, scene: list[Rgb], talk: Any
+) -> None:
+    case = let_through(room, with_sound(small(scene), talk[:, None]), "post 1")
+    seen = register(room, film, name="seen")
+    heard = register(room, sound=sound_print(talk, RATE_HZ), name="heard")
+    assert look_back([seen, heard], room.platform) == 1
+    matches = room.platform.reviews.review(case).decision.matches
+    assert [match.claim for match in matches] == [seen, heard]
+
+
+def test_nothing_is_kept_of_a_sound_in_which_nothing_happens(room: Room) -> None:
+    silence = coded(np.zeros(8 * RATE_HZ, np.float32), RATE_HZ, "aac", "ipod", 48_000)
+    case = let_through(room, silence, "post 1")
+    assert room.platform.reviews.kept_sounds(0, 9) == ()
+    kept = room.platform.reviews.review(case)
+    assert (kept.upload_sha256, kept.reference) == (None, "")
+
+
+def test_a_claim_of_a_sound_that_comes_while_it_is_judged_is_asked_about(
+    room: Room, talk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = type(room.platform.reviews).record
+
+    def late(queue: Any, review: Any, untrusted: Any) -> None:
+        look_back([register(room, sound=sound_print(talk, RATE_HZ))], room.platform)
+        record(queue, review, untrusted)
+
+    upload = coded(talk, RATE_HZ, "aac", "ipod", 48_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(room.platform.reviews), "record", late)
+        case = let_through(room, upload, "post 1")
+    (found,) = room.platform.reviews.published("", 9)
+    assert found.case == case
 
 
 def test_another_voice_is_let_through(room: Room, talk: Any) -> None:

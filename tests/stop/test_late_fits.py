@@ -102,15 +102,15 @@ def test_a_list_of_many_reads_what_was_let_through_once_for_a_thousand(room: Roo
         )
     )
     reads = list[int]()
-    accepted = room.platform.reviews.accepted
+    kept = room.platform.reviews.kept_pictures
 
     class Counting:
         def __getattr__(self, name: str) -> object:
             return getattr(room.platform.reviews, name)
 
-        def accepted(self, after: int, limit: int) -> object:
+        def kept_pictures(self, after: int, limit: int) -> object:
             reads.append(after)
-            return accepted(after, limit)
+            return kept(after, limit)
 
     platform = replace(room.platform, reviews=Counting())  # type: ignore[arg-type]
     assert [look_back_due(platform) for _ in range(4)] == [1000, 1000, 500, 0]

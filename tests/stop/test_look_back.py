@@ -67,7 +67,7 @@ def test_releasing_it_is_remembered(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
     protect(room, hers)
     release(case, room.platform)
-    assert room.platform.reviews.accepted(0, 9) == ()
+    assert room.platform.reviews.kept_pictures(0, 9) == ()
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
 
 
@@ -86,10 +86,10 @@ def test_hashes_are_kept_for_a_time_only(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
     room.clock.wind(days=29)
     tidy(room.platform)
-    assert len(room.platform.reviews.accepted(0, 9)) == 1
+    assert len(room.platform.reviews.kept_pictures(0, 9)) == 1
     room.clock.wind(days=2)
     tidy(room.platform)
-    assert room.platform.reviews.accepted(0, 9) == ()
+    assert room.platform.reviews.kept_pictures(0, 9) == ()
     protect(room, hers)
     assert room.platform.reviews.waiting() == 0
 
@@ -157,3 +157,29 @@ def test_an_upload_that_fits_sixty_claims_is_about_all_of_them(room: Room, hers:
     assert left.claim == made[59].claim
     unprotect(made[59], room.gate, room.device)
     assert room.platform.reviews.waiting() == 0
+
+
+@pytest.mark.threat("claim-censors")
+def test_who_claims_second_loses_nothing_when_the_first_withdraws(room: Room, hers: Any) -> None:
+    """Else whoever registers what he published, and withdraws after she did, keeps it online."""
+    case = judge_upload(jpeg(hers), room.platform, "post 17").case
+    first, second = protect(room, hers), protect(room, hers)
+    unprotect(first, room.gate, room.device)
+    review = room.platform.reviews.review(case)
+    assert review.state is ReviewState.WAITING
+    assert [match.claim for match in review.decision.matches] == [second.claim]
+    assert [one.case for one in room.platform.reviews.published("", 9)] == [case]
+
+
+def test_a_claim_on_what_waits_already_is_told_to_the_reviewer(room: Room, hers: Any) -> None:
+    first = room.protect(hers, parts=False).claim
+    case = judge_upload(jpeg(hers), room.platform).case
+    second = protect(room, hers).claim
+    review = room.platform.reviews.review(case)
+    assert (review.found, review.state) == (Found.UPLOAD, ReviewState.WAITING)
+    assert [match.claim for match in review.decision.matches] == [first, second]
+    assert [one.what for one in room.platform.bank.log(0, 99)][-1] == "case fits more"
+    assert look_back([first, second], room.platform) == 0
+    confirm(case, room.platform)
+    states = {room.platform.bank.claim(one).state for one in (first, second)}
+    assert states == {ClaimState.CONFIRMED}

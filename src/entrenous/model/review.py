@@ -8,6 +8,7 @@ from typing import Final
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.errors import Malformed, NotFound, Refused, Unproven
 from entrenous.model.fingerprint import Match
+from entrenous.model.print import SoundPrint
 
 REFERENCE_CHARS_MAX: Final = 200
 
@@ -42,9 +43,9 @@ class Review:
     hash that it fits best: a flood is counted by it. ``reference`` is the platform's own name of
     the upload; ``gathered`` counts the uploads that wait with it, and ``also`` names those that
     were decided with it. ``has_bytes`` says whether the upload itself is kept for the reviewer;
-    ``slow_look_due`` and ``frames``, hashes of what a clip shows, to look back at it, are told when
-    it is recorded, and not read again. ``first_confirmer`` is who confirmed it first where another
-    person has to, as well; empty when nobody has.
+    ``slow_look_due`` and, to look back at a clip, ``frames``, hashes of what it shows, and
+    ``sound`` are told when it is recorded, and not read again. ``first_confirmer`` is who confirmed
+    it first where another person has to, as well; empty when nobody has.
     """
 
     decision: Decision
@@ -62,6 +63,7 @@ class Review:
     has_bytes: bool = field(default=False, compare=False)
     slow_look_due: bool = field(default=False, compare=False)
     frames: tuple[bytes, ...] = field(default=(), compare=False)
+    sound: SoundPrint | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.reference) > REFERENCE_CHARS_MAX:
@@ -80,8 +82,8 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """An upload that was let through and whose hash is still kept, to look back at it."""
+class KeptPicture:
+    """An upload that was let through, or waits, and whose hash is kept for claims that come."""
 
     number: int
     case: str
@@ -89,12 +91,21 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class AcceptedClip:
-    """A clip that was let through, and the hashes of its frames (32 bytes each)."""
+class KeptClip:
+    """A clip that was let through first, and the hashes of its frames (32 bytes each)."""
 
     number: int
     case: str
     frames: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSound:
+    """A clip or a sound that was let through first, and how it sounds."""
+
+    number: int
+    case: str
+    sound: SoundPrint
 
 
 @dataclass(frozen=True, slots=True)

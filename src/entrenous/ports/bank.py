@@ -103,6 +103,10 @@ class BankStore(EmbeddingStore, Protocol):
         """
         ...
 
+    def sounds_of(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, tuple[int, SoundPrint]]:
+        """The sound of each of these that has one, and the sound's number."""
+        ...
+
     def heard_by(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
         """Claims that match on these sounds, each with the sound's number."""
         ...

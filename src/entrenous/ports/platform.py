@@ -39,6 +39,12 @@ class SoundIndexStore(Protocol):
         """Registered sounds, by number, that some view of an upload is like."""
         ...
 
+    def newest(self) -> int:
+        """The number of the newest sound that was registered, or a lower one of a withdrawn one; 0
+        if there was none.
+        """
+        ...
+
 
 class DeafIndex:
     """A SoundIndexStore of a platform without sounds."""
@@ -46,6 +52,10 @@ class DeafIndex:
     def near(self, _views: Sequence[HeardAs]) -> Sequence[Alike]:
         """None."""
         return ()
+
+    def newest(self) -> int:
+        """None."""
+        return 0
 
 
 @dataclass(frozen=True, slots=True)

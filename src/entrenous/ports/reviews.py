@@ -4,7 +4,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from entrenous.model.review import Accepted, AcceptedClip, Appeal, LateFind, Review, ReviewState
+from entrenous.model.review import (
+    Appeal,
+    KeptClip,
+    KeptPicture,
+    KeptSound,
+    LateFind,
+    Review,
+    ReviewState,
+)
 from entrenous.model.reviewer import OPERATOR
 from entrenous.ports.bank import BankStore
 from entrenous.ports.due import DueWork
@@ -70,17 +78,26 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         """How many items wait."""
         ...
 
-    def accepted(self, after: int, limit: int) -> tuple[Accepted, ...]:
-        """Uploads that were let through and whose hash is kept, by number."""
+    def kept_pictures(self, after: int, limit: int) -> tuple[KeptPicture, ...]:
+        """Uploads that were let through or wait, and whose hash is kept, by number."""
         ...
 
-    def accepted_clips(self, after: int, limit: int) -> tuple[AcceptedClip, ...]:
-        """Clips that were let through and whose frames' hashes are kept, by number."""
+    def kept_clips(self, after: int, limit: int) -> tuple[KeptClip, ...]:
+        """Clips that were let through, also those that wait since, and whose frames' hashes are
+        kept, by number.
+        """
+        ...
+
+    def kept_sounds(self, after: int, limit: int) -> tuple[KeptSound, ...]:
+        """Clips and sounds likewise, of which it is kept how they sound."""
         ...
 
     def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
         """Put an accepted upload before a reviewer after all; False if it is no more, or if none of
         these claims matches any more: such a one is not kept.
+
+        To one that waits already those of these claims are added which it was not known to fit, so
+        that whoever claims second loses nothing when the first one withdraws; False as well.
 
         Many of one registered hash are one item. After a slow look the bytes that were kept for it
         stay for the reviewer, as :meth:`keep` keeps them.
@@ -94,8 +111,8 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         ...
 
     def forget_accepted(self, before: datetime) -> int:
-        """Forget the hashes, those of frames too, and the reference of what was let through before
-        then; how many uploads.
+        """Forget the hashes, frames and sounds too, and the reference of what was let through
+        before then; how many uploads.
         """
         ...
 

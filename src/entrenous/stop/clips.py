@@ -16,13 +16,22 @@ from entrenous.craft.fingerprint.reel.look import NO_BARS, video_look
 from entrenous.craft.fingerprint.reel.pace import LOOKED_AT
 from entrenous.craft.fingerprint.reel.register import NEIGHBOUR_BITS, apart
 from entrenous.craft.fingerprint.sound.chroma import RATE_HZ
-from entrenous.craft.fingerprint.sound.look import sound_look
+from entrenous.craft.fingerprint.sound.look import AS_IT_IS, sound_look
+from entrenous.craft.fingerprint.sound.register import is_too_quiet
 from entrenous.model.bank import RELEASED, Bank
 from entrenous.model.claim import Claim
 from entrenous.model.clip import Clip, ClipBroken, ClipTooLong, Frame, FramesUnknown, NoFrames
 from entrenous.model.fingerprint import Near
 from entrenous.model.ids import BankName, ClaimId
-from entrenous.model.print import LAST_MS, LOOK_FRAMES_MAX, Alike, HeardAs, VideoLook
+from entrenous.model.print import (
+    LAST_MS,
+    LOOK_FRAMES_MAX,
+    SOUND_WORDS_MAX,
+    Alike,
+    HeardAs,
+    SoundPrint,
+    VideoLook,
+)
 from entrenous.model.sound import NotASound
 from entrenous.ports import Platform
 from entrenous.spec import FRAMES_KEPT_MAX
@@ -102,6 +111,17 @@ def frames_kept(seen: SeenClip) -> tuple[bytes, ...]:
             kept.append(bits)
     step = max(1, -(-len(kept) // FRAMES_KEPT_MAX))
     return tuple(kept[::step])
+
+
+def sound_kept(seen: SeenClip) -> SoundPrint | None:
+    """How it sounds at its own speed, for claims that come later, up to what can be registered;
+    None where five seconds of it could not be told apart.
+    """
+    as_it_is = next((one.words for one in seen.heard if one.how == AS_IT_IS), b"")
+    words = as_it_is[: 4 * SOUND_WORDS_MAX]
+    if not words or is_too_quiet(sound := SoundPrint(words)):
+        return None
+    return sound
 
 
 def near_frames(frames: Sequence[bytes], platform: Platform) -> set[int]:

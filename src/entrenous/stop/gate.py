@@ -20,6 +20,7 @@ from entrenous.model.fingerprint import Match, Near
 from entrenous.model.ids import BankName
 from entrenous.model.medium import Medium
 from entrenous.model.picture import CutShort, DecoderGaveUp, Picture
+from entrenous.model.print import SoundPrint
 from entrenous.model.review import LateFind, Review, ReviewState
 from entrenous.model.secret import Secret
 from entrenous.model.sound import SoundBroken, SoundTooLong
@@ -52,11 +53,14 @@ class _Upload:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What may be kept of it: its hash, or those of its frames; the hash a flood is counted by."""
+    """What may be kept of it: its hash, or those of its frames and how it sounds; the hash that a
+    flood is counted by.
+    """
 
     bits: bytes | None = None
     entry: int | None = None
     frames: tuple[bytes, ...] = ()
+    sound: SoundPrint | None = None
 
 
 _NOTHING: Final = _Kept()
@@ -143,17 +147,19 @@ def _decide_clip(upload: _Upload, platform: Platform) -> Decision:
         frames_kept,
         near_frames,
         see_clip,
+        sound_kept,
     )
 
     seen = see_clip(upload.untrusted_data, platform)
-    frames = frames_kept(seen)
-    known = near_frames(frames, platform)
+    frames, sound = frames_kept(seen), sound_kept(seen)
+    known, newest = near_frames(frames, platform), platform.sounds.newest()
     found, banks = clip_fits(seen, platform)
     hits = best_of_each(hit for _, hit in found)
     judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
     decision = replace(judged, case=new_case(platform), secret=_new_secret(platform))
-    _record(decision, upload, platform, _Kept(entry=best_entry(found), frames=frames))
-    if near_frames(frames, platform) - known:
+    kept = _Kept(entry=best_entry(found), frames=frames, sound=sound)
+    _record(decision, upload, platform, kept)
+    if near_frames(frames, platform) - known or platform.sounds.newest() != newest:
         _hold_after_all(decision, *clip_fits(seen, platform), platform)
     return decision
 
@@ -253,11 +259,11 @@ def _record(
 ) -> Decision:
     """One row, whatever was decided: of a refused upload its SHA-256, for an appeal; of the others
     their hash too, for the reviewer and for looking back, which may end in a refusal; of a clip
-    that is let through, those of its frames.
+    that is let through, those of its frames and how it sounds.
     """
     refused, held = decision.outcome is Outcome.REFUSE, decision.outcome is Outcome.HOLD
     is_picture = seen.bits is not None
-    may_fit = is_picture or bool(seen.frames)
+    may_fit = is_picture or bool(seen.frames) or seen.sound is not None
     looks_back = may_fit and not refused and platform.limits.look_back_days > 0
     slowly = is_picture and not (refused or held) and platform.limits.slow_looks > 0
     review = Review(
@@ -271,6 +277,7 @@ def _record(
         upload_sha256=upload.sha256 if held or refused or looks_back else None,
         slow_look_due=slowly,
         frames=seen.frames if looks_back and not held else (),
+        sound=seen.sound if looks_back and not held else None,
     )
     platform.reviews.record(review, None)
     return decision

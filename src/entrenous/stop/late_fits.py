@@ -51,8 +51,8 @@ class Sought:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """Uploads that were let through: their cases, and their hashes (N, 4), of which a clip has
-    several, one after the other.
+    """Uploads that were let through or wait: their cases, and their hashes (N, 4), of which a clip
+    has several, one after the other.
     """
 
     cases: Sequence[str]
@@ -88,7 +88,7 @@ def kept_uploads(reviews: ReviewQueue) -> Iterator[Kept]:
     waits for long.
     """
     cases, words, after = list[str](), list[Words](), 0
-    while page := reviews.accepted(after, _PAGE):
+    while page := reviews.kept_pictures(after, _PAGE):
         cases += (one.case for one in page)
         words.append(as_words([one.bits for one in page]))
         after = page[-1].number
@@ -102,7 +102,7 @@ def kept_uploads(reviews: ReviewQueue) -> Iterator[Kept]:
 
 def _kept_clips(reviews: ReviewQueue) -> Iterator[Kept]:
     after = 0
-    while page := reviews.accepted_clips(after, _CLIPS):
+    while page := reviews.kept_clips(after, _CLIPS):
         cases = [clip.case for clip in page for _ in clip.frames]
         yield Kept(cases, as_words([bits for clip in page for bits in clip.frames]), clips=True)
         after = page[-1].number

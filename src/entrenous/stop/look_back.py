@@ -1,14 +1,15 @@
 """A claim may come after the upload: look back at what was let through (docs/spec/gate.md, 5.2).
 
-Of an accepted upload only its 32-byte hash is kept, of a clip those of some frames, and for some
-weeks. The new claim's hashes are compared with these as they are, turned, mirrored and inverted, by
-reading them page by page: that takes a moment, so it is done after the claim was answered, and what
-fits goes before a person.
+Of an accepted upload only its 32-byte hash is kept, of a clip those of some frames and how it
+sounds, and for some weeks. The new claim's hashes are compared with these as they are, turned,
+mirrored and inverted, and its sound with theirs, by reading them page by page: that takes a moment,
+so it is done after the claim was answered, and what fits goes before a person.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from functools import cache
+from itertools import chain
 from typing import Final
 
 from entrenous.model.claim import MATCHING
@@ -16,6 +17,7 @@ from entrenous.model.ids import ClaimId
 from entrenous.model.review import LateFind
 from entrenous.ports import Platform
 from entrenous.stop.late_fits import Sought, fitting, kept_uploads
+from entrenous.stop.late_sounds import SoughtSounds, fitting_sounds, kept_sounds
 from entrenous.stop.weigh import asks
 
 LEASE: Final = timedelta(minutes=2)  # as long as somebody may be at what is due
@@ -25,22 +27,17 @@ _HASHES_AT_ONCE: Final = 20_000  # a video has up to 1,200
 
 
 def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
-    """Put accepted uploads that fit these claims before a reviewer; how many.
+    """Put accepted uploads that fit these claims before a reviewer; how many. Those that wait
+    already are told of these claims.
 
     Reads all that is kept once, however many claims these are: 1,000 at a time keep what is found
     in bounds (``python -m bench.stopping.late``). What a bank would let through anyway, or only
     write down, is not looked for.
     """
-    sought = list(_sought(claims, platform)) if platform.limits.look_back_days else []
-    if not sought:
+    if not platform.limits.look_back_days:
         return 0
-    entry_of = cache(lambda bits: _entry(bits, platform))
-    finds = (
-        LateFind(one.case, one.matches, entry_of(one.nearest))
-        for kept in kept_uploads(platform.reviews)
-        for start in range(0, len(sought), _HASHES_AT_ONCE)
-        for one in fitting(sought[start : start + _HASHES_AT_ONCE], kept)
-    )
+    sought, sounds = _sought(claims, platform)
+    finds = chain(_seen_before(sought, platform), _heard_before(sounds, platform))
     limit = platform.limits.held_per_hash
     return sum(platform.reviews.hold_late(find, limit) for find in finds)
 
@@ -78,13 +75,37 @@ def tidy(platform: Platform) -> None:
     platform.reviews.forget_accepted(platform.clock.now() - days)
 
 
-def _sought(claims: Collection[ClaimId], platform: Platform) -> Iterator[Sought]:
-    """Hashes of those that match, and that would have held an upload or refused it."""
+def _sought(claims: Collection[ClaimId], platform: Platform) -> tuple[list[Sought], SoughtSounds]:
+    """Hashes and sounds of those that match, and that would have held an upload or refused it."""
+    seen, heard = list[Sought](), SoughtSounds()
     banks = {bank.name: bank for bank in platform.bank.banks()}
+    sounds = platform.bank.sounds_of(claims)
     for claim, hashes in platform.bank.with_hashes(claims, frames=True).values():
         bank = banks[claim.bank]
         if claim.state in MATCHING and asks(claim, bank):
-            yield from (Sought(claim, bits, bank.radius) for bits in hashes)
+            seen += (Sought(claim, bits, bank.radius) for bits in hashes)
+            if claim.id in sounds:
+                heard.add(claim, *sounds[claim.id])
+    return seen, heard
+
+
+def _seen_before(sought: Sequence[Sought], platform: Platform) -> Iterator[LateFind]:
+    if not sought:
+        return
+    entry_of = cache(lambda bits: _entry(bits, platform))
+    for kept in kept_uploads(platform.reviews):
+        for start in range(0, len(sought), _HASHES_AT_ONCE):
+            for one in fitting(sought[start : start + _HASHES_AT_ONCE], kept):
+                yield LateFind(one.case, one.matches, entry_of(one.nearest))
+
+
+def _heard_before(sought: SoughtSounds, platform: Platform) -> Iterator[LateFind]:
+    """Numbers of sounds are negative where a flood is counted."""
+    if not sought.sounds:
+        return
+    for kept in kept_sounds(platform.reviews):
+        for one in fitting_sounds(sought, kept):
+            yield LateFind(one.case, one.matches, -one.sound)
 
 
 def _entry(bits: bytes, platform: Platform) -> int:

@@ -225,7 +225,7 @@ def test_and_what_is_new_works_on_it(old: Path) -> None:
     bank.set_bank(Bank(BankName("people"), shadow=True))
     assert bank.bank(BankName("people")).shadow
     reviews.close("aaaa", ReviewState.RELEASED, lambda _review, _bank: None)
-    assert reviews.accepted(0, 9) == ()
+    assert reviews.kept_pictures(0, 9) == ()
     assert verify_log(bank).number == 3
     engine.dispose()
 
@@ -280,5 +280,23 @@ def test_version_5_gets_a_place_for_frames(tmp_path: Path) -> None:
         db.executescript("DROP TABLE upload_frames; UPDATE schema_version SET version = 5;")
     engine = open_engine(path)
     assert sa.inspect(engine).has_table("upload_frames")
-    assert SqlReviewQueue(engine).accepted_clips(0, 9) == ()
+    assert SqlReviewQueue(engine).kept_clips(0, 9) == ()
     engine.dispose()
+
+
+def test_version_6_gets_a_place_for_how_clips_sound(tmp_path: Path) -> None:
+    path = tmp_path / "sixth.db"
+    open_engine(path).dispose()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript("""
+            ALTER TABLE upload_frames DROP COLUMN words; UPDATE schema_version SET version = 6;
+            INSERT INTO upload (number, case_number, at, outcome, state, matches)
+                VALUES (7, 'old', 1, 'let through', 'closed', '[]');
+            INSERT INTO upload_frames VALUES (7, 1, zeroblob(32));
+        """)
+    for _ in range(2):  # once more is no upgrade
+        engine = open_engine(path)
+        reviews = SqlReviewQueue(engine)
+        assert [one.frames for one in reviews.kept_clips(0, 9)] == [(bytes(32),)]
+        assert reviews.kept_sounds(0, 9) == ()
+        engine.dispose()

@@ -35,7 +35,7 @@ def knows_what_it_had_and_takes_a_video(
         early = bank.claim(ClaimId("early"))
         assert bank.hashes_of(early.id) == (ONE,)
         assert bank.places_on({whole, part}) == ((whole, early, None), (part, early, None))
-        assert [one.bits for one in reviews.accepted(0, 9)] == [TWO]
+        assert [one.bits for one in reviews.kept_pictures(0, 9)] == [TWO]
         assert reviews.review("bbbb").reference == "post 4"
         engine.dispose()
     bank = SqlBankStore(opened())

@@ -174,7 +174,7 @@ def test_shadow_is_counted_by_bank_and_distance(
     platform.bank.set_bank(replace(platform.bank.bank(PEOPLE), shadow=True))
     bits = bring(web, hers)
     assert bits["matches"] == []
-    (accepted,) = platform.reviews.accepted(0, 10)
+    (accepted,) = platform.reviews.kept_pictures(0, 10)
     near = int.from_bytes(accepted.bits, "big") ^ 0b10101
     import_hashes(near.to_bytes(32, "big").hex(), trial, platform, confirmed=True, looks_back=False)
     protect(device_gate, hers)

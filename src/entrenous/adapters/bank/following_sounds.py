@@ -67,6 +67,12 @@ class FollowingSounds:
         found = [one for part in parts for one in part.near(heard)]
         return sorted(found, key=lambda one: (-one.length_s, one.errors))
 
+    def newest(self) -> int:
+        """After catching up."""
+        with self.lock:
+            self._catch_up()
+            return self.seen
+
     def _catch_up(self) -> None:
         while news := self.bank.sounds(self.seen):
             self.seen = news[-1][0]

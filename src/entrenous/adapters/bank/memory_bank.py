@@ -163,6 +163,10 @@ class MemoryBankStore(MemoryAsked):
         """News."""
         return tuple(one for one in self.clips.sounds.items() if one[0] > after)
 
+    def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
+        """Of those that have one."""
+        return self.clips.sounds_of(claims)
+
     def heard_by(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
         """Those that match."""
         found = ((number, self.held[claim]) for number, claim in self.clips.claims_of(sounds))

@@ -49,6 +49,15 @@ class MemoryClips:
             (number, claim) for number in sorted(sounds) for claim in self.heard.get(number, ())
         ]
 
+    def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
+        """Looked for in all."""
+        return {
+            claim: (number, self.sounds[number])
+            for number, those in self.heard.items()
+            for claim in those
+            if claim in claims
+        }
+
     def forget(self, claim: ClaimId) -> None:
         """Its frames, and its sound if no other claim has that."""
         self.shown = {key: times for key, times in self.shown.items() if key[0] != claim}

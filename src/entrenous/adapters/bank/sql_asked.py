@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.engine import Where, reading
 from entrenous.adapters.bank.rows import batches, to_claim
 from entrenous.adapters.bank.sql_claims import some, wholes_of
+from entrenous.adapters.bank.sql_clips import sounds_of
 from entrenous.adapters.bank.tables import CLAIM, CLAIM_HASH, HASH, OPINION
 from entrenous.adapters.system import SystemClock
 from entrenous.model.claim import Claim, ClaimState
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import ClaimFacts, Stance
-from entrenous.model.print import PICTURE_KIND
+from entrenous.model.print import PICTURE_KIND, SoundPrint
 from entrenous.ports import Clock
 from entrenous.ports.bank import ClaimHashes
 
@@ -34,6 +35,11 @@ class SqlAsked:
             there = some(db, claims)
             hashes = wholes_of(db, [one.id for one in there], frames=frames)
             return {one.id: (one, hashes.get(one.id, ())) for one in there}
+
+    def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
+        """In batches."""
+        with reading(self.engine) as db:
+            return sounds_of(db, claims)
 
     def listed(
         self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]

@@ -64,6 +64,19 @@ def sounds_after(db: sa.Connection, after: int) -> tuple[tuple[int, SoundPrint],
     return tuple((row.number, SoundPrint(bytes(row.words))) for row in rows)
 
 
+def sounds_of(
+    db: sa.Connection, claims: Collection[ClaimId]
+) -> dict[ClaimId, tuple[int, SoundPrint]]:
+    """Of those that have one."""
+    joined = CLAIM_SOUND.join(SOUND, SOUND.c.number == CLAIM_SOUND.c.number)
+    wanted = sa.select(CLAIM_SOUND.c.claim, SOUND.c.number, SOUND.c.words).select_from(joined)
+    return {
+        ClaimId(row.claim): (row.number, SoundPrint(bytes(row.words)))
+        for batch in batches(dict.fromkeys(claims))
+        for row in db.execute(wanted.where(CLAIM_SOUND.c.claim.in_(batch)))
+    }
+
+
 def heard_by(db: sa.Connection, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
     """Claims that match on these sounds; of none, too, the database is asked once."""
     joined = CLAIM_SOUND.join(CLAIM, CLAIM.c.id == CLAIM_SOUND.c.claim)

@@ -17,42 +17,93 @@ from entrenous.adapters.bank.sql_uploads import (
     to_review,
 )
 from entrenous.adapters.bank.tables import stored_time
-from entrenous.adapters.bank.upload_tables import LET_THROUGH, PUBLISHED, UPLOAD, UPLOAD_FRAMES
+from entrenous.adapters.bank.upload_tables import (
+    ACCEPTED,
+    LET_THROUGH,
+    PUBLISHED,
+    UPLOAD,
+    UPLOAD_FRAMES,
+    WAITS,
+)
 from entrenous.model.decision import Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import ClaimId
-from entrenous.model.review import AcceptedClip, Found, LateFind, Review, ReviewState
+from entrenous.model.print import SoundPrint
+from entrenous.model.review import (
+    Found,
+    KeptClip,
+    KeptPicture,
+    KeptSound,
+    LateFind,
+    Review,
+    ReviewState,
+)
 from entrenous.ports import Clock
 from entrenous.spec import PDQ_BYTES
 
 _HAS_HASH: Final = UPLOAD.c.bits.is_not(None)
-_HAS_FRAMES: Final = sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number)
+_IS_CLIP: Final = sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number)
 
 
-def keep_frames(db: sa.Connection, review: Review) -> None:
-    """Of a clip that was just recorded."""
+def keep_clip(db: sa.Connection, review: Review) -> None:
+    """Of a clip or a sound that was just recorded."""
     mine = sa.select(UPLOAD.c.number, UPLOAD.c.at).where(UPLOAD.c.case_number == review.case)
-    kept = mine.add_columns(sa.literal(b"".join(review.frames), sa.LargeBinary))
-    db.execute(UPLOAD_FRAMES.insert().from_select(["number", "at", "frames"], kept))
+    kept = mine.add_columns(
+        sa.literal(b"".join(review.frames), sa.LargeBinary),
+        sa.literal(review.sound and review.sound.words, sa.LargeBinary),
+    )
+    db.execute(UPLOAD_FRAMES.insert().from_select(["number", "at", "frames", "words"], kept))
 
 
-def accepted_clips(db: sa.Connection, after: int, limit: int) -> tuple[AcceptedClip, ...]:
-    """A page, by number. Those that wait meanwhile are few."""
-    wanted = sa.select(UPLOAD_FRAMES.c.number, UPLOAD_FRAMES.c.frames)
+def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[KeptPicture, ...]:
+    """A page, by an index of those that were let through and one of those that wait: from one
+    moment, so that one which goes from here to there is in it.
+    """
+    columns = sa.select(UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.bits)
+    later = UPLOAD.c.number > after
+    both = sa.union_all(
+        columns.where(*ACCEPTED, later), columns.where(WAITS, UPLOAD.c.bits.is_not(None), later)
+    )
+    rows = db.execute(both.order_by("number").limit(limit))
+    return tuple(KeptPicture(row[0], row[1], bytes(row[2])) for row in rows)
+
+
+def kept_clips(db: sa.Connection, after: int, limit: int) -> tuple[KeptClip, ...]:
+    """A page, by number."""
+    there = UPLOAD_FRAMES.c.frames != sa.literal(b"", sa.LargeBinary)
+    rows = _kept_of_clips(db, UPLOAD_FRAMES.c.frames, there, after, limit)
+    return tuple(KeptClip(number, case, _each(frames)) for number, case, frames in rows)
+
+
+def kept_sounds(db: sa.Connection, after: int, limit: int) -> tuple[KeptSound, ...]:
+    """A page, by number."""
+    there = UPLOAD_FRAMES.c.words.is_not(None)
+    rows = _kept_of_clips(db, UPLOAD_FRAMES.c.words, there, after, limit)
+    return tuple(KeptSound(number, case, SoundPrint(words)) for number, case, words in rows)
+
+
+def _kept_of_clips(
+    db: sa.Connection,
+    column: sa.ColumnElement[bytes],
+    there: sa.ColumnElement[bool],
+    after: int,
+    limit: int,
+) -> list[tuple[int, str, bytes]]:
+    """Number, case and this column, where it is there, of those that no person has decided."""
+    wanted = sa.select(UPLOAD_FRAMES.c.number, column).where(there)
     wanted = wanted.order_by(UPLOAD_FRAMES.c.number).limit(limit)
     while rows := db.execute(wanted.where(UPLOAD_FRAMES.c.number > after)).all():
-        cases = _let_through(db, [row.number for row in rows])
-        frames = {row.number: bytes(row.frames) for row in rows if row.number in cases}
-        if frames:
-            return tuple(AcceptedClip(at, cases[at], _each(one)) for at, one in frames.items())
-        after = rows[-1].number
-    return ()
+        cases = _undecided(db, [row[0] for row in rows])
+        if cases:
+            return [(row[0], cases[row[0]], bytes(row[1])) for row in rows if row[0] in cases]
+        after = rows[-1][0]
+    return []
 
 
 def forget_clips(db: sa.Connection, before: datetime) -> int:
-    """Hashes of frames, and the reference, of clips that were let through before then; how many."""
+    """What is kept to look back at clips that were let through before then; how many."""
     old = sa.select(UPLOAD_FRAMES.c.number).where(UPLOAD_FRAMES.c.at < stored_time(before))
-    gone = list(_let_through(db, db.execute(old).scalars().all()))
+    gone = list(_undecided(db, db.execute(old).scalars().all(), waiting=False))
     for batch in batches(gone):
         these = UPLOAD.update().where(UPLOAD.c.number.in_(batch))
         db.execute(these.values(upload_sha256=None, reference=""))
@@ -60,16 +111,20 @@ def forget_clips(db: sa.Connection, before: datetime) -> int:
     return len(gone)
 
 
-def _let_through(db: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
-    """Which of these were let through, and their cases. Asked by their numbers alone: SQLite takes
-    the index of states instead, and with it every upload, where it is asked for a state too.
+def _undecided(
+    db: sa.Connection, numbers: Sequence[int], *, waiting: bool = True
+) -> dict[int, str]:
+    """Which of these were let through, or wait, and their cases. Asked by their numbers alone:
+    SQLite takes the index of states instead, and with it every upload, where it is asked for a
+    state too.
     """
+    let_through = ReviewState.CLOSED, Outcome.LET_THROUGH
     columns = UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.state, UPLOAD.c.outcome
     return {
         row.number: row.case_number
         for batch in batches(numbers)
         for row in db.execute(sa.select(*columns).where(UPLOAD.c.number.in_(batch)))
-        if (row.state, row.outcome) == (ReviewState.CLOSED, Outcome.LET_THROUGH)
+        if (row.state, row.outcome) == let_through or (waiting and row.state == ReviewState.WAITING)
     }
 
 
@@ -87,12 +142,23 @@ def hold_late(db: sa.Connection, clock: Clock, find: LateFind, left: Sequence[Ma
         "entry": find.entry,
         "waits_since": stored_time(clock.now()),
     }
-    is_it: tuple[sa.ColumnElement[bool], ...] = (*LET_THROUGH, sa.or_(_HAS_HASH, _HAS_FRAMES))
+    is_it: tuple[sa.ColumnElement[bool], ...] = (*LET_THROUGH, sa.or_(_HAS_HASH, _IS_CLIP))
     if find.found is Found.SLOW_LOOK:
         now |= {"bits": find.bits, "upload_sha256": find.upload_sha256, "slow_look": None}
         is_it = LET_THROUGH
     waits = UPLOAD.update().where(UPLOAD.c.case_number == find.case, *is_it).values(now)
     return db.execute(waits).rowcount > 0
+
+
+def fits_more(db: sa.Connection, find: LateFind, left: Sequence[Match]) -> bool:
+    """Add those of these claims that a waiting upload was not known to fit; False if none."""
+    mine = sa.select(UPLOAD.c.matches).where(UPLOAD.c.case_number == find.case, WAITS)
+    row = db.execute(mine).one_or_none()
+    known = {match["claim"] for match in row.matches} if row else set()
+    more = [one for one in left if one.claim not in known]
+    if row and more:
+        change(db, find.case, matches=[*row.matches, *from_matches(more)])
+    return bool(row and more)
 
 
 def published(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:

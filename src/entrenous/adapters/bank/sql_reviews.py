@@ -19,15 +19,16 @@ from entrenous.adapters.bank.sql_desk import SqlReviewDesk
 from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import stored_time
 from entrenous.adapters.bank.together import Row, Together
-from entrenous.adapters.bank.told import LATE_TOLD, review_told, unkept_told
+from entrenous.adapters.bank.told import FITS_MORE_TOLD, LATE_TOLD, review_told, unkept_told
 from entrenous.adapters.bank.upload_tables import ACCEPTED, SINGLE, UPLOAD, WAITS
 from entrenous.model.review import (
-    Accepted,
-    AcceptedClip,
     AlreadyAppealed,
     AlreadyDecided,
     Appeal,
     Found,
+    KeptClip,
+    KeptPicture,
+    KeptSound,
     LateFind,
     NoSuchReview,
     NotThatUpload,
@@ -53,14 +54,14 @@ class SqlReviewQueue(SqlReviewDesk):
 
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
         """Insert: SQLite has one writer at a time, so there those that wait are written at once. A
-        clip comes with its frames, or not at all.
+        clip comes with what it is looked back at by, or not at all.
         """
         kept = self._kept(review.case, untrusted_upload)
         row = uploads.from_review(review) | {"untrusted_upload": kept}
-        if review.frames:
+        if review.frames or review.sound:
             with adding(self.engine) as db:
                 _INSERT.run(db, [row])
-                late.keep_frames(db, review)
+                late.keep_clip(db, review)
         elif self.engine.dialect.name == "sqlite":
             self._together.add(row)
         else:
@@ -138,25 +139,29 @@ class SqlReviewQueue(SqlReviewDesk):
         with reading(self.engine) as db:
             return db.execute(wanted).scalar_one()
 
-    def accepted(self, after: int, limit: int) -> tuple[Accepted, ...]:
-        """A page, by an index of just these."""
-        columns = UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.bits
-        wanted = sa.select(*columns).where(*ACCEPTED, UPLOAD.c.number > after)
-        with reading(self.engine) as db:
-            rows = db.execute(wanted.order_by(UPLOAD.c.number).limit(limit))
-            return tuple(Accepted(row[0], row[1], bytes(row[2])) for row in rows)
-
-    def accepted_clips(self, after: int, limit: int) -> tuple[AcceptedClip, ...]:
+    def kept_pictures(self, after: int, limit: int) -> tuple[KeptPicture, ...]:
         """A page, by number."""
         with reading(self.engine) as db:
-            return late.accepted_clips(db, after, limit)
+            return late.kept_pictures(db, after, limit)
+
+    def kept_clips(self, after: int, limit: int) -> tuple[KeptClip, ...]:
+        """A page, by number."""
+        with reading(self.engine) as db:
+            return late.kept_clips(db, after, limit)
+
+    def kept_sounds(self, after: int, limit: int) -> tuple[KeptSound, ...]:
+        """A page, by number."""
+        with reading(self.engine) as db:
+            return late.kept_sounds(db, after, limit)
 
     def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
-        """It waits now."""
+        """It waits now, or waited already."""
         with writing(self.engine) as db:
             asked = claims.matching(db, [one.claim for one in find.matches])
             left = [one for one in find.matches if one.claim in asked]
             if not left or not late.hold_late(db, self.clock, find, left):
+                if late.fits_more(db, find, left):
+                    tell(db, self.clock, (FITS_MORE_TOLD, find.case, {}))
                 return False
             review = uploads.review_of(db, find.case)
             lead = uploads.gather(db, self.clock, review, held_per_hash)

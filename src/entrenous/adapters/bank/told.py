@@ -14,6 +14,8 @@ LATE_TOLD: Final = {
     Found.SLOW_LOOK: "case found slowly",
 }
 
+FITS_MORE_TOLD: Final = "case fits more"
+
 Told = tuple[str, str, Details]  # what, of which, details
 
 

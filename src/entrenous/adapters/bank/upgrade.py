@@ -5,7 +5,7 @@ what floods, appeals and looking back need of an upload, partners and their opin
 Version 3 adds since when an upload waits, what is due after an answer, and tables of frames,
 sounds, released clips and embeddings. Version 4 adds by which change a claim became confirmed.
 Version 5 adds reviewers, who confirmed first, and what somebody was told of. Version 6 adds hashes
-of the frames of clips that were let through.
+of the frames of clips that were let through, version 7 how these sound.
 """
 
 from typing import Any, Final
@@ -25,6 +25,7 @@ from entrenous.adapters.bank.upload_tables import (
     ACCEPTED_UPLOADS,
     SLOW_LOOKS,
     UPLOAD,
+    UPLOAD_FRAMES,
     UPLOADS_IN_SHADOW,
     WAITING_BY_ENTRY,
     WAITING_BY_FILE,
@@ -83,6 +84,8 @@ def prepare_tables(db: sa.Connection) -> None:
         _to_version_4(db, version)
     if version in (1, 2, 3, 4):
         _add(db, UPLOAD.c.first_confirmer)
+    if version == 6:
+        _add(db, UPLOAD_FRAMES.c.words)
     METADATA.create_all(db)
     if version is None:
         db.execute(SCHEMA_VERSION.insert().values(version=VERSION))

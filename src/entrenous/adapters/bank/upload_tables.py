@@ -37,13 +37,15 @@ UPLOAD: Final = sa.Table(
     sa.Column("first_confirmer", sa.Text),
     sqlite_autoincrement=True,
 )
-# Hashes of a clip's frames, one after the other, while it may be looked back at.
+# Of a clip or a sound, while it may be looked back at: hashes of its frames, one after the other,
+# and the words of its sound. Each may be missing: empty, and null.
 UPLOAD_FRAMES: Final = sa.Table(
     "upload_frames",
     METADATA,
     sa.Column("number", sa.ForeignKey("upload.number"), primary_key=True, autoincrement=False),
     sa.Column("at", BIG, nullable=False, index=True),
     sa.Column("frames", sa.LargeBinary, nullable=False),
+    sa.Column("words", sa.LargeBinary),
 )
 # What indexes are of, and questions ask by the same words. Values are written out, not parameters:
 # so the planner knows that the index will do.

@@ -20,9 +20,14 @@ def sound_print(samples: Samples, rate_hz: int) -> SoundPrint:
     return SoundPrint(np.asarray(words, dtype=">u4").tobytes())
 
 
+def is_too_quiet(sound: SoundPrint) -> bool:
+    """Whether there are no five seconds in it that could be told apart."""
+    return not lively(as_words(sound)).any()
+
+
 def refuse_too_quiet(sound: SoundPrint) -> None:
     """What a platform asks of a sound that somebody else's program registers; raises SoundTooQuiet
     unless there are five seconds in it that could be told apart.
     """
-    if not lively(as_words(sound)).any():
+    if is_too_quiet(sound):
         raise SoundTooQuiet(needed_s=SOUND_S_MIN)
