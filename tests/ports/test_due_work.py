@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from entrenous.adapters.bank import sql_due
 from entrenous.adapters.bank.engine import adding, open_engine
 from entrenous.adapters.bank.held_bytes import HeldBytes
 from entrenous.adapters.bank.postgres import open_postgres_engine
@@ -22,7 +23,7 @@ from entrenous.model.bank import Bank
 from entrenous.model.claim import ClaimEvent, Registration
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
-from entrenous.model.ids import ClaimId
+from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import (
     Due,
     Found,
@@ -303,14 +304,61 @@ def test_that_a_look_back_is_due_comes_with_the_claim(made: Stores) -> None:
     for name in "xyz":
         bank.register(Registration(claim(name), (TWO,), looks_back=name != "y"))
     assert queue.due().look_backs == 2
-    assert queue.take_look_backs(LEASE, 1) == (ClaimId("x"),)
-    assert queue.take_look_backs(LEASE, 9) == (ClaimId("z"),)
-    assert queue.take_look_backs(LEASE, 9) == ()
-    queue.looked_back(ClaimId("z"))
+    until = made.clock.now() + LEASE
+    assert queue.take_look_backs(until, 1) == (ClaimId("x"),)
+    assert queue.take_look_backs(until, 9) == (ClaimId("z"),)
+    assert queue.take_look_backs(until, 9) == ()
+    queue.looked_back(until, ClaimId("z"))
     made.clock.wind(minutes=2)  # whoever had x was killed
-    assert queue.take_look_backs(LEASE, 9) == (ClaimId("x"),)
-    queue.looked_back(ClaimId("x"))
+    until = made.clock.now() + LEASE
+    assert queue.take_look_backs(until, 9) == (ClaimId("x"),)
+    queue.looked_back(until, ClaimId("x"))
     assert queue.due() == Due()
+
+
+@pytest.mark.parametrize("how", ["extended", "confirmed"])
+def test_a_claim_that_fits_more_than_before_is_looked_back_for_again(
+    made: Stores, how: str
+) -> None:
+    """Also where somebody is looking back for it as it was."""
+    bank, queue = made.bank, made.reviews
+    bank.register(Registration(claim("x"), (TWO,)), Registration(claim("y"), (TWO,)))
+    assert queue.due().look_backs == 0
+
+    def becomes(number: int) -> None:
+        if how == "extended":
+            bank.extend_all([ClaimId("x")], bytes([number]) * 32)
+        else:
+            bank.move(ClaimId("x"), ClaimEvent.SUSPEND)
+            bank.move_all(ClaimEvent.CONFIRM, ClaimId("x"), ClaimId("nobody"))
+
+    becomes(7)
+    until = made.clock.now() + LEASE
+    assert queue.take_look_backs(until, 9) == (ClaimId("x"),)
+    made.clock.wind(seconds=1)
+    becomes(8)
+    queue.looked_back(until, ClaimId("x"))
+    assert queue.due().look_backs == 1
+    assert queue.take_look_backs(until, 9) == (ClaimId("x"),)
+    queue.looked_back(until, ClaimId("x"))
+    bank.move_all(ClaimEvent.CONFIRM, ClaimId("x"))  # it may be confirmed already
+    assert queue.due().look_backs == (1 if how == "extended" else 0)
+
+
+def test_all_claims_of_a_bank_are_looked_back_for_again(
+    made: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_due, "_AT_ONCE", 3)
+    bank, queue, other = made.bank, made.reviews, BankName("other")
+    bank.set_bank(Bank(other))
+    names = [f"{number}" for number in range(9)]
+    bank.register(*(Registration(claim(one), (TWO,)) for one in names))
+    bank.register(Registration(replace(claim("o"), bank=other), (TWO,)))
+    bank.withdraw(ClaimId("0"))
+    bank.move(ClaimId("1"), ClaimEvent.SUSPEND)
+    assert queue.look_back_again(PEOPLE) == queue.due().look_backs == 8  # with a
+    assert queue.look_back_again(other) == 1
+    assert queue.look_back_again(BankName("nothing")) == 0
 
 
 def test_a_person_is_looked_back_for_before_a_list_that_came_earlier(made: Stores) -> None:
@@ -318,14 +366,18 @@ def test_a_person_is_looked_back_for_before_a_list_that_came_earlier(made: Store
         made.bank.register(Registration(claim(name), (TWO,), looks_back=True))
     made.clock.wind(seconds=1)
     made.bank.register(Registration(claim("hers"), (TWO,), looks_back=True))
-    assert made.reviews.take_look_backs(LEASE, 2) == (ClaimId("hers"), ClaimId("x"))
+    assert made.reviews.take_look_backs(made.clock.now() + LEASE, 2) == (
+        ClaimId("hers"),
+        ClaimId("x"),
+    )
 
 
 def test_many_are_taken_and_done_at_once(made: Stores) -> None:
     names = [ClaimId(f"{number:04}") for number in range(1200)]
     made.bank.register(*(Registration(claim(one), (TWO,), looks_back=True) for one in names))
-    assert made.reviews.take_look_backs(LEASE, 1100) == tuple(names[:1100])
-    made.reviews.looked_back(*names[:1100])
+    until = made.clock.now() + LEASE
+    assert made.reviews.take_look_backs(until, 1100) == tuple(names[:1100])
+    made.reviews.looked_back(until, *names[:1100])
     assert made.reviews.due().look_backs == 100
 
 
@@ -372,7 +424,7 @@ def test_sqlite_who_finds_nothing_due_waits_for_no_writer(tmp_path: Path) -> Non
     queue = SqlReviewQueue(engine)
     with adding(engine):
         assert queue.take_slow_look(LEASE) is None
-        assert queue.take_look_backs(LEASE, 9) == ()
+        assert queue.take_look_backs(AT, 9) == ()
         assert queue.skip_slow_looks(AT) == 0
     engine.dispose()
 

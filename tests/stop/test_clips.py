@@ -368,6 +368,19 @@ def test_a_released_clip_is_let_through_as_that_very_file_until_a_newer_claim(
     assert judged(room, upload).outcome is Outcome.HOLD
 
 
+def test_nor_is_it_asked_about_when_its_claim_is_looked_back_for_again(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    claim = register(room, film)
+    upload = small(scene)
+    release(judged(room, upload).case, room.platform)
+    case = let_through(room, upload, "post 1")
+    assert look_back([claim], room.platform) == 0
+    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    assert look_back([claim], room.platform) == 1
+    assert [one.case for one in room.platform.reviews.published("", 9)] == [case]
+
+
 def test_a_file_that_an_appeal_released_is_not_refused_again(
     room: Room, film: bytes, scene: list[Rgb]
 ) -> None:

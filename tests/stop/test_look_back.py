@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entrenous.model.bank import PEOPLE
+from entrenous.model.bank import PEOPLE, Bank
 from entrenous.model.claim import ClaimEvent, ClaimState
 from entrenous.model.decision import Outcome
 from entrenous.model.gate import GateLimits
 from entrenous.model.review import Found, ReviewState
 from entrenous.stop.gate import judge_upload
-from entrenous.stop.look_back import LEASE, look_back, look_back_due, tidy
+from entrenous.stop.look_back import LEASE, look_back, look_back_again, look_back_due, tidy
 from entrenous.stop.policies import PolicyChange, set_policy
 from entrenous.stop.review import confirm, release
 from entrenous.stop.withdraw import unprotect
@@ -136,7 +136,9 @@ def test_what_a_killed_gate_did_not_look_back_for_is_taken_up(room: Room, hers: 
 def test_one_that_was_killed_while_it_looked_is_taken_up_as_well(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
     room.protect(hers, parts=False)
-    assert len(room.platform.reviews.take_look_backs(LEASE, 9)) == 1  # and it dies
+    assert (
+        len(room.platform.reviews.take_look_backs(room.clock.now() + LEASE, 9)) == 1
+    )  # and it dies
     assert look_back_due(room.platform) == 0
     room.clock.wind(minutes=2)
     assert look_back_due(room.platform) == 1
@@ -183,3 +185,54 @@ def test_a_claim_on_what_waits_already_is_told_to_the_reviewer(room: Room, hers:
     confirm(case, room.platform)
     states = {room.platform.bank.claim(one).state for one in (first, second)}
     assert states == {ClaimState.CONFIRMED}
+
+
+def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
+    room: Room, hers: Any, another: Any
+) -> None:
+    """A cut-out that no look found in time: once one of them is confirmed, the others are found."""
+    room.platform.bank.set_bank(Bank(PEOPLE))
+    piece = hers[: hers.shape[0] * 4 // 5, : hers.shape[1] * 4 // 5]
+    earlier = judge_upload(jpeg(piece), room.platform, "post 1")
+    assert earlier.outcome is Outcome.LET_THROUGH
+    judge_upload(jpeg(another), room.platform, "post 2")
+    room.protect(hers)  # with windows
+    assert look_back_due(room.platform) == 1
+    assert room.platform.reviews.waiting() == 0
+    later = judge_upload(jpeg(piece, 60), room.platform, "post 3")
+    assert later.outcome is Outcome.HOLD
+    confirm(later.case, room.platform)
+    assert look_back_due(room.platform) == 1
+    (found,) = room.platform.reviews.published("", 9)
+    assert (found.case, found.reference, found.found) == (earlier.case, "post 1", Found.LOOK_BACK)
+
+
+def test_the_same_question_is_not_asked_twice(room: Room, hers: Any) -> None:
+    """A reviewer let its like through after the claim was made; until somebody confirms it."""
+    claim = room.protect(hers, parts=False).claim
+    release(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    again = judge_upload(jpeg(hers, 60), room.platform)
+    assert again.outcome is Outcome.LET_THROUGH
+    look_back_due(room.platform)
+    room.platform.bank.extend(claim, b"\x55" * 32)
+    assert look_back_due(room.platform) == 1
+    assert room.platform.reviews.waiting() == 0
+    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.REFUSE
+    assert look_back_due(room.platform) == 1
+    assert [one.case for one in room.platform.reviews.published("", 9)] == [again.case]
+
+
+def test_a_bank_that_was_in_shadow_is_looked_back_for_when_the_operator_says_so(
+    room: Room, hers: Any
+) -> None:
+    shadow = set_policy(PEOPLE, PolicyChange(shadow=True), room.platform)
+    case = judge_upload(jpeg(hers), room.platform).case
+    protect(room, hers)
+    assert look_back_again(shadow, room.platform) == 0
+    look_back_due(room.platform)
+    live = set_policy(PEOPLE, PolicyChange(shadow=False), room.platform)
+    assert room.platform.reviews.due().look_backs == 0
+    assert look_back_again(live, room.platform) == 1
+    assert look_back_due(room.platform) == 1
+    assert [one.case for one in room.platform.reviews.published("", 9)] == [case]

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from entrenous.model.ids import ClaimId
+from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import Due, SlowLook
 
 
@@ -32,14 +32,20 @@ class DueWork(Protocol):
         """
         ...
 
-    def take_look_backs(self, lease: timedelta, limit: int) -> tuple[ClaimId, ...]:
+    def take_look_backs(self, until: datetime, limit: int) -> tuple[ClaimId, ...]:
         """Claims for which a look back is due and that nobody has, the newest first: a person does
-        not wait for a list of a million. They are the caller's for that time.
+        not wait for a list of a million. They are the caller's until then.
         """
         ...
 
-    def looked_back(self, *claims: ClaimId) -> None:
-        """It was done for these."""
+    def look_back_again(self, bank: BankName) -> int:
+        """A look back is due for every claim of this bank that matches; for how many."""
+        ...
+
+    def looked_back(self, until: datetime, *claims: ClaimId) -> None:
+        """It was done for these, which were taken until then. What became due anew before that time
+        stays due: a claim that was extended meanwhile was not looked back for as it is now.
+        """
         ...
 
     def due(self) -> Due:

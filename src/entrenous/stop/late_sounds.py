@@ -34,6 +34,10 @@ class SoughtSounds:
         self.sounds[number] = sound
         self.claims.setdefault(number, []).append(claim)
 
+    def each_claim(self) -> Iterator[Claim]:
+        """Of all of them."""
+        return (claim for those in self.claims.values() for claim in those)
+
 
 @dataclass(frozen=True, slots=True)
 class SoundFits:

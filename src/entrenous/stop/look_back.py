@@ -6,19 +6,24 @@ mirrored and inverted, and its sound with theirs, by reading them page by page: 
 so it is done after the claim was answered, and what fits goes before a person.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from itertools import chain
 from typing import Final
 
-from entrenous.model.claim import MATCHING
+from entrenous.craft.fingerprint.orientation import UPRIGHT
+from entrenous.model.bank import RELEASED, Bank
+from entrenous.model.claim import MATCHING, Claim
 from entrenous.model.ids import ClaimId
 from entrenous.model.review import LateFind
 from entrenous.ports import Platform
+from entrenous.stop.gate import find as find_in
 from entrenous.stop.late_fits import Sought, fitting, kept_uploads
 from entrenous.stop.late_sounds import SoughtSounds, fitting_sounds, kept_sounds
-from entrenous.stop.weigh import asks
+from entrenous.stop.released import file_releases
+from entrenous.stop.weigh import answered, asks, release_of, wanted_by
 
 LEASE: Final = timedelta(minutes=2)  # as long as somebody may be at what is due
 CLAIMS_MAX: Final = 1000  # at once: some seconds for each million of uploads
@@ -37,9 +42,11 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     if not platform.limits.look_back_days:
         return 0
     sought, sounds = _sought(claims, platform)
+    every = {one.id: one for one in (*(one.claim for one in sought), *sounds.each_claim())}
     finds = chain(_seen_before(sought, platform), _heard_before(sounds, platform))
     limit = platform.limits.held_per_hash
-    return sum(platform.reviews.hold_late(find, limit) for find in finds)
+    unanswered = (left for find in finds if (left := _unanswered(find, every, platform)))
+    return sum(platform.reviews.hold_late(find, limit) for find in unanswered)
 
 
 def look_back_all(claims: Sequence[ClaimId], platform: Platform) -> int:
@@ -55,11 +62,21 @@ def look_back_due(platform: Platform, most: int = CLAIMS_MAX) -> int:
     Where it takes longer than :data:`LEASE`, another process may do the same again, which changes
     nothing.
     """
-    names = platform.reviews.take_look_backs(LEASE, most)
+    until = platform.clock.now() + LEASE
+    names = platform.reviews.take_look_backs(until, most)
     if names:
         look_back(names, platform)
-        platform.reviews.looked_back(*names)
+        platform.reviews.looked_back(until, *names)
     return len(names)
+
+
+def look_back_again(bank: Bank, platform: Platform) -> int:
+    """Have all claims of a bank looked back for once more, by its policy as it is then; how many.
+    None in shadow, nor where nothing is kept to look back at.
+    """
+    if bank.shadow or not platform.limits.look_back_days:
+        return 0
+    return platform.reviews.look_back_again(bank.name)
 
 
 def look_back_now(platform: Platform) -> None:
@@ -106,6 +123,29 @@ def _heard_before(sought: SoughtSounds, platform: Platform) -> Iterator[LateFind
     for kept in kept_sounds(platform.reviews):
         for one in fitting_sounds(sought, kept):
             yield LateFind(one.case, one.matches, -one.sound)
+
+
+def _unanswered(
+    find: LateFind, claims: Mapping[ClaimId, Claim], platform: Platform
+) -> LateFind | None:
+    """Without what a person answered when they let its like through, as of an upload (section 5): a
+    claim is looked back for more than once, and the same question is not asked twice. A frame that
+    fits may be of the whole video, so what a confirmed claim calls for is not told by its parts.
+    """
+    upload = platform.reviews.review(find.case)
+    banks = {bank.name: bank for bank in platform.bank.banks()}
+    seen = ((UPRIGHT, upload.bits),) if upload.bits is not None else ()
+    hits = find_in(seen, platform, part=False)
+    releases = [release_of(*hit) for hit in hits if hit[0].bank == RELEASED]
+    if upload.upload_sha256 is not None:
+        releases += file_releases(upload.upload_sha256, platform)
+    left = tuple(
+        match
+        for match in find.matches
+        for claim in [claims[match.claim]]
+        if not answered(wanted_by(claim, banks[claim.bank]), match, claim, releases)
+    )
+    return replace(find, matches=left) if left else None
 
 
 def _entry(bits: bytes, platform: Platform) -> int:

@@ -81,7 +81,7 @@ def answered(outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Re
 
 def called_for(match: Match, claim: Claim, bank: Bank) -> Outcome:
     """What one hit calls for, by its bank's policy; a part never calls for more than holding."""
-    wanted = _wanted(claim, bank)
+    wanted = wanted_by(claim, bank)
     return min(wanted, Outcome.HOLD, key=_STRICTNESS.index) if match.part else wanted
 
 
@@ -89,7 +89,7 @@ def asks(claim: Claim, bank: Bank) -> bool:
     """Whether of an upload that fits it, in whole or in part, a person would have been asked, or a
     machine have refused it, had the claim or the look come in time.
     """
-    return not bank.shadow and _wanted(claim, bank) is not Outcome.LET_THROUGH
+    return not bank.shadow and wanted_by(claim, bank) is not Outcome.LET_THROUGH
 
 
 def asked_about(
@@ -99,5 +99,6 @@ def asked_about(
     return [(entry, hit) for entry, hit in found if asks(hit[1], banks[hit[1].bank])]
 
 
-def _wanted(claim: Claim, bank: Bank) -> Outcome:
+def wanted_by(claim: Claim, bank: Bank) -> Outcome:
+    """What a bank does with an upload that is what this claim is about."""
     return bank.on_confirmed if claim.state is ClaimState.CONFIRMED else bank.on_claimed

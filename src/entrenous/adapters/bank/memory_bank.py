@@ -89,6 +89,7 @@ class MemoryBankStore(MemoryAsked):
         self.hashes.add(claim, whole, part=False)
         for bits in whole:
             self.clips.add_picture(claim, self.hashes.number(bits, part=False))
+        self.look_backs[claim] = self.clock.now()
         self._changed(claim, ("claim extended", claim, {}))
 
     def extend_all(self, claims: Collection[ClaimId], *whole: bytes) -> None:
@@ -115,6 +116,8 @@ class MemoryBankStore(MemoryAsked):
         if state is ClaimState.WITHDRAWN:
             self._forget(claim)
             self.on_withdraw(claim)
+        if state is ClaimState.CONFIRMED:
+            self.look_backs[claim] = self.clock.now()
         self._changed(claim, move_told(self.held[claim]))
         return self.held[claim]
 

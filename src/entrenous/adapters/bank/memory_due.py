@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from entrenous.adapters.bank.memory_bank import MemoryBankStore
 from entrenous.adapters.bank.sql_due import DAY, SLOW_BYTES_MAX, TAKES_MAX
-from entrenous.model.ids import ClaimId
+from entrenous.model.claim import MATCHING
+from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import Due, Review, SlowLook
 
 
@@ -59,19 +60,27 @@ class MemoryDueWork:
         self.slow.update({case: _Slow(skipped=True) for case in late})
         return len(late)
 
-    def take_look_backs(self, lease: timedelta, limit: int) -> tuple[ClaimId, ...]:
+    def take_look_backs(self, until: datetime, limit: int) -> tuple[ClaimId, ...]:
         """The newest."""
         now = self.bank.clock.now()
         free = [(at, claim) for claim, at in sorted(self.bank.look_backs.items()) if at <= now]
         newest = sorted(free, key=lambda one: one[0], reverse=True)
         claims = tuple(claim for _, claim in newest[:limit])
-        self.bank.look_backs.update(dict.fromkeys(claims, now + lease))
+        self.bank.look_backs.update(dict.fromkeys(claims, until))
         return claims
 
-    def looked_back(self, *claims: ClaimId) -> None:
-        """No more due."""
+    def look_back_again(self, bank: BankName) -> int:
+        """All at once."""
+        every = [one for one in self.bank.held.values() if one.bank == bank]
+        mine = [one.id for one in every if one.state in MATCHING]
+        self.bank.look_backs.update(dict.fromkeys(mine, self.bank.clock.now()))
+        return len(mine)
+
+    def looked_back(self, until: datetime, *claims: ClaimId) -> None:
+        """No more due, but what became due since."""
         for claim in claims:
-            self.bank.look_backs.pop(claim, None)
+            if self.bank.look_backs.get(claim, until) >= until:
+                self.bank.look_backs.pop(claim, None)
 
     def due(self) -> Due:
         """Counted."""

@@ -10,6 +10,7 @@ from entrenous.adapters.bank import sql_claims as claims
 from entrenous.adapters.bank import sql_clips as clips
 from entrenous.adapters.bank import sql_embeddings as embedded
 from entrenous.adapters.bank import sql_late as late
+from entrenous.adapters.bank import sql_moves as moves
 from entrenous.adapters.bank import sql_partners as partners
 from entrenous.adapters.bank.engine import glancing, reading, scrub, writing
 from entrenous.adapters.bank.insert import insert_or
@@ -78,13 +79,13 @@ class SqlBankStore(SqlAsked):
     def extend(self, claim: ClaimId, *whole: bytes) -> None:
         """More hashes."""
         with writing(self.engine) as db:
-            if not claims.extend(db, self.clock, [claims.claim_of(db, claim)], whole):
+            if not moves.extend(db, self.clock, [claims.claim_of(db, claim)], whole):
                 raise NoSuchClaim(claim=claim)
 
     def extend_all(self, claims_given: Collection[ClaimId], *whole: bytes) -> None:
         """In one transaction."""
         with writing(self.engine) as db:
-            claims.extend(db, self.clock, claims.some(db, claims_given), whole)
+            moves.extend(db, self.clock, claims.some(db, claims_given), whole)
 
     def claim(self, claim: ClaimId) -> Claim:
         """By id."""
@@ -95,7 +96,7 @@ class SqlBankStore(SqlAsked):
         """Look the move up, and delete what a withdrawn claim leaves."""
         with writing(self.engine) as db:
             before = claims.claim_of(db, claim)
-            moved = claims.move(db, self.clock, before, event)
+            moved = moves.move(db, self.clock, before, event)
             is_gone = moved.state is ClaimState.WITHDRAWN and moved is not before
             if is_gone:
                 late.forget_claims(db, {claim})
@@ -109,13 +110,13 @@ class SqlBankStore(SqlAsked):
             self.withdraw(*claims_given)
         with writing(self.engine) as db:
             every = claims.some(db, claims_given)
-            return tuple(claims.move_all(db, self.clock, every, event))
+            return tuple(moves.move_all(db, self.clock, every, event))
 
     def withdraw(self, *claims_given: ClaimId) -> int:
         """In one transaction, and what they leave is overwritten once."""
         with writing(self.engine) as db:
             live = claims.live(db, claims_given)
-            claims.move_all(db, self.clock, live, ClaimEvent.WITHDRAW)
+            moves.move_all(db, self.clock, live, ClaimEvent.WITHDRAW)
             if live:
                 late.forget_claims(db, {before.id for before in live})
         if live:
@@ -125,7 +126,7 @@ class SqlBankStore(SqlAsked):
     def dispute(self, *claims_given: ClaimId) -> tuple[Claim, ...]:
         """One more."""
         with writing(self.engine) as db:
-            return tuple(claims.dispute(db, self.clock, claims_given))
+            return tuple(moves.dispute(db, self.clock, claims_given))
 
     def entries(self, after: int) -> tuple[Entry, ...]:
         """News."""

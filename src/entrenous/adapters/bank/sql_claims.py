@@ -1,7 +1,7 @@
-"""Claims and their hashes in the tables, each function inside of an open transaction."""
+"""Claims and their hashes, made and read, each function inside of an open transaction."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.insert import insert_or
 from entrenous.adapters.bank.prepared import PreparedSelect
 from entrenous.adapters.bank.rows import batches, from_claim, to_bank, to_claim
-from entrenous.adapters.bank.sql_clips import add_frames, add_sound, forget_clip
-from entrenous.adapters.bank.sql_embeddings import add_embedding, forget_embedding
+from entrenous.adapters.bank.sql_clips import add_frames, add_sound
+from entrenous.adapters.bank.sql_embeddings import add_embedding
 from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import (
     BANK,
@@ -20,24 +20,20 @@ from entrenous.adapters.bank.tables import (
     CLAIM_HASH,
     FRAME,
     HASH,
-    LISTING,
     STILL,
     stored_time,
 )
-from entrenous.adapters.bank.told import Told, claim_told, dispute_told, move_told
+from entrenous.adapters.bank.told import claim_told
 from entrenous.model.bank import Bank, NoSuchBank
 from entrenous.model.claim import (
-    CLAIM_MOVES,
     MATCHING,
-    AlreadyWithdrawn,
     Claim,
-    ClaimEvent,
     ClaimState,
     NoSuchClaim,
     Registration,
 )
 from entrenous.model.ids import BankName, ClaimId
-from entrenous.model.print import VIDEO_KIND, VideoPrint
+from entrenous.model.print import VideoPrint
 from entrenous.ports import Clock
 from entrenous.ports.bank import ShownBy
 
@@ -111,7 +107,7 @@ def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registrati
     first, at = next_change(db), stored_time(clock.now())
     rows = [
         {
-            **from_claim(_numbered(one.claim, number)),
+            **from_claim(numbered(one.claim, number)),
             "changed": number,
             "changed_at": at,
             "look_back_at": at if one.looks_back else None,
@@ -149,75 +145,6 @@ def next_change(db: sa.Connection) -> int:
     """The number of the next change of any claim."""
     newest = db.execute(sa.select(sa.func.max(CLAIM.c.changed))).scalar()
     return (newest or 0) + 1
-
-
-def changed(db: sa.Connection, clock: Clock, *told: Told) -> None:
-    """Give the claim of each a new number, in this order, and tell why."""
-    at = stored_time(clock.now())
-    numbered = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
-    numbered = numbered.values(changed=sa.bindparam("to"), changed_at=at)
-    rows = [{"of": of, "to": to} for to, (_, of, _) in enumerate(told, start=next_change(db))]
-    if rows:
-        db.execute(numbered, rows)
-    tell(db, clock, *told)
-
-
-def move(db: sa.Connection, clock: Clock, before: Claim, event: ClaimEvent) -> Claim:
-    """By CLAIM_MOVES; a move to where it is changes nothing. Raises AlreadyWithdrawn."""
-    moved = move_all(db, clock, [before], event)
-    if not moved:
-        raise AlreadyWithdrawn(claim=before.id)
-    return moved[0]
-
-
-def move_all(
-    db: sa.Connection, clock: Clock, every: Iterable[Claim], event: ClaimEvent
-) -> list[Claim]:
-    """By CLAIM_MOVES; those that may be moved so, as they are now: what changes nothing is the same
-    object again.
-    """
-    may = [one for one in every if (one.state, event) in CLAIM_MOVES]
-    states = [CLAIM_MOVES[one.state, event] for one in may]
-    pairs = list(zip(may, states, strict=True))
-    moved = [replace(one, state=to) for one, to in pairs if to is not one.state]
-    after = {one.id: one for one in _write_states(db, clock, moved)}
-    return [after.get(one.id, one) for one, _ in pairs]
-
-
-def extend(
-    db: sa.Connection, clock: Clock, every: Iterable[Claim], whole: Sequence[bytes]
-) -> list[Claim]:
-    """Add hashes to those that match; these."""
-    fitting = [claim for claim in every if claim.state in MATCHING]
-    if fitting:
-        given = add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
-        _note_stills(db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], given)
-        changed(db, clock, *(("claim extended", claim.id, {}) for claim in fitting))
-    return fitting
-
-
-def _note_stills(db: sa.Connection, videos: Iterable[ClaimId], given: Mapping[bytes, int]) -> None:
-    """These hashes of pictures, where they are those of frames already."""
-    shown = sa.select(FRAME.c.claim, FRAME.c.number, sa.literal(STILL)).distinct()
-    shown = shown.where(FRAME.c.number.in_(given.values()))
-    wanted = insert_or(db, FRAME)
-    for batch in batches(videos):
-        rows = wanted.from_select(
-            ["claim", "number", "at_ms"], shown.where(FRAME.c.claim.in_(batch))
-        )
-        db.execute(rows.on_conflict_do_nothing())
-
-
-def dispute(db: sa.Connection, clock: Clock, claims: Sequence[ClaimId]) -> list[Claim]:
-    """One more of each; raises NoSuchClaim."""
-    more = CLAIM.update().values(disputes=CLAIM.c.disputes + 1)
-    for batch in batches(dict.fromkeys(claims)):
-        db.execute(more.where(CLAIM.c.id.in_(batch)))
-    disputed = some(db, claims)
-    for missing in set(claims) - {one.id for one in disputed}:
-        raise NoSuchClaim(claim=missing)
-    tell(db, clock, *(dispute_told(one) for one in disputed))
-    return disputed
 
 
 def add_hashes(
@@ -285,34 +212,6 @@ def wholes_of(
     return found
 
 
-def _write_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list[Claim]:
-    for claim in moved:
-        if claim.state is ClaimState.WITHDRAWN:
-            _forget_hashes(db, claim.id)
-    if not moved:
-        return []
-    # With the numbers that changed() gives them.
-    after = [_numbered(one, number) for number, one in enumerate(moved, start=next_change(db))]
-    there = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
-    rows = [{"of": one.id, "to": one.state, "by": one.confirmed} for one in after]
-    there = there.values(state=sa.bindparam("to"), confirmed=sa.bindparam("by"))
-    db.execute(there, rows)
-    changed(db, clock, *(move_told(claim) for claim in after))
-    return after
-
-
-def _numbered(claim: Claim, number: int) -> Claim:
+def numbered(claim: Claim, number: int) -> Claim:
     """By which change it became confirmed, if that is what it is."""
     return replace(claim, confirmed=number) if claim.state is ClaimState.CONFIRMED else claim
-
-
-def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
-    mine = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.claim == claim)
-    numbers = list(db.execute(mine).scalars())
-    forget_clip(db, claim)
-    forget_embedding(db, claim)
-    db.execute(LISTING.delete().where(LISTING.c.claim == claim))
-    db.execute(CLAIM_HASH.delete().where(CLAIM_HASH.c.claim == claim))
-    for batch in batches(numbers):
-        still = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.number.in_(batch))
-        db.execute(HASH.delete().where(HASH.c.number.in_(batch), HASH.c.number.not_in(still)))

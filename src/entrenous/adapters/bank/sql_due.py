@@ -14,12 +14,14 @@ from entrenous.adapters.bank.rows import batches
 from entrenous.adapters.bank.tables import CLAIM, stored_time
 from entrenous.adapters.bank.upload_tables import UPLOAD
 from entrenous.adapters.system import SystemClock
-from entrenous.model.ids import ClaimId
+from entrenous.model.claim import MATCHING
+from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import Due, SlowLook, UploadShut
 from entrenous.ports import Clock
 
 SLOW_BYTES_MAX: Final = 256 * 1024 * 1024  # of uploads that a slow look is due of, together
 TAKES_MAX: Final = 3  # what ends its looker so often is left alone
+_AT_ONCE: Final = 10_000  # claims
 DAY: Final = timedelta(days=1)
 _DUE: Final = UPLOAD.c.slow_look == "due"
 _KEPT: Final = UPLOAD.c.slow_look == "kept"
@@ -105,23 +107,36 @@ class SqlDueWork:
             gone = UPLOAD.update().where(UPLOAD.c.number.in_(numbers))
             return db.execute(gone.values(_PASSED_OVER)).rowcount
 
-    def take_look_backs(self, lease: timedelta, limit: int) -> tuple[ClaimId, ...]:
+    def take_look_backs(self, until: datetime, limit: int) -> tuple[ClaimId, ...]:
         """The newest; first asked whether there are any."""
-        now = self.clock.now()
-        free = sa.select(CLAIM.c.id).where(CLAIM.c.look_back_at <= stored_time(now))
+        now = stored_time(self.clock.now())
+        free = sa.select(CLAIM.c.id).where(CLAIM.c.look_back_at <= now)
         free = free.order_by(CLAIM.c.look_back_at.desc(), CLAIM.c.id).limit(limit)
         with glancing(self.engine) as db:
             if db.execute(free).first() is None:
                 return ()
         with adding(self.engine) as db:
             claims = db.execute(free.with_for_update(skip_locked=True)).scalars().all()
-            _put(db, claims, stored_time(now + lease))
+            _put(db, claims, stored_time(until))
             return tuple(ClaimId(claim) for claim in claims)
 
-    def looked_back(self, *claims: ClaimId) -> None:
-        """No more due."""
+    def look_back_again(self, bank: BankName) -> int:
+        """Some at a time, so that uploads do not wait for a bank of a million."""
+        mine = sa.select(CLAIM.c.id).where(CLAIM.c.bank == bank, CLAIM.c.state.in_(MATCHING))
+        mine = mine.order_by(CLAIM.c.id).limit(_AT_ONCE)
+        count, after = 0, ""
+        while True:
+            with adding(self.engine) as db:
+                claims = db.execute(mine.where(CLAIM.c.id > after)).scalars().all()
+                _put(db, claims, stored_time(self.clock.now()))
+            if not claims:
+                return count
+            count, after = count + len(claims), claims[-1]
+
+    def looked_back(self, until: datetime, *claims: ClaimId) -> None:
+        """No more due, but what became due since: that has an earlier time."""
         with adding(self.engine) as db:
-            _put(db, claims, None)
+            _put(db, claims, None, CLAIM.c.look_back_at >= stored_time(until))
 
     def due(self) -> Due:
         """Counted in indexes."""
@@ -137,8 +152,10 @@ class SqlDueWork:
             return Due(*(db.execute(count).scalar_one() for count in wanted))
 
 
-def _put(db: sa.Connection, claims: Iterable[str], at: int | None) -> None:
+def _put(
+    db: sa.Connection, claims: Iterable[str], at: int | None, *only: sa.ColumnElement[bool]
+) -> None:
     """When a look back is due for these."""
-    due = CLAIM.update().values(look_back_at=at)
+    due = CLAIM.update().where(*only).values(look_back_at=at)
     for batch in batches(claims):
         db.execute(due.where(CLAIM.c.id.in_(batch)))

@@ -42,6 +42,23 @@ def test_banks_and_their_policies(gate: Any) -> None:
     assert said == "people: within 24 bits; claimed: hold, confirmed: hold\n"
 
 
+def test_what_was_let_through_before_is_compared_again_when_wanted(
+    gate: Any, tmp_path: Path
+) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text(KEY + "\n")
+    gate("bank", "import", str(listed), "--bank", "list", "--no-look-back")
+    assert json.loads(gate("status", "--json")[1])["look_backs"] == 0
+    status, said = gate("bank", "policy", "list", "--look-back")
+    assert status == 0
+    assert said.endswith(
+        "1 claims are compared with what was let through before, while the gate runs.\n"
+    )
+    assert json.loads(gate("status", "--json")[1])["look_backs"] == 1
+    said = gate("bank", "policy", "list", "--shadow", "--look-back", "--json")[1]
+    assert json.loads(said)["look_backs_due"] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "status"),
     [

@@ -10,6 +10,7 @@ from entrenous.model.bank import Bank
 from entrenous.model.decision import Outcome
 from entrenous.model.ids import BankName
 from entrenous.stop.banks import bank_for_list, import_hashes
+from entrenous.stop.look_back import look_back_again
 from entrenous.stop.policies import PolicyChange, set_policy
 from entrenous.wiring.platform import is_gate, open_existing, open_platform
 
@@ -101,16 +102,28 @@ def policy(
     on_confirmed: Annotated[
         Outcome | None, typer.Option(help="A person has confirmed the claim.")
     ] = None,
+    looks_back: Annotated[
+        bool,
+        typer.Option("--look-back", help="Compare its claims again with what was let through."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a bank does with an upload that fits; what you do not name stays as it is."""
+    """Say what a bank does with an upload that fits; what you do not name stays as it is.
+
+    It is about uploads to come. With --look-back the gate, while it runs, finds by the policy as it
+    is now what was let through before: of a bank that was in shadow, say.
+    """
     wanted = PolicyChange(radius, shadow, on_claimed, on_confirmed)
     with open_existing(data) as (platform, _):
         bank = set_policy(BankName(name), wanted, platform)
+        due = look_back_again(bank, platform) if looks_back else 0
     if as_json:
-        put_json({"schema": "entrenous/bank/1", **_as_json(bank)})
+        told = {"schema": "entrenous/bank/1", **_as_json(bank)}
+        put_json(told | ({"look_backs_due": due} if looks_back else {}))
         return
     say(_in_words(bank))
+    if looks_back:
+        say(f"{due:,} claims are compared with what was let through before, while the gate runs.")
 
 
 def _as_json(bank: Bank) -> dict[str, object]:

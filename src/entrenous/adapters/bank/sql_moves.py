@@ -1,0 +1,141 @@
+"""Changes of claims that are there, each function inside of an open transaction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from entrenous.adapters.bank.insert import insert_or
+from entrenous.adapters.bank.rows import batches
+from entrenous.adapters.bank.sql_claims import add_hashes, next_change, numbered, some
+from entrenous.adapters.bank.sql_clips import forget_clip
+from entrenous.adapters.bank.sql_embeddings import forget_embedding
+from entrenous.adapters.bank.sql_log import tell
+from entrenous.adapters.bank.tables import (
+    CLAIM,
+    CLAIM_HASH,
+    FRAME,
+    HASH,
+    LISTING,
+    STILL,
+    stored_time,
+)
+from entrenous.adapters.bank.told import Told, dispute_told, move_told
+from entrenous.model.claim import (
+    CLAIM_MOVES,
+    MATCHING,
+    AlreadyWithdrawn,
+    Claim,
+    ClaimEvent,
+    ClaimState,
+    NoSuchClaim,
+)
+from entrenous.model.ids import ClaimId
+from entrenous.model.print import VIDEO_KIND
+from entrenous.ports import Clock
+
+
+def changed(db: sa.Connection, clock: Clock, *told: Told) -> None:
+    """Give the claim of each a new number, in this order, and tell why."""
+    at = stored_time(clock.now())
+    given = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
+    given = given.values(changed=sa.bindparam("to"), changed_at=at)
+    rows = [{"of": of, "to": to} for to, (_, of, _) in enumerate(told, start=next_change(db))]
+    if rows:
+        db.execute(given, rows)
+    tell(db, clock, *told)
+
+
+def move(db: sa.Connection, clock: Clock, before: Claim, event: ClaimEvent) -> Claim:
+    """By CLAIM_MOVES; a move to where it is changes nothing. Raises AlreadyWithdrawn."""
+    moved = move_all(db, clock, [before], event)
+    if not moved:
+        raise AlreadyWithdrawn(claim=before.id)
+    return moved[0]
+
+
+def move_all(
+    db: sa.Connection, clock: Clock, every: Iterable[Claim], event: ClaimEvent
+) -> list[Claim]:
+    """By CLAIM_MOVES; those that may be moved so, as they are now: what changes nothing is the same
+    object again.
+    """
+    may = [one for one in every if (one.state, event) in CLAIM_MOVES]
+    states = [CLAIM_MOVES[one.state, event] for one in may]
+    pairs = list(zip(may, states, strict=True))
+    moved = [replace(one, state=to) for one, to in pairs if to is not one.state]
+    after = {one.id: one for one in _write_states(db, clock, moved)}
+    return [after.get(one.id, one) for one, _ in pairs]
+
+
+def extend(
+    db: sa.Connection, clock: Clock, every: Iterable[Claim], whole: Sequence[bytes]
+) -> list[Claim]:
+    """Add hashes to those that match; these."""
+    fitting = [claim for claim in every if claim.state in MATCHING]
+    if fitting:
+        given = add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
+        _note_stills(db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], given)
+        changed(db, clock, *(("claim extended", claim.id, {}) for claim in fitting))
+        _look_back(db, clock, fitting)
+    return fitting
+
+
+def _note_stills(db: sa.Connection, videos: Iterable[ClaimId], given: Mapping[bytes, int]) -> None:
+    """These hashes of pictures, where they are those of frames already."""
+    shown = sa.select(FRAME.c.claim, FRAME.c.number, sa.literal(STILL)).distinct()
+    shown = shown.where(FRAME.c.number.in_(given.values()))
+    wanted = insert_or(db, FRAME)
+    for batch in batches(videos):
+        rows = wanted.from_select(
+            ["claim", "number", "at_ms"], shown.where(FRAME.c.claim.in_(batch))
+        )
+        db.execute(rows.on_conflict_do_nothing())
+
+
+def dispute(db: sa.Connection, clock: Clock, claims: Sequence[ClaimId]) -> list[Claim]:
+    """One more of each; raises NoSuchClaim."""
+    more = CLAIM.update().values(disputes=CLAIM.c.disputes + 1)
+    for batch in batches(dict.fromkeys(claims)):
+        db.execute(more.where(CLAIM.c.id.in_(batch)))
+    disputed = some(db, claims)
+    for missing in set(claims) - {one.id for one in disputed}:
+        raise NoSuchClaim(claim=missing)
+    tell(db, clock, *(dispute_told(one) for one in disputed))
+    return disputed
+
+
+def _write_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list[Claim]:
+    for claim in moved:
+        if claim.state is ClaimState.WITHDRAWN:
+            _forget_hashes(db, claim.id)
+    if not moved:
+        return []
+    # With the numbers that changed() gives them.
+    after = [numbered(one, number) for number, one in enumerate(moved, start=next_change(db))]
+    there = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
+    rows = [{"of": one.id, "to": one.state, "by": one.confirmed} for one in after]
+    there = there.values(state=sa.bindparam("to"), confirmed=sa.bindparam("by"))
+    db.execute(there, rows)
+    changed(db, clock, *(move_told(claim) for claim in after))
+    _look_back(db, clock, [one for one in after if one.state is ClaimState.CONFIRMED])
+    return after
+
+
+def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
+    mine = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.claim == claim)
+    numbers = list(db.execute(mine).scalars())
+    forget_clip(db, claim)
+    forget_embedding(db, claim)
+    db.execute(LISTING.delete().where(LISTING.c.claim == claim))
+    db.execute(CLAIM_HASH.delete().where(CLAIM_HASH.c.claim == claim))
+    for batch in batches(numbers):
+        still = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.number.in_(batch))
+        db.execute(HASH.delete().where(HASH.c.number.in_(batch), HASH.c.number.not_in(still)))
+
+
+def _look_back(db: sa.Connection, clock: Clock, claims: Iterable[Claim]) -> None:
+    """They fit what they did not before: that is to be looked for in what was let through."""
+    due = CLAIM.update().values(look_back_at=stored_time(clock.now()))
+    for batch in batches(one.id for one in claims):
+        db.execute(due.where(CLAIM.c.id.in_(batch)))
