@@ -83,6 +83,43 @@ def test_a_decided_upload_is_forgotten_and_decided_once(queue: ReviewQueue) -> N
     assert queue.review("a").state is ReviewState.CONFIRMED
 
 
+def test_what_a_released_one_is_looked_back_at_by_is_kept_when_wanted(claimed: Stores) -> None:
+    """A picture, a clip, and one of which nothing is known; of a refused one nothing more."""
+    bank, queue = claimed.bank, claimed.reviews
+    picture = replace(held("p"), reference="post p", upload_sha256=OTHER)
+    clip = replace(passed("c", b""), bits=None, upload_sha256=OTHER, frames=(b"\x09" * 32,))
+    unread = Review(Decision(Outcome.HOLD, "u"), AT, ReviewState.WAITING, upload_sha256=OTHER)
+    refused_later = replace(held("r"), reference="post r")
+    for one in (picture, clip, unread, refused_later):
+        queue.record(one, b"bytes" if one.state is ReviewState.WAITING else None)
+    assert queue.hold_late(LateFind("c", MATCHES[:1], 1), 20)
+    for case in "pcu":
+        queue.close(case, ReviewState.RELEASED, nothing_else, keeps=True)
+    queue.close("r", ReviewState.CONFIRMED, nothing_else, keeps=True)
+    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
+    assert [one.case for one in queue.kept_clips(0, 9)] == ["c"]
+    left = {case: queue.review(case) for case in "pcur"}
+    assert {case: one.reference for case, one in left.items()} == {
+        "p": "post p",
+        "c": "post c",
+        "u": "",
+        "r": "",
+    }
+    assert (left["u"].upload_sha256, left["r"].bits, left["p"].has_bytes) == (None, None, False)
+    assert queue.hold_late(LateFind("p", MATCHES[1:], 2), 20)
+    assert queue.hold_late(LateFind("c", MATCHES[1:], 2), 20)
+    assert not queue.hold_late(LateFind("u", MATCHES[1:], 2), 20)
+    assert not queue.hold_late(LateFind("r", MATCHES[1:], 2), 20)
+    assert [one.case for one in queue.published("", 9)] == ["p", "c"]
+    assert queue.review("p").decision.matches == MATCHES[1:]
+    queue.close("c", ReviewState.RELEASED, nothing_else, keeps=True)
+    bank.withdraw(MATCHES[1].claim)
+    assert queue.review("p").state is ReviewState.CLOSED
+    assert queue.forget_accepted(AT + timedelta(days=1)) == 2
+    assert (queue.kept_pictures(0, 9), queue.kept_clips(0, 9)) == ((), ())
+    assert (queue.review("c").reference, queue.review("c").upload_sha256) == ("", None)
+
+
 def test_which_file_it_was_is_known_while_it_can_be_appealed(queue: ReviewQueue) -> None:
     known = {ReviewState.CONFIRMED: OTHER, ReviewState.RELEASED: None}
     for state, file in known.items():

@@ -65,10 +65,51 @@ def test_confirming_it_confirms_the_claim_and_forgets_the_hash(room: Room, hers:
 
 def test_releasing_it_is_remembered(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
+    claim = protect(room, hers).claim
+    release(case, room.platform)
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+    assert look_back([claim], room.platform) == 0
+
+
+@pytest.mark.threat("claim-censors")
+@pytest.mark.parametrize("found", ["late", "as it came"])
+def test_who_claims_what_was_released_before_is_asked_about(
+    room: Room, hers: Any, found: str
+) -> None:
+    """Else whoever claims first what he published, and has it released, keeps it online."""
+    if found == "late":
+        case = judge_upload(jpeg(hers), room.platform, "post 17").case
+        protect(room, hers)
+    else:
+        room.protect(hers, parts=False)
+        case = judge_upload(jpeg(hers), room.platform, "post 17").case
+    release(case, room.platform)
+    room.clock.wind(days=1)
+    second = protect(room, hers)
+    review = room.platform.reviews.review(case)
+    assert (review.state, review.found) == (ReviewState.WAITING, Found.LOOK_BACK)
+    assert ([one.claim for one in review.decision.matches], review.reference) == (
+        [second.claim],
+        "post 17",
+    )
+    unprotect(second, room.gate, room.device)
+    assert room.platform.reviews.waiting() == 0
+    protect(room, hers)
+    assert room.platform.reviews.waiting() == 1
+    confirm(case, room.platform)
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+
+
+def test_what_was_released_is_kept_for_a_time_only(room: Room, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), room.platform).case
     protect(room, hers)
     release(case, room.platform)
-    assert room.platform.reviews.kept_pictures(0, 9) == ()
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+    room.clock.wind(days=31)
+    tidy(room.platform)
+    kept = room.platform.reviews.review(case)
+    assert (kept.state, kept.bits, kept.upload_sha256) == (ReviewState.RELEASED, None, None)
+    protect(room, hers)
+    assert room.platform.reviews.waiting() == 0
 
 
 @pytest.mark.threat("withdrawal-ignored")
@@ -210,7 +251,8 @@ def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
 def test_the_same_question_is_not_asked_twice(room: Room, hers: Any) -> None:
     """A reviewer let its like through after the claim was made; until somebody confirms it."""
     claim = room.protect(hers, parts=False).claim
-    release(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    first = judge_upload(jpeg(hers), room.platform)
+    release(first.case, room.platform)
     again = judge_upload(jpeg(hers, 60), room.platform)
     assert again.outcome is Outcome.LET_THROUGH
     look_back_due(room.platform)
@@ -220,7 +262,8 @@ def test_the_same_question_is_not_asked_twice(room: Room, hers: Any) -> None:
     room.platform.bank.move(claim, ClaimEvent.CONFIRM)
     assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.REFUSE
     assert look_back_due(room.platform) == 1
-    assert [one.case for one in room.platform.reviews.published("", 9)] == [again.case]
+    found = [one.case for one in room.platform.reviews.published("", 9)]
+    assert found == [first.case, again.case]
 
 
 def test_a_bank_that_was_in_shadow_is_looked_back_for_when_the_operator_says_so(

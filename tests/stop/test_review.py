@@ -10,6 +10,7 @@ from entrenous.adapters.bank.memory_bank import MemoryBankStore
 from entrenous.model.bank import BankUnreachable
 from entrenous.model.claim import ClaimState, Registration
 from entrenous.model.decision import Outcome
+from entrenous.model.gate import GateLimits
 from entrenous.model.ids import ClaimId
 from entrenous.model.review import AlreadyDecided, NoSuchReview, Review
 from entrenous.ports import Platform
@@ -76,15 +77,20 @@ def test_released_cut_outs_are_no_dispute(room: Room, hers: Any) -> None:
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
 
 
-def test_a_decision_is_made_once_and_the_upload_forgotten(room: Room, hers: Any) -> None:
+@pytest.mark.parametrize("days", [0, 30])
+def test_a_decision_is_made_once_and_the_upload_forgotten(hers: Any, days: int) -> None:
+    """But for what a released one is looked back at by, for so long."""
+    room = Room(limits=GateLimits(look_back_days=days))
     room.protect(hers)
-    case = judge_upload(jpeg(hers), room.platform).case
+    case = judge_upload(jpeg(hers), room.platform, "post 1").case
     release(case, room.platform)
     with pytest.raises(AlreadyDecided):
         confirm(case, room.platform)
     with pytest.raises(NoSuchReview):
         room.platform.reviews.upload(case)
-    assert room.platform.reviews.review(case).bits is None
+    kept = room.platform.reviews.review(case)
+    assert (kept.bits is None, kept.upload_sha256 is None) == (days == 0, days == 0)
+    assert kept.reference == ("" if days == 0 else "post 1")
 
 
 def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(room: Room, hers: Any) -> None:

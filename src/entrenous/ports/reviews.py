@@ -62,9 +62,12 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         state: ReviewState,
         also: Callable[[Review, BankStore], None],
         by: str = OPERATOR,
+        *,
+        keeps: bool = False,
     ) -> Review:
         """Decide a waiting upload and forget its bytes, once; the review as it was before. The log
-        says ``by`` whom.
+        says ``by`` whom. With ``keeps`` a released one may be looked back at: what that needs stays
+        until :meth:`forget_accepted`. Else nothing does.
 
         Those that wait with it and are close enough are decided too, and named; the others are one
         item again. What the decision means for the bank is ``also``'s part, which is given the
@@ -79,12 +82,14 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         ...
 
     def kept_pictures(self, after: int, limit: int) -> tuple[KeptPicture, ...]:
-        """Uploads that were let through or wait, and whose hash is kept, by number."""
+        """Uploads that were let through, by a person too, or wait, and whose hash is kept, by
+        number.
+        """
         ...
 
     def kept_clips(self, after: int, limit: int) -> tuple[KeptClip, ...]:
-        """Clips that were let through, also those that wait since, and whose frames' hashes are
-        kept, by number.
+        """Clips that were let through, also those that wait or were decided since, and whose
+        frames' hashes are kept, by number.
         """
         ...
 
@@ -93,8 +98,8 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         ...
 
     def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
-        """Put an accepted upload before a reviewer after all; False if it is no more, or if none of
-        these claims matches any more: such a one is not kept.
+        """Put an accepted upload, or one that a reviewer released, before a reviewer after all;
+        False if it is no more, or if none of these claims matches any more: such a one is not kept.
 
         To one that waits already those of these claims are added which it was not known to fit, so
         that whoever claims second loses nothing when the first one withdraws; False as well.
@@ -111,8 +116,8 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         ...
 
     def forget_accepted(self, before: datetime) -> int:
-        """Forget the hashes, frames and sounds too, and the reference of what was let through
-        before then; how many uploads.
+        """Forget the hashes, frames and sounds too, and the reference of what was let through, or
+        released, and came before then; how many uploads.
         """
         ...
 

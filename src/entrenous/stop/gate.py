@@ -259,7 +259,7 @@ def _record(
 ) -> Decision:
     """One row, whatever was decided: of a refused upload its SHA-256, for an appeal; of the others
     their hash too, for the reviewer and for looking back, which may end in a refusal; of a clip
-    that is let through, those of its frames and how it sounds.
+    those of its frames, and how it sounds.
     """
     refused, held = decision.outcome is Outcome.REFUSE, decision.outcome is Outcome.HOLD
     is_picture = seen.bits is not None
@@ -276,8 +276,8 @@ def _record(
         secret_sha256=secret_hash(decision.secret) if decision.secret else None,
         upload_sha256=upload.sha256 if held or refused or looks_back else None,
         slow_look_due=slowly,
-        frames=seen.frames if looks_back and not held else (),
-        sound=seen.sound if looks_back and not held else None,
+        frames=seen.frames if looks_back else (),
+        sound=seen.sound if looks_back else None,
     )
     platform.reviews.record(review, None)
     return decision

@@ -87,7 +87,8 @@ def release(case: str, platform: Platform, by: str = OPERATOR) -> Review:
 
 
 def _close(case: str, state: ReviewState, also: _Means, by: str, platform: Platform) -> Review:
-    review = platform.reviews.close(case, state, also, by)
+    keeps = platform.limits.look_back_days > 0
+    review = platform.reviews.close(case, state, also, by, keeps=keeps)
     return replace(review, state=state, first_confirmer="", has_bytes=False)
 
 

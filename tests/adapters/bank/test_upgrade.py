@@ -102,6 +102,7 @@ INSERT INTO upload VALUES (4, 'bbbb', 4000000, 'let through', 'closed', '[]', X'
 """
 # What version 4 had not, with an upload that waits.
 VERSION_4 = """
+DROP INDEX released_uploads;
 ALTER TABLE upload DROP COLUMN first_confirmer;
 DROP TABLE reviewer;
 DROP TABLE page;
@@ -117,6 +118,7 @@ INSERT INTO upload (case_number, at, outcome, state, matches, untrusted_upload) 
 # What version 3 had not, with a claim that was confirmed and extended since, one that waits, an
 # upload that was released in between, and a released clip.
 VERSION_3 = f"""
+DROP INDEX released_uploads;
 ALTER TABLE upload DROP COLUMN first_confirmer;
 DROP TABLE reviewer;
 DROP TABLE page;
@@ -277,7 +279,10 @@ def test_version_5_gets_a_place_for_frames(tmp_path: Path) -> None:
     path = tmp_path / "fifth.db"
     open_engine(path).dispose()
     with closing(sqlite3.connect(path)) as db, db:
-        db.executescript("DROP TABLE upload_frames; UPDATE schema_version SET version = 5;")
+        db.executescript(
+            "DROP INDEX released_uploads; DROP TABLE upload_frames;"
+            "UPDATE schema_version SET version = 5;"
+        )
     engine = open_engine(path)
     assert sa.inspect(engine).has_table("upload_frames")
     assert SqlReviewQueue(engine).kept_clips(0, 9) == ()
@@ -289,6 +294,7 @@ def test_version_6_gets_a_place_for_how_clips_sound(tmp_path: Path) -> None:
     open_engine(path).dispose()
     with closing(sqlite3.connect(path)) as db, db:
         db.executescript("""
+            DROP INDEX released_uploads;
             ALTER TABLE upload_frames DROP COLUMN words; UPDATE schema_version SET version = 6;
             INSERT INTO upload (number, case_number, at, outcome, state, matches)
                 VALUES (7, 'old', 1, 'let through', 'closed', '[]');

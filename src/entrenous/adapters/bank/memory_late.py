@@ -38,7 +38,7 @@ class MemoryLate(MemoryFloods):
         found = [
             KeptPicture(number, one.case, one.bits)
             for number, one in enumerate(self.reviews.values(), start=1)
-            if number > after and _is_undecided(one) and one.bits is not None
+            if number > after and _is_comparable(one) and one.bits is not None
         ]
         return tuple(found[:limit])
 
@@ -47,7 +47,7 @@ class MemoryLate(MemoryFloods):
         found = [
             KeptClip(number, one.case, self.frames[one.case])
             for number, one in enumerate(self.reviews.values(), start=1)
-            if number > after and _is_undecided(one) and one.case in self.frames
+            if number > after and _is_comparable(one) and one.case in self.frames
         ]
         return tuple(found[:limit])
 
@@ -56,7 +56,7 @@ class MemoryLate(MemoryFloods):
         found = [
             KeptSound(number, one.case, self.sounds[one.case])
             for number, one in enumerate(self.reviews.values(), start=1)
-            if number > after and _is_undecided(one) and one.case in self.sounds
+            if number > after and _is_comparable(one) and one.case in self.sounds
         ]
         return tuple(found[:limit])
 
@@ -67,9 +67,11 @@ class MemoryLate(MemoryFloods):
         slowly = find.found is Found.SLOW_LOOK
         if review is None or not left:
             return False
-        if not _is_accepted(review):
+        if review.state is ReviewState.WAITING:
             return self._fits_more(review, left)
-        if not slowly and review.bits is None and not self._is_clip(find.case):
+        if not _is_accepted(review) and (slowly or review.state is not ReviewState.RELEASED):
+            return False
+        if not slowly and not self._is_compared(review):
             return False
         waiting = _late(review, find, left)
         self.reviews[find.case] = waiting
@@ -90,25 +92,27 @@ class MemoryLate(MemoryFloods):
 
     def forget_accepted(self, before: datetime) -> int:
         """By time."""
-        old = [one for one in self.reviews.values() if _is_accepted(one) and one.at < before]
-        kept = [one for one in old if one.bits is not None or self._is_clip(one.case)]
+        old = [one for one in self.reviews.values() if one.at < before]
+        passed = [one for one in old if _is_accepted(one) or one.state is ReviewState.RELEASED]
+        kept = [one for one in passed if self._is_compared(one)]
         for one in kept:
             self._forget_clip(one.case)
             self.reviews[one.case] = replace(one, bits=None, upload_sha256=None, reference="")
         return len(kept)
 
     def _fits_more(self, review: Review, left: Sequence[Match]) -> bool:
-        """False, as it waited already or is decided."""
+        """False, as it waited already."""
         known = {match.claim for match in review.decision.matches}
         more = tuple(one for one in left if one.claim not in known)
-        if more and review.state is ReviewState.WAITING:
+        if more:
             decision = replace(review.decision, matches=(*review.decision.matches, *more))
             self.reviews[review.case] = replace(review, decision=decision)
             self.bank.note(FITS_MORE_TOLD, review.case, {})
         return False
 
-    def _is_clip(self, case: str) -> bool:
-        return case in self.frames or case in self.sounds
+    def _is_compared(self, review: Review) -> bool:
+        clip = review.case in self.frames or review.case in self.sounds
+        return clip or review.bits is not None
 
     def _forget_claim(self, claim: ClaimId) -> int:
         """Uploads that wait for no other claim are accepted again."""
@@ -153,8 +157,8 @@ def _is_accepted(review: Review) -> bool:
     return closed and review.decision.outcome is Outcome.LET_THROUGH
 
 
-def _is_undecided(review: Review) -> bool:
-    return _is_accepted(review) or review.state is ReviewState.WAITING
+def _is_comparable(review: Review) -> bool:
+    return _is_accepted(review) or review.state in (ReviewState.WAITING, ReviewState.RELEASED)
 
 
 def _late(review: Review, find: LateFind, left: tuple[Match, ...]) -> Review:

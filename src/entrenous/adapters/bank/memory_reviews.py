@@ -78,6 +78,8 @@ class MemoryReviewQueue(MemoryLate):
         state: ReviewState,
         also: Callable[[Review, BankStore], None],
         by: str = OPERATOR,
+        *,
+        keeps: bool = False,
     ) -> Review:
         """Decide and forget."""
         review = self.review(case)
@@ -88,7 +90,7 @@ class MemoryReviewQueue(MemoryLate):
         with self.bank.together():
             also(review, self.bank)
         for one in (review, *alike_too):
-            self._forget(one.case, state)
+            self._forget(one.case, state, keeps=keeps and state is ReviewState.RELEASED)
         self._lead_again(case)
         self.bank.note(*review_told(review, state, by))
         return review
@@ -123,14 +125,15 @@ class MemoryReviewQueue(MemoryLate):
         self.appealed.add(appeal.case)
         self.bank.note("case appealed", appeal.case, {})
 
-    def _forget(self, case: str, state: ReviewState) -> None:
-        review = self.reviews[case]
-        file = None if state is ReviewState.RELEASED else review.upload_sha256
-        self.reviews[case] = replace(
-            review, state=state, bits=None, reference="", upload_sha256=file, first_confirmer=""
-        )
+    def _forget(self, case: str, state: ReviewState, *, keeps: bool) -> None:
+        decided = replace(self.reviews[case], state=state, first_confirmer="")
+        if not keeps:
+            self._forget_clip(case)
+        if not keeps or not self._is_compared(decided):
+            file = None if state is ReviewState.RELEASED else decided.upload_sha256
+            decided = replace(decided, bits=None, reference="", upload_sha256=file)
+        self.reviews[case] = decided
         self.uploads.pop(case, None)
-        self._forget_clip(case)
         self.slow.pop(case, None)
         self.leads.pop(case, None)
 

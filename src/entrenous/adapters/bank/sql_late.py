@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,8 +19,11 @@ from entrenous.adapters.bank.sql_uploads import (
 from entrenous.adapters.bank.tables import stored_time
 from entrenous.adapters.bank.upload_tables import (
     ACCEPTED,
+    IS_COMPARED,
     LET_THROUGH,
     PUBLISHED,
+    RELEASED,
+    RELEASED_KEPT,
     UPLOAD,
     UPLOAD_FRAMES,
     WAITS,
@@ -41,9 +44,6 @@ from entrenous.model.review import (
 from entrenous.ports import Clock
 from entrenous.spec import PDQ_BYTES
 
-_HAS_HASH: Final = UPLOAD.c.bits.is_not(None)
-_IS_CLIP: Final = sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number)
-
 
 def keep_clip(db: sa.Connection, review: Review) -> None:
     """Of a clip or a sound that was just recorded."""
@@ -56,15 +56,17 @@ def keep_clip(db: sa.Connection, review: Review) -> None:
 
 
 def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[KeptPicture, ...]:
-    """A page, by an index of those that were let through and one of those that wait: from one
-    moment, so that one which goes from here to there is in it.
+    """A page, by indexes of those that were let through, that wait, and that a person released:
+    from one moment, so that one which goes from here to there is in it.
     """
     columns = sa.select(UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.bits)
     later = UPLOAD.c.number > after
-    both = sa.union_all(
-        columns.where(*ACCEPTED, later), columns.where(WAITS, UPLOAD.c.bits.is_not(None), later)
+    every = sa.union_all(
+        columns.where(*ACCEPTED, later),
+        columns.where(WAITS, UPLOAD.c.bits.is_not(None), later),
+        columns.where(*RELEASED_KEPT, later),
     )
-    rows = db.execute(both.order_by("number").limit(limit))
+    rows = db.execute(every.order_by("number").limit(limit))
     return tuple(KeptPicture(row[0], row[1], bytes(row[2])) for row in rows)
 
 
@@ -89,11 +91,11 @@ def _kept_of_clips(
     after: int,
     limit: int,
 ) -> list[tuple[int, str, bytes]]:
-    """Number, case and this column, where it is there, of those that no person has decided."""
+    """Number, case and this column, where it is there, but of those that were refused."""
     wanted = sa.select(UPLOAD_FRAMES.c.number, column).where(there)
     wanted = wanted.order_by(UPLOAD_FRAMES.c.number).limit(limit)
     while rows := db.execute(wanted.where(UPLOAD_FRAMES.c.number > after)).all():
-        cases = _undecided(db, [row[0] for row in rows])
+        cases = _comparable(db, [row[0] for row in rows])
         if cases:
             return [(row[0], cases[row[0]], bytes(row[1])) for row in rows if row[0] in cases]
         after = rows[-1][0]
@@ -103,7 +105,7 @@ def _kept_of_clips(
 def forget_clips(db: sa.Connection, before: datetime) -> int:
     """What is kept to look back at clips that were let through before then; how many."""
     old = sa.select(UPLOAD_FRAMES.c.number).where(UPLOAD_FRAMES.c.at < stored_time(before))
-    gone = list(_undecided(db, db.execute(old).scalars().all(), waiting=False))
+    gone = list(_comparable(db, db.execute(old).scalars().all(), waiting=False))
     for batch in batches(gone):
         these = UPLOAD.update().where(UPLOAD.c.number.in_(batch))
         db.execute(these.values(upload_sha256=None, reference=""))
@@ -111,20 +113,21 @@ def forget_clips(db: sa.Connection, before: datetime) -> int:
     return len(gone)
 
 
-def _undecided(
+def _comparable(
     db: sa.Connection, numbers: Sequence[int], *, waiting: bool = True
 ) -> dict[int, str]:
-    """Which of these were let through, or wait, and their cases. Asked by their numbers alone:
-    SQLite takes the index of states instead, and with it every upload, where it is asked for a
-    state too.
+    """Which of these were let through, by a person too, or wait, and their cases. Asked by their
+    numbers alone: SQLite takes the index of states instead, and with it every upload, where it is
+    asked for a state too.
     """
     let_through = ReviewState.CLOSED, Outcome.LET_THROUGH
+    states = {ReviewState.RELEASED, *([ReviewState.WAITING] if waiting else [])}
     columns = UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.state, UPLOAD.c.outcome
     return {
         row.number: row.case_number
         for batch in batches(numbers)
         for row in db.execute(sa.select(*columns).where(UPLOAD.c.number.in_(batch)))
-        if (row.state, row.outcome) == let_through or (waiting and row.state == ReviewState.WAITING)
+        if (row.state, row.outcome) == let_through or row.state in states
     }
 
 
@@ -142,7 +145,8 @@ def hold_late(db: sa.Connection, clock: Clock, find: LateFind, left: Sequence[Ma
         "entry": find.entry,
         "waits_since": stored_time(clock.now()),
     }
-    is_it: tuple[sa.ColumnElement[bool], ...] = (*LET_THROUGH, sa.or_(_HAS_HASH, _IS_CLIP))
+    is_it: tuple[sa.ColumnElement[bool], ...]
+    is_it = (sa.or_(sa.and_(*LET_THROUGH), RELEASED), IS_COMPARED)
     if find.found is Found.SLOW_LOOK:
         now |= {"bits": find.bits, "upload_sha256": find.upload_sha256, "slow_look": None}
         is_it = LET_THROUGH

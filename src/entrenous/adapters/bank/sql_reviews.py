@@ -20,7 +20,7 @@ from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import stored_time
 from entrenous.adapters.bank.together import Row, Together
 from entrenous.adapters.bank.told import FITS_MORE_TOLD, LATE_TOLD, review_told, unkept_told
-from entrenous.adapters.bank.upload_tables import ACCEPTED, SINGLE, UPLOAD, WAITS
+from entrenous.adapters.bank.upload_tables import ACCEPTED, RELEASED_KEPT, SINGLE, UPLOAD, WAITS
 from entrenous.model.review import (
     AlreadyAppealed,
     AlreadyDecided,
@@ -118,6 +118,8 @@ class SqlReviewQueue(SqlReviewDesk):
         state: ReviewState,
         also: Callable[[Review, BankStore], None],
         by: str = OPERATOR,
+        *,
+        keeps: bool = False,
     ) -> Review:
         """Decide and forget, in one transaction, so that two reviewers cannot both do it."""
         with writing(self.engine) as db:
@@ -126,7 +128,8 @@ class SqlReviewQueue(SqlReviewDesk):
                 raise AlreadyDecided(case=case, state=review.state)
             alike = decided_with(review, uploads.waiting_with(db, case), state)
             review = uploads.named(review, alike)
-            uploads.forget(db, (case, *review.also), state)
+            keeps = keeps and state is ReviewState.RELEASED
+            uploads.forget(db, (case, *review.also), state, keeps=keeps)
             uploads.lead_again(db, case)
             tell(db, self.clock, review_told(review, state, by))
             also(review, SqlBankStore(db, self.clock))
@@ -177,11 +180,12 @@ class SqlReviewQueue(SqlReviewDesk):
 
     def forget_accepted(self, before: datetime) -> int:
         """By time."""
-        old = UPLOAD.update().where(*ACCEPTED, UPLOAD.c.at < stored_time(before))
+        old = UPLOAD.update().where(UPLOAD.c.at < stored_time(before))
+        old = old.values(bits=None, upload_sha256=None, reference="")
         with writing(self.engine) as db:
             clips = late.forget_clips(db, before)
-            gone = db.execute(old.values(bits=None, upload_sha256=None, reference=""))
-            return gone.rowcount + clips
+            pictures = (db.execute(old.where(*those)) for those in (ACCEPTED, RELEASED_KEPT))
+            return clips + sum(gone.rowcount for gone in pictures)
 
     def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
         """One row by an index, and no lock."""

@@ -11,7 +11,7 @@ from entrenous.adapters.bank.insert import insert_or
 from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import PAGE, read_time, stored_time
 from entrenous.adapters.bank.told import flood_told
-from entrenous.adapters.bank.upload_tables import UPLOAD, UPLOAD_FRAMES, WAITS
+from entrenous.adapters.bank.upload_tables import IS_COMPARED, UPLOAD, UPLOAD_FRAMES, WAITS
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.page import PageKind
@@ -71,21 +71,26 @@ def change(db: sa.Connection, case: str, **values: Any) -> None:
     db.execute(UPLOAD.update().where(UPLOAD.c.case_number == case).values(values))
 
 
-def forget(db: sa.Connection, cases: Collection[str], state: ReviewState) -> None:
+def forget(
+    db: sa.Connection, cases: Collection[str], state: ReviewState, *, keeps: bool = False
+) -> None:
     """Decided: neither hash nor bytes nor reference are kept; of a refused one its SHA-256, for an
-    appeal.
+    appeal. With ``keeps``, what a released one that has a hash is looked back at by.
     """
-    gone = UPLOAD.update().where(UPLOAD.c.case_number == sa.bindparam("case"))
-    values: dict[str, Any] = {
-        "bits": None, "untrusted_upload": None, "reference": "", "lead": None, "slow_look": None,
-        "first_confirmer": None,
-    }  # fmt: skip
+    mine = UPLOAD.c.case_number == sa.bindparam("case")
+    those = [{"case": case} for case in cases]
+    decided = UPLOAD.update().where(mine).values(
+        state=state, untrusted_upload=None, lead=None, slow_look=None, first_confirmer=None
+    )  # fmt: skip
+    db.execute(decided, those)
+    gone: dict[str, Any] = {"bits": None, "reference": ""}
     if state is ReviewState.RELEASED:
-        values["upload_sha256"] = None
-    db.execute(gone.values(state=state, **values), [{"case": case} for case in cases])
-    decided = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number == sa.bindparam("case"))
-    frames = UPLOAD_FRAMES.delete().where(UPLOAD_FRAMES.c.number.in_(decided))
-    db.execute(frames, [{"case": case} for case in cases])
+        gone["upload_sha256"] = None
+    forgotten = sa.and_(mine, ~IS_COMPARED) if keeps else mine
+    db.execute(UPLOAD.update().where(forgotten).values(gone), those)
+    if not keeps:
+        numbers = sa.select(UPLOAD.c.number).where(mine)
+        db.execute(UPLOAD_FRAMES.delete().where(UPLOAD_FRAMES.c.number.in_(numbers)), those)
 
 
 def gather(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) -> str | None:

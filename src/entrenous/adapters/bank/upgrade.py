@@ -5,7 +5,8 @@ what floods, appeals and looking back need of an upload, partners and their opin
 Version 3 adds since when an upload waits, what is due after an answer, and tables of frames,
 sounds, released clips and embeddings. Version 4 adds by which change a claim became confirmed.
 Version 5 adds reviewers, who confirmed first, and what somebody was told of. Version 6 adds hashes
-of the frames of clips that were let through, version 7 how these sound.
+of the frames of clips that were let through, version 7 how these sound, and an
+index of what a person released.
 """
 
 from typing import Any, Final
@@ -23,6 +24,7 @@ from entrenous.adapters.bank.tables import (
 )
 from entrenous.adapters.bank.upload_tables import (
     ACCEPTED_UPLOADS,
+    RELEASED_UPLOADS,
     SLOW_LOOKS,
     UPLOAD,
     UPLOAD_FRAMES,
@@ -84,8 +86,8 @@ def prepare_tables(db: sa.Connection) -> None:
         _to_version_4(db, version)
     if version in (1, 2, 3, 4):
         _add(db, UPLOAD.c.first_confirmer)
-    if version == 6:
-        _add(db, UPLOAD_FRAMES.c.words)
+    if version in (1, 2, 3, 4, 5, 6):
+        _to_version_7(db, version)
     METADATA.create_all(db)
     if version is None:
         db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
@@ -117,6 +119,13 @@ def _to_version_4(db: sa.Connection, version: int) -> None:
     if version == 3:
         _add(db, RELEASED_FILE.c.number)
     db.exec_driver_sql(_CONFIRMED)
+
+
+def _to_version_7(db: sa.Connection, version: int) -> None:
+    """The table of frames is there since version 6."""
+    if version == 6:
+        _add(db, UPLOAD_FRAMES.c.words)
+    RELEASED_UPLOADS.create(db)
 
 
 def _add(db: sa.Connection, *columns: sa.Column[Any]) -> None:

@@ -55,7 +55,12 @@ LET_THROUGH: Final = (
     UPLOAD.c.state == sa.literal_column("'closed'"),
     UPLOAD.c.outcome == sa.literal_column("'let through'"),
 )
-ACCEPTED: Final = (*LET_THROUGH, UPLOAD.c.bits.is_not(None))
+RELEASED: Final = UPLOAD.c.state == sa.literal_column("'released'")
+_HAS_HASH: Final = UPLOAD.c.bits.is_not(None)
+ACCEPTED: Final = (*LET_THROUGH, _HAS_HASH)
+RELEASED_KEPT: Final = (RELEASED, _HAS_HASH)
+# Whether a hash of it is kept, or what it is if it is a clip.
+IS_COMPARED: Final = sa.or_(_HAS_HASH, sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number))
 # What was let through first, and waits now: neither of the others.
 PUBLISHED: Final = (
     WAITS,
@@ -72,6 +77,9 @@ WAITING_BY_FILE: Final = partial_index(
     "waiting_by_file", WAITS, UPLOAD.c.upload_sha256, UPLOAD.c.state
 )
 ACCEPTED_UPLOADS: Final = partial_index("accepted_uploads", _ACCEPTED, UPLOAD.c.number)
+RELEASED_UPLOADS: Final = partial_index(
+    "released_uploads", sa.and_(*RELEASED_KEPT), UPLOAD.c.number
+)
 # It has all that is asked for, so that no page of an upload's bytes is read.
 WAITING_SINCE: Final = partial_index(
     "waiting_since", _SINGLE, UPLOAD.c.state, UPLOAD.c.lead, UPLOAD.c.waits_since, UPLOAD.c.at
