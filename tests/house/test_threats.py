@@ -31,6 +31,7 @@ PROTOCOL = (
 # What somebody may do to a bank of fingerprints, abuse by abuse.
 BANK = (
     "claim-censors",
+    "released-first",
     "uploads-flood",
     "claims-flood",
     "hash-inversion",

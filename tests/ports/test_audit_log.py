@@ -35,7 +35,7 @@ def live(made: Stores) -> None:
     made.clock.wind(minutes=1)
     bank.move(A, ClaimEvent.CONFIRM)
     bank.move(A, ClaimEvent.CONFIRM)  # it was that already: nothing to tell
-    bank.extend(A, THREE)
+    bank.extend([A], THREE, confirmed=True)
     bank.dispute(A)
     bank.set_bank(Bank(BankName("people"), 12, shadow=True))
     bank.add_partner(Partner("one", KEY))

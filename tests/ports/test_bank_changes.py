@@ -36,7 +36,7 @@ def test_every_change_has_a_new_number(bank: BankStore) -> None:
     bank.move(A, ClaimEvent.CONFIRM)
     assert told(bank, 2) == [(3, "a", ClaimState.CONFIRMED, (ONE,))]
     bank.move(A, ClaimEvent.CONFIRM)  # it was that already
-    bank.extend(A, TWO)
+    bank.extend([A], TWO, confirmed=True)
     assert told(bank, 3) == [(4, "a", ClaimState.CONFIRMED, (ONE, TWO))]
     bank.move(B, ClaimEvent.SUSPEND)
     assert [(number, name) for number, name, *_ in told(bank)] == [(4, "a"), (5, "b")]
@@ -48,7 +48,7 @@ def test_a_claim_knows_by_which_change_it_became_confirmed(bank: BankStore) -> N
     bank.register(Registration(claim("a"), (ONE,)), Registration(listed, (ONE,)))
     assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (0, 2)
     assert bank.move(A, ClaimEvent.CONFIRM).confirmed == bank.claim(A).confirmed == 3
-    bank.extend(A, TWO)
+    bank.extend([A], TWO, confirmed=True)
     bank.move(A, ClaimEvent.CONFIRM)  # it was that already
     (entry,) = [one.number for one in bank.entries(0) if one.bits == ONE]
     assert {of.id: of.confirmed for _, of in bank.claims_on({entry})} == {"a": 3, "b": 2}

@@ -78,12 +78,13 @@ def test_frames_are_not_taken_for_pictures(made: Stores) -> None:
 
 def test_a_picture_that_a_reviewer_adds_to_a_video_is_a_picture(made: Stores) -> None:
     made.bank.register(Registration(film("v"), video=FILM))
-    made.bank.extend(ClaimId("v"), THREE)
+    made.bank.extend([ClaimId("v")], THREE, confirmed=True)
     (number,) = [one.number for one in made.bank.entries(0) if (one.bits, one.part) == (THREE, 0)]
-    assert made.bank.places_on([number]) == ((number, film("v"), None),)
+    confirmed = replace(film("v"), state=ClaimState.CONFIRMED)  # on this hash
+    assert made.bank.places_on([number]) == ((number, confirmed, None),)
     assert made.bank.hashes_of(ClaimId("v")) == (THREE,)
-    made.bank.extend_all([ClaimId("v")], ONE)  # this one is the hash of a frame, too
-    made.bank.extend_all([ClaimId("v")], ONE)
+    made.bank.extend([ClaimId("v")], ONE, confirmed=True)  # this one is the hash of a frame, too
+    made.bank.extend([ClaimId("v")], ONE, confirmed=True)
     (shown,) = [one.number for one in made.bank.entries(0) if one.bits == ONE]
     times = [at_ms for _, _, at_ms in made.bank.places_on([shown])]
     assert sorted(times, key=str) == [0, 1125, None]

@@ -189,7 +189,7 @@ def test_many_are_moved_and_extended_at_once(bank: BankStore) -> None:
     moved = bank.move_all(ClaimEvent.CONFIRM, *names)
     assert {one.id: one.state for one in moved} == dict.fromkeys("abc", ClaimState.CONFIRMED)
     assert [one.claim for one in bank.changes(before, 10)] == ["c", "a"]  # "b" was that already
-    bank.extend_all(names, TWO)
+    bank.extend(names, TWO, confirmed=True)
     assert [one.claim for one in bank.changes(before + 2, 10)] == ["c", "a", "b"]
     assert bank.hashes_of(ClaimId("b")) == (ONE, TWO)
     assert TWO not in bank.hashes_of(ClaimId("d"))
@@ -201,12 +201,50 @@ def test_many_are_moved_and_extended_at_once(bank: BankStore) -> None:
 
 def test_extending_a_claim(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
-    bank.extend(ClaimId("a"), TWO, ONE)
+    bank.extend([ClaimId("a")], TWO, ONE, confirmed=True)
     assert [entry.bits for entry in bank.entries(0)] == [ONE, TWO]
     bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
-    with pytest.raises(NoSuchClaim):
-        bank.extend(ClaimId("a"), THREE)
+    bank.extend([ClaimId("a")], THREE, confirmed=True)
     assert bank.counts() == Counts(0, 0)
+
+
+@pytest.mark.threat("claim-censors")
+def test_on_a_hash_that_a_reviewer_added_a_claim_is_what_was_said_of_that(bank: BankStore) -> None:
+    """And on what its owner registered it is as it was: nobody has looked at that."""
+    a, b = ClaimId("a"), ClaimId("b")
+    bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (ONE,)))
+
+    def stands(of: ClaimId) -> dict[bytes, tuple[ClaimState, bool]]:
+        bits = {entry.number: entry.bits for entry in bank.entries(0)}
+        found = bank.places_on(bits)
+        shown = {(number, one.id): (one, one.added) for number, one, _ in found}
+        assert {(n, one.id): (one, one.added) for n, one in bank.claims_on(bits)} == shown
+        return {bits[number]: (one.state, one.added) for number, one, _ in found if one.id == of}
+
+    bank.extend([a, ClaimId("nobody")], ONE, TWO, confirmed=True)
+    bank.extend([a], THREE, confirmed=False)
+    bank.extend([a], TWO, confirmed=False)  # it was confirmed once
+    waiting, confirmed = ClaimState.WAITING, ClaimState.CONFIRMED
+    assert stands(a) == {ONE: (waiting, False), TWO: (confirmed, True), THREE: (waiting, True)}
+    assert stands(b) == {ONE: (waiting, False)}
+    assert bank.claim(a).state is waiting
+    (told,) = [one for one in bank.changes(0, 9) if one.claim == a]
+    assert set(told.hashes) == {ONE, TWO}
+    assert set(bank.hashes_of(a)) == {ONE, TWO, THREE}
+    assert {one: set(bits) for one, bits in bank.added_to([a, b]).items()} == {a: {TWO, THREE}}
+    bank.move(a, ClaimEvent.CONFIRM)
+    by_move = bank.claim(a).confirmed
+    assert stands(a) == {ONE: (confirmed, False), TWO: (confirmed, True), THREE: (waiting, True)}
+    bank.extend([a], THREE, confirmed=True)
+    assert stands(a)[THREE] == (confirmed, True)
+    number = next(entry.number for entry in bank.entries(0) if entry.bits == THREE)
+    ((_, on_three),) = bank.claims_on([number])
+    assert on_three.confirmed > by_move  # a person said so after that
+    bank.withdraw(a)
+    assert bank.added_to([a, b]) == {}
+    assert stands(a) == {}
+    bank.register(Registration(claim("c"), (TWO,)))
+    assert stands(ClaimId("c")) == {TWO: (waiting, False)}
 
 
 def test_all_registrations_or_none(bank: BankStore) -> None:
@@ -231,7 +269,6 @@ def test_what_is_not_there(bank: BankStore) -> None:
         lambda: bank.claim(ClaimId("x")),
         lambda: bank.move(ClaimId("x"), ClaimEvent.CONFIRM),
         lambda: bank.dispute(ClaimId("x")),
-        lambda: bank.extend(ClaimId("x"), ONE),
     ):
         with pytest.raises(NoSuchClaim):
             ask()

@@ -305,14 +305,16 @@ def test_that_a_look_back_is_due_comes_with_the_claim(made: Stores) -> None:
         bank.register(Registration(claim(name), (TWO,), looks_back=name != "y"))
     assert queue.due().look_backs == 2
     until = made.clock.now() + LEASE
-    assert queue.take_look_backs(until, 1) == (ClaimId("x"),)
-    assert queue.take_look_backs(until, 9) == (ClaimId("z"),)
-    assert queue.take_look_backs(until, 9) == ()
-    queue.looked_back(until, ClaimId("z"))
+    assert list(queue.take_look_backs(until, 1)) == ["x"]
+    taken = queue.take_look_backs(until, 9)
+    assert list(taken) == ["z"]
+    assert queue.take_look_backs(until, 9) == {}
+    queue.looked_back(until, taken)
     made.clock.wind(minutes=2)  # whoever had x was killed
     until = made.clock.now() + LEASE
-    assert queue.take_look_backs(until, 9) == (ClaimId("x"),)
-    queue.looked_back(until, ClaimId("x"))
+    taken = queue.take_look_backs(until, 9)
+    assert list(taken) == ["x"]
+    queue.looked_back(until, taken)
     assert queue.due() == Due()
 
 
@@ -327,20 +329,25 @@ def test_a_claim_that_fits_more_than_before_is_looked_back_for_again(
 
     def becomes(number: int) -> None:
         if how == "extended":
-            bank.extend_all([ClaimId("x")], bytes([number]) * 32)
+            bank.extend([ClaimId("x")], bytes([number]) * 32, confirmed=True)
         else:
             bank.move(ClaimId("x"), ClaimEvent.SUSPEND)
             bank.move_all(ClaimEvent.CONFIRM, ClaimId("x"), ClaimId("nobody"))
 
     becomes(7)
     until = made.clock.now() + LEASE
-    assert queue.take_look_backs(until, 9) == (ClaimId("x"),)
+    first = queue.take_look_backs(until, 9)
+    assert list(first) == ["x"]
     made.clock.wind(seconds=1)
     becomes(8)
-    queue.looked_back(until, ClaimId("x"))
+    queue.looked_back(until, first)
     assert queue.due().look_backs == 1
-    assert queue.take_look_backs(until, 9) == (ClaimId("x"),)
-    queue.looked_back(until, ClaimId("x"))
+    later = made.clock.now() + LEASE
+    second = queue.take_look_backs(later, 9)
+    assert list(second) == ["x"]
+    queue.looked_back(until, first)  # who had it as it was ends now
+    assert queue.due().look_backs == 1
+    queue.looked_back(later, second)
     bank.move_all(ClaimEvent.CONFIRM, ClaimId("x"))  # it may be confirmed already
     assert queue.due().look_backs == (1 if how == "extended" else 0)
 
@@ -366,18 +373,17 @@ def test_a_person_is_looked_back_for_before_a_list_that_came_earlier(made: Store
         made.bank.register(Registration(claim(name), (TWO,), looks_back=True))
     made.clock.wind(seconds=1)
     made.bank.register(Registration(claim("hers"), (TWO,), looks_back=True))
-    assert made.reviews.take_look_backs(made.clock.now() + LEASE, 2) == (
-        ClaimId("hers"),
-        ClaimId("x"),
-    )
+    until = made.clock.now() + LEASE
+    assert list(made.reviews.take_look_backs(until, 2)) == ["hers", "x"]
 
 
 def test_many_are_taken_and_done_at_once(made: Stores) -> None:
     names = [ClaimId(f"{number:04}") for number in range(1200)]
     made.bank.register(*(Registration(claim(one), (TWO,), looks_back=True) for one in names))
     until = made.clock.now() + LEASE
-    assert made.reviews.take_look_backs(until, 1100) == tuple(names[:1100])
-    made.reviews.looked_back(until, *names[:1100])
+    taken = made.reviews.take_look_backs(until, 1100)
+    assert list(taken) == names[:1100]
+    made.reviews.looked_back(until, taken)
     assert made.reviews.due().look_backs == 100
 
 
@@ -424,7 +430,7 @@ def test_sqlite_who_finds_nothing_due_waits_for_no_writer(tmp_path: Path) -> Non
     queue = SqlReviewQueue(engine)
     with adding(engine):
         assert queue.take_slow_look(LEASE) is None
-        assert queue.take_look_backs(AT, 9) == ()
+        assert queue.take_look_backs(AT, 9) == {}
         assert queue.skip_slow_looks(AT) == 0
     engine.dispose()
 

@@ -445,7 +445,7 @@ def test_looking_back_and_forgetting_that(claimed: Stores) -> None:
     assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
 
 
-@pytest.mark.threat("claim-censors")
+@pytest.mark.threat("released-first")
 @pytest.mark.parametrize("found", ["late", "as it came"])
 def test_what_waits_is_told_of_claims_that_come(claimed: Stores, found: str) -> None:
     """So that a withdrawal leaves the others' claims in force."""

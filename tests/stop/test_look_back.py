@@ -71,7 +71,7 @@ def test_releasing_it_is_remembered(room: Room, hers: Any) -> None:
     assert look_back([claim], room.platform) == 0
 
 
-@pytest.mark.threat("claim-censors")
+@pytest.mark.threat("released-first")
 @pytest.mark.parametrize("found", ["late", "as it came"])
 def test_who_claims_what_was_released_before_is_asked_about(
     room: Room, hers: Any, found: str
@@ -202,7 +202,7 @@ def test_an_upload_that_fits_sixty_claims_is_about_all_of_them(room: Room, hers:
     assert room.platform.reviews.waiting() == 0
 
 
-@pytest.mark.threat("claim-censors")
+@pytest.mark.threat("released-first")
 def test_who_claims_second_loses_nothing_when_the_first_withdraws(room: Room, hers: Any) -> None:
     """Else whoever registers what he published, and withdraws after she did, keeps it online."""
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
@@ -256,7 +256,7 @@ def test_the_same_question_is_not_asked_twice(room: Room, hers: Any) -> None:
     again = judge_upload(jpeg(hers, 60), room.platform)
     assert again.outcome is Outcome.LET_THROUGH
     look_back_due(room.platform)
-    room.platform.bank.extend(claim, b"\x55" * 32)
+    room.platform.bank.extend([claim], b"\x55" * 32, confirmed=True)
     assert look_back_due(room.platform) == 1
     assert room.platform.reviews.waiting() == 0
     room.platform.bank.move(claim, ClaimEvent.CONFIRM)

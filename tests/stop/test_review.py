@@ -1,6 +1,6 @@
 """A person's word: confirming makes the machine strict, releasing makes it ask no more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,12 @@ def test_reviews_come_in_the_order_of_arrival(room: Room, hers: Any) -> None:
 def test_confirming_refuses_the_next_one_also_as_a_cut_out(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     confirm(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
-    assert room.platform.bank.claim(protection.claim).state is ClaimState.CONFIRMED
+    assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.REFUSE
+    whole = judge_upload(jpeg(hers), room.platform)
+    assert whole.outcome is Outcome.HOLD  # nobody has seen the rest of it
+    confirm(whole.case, room.platform)
+    assert room.platform.bank.claim(protection.claim).state is ClaimState.CONFIRMED
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
     unprotect(protection, room.gate, room.device)
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.LET_THROUGH
@@ -108,9 +112,9 @@ class BusyBank(MemoryBankStore):
 
     busy: bool = False
 
-    def extend(self, claim: ClaimId, *whole: bytes) -> None:
+    def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
         self._refuse_while_busy()
-        super().extend(claim, *whole)
+        super().extend(claims, *whole, confirmed=confirmed)
 
     def register(self, *registrations: Registration) -> None:
         self._refuse_while_busy()

@@ -15,6 +15,7 @@ PEOPLE: Final = BankName("people")  # what people register themselves
 RELEASED: Final = BankName("released")  # uploads that a reviewer let through
 FOR_NO_LIST: Final = frozenset({PEOPLE, RELEASED})
 RELEASED_RADIUS: Final = 16  # closer than a match: the same upload again, saved anew
+SAME_BITS: Final = 4  # at most so far apart it is the same, saved anew, and hardly anything covered
 
 
 @dataclass(frozen=True, slots=True)

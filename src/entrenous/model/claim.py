@@ -55,7 +55,8 @@ class Claim:
     ``holder_sha256`` is the hash of the token that withdraws it, None for what the platform or a
     list brought in. ``disputes`` counts reviewers who let a fitting upload through. ``confirmed``
     is the number of the change by which it last became confirmed, which the store gives; 0: it
-    never was.
+    never was. ``added``, of a claim that was found by a hash: a reviewer added that hash, and
+    ``state`` and ``confirmed`` are what was said of that upload, not of what its owner registered.
     """
 
     id: ClaimId
@@ -69,6 +70,7 @@ class Claim:
     jurisdiction: str = ""
     disputes: int = 0
     confirmed: int = field(default=0, compare=False)
+    added: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ class Match:
     """An upload resembles what a claim registered.
 
     ``distance`` is in bits; ``how`` says what had been done to the registered picture, e.g.
-    "mirror, border removed"; ``part`` is true when the upload only resembles a part of it.
+    "mirror, border removed"; ``part`` is true when the upload only resembles a part of it, and
+    ``added`` when it resembles an upload that a reviewer confirmed, not what was registered.
     """
 
     bank: BankName
@@ -48,6 +49,7 @@ class Match:
     distance: int
     how: str
     part: bool = False
+    added: bool = False
 
 
 class BadFingerprint(Malformed):

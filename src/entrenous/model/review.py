@@ -193,6 +193,13 @@ class AlreadyDecided(Refused):
     """Somebody has already decided case {case}: it is {state}. Take the next one."""
 
 
+class FitsMore(Refused):
+    """
+    Since you looked, case {case} was found to fit claims that were not shown to you, so nothing was
+    decided. Look at it again.
+    """
+
+
 class AlreadyAppealed(Refused):
     """
     A person was already asked to look at case {case}. Nothing was changed; wait for their answer.

@@ -39,12 +39,11 @@ class BankStore(EmbeddingStore, Protocol):
         """Store claims and their hashes, all or none; raises NoSuchBank."""
         ...
 
-    def extend(self, claim: ClaimId, *whole: bytes) -> None:
-        """Add hashes of whole pictures to a claim that matches; raises NoSuchClaim."""
-        ...
-
-    def extend_all(self, claims: Collection[ClaimId], *whole: bytes) -> None:
-        """The same for many at once; those that do not match, or are not there, are passed over."""
+    def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
+        """Add hashes of whole uploads to claims; those that do not match, or are not there, are
+        passed over. With ``confirmed`` a person said that these uploads are what the claims are
+        about, and on these hashes the claims count as confirmed; else as waiting.
+        """
         ...
 
     def claim(self, claim: ClaimId) -> Claim:
@@ -101,6 +100,10 @@ class BankStore(EmbeddingStore, Protocol):
 
         Perhaps only the first of them: ask again after the last.
         """
+        ...
+
+    def added_to(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, Collection[bytes]]:
+        """Hashes that :meth:`extend` added to those of these that have some."""
         ...
 
     def sounds_of(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, tuple[int, SoundPrint]]:
@@ -180,7 +183,8 @@ class BankStore(EmbeddingStore, Protocol):
     def changes(self, after: int, limit: int) -> tuple[Change, ...]:
         """Claims that changed after that number, in the order of their newest change.
 
-        Numbers become visible in their order; a withdrawn claim has no hashes.
+        Numbers become visible in their order; a withdrawn claim has no hashes. Those that were
+        added without being confirmed (:meth:`extend`) are nobody's but this platform's.
         """
         ...
 

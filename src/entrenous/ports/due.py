@@ -1,5 +1,6 @@
 """Work that is done after an answer, and not lost with the process that gave the answer."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -32,9 +33,10 @@ class DueWork(Protocol):
         """
         ...
 
-    def take_look_backs(self, until: datetime, limit: int) -> tuple[ClaimId, ...]:
+    def take_look_backs(self, until: datetime, limit: int) -> Mapping[ClaimId, int]:
         """Claims for which a look back is due and that nobody has, the newest first: a person does
-        not wait for a list of a million. They are the caller's until then.
+        not wait for a list of a million. They are the caller's until then. Each with the number of
+        its newest change.
         """
         ...
 
@@ -42,9 +44,9 @@ class DueWork(Protocol):
         """A look back is due for every claim of this bank that matches; for how many."""
         ...
 
-    def looked_back(self, until: datetime, *claims: ClaimId) -> None:
-        """It was done for these, which were taken until then. What became due anew before that time
-        stays due: a claim that was extended meanwhile was not looked back for as it is now.
+    def looked_back(self, until: datetime, taken: Mapping[ClaimId, int]) -> None:
+        """It was done for these, as they were taken until then. One that was changed meanwhile, or
+        became due anew before that time, stays due: it was not looked back for as it is now.
         """
         ...
 

@@ -124,9 +124,10 @@ def sound_kept(seen: SeenClip) -> SoundPrint | None:
     return sound
 
 
-def near_frames(frames: Sequence[bytes], platform: Platform) -> set[int]:
-    """Numbers of the registered hashes near these frames as they are: a quick question."""
-    return {one.entry for one in _near(frames, platform, part=False)}
+def claims_near(frames: Sequence[bytes], platform: Platform) -> set[ClaimId]:
+    """Claims on hashes near these frames as they are: a quick question."""
+    entries = {one.entry for one in _near(frames, platform, part=False)}
+    return {claim.id for _, claim, _ in platform.bank.places_on(entries)}
 
 
 def _looked(untrusted_data: bytes, platform: Platform) -> VideoLook:

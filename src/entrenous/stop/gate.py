@@ -143,24 +143,28 @@ def _decide_clip(upload: _Upload, platform: Platform) -> Decision:
     """The claims are asked when it is decoded, so that one made meanwhile counts."""
     # Who judges pictures does not wait for the libraries of clips and sounds to load.
     from entrenous.stop.clips import (  # noqa: PLC0415
+        claims_near,
         clip_fits,
         frames_kept,
-        near_frames,
         see_clip,
         sound_kept,
     )
 
     seen = see_clip(upload.untrusted_data, platform)
     frames, sound = frames_kept(seen), sound_kept(seen)
-    known, newest = near_frames(frames, platform), platform.sounds.newest()
+    known, newest = claims_near(frames, platform), platform.sounds.newest()
     found, banks = clip_fits(seen, platform)
     hits = best_of_each(hit for _, hit in found)
     judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
     decision = replace(judged, case=new_case(platform), secret=_new_secret(platform))
     kept = _Kept(entry=best_entry(found), frames=frames, sound=sound)
     _record(decision, upload, platform, kept)
-    if near_frames(frames, platform) - known or platform.sounds.newest() != newest:
-        _hold_after_all(decision, *clip_fits(seen, platform), platform)
+    if claims_near(frames, platform) - known or platform.sounds.newest() != newest:
+        found, banks = clip_fits(seen, platform)
+        hits = best_of_each(hit for _, hit in found)
+        released = file_releases(upload.sha256, platform)
+        if decision_of(hits, banks, released).outcome is not Outcome.LET_THROUGH:
+            _hold_after_all(decision, found, banks, platform)
     return decision
 
 
@@ -233,7 +237,7 @@ def _fits(
 
 def _match(near: Near, how: str, claim: Claim, *, part: bool) -> Match:
     """A frame is a part of its video."""
-    return Match(claim.bank, claim.id, near.distance, how, part)
+    return Match(claim.bank, claim.id, near.distance, how, part, claim.added)
 
 
 def new_case(platform: Platform) -> str:
@@ -272,7 +276,7 @@ def _record(
         state=ReviewState.WAITING if held else ReviewState.CLOSED,
         bits=seen.bits if held or looks_back else None,
         entry=seen.entry if held else None,
-        reference=upload.reference if held or refused or is_picture or looks_back else "",
+        reference=upload.reference if held or refused or slowly or looks_back else "",
         secret_sha256=secret_hash(decision.secret) if decision.secret else None,
         upload_sha256=upload.sha256 if held or refused or looks_back else None,
         slow_look_due=slowly,

@@ -42,11 +42,12 @@ _WAYS: Final = 2 * _TURNS  # and the same inverted
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A registered hash of a claim, and how far an upload may lie from it, in bits."""
+    """A hash of a claim, how far an upload may lie from it, in bits, and whether it was added."""
 
     claim: Claim
     bits: bytes
     radius: int
+    added: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +126,7 @@ def fitting(sought: Sequence[Sought], kept: Kept) -> Iterator[Fits]:
             one = sought[number]
             if distance <= one.radius and one.claim.id not in matches:
                 part = kept.clips or one.claim.kind == VIDEO_KIND
-                match = Match(one.claim.bank, one.claim.id, distance, hows[way], part)
+                match = Match(one.claim.bank, one.claim.id, distance, hows[way], part, one.added)
                 matches[one.claim.id] = match, one.bits, place
         if matches:
             every = list(matches.values())

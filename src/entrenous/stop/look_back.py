@@ -13,7 +13,6 @@ from functools import cache
 from itertools import chain
 from typing import Final
 
-from entrenous.craft.fingerprint.orientation import UPRIGHT
 from entrenous.model.bank import RELEASED, Bank
 from entrenous.model.claim import MATCHING, Claim
 from entrenous.model.ids import ClaimId
@@ -23,6 +22,7 @@ from entrenous.stop.gate import find as find_in
 from entrenous.stop.late_fits import Sought, fitting, kept_uploads
 from entrenous.stop.late_sounds import SoughtSounds, fitting_sounds, kept_sounds
 from entrenous.stop.released import file_releases
+from entrenous.stop.turned import every_way
 from entrenous.stop.weigh import answered, asks, release_of, wanted_by
 
 LEASE: Final = timedelta(minutes=2)  # as long as somebody may be at what is due
@@ -33,14 +33,12 @@ _HASHES_AT_ONCE: Final = 20_000  # a video has up to 1,200
 
 def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     """Put accepted uploads that fit these claims before a reviewer; how many. Those that wait
-    already are told of these claims.
+    already are told of these claims, also where nothing is kept of those that are let through.
 
     Reads all that is kept once, however many claims these are: 1,000 at a time keep what is found
     in bounds (``python -m bench.stopping.late``). What a bank would let through anyway, or only
     write down, is not looked for.
     """
-    if not platform.limits.look_back_days:
-        return 0
     sought, sounds = _sought(claims, platform)
     every = {one.id: one for one in (*(one.claim for one in sought), *sounds.each_claim())}
     finds = chain(_seen_before(sought, platform), _heard_before(sounds, platform))
@@ -63,18 +61,18 @@ def look_back_due(platform: Platform, most: int = CLAIMS_MAX) -> int:
     nothing.
     """
     until = platform.clock.now() + LEASE
-    names = platform.reviews.take_look_backs(until, most)
-    if names:
-        look_back(names, platform)
-        platform.reviews.looked_back(until, *names)
-    return len(names)
+    taken = platform.reviews.take_look_backs(until, most)
+    if taken:
+        look_back(taken, platform)
+        platform.reviews.looked_back(until, taken)
+    return len(taken)
 
 
 def look_back_again(bank: Bank, platform: Platform) -> int:
     """Have all claims of a bank looked back for once more, by its policy as it is then; how many.
-    None in shadow, nor where nothing is kept to look back at.
+    None in shadow, nor of what was released, nor where nothing is kept to look back at.
     """
-    if bank.shadow or not platform.limits.look_back_days:
+    if bank.shadow or bank.name == RELEASED or not platform.limits.look_back_days:
         return 0
     return platform.reviews.look_back_again(bank.name)
 
@@ -96,11 +94,12 @@ def _sought(claims: Collection[ClaimId], platform: Platform) -> tuple[list[Sough
     """Hashes and sounds of those that match, and that would have held an upload or refused it."""
     seen, heard = list[Sought](), SoughtSounds()
     banks = {bank.name: bank for bank in platform.bank.banks()}
-    sounds = platform.bank.sounds_of(claims)
+    sounds, added = platform.bank.sounds_of(claims), platform.bank.added_to(claims)
     for claim, hashes in platform.bank.with_hashes(claims, frames=True).values():
         bank = banks[claim.bank]
         if claim.state in MATCHING and asks(claim, bank):
-            seen += (Sought(claim, bits, bank.radius) for bits in hashes)
+            theirs = added.get(claim.id, ())
+            seen += (Sought(claim, bits, bank.radius, bits in theirs) for bits in hashes)
             if claim.id in sounds:
                 heard.add(claim, *sounds[claim.id])
     return seen, heard
@@ -134,8 +133,7 @@ def _unanswered(
     """
     upload = platform.reviews.review(find.case)
     banks = {bank.name: bank for bank in platform.bank.banks()}
-    seen = ((UPRIGHT, upload.bits),) if upload.bits is not None else ()
-    hits = find_in(seen, platform, part=False)
+    hits = find_in(every_way(upload.bits), platform, part=False) if upload.bits else ()
     releases = [release_of(*hit) for hit in hits if hit[0].bank == RELEASED]
     if upload.upload_sha256 is not None:
         releases += file_releases(upload.upload_sha256, platform)

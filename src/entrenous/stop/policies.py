@@ -1,11 +1,12 @@
-"""The operator says what a bank does (docs/spec/gate.md section 5)."""
+"""The operator says what a bank does, and which claim matches no more (docs/spec/gate.md 5)."""
 
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from entrenous.model.bank import RELEASED, BadPolicy, Bank
+from entrenous.model.claim import Claim, ClaimEvent
 from entrenous.model.decision import Outcome
-from entrenous.model.ids import BankName
+from entrenous.model.ids import BankName, ClaimId
 from entrenous.ports import Platform
 
 _T = TypeVar("_T")
@@ -45,6 +46,17 @@ def set_policy(name: BankName, change: PolicyChange, platform: Platform) -> Bank
     if after != before:
         platform.bank.set_bank(after)
     return after
+
+
+def suspend_claim(claim: ClaimId, platform: Platform) -> Claim:
+    """A claim that was made to harm others matches nothing from now on; saying so again changes
+    nothing. Its owner may register anew.
+
+    Raises:
+        NoSuchClaim: there is none of that name.
+        AlreadyWithdrawn: its owner was faster.
+    """
+    return platform.bank.move(claim, ClaimEvent.SUSPEND)
 
 
 def _or(wanted: _T | None, otherwise: _T) -> _T:

@@ -90,7 +90,7 @@ def _registration(claim: Claim, what: Print, platform: Platform) -> Registration
         case ClipPrint(video, sound):
             return Registration(claim, looks_back=True, video=video, sound=sound)
         case SoundPrint():
-            return Registration(claim, sound=what)
+            return Registration(claim, looks_back=True, sound=what)
 
 
 def _refuse_indistinct(what: Print) -> None:

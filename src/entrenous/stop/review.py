@@ -1,6 +1,6 @@
 """A person looks at what was held, and says what it is (docs/spec/gate.md section 7)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,14 +10,20 @@ from entrenous.model.claim import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import ClaimId
 from entrenous.model.medium import Medium
-from entrenous.model.review import Review, ReviewState, UploadNotKept
+from entrenous.model.picture import NotAPicture, TooManyPixels
+from entrenous.model.print import SOUND_KIND, VIDEO_KIND
+from entrenous.model.review import FitsMore, LateFind, Review, ReviewState, UploadNotKept
 from entrenous.model.reviewer import OPERATOR, SecondPersonNeeded
 from entrenous.ports import BankStore, Platform
 from entrenous.stop.before_answer import first_look
-from entrenous.stop.gate import UNREAD
+from entrenous.stop.deep import INSIDE
+from entrenous.stop.gate import UNREAD, find_at
 from entrenous.stop.register import new_claim_id
+from entrenous.stop.turned import every_way
+from entrenous.stop.weigh import asked_about, best_entry, best_of_each
 
 DISPUTES_MAX: Final = 3  # as many reviewers who disagree suspend a claim
+DISPUTED_BITS: Final = 8  # from what was registered; farther away it may be another picture
 
 _Means = Callable[[Review, BankStore], None]  # what a decision does to the bank
 
@@ -34,8 +40,10 @@ def next_review(platform: Platform, after: str = "", by: str = "") -> Review | N
 def confirm(case: str, platform: Platform, by: str = OPERATOR) -> Review:
     """The upload is what the claims say: refuse it, and from now on its like without a person.
 
-    Each claim that it fits is confirmed and gets the upload's own hash, so that the same cut-out is
-    found as a whole next time. When the holder withdraws, that hash goes too.
+    A claim is confirmed if the upload is the very picture, video or sound that it registered. Each
+    that it fits gets the upload's own hash, so that the same cut-out is found as a whole next time,
+    and refused; of a larger picture, of which the person may have seen another part, held. When the
+    holder withdraws, that hash goes too.
 
     Where two persons confirm, the first one's word is noted, and the upload waits for another.
 
@@ -72,11 +80,15 @@ def release(case: str, platform: Platform, by: str = OPERATOR) -> Review:
 
     Raises:
         NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
+        FitsMore: it fits claims that are newer than what the reviewer was shown; now it is known.
     """
     anew = _hash_anew(case, platform)
+    _require_all_known(case, anew, platform)
 
     def disagree(review: Review, bank: BankStore) -> None:
-        _dispute([match.claim for match in _live(review, bank) if not match.part], bank)
+        live = _live(review, bank)
+        videos = _of_kind(VIDEO_KIND, live, bank)
+        _dispute([one.claim for one in live if _is_disputed(one, videos)], bank)
         bits = review.bits or anew
         if bits is not None and review.decision.matches:
             bank.register(_let_through(bits, platform))
@@ -101,23 +113,65 @@ def _hash_anew(case: str, platform: Platform) -> bytes | None:
         upload = platform.reviews.upload(case)
         if medium_of(upload) is Medium.PICTURE:
             return first_look(upload, platform)[1].bits
-    except (*UNREAD, UploadNotKept):  # it was held as unreadable, or another reviewer was faster
+    except (*UNREAD, NotAPicture, TooManyPixels, UploadNotKept):
+        # it was held as unreadable, or another reviewer was faster
         pass
     return None
 
 
+def _require_all_known(case: str, anew: bytes | None, platform: Platform) -> None:
+    """A release says no to claims of before it. So one that came since, for which it was not looked
+    back yet or could not be, as nothing of a refused upload is kept, is told of first.
+    """
+    review = platform.reviews.review(case)
+    bits = review.bits or anew
+    if bits is None or review.state is not ReviewState.WAITING:
+        return
+    known = {match.claim for match in review.decision.matches}
+    found = find_at(every_way(bits), platform, part=False)
+    news = [one for one in found if one[1][1].id not in known]
+    asked = asked_about(news, {bank.name: bank for bank in platform.bank.banks()})
+    matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
+    if matches and (entry := best_entry(asked)) is not None:
+        platform.reviews.hold_late(LateFind(case, matches, entry), platform.limits.held_per_hash)
+        raise FitsMore(case=case)
+
+
 def _agree(review: Review, bank: BankStore) -> None:
     # What was withdrawn while the upload waited is passed over: the holder's word stands.
-    fitting = [match.claim for match in _live(review, bank)]
-    confirmed = bank.move_all(ClaimEvent.CONFIRM, *fitting)
+    live = _live(review, bank)
+    sounds = _of_kind(SOUND_KIND, live, bank)
+    # Only a person confirms, and they have seen the upload alone: not what else the claim has of
+    # which the upload shows a part, nor what an upload shows that was added to it.
+    bank.move_all(ClaimEvent.CONFIRM, *(one.claim for one in live if _is_it(one, sounds)))
     if review.bits is not None:
-        bank.extend_all([claim.id for claim in confirmed], review.bits)
+        larger = {match.claim for match in live if INSIDE in match.how}
+        bank.extend({one.claim for one in live} - larger, review.bits, confirmed=True)
+        bank.extend(larger, review.bits, confirmed=False)
+
+
+def _is_it(match: Match, sounds: Collection[ClaimId]) -> bool:
+    """Whether the upload is what the claim registered. A sound is held at most, whatever it is."""
+    return match.claim in sounds or not (match.part or match.added)
 
 
 def _live(review: Review, bank: BankStore) -> list[Match]:
     """Hits that had a say: what a bank in shadow found is not what the person was asked about."""
     shadows = {one.name for one in bank.banks() if one.shadow}
     return [match for match in review.decision.matches if match.bank not in shadows]
+
+
+def _is_disputed(match: Match, videos: Collection[ClaimId]) -> bool:
+    """Not by what only resembles it: a version with something covered is rightly released. A video
+    is told by the order of its frames as well.
+    """
+    near = match.claim in videos or match.distance <= DISPUTED_BITS
+    return near and not (match.part or match.added)
+
+
+def _of_kind(kind: str, matches: Sequence[Match], bank: BankStore) -> set[ClaimId]:
+    facts = bank.facts({match.claim for match in matches})
+    return {one for one, fact in facts.items() if fact.claim.kind == kind}
 
 
 def _dispute(claims: Sequence[ClaimId], bank: BankStore) -> None:

@@ -11,7 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from entrenous.craft.fingerprint.orientation import inverted
 from entrenous.spec import PDQ_BYTES
+from entrenous.stop.look import INVERTED, said
 
 Bits = NDArray[np.uint8]  # (16, 16): vertical frequency, horizontal frequency
 
@@ -46,6 +48,17 @@ def turned_back(bits: bytes) -> Mapping[str, bytes]:
     turns = turned(bits)
     undone = {"turned 90": "turned 270", "turned 270": "turned 90"}
     return {how: turns[undone.get(how, how)] for how in turns}
+
+
+def every_way(bits: bytes) -> tuple[tuple[str, bytes], ...]:
+    """About the hash that a picture has of which ``bits`` is an upload's, by what had been done to
+    that picture: turned or mirrored, and its colours inverted or not.
+    """
+    ways = turned(bits).items()
+    return (
+        *((said(how), way) for how, way in ways),
+        *((said(how, INVERTED), inverted(way)) for how, way in ways),
+    )
 
 
 def _packed(grid: Bits) -> bytes:

@@ -6,7 +6,7 @@ The same rules for uploads, dry runs, the look back and the slow look. Nothing h
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from entrenous.model.bank import RELEASED, Bank
+from entrenous.model.bank import RELEASED, SAME_BITS, Bank
 from entrenous.model.claim import Claim, ClaimState
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
@@ -19,11 +19,20 @@ Hit = tuple[Match, Claim]
 
 
 def best_of_each(hits: Iterable[Hit]) -> list[Hit]:
-    """One hit per claim, a whole picture before a part, then the nearest; nearest claims first."""
+    """One hit per claim: a whole picture before a part, then what a person has confirmed, the last
+    time first, then what its owner registered before what a person added, then the nearest; of
+    these hits the nearest first.
+    """
     best: dict[ClaimId, Hit] = {}
-    for match, claim in sorted(hits, key=lambda hit: (hit[0].part, hit[0].distance)):
+    for match, claim in sorted(hits, key=_rank):
         best.setdefault(claim.id, (match, claim))
-    return list(best.values())
+    return sorted(best.values(), key=lambda hit: (hit[0].part, hit[0].distance))
+
+
+def _rank(hit: Hit) -> tuple[bool, bool, int, bool, int]:
+    match, claim = hit
+    unconfirmed = claim.state is not ClaimState.CONFIRMED
+    return match.part, unconfirmed, -claim.confirmed, match.added, match.distance
 
 
 def best_entry(found: list[tuple[int, Hit]]) -> int | None:
@@ -70,13 +79,15 @@ def answered(outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Re
 
     The same question is not asked twice: holding ends with a release after the claim was made, and
     a newer claim asks anew. Refusing ends with one after the claim was confirmed, for then the last
-    person to decide let it through; but not for what lies nearer to the claim than to that.
+    person to decide let it through. Neither does for what lies nearer to the claim than to what was
+    released: a version with a part covered is rightly released, and the picture itself is not it.
+    How near a part lies says nothing of the whole, so there it has to be nearly what was released.
     """
+    near = SAME_BITS if match.part else max(match.distance, SAME_BITS)
+    like_it = [one for one in releases if one.distance <= near]
     if outcome is Outcome.REFUSE:
-        return any(
-            claim.confirmed < one.number and one.distance <= match.distance for one in releases
-        )
-    return any(claim.made_at <= one.at for one in releases)
+        return any(claim.confirmed < one.number for one in like_it)
+    return any(claim.made_at <= one.at for one in like_it)
 
 
 def called_for(match: Match, claim: Claim, bank: Bank) -> Outcome:

@@ -102,6 +102,7 @@ INSERT INTO upload VALUES (4, 'bbbb', 4000000, 'let through', 'closed', '[]', X'
 """
 # What version 4 had not, with an upload that waits.
 VERSION_4 = """
+ALTER TABLE claim_hash DROP COLUMN added;
 DROP INDEX released_uploads;
 ALTER TABLE upload DROP COLUMN first_confirmer;
 DROP TABLE reviewer;
@@ -118,6 +119,7 @@ INSERT INTO upload (case_number, at, outcome, state, matches, untrusted_upload) 
 # What version 3 had not, with a claim that was confirmed and extended since, one that waits, an
 # upload that was released in between, and a released clip.
 VERSION_3 = f"""
+ALTER TABLE claim_hash DROP COLUMN added;
 DROP INDEX released_uploads;
 ALTER TABLE upload DROP COLUMN first_confirmer;
 DROP TABLE reviewer;
@@ -280,7 +282,8 @@ def test_version_5_gets_a_place_for_frames(tmp_path: Path) -> None:
     open_engine(path).dispose()
     with closing(sqlite3.connect(path)) as db, db:
         db.executescript(
-            "DROP INDEX released_uploads; DROP TABLE upload_frames;"
+            "ALTER TABLE claim_hash DROP COLUMN added; DROP INDEX released_uploads;"
+            "DROP TABLE upload_frames;"
             "UPDATE schema_version SET version = 5;"
         )
     engine = open_engine(path)
@@ -294,7 +297,8 @@ def test_version_6_gets_a_place_for_how_clips_sound(tmp_path: Path) -> None:
     open_engine(path).dispose()
     with closing(sqlite3.connect(path)) as db, db:
         db.executescript("""
-            DROP INDEX released_uploads;
+            ALTER TABLE claim_hash DROP COLUMN added;
+DROP INDEX released_uploads;
             ALTER TABLE upload_frames DROP COLUMN words; UPDATE schema_version SET version = 6;
             INSERT INTO upload (number, case_number, at, outcome, state, matches)
                 VALUES (7, 'old', 1, 'let through', 'closed', '[]');

@@ -67,6 +67,7 @@ INSERT INTO upload (case_number, at, outcome, state, matches, bits, reference) V
 
 # What version 4 had not, with an upload that waits.
 VERSION_4 = """
+ALTER TABLE claim_hash DROP COLUMN added;
 DROP INDEX released_uploads;
 ALTER TABLE upload DROP COLUMN first_confirmer;
 DROP TABLE reviewer;

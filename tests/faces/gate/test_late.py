@@ -66,7 +66,7 @@ def test_the_platform_finds_what_it_has_published_by_its_reference(
     address = f"/v1/reviews/{shown['case']}"
     done = web.post(address, json={"decision": "confirm"}, headers=OPERATOR).json()
     assert (done["state"], done["upload"]) == ("confirmed", None)
-    assert upload(web, jpeg(on_a_page(hers)), UPLOADER)["decision"] == "refuse"
+    assert upload(web, jpeg(on_a_page(hers)), OPERATOR)["decision"] == "hold"
 
 
 @pytest.mark.parametrize("became", ["confirmed", "released", "closed"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from entrenous.model.bank import RELEASED_RADIUS
+from entrenous.model.bank import RELEASED_RADIUS, SAME_BITS
 from entrenous.model.review import Found, Review, ReviewState
 from entrenous.spec import PDQ_RADIUS
 
@@ -44,11 +44,22 @@ def alike(bits: bytes | None, other: bytes | None, radius: int = RELEASED_RADIUS
 
 
 def decided_with(review: Review, waiting: Sequence[Review], state: ReviewState) -> list[Review]:
-    """Of those that wait with it, the ones that its decision is about too."""
+    """Of those that wait with it, the ones that its decision is about too: the same file and what
+    is like it. What lies nearer to a claim than to what the reviewer saw, or fits another claim, is
+    not released with it: the first of a flood may be a picture with a part covered.
+    """
     radius = _DECIDED_WITHIN[state]
-    return [
-        one for one in waiting if alike(review.bits, one.bits, radius) or _is_same_file(review, one)
-    ]
+    like_it = [one for one in waiting if alike(review.bits, one.bits, radius)]
+    if state is ReviewState.RELEASED:
+        like_it = [one for one in like_it if _asks_no_more(one, review)]
+    return [one for one in waiting if one in like_it or _is_same_file(review, one)]
+
+
+def _asks_no_more(one: Review, than: Review) -> bool:
+    wholes = [match.distance for match in one.decision.matches if not match.part]
+    claims = {match.claim for match in one.decision.matches}
+    known = claims <= {match.claim for match in than.decision.matches}
+    return known and alike(one.bits, than.bits, max(SAME_BITS, min(wholes, default=0)))
 
 
 def _is_same_file(review: Review, other: Review) -> bool:

@@ -6,6 +6,8 @@ from datetime import datetime
 
 from entrenous.adapters.bank.memory_asked import MemoryAsked
 from entrenous.adapters.bank.memory_clips import MemoryClips
+from entrenous.adapters.bank.rows import on_hash
+from entrenous.adapters.bank.tables import HOLDS
 from entrenous.adapters.bank.told import (
     Told,
     bank_told,
@@ -82,21 +84,19 @@ class MemoryBankStore(MemoryAsked):
             self._add_embedding(one)
             self._changed(one.claim.id, claim_told(one.claim))
 
-    def extend(self, claim: ClaimId, *whole: bytes) -> None:
-        """More hashes."""
-        if self.claim(claim).state not in MATCHING:
-            raise NoSuchClaim(claim=claim)
-        self.hashes.add(claim, whole, part=False)
+    def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
+        """One by one."""
+        added = self.last_change + 1 if confirmed else HOLDS
+        for one in dict.fromkeys(claims):
+            if one in self.held and self.held[one].state in MATCHING:
+                self._extend(one, whole, added)
+
+    def _extend(self, claim: ClaimId, whole: Collection[bytes], added: int) -> None:
+        self.hashes.add(claim, whole, part=False, added=added)
         for bits in whole:
             self.clips.add_picture(claim, self.hashes.number(bits, part=False))
         self.look_backs[claim] = self.clock.now()
         self._changed(claim, ("claim extended", claim, {}))
-
-    def extend_all(self, claims: Collection[ClaimId], *whole: bytes) -> None:
-        """One by one."""
-        for one in dict.fromkeys(claims):
-            if one in self.held and self.held[one].state in MATCHING:
-                self.extend(one, *whole)
 
     def claim(self, claim: ClaimId) -> Claim:
         """By id."""
@@ -156,7 +156,7 @@ class MemoryBankStore(MemoryAsked):
     def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
         """Those that match, once for each time."""
         return tuple(
-            (number, self.held[claim], at_ms)
+            (number, on_hash(self.held[claim], self.hashes.added.get((claim, number))), at_ms)
             for number, claim in self.hashes.claims_of(entries)
             if self.held[claim].state in MATCHING
             for at_ms in self.clips.times(claim, number)
@@ -165,6 +165,10 @@ class MemoryBankStore(MemoryAsked):
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
         """News."""
         return tuple(one for one in self.clips.sounds.items() if one[0] > after)
+
+    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, set[bytes]]:
+        """Of those that have some."""
+        return self.hashes.added_to(claims)
 
     def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
         """Of those that have one."""
@@ -203,6 +207,15 @@ class MemoryBankStore(MemoryAsked):
             for entry in self.hashes.wholes_of(claim)
             if None in self.clips.times(claim, entry.number)
         )
+
+    def _told_of(self, claim: ClaimId) -> tuple[bytes, ...]:
+        """As others are told: not what is held here and no more."""
+        held = {
+            entry.bits
+            for entry in self.hashes.wholes_of(claim)
+            if self.hashes.added.get((claim, entry.number)) == HOLDS
+        }
+        return tuple(bits for bits in self.hashes_of(claim) if bits not in held)
 
     def with_hashes(
         self, claims: Collection[ClaimId], *, frames: bool = False
@@ -253,7 +266,7 @@ class MemoryBankStore(MemoryAsked):
         """By number."""
         news = sorted((number, at, one) for one, (number, at) in self.changed.items())
         found = [
-            Change(number, at, one, claim.bank, claim.kind, claim.state, self.hashes_of(one))
+            Change(number, at, one, claim.bank, claim.kind, claim.state, self._told_of(one))
             for number, at, one in news
             if number > after
             for claim in [self.held[one]]

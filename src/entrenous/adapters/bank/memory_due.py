@@ -1,5 +1,6 @@
 """DueWork in memory, for tests and for a village in one process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -53,21 +54,24 @@ class MemoryDueWork:
         """Forget."""
         if case in self.slow and self.slow[case].untrusted_upload is not None:
             del self.slow[case]
+            self._forget_reference(case)
 
     def skip_slow_looks(self, before: datetime) -> int:
         """One by one."""
         late = [case for case, one in self.slow.items() if self._is_over(case, one, before)]
         self.slow.update({case: _Slow(skipped=True) for case in late})
+        for case in late:
+            self._forget_reference(case)
         return len(late)
 
-    def take_look_backs(self, until: datetime, limit: int) -> tuple[ClaimId, ...]:
+    def take_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
         """The newest."""
         now = self.bank.clock.now()
         free = [(at, claim) for claim, at in sorted(self.bank.look_backs.items()) if at <= now]
         newest = sorted(free, key=lambda one: one[0], reverse=True)
-        claims = tuple(claim for _, claim in newest[:limit])
+        claims = [claim for _, claim in newest[:limit]]
         self.bank.look_backs.update(dict.fromkeys(claims, until))
-        return claims
+        return {claim: self.bank.changed[claim][0] for claim in claims}
 
     def look_back_again(self, bank: BankName) -> int:
         """All at once."""
@@ -76,10 +80,11 @@ class MemoryDueWork:
         self.bank.look_backs.update(dict.fromkeys(mine, self.bank.clock.now()))
         return len(mine)
 
-    def looked_back(self, until: datetime, *claims: ClaimId) -> None:
+    def looked_back(self, until: datetime, taken: Mapping[ClaimId, int]) -> None:
         """No more due, but what became due since."""
-        for claim in claims:
-            if self.bank.look_backs.get(claim, until) >= until:
+        for claim, changed in taken.items():
+            is_as_it_was = self.bank.changed[claim][0] == changed
+            if is_as_it_was and self.bank.look_backs.get(claim, until) >= until:
                 self.bank.look_backs.pop(claim, None)
 
     def due(self) -> Due:
@@ -89,6 +94,11 @@ class MemoryDueWork:
         skipped = [case for case, one in self.slow.items() if one.skipped]
         newly = sum(self.reviews[case].at >= lately for case in skipped)
         return Due(kept, newly, len(self.bank.look_backs))
+
+    def _forget_reference(self, case: str) -> None:
+        """Where nothing is looked back at, it was kept for the slow look alone."""
+        if self.reviews[case].bits is None:
+            self.reviews[case] = replace(self.reviews[case], reference="")
 
     def _is_over(self, case: str, one: _Slow, before: datetime) -> bool:
         if one == _Slow():

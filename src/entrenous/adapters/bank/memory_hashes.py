@@ -9,19 +9,37 @@ from entrenous.model.ids import ClaimId
 
 @dataclass(slots=True)
 class MemoryHashes:
-    """``known`` in the order of numbers, of which none is used again; ``claims`` by number."""
+    """``known`` in the order of numbers, of which none is used again; ``claims`` by number;
+    ``added`` as in tables.py.
+    """
 
     known: dict[tuple[bytes, bool], Entry] = field(default_factory=dict)
     claims: dict[int, dict[ClaimId, None]] = field(default_factory=dict)
+    added: dict[tuple[ClaimId, int], int] = field(default_factory=dict)
     last_number: int = 0
 
-    def add(self, claim: ClaimId, hashes: Iterable[bytes], *, part: bool) -> None:
-        """One that is there already gets one more claim."""
+    def add(
+        self, claim: ClaimId, hashes: Iterable[bytes], *, part: bool, added: int | None = None
+    ) -> None:
+        """One that is there already gets one more claim; what its owner registered stays that."""
         for bits in hashes:
             if (bits, part) not in self.known:
                 self.last_number += 1
                 self.known[bits, part] = Entry(self.last_number, bits, part)
-            self.claims.setdefault(self.number(bits, part=part), {})[claim] = None
+            number = self.number(bits, part=part)
+            claims = self.claims.setdefault(number, {})
+            if added is not None and (claim not in claims or (claim, number) in self.added):
+                self.added[claim, number] = max(added, self.added.get((claim, number), added))
+            claims[claim] = None
+
+    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, set[bytes]]:
+        """Of those that have some."""
+        bits_of = {entry.number: entry.bits for entry in self.known.values()}
+        found: dict[ClaimId, set[bytes]] = {}
+        for claim, number in self.added:
+            if claim in claims:
+                found.setdefault(claim, set()).add(bits_of[number])
+        return found
 
     def number(self, bits: bytes, *, part: bool) -> int:
         """Of one that is there."""
@@ -44,6 +62,7 @@ class MemoryHashes:
 
     def forget(self, claim: ClaimId) -> None:
         """Those of a claim that no other claim has."""
+        self.added = {key: at for key, at in self.added.items() if key[0] != claim}
         for entry in list(self.known.values()):
             claims = self.claims[entry.number]
             claims.pop(claim, None)

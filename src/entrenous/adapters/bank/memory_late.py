@@ -106,7 +106,7 @@ class MemoryLate(MemoryFloods):
         more = tuple(one for one in left if one.claim not in known)
         if more:
             decision = replace(review.decision, matches=(*review.decision.matches, *more))
-            self.reviews[review.case] = replace(review, decision=decision)
+            self.reviews[review.case] = replace(review, decision=decision, first_confirmer="")
             self.bank.note(FITS_MORE_TOLD, review.case, {})
         return False
 

@@ -1,11 +1,11 @@
 """What rows of claims and banks say, and questions about many of them in batches."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from entrenous.adapters.bank.tables import read_time, stored_time
+from entrenous.adapters.bank.tables import HOLDS, read_time, stored_time
 from entrenous.model.bank import Bank
 from entrenous.model.claim import Claim, ClaimState
 from entrenous.model.decision import Outcome
@@ -31,7 +31,18 @@ def to_bank(row: Any) -> Bank:
 
 def from_claim(claim: Claim) -> dict[str, Any]:
     """The columns of a claim."""
-    return {**asdict(claim), "made_at": stored_time(claim.made_at)}
+    kept = {name: value for name, value in asdict(claim).items() if name != "added"}
+    return {**kept, "made_at": stored_time(claim.made_at)}
+
+
+def on_hash(claim: Claim, added: int | None) -> Claim:
+    """The claim as it stands on a hash that a reviewer ``added`` (tables.py); else as it is."""
+    if added is None:
+        return claim
+    if added == HOLDS:
+        return replace(claim, state=ClaimState.WAITING, added=True)
+    confirmed = max(added, claim.confirmed)
+    return replace(claim, state=ClaimState.CONFIRMED, confirmed=confirmed, added=True)
 
 
 def to_claim(row: Any) -> Claim:

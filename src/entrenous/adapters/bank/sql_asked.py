@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import Where, reading
 from entrenous.adapters.bank.rows import batches, to_claim
-from entrenous.adapters.bank.sql_claims import some, wholes_of
+from entrenous.adapters.bank.sql_claims import added_to, some, wholes_of
 from entrenous.adapters.bank.sql_clips import sounds_of
 from entrenous.adapters.bank.tables import CLAIM, CLAIM_HASH, HASH, OPINION
 from entrenous.adapters.system import SystemClock
@@ -35,6 +35,11 @@ class SqlAsked:
             there = some(db, claims)
             hashes = wholes_of(db, [one.id for one in there], frames=frames)
             return {one.id: (one, hashes.get(one.id, ())) for one in there}
+
+    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, set[bytes]]:
+        """In batches."""
+        with reading(self.engine) as db:
+            return added_to(db, claims)
 
     def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
         """In batches."""

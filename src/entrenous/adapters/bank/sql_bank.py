@@ -27,7 +27,6 @@ from entrenous.model.claim import (
     Claim,
     ClaimEvent,
     ClaimState,
-    NoSuchClaim,
     Registration,
 )
 from entrenous.model.embedding import KeptEmbedding
@@ -76,16 +75,11 @@ class SqlBankStore(SqlAsked):
         with writing(self.engine) as db:
             claims.register(db, self.clock, registrations)
 
-    def extend(self, claim: ClaimId, *whole: bytes) -> None:
-        """More hashes."""
-        with writing(self.engine) as db:
-            if not moves.extend(db, self.clock, [claims.claim_of(db, claim)], whole):
-                raise NoSuchClaim(claim=claim)
-
-    def extend_all(self, claims_given: Collection[ClaimId], *whole: bytes) -> None:
+    def extend(self, claims_given: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
         """In one transaction."""
         with writing(self.engine) as db:
-            moves.extend(db, self.clock, claims.some(db, claims_given), whole)
+            those = claims.some(db, claims_given)
+            moves.extend(db, self.clock, those, whole, confirmed=confirmed)
 
     def claim(self, claim: ClaimId) -> Claim:
         """By id."""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from entrenous.adapters.bank.insert import insert_or
 from entrenous.adapters.bank.prepared import PreparedSelect
-from entrenous.adapters.bank.rows import batches, from_claim, to_bank, to_claim
+from entrenous.adapters.bank.rows import batches, from_claim, on_hash, to_bank, to_claim
 from entrenous.adapters.bank.sql_clips import add_frames, add_sound
 from entrenous.adapters.bank.sql_embeddings import add_embedding
 from entrenous.adapters.bank.sql_log import tell
@@ -20,6 +20,7 @@ from entrenous.adapters.bank.tables import (
     CLAIM_HASH,
     FRAME,
     HASH,
+    HOLDS,
     STILL,
     stored_time,
 )
@@ -44,7 +45,7 @@ _IS_FRAME: Final = (
 FEW: Final = 16  # hashes that are asked for as fast as none, and on the same path
 _BANKS: Final = PreparedSelect(sa.select(BANK))
 _ON_ANY: Final = (
-    sa.select(CLAIM_HASH.c.number, CLAIM, FRAME.c.at_ms)
+    sa.select(CLAIM_HASH.c.number, CLAIM_HASH.c.added, CLAIM, FRAME.c.at_ms)
     .select_from(
         CLAIM_HASH.join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim).outerjoin(
             FRAME, sa.and_(*_IS_FRAME)
@@ -172,7 +173,7 @@ def matching(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
 def claims_on(db: sa.Connection, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
     """Claims that match on these hashes of pictures."""
     rows = _on(db, entries, _OF_PICTURES)
-    return tuple((row.number, to_claim(row)) for row in rows)
+    return tuple((row.number, on_hash(to_claim(row), row.added)) for row in rows)
 
 
 def places_on(db: sa.Connection, entries: Collection[int]) -> tuple[ShownBy, ...]:
@@ -186,8 +187,24 @@ def places_on(db: sa.Connection, entries: Collection[int]) -> tuple[ShownBy, ...
     else:
         rows = _on(db, entries, _PLACES)
     return tuple(
-        (row.number, to_claim(row), None if row.at_ms == STILL else row.at_ms) for row in rows
+        (
+            row.number,
+            on_hash(to_claim(row), row.added),
+            None if row.at_ms == STILL else row.at_ms,
+        )
+        for row in rows
     )
+
+
+def added_to(db: sa.Connection, claims: Collection[ClaimId]) -> dict[ClaimId, set[bytes]]:
+    """Hashes that reviewers added, of those that have some."""
+    found: dict[ClaimId, set[bytes]] = defaultdict(set)
+    wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
+    wanted = wanted.where(CLAIM_HASH.c.added.is_not(None))
+    for batch in batches(dict.fromkeys(claims)):
+        for row in db.execute(wanted.where(CLAIM_HASH.c.claim.in_(batch))):
+            found[ClaimId(row.claim)].add(bytes(row.bits))
+    return dict(found)
 
 
 def _on(db: sa.Connection, entries: Collection[int], wanted: sa.Select[Any]) -> Iterator[Any]:
@@ -196,9 +213,11 @@ def _on(db: sa.Connection, entries: Collection[int], wanted: sa.Select[Any]) -> 
 
 
 def wholes_of(
-    db: sa.Connection, claims: Sequence[ClaimId], *, frames: bool = False
+    db: sa.Connection, claims: Sequence[ClaimId], *, frames: bool = False, told: bool = False
 ) -> dict[ClaimId, tuple[bytes, ...]]:
-    """Hashes of whole pictures, by claim; with ``frames``, of whole frames, too."""
+    """Hashes of whole pictures, by claim; with ``frames``, of whole frames, too; with ``told``, as
+    others are told: not what is held here and no more.
+    """
     found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
     wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
     shown, still = (
@@ -206,6 +225,8 @@ def wholes_of(
     )
     for batch in batches(claims):
         mine = wanted.where(CLAIM_HASH.c.claim.in_(batch), HASH.c.part.is_(False))
+        if told:
+            mine = mine.where(CLAIM_HASH.c.added.is_distinct_from(HOLDS))
         mine = mine if frames else mine.where(sa.or_(~shown, still))
         for row in db.execute(mine.order_by(HASH.c.number)):
             found[row.claim] += (bytes(row.bits),)

@@ -1,6 +1,6 @@
 """DueWork on SQLite or PostgreSQL: rows that say what is due, and until when somebody has it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from entrenous.adapters.bank.engine import adding, glancing, reading
+from entrenous.adapters.bank.engine import adding, glancing, reading, writing
 from entrenous.adapters.bank.held_bytes import HeldBytes
 from entrenous.adapters.bank.rows import batches
 from entrenous.adapters.bank.tables import CLAIM, stored_time
@@ -26,8 +26,14 @@ DAY: Final = timedelta(days=1)
 _DUE: Final = UPLOAD.c.slow_look == "due"
 _KEPT: Final = UPLOAD.c.slow_look == "kept"
 _SKIPPED: Final = UPLOAD.c.slow_look == "skipped"
-_NONE: Final[dict[str, Any]] = {"slow_look": None, "untrusted_upload": None}
-_PASSED_OVER: Final[dict[str, Any]] = {"slow_look": "skipped", "untrusted_upload": None}
+# Where nothing is looked back at, the reference was kept for this look alone.
+_REFERENCE: Final = sa.case((UPLOAD.c.bits.is_(None), ""), else_=UPLOAD.c.reference)
+_NONE: Final[dict[str, Any]] = {
+    "slow_look": None,
+    "untrusted_upload": None,
+    "reference": _REFERENCE,
+}
+_PASSED_OVER: Final = _NONE | {"slow_look": "skipped"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +113,18 @@ class SqlDueWork:
             gone = UPLOAD.update().where(UPLOAD.c.number.in_(numbers))
             return db.execute(gone.values(_PASSED_OVER)).rowcount
 
-    def take_look_backs(self, until: datetime, limit: int) -> tuple[ClaimId, ...]:
+    def take_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
         """The newest; first asked whether there are any."""
         now = stored_time(self.clock.now())
-        free = sa.select(CLAIM.c.id).where(CLAIM.c.look_back_at <= now)
+        free = sa.select(CLAIM.c.id, CLAIM.c.changed).where(CLAIM.c.look_back_at <= now)
         free = free.order_by(CLAIM.c.look_back_at.desc(), CLAIM.c.id).limit(limit)
         with glancing(self.engine) as db:
             if db.execute(free).first() is None:
-                return ()
+                return {}
         with adding(self.engine) as db:
-            claims = db.execute(free.with_for_update(skip_locked=True)).scalars().all()
-            _put(db, claims, stored_time(until))
-            return tuple(ClaimId(claim) for claim in claims)
+            rows = db.execute(free.with_for_update(skip_locked=True)).all()
+            _put(db, (row.id for row in rows), stored_time(until))
+            return {ClaimId(row.id): row.changed for row in rows}
 
     def look_back_again(self, bank: BankName) -> int:
         """Some at a time, so that uploads do not wait for a bank of a million."""
@@ -126,17 +132,21 @@ class SqlDueWork:
         mine = mine.order_by(CLAIM.c.id).limit(_AT_ONCE)
         count, after = 0, ""
         while True:
-            with adding(self.engine) as db:
+            with writing(self.engine) as db:  # in turn with who changes many claims
                 claims = db.execute(mine.where(CLAIM.c.id > after)).scalars().all()
                 _put(db, claims, stored_time(self.clock.now()))
             if not claims:
                 return count
             count, after = count + len(claims), claims[-1]
 
-    def looked_back(self, until: datetime, *claims: ClaimId) -> None:
+    def looked_back(self, until: datetime, taken: Mapping[ClaimId, int]) -> None:
         """No more due, but what became due since: that has an earlier time."""
-        with adding(self.engine) as db:
-            _put(db, claims, None, CLAIM.c.look_back_at >= stored_time(until))
+        same = CLAIM.c.id == sa.bindparam("of"), CLAIM.c.changed == sa.bindparam("as")
+        done = CLAIM.update().where(*same, CLAIM.c.look_back_at >= stored_time(until))
+        rows = [{"of": claim, "as": changed} for claim, changed in taken.items()]
+        with writing(self.engine) as db:
+            if rows:
+                db.execute(done.values(look_back_at=None), rows)
 
     def due(self) -> Due:
         """Counted in indexes."""
@@ -152,10 +162,8 @@ class SqlDueWork:
             return Due(*(db.execute(count).scalar_one() for count in wanted))
 
 
-def _put(
-    db: sa.Connection, claims: Iterable[str], at: int | None, *only: sa.ColumnElement[bool]
-) -> None:
+def _put(db: sa.Connection, claims: Iterable[str], at: int) -> None:
     """When a look back is due for these."""
-    due = CLAIM.update().where(*only).values(look_back_at=at)
+    due = CLAIM.update().values(look_back_at=at)
     for batch in batches(claims):
         db.execute(due.where(CLAIM.c.id.in_(batch)))

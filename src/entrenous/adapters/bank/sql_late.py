@@ -155,13 +155,16 @@ def hold_late(db: sa.Connection, clock: Clock, find: LateFind, left: Sequence[Ma
 
 
 def fits_more(db: sa.Connection, find: LateFind, left: Sequence[Match]) -> bool:
-    """Add those of these claims that a waiting upload was not known to fit; False if none."""
+    """Add those of these claims that a waiting upload was not known to fit; False if none. Whoever
+    confirmed it first had not seen them.
+    """
     mine = sa.select(UPLOAD.c.matches).where(UPLOAD.c.case_number == find.case, WAITS)
     row = db.execute(mine).one_or_none()
     known = {match["claim"] for match in row.matches} if row else set()
     more = [one for one in left if one.claim not in known]
     if row and more:
-        change(db, find.case, matches=[*row.matches, *from_matches(more)])
+        more_matches = [*row.matches, *from_matches(more)]
+        change(db, find.case, matches=more_matches, first_confirmer=None)
     return bool(row and more)
 
 

@@ -1,6 +1,6 @@
 """Changes of claims that are there, each function inside of an open transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from entrenous.adapters.bank.tables import (
     CLAIM_HASH,
     FRAME,
     HASH,
+    HOLDS,
     LISTING,
     STILL,
     stored_time,
@@ -69,16 +70,54 @@ def move_all(
 
 
 def extend(
-    db: sa.Connection, clock: Clock, every: Iterable[Claim], whole: Sequence[bytes]
+    db: sa.Connection,
+    clock: Clock,
+    every: Iterable[Claim],
+    whole: Sequence[bytes],
+    *,
+    confirmed: bool,
 ) -> list[Claim]:
     """Add hashes to those that match; these."""
     fitting = [claim for claim in every if claim.state in MATCHING]
     if fitting:
+        had = _had(db, [claim.id for claim in fitting], whole)
         given = add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
+        _note_added(db, fitting, given, had, next_change(db) if confirmed else HOLDS)
         _note_stills(db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], given)
         changed(db, clock, *(("claim extended", claim.id, {}) for claim in fitting))
         _look_back(db, clock, fitting)
     return fitting
+
+
+def _had(
+    db: sa.Connection, claims: Sequence[ClaimId], whole: Sequence[bytes]
+) -> set[tuple[str, int]]:
+    """Which of these claims have which of these hashes as what their owner registered."""
+    wanted = sa.select(CLAIM_HASH.c.claim, CLAIM_HASH.c.number).join(HASH)
+    mine = HASH.c.bits.in_(whole), HASH.c.part.is_(False), CLAIM_HASH.c.added.is_(None)
+    return {
+        (row.claim, row.number)
+        for batch in batches(claims)
+        for row in db.execute(wanted.where(*mine, CLAIM_HASH.c.claim.in_(batch)))
+    }
+
+
+def _note_added(
+    db: sa.Connection,
+    claims: Iterable[Claim],
+    given: Mapping[bytes, int],
+    had: Collection[tuple[str, int]],
+    added: int,
+) -> None:
+    """That a reviewer added these, and when; what was confirmed once is not held only from then on,
+    and what its owner registered stays that.
+    """
+    is_it = CLAIM_HASH.c.claim == sa.bindparam("of"), CLAIM_HASH.c.number == sa.bindparam("on")
+    newer = sa.or_(CLAIM_HASH.c.added.is_(None), CLAIM_HASH.c.added < added)
+    rows = [{"of": one.id, "on": number} for one in claims for number in given.values()]
+    rows = [row for row in rows if (row["of"], row["on"]) not in had]
+    if rows:
+        db.execute(CLAIM_HASH.update().where(*is_it, newer).values(added=added), rows)
 
 
 def _note_stills(db: sa.Connection, videos: Iterable[ClaimId], given: Mapping[bytes, int]) -> None:

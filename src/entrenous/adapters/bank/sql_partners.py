@@ -68,7 +68,7 @@ def changes(db: sa.Connection, after: int, limit: int) -> tuple[Change, ...]:
     """By number."""
     wanted = sa.select(CLAIM).where(CLAIM.c.changed > after).order_by(CLAIM.c.changed)
     rows = db.execute(wanted.limit(limit)).all()
-    hashes = wholes_of(db, [row.id for row in rows])
+    hashes = wholes_of(db, [row.id for row in rows], told=True)
     return tuple(
         Change(
             number=row.changed,

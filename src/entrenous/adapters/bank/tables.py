@@ -65,11 +65,15 @@ HASH: Final = sa.Table(
     sa.UniqueConstraint("bits", "part"),
     sqlite_autoincrement=True,
 )
+# ``added`` is null for what its owner registered; of an upload that a reviewer confirmed it is the
+# number of that change, or HOLDS where what fits it is held and no more.
+HOLDS: Final = 0
 CLAIM_HASH: Final = sa.Table(
     "claim_hash",
     METADATA,
     sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
     sa.Column("number", sa.ForeignKey("hash.number"), primary_key=True),
+    sa.Column("added", BIG),
     sa.Index("claims_of_hash", "number"),
     sqlite_with_rowid=False,
 )

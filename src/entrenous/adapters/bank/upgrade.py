@@ -5,8 +5,8 @@ what floods, appeals and looking back need of an upload, partners and their opin
 Version 3 adds since when an upload waits, what is due after an answer, and tables of frames,
 sounds, released clips and embeddings. Version 4 adds by which change a claim became confirmed.
 Version 5 adds reviewers, who confirmed first, and what somebody was told of. Version 6 adds hashes
-of the frames of clips that were let through, version 7 how these sound, and an
-index of what a person released.
+of the frames of clips that were let through, version 7 how these sound, an
+index of what a person released, and which hashes a reviewer added.
 """
 
 from typing import Any, Final
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.tables import (
     BANK,
     CLAIM,
+    CLAIM_HASH,
     LOOK_BACKS,
     METADATA,
     RELEASED_FILE,
@@ -125,6 +126,7 @@ def _to_version_7(db: sa.Connection, version: int) -> None:
     """The table of frames is there since version 6."""
     if version == 6:
         _add(db, UPLOAD_FRAMES.c.words)
+    _add(db, CLAIM_HASH.c.added)
     RELEASED_UPLOADS.create(db)
 
 

@@ -59,6 +59,28 @@ def test_what_was_let_through_before_is_compared_again_when_wanted(
     assert json.loads(said)["look_backs_due"] == 0
 
 
+@pytest.mark.threat("claim-censors")
+def test_the_operator_ends_a_claim_that_was_made_to_harm_others(gate: Any, tmp_path: Path) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text(KEY + "\n")
+    gate("bank", "import", str(listed), "--bank", "list", "--confirmed", "--no-look-back")
+
+    def fitting() -> list[Any]:
+        (asked,) = json.loads(gate("index", "lookup", KEY, "--json")[1])["hashes"]
+        return list(asked["matches"])
+
+    (match,) = fitting()
+    claim = match["claim"]
+    status, said = gate("bank", "suspend", claim)
+    assert (status, said) == (
+        0,
+        f"Claim {claim} is suspended: nothing is held or refused for it.\n",
+    )
+    assert json.loads(gate("bank", "suspend", claim, "--json")[1])["state"] == "suspended"
+    assert fitting() == []
+    assert gate("bank", "suspend", "nobody")[0] == 4
+
+
 @pytest.mark.parametrize(
     ("words", "status"),
     [

@@ -8,10 +8,10 @@ import typer
 from entrenous.faces.cli.output import in_one_go, put_json, read_file, say
 from entrenous.model.bank import Bank
 from entrenous.model.decision import Outcome
-from entrenous.model.ids import BankName
+from entrenous.model.ids import BankName, ClaimId
 from entrenous.stop.banks import bank_for_list, import_hashes
 from entrenous.stop.look_back import look_back_again
-from entrenous.stop.policies import PolicyChange, set_policy
+from entrenous.stop.policies import PolicyChange, set_policy, suspend_claim
 from entrenous.wiring.platform import is_gate, open_existing, open_platform
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
@@ -24,6 +24,7 @@ def join(gate: typer.Typer) -> None:
     bank.command("import")(import_list)
     bank.command("list")(list_banks)
     bank.command("policy")(policy)
+    bank.command("suspend")(suspend)
     gate.add_typer(bank, name="bank")
 
 
@@ -124,6 +125,20 @@ def policy(
     say(_in_words(bank))
     if looks_back:
         say(f"{due:,} claims are compared with what was let through before, while the gate runs.")
+
+
+def suspend(
+    claim: Annotated[str, typer.Argument(metavar="CLAIM", help="As a review or the log has it.")],
+    data: Data,
+    as_json: AsJson = False,
+) -> None:
+    """A claim that was made to harm others matches nothing from now on."""
+    with open_existing(data) as (platform, _):
+        state = suspend_claim(ClaimId(claim), platform).state
+    if as_json:
+        put_json({"schema": "entrenous/claim/1", "claim": claim, "state": state})
+        return
+    say(f"Claim {in_one_go(claim)} is {state}: nothing is held or refused for it.")
 
 
 def _as_json(bank: Bank) -> dict[str, object]:
