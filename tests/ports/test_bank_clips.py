@@ -134,14 +134,14 @@ def test_one_sound_is_one_entry_and_a_number_is_never_used_again(made: Stores) -
 
 def test_a_file_is_let_through_by_its_newest_word(made: Stores) -> None:
     assert made.bank.file_released(ONE) is None
-    made.bank.release_file(ONE)
+    made.bank.release_file(ONE, made.clock.now())
     made.clock.wind(hours=1)
-    made.bank.release_file(TWO)
+    made.bank.release_file(TWO, made.clock.now())
     first = made.bank.file_released(ONE)
     assert first is not None
     assert first.at == AT
     made.bank.register(Registration(replace(claim("a"), state=ClaimState.CONFIRMED), (ONE,)))
-    made.bank.release_file(ONE)
+    made.bank.release_file(ONE, made.clock.now())
     second, other = made.bank.file_released(ONE), made.bank.file_released(TWO)
     assert second is not None
     assert other is not None

@@ -231,7 +231,12 @@ def test_on_a_hash_that_a_reviewer_added_a_claim_is_what_was_said_of_that(bank: 
     (told,) = [one for one in bank.changes(0, 9) if one.claim == a]
     assert set(told.hashes) == {ONE, TWO}
     assert set(bank.hashes_of(a)) == {ONE, TWO, THREE}
-    assert {one: set(bits) for one, bits in bank.added_to([a, b]).items()} == {a: {TWO, THREE}}
+    added = bank.added_to([a, b])
+    assert {one: set(bits) for one, bits in added.items()} == {a: {TWO, THREE}}
+    assert [(added[a][bits].state, added[a][bits].added) for bits in (TWO, THREE)] == [
+        (confirmed, True),
+        (waiting, True),
+    ]
     bank.move(a, ClaimEvent.CONFIRM)
     by_move = bank.claim(a).confirmed
     assert stands(a) == {ONE: (confirmed, False), TWO: (confirmed, True), THREE: (waiting, True)}

@@ -26,7 +26,8 @@ from entrenous.model.review import FitsMore, Found, ReviewState
 from entrenous.model.secret import Secret
 from entrenous.stop.appeal import appeal
 from entrenous.stop.gate import judge_upload
-from entrenous.stop.look_back import look_back_due
+from entrenous.stop.look_back import look_back, look_back_due
+from entrenous.stop.policies import suspend_claim
 from entrenous.stop.register import register_claim
 from entrenous.stop.review import confirm, release
 from entrenous.stop.slow_look import look_slowly
@@ -304,3 +305,124 @@ def test_withdrawing_a_claim_takes_what_a_reviewer_added_with_it(room: Room, her
     unprotect(protection, room.gate, room.device)
     assert room.platform.bank.added_to([protection.claim]) == {}
     assert room.platform.bank.counts().hashes == 0
+
+
+def versions(pixels: Any) -> list[tuple[int, Any]]:
+    """With squares blurred or black here and there, and how far from it, the nearest first."""
+    made = []
+    for y, x, share, black in itertools.product(
+        (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)
+    ):
+        version = pixels.copy()
+        side = int((share * pixels.shape[0] * pixels.shape[1]) ** 0.5)
+        top, left = int(y * pixels.shape[0]), int(x * pixels.shape[1])
+        square = version[top : top + side, left : left + side]
+        square[:] = 0 if black else cv2.GaussianBlur(square, (0, 0), 25)
+        made.append((apart(version, pixels), version))
+    return sorted(made, key=lambda one: one[0])
+
+
+def apart(one: Any, other: Any) -> int:
+    return distance(fingerprint(picture(one)), fingerprint(picture(other)))
+
+
+@pytest.mark.threat("released-first")
+def test_a_far_version_that_was_confirmed_does_not_hide_how_near_the_picture_is(
+    room: Room, hers: Any
+) -> None:
+    every = versions(hers)
+    far = next(one for away, one in every if 18 <= away <= 28)
+    near = next(one for away, one in every if 6 <= away <= 14 and apart(one, far) <= 31)
+    room.protect(hers, parts=False)
+    confirm(judge_upload(png(far), room.platform).case, room.platform)
+    held = judge_upload(png(near), room.platform)
+    assert held.outcome is Outcome.HOLD  # it is nearer to what she registered
+    release(held.case, room.platform)
+    assert judge_upload(png(near), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(png(far), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+
+
+@pytest.mark.threat("claim-censors")
+def test_something_pasted_into_a_famous_picture_does_not_have_that_refused(
+    room: Room, hers: Any, another: Any
+) -> None:
+    made = hers.copy()
+    made[20:80, 20:80] = cv2.resize(another, (60, 60))
+    assert 8 < apart(made, hers) <= 31
+    claim = room.protect(hers, parts=False).claim
+    confirm(judge_upload(jpeg(made), room.platform).case, room.platform)
+    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(made, 80), room.platform).outcome is Outcome.REFUSE
+
+
+@pytest.mark.threat("claim-censors")
+def test_a_collage_is_held_each_time_however_often_it_is_confirmed(
+    room: Room, hers: Any, another: Any
+) -> None:
+    room.protect(another, parts=False)
+    upload = jpeg(beside(hers, another))
+    case = judge_upload(upload, room.platform).case
+    assert look_slowly(room.platform)
+    for _ in range(3):
+        confirm(case, room.platform)
+        held = judge_upload(upload, room.platform)
+        assert held.outcome is Outcome.HOLD
+        case = held.case
+
+
+@pytest.mark.threat("claim-censors")
+def test_a_suspended_claim_is_not_revived_by_what_still_waits(room: Room, hers: Any) -> None:
+    claim = room.protect(hers, parts=False).claim
+    case = judge_upload(jpeg(hers), room.platform).case
+    suspend_claim(claim, room.platform)
+    confirm(case, room.platform)
+    assert room.platform.bank.claim(claim).state is ClaimState.SUSPENDED
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+
+
+@pytest.mark.threat("released-first")
+def test_a_claim_is_disputed_once_by_one_upload(room: Room, hers: Any) -> None:
+    """However often others register it, so that it comes before a reviewer again."""
+    first = room.protect(hers, parts=False).claim
+    case = judge_upload(jpeg(hers), room.platform).case
+    look_back_due(room.platform)
+    release(case, room.platform)
+    for _ in range(3):
+        room.clock.wind(minutes=5)
+        other = room.protect(hers, parts=False).claim
+        look_back_due(room.platform)
+        matches = room.platform.reviews.review(case).decision.matches
+        assert [match.claim for match in matches] == [other]
+        release(case, room.platform)
+    held = room.platform.bank.claim(first)
+    assert (held.disputes, held.state) == (1, ClaimState.WAITING)
+
+
+def test_a_cut_out_that_was_released_and_is_confirmed_later_is_found_again(
+    room: Room, hers: Any
+) -> None:
+    room.protect(hers)
+    cut = hers[40:-40, 40:-40]
+    first = judge_upload(jpeg(cut), room.platform)
+    release(first.case, room.platform)
+    look_back_due(room.platform)
+    room.clock.wind(minutes=1)
+    room.protect(hers)  # somebody else, so that a person is asked anew
+    look_back_due(room.platform)
+    confirm(judge_upload(jpeg(cut, 80), room.platform).case, room.platform)
+    assert judge_upload(jpeg(cut), room.platform).outcome is Outcome.REFUSE
+    look_back_due(room.platform)
+    assert room.platform.reviews.review(first.case).state is ReviewState.WAITING
+
+
+def test_what_waits_and_knows_the_claim_is_not_written_again(
+    room: Room, hers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = room.protect(hers, parts=False).claim
+    judge_upload(jpeg(hers), room.platform)
+    asked = []
+    monkeypatch.setattr(type(room.platform.reviews), "hold_late", lambda *one: asked.append(one))
+    look_back([claim], room.platform)
+    assert asked == []

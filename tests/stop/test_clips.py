@@ -8,9 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
+from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.fingerprint.reel.pace import LOOKED_AT, REGISTERED
 from entrenous.craft.fingerprint.reel.register import apart, video_print
 from entrenous.craft.fingerprint.sound import chroma
@@ -22,7 +24,7 @@ from entrenous.model.claim import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.model.clip import Clip, Cut, FramesTooLarge
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.ids import ClaimId
-from entrenous.model.print import SOUND_KIND, VIDEO_KIND, SoundPrint
+from entrenous.model.print import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
 from entrenous.model.protection import Consent
 from entrenous.model.review import Found, ReviewState
 from entrenous.model.sound import NotASound, Sound
@@ -33,7 +35,7 @@ from entrenous.stop.look_back import look_back, tidy
 from entrenous.stop.print_of import print_of
 from entrenous.stop.review import confirm, next_review, release
 from tests.clips import Rgb, beep, wander, written
-from tests.stop.room import Room, a_device, jpeg
+from tests.stop.room import Room, a_device, jpeg, picture, png
 from tests.trace.test_any import with_sound
 
 RATE_HZ = 16_000
@@ -506,3 +508,43 @@ def test_nothing_to_see_and_nothing_to_hear_is_refused_as_such(room: Room) -> No
         judge_upload(coded(voice(1.0), 48_000, "ac3", "mp4", 96_000), room.platform)
     with pytest.raises(FramesTooLarge):
         judge_upload(written([np.zeros((3000, 4000, 3), np.uint8)]), room.platform)
+
+
+@pytest.mark.threat("claim-censors")
+@pytest.mark.parametrize("how", ["exactly a frame's hash", "near a frame"])
+def test_a_confirmed_still_confirms_no_film(
+    room: Room, film: bytes, scene: list[Rgb], how: str
+) -> None:
+    """A claim of somebody's film with one frame more, that is what every reviewer refuses."""
+    nasty = skimage.data.rocket()
+    extra = fingerprint(picture(nasty)).bits
+    with read_clip(film, REGISTERED) as clip:
+        video = video_print(clip.frames, clip.shown.length_s, parts=False)
+    last = FramePrint(video.frames[-1].at_ms + 500, extra, 100)
+    claim = Claim(ClaimId("made"), PEOPLE, ClaimState.WAITING, VIDEO_KIND, 100, room.clock.now())
+    room.platform.bank.register(Registration(claim, video=VideoPrint((*video.frames, last))))
+    still = nasty
+    if how == "near a frame":
+        still = scene[20].copy()
+        still[10:50, 10:50] = cv2.resize(nasty, (40, 40))
+    for _ in range(2):
+        held = judge_upload(png(still), room.platform)
+        if held.outcome is Outcome.HOLD:
+            confirm(held.case, room.platform)
+    assert judge_upload(png(still), room.platform).outcome is Outcome.REFUSE
+    assert room.platform.bank.claim(claim.id).state is ClaimState.WAITING
+    assert judge_upload(film, room.platform).outcome is Outcome.HOLD
+
+
+@pytest.mark.threat("released-first")
+def test_a_release_of_a_clip_says_nothing_of_claims_that_were_not_shown(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    room.protect(scene[20], parts=False)
+    case = judge_upload(film, room.platform, "post 1").case
+    room.clock.wind(seconds=10)
+    hers = register(room, film)
+    release(case, room.platform)  # before anybody looked back for her
+    assert look_back([hers], room.platform) == 1
+    assert room.platform.reviews.review(case).state is ReviewState.WAITING
+    assert judge_upload(film, room.platform).outcome is Outcome.HOLD

@@ -1,6 +1,7 @@
 """What a gate needs of the store of its banks and claims."""
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from typing import Protocol
 
 from entrenous.model.audit import AuditRow, Details, Head
@@ -102,8 +103,10 @@ class BankStore(EmbeddingStore, Protocol):
         """
         ...
 
-    def added_to(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, Collection[bytes]]:
-        """Hashes that :meth:`extend` added to those of these that have some."""
+    def added_to(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, Mapping[bytes, Claim]]:
+        """Hashes that :meth:`extend` added to those of these that have some, each with the claim as
+        it stands on that.
+        """
         ...
 
     def sounds_of(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, tuple[int, SoundPrint]]:
@@ -114,8 +117,8 @@ class BankStore(EmbeddingStore, Protocol):
         """Claims that match on these sounds, each with the sound's number."""
         ...
 
-    def release_file(self, sha256: bytes) -> None:
-        """A reviewer let this very file through, now."""
+    def release_file(self, sha256: bytes, at: datetime) -> None:
+        """A reviewer let this very file through, who knew of claims up to that time."""
         ...
 
     def file_released(self, sha256: bytes) -> Release | None:

@@ -167,10 +167,12 @@ def _near(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> Iterato
 
 
 def _places(entries: Collection[int], platform: Platform) -> Places:
-    """What was released as a picture says nothing of a clip with that picture in it."""
+    """What was released as a picture says nothing of a clip with that picture in it, nor does a
+    still that a reviewer confirmed say what the video is.
+    """
     places: Places = {}
     for entry, claim, at_ms in platform.bank.places_on(entries):
-        if claim.bank != RELEASED:
+        if claim.bank != RELEASED and not claim.added:
             places.setdefault(entry, []).append((claim, at_ms))
     return places
 

@@ -29,9 +29,8 @@ from entrenous.spec import PART_QUALITY_MIN, PDQ_QUALITY_MIN
 from entrenous.stop.alike import alike_found
 from entrenous.stop.gate import find_at
 from entrenous.stop.look import PART, UNBORDERED, Seen, one_by_one, said
-from entrenous.stop.weigh import Hit, best_of_each
+from entrenous.stop.weigh import INSIDE, Hit, best_of_each
 
-INSIDE: Final = "in a larger picture"
 EDGES: Final = "edges cut off"
 COVERED: Final = "partly covered"
 ASKEW: Final = "turned a little"

@@ -10,7 +10,7 @@ from entrenous.stop.before_answer import first_look, second_look
 from entrenous.stop.deep import deep_matches
 from entrenous.stop.gate import UNREAD, find
 from entrenous.stop.released import file_releases
-from entrenous.stop.weigh import best_of_each, decision_of
+from entrenous.stop.weigh import decision_of
 
 
 def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) -> Decision:
@@ -35,7 +35,7 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
         return Decision(Outcome.HOLD, "")
     banks = {bank.name: bank for bank in platform.bank.banks()}
     return decision_of(
-        best_of_each(found), banks, file_releases(hashlib.sha256(untrusted_data).digest(), platform)
+        found, banks, file_releases(hashlib.sha256(untrusted_data).digest(), platform)
     )
 
 
@@ -45,5 +45,5 @@ def _clip(untrusted_data: bytes, platform: Platform) -> Decision:
 
     found, banks = clip_fits(see_clip(untrusted_data, platform), platform)
     sha256 = hashlib.sha256(untrusted_data).digest()
-    hits = best_of_each(hit for _, hit in found)
+    hits = [hit for _, hit in found]
     return decision_of(hits, banks, file_releases(sha256, platform))

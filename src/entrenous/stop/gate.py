@@ -29,7 +29,14 @@ from entrenous.stop.before_answer import first_look, second_look
 from entrenous.stop.look import Seen, Views
 from entrenous.stop.reel import Place
 from entrenous.stop.released import file_releases
-from entrenous.stop.weigh import Hit, asked_about, best_entry, best_of_each, decision_of
+from entrenous.stop.weigh import (
+    Hit,
+    asked_about,
+    best_entry,
+    best_of_each,
+    decision_of,
+    how_found,
+)
 
 CASE_BYTES: Final = 6
 SECRET_BYTES: Final = 16  # what opens an appeal
@@ -118,7 +125,7 @@ def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) 
     whole = _near(seen.whole, platform, part=False)
     cut = second()
     found, banks = _fits([*whole, *_near(cut, platform, part=True)], platform)
-    hits = best_of_each(hit for _, hit in found)
+    hits = [hit for _, hit in found]
     judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
     decision = replace(judged, case=new_case(platform), secret=_new_secret(platform))
     _record(decision, upload, platform, _Kept(seen.bits, best_entry(found)))
@@ -154,14 +161,14 @@ def _decide_clip(upload: _Upload, platform: Platform) -> Decision:
     frames, sound = frames_kept(seen), sound_kept(seen)
     known, newest = claims_near(frames, platform), platform.sounds.newest()
     found, banks = clip_fits(seen, platform)
-    hits = best_of_each(hit for _, hit in found)
+    hits = [hit for _, hit in found]
     judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
     decision = replace(judged, case=new_case(platform), secret=_new_secret(platform))
     kept = _Kept(entry=best_entry(found), frames=frames, sound=sound)
     _record(decision, upload, platform, kept)
     if claims_near(frames, platform) - known or platform.sounds.newest() != newest:
         found, banks = clip_fits(seen, platform)
-        hits = best_of_each(hit for _, hit in found)
+        hits = [hit for _, hit in found]
         released = file_releases(upload.sha256, platform)
         if decision_of(hits, banks, released).outcome is not Outcome.LET_THROUGH:
             _hold_after_all(decision, found, banks, platform)
@@ -237,7 +244,7 @@ def _fits(
 
 def _match(near: Near, how: str, claim: Claim, *, part: bool) -> Match:
     """A frame is a part of its video."""
-    return Match(claim.bank, claim.id, near.distance, how, part, claim.added)
+    return Match(claim.bank, claim.id, near.distance, how_found(how, claim), part, claim.added)
 
 
 def new_case(platform: Platform) -> str:

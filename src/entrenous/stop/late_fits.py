@@ -31,6 +31,7 @@ from entrenous.ports import ReviewQueue
 from entrenous.spec import PDQ_RADIUS
 from entrenous.stop.look import INVERTED, said
 from entrenous.stop.turned import turned_back
+from entrenous.stop.weigh import how_found
 
 _PAGE: Final = 10_000
 _AT_ONCE: Final = 250_000  # uploads in one index: about 50 MB
@@ -42,12 +43,11 @@ _WAYS: Final = 2 * _TURNS  # and the same inverted
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A hash of a claim, how far an upload may lie from it, in bits, and whether it was added."""
+    """A hash, the claim as it stands on it, and how far an upload may lie from it, in bits."""
 
     claim: Claim
     bits: bytes
     radius: int
-    added: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +126,8 @@ def fitting(sought: Sequence[Sought], kept: Kept) -> Iterator[Fits]:
             one = sought[number]
             if distance <= one.radius and one.claim.id not in matches:
                 part = kept.clips or one.claim.kind == VIDEO_KIND
-                match = Match(one.claim.bank, one.claim.id, distance, hows[way], part, one.added)
+                how, added = how_found(hows[way], one.claim), one.claim.added
+                match = Match(one.claim.bank, one.claim.id, distance, how, part, added)
                 matches[one.claim.id] = match, one.bits, place
         if matches:
             every = list(matches.values())

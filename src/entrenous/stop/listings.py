@@ -60,7 +60,8 @@ def list_again_due(platform: Platform, listings: ListingStore) -> int:
 
 def _on_again(claim: Claim, platform: Platform, listings: ListingStore) -> bool:
     """False for one that matches already: whoever set its time died before it was suspended."""
-    hashes = platform.bank.hashes_of(claim.id)
+    added = platform.bank.added_to([claim.id]).get(claim.id, {})
+    hashes = [bits for bits in platform.bank.hashes_of(claim.id) if bits not in added]
     if claim.state is ClaimState.SUSPENDED and hashes:
         list_again([claim], hashes, platform, listings)
         return True

@@ -16,7 +16,7 @@ from typing import Final
 from entrenous.model.bank import RELEASED, Bank
 from entrenous.model.claim import MATCHING, Claim
 from entrenous.model.ids import ClaimId
-from entrenous.model.review import LateFind
+from entrenous.model.review import LateFind, ReviewState
 from entrenous.ports import Platform
 from entrenous.stop.gate import find as find_in
 from entrenous.stop.late_fits import Sought, fitting, kept_uploads
@@ -40,7 +40,8 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     write down, is not looked for.
     """
     sought, sounds = _sought(claims, platform)
-    every = {one.id: one for one in (*(one.claim for one in sought), *sounds.each_claim())}
+    stands = sorted((one.claim for one in sought), key=lambda one: one.confirmed)
+    every = {(one.id, one.added): one for one in (*sounds.each_claim(), *stands)}
     finds = chain(_seen_before(sought, platform), _heard_before(sounds, platform))
     limit = platform.limits.held_per_hash
     unanswered = (left for find in finds if (left := _unanswered(find, every, platform)))
@@ -96,12 +97,13 @@ def _sought(claims: Collection[ClaimId], platform: Platform) -> tuple[list[Sough
     banks = {bank.name: bank for bank in platform.bank.banks()}
     sounds, added = platform.bank.sounds_of(claims), platform.bank.added_to(claims)
     for claim, hashes in platform.bank.with_hashes(claims, frames=True).values():
-        bank = banks[claim.bank]
-        if claim.state in MATCHING and asks(claim, bank):
-            theirs = added.get(claim.id, ())
-            seen += (Sought(claim, bits, bank.radius, bits in theirs) for bits in hashes)
-            if claim.id in sounds:
-                heard.add(claim, *sounds[claim.id])
+        bank, theirs = banks[claim.bank], added.get(claim.id, {})
+        if claim.state not in MATCHING:
+            continue
+        stands = ((theirs.get(bits, claim), bits) for bits in hashes)
+        seen += (Sought(one, bits, bank.radius) for one, bits in stands if asks(one, bank))
+        if claim.id in sounds and asks(claim, bank):
+            heard.add(claim, *sounds[claim.id])
     return seen, heard
 
 
@@ -125,7 +127,7 @@ def _heard_before(sought: SoughtSounds, platform: Platform) -> Iterator[LateFind
 
 
 def _unanswered(
-    find: LateFind, claims: Mapping[ClaimId, Claim], platform: Platform
+    find: LateFind, claims: Mapping[tuple[ClaimId, bool], Claim], platform: Platform
 ) -> LateFind | None:
     """Without what a person answered when they let its like through, as of an upload (section 5): a
     claim is looked back for more than once, and the same question is not asked twice. A frame that
@@ -137,10 +139,13 @@ def _unanswered(
     releases = [release_of(*hit) for hit in hits if hit[0].bank == RELEASED]
     if upload.upload_sha256 is not None:
         releases += file_releases(upload.upload_sha256, platform)
+    waits = upload.state is ReviewState.WAITING
+    known = {match.claim for match in upload.decision.matches} if waits else set()
     left = tuple(
         match
         for match in find.matches
-        for claim in [claims[match.claim]]
+        if match.claim not in known
+        for claim in [claims[match.claim, match.added]]
         if not answered(wanted_by(claim, banks[claim.bank]), match, claim, releases)
     )
     return replace(find, matches=left) if left else None

@@ -1,12 +1,12 @@
 """A person looks at what was held, and says what it is (docs/spec/gate.md section 7)."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from entrenous.craft.media.kind import medium_of
 from entrenous.model.bank import RELEASED
-from entrenous.model.claim import Claim, ClaimEvent, ClaimState, Registration
+from entrenous.model.claim import MATCHING, Claim, ClaimEvent, ClaimState, Registration
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import ClaimId
 from entrenous.model.medium import Medium
@@ -16,14 +16,22 @@ from entrenous.model.review import FitsMore, LateFind, Review, ReviewState, Uplo
 from entrenous.model.reviewer import OPERATOR, SecondPersonNeeded
 from entrenous.ports import BankStore, Platform
 from entrenous.stop.before_answer import first_look
-from entrenous.stop.deep import INSIDE
 from entrenous.stop.gate import UNREAD, find_at
 from entrenous.stop.register import new_claim_id
+from entrenous.stop.released import file_releases
 from entrenous.stop.turned import every_way
-from entrenous.stop.weigh import asked_about, best_entry, best_of_each
+from entrenous.stop.weigh import (
+    INSIDE,
+    answered,
+    asked_about,
+    best_entry,
+    best_of_each,
+    release_of,
+    wanted_by,
+)
 
 DISPUTES_MAX: Final = 3  # as many reviewers who disagree suspend a claim
-DISPUTED_BITS: Final = 8  # from what was registered; farther away it may be another picture
+AS_GOOD_AS_IT_BITS: Final = 8  # from what was registered; farther away more may be in it, or less
 
 _Means = Callable[[Review, BankStore], None]  # what a decision does to the bank
 
@@ -86,14 +94,17 @@ def release(case: str, platform: Platform, by: str = OPERATOR) -> Review:
     _require_all_known(case, anew, platform)
 
     def disagree(review: Review, bank: BankStore) -> None:
-        live = _live(review, bank)
-        videos = _of_kind(VIDEO_KIND, live, bank)
-        _dispute([one.claim for one in live if _is_disputed(one, videos)], bank)
+        facts = bank.facts({match.claim for match in review.decision.matches})
+        kinds = {one: fact.claim.kind for one, fact in facts.items()}
+        live = [one for one in _live(review, bank) if one.claim in kinds and not one.part]
+        _dispute([one.claim for one in live if _is_it(one, kinds)], bank)
         bits = review.bits or anew
         if bits is not None and review.decision.matches:
             bank.register(_let_through(bits, platform))
         elif review.upload_sha256 is not None and review.decision.matches:
-            bank.release_file(review.upload_sha256)  # this very file (section 11, 11.5)
+            # This very file (section 11, 11.5), against the claims that the person was shown.
+            newest = max((fact.claim.made_at for fact in facts.values()), default=review.at)
+            bank.release_file(review.upload_sha256, newest)
 
     return _close(case, ReviewState.RELEASED, disagree, by, platform)
 
@@ -129,49 +140,53 @@ def _require_all_known(case: str, anew: bytes | None, platform: Platform) -> Non
         return
     known = {match.claim for match in review.decision.matches}
     found = find_at(every_way(bits), platform, part=False)
-    news = [one for one in found if one[1][1].id not in known]
-    asked = asked_about(news, {bank.name: bank for bank in platform.bank.banks()})
-    matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
-    if matches and (entry := best_entry(asked)) is not None:
+    banks = {bank.name: bank for bank in platform.bank.banks()}
+    releases = [release_of(*hit) for _, hit in found if hit[0].bank == RELEASED]
+    if review.upload_sha256 is not None:
+        releases += file_releases(review.upload_sha256, platform)
+    news = [
+        (entry, (match, claim))
+        for entry, (match, claim) in asked_about(found, banks)
+        if claim.id not in known
+        and not answered(wanted_by(claim, banks[claim.bank]), match, claim, releases)
+    ]
+    matches = tuple(match for match, _ in best_of_each(hit for _, hit in news))
+    if matches and (entry := best_entry(news)) is not None:
         platform.reviews.hold_late(LateFind(case, matches, entry), platform.limits.held_per_hash)
         raise FitsMore(case=case)
 
 
 def _agree(review: Review, bank: BankStore) -> None:
     # What was withdrawn while the upload waited is passed over: the holder's word stands.
-    live = _live(review, bank)
-    sounds = _of_kind(SOUND_KIND, live, bank)
+    # So is one that was suspended: the operator's word stands, or that of those who disputed it.
+    facts = bank.facts({match.claim for match in review.decision.matches})
+    matching = {one for one, fact in facts.items() if fact.claim.state in MATCHING}
+    live = [match for match in _live(review, bank) if match.claim in matching]
     # Only a person confirms, and they have seen the upload alone: not what else the claim has of
     # which the upload shows a part, nor what an upload shows that was added to it.
-    bank.move_all(ClaimEvent.CONFIRM, *(one.claim for one in live if _is_it(one, sounds)))
+    kinds = {one: fact.claim.kind for one, fact in facts.items()}
+    bank.move_all(ClaimEvent.CONFIRM, *(one.claim for one in live if _is_it(one, kinds)))
     if review.bits is not None:
         larger = {match.claim for match in live if INSIDE in match.how}
         bank.extend({one.claim for one in live} - larger, review.bits, confirmed=True)
         bank.extend(larger, review.bits, confirmed=False)
 
 
-def _is_it(match: Match, sounds: Collection[ClaimId]) -> bool:
-    """Whether the upload is what the claim registered. A sound is held at most, whatever it is."""
-    return match.claim in sounds or not (match.part or match.added)
+def _is_it(match: Match, kinds: Mapping[ClaimId, str]) -> bool:
+    """Whether the upload is what the claim registered: a picture as good as unchanged, for in what
+    only resembles it something else may be seen; a video by the order of its frames as well. A
+    sound is held at most, whatever it is.
+    """
+    if kinds[match.claim] == SOUND_KIND:
+        return True
+    near = kinds[match.claim] == VIDEO_KIND or match.distance <= AS_GOOD_AS_IT_BITS
+    return near and not (match.part or match.added)
 
 
 def _live(review: Review, bank: BankStore) -> list[Match]:
     """Hits that had a say: what a bank in shadow found is not what the person was asked about."""
     shadows = {one.name for one in bank.banks() if one.shadow}
     return [match for match in review.decision.matches if match.bank not in shadows]
-
-
-def _is_disputed(match: Match, videos: Collection[ClaimId]) -> bool:
-    """Not by what only resembles it: a version with something covered is rightly released. A video
-    is told by the order of its frames as well.
-    """
-    near = match.claim in videos or match.distance <= DISPUTED_BITS
-    return near and not (match.part or match.added)
-
-
-def _of_kind(kind: str, matches: Sequence[Match], bank: BankStore) -> set[ClaimId]:
-    facts = bank.facts({match.claim for match in matches})
-    return {one for one, fact in facts.items() if fact.claim.kind == kind}
 
 
 def _dispute(claims: Sequence[ClaimId], bank: BankStore) -> None:

@@ -49,7 +49,7 @@ def _find(upload: SlowLook, picture: Picture, platform: Platform) -> LateFind | 
     seen = fast_views(picture)
     found = [*find_at(seen.whole, platform, part=False), *deep_found(picture, platform)]
     banks = {bank.name: bank for bank in platform.bank.banks()}
-    hits = best_of_each(hit for _, hit in found)
+    hits = [hit for _, hit in found]
     sha256 = hashlib.sha256(upload.untrusted_upload).digest()
     released = file_releases(sha256, platform)
     if decision_of(hits, banks, released).outcome is Outcome.LET_THROUGH:

@@ -12,16 +12,27 @@ from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import Release
+from entrenous.spec import PDQ_RADIUS
 
 _STRICTNESS: Final = (Outcome.LET_THROUGH, Outcome.HOLD, Outcome.REFUSE)
 
 Hit = tuple[Match, Claim]
 
 
+INSIDE: Final = "in a larger picture"
+
+
+def how_found(how: str, claim: Claim) -> str:
+    """``how``, and that it was found by a larger picture which a reviewer saw: the claim counts as
+    waiting on its hash, whatever it is.
+    """
+    of_larger = claim.added and claim.state is ClaimState.WAITING
+    return f"{how}, {INSIDE}" if of_larger else how
+
+
 def best_of_each(hits: Iterable[Hit]) -> list[Hit]:
-    """One hit per claim: a whole picture before a part, then what a person has confirmed, the last
-    time first, then what its owner registered before what a person added, then the nearest; of
-    these hits the nearest first.
+    """One hit per claim, to be shown: a whole picture before a part, then what its owner registered
+    before what a reviewer added, then the nearest; of these hits the nearest first.
     """
     best: dict[ClaimId, Hit] = {}
     for match, claim in sorted(hits, key=_rank):
@@ -29,10 +40,9 @@ def best_of_each(hits: Iterable[Hit]) -> list[Hit]:
     return sorted(best.values(), key=lambda hit: (hit[0].part, hit[0].distance))
 
 
-def _rank(hit: Hit) -> tuple[bool, bool, int, bool, int]:
-    match, claim = hit
-    unconfirmed = claim.state is not ClaimState.CONFIRMED
-    return match.part, unconfirmed, -claim.confirmed, match.added, match.distance
+def _rank(hit: Hit) -> tuple[bool, bool, int]:
+    match, _ = hit
+    return match.part, match.added, match.distance
 
 
 def best_entry(found: list[tuple[int, Hit]]) -> int | None:
@@ -45,14 +55,15 @@ def best_entry(found: list[tuple[int, Hit]]) -> int | None:
 def decision_of(
     hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Decision:
-    """What these hits call for, those of banks in shadow apart; without a case number.
+    """What these hits call for, those of banks in shadow apart; without a case number. All hits are
+    weighed, not the best of each claim: what a release answered of one is not answered of another.
 
     ``released`` is that a reviewer let this very file through.
     """
     live = [hit for hit in hits if not banks[hit[0].bank].shadow]
     acting = weigh_hits(live, banks, released)
     would = weigh_hits(hits, banks, released)
-    matches = tuple(match for match, _ in hits if match.bank != RELEASED)
+    matches = tuple(match for match, _ in best_of_each(hits) if match.bank != RELEASED)
     return Decision(acting, "", matches, None if would is acting else would)
 
 
@@ -61,12 +72,28 @@ def weigh_hits(
 ) -> Outcome:
     """The strictest outcome that a hit calls for, but for those that a person :func:`answered`."""
     releases = [*released, *(release_of(*hit) for hit in hits if hit[0].bank == RELEASED)]
-    outcomes = [Outcome.LET_THROUGH]
+    outcomes, nearest = [Outcome.LET_THROUGH], _nearest_registered(hits)
+    fit_whole = {claim.id for match, claim in hits if not match.part}
     for match, claim in hits:
+        if match.part and claim.id in fit_whole:
+            continue
         outcome = called_for(match, claim, banks[claim.bank])
+        if match.added and match.distance > max(nearest.get(claim.id, PDQ_RADIUS), SAME_BITS):
+            outcome = min(outcome, Outcome.HOLD, key=_STRICTNESS.index)
         if not answered(outcome, match, claim, releases):
             outcomes.append(outcome)
     return max(outcomes, key=_STRICTNESS.index)
+
+
+def _nearest_registered(hits: Iterable[Hit]) -> dict[ClaimId, int]:
+    """How near an upload lies to what owners registered, by claim, in whole. If that is nearer than
+    what a reviewer confirmed, it is not that upload which they saw: something was pasted in there.
+    """
+    nearest: dict[ClaimId, int] = {}
+    for match, claim in hits:
+        if not (match.part or match.added):
+            nearest[claim.id] = min(match.distance, nearest.get(claim.id, match.distance))
+    return nearest
 
 
 def release_of(match: Match, claim: Claim) -> Release:

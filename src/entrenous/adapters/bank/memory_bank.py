@@ -92,7 +92,8 @@ class MemoryBankStore(MemoryAsked):
                 self._extend(one, whole, added)
 
     def _extend(self, claim: ClaimId, whole: Collection[bytes], added: int) -> None:
-        self.hashes.add(claim, whole, part=False, added=added)
+        frames = {bits for bits in whole if self._is_frame(claim, bits)}
+        self.hashes.add(claim, whole, part=False, added=added, anew=frames)
         for bits in whole:
             self.clips.add_picture(claim, self.hashes.number(bits, part=False))
         self.look_backs[claim] = self.clock.now()
@@ -156,19 +157,31 @@ class MemoryBankStore(MemoryAsked):
     def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
         """Those that match, once for each time."""
         return tuple(
-            (number, on_hash(self.held[claim], self.hashes.added.get((claim, number))), at_ms)
+            (number, self._on(claim, number, at_ms), at_ms)
             for number, claim in self.hashes.claims_of(entries)
             if self.held[claim].state in MATCHING
             for at_ms in self.clips.times(claim, number)
         )
 
+    def _on(self, claim: ClaimId, number: int, at_ms: int | None) -> Claim:
+        added = self.hashes.added.get((claim, number)) if at_ms is None else None
+        return on_hash(self.held[claim], added)
+
+    def _is_frame(self, claim: ClaimId, bits: bytes) -> bool:
+        """And no picture."""
+        known = (bits, False) in self.hashes.known
+        return known and None not in self.clips.times(claim, self.hashes.number(bits, part=False))
+
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
         """News."""
         return tuple(one for one in self.clips.sounds.items() if one[0] > after)
 
-    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, set[bytes]]:
+    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
         """Of those that have some."""
-        return self.hashes.added_to(claims)
+        return {
+            claim: {bits: on_hash(self.held[claim], at) for bits, at in added.items()}
+            for claim, added in self.hashes.added_to(claims).items()
+        }
 
     def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
         """Of those that have one."""
@@ -187,9 +200,9 @@ class MemoryBankStore(MemoryAsked):
         """Counted."""
         return len(self.embedded)
 
-    def release_file(self, sha256: bytes) -> None:
+    def release_file(self, sha256: bytes, at: datetime) -> None:
         """Note."""
-        self.clips.released[sha256] = Release(self.clock.now(), self.last_change + 1)
+        self.clips.released[sha256] = Release(at, self.last_change + 1)
 
     def file_released(self, sha256: bytes) -> Release | None:
         """Look up."""

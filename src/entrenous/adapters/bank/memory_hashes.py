@@ -19,26 +19,35 @@ class MemoryHashes:
     last_number: int = 0
 
     def add(
-        self, claim: ClaimId, hashes: Iterable[bytes], *, part: bool, added: int | None = None
+        self,
+        claim: ClaimId,
+        hashes: Iterable[bytes],
+        *,
+        part: bool,
+        added: int | None = None,
+        anew: Collection[bytes] = (),
     ) -> None:
-        """One that is there already gets one more claim; what its owner registered stays that."""
+        """One that is there already gets one more claim; what its owner registered stays that, but
+        for ``anew``.
+        """
         for bits in hashes:
             if (bits, part) not in self.known:
                 self.last_number += 1
                 self.known[bits, part] = Entry(self.last_number, bits, part)
             number = self.number(bits, part=part)
             claims = self.claims.setdefault(number, {})
-            if added is not None and (claim not in claims or (claim, number) in self.added):
+            is_new = claim not in claims or (claim, number) in self.added or bits in anew
+            if added is not None and is_new:
                 self.added[claim, number] = max(added, self.added.get((claim, number), added))
             claims[claim] = None
 
-    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, set[bytes]]:
+    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, int]]:
         """Of those that have some."""
         bits_of = {entry.number: entry.bits for entry in self.known.values()}
-        found: dict[ClaimId, set[bytes]] = {}
-        for claim, number in self.added:
+        found: dict[ClaimId, dict[bytes, int]] = {}
+        for (claim, number), at in self.added.items():
             if claim in claims:
-                found.setdefault(claim, set()).add(bits_of[number])
+                found.setdefault(claim, {})[bits_of[number]] = at
         return found
 
     def number(self, bits: bytes, *, part: bool) -> int:

@@ -36,7 +36,7 @@ class SqlAsked:
             hashes = wholes_of(db, [one.id for one in there], frames=frames)
             return {one.id: (one, hashes.get(one.id, ())) for one in there}
 
-    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, set[bytes]]:
+    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
         """In batches."""
         with reading(self.engine) as db:
             return added_to(db, claims)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
@@ -159,10 +160,10 @@ class SqlBankStore(SqlAsked):
         with glancing(self.engine) as db:
             return embedded.embedding_count(db)
 
-    def release_file(self, sha256: bytes) -> None:
+    def release_file(self, sha256: bytes, at: datetime) -> None:
         """One row."""
         with writing(self.engine) as db:
-            clips.release_file(db, self.clock, sha256, claims.next_change(db))
+            clips.release_file(db, at, sha256, claims.next_change(db))
 
     def file_released(self, sha256: bytes) -> Release | None:
         """One row."""

@@ -189,21 +189,22 @@ def places_on(db: sa.Connection, entries: Collection[int]) -> tuple[ShownBy, ...
     return tuple(
         (
             row.number,
-            on_hash(to_claim(row), row.added),
+            on_hash(to_claim(row), row.added if row.at_ms in (None, STILL) else None),
             None if row.at_ms == STILL else row.at_ms,
         )
         for row in rows
     )
 
 
-def added_to(db: sa.Connection, claims: Collection[ClaimId]) -> dict[ClaimId, set[bytes]]:
+def added_to(db: sa.Connection, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
     """Hashes that reviewers added, of those that have some."""
-    found: dict[ClaimId, set[bytes]] = defaultdict(set)
-    wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
+    found: dict[ClaimId, dict[bytes, Claim]] = defaultdict(dict)
+    joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
+    wanted = sa.select(HASH.c.bits, CLAIM_HASH.c.added, CLAIM).select_from(joined)
     wanted = wanted.where(CLAIM_HASH.c.added.is_not(None))
     for batch in batches(dict.fromkeys(claims)):
         for row in db.execute(wanted.where(CLAIM_HASH.c.claim.in_(batch))):
-            found[ClaimId(row.claim)].add(bytes(row.bits))
+            found[ClaimId(row.id)][bytes(row.bits)] = on_hash(to_claim(row), row.added)
     return dict(found)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
@@ -22,7 +23,6 @@ from entrenous.model.claim import MATCHING, Claim
 from entrenous.model.ids import ClaimId
 from entrenous.model.print import SoundPrint
 from entrenous.model.review import Release
-from entrenous.ports import Clock
 
 _RELEASED: Final = PreparedSelect(
     sa.select(RELEASED_FILE).where(RELEASED_FILE.c.sha256 == sa.bindparam("of"))
@@ -89,11 +89,11 @@ def heard_by(db: sa.Connection, sounds: Collection[int]) -> tuple[tuple[int, Cla
     )
 
 
-def release_file(db: sa.Connection, clock: Clock, sha256: bytes, number: int) -> None:
-    """A person let it through, now, before the change with this number."""
-    at = {"at": stored_time(clock.now()), "number": number}
-    wanted = insert_or(db, RELEASED_FILE).values(sha256=sha256, **at)
-    db.execute(wanted.on_conflict_do_update(index_elements=["sha256"], set_=at))
+def release_file(db: sa.Connection, at: datetime, sha256: bytes, number: int) -> None:
+    """A person let it through, who knew of claims up to then, before the change of this number."""
+    when = {"at": stored_time(at), "number": number}
+    wanted = insert_or(db, RELEASED_FILE).values(sha256=sha256, **when)
+    db.execute(wanted.on_conflict_do_update(index_elements=["sha256"], set_=when))
 
 
 def file_released(db: sa.Connection, sha256: bytes) -> Release | None:

@@ -92,8 +92,13 @@ def extend(
 def _had(
     db: sa.Connection, claims: Sequence[ClaimId], whole: Sequence[bytes]
 ) -> set[tuple[str, int]]:
-    """Which of these claims have which of these hashes as what their owner registered."""
+    """Which of these claims have which of these hashes as what their owner registered, as a
+    picture: the hash of a frame says what a video shows.
+    """
+    is_frame = FRAME.c.claim == CLAIM_HASH.c.claim, FRAME.c.number == CLAIM_HASH.c.number
+    shown, still = (sa.exists().where(*is_frame, *of) for of in ((), (FRAME.c.at_ms == STILL,)))
     wanted = sa.select(CLAIM_HASH.c.claim, CLAIM_HASH.c.number).join(HASH)
+    wanted = wanted.where(sa.or_(~shown, still))
     mine = HASH.c.bits.in_(whole), HASH.c.part.is_(False), CLAIM_HASH.c.added.is_(None)
     return {
         (row.claim, row.number)
