@@ -14,12 +14,10 @@ from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import Release
 from entrenous.spec import PDQ_RADIUS
 
+INSIDE: Final = "in a larger picture"
 _STRICTNESS: Final = (Outcome.LET_THROUGH, Outcome.HOLD, Outcome.REFUSE)
 
 Hit = tuple[Match, Claim]
-
-
-INSIDE: Final = "in a larger picture"
 
 
 def how_found(how: str, claim: Claim) -> str:

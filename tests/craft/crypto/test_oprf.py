@@ -114,3 +114,18 @@ def test_one_vector_is_always_there() -> None:
         "527759c3d9366f277d8c6020418d96bb393ba2afb20ff90df23fb7708264e2f3"
         "ab9135e3bd69955851de4b1f9fe8a0973396719b7912ba9ee8aa7d0b5e24bcf6"
     )
+
+
+def test_no_element_has_a_second_spelling_by_the_bit_that_is_not_used() -> None:
+    """Fuzzing found it: the identity so spelt was taken for an element, and ended in an error that
+    nobody expects.
+    """
+    asked = blind(Secret(b"input"), KEY)
+    for element in (bytes(32), asked, evaluate(KEY, asked)):
+        spelt = element[:-1] + bytes([element[-1] | 0x80])
+        with pytest.raises(NotAPoint):
+            refuse_no_element(spelt)
+        with pytest.raises(NotAPoint):
+            evaluate(KEY, spelt)
+        with pytest.raises(NotAPoint):
+            finalize(Secret(b"input"), KEY, spelt)

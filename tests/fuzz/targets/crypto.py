@@ -80,7 +80,8 @@ def _scalar() -> Secret:
 
 def _elements() -> Iterable[bytes]:
     asked = blind(Secret(b"input"), _scalar())
-    return [asked, evaluate(_scalar(), asked), bytes(32), b"\xff" * 32, asked[:-1]]
+    twice = bytes(31) + b"\x80"  # the identity once more, by a bit that is not used
+    return [asked, evaluate(_scalar(), asked), bytes(32), twice, b"\xff" * 32, asked[:-1]]
 
 
 def _compared(untrusted: bytes) -> bool:

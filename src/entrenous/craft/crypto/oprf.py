@@ -27,6 +27,10 @@ UNIFORM_BYTES: Final = 64  # that a scalar is drawn from: 259 bits more than it 
 _CONTEXT: Final = b"OPRFV1-\x00-ristretto255-SHA512"  # RFC 9497 sections 3.1 and 4.1
 _HASH_TO_GROUP: Final = b"HashToGroup-" + _CONTEXT
 _IDENTITY: Final = bytes(ELEMENT_BYTES)
+# Of the last byte: set, the number is beyond the field, and the spelling none (RFC 9496 section
+# 4.3.1). libsodium 1.0.18 overlooks it, so each element had two spellings, and the identity one
+# with which it then fails.
+_UNUSED_BIT: Final = 0x80
 _BLOCK_BYTES: Final = 128  # of SHA-512
 
 
@@ -63,6 +67,8 @@ def refuse_no_element(untrusted_element: bytes) -> None:
     """
     sized = len(untrusted_element) == ELEMENT_BYTES
     if not sized or same(untrusted_element, _IDENTITY):
+        raise NotAPoint
+    if untrusted_element[-1] & _UNUSED_BIT:
         raise NotAPoint
     if not _group().crypto_core_ristretto255_is_valid_point(untrusted_element):
         raise NotAPoint
