@@ -83,7 +83,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class KeptPicture:
-    """An upload that was let through, or waits, and whose hash is kept for claims that come."""
+    """An upload that was let through or waits, and whose hash is kept for claims that come."""
 
     number: int
     case: str
@@ -195,7 +195,7 @@ class AlreadyDecided(Refused):
 
 class FitsMore(Refused):
     """
-    Since you looked, case {case} was found to fit claims that were not shown to you, so nothing was
+    Case {case} fits claims that it did not name yet. They were added to it, and nothing was
     decided. Look at it again.
     """
 

@@ -48,14 +48,16 @@ def decided_with(review: Review, waiting: Sequence[Review], state: ReviewState) 
     is like it. What lies nearer to a claim than to what the reviewer saw, or fits another claim, is
     not released with it: the first of a flood may be a picture with a part covered.
     """
-    radius = _DECIDED_WITHIN[state]
-    like_it = [one for one in waiting if alike(review.bits, one.bits, radius)]
-    if state is ReviewState.RELEASED:
-        like_it = [one for one in like_it if _asks_no_more(one, review)]
-    return [one for one in waiting if one in like_it or _is_same_file(review, one)]
+    return [one for one in waiting if _is_same_file(review, one) or _is_like(review, one, state)]
+
+
+def _is_like(review: Review, other: Review, state: ReviewState) -> bool:
+    near = alike(review.bits, other.bits, _DECIDED_WITHIN[state])
+    return near and (state is not ReviewState.RELEASED or _asks_no_more(other, review))
 
 
 def _asks_no_more(one: Review, than: Review) -> bool:
+    """Whether what was said of ``than`` answers what is asked of ``one``."""
     wholes = [match.distance for match in one.decision.matches if not match.part]
     claims = {match.claim for match in one.decision.matches}
     known = claims <= {match.claim for match in than.decision.matches}

@@ -1,8 +1,9 @@
 """Uploads in memory that were let through, what is kept of them, and those that wait after all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 
 from entrenous.adapters.bank.memory_floods import MemoryFloods
 from entrenous.adapters.bank.told import FITS_MORE_TOLD, LATE_TOLD
@@ -35,30 +36,32 @@ class MemoryLate(MemoryFloods):
 
     def kept_pictures(self, after: int, limit: int) -> tuple[KeptPicture, ...]:
         """Numbered by arrival."""
-        found = [
-            KeptPicture(number, one.case, one.bits)
-            for number, one in enumerate(self.reviews.values(), start=1)
-            if number > after and _is_comparable(one) and one.bits is not None
-        ]
-        return tuple(found[:limit])
+        every = self._comparable(after)
+        found = (KeptPicture(at, one.case, one.bits) for at, one in every if one.bits is not None)
+        return tuple(islice(found, limit))
 
     def kept_clips(self, after: int, limit: int) -> tuple[KeptClip, ...]:
         """Numbered by arrival."""
-        found = [
-            KeptClip(number, one.case, self.frames[one.case])
-            for number, one in enumerate(self.reviews.values(), start=1)
-            if number > after and _is_comparable(one) and one.case in self.frames
-        ]
-        return tuple(found[:limit])
+        every, frames = self._comparable(after), self.frames
+        found = (
+            KeptClip(at, one.case, frames[one.case]) for at, one in every if one.case in frames
+        )
+        return tuple(islice(found, limit))
 
     def kept_sounds(self, after: int, limit: int) -> tuple[KeptSound, ...]:
         """Numbered by arrival."""
-        found = [
-            KeptSound(number, one.case, self.sounds[one.case])
-            for number, one in enumerate(self.reviews.values(), start=1)
-            if number > after and _is_comparable(one) and one.case in self.sounds
-        ]
-        return tuple(found[:limit])
+        every, sounds = self._comparable(after), self.sounds
+        found = (
+            KeptSound(at, one.case, sounds[one.case]) for at, one in every if one.case in sounds
+        )
+        return tuple(islice(found, limit))
+
+    def _comparable(self, after: int) -> Iterator[tuple[int, Review]]:
+        """Those with a higher number that later claims are compared with."""
+        for number, one in enumerate(self.reviews.values(), start=1):
+            stays = one.state in (ReviewState.WAITING, ReviewState.RELEASED)
+            if number > after and (stays or _is_accepted(one)):
+                yield number, one
 
     def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
         """It waits now, or waited already."""
@@ -155,10 +158,6 @@ class MemoryLate(MemoryFloods):
 def _is_accepted(review: Review) -> bool:
     closed = review.state is ReviewState.CLOSED
     return closed and review.decision.outcome is Outcome.LET_THROUGH
-
-
-def _is_comparable(review: Review) -> bool:
-    return _is_accepted(review) or review.state in (ReviewState.WAITING, ReviewState.RELEASED)
 
 
 def _late(review: Review, find: LateFind, left: tuple[Match, ...]) -> Review:

@@ -76,7 +76,9 @@ def test_the_operator_ends_a_claim_that_was_made_to_harm_others(gate: Any, tmp_p
         0,
         f"Claim {claim} is suspended: nothing is held or refused for it.\n",
     )
-    assert json.loads(gate("bank", "suspend", claim, "--json")[1])["state"] == "suspended"
+    assert json.loads(gate("bank", "suspend", claim, "--json")[1]) == {
+        "schema": "entrenous/claim/1", "claim": claim, "kind": "pdq", "state": "suspended",
+    }  # fmt: skip
     assert fitting() == []
     assert gate("bank", "suspend", "nobody")[0] == 4
 

@@ -134,11 +134,12 @@ def suspend(
 ) -> None:
     """A claim that was made to harm others matches nothing from now on."""
     with open_existing(data) as (platform, _):
-        state = suspend_claim(ClaimId(claim), platform).state
+        ended = suspend_claim(ClaimId(claim), platform)
     if as_json:
-        put_json({"schema": "entrenous/claim/1", "claim": claim, "state": state})
+        told = {"claim": ended.id, "kind": ended.kind, "state": ended.state}
+        put_json({"schema": "entrenous/claim/1", **told})
         return
-    say(f"Claim {in_one_go(claim)} is {state}: nothing is held or refused for it.")
+    say(f"Claim {in_one_go(claim)} is {ended.state}: nothing is held or refused for it.")
 
 
 def _as_json(bank: Bank) -> dict[str, object]:
