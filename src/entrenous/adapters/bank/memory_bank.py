@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from entrenous.adapters.bank.memory_asked import MemoryAsked
-from entrenous.adapters.bank.memory_clips import MemoryClips
 from entrenous.adapters.bank.rows import on_hash
 from entrenous.adapters.bank.tables import HOLDS
 from entrenous.adapters.bank.told import (
@@ -35,7 +34,7 @@ from entrenous.model.opinion import Opinion, Partner
 from entrenous.model.print import SoundPrint
 from entrenous.model.review import Release
 from entrenous.ports import BankStore
-from entrenous.ports.bank import ClaimHashes, ShownBy
+from entrenous.ports.bank import ShownBy
 
 
 def _nothing(_claim: ClaimId) -> None:
@@ -49,7 +48,6 @@ class MemoryBankStore(MemoryAsked):
     policies: dict[BankName, Bank] = field(default_factory=dict)
     changed: dict[ClaimId, tuple[int, datetime]] = field(default_factory=dict)
     last_change: int = 0
-    clips: MemoryClips = field(default_factory=MemoryClips)
     embedded: dict[ClaimId, KeptEmbedding] = field(default_factory=dict)
     last_embedding: int = 0
     look_backs: dict[ClaimId, datetime] = field(default_factory=dict)
@@ -176,17 +174,6 @@ class MemoryBankStore(MemoryAsked):
         """News."""
         return tuple(one for one in self.clips.sounds.items() if one[0] > after)
 
-    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
-        """Of those that have some."""
-        return {
-            claim: {bits: on_hash(self.held[claim], at) for bits, at in added.items()}
-            for claim, added in self.hashes.added_to(claims).items()
-        }
-
-    def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
-        """Of those that have one."""
-        return self.clips.sounds_of(claims)
-
     def heard_by(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
         """Those that match."""
         found = ((number, self.held[claim]) for number, claim in self.clips.claims_of(sounds))
@@ -213,14 +200,6 @@ class MemoryBankStore(MemoryAsked):
         matching = sum(claim.state in MATCHING for claim in self.held.values())
         return Counts(matching, len(self.hashes.known))
 
-    def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
-        """Whole ones."""
-        return tuple(
-            entry.bits
-            for entry in self.hashes.wholes_of(claim)
-            if None in self.clips.times(claim, entry.number)
-        )
-
     def _told_of(self, claim: ClaimId) -> tuple[bytes, ...]:
         """As others are told: not what is held here and no more."""
         held = {
@@ -229,17 +208,6 @@ class MemoryBankStore(MemoryAsked):
             if self.hashes.added.get((claim, entry.number)) == HOLDS
         }
         return tuple(bits for bits in self.hashes_of(claim) if bits not in held)
-
-    def with_hashes(
-        self, claims: Collection[ClaimId], *, frames: bool = False
-    ) -> dict[ClaimId, ClaimHashes]:
-        """One by one."""
-        there = [one for one in claims if one in self.held]
-        of = self._with_frames if frames else self.hashes_of
-        return {one: (self.held[one], of(one)) for one in there}
-
-    def _with_frames(self, claim: ClaimId) -> tuple[bytes, ...]:
-        return tuple(entry.bits for entry in self.hashes.wholes_of(claim))
 
     def opine(
         self,
