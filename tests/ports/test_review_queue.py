@@ -168,6 +168,7 @@ def test_what_is_not_there(queue: ReviewQueue) -> None:
 
 
 SECRET, OTHER = b"\x51" * 32, b"\x52" * 32
+UNKEPT = "upload not kept"  # in the log
 NEAR, FAR = b"\x09" * 31 + b"\x0a", b"\xf6" * 32
 PASSED = Decision(Outcome.LET_THROUGH, "p")
 REFUSED = Decision(Outcome.REFUSE, "r", MATCHES)
@@ -313,7 +314,7 @@ def test_bytes_of_what_cannot_be_read_are_bounded(made: Stores) -> None:
     assert queue.waiting() == 4
     assert [has_bytes(queue, f"c{number}") for number in range(4)] == [True, True, False, False]
     told = [(row.what, row.of, row.details) for row in made.bank.log(0, 100)]
-    assert told[-1] == ("upload not kept", "c3", {"bytes": 100})
+    assert told[-1] == (UNKEPT, "c3", {"bytes": 100})
     hold(queue, flood("h"), bytes(500))  # one that was read has its own bounds
     assert has_bytes(queue, "h")
     queue.close("c0", ReviewState.RELEASED, nothing_else)
@@ -581,3 +582,22 @@ def test_what_a_reviewer_refused_can_be_appealed(queue: ReviewQueue) -> None:
     queue.close("h", ReviewState.CONFIRMED, nothing_else)
     queue.appeal(Appeal("h", SECRET, AT, OTHER), b"bytes")
     assert (queue.waiting(), queue.review("h").found) == (1, Found.APPEAL)
+
+
+def test_on_a_full_disk_uploads_wait_without_their_bytes(made: Stores) -> None:
+    """Held, appealed or due to be looked at slowly: the rows are written, and the log says so."""
+    queue = made.reviews
+    assert isinstance(queue, MemoryReviewQueue | SqlReviewQueue)
+    full = replace(queue, has_disk=lambda: False)
+    full.record(flood("h"), None)
+    full.keep("h", b"held", 20)
+    full.record(refused("r"), None)
+    full.appeal(Appeal("r", SECRET, AT, OTHER), b"appealed")
+    full.record(replace(passed("p", b"\x01" * 32), slow_look_due=True), None)
+    assert not full.keep_for_slow_look("p", b"let through", 9)
+    assert (queue.keeps_bytes(), full.keeps_bytes()) == (True, False)
+    assert queue.waiting() == 2
+    assert [has_bytes(queue, case) for case in "hr"] == [False, False]
+    unkept = [(row.of, row.details) for row in made.bank.log(0, 100) if row.what == UNKEPT]
+    assert unkept == [("h", {"bytes": 4}), ("r", {"bytes": 8})]
+    assert queue.keep_for_slow_look("p", b"let through", 9)

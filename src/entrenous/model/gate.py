@@ -15,7 +15,8 @@ class GateLimits:
     at most ``slow_looks`` uploads wait for the slow look, 0 makes none; above
     ``second_look_hashes`` of parts the second look is left to the slow one. So many
     ``confirmers``, persons, confirm a case; somebody is told when one has waited for more than
-    ``page_after_hours``.
+    ``page_after_hours``. While less than ``free_mb_min`` MiB are free beside the database, no
+    upload's bytes are kept; 0 never looks.
     """
 
     claims_per_hour: int = 20
@@ -26,6 +27,7 @@ class GateLimits:
     second_look_hashes: int = 100_000  # 27 ms of a core for 2,504 look-ups; 47 ms at twice as many
     confirmers: int = 1
     page_after_hours: int = 24
+    free_mb_min: int = 1000
 
     def __post_init__(self) -> None:
         if min(self.claims_per_hour, self.claims_of_all, self.held_per_hash) < 1:
@@ -40,6 +42,8 @@ class GateLimits:
             raise ValueError("one person confirms, or two do")
         if not 1 <= self.page_after_hours <= 24 * 365:
             raise ValueError("somebody is told of what waits after 1 to 8,760 hours")
+        if self.free_mb_min < 0:
+            raise ValueError("free_mb_min is 0, which never looks, or more")
 
 
 class BadAnswer(Malformed):
@@ -94,7 +98,7 @@ class BadGateSettings(Malformed):
     slow_looks, second_look_hashes, index_shards, fetch_minutes,
     tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account,
     refused_per_account, confirmers, page, page_after_hours,
-    slow_look_processes and held_key.
+    slow_look_processes, free_mb_min and held_key.
     """
 
 

@@ -13,6 +13,10 @@ class DueWork(Protocol):
     (docs/spec/gate.md sections 5.2 and 5.4). Raises BankUnreachable, like the stores.
     """
 
+    def keeps_bytes(self) -> bool:
+        """Whether there is room on the disk for bytes of uploads; where not, none are kept."""
+        ...
+
     def keep_for_slow_look(self, case: str, untrusted_upload: bytes, most: int) -> bool:
         """Keep the bytes of an upload that a slow look is due of, until it was made; at most
         ``most`` of them, and so many bytes. False if there is no room, or none is due.

@@ -1,6 +1,6 @@
 """Open a platform's gate: its banks, its index, its review queue, its tokens."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,7 @@ from entrenous.adapters.index.tending import TendedIndex, open_index
 from entrenous.adapters.kept_token import kept_token
 from entrenous.adapters.pager import run_pager
 from entrenous.adapters.private_file import add_private
+from entrenous.adapters.relay_machine import free_bytes
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.craft.media.clip.jail import decode_clip_untrusted
 from entrenous.craft.media.jailed.walls import Limits
@@ -97,7 +98,8 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         if serves:
             index.opened()
         jails = opened.enter_context(Jails(pictures_per_child=_PICTURES_PER_CHILD))
-        yield _platform(engine, bank, index, jails, settings, held), tokens
+        has_disk = partial(_has_disk, folder, settings)
+        yield _platform(engine, bank, index, jails, settings, held, has_disk), tokens
 
 
 @contextmanager
@@ -164,6 +166,14 @@ def _held(folder: Path, settings: GateSettings) -> HeldBytes:
     return HeldBytes(kept_held_keys(folder / HELD_KEY) if settings.database is None else ())
 
 
+def _has_disk(folder: Path, settings: GateSettings) -> bool:
+    """Whether the disk of a database in ``folder`` has the room that claims need; of another
+    machine's nobody here can tell.
+    """
+    least = settings.limits.free_mb_min
+    return settings.database is not None or not least or free_bytes(folder) >= least << 20
+
+
 def _platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
     engine: sa.Engine,
     bank: BankStore,
@@ -171,6 +181,7 @@ def _platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
     jails: Jails,
     settings: GateSettings,
     held: HeldBytes,
+    has_disk: Callable[[], bool],
 ) -> Platform:
     clock = SystemClock()
     return Platform(
@@ -178,7 +189,7 @@ def _platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
         dice=SystemDice(),
         bank=bank,
         index=index,
-        reviews=SqlReviewQueue(engine, clock, held=held),
+        reviews=SqlReviewQueue(engine, clock, held=held, has_disk=has_disk),
         read_picture=partial(jails.read, at_least_px=GATE_SIDE_PX),
         read_luma=lambda data, side_px: jails.read(data, at_least_px=side_px, luma=True),
         read_clip=partial(decode_clip_untrusted, limits=_CLIP),

@@ -31,7 +31,7 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
         'database = "postgresql://gate@/gate"\nclaims_per_hour = 5\nlook_back_days = 0\n'
         "slow_looks = 7\nindex_shards = 4\nsecond_look_hashes = 9\nfetch_minutes = 90\n"
         'confirmers = 2\npage = ["tell", "--to", "ana b"]\npage_after_hours = 3\n'
-        'slow_look_processes = 3\nheld_key = "/run/keys/gate"\n'
+        'slow_look_processes = 3\nfree_mb_min = 5000\nheld_key = "/run/keys/gate"\n'
     )
     limits = GateLimits(
         claims_per_hour=5,
@@ -40,6 +40,7 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
         second_look_hashes=9,
         confirmers=2,
         page_after_hours=3,
+        free_mb_min=5000,
     )
     page = ("tell", "--to", "ana b")
     assert gate_settings(tmp_path) == GateSettings(
@@ -138,6 +139,7 @@ def _told_known() -> list[str]:
         b"page_after_hours = 0",
         b"slow_look_processes = 0",
         b"slow_look_processes = 65",
+        b"free_mb_min = -1",
         b"slow_look_processes = 1.5",
         b'held_key = "hunter2"',
         b"\xff",

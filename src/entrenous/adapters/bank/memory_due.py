@@ -1,6 +1,6 @@
 """DueWork in memory, for tests and for a village in one process."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -29,13 +29,18 @@ class MemoryDueWork:
     reviews: dict[str, Review] = field(default_factory=dict)
     slow: dict[str, _Slow] = field(default_factory=dict)
     slow_bytes_max: int = SLOW_BYTES_MAX
+    has_disk: Callable[[], bool] = lambda: True
+
+    def keeps_bytes(self) -> bool:
+        """As it was told."""
+        return self.has_disk()
 
     def keep_for_slow_look(self, case: str, untrusted_upload: bytes, most: int) -> bool:
         """Look for room first."""
         kept = [one.untrusted_upload for one in self.slow.values()]
         sizes = [len(data) for data in kept if data is not None]
         full = len(sizes) >= most or sum(sizes) + len(untrusted_upload) > self.slow_bytes_max
-        if full or self.slow.get(case) != _Slow():
+        if full or not self.has_disk() or self.slow.get(case) != _Slow():
             return False
         self.slow[case] = _Slow(untrusted_upload, self.bank.clock.now())
         return True

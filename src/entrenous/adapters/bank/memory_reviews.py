@@ -48,13 +48,13 @@ class MemoryReviewQueue(MemoryLate):
             return
         lead = self._gathered(review, held_per_hash)
         size = len(untrusted_upload)
-        if (
-            lead is None
-            and is_unread(review)
-            and self._unread_bytes() + size > self.unread_bytes_max
-        ):
+        if lead is not None and not self._has_room(lead, review, held_per_hash):
+            return
+        unread = lead is None and is_unread(review)
+        full = unread and self._unread_bytes() + size > self.unread_bytes_max
+        if full or not self.has_disk():
             self.bank.note(*unkept_told(case, size))
-        elif lead is None or self._has_room(lead, review, held_per_hash):
+        else:
             self.uploads[case] = untrusted_upload
 
     def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
@@ -120,8 +120,10 @@ class MemoryReviewQueue(MemoryLate):
             self.reviews[appeal.case] = replace(
                 review, state=ReviewState.WAITING, found=Found.APPEAL, at=appeal.at
             )
-            if untrusted_upload is not None:
+            if untrusted_upload is not None and self.has_disk():
                 self.uploads[appeal.case] = untrusted_upload
+            elif untrusted_upload is not None:
+                self.bank.note(*unkept_told(appeal.case, len(untrusted_upload)))
         self.appealed.add(appeal.case)
         self.bank.note("case appealed", appeal.case, {})
 

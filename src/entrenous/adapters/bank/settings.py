@@ -70,6 +70,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     confirmers: int = GateLimits().confirmers
     page: tuple[str, ...] = ()
     page_after_hours: int = GateLimits().page_after_hours
+    free_mb_min: int = GateLimits().free_mb_min
     index_shards: int = 1
     fetch_minutes: float = 0.0
     tls_cert: str | None = None
@@ -113,6 +114,7 @@ def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
             second_look_hashes=form.second_look_hashes,
             confirmers=form.confirmers,
             page_after_hours=form.page_after_hours,
+            free_mb_min=form.free_mb_min,
         )
         return GateSettings(
             database=form.database,

@@ -1,6 +1,6 @@
 """DueWork on SQLite or PostgreSQL: rows that say what is due, and until when somebody has it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,16 +39,24 @@ _PASSED_OVER: Final = _NONE | {"slow_look": "skipped"}
 @dataclass(frozen=True, slots=True)
 class SqlDueWork:
     """In the tables of ``engine``. A row is taken in a transaction that passes over those which
-    another one has, so that several processes never wait for each other.
+    another one has, so that several processes never wait for each other. No bytes are kept while
+    the database ``has_disk`` no more.
     """
 
     engine: sa.Engine
     clock: Clock = field(default_factory=SystemClock)
     slow_bytes_max: int = SLOW_BYTES_MAX
     held: HeldBytes = field(default_factory=HeldBytes)
+    has_disk: Callable[[], bool] = lambda: True
+
+    def keeps_bytes(self) -> bool:
+        """As ``has_disk``, whatever the rows are."""
+        return self.has_disk()
 
     def keep_for_slow_look(self, case: str, untrusted_upload: bytes, most: int) -> bool:
         """Look for room first: several at once may go beyond it, by one each."""
+        if not self.has_disk():
+            return False
         size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD.c.untrusted_upload)), 0)
         kept = {
             "slow_look": "kept",

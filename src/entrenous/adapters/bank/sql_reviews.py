@@ -80,10 +80,12 @@ class SqlReviewQueue(SqlReviewDesk):
                 return
             lead = uploads.gather(db, self.clock, review, held_per_hash)
             size = len(untrusted_upload)
-            if lead is None and is_unread(review) and not self._has_room(db, size):
-                tell(db, self.clock, unkept_told(case, size))
-            elif lead is None or uploads.has_room(db, lead, review, held_per_hash):
+            if lead is not None and not uploads.has_room(db, lead, review, held_per_hash):
+                return
+            if self._has_room(db, review, lead, size):
                 uploads.change(db, case, untrusted_upload=kept)
+            else:
+                tell(db, self.clock, unkept_told(case, size))
 
     def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
         """The lowest number that waits and that no other stands for."""
@@ -196,7 +198,8 @@ class SqlReviewQueue(SqlReviewDesk):
 
     def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
         """Once; sealed before anybody waits for the database."""
-        kept = self._kept(appeal.case, untrusted_upload)
+        brought = untrusted_upload if self.has_disk() else None
+        kept = self._kept(appeal.case, brought)
         with writing(self.engine) as db:
             review, appealed = uploads.with_appeal(db, appeal.case)
             if not hmac.compare_digest(review.secret_sha256 or b"", appeal.secret_sha256):
@@ -211,12 +214,16 @@ class SqlReviewQueue(SqlReviewDesk):
                     db, appeal.case, **waits, at=stored_time(appeal.at), waits_since=None,
                     untrusted_upload=kept,
                 )  # fmt: skip
+                if untrusted_upload is not None and brought is None:
+                    tell(db, self.clock, unkept_told(appeal.case, len(untrusted_upload)))
             uploads.change(db, appeal.case, appealed_at=stored_time(appeal.at))
             tell(db, self.clock, ("case appealed", appeal.case, {}))
 
     def _kept(self, case: str, untrusted_upload: bytes | None) -> bytes | None:
         return None if untrusted_upload is None else self.held.stored(case, untrusted_upload)
 
-    def _has_room(self, db: sa.Connection, size: int) -> bool:
-        """For the bytes of one more upload that could not be read."""
-        return uploads.unread_bytes(db) + size <= self.unread_bytes_max
+    def _has_room(self, db: sa.Connection, review: Review, lead: str | None, size: int) -> bool:
+        """For the bytes of one more upload: on the disk, and among those that cannot be read."""
+        if lead is None and is_unread(review):
+            return self.has_disk() and uploads.unread_bytes(db) + size <= self.unread_bytes_max
+        return self.has_disk()

@@ -62,7 +62,7 @@ def partner_told(partner: Partner) -> Told:
 
 
 def unkept_told(case: str, size: int) -> Told:
-    """An upload that could not be read waits without its bytes: too many of these wait."""
+    """An upload waits without its bytes: too many that cannot be read wait, or the disk is full."""
     return "upload not kept", case, {"bytes": size}
 
 

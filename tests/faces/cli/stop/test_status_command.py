@@ -47,11 +47,12 @@ def answer(data: Path) -> dict[str, Any]:
     return told
 
 
-def held(data: Path, hours: float) -> None:
+def held(data: Path, hours: float) -> str:
     with open_platform(data) as (platform, _):
         at = platform.clock.now() - timedelta(hours=hours)
         decision = Decision(Outcome.HOLD, "3f9a-70c2-b11e", ())
         platform.reviews.record(Review(decision, at, ReviewState.WAITING), None)
+    return decision.case
 
 
 def test_a_sound_gate_says_that_nothing_is_wrong(data: Path) -> None:
@@ -141,3 +142,15 @@ def test_what_others_may_read_is_said(data: Path) -> None:
     said = f"Others may read or change index/base, operator.token: chmod -R go= {data}"
     assert answer(data)["wrong"] == [said]
     assert said in typed(data)
+
+
+def test_a_disk_without_room_is_said_and_holds_uploads_without_their_bytes(data: Path) -> None:
+    settings = data / "gate.toml"
+    settings.write_text(f"{settings.read_text()}free_mb_min = {1 << 40}\n")
+    case = held(data, 0)
+    with open_platform(data) as (platform, _):
+        platform.reviews.keep(case, b"a large upload", 20)
+        assert not platform.reviews.review(case).has_bytes
+    assert any(f"Less than {1 << 40:,} MB are free" in line for line in answer(data)["wrong"])
+    settings.write_text(f"{settings.read_text()}".replace(f"{1 << 40}", "0"))
+    assert not any("are free" in line for line in answer(data)["wrong"])

@@ -47,7 +47,8 @@ def status(data: Data, as_json: AsJson = False) -> None:
     file = _index_file(data)  # before anything mends it
     with open_existing(data) as (platform, _):
         standing = standing_of(platform, with_shadow=True)
-        wrong = [*_wrong(standing, file), *_too_few(platform), *_readable(data), *_unsealed(data)]
+        wrong = [*_wrong(standing, file), *_too_few(platform), *_full(platform)]
+        wrong += [*_readable(data), *_unsealed(data)]
         if not front_of(data).appeal_url:
             wrong.append(NO_APPEAL)
     if as_json:
@@ -91,6 +92,14 @@ def _too_few(platform: Platform) -> Iterator[str]:
         yield (
             "Two persons have to confirm, and only the operator is known, so nothing can be:"
             " entrenous gate reviewer add"
+        )
+
+
+def _full(platform: Platform) -> Iterator[str]:
+    if not platform.reviews.keeps_bytes():
+        yield (
+            f"Less than {platform.limits.free_mb_min:,} MB are free on the disk (free_mb_min): held"
+            " uploads are not kept for reviewers, and slow looks are skipped. Make room."
         )
 
 
