@@ -212,6 +212,25 @@ def test_a_claim_that_was_not_looked_back_for_yet_is_told_before_a_release(
     release(case, room.platform)
 
 
+@pytest.mark.threat("released-first")
+@pytest.mark.parametrize("confirmers", [1, 2])
+def test_a_claim_that_came_after_the_reviewer_looked_is_not_decided_unseen(
+    hers: Any, confirmers: int
+) -> None:
+    room = Room(limits=GateLimits(confirmers=confirmers))
+    first = room.protect(hers).claim
+    case = judge_upload(jpeg(hers), room.platform).case
+    second = room.protect(hers).claim
+    look_back_due(room.platform)
+    for verb in (confirm, release):
+        with pytest.raises(FitsMore):
+            verb(case, room.platform, "ana", {first})
+    review = room.platform.reviews.review(case)
+    assert (review.state, review.first_confirmer) == (ReviewState.WAITING, "")
+    done = release(case, room.platform, "ana", {first, second})
+    assert done.state is ReviewState.RELEASED
+
+
 def test_where_nothing_is_kept_what_waits_is_told_all_the_same(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
     first = room.protect(hers)

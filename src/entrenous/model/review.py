@@ -195,8 +195,8 @@ class AlreadyDecided(Refused):
 
 class FitsMore(Refused):
     """
-    Case {case} fits claims that it did not name yet. They were added to it, and nothing was
-    decided. Look at it again.
+    Case {case} fits claims that you were not shown. It names them now, and nothing was decided.
+    Look at it again.
     """
 
 

@@ -1,6 +1,6 @@
 """A person looks at what was held, and says what it is (docs/spec/gate.md section 7)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -34,6 +34,8 @@ DISPUTES_MAX: Final = 3  # as many reviewers who disagree suspend a claim
 AS_GOOD_AS_IT_BITS: Final = 8  # from what was registered; farther away more may be in it, or less
 
 _Means = Callable[[Review, BankStore], None]  # what a decision does to the bank
+Shown = Collection[ClaimId] | None
+"""The claims that a reviewer saw with a case; None if nobody says."""
 
 
 def next_review(platform: Platform, after: str = "", by: str = "") -> Review | None:
@@ -45,7 +47,7 @@ def next_review(platform: Platform, after: str = "", by: str = "") -> Review | N
     return platform.reviews.next(after, by if platform.limits.confirmers > 1 else "")
 
 
-def confirm(case: str, platform: Platform, by: str = OPERATOR) -> Review:
+def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = None) -> Review:
     """The upload is what the claims say: refuse it, and from now on its like without a person.
 
     A claim is confirmed if the upload is the very picture, video or sound that it registered. Each
@@ -60,10 +62,12 @@ def confirm(case: str, platform: Platform, by: str = OPERATOR) -> Review:
 
     Raises:
         NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
+        FitsMore: likewise; the case fits a claim that is not among the ``shown``.
         SecondPersonNeeded: likewise; ``by`` is the first of two.
     """
     if platform.limits.confirmers == 1:
-        return _close(case, ReviewState.CONFIRMED, _agree, by, platform)
+        return _close(case, ReviewState.CONFIRMED, _seen(shown, _agree), by, platform)
+    _require_shown(platform.reviews.review(case), shown)
     if platform.reviews.confirm_first(case, by):
         return platform.reviews.review(case)
 
@@ -72,10 +76,10 @@ def confirm(case: str, platform: Platform, by: str = OPERATOR) -> Review:
             raise SecondPersonNeeded(case=case, reviewer=by)
         _agree(review, bank)
 
-    return _close(case, ReviewState.CONFIRMED, agree, by, platform)
+    return _close(case, ReviewState.CONFIRMED, _seen(shown, agree), by, platform)
 
 
-def release(case: str, platform: Platform, by: str = OPERATOR) -> Review:
+def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = None) -> Review:
     """The upload is something else: let it through, and do not ask again about its like.
 
     A claim whose *whole* picture it fits was disputed; three disputes suspend it. A claim that it
@@ -88,7 +92,8 @@ def release(case: str, platform: Platform, by: str = OPERATOR) -> Review:
 
     Raises:
         NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
-        FitsMore: it fits claims that are newer than what the reviewer was shown; now it is known.
+        FitsMore: likewise; it fits a claim that is not among the ``shown``, or one that is so new
+            that the case did not name it: now it does.
     """
     anew = _hash_anew(case, platform)
     _require_all_known(case, anew, platform)
@@ -106,13 +111,26 @@ def release(case: str, platform: Platform, by: str = OPERATOR) -> Review:
             newest = max((fact.claim.made_at for fact in facts.values()), default=review.at)
             bank.release_file(review.upload_sha256, newest)
 
-    return _close(case, ReviewState.RELEASED, disagree, by, platform)
+    return _close(case, ReviewState.RELEASED, _seen(shown, disagree), by, platform)
 
 
 def _close(case: str, state: ReviewState, also: _Means, by: str, platform: Platform) -> Review:
     keeps = platform.limits.look_back_days > 0
     review = platform.reviews.close(case, state, also, by, keeps=keeps)
     return replace(review, state=state, first_confirmer="", has_bytes=False)
+
+
+def _seen(shown: Shown, also: _Means) -> _Means:
+    def after_a_look(review: Review, bank: BankStore) -> None:
+        _require_shown(review, shown)
+        also(review, bank)
+
+    return after_a_look
+
+
+def _require_shown(review: Review, shown: Shown) -> None:
+    if shown is not None and not {match.claim for match in review.decision.matches} <= set(shown):
+        raise FitsMore(case=review.case)
 
 
 def _hash_anew(case: str, platform: Platform) -> bytes | None:

@@ -121,7 +121,29 @@ def test_decided_once(web: httpx.Client, case: str) -> None:
     assert second.json()["type"] == "urn:entrenous:refused:already-decided"
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"decision":"perhaps"}', b'{"decision":1}'])
+def test_a_decision_says_which_claims_were_shown(web: httpx.Client, case: str) -> None:
+    address = f"/v1/reviews/{case}"
+    shown = [one["claim"] for one in web.get(address, headers=OPERATOR).json()["matches"]]
+    assert shown
+    release = {"decision": "release", "shown": []}
+    unseen = web.post(address, json=release, headers=OPERATOR)
+    assert (unseen.status_code, unseen.json()["type"]) == (409, "urn:entrenous:refused:fits-more")
+    assert web.get(address, headers=OPERATOR).json()["state"] == "waiting"
+    seen = web.post(address, json=release | {"shown": [*shown, "another"]}, headers=OPERATOR)
+    assert seen.json()["state"] == "released"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b'{"decision":"perhaps"}',
+        b'{"decision":1}',
+        b'{"decision":"confirm","shown":"ab"}',
+        b'{"decision":"confirm","shown":[1]}',
+    ],
+)
 def test_a_decision_is_one_of_two(web: httpx.Client, case: str, body: bytes) -> None:
     answer = web.post(f"/v1/reviews/{case}", content=body, headers=OPERATOR)
     assert (answer.status_code, answer.json()["type"]) == (

@@ -163,7 +163,8 @@ def _settings(untrusted: bytes) -> bool:
 
 
 def _verdict(untrusted: bytes) -> bool:
-    return verdict(untrusted)[0] in (confirm, release)
+    verb, _, shown = verdict(untrusted)
+    return verb in (confirm, release) and (shown is None or all(isinstance(c, str) for c in shown))
 
 
 def _listed(untrusted: bytes) -> bool:
@@ -223,7 +224,11 @@ TARGETS: Final = (
     Target(
         "verdict",
         holds(_verdict, bool),
-        lambda: [b'{"decision":"confirm"}', b'{"decision":"release"}', b'{"decision":"no"}'],
+        lambda: [
+            b'{"decision":"confirm"}',
+            b'{"decision":"release","shown":["a"]}',
+            b'{"decision":1}',
+        ],
         change_json,
         longest=256,
     ),

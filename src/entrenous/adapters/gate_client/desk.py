@@ -4,7 +4,7 @@ What the gate answers is read up to a limit and into one form; of its own words 
 printable characters are passed on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, TypeVar
@@ -89,9 +89,15 @@ class ReviewClient:
         """What waits, and the first of it, or the first after that case."""
         return self._form(self._ask("GET", "", after, query={"after": after}), ShownQueue)
 
-    def decide(self, case: str, decision: str) -> ShownReview:
-        """Say "confirm" or "release"; the review with its state from now on."""
-        body = msgspec.json.encode({"decision": decision})
+    def one(self, case: str) -> ShownReview:
+        """The case with that number."""
+        return self._form(self._ask("GET", "/{}", case), ShownReview)
+
+    def decide(self, case: str, decision: str, shown: Sequence[str]) -> ShownReview:
+        """Say "confirm" or "release" of a case with which these claims were shown; the review with
+        its state from now on.
+        """
+        body = msgspec.json.encode({"decision": decision, "shown": shown})
         return self._form(self._ask("POST", "/{}", case, body=body), ShownReview)
 
     def view(self, case: str) -> bytes:

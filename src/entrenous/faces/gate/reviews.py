@@ -17,10 +17,11 @@ from entrenous.faces.gate.answers import PRIVATE, review_for_operator
 from entrenous.faces.gate.body import read_body
 from entrenous.faces.gate.names import case_in, checked_case
 from entrenous.model.errors import Malformed
+from entrenous.model.ids import ClaimId
 from entrenous.model.review import Review, ReviewState
 from entrenous.ports import Platform
 from entrenous.spec import CLAIM_BYTES_MAX
-from entrenous.stop.review import confirm, next_review, release
+from entrenous.stop.review import Shown, confirm, next_review, release
 from entrenous.stop.view import blurred_view, clear_upload
 
 PUBLISHED_MAX: Final = 200  # in one answer
@@ -33,11 +34,15 @@ _KEPT_APART: Final = PRIVATE | {
 
 
 class BadVerdict(Malformed):
-    """A decision is {{"decision": "confirm"}} or {{"decision": "release"}}; nothing was changed."""
+    """
+    A decision is {{"decision": "confirm"}} or {{"decision": "release"}}, also with the list of the
+    claims that were "shown". Nothing was changed.
+    """
 
 
 class _Verdict(msgspec.Struct, forbid_unknown_fields=True):
     decision: str
+    shown: tuple[ClaimId, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +92,11 @@ class Reviews:
         return JSONResponse(shown, headers=PRIVATE)
 
     async def decide(self, request: Request) -> Response:
-        """{"decision": "confirm"} or {"decision": "release"}."""
+        """{"decision": "confirm"} or {"decision": "release"}, and the claims that were "shown"."""
         by = await self._reviewer(request)
-        verb, state = verdict(await read_body(request, CLAIM_BYTES_MAX))
+        verb, state, shown = verdict(await read_body(request, CLAIM_BYTES_MAX))
         case = case_in(request)
-        review: Review = await run_in_threadpool(verb, case, self.platform, by)
+        review: Review = await run_in_threadpool(verb, case, self.platform, by, shown)
         if review.state is state:  # else another person has to confirm, too
             self.reviewed(review, state)
         (answer,) = await self._shown(review)
@@ -120,13 +125,16 @@ class Reviews:
         return [review_for_operator(one, facts) for one in reviews]
 
 
-def verdict(untrusted_data: bytes) -> tuple[Any, ReviewState]:
-    """The verb that a reviewer's word calls for, and the state after it; raises BadVerdict."""
+def verdict(untrusted_data: bytes) -> tuple[Any, ReviewState, Shown]:
+    """The verb that a reviewer's word calls for, the state after it, and what the reviewer saw;
+    raises BadVerdict.
+    """
     verbs = {
         "confirm": (confirm, ReviewState.CONFIRMED),
         "release": (release, ReviewState.RELEASED),
     }
     try:
-        return verbs[msgspec.json.decode(untrusted_data, type=_Verdict).decision]
+        said = msgspec.json.decode(untrusted_data, type=_Verdict)
+        return (*verbs[said.decision], said.shown)
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as problem:
         raise BadVerdict from problem

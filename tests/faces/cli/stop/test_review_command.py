@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import skimage.data
+import typer
 from PIL import Image
 
 from entrenous.__main__ import _gate_app
@@ -182,6 +183,30 @@ def test_reviewers_are_listed_and_removed(typed: Typed, data: Path, tmp_path: Pa
 )  # fmt: skip
 def test_what_cannot_be_meant(typed: Typed, words: tuple[str, ...]) -> None:
     assert typed("review", *words)[0] == 2
+
+
+def test_on_a_terminal_a_decision_is_asked_about(
+    typed: Typed, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistyped number would let another picture go."""
+    answers, asked = iter([False, True]), list[str]()
+
+    def answered(question: str, **_: object) -> bool:
+        asked.append(question)
+        if next(answers):
+            return True
+        raise typer.Abort
+
+    monkeypatch.setattr("typer.confirm", answered)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    status, _, shown = typed("review", "--data", data, "--decide", CASE, "release")
+    assert (status, "people, 4 bits away, mirror" in shown) == (130, True)
+    assert typed("review", "--data", data, "--decide", CASE, "release")[0] == 0
+    assert asked == [f"Release case {CASE}?"] * 2
+    status, _, wrong = typed("review", "--data", data, "--decide", CASE, "confirm")
+    assert (status, "already decided" in wrong, len(asked)) == (3, True, 2)
+    # a script is not asked
+    assert typed("review", "--data", data, "--decide", OTHER, "confirm", "--json")[0] == 0
 
 
 @pytest.mark.parametrize("case", ["no-such", "..", "a/b?c=d", "\u20ac {}"])

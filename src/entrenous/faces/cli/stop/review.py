@@ -1,5 +1,6 @@
 """``entrenous gate review``: what waits for a person, a look at it, and the decision."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from entrenous.adapters.courier.http import new_client
 from entrenous.adapters.gate_client.desk import ReviewClient, ShownMatch, ShownQueue, ShownReview
 from entrenous.adapters.near_app import NearApp
 from entrenous.faces.cli.device.opened import session_of
-from entrenous.faces.cli.output import in_one_go, put_json, read_file, say, write_new
+from entrenous.faces.cli.output import hint, in_one_go, put_json, read_file, say, write_new
 from entrenous.faces.cli.stop.hooks import setting_of
 from entrenous.model.picture import AlreadyThere
 from entrenous.model.secret import Secret
@@ -72,7 +73,7 @@ def review(
         if show is not None and out is not None:
             _show(client, show, out, clear=clear, as_json=as_json)
         elif decide:
-            _told(client.decide(*decide), as_json=as_json)
+            _decide(client, *decide, as_json=as_json)
         else:
             _list(client, after, limit, as_json=as_json)
 
@@ -164,6 +165,19 @@ def _show(client: ReviewClient, case: str, out: Path, *, clear: bool, as_json: b
         return
     what = "the upload itself, as it came" if clear else "small, grey and blurred"
     say(f"{out} has case {case}: {what}. The log says that you asked for it.")
+
+
+def _decide(client: ReviewClient, case: str, decision: str, *, as_json: bool) -> None:
+    """On a terminal it is shown once more and asked: a number is soon mistyped. A claim that comes
+    meanwhile is not decided with it.
+    """
+    before = client.one(case)
+    if sys.stdin.isatty() and not as_json and before.state == "waiting":
+        for line in _facts(before):
+            hint(in_one_go(line))
+        typer.confirm(f"{decision.capitalize()} case {case}?", abort=True, err=True)
+    claims = [match.claim for match in before.matches]
+    _told(client.decide(case, decision, claims), as_json=as_json)
 
 
 def _told(review: ShownReview, *, as_json: bool) -> None:
