@@ -173,7 +173,8 @@ class Year:
         to, circle = self.talk_partners()
         people = frozenset(one.person.id for one in to)
         hers = self.rng.random() < (0.5 if circle is None else 0.25)
-        within = None if hers else Conversation(self._name(), people)
+        begun_by = to[int(self.rng.integers(len(to)))].person.id
+        within = None if hers else Conversation(self._name(), people, begun_by)
         for one in to:
             if circle is None or self.rng.random() < 0.5:
                 hear(one.person.id, one.person.devices[0].device, self.device)

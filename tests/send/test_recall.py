@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.envelope import EnvelopeState
+from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
 from entrenous.model.errors import EntrenousError
+from entrenous.model.ids import MessageId
 from entrenous.model.message import NotTakenBackYet, NotToAll, SentByYou, SentToYou, WaitsInOutbox
+from entrenous.model.notes import RecallNote
 from entrenous.model.relay_problem import (
     NoSuchEnvelope,
     NoSuchMailbox,
@@ -16,15 +18,21 @@ from entrenous.model.relay_problem import (
     WrongToken,
 )
 from entrenous.model.sealed_copy import Recall, SealedCopy
-from entrenous.send.acquaintance.people import forget_contact
-from entrenous.send.drawers import SEALED, take_all
+from entrenous.send.acquaintance.block import block_contact
+from entrenous.send.acquaintance.people import forget_contact, verify_contact
+from entrenous.send.doubts.within import conversation_of
+from entrenous.send.drawers import OVERTAKEN, RECALLED, SEALED, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import inbox_names
+from entrenous.send.letter.obey import obey
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
+from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
-from tests.send.room import HERE, SMALL, Room
-from tests.village.malicious_relay import Honest, failing
+from entrenous.spec import LETTERS_WAITING_MAX
+from tests.send.room import HERE, SMALL, Person, Room
+from tests.send.test_guard import doubts, draft
+from tests.village.malicious_relay import Honest, changed, failing
 
 GONE = failing(NoSuchEnvelope())  # its tombstone's thirty days are over
 
@@ -169,6 +177,136 @@ def test_a_recall_that_a_relay_did_not_hear_says_so(friends: Room) -> None:
         recall_message(name, ana.device)
     assert sent_messages(ana.device)[0].copies[0].fate == "waiting"
     assert recall_message(name, ana.device) == (Recall("ben", opened=False, asked=True),)
+
+
+@pytest.mark.threat("lying-relay")
+def test_a_recall_that_a_relay_did_not_hear_is_repeated(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    away = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(withdraw=away):
+        with pytest.raises(NotTakenBackYet):
+            recall_message(name, ana.device)
+        fetch_messages(ana.device)  # it is away still
+        assert ana.device.vault.keys(OVERTAKEN)
+    fetch_messages(ana.device)
+    assert sent_messages(ana.device)[0].copies[0].fate == "taken back"
+    assert not ana.device.vault.keys(OVERTAKEN)
+    assert ben.received() == 0
+
+
+def test_but_not_when_that_relay_can_know_nothing_of_it_any_more(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    with ana.courier.playing(withdraw=failing(RelayUnreachable(host="x"))):
+        with pytest.raises(NotTakenBackYet):
+            recall_message(name, ana.device)
+        friends.clock.wind(days=60)
+        fetch_messages(ana.device)
+    assert not ana.device.vault.keys(OVERTAKEN)
+
+
+def sent_unheard(ana: Person) -> str:
+    """The relay takes it, and its answer is lost."""
+
+    def lost(honest: Honest, *arguments: Any) -> None:
+        honest(*arguments)
+        raise RelayUnreachable(host="x")
+
+    with ana.courier.playing(post=lost), pytest.raises(WaitsInOutbox):
+        send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
+    return [*ana.device.ledger.messages()][-1].name
+
+
+@pytest.mark.threat("lying-relay")
+@pytest.mark.parametrize("drop", [block_contact, forget_contact])
+def test_what_may_have_left_is_not_said_to_be_unopened(friends: Room, drop: Any) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = sent_unheard(ana)
+    drop("ben", ana.device)
+    fetch_messages(ben.device)
+    open_message(name, ben.device)
+    away = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(withdraw=away), pytest.raises(NotTakenBackYet):
+        recall_message(name, ana.device)
+    assert sent_messages(ana.device)[0].copies[0].fate == "opened"
+    assert recall_message(name, ana.device)[0].opened
+
+
+def test_of_what_may_have_left_and_waits_no_more_its_relay_is_asked(friends: Room) -> None:
+    ana = friends["ana"]
+    name = sent_unheard(ana)
+    away = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(withdraw=away), pytest.raises(NotTakenBackYet):
+        recall_message(name, ana.device)
+    with ana.courier.playing(state=GONE):
+        assert sent_messages(ana.device)[0].copies[0].fate == "not confirmed yet"
+    assert sent_messages(ana.device)[0].copies[0].fate == "waiting"
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("state", ["WAITING", "DELIVERED", "LOST"])
+def test_what_was_opened_stays_so_though_its_relay_went_back(
+    friends: Room, state: str, *, signed: bool
+) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    if signed:
+        verify_contact("ana", ben.device)
+    name = ana.sends(SMALL, ben).name
+    ben.opens_newest()
+    friends.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    if not signed:
+        sent_messages(ana.device)
+    earlier = changed(lambda _: EnvelopeStatus(EnvelopeState[state], 0))
+    with ana.courier.playing(state=earlier, withdraw=earlier):
+        assert sent_messages(ana.device)[0].copies[0].fate == "opened"
+        (outcome,) = recall_message(name, ana.device)
+    assert outcome.opened
+
+
+def test_a_message_that_never_left_was_no_first_message(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    away = failing(RelayUnreachable(host="x"))
+    before = doubts(ana, "ben")
+    with ana.courier.playing(bring_blob=away, post=away), pytest.raises(WaitsInOutbox):
+        send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
+    (message,) = ana.device.ledger.messages()
+    assert doubts(ana, "ben") != before
+    recall_message(message.name, ana.device)
+    assert doubts(ana, "ben") == before
+    assert ben.received() == 0
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_who_never_saw_it_is_in_no_conversation(friends: Room, *, opened: bool) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    if opened:
+        ben.opens_newest()
+    recall_message(name, ana.device)
+    assert conversation_of(name, ana.device).people == ({ben.id} if opened else set())
+
+
+def test_notes_of_messages_that_never_come_are_forgotten(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+
+    def takes_back(number: int) -> None:
+        obey(RecallNote(MessageId(number.to_bytes(16))), ana.id, ben.device)
+
+    for number in range(LETTERS_WAITING_MAX + 5):
+        takes_back(number)
+        friends.clock.wind(seconds=1)
+    kept = ben.device.vault.keys(RECALLED)
+    assert len(kept) == LETTERS_WAITING_MAX
+    assert kept[-1].endswith(MessageId((LETTERS_WAITING_MAX + 4).to_bytes(16)).hex())
+    friends.clock.wind(days=32)
+    takes_back(0)
+    assert len(ben.device.vault.keys(RECALLED)) == 1
+    block_contact("ana", ben.device)
+    takes_back(1)
+    assert len(ben.device.vault.keys(RECALLED)) == 1
 
 
 def test_who_cannot_be_asked_any_more_is_not_said_to_be_asked(friends: Room) -> None:

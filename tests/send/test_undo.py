@@ -87,7 +87,7 @@ def test_undone_it_is_as_if_it_had_never_been(friends: Room, ana: Person) -> Non
 
 
 @pytest.mark.threat("wrong-recipient")
-@pytest.mark.parametrize("step", ["drop_postings", "call_talks_off"])
+@pytest.mark.parametrize("step", ["drop_postings", "forget_sent"])
 def test_asked_twice_it_is_undone_all_the_same(
     friends: Room, ana: Person, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,18 +8,23 @@ import pytest
 
 from entrenous.craft.wire.identity.card import read_card, write_card
 from entrenous.model.changed import Contradiction
+from entrenous.model.message import WaitsInOutbox
 from entrenous.model.person import TwoLists
 from entrenous.send.acquaintance.notices import take_changes
 from entrenous.send.acquaintance.people import contact_named, keep_contact, verify_contact
-from entrenous.send.devices.lists.forked import Fork
+from entrenous.send.devices.lists.forked import Fork, thaw
 from entrenous.send.devices.lists.named import NamedList
 from entrenous.send.devices.revoke import revoke_device
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import shown_card
 from entrenous.send.drawers import FORK, NAMED, take
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.send import send_message
+from entrenous.send.status import sent_messages
 from tests.send.cards import another_device, becomes, identity_of, issue_card
 from tests.send.room import SMALL, Person, Room
+from tests.send.test_guard import draft
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import changed
 
@@ -293,3 +298,26 @@ def test_two_devices_that_change_the_list_at_once_are_told(home: Room) -> None:
     catch_up(ana, phone)
     assert contradictions(ana) == contradictions(phone) == [("", Contradiction.FORKED)]
     assert who_am_i(ana.device).person.epoch == who_am_i(phone.device).person.epoch == 4
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_message_that_waits_for_somebody_frozen_does_not_leave(home: Room) -> None:
+    ana, ben = home["ana"], home["ben"]
+    fork(ana, ben)
+    with pytest.raises(WaitsInOutbox):
+        send_message(replace(draft(ben, "ana", confirmed=("ana",)), undo_s=60), ben.device)
+    before = ana.received()
+    ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    assert contact_named("ana", ben.device).forked
+    home.clock.wind(seconds=61)
+    (why,) = flush(ben.device).stayed.values()
+    assert isinstance(why, TwoLists)
+    assert ana.received() == before
+    (sent,) = sent_messages(ben.device)
+    assert [copy.fate for copy in sent.copies] == ["not sent yet"]
+    with ben.device.vault.together():
+        keep_contact(thaw(contact_named("ana", ben.device), ben.device), ben.device)
+    assert not flush(ben.device).stayed
+    (sent,) = sent_messages(ben.device)
+    assert [copy.fate for copy in sent.copies] == ["waiting"]

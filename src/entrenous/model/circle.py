@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NewType
 
 from entrenous.model.errors import NotFound, Refused
-from entrenous.model.ids import MessageName, PersonId
+from entrenous.model.ids import MessageId, MessageName, PersonId
 from entrenous.spec import CIRCLE_PEOPLE_MAX
 
 CircleId = NewType("CircleId", bytes)  # random, 16 bytes
@@ -15,7 +15,8 @@ CircleId = NewType("CircleId", bytes)  # random, 16 bytes
 class Circle:
     """A name of ours for 1 to 256 people, ascending by id; it says nothing to them.
 
-    ``sent_to`` are those of them who got the last message that went to this circle.
+    ``sent_to`` are those of them who got the last message that went to this circle, ``sent_last``;
+    should that be called off, it is ``sent_before`` again.
 
     Raises:
         EmptyCircle, CircleFull.
@@ -26,6 +27,8 @@ class Circle:
     people: tuple[PersonId, ...]
     made_at: datetime
     sent_to: frozenset[PersonId] = frozenset()
+    sent_last: MessageId | None = None
+    sent_before: frozenset[PersonId] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.people:
@@ -43,10 +46,14 @@ class Circle:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Who has a message that a draft belongs to: its sender and everybody it went to, but us."""
+    """Who has a message that a draft belongs to: its sender and everybody it went to, but us.
+
+    ``told_by`` is its sender, on whose word alone it is who else has it; None of a message of ours.
+    """
 
     message: MessageName
     people: frozenset[PersonId]
+    told_by: PersonId | None = None
 
 
 class UnknownCircle(NotFound):

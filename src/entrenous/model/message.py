@@ -260,8 +260,8 @@ class ConfirmsNobody(Refused):
 
 class NotTakenBackYet(Unreachable):
     """
-    {name} is not taken back from everybody yet: {who} may still open it. {why} Type the same
-    command again.
+    {name} is not taken back from everybody yet: {who} may still open it. {why} It is tried again
+    by each command that looks for letters; or type the same command again.
     """
 
 

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from entrenous.model.caption import acts_on_screen
 from entrenous.model.errors import NotFound, Refused
 from entrenous.model.ids import MessageId, PersonId
+from entrenous.model.unseen import GAPS, as_drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,17 @@ class KeptReaction:
     at: datetime
 
 
+def is_sign(text: str) -> bool:
+    """Whether a reaction is one sign to the eye: nothing of it acts on a screen, breaks the line or
+    looks like the gap behind which the name stands, and something is seen.
+    """
+    odd = (char.isspace() or char in GAPS or acts_on_screen(char) for char in text)
+    return bool(as_drawn(text)) and not any(odd)
+
+
 class BadReaction(Refused):
     """
-    A reaction is a sign or two, at most {limit} bytes, that can be seen. Nothing was sent. To say
+    A reaction is a sign or two without spaces, at most {limit} bytes. Nothing was sent. To say
     more: entrenous send --text TEXT --reply MESSAGE
     """
 

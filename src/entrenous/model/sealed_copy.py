@@ -27,8 +27,8 @@ class Departure(StrEnum):
 @dataclass(frozen=True, slots=True)
 class SealedCopy:
     """One letter of a message as its sender remembers it: enough to look after it and to take it
-    back. ``opened`` means that its relay has said so at some time; the times are its relay's too,
-    but ``ended_at``, which is when it was taken back here.
+    back. ``opened`` means that its relay or the device that has it has said so at some time; the
+    times are its relay's, but ``ended_at``, which is when it was taken back here.
     """
 
     message: MessageId

@@ -30,12 +30,16 @@ PEER: Final = "peer-2"  # by person and device: a device id alone could be claim
 OWN_KEY: Final = "own-key-2"  # by X-Wing key id
 OUTBOX: Final = "outbox"  # by order
 SEALED: Final = "sealed"  # by envelope
-OVERTAKEN: Final = "overtaken"  # by envelope: taken back before its relay knew it, if it ever does
+OVERTAKEN: Final = (
+    "overtaken"  # by envelope: taken back, and its relay did not know it yet, or was away
+)
 INBOX: Final = "inbox-2"  # by sender and message: a message id alone could be claimed by another
 SEEN: Final = "seen"  # by envelope
 SEEN_MESSAGE: Final = "seen-message"  # by sender and message
 GREET: Final = "greet"  # by person: who used our invite and has not been answered yet
-RECALLED: Final = "recalled"  # as INBOX: taken back before it came
+RECALLED: Final = (
+    "recalled"  # as INBOX: taken back before it came, and the second when that was heard
+)
 DOWNLOAD: Final = "download"  # as INBOX, and place: a blob of which a part is here
 FINISH: Final = "finish-2"  # as INBOX, and attempt: what was opened, and its relay does not know
 ASIDE: Final = "aside"  # by envelope: could not be opened, and nobody has been told

@@ -8,6 +8,7 @@ from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import EnvelopeId
 from entrenous.model.message import CopyRefused, NotYetToBeSent, UnknownMessage
 from entrenous.model.outbox import Posting
+from entrenous.model.person import TwoLists
 from entrenous.model.relay_problem import (
     DamagedBlob,
     MailboxFull,
@@ -20,7 +21,7 @@ from entrenous.model.relay_problem import (
 from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.model.window import OutOfTokens
 from entrenous.ports import Device
-from entrenous.send.drawers import CHORE, OUTBOX
+from entrenous.send.drawers import CHORE, FORK, OUTBOX
 from entrenous.send.inbox import when_in_words
 from entrenous.send.letter.chores import do_chores
 from entrenous.send.message.upload import OnSent, bring_blobs, is_worth_resuming, nobody_counts
@@ -92,6 +93,8 @@ def _held_up_by(
     posting: Posting, round_: _Round, chores: list[EntrenousError], device: Device
 ) -> EntrenousError | None:
     """Why this posting is not even tried; None if it can be."""
+    if (frozen := _frozen(posting, device)) is not None:
+        return frozen  # by itself: what compares keys overtakes it
     mailbox = posting.envelope.mailbox.hex()
     for way in (posting.relay_url, mailbox):
         if way in round_.held_up:
@@ -106,6 +109,14 @@ def _held_up_by(
         round_.held_up[mailbox] = chores[0]
         return chores[0]
     return None
+
+
+def _frozen(posting: Posting, device: Device) -> TwoLists | None:
+    """A message to somebody whose lists turned out to contradict each other while it waited."""
+    if posting.peer is None or device.vault.get(FORK, posting.peer.split(" ")[0]) is None:
+        return None
+    copy = take_copy(posting.envelope.id, device)
+    return None if copy is None else TwoLists(name=copy.to)
 
 
 def _tried(posting: Posting, round_: _Round, device: Device) -> EntrenousError | None:

@@ -18,7 +18,7 @@ from entrenous.send.acquaintance.people import as_seen, contacts, pick
 from entrenous.send.acquaintance.protocol import refuse_other_protocols
 from entrenous.send.circle.kept import circles, circles_of
 from entrenous.send.doubts.circle import goes_to_many, new_in_it
-from entrenous.send.doubts.conversation import not_in_it
+from entrenous.send.doubts.conversation import not_in_it, put_there_by_its_sender, told_of
 from entrenous.send.doubts.keys import keys_changed
 from entrenous.send.doubts.ledger import meant_for_another, named_who_had_it
 from entrenous.send.doubts.name import easily_taken, in_two_alphabets
@@ -34,6 +34,7 @@ _OF_A_PERSON: Final[tuple[Callable[[Contact, Scene], Iterator[str]], ...]] = (
     easily_taken,
     in_two_alphabets,
     not_in_it,
+    put_there_by_its_sender,
     not_heard_of,
     meant_for_another,
 )
@@ -112,6 +113,7 @@ def _scene(draft: Draft, device: Device) -> Scene:
         circles=circles_of(draft.circles, device.vault),
         talks={one.person.id: talks_with(one.person.id, device) for one in to},
         named=named_who_had_it(draft, to, known, device),
+        told=told_of(draft, to, device),
         now=device.clock.now(),
         device=device,
     )

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from entrenous.model.ids import EnvelopeId
 from entrenous.model.outbox import Posting
-from entrenous.model.sealed_copy import SealedCopy
+from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.ports import Device
 from entrenous.send.drawers import OUTBOX, SEALED, lay, take
 from entrenous.send.states import CopyEvent, next_departure
@@ -39,12 +39,14 @@ def drop_postings(envelopes: Collection[EnvelopeId], device: Device) -> None:
 
 def refuse_postings(whose: str, device: Device, *, but_recalls: bool = False) -> None:
     """Forget what waits here for a device (send/drawers.py: ``peer_key``), or, given the beginning
-    of that, for all of a person's; copies among it count as refused. Call it in a transaction.
+    of that, for all of a person's; copies among it count as refused, but for those that may have
+    left already. Call it in a transaction.
     """
     for posting in postings(device):
         goes = but_recalls and posting.recalls
         if posting.peer is not None and posting.peer.startswith(whose) and not goes:
-            mark_copy(posting, CopyEvent.REFUSE, device)
+            if not _may_have_left(posting, device):
+                mark_copy(posting, CopyEvent.REFUSE, device)
             drop_posting(posting, device)
 
 
@@ -73,6 +75,12 @@ def postings(device: Device) -> Iterator[Posting]:
 def take_copy(envelope: EnvelopeId, device: Device) -> SealedCopy | None:
     """The copy that this envelope carries; None for a greeting, a recall and the like."""
     return take(SealedCopy, SEALED, envelope.hex(), device.vault)
+
+
+def _may_have_left(posting: Posting, device: Device) -> bool:
+    """Whether it was tried, and no answer came: its relay is asked what became of it."""
+    copy = take_copy(posting.envelope.id, device)
+    return copy is not None and copy.departure is Departure.TRIED
 
 
 def mark_copy(posting: Posting, event: CopyEvent, device: Device) -> SealedCopy | None:

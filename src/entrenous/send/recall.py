@@ -6,22 +6,28 @@ is asked to forget it, and a person can have kept a picture of it.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
 from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
-from entrenous.model.errors import EntrenousError, Refused, Unreachable
+from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import EnvelopeId, RecipientId
-from entrenous.model.message import Message, NothingToTakeBack, NotTakenBackYet, SentToYou
+from entrenous.model.message import (
+    Message,
+    NothingToTakeBack,
+    NotTakenBackYet,
+    SentToYou,
+    UnknownMessage,
+)
 from entrenous.model.notes import RecallNote
 from entrenous.model.relay_problem import NoSuchEnvelope
 from entrenous.model.sealed_copy import Departure, Recall, SealedCopy
 from entrenous.ports import Courier, Device
 from entrenous.send.at_relays import Answer, ask_about
 from entrenous.send.devices.self import is_ready
+from entrenous.send.doubts.note import forget_sent
 from entrenous.send.drawers import OVERTAKEN, SEALED, lay, take
 from entrenous.send.flush import NOT_NOW, Flushed, flush
 from entrenous.send.inbox import inbox_names
@@ -42,7 +48,8 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
     """Take back every copy of a message; one :class:`Recall` per copy says what that achieved.
 
     May be repeated: a copy that was taken back before stays so. What waited here does not leave any
-    more, and a relay that does not answer keeps no other from taking its copies back.
+    more, and a relay that does not answer keeps no other from taking its copies back. It is asked
+    again whenever letters are looked for. Where nothing has left, it is as if it never was sent.
 
     Raises:
         UnknownMessage, SentToYou, NothingToTakeBack; NotTakenBackYet when a relay that has a copy
@@ -62,6 +69,9 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
             taken[copy.envelope] = _take_back(message, copy, answer, device)
         except EntrenousError as error:
             problems[copy.to] = error
+            device.vault.put(OVERTAKEN, copy.envelope.hex(), b"")  # and is asked again later
+    if not any(map(_has_left, copies)):
+        forget_sent(message.id, device)
     flushed = flush(device)  # notes that can't leave now wait; the copies are taken back already
     if problems:
         who = dict.fromkeys(copy.to for copy in copies if copy.to in problems)
@@ -123,29 +133,48 @@ def _take_back(message: Message, copy: SealedCopy, status: Answer, device: Devic
 
 
 def take_back_late(device: Device) -> None:
-    """Take back what was on its way to its relay when it was taken back, once it has come there.
+    """Take back what was on its way to its relay when it was taken back, once it has come there,
+    and what a relay that was away then did not hear of.
 
-    A relay that does not know it for an hour is not asked again.
+    A relay that does not know it for an hour is not asked again, nor one that stays away until it
+    could know nothing of it any more.
     """
+    copies = list[SealedCopy]()
     for key in device.vault.keys(OVERTAKEN):
         copy = take(SealedCopy, SEALED, key, device.vault)
-        with suppress(Unreachable, Refused):
-            status = None if copy is None else _withdraw(copy, device.courier)
-            _settle_late(key, copy, status, device)
+        if copy is None:
+            device.vault.drop(OVERTAKEN, key)
+        else:
+            copies.append(copy)
+    for copy, answer in ask_about(copies, partial(_withdraw, courier=device.courier), device):
+        with device.vault.together():
+            if copy.state is not EnvelopeState.TAKEN_BACK:
+                _take_back_at_last(copy, answer, device)
+            elif not isinstance(answer, EntrenousError):
+                _settle_late(copy, answer, device)
 
 
-def _settle_late(
-    key: str, copy: SealedCopy | None, status: EnvelopeStatus | None, device: Device
-) -> None:
-    with device.vault.together():
-        if copy is not None and status is not None and status is not _NEVER_COMES:
-            came = replace(copy, departure=Departure.ACKNOWLEDGED, opened=status.opened > 0)
-            lay(came, SEALED, key, device.vault)
-        elif (
-            copy is not None and status is None and this_second(device) < _given_up_at(copy, device)
-        ):
-            return
-        device.vault.drop(OVERTAKEN, key)
+def _take_back_at_last(copy: SealedCopy, answer: Answer, device: Device) -> None:
+    try:
+        message = device.ledger.read(copy.message)
+    except UnknownMessage:  # it was called off
+        device.vault.drop(OVERTAKEN, copy.envelope.hex())
+        return
+    away = isinstance(answer, EntrenousError)
+    end = message.expires_at or message.sent_at
+    if not away or this_second(device) >= end + _REMEMBERED:
+        device.vault.drop(OVERTAKEN, copy.envelope.hex())
+    if not away:
+        _take_back(message, copy, answer, device)
+
+
+def _settle_late(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> None:
+    if status is not None and status is not _NEVER_COMES:
+        came = replace(copy, departure=Departure.ACKNOWLEDGED, opened=status.opened > 0)
+        lay(came, SEALED, copy.envelope.hex(), device.vault)
+    elif status is None and this_second(device) < _given_up_at(copy, device):
+        return
+    device.vault.drop(OVERTAKEN, copy.envelope.hex())
 
 
 def _given_up_at(copy: SealedCopy, device: Device) -> datetime:

@@ -12,10 +12,12 @@ from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import EnvelopeId, MessageId
 from entrenous.model.message import Message
 from entrenous.model.relay_problem import NoSuchEnvelope
-from entrenous.model.sealed_copy import SealedCopy
+from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.ports import Courier, Device
 from entrenous.send.at_relays import ask_about
 from entrenous.send.drawers import SEALED, lay, take_all
+from entrenous.send.outbox import postings
+from entrenous.send.states import CopyEvent, next_departure
 from entrenous.spec import TOMBSTONE_DAYS
 
 #: Where a relay takes a copy no further (carry/states.py).
@@ -25,6 +27,10 @@ _ENDS: Final = (
     EnvelopeState.REVOKED,
     EnvelopeState.LOST,
 )
+#: What may be at its relay.
+_LEFT: Final = (Departure.TRIED, Departure.ACKNOWLEDGED)
+#: What a copy that was opened is no more, whatever its relay says.
+_BEFORE: Final = (EnvelopeState.WAITING, EnvelopeState.DELIVERED, EnvelopeState.LOST)
 _FORGOTTEN: Final = timedelta(days=TOMBSTONE_DAYS + 1)  # after its end; a day for clocks and sweeps
 
 
@@ -83,8 +89,10 @@ def _looked(
     messages: tuple[Message, ...], copies: Mapping[MessageId, list[SealedCopy]], device: Device
 ) -> _Look:
     look, due, now = _Look(), list[SealedCopy](), device.clock.now()
+    waiting = {posting.envelope.id for posting in postings(device)}
     for message in messages:
-        for copy in _living(message, copies[message.id], device):
+        left = [copy for copy in copies[message.id] if copy.envelope not in waiting]
+        for copy in _living(message, left, device):
             if message.expires_at is not None and now >= message.expires_at + _FORGOTTEN:
                 look.changed[copy.envelope] = _note(copy, None, device)
             else:
@@ -92,18 +100,20 @@ def _looked(
     for copy, answer in ask_about(due, partial(_state, courier=device.courier), device):
         if isinstance(answer, EntrenousError):
             look.problems[copy.envelope] = answer
-        else:
+        elif answer is not None or copy.acknowledged:  # else it may never have come there:
             look.changed[copy.envelope] = _note(copy, answer, device)
     return look
 
 
 def _living(message: Message, copies: list[SealedCopy], device: Device) -> Iterator[SealedCopy]:
-    """The copies of which there can be news: one that was opened has none once its time is over."""
+    """The copies of which there can be news: one that was opened has none once its time is over,
+    and one that was refused, none. Of one that was tried no answer may have come.
+    """
     end = message.expires_at
     over = end is not None and device.clock.now() >= end
     for copy in copies:
         settled = copy.state in _ENDS or (over and copy.state is EnvelopeState.OPENED)
-        if copy.acknowledged and not settled:
+        if copy.departure in _LEFT and not settled:
             yield copy
 
 
@@ -116,14 +126,20 @@ def _state(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
 
 
 def _note(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> SealedCopy:
+    left = copy.departure
+    if status is not None and left is Departure.TRIED:
+        left = next_departure(left, CopyEvent.HEAR)
     if status is None:
         # Its time there is long over; that it was opened, if it was, stays true.
         over = EnvelopeState.OPENED if copy.opened else EnvelopeState.EXPIRED
         status = EnvelopeStatus(over, opened=int(copy.opened))
+    opened = copy.opened or status.opened > 0
     looked = replace(
         copy,
-        state=status.state,
-        opened=copy.opened or status.opened > 0,
+        # Also by a relay that went back to a moment before it was.
+        state=EnvelopeState.OPENED if opened and status.state in _BEFORE else status.state,
+        departure=left,
+        opened=opened,
         delivered_at=status.delivered_at or copy.delivered_at,
         opened_at=status.opened_at or copy.opened_at,
     )

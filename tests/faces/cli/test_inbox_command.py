@@ -118,3 +118,46 @@ def test_every_screen_says_until_when_by_what(street: Street) -> None:
     assert "by cryptography nobody can open that copy any more" in unopened.out
     assert "program is asked to forget it, which no cryptography enforces" in opened.out
     assert street.types("ana", "inbox").out == "Nothing here yet.\n"
+
+
+def test_who_else_has_it_is_shown_and_whom_an_answer_goes_to(street: Street) -> None:
+    street.settles("caro")
+    street.adds("ana", "caro")
+    both = ("--to", "ben", "--confirm", "ben", "--to", "caro", "--confirm", "caro")
+    sent = street.types("ana", "send", "--text", "dinner?", *both)
+    assert sent.out.startswith("sent ")
+    assert " to ben, caro; take it back with: " in sent.out
+    (name,) = [one["message"] for one in street.does("ben", "inbox")["messages"]]
+    listed = street.types("ben", "inbox").out.splitlines()
+    assert listed[:2] == [
+        f"{name}  from ana, waiting",
+        "    also to 1 person whom you do not know",
+    ]
+    (shown,) = street.does("ben", "inbox")["messages"]
+    assert shown["also"] == ["somebody"]
+    street.adds("ben", "caro")
+    assert "    also to caro" in street.types("ben", "inbox").out.splitlines()
+    assert "also to caro" in street.types("ben", "open", name).out.splitlines()
+    yes = ("send", "--text", "yes", "--reply", name)
+    asked = street.types("ben", *yes)
+    assert (asked.status, f"this goes to caro too, who as ana says got {name}" in asked.err) == (
+        3,
+        True,
+    )
+    told = street.types("ben", *yes, "--confirm", "ana", "--confirm", "caro")
+    assert " to ana, caro; take it back with: " in told.out
+
+
+def test_the_same_sign_of_two_people_is_one_line(street: Street) -> None:
+    street.settles("caro")
+    street.adds("ana", "caro")
+    both = ("--to", "ben", "--confirm", "ben", "--to", "caro", "--confirm", "caro")
+    name = street.does("ana", "send", "--text", "dinner?", *both)["message"]
+    street.adds("ben", "caro")
+    for who, sign in (("ben", "!"), ("caro", "!"), ("ana", "?")):
+        if who != "ana":
+            street.does(who, "inbox")
+        street.does(who, "react", name, sign)
+    street.does("ben", "inbox")
+    listed = street.types("ben", "inbox").out.splitlines()
+    assert {"    ! you, caro", "    ? ana"} <= set(listed)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.text import is_name, numbered
-from entrenous.model.message import NotToAll
+from entrenous.model.message import NotToAll, WaitsInOutbox
 from entrenous.model.peer import Peer
 from entrenous.model.person import NameTaken, UnknownPerson
 from entrenous.model.relay_problem import RelayUnreachable, WrongToken
@@ -25,11 +25,15 @@ from entrenous.send.acquaintance.people import (
     verify_contact,
 )
 from entrenous.send.devices.siblings import free_device_name
+from entrenous.send.doubts.alike import resembles
 from entrenous.send.drawers import CONTACT, OWN_KEY, PEER, WINDOW_OUT, lay, take, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import Flushed, flush
 from entrenous.send.letter.chores import has_tokens_to_withdraw
+from entrenous.send.send import send_message
+from entrenous.send.status import sent_messages
 from tests.send.room import HERE, SMALL, Person, Room
+from tests.send.test_guard import draft
 from tests.village.malicious_relay import failing
 
 
@@ -186,3 +190,36 @@ def test_a_token_that_waits_to_be_given_is_not_given_to_who_is_forgotten(room: R
 @given(st.text(max_size=20))
 def test_what_is_seen_is_settled(name: str) -> None:
     assert as_seen(as_seen(name)) == as_seen(name)
+
+
+@pytest.mark.threat("wrong-recipient")
+def test_what_waits_for_somebody_forgotten_does_not_leave(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    with pytest.raises(WaitsInOutbox):
+        send_message(replace(draft(ana, "ben", confirmed=("ben",)), undo_s=10), ana.device)
+    forget_contact("ben", ana.device)
+    friends.clock.wind(seconds=11)
+    fetch_messages(ana.device)
+    assert ben.received() == 0
+    assert sent_messages(ana.device)[0].copies[0].fate == "refused"
+
+
+UNSEEN = ["͏", "ᅟ", "᠋", "឴", "⠀", "ㅤ", "️", "󠄁"]
+
+
+@pytest.mark.threat("wrong-recipient")
+@pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
+def test_a_name_with_what_nobody_sees_is_that_name(friends: Room, unseen: str) -> None:
+    ana = friends["ana"]
+    fake = friends.settles(f"b{unseen}e{unseen}n")
+    fake.adds(ana)
+    fetch_messages(ana.device)
+    (other,) = [one.name for one in contacts(ana.device) if one.name != "ben"]
+    assert as_seen(other) == "ben 2"
+    assert resembles("ben", fake.name)
+
+
+def test_somebody_whose_name_cannot_be_seen_gets_one(friends: Room) -> None:
+    friends.settles("\u3164").adds(friends["ana"])
+    fetch_messages(friends["ana"].device)
+    assert "nameless" in [one.name for one in contacts(friends["ana"].device)]

@@ -13,7 +13,7 @@ from entrenous.model.circle import (
     UnknownCircle,
 )
 from entrenous.model.ids import PersonId
-from entrenous.model.message import ConfirmsNobody, Draft, GuardSaysStop
+from entrenous.model.message import ConfirmsNobody, Draft, GuardSaysStop, Undone
 from entrenous.model.person import BadName, NameTaken, UnknownPerson, YouBlocked
 from entrenous.send.acquaintance.block import block_contact
 from entrenous.send.acquaintance.people import (
@@ -32,9 +32,10 @@ from entrenous.send.circle.members import (
 )
 from entrenous.send.doubts.within import conversation_of
 from entrenous.send.guard import insist, warn_about
+from entrenous.send.message.watch import Watch
 from entrenous.send.send import Posted, send_message
 from tests.send.cards import NOON
-from tests.send.room import Person, Room
+from tests.send.room import SMALL, Person, Room
 from tests.send.test_guard import draft
 
 
@@ -147,3 +148,33 @@ def test_who_is_blocked_is_passed_over(family: Room) -> None:
     assert recipients(["family"], ana.device).people == ("caro",)
     with pytest.raises(YouBlocked, match="blocked ben"):
         insist(draft(ana, "ben"), ana.device)
+
+
+@pytest.mark.threat("wrong-recipient")
+def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: Room) -> None:
+    ana, caro = friends["ana"], friends.settles("caro")
+    ana.adds(caro)
+    ana.sends(SMALL, friends["ben"], caro)
+    add_to_circle("family", ["ben"], ana.device)
+
+    def to_family(undo_s: int = 0) -> Draft:
+        going = recipients(["family"], ana.device)
+        made = draft(ana, *going.people, confirmed=("family",))
+        return replace(made, circles=going.circles, undo_s=undo_s)
+
+    def says_so() -> bool:
+        (doubt,) = warn_about(to_family(), ana.device)
+        return "caro is new in family" in doubt.why
+
+    send_message(to_family(), ana.device)
+    add_to_circle("family", ["caro"], ana.device)
+    assert says_so()
+
+    def stops(_until: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Undone):
+        send_message(to_family(undo_s=10), ana.device, Watch(wait=stops))
+    assert says_so()
+    send_message(to_family(), ana.device)
+    assert not says_so()

@@ -92,3 +92,20 @@ def test_while_a_relay_is_away_it_waits(three: Room) -> None:
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert signs(ana, newest(ben)) == [(ben.id, "!")]
+
+
+#: What would write a line of its own into a list, or a name behind the sign.
+ODD = ("!\n7-red-fox  from mum, waiting", "\U0001f44d cleo", "\u2800", "\u200b", "\u3164a", " ")
+
+
+@pytest.mark.threat("terminal-writing")
+@pytest.mark.parametrize("sign", ODD, ids=ascii)
+def test_a_reaction_is_a_sign_and_not_a_line(friends: Room, sign: str) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    fetch_messages(ben.device)
+    with pytest.raises(BadReaction):
+        react(name, sign, ben.device)
+    meant = message_meant(name, ana.device)
+    take_reaction(Reaction(meant.sender, meant.message, sign), ben.id, ana.device)
+    assert not reactions_to(meant.sender, meant.message, ana.device)

@@ -20,6 +20,7 @@ from entrenous.model.received import InboxState, Received
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.devices.self import who_am_i
+from entrenous.send.doubts.within import who_got
 from entrenous.send.inbox import ENDED, find_received, received_messages
 from entrenous.send.letter.wake import wait_for_letter
 from entrenous.send.message.meant import name_meant
@@ -39,6 +40,10 @@ _SUFFIX: Final = {
     "audio/flac": ".flac",
     "audio/wav": ".wav",
 }
+
+
+_STRANGER: Final = "somebody"
+_NAMED: Final = 5
 
 
 def join(app: typer.Typer) -> None:
@@ -139,6 +144,7 @@ def _tell_opened(
         answer = {"files": files, "text": text, "kept": about["opens"] is None}
         put_json({"schema": "entrenous/open/1", **answer})
         return
+    _list_others(about)
     _say_text(text)
     _list_around(about)
     for path in places:
@@ -148,8 +154,21 @@ def _tell_opened(
 def _list(message: dict[str, object]) -> None:
     limit = _limit(message)
     say(f"{message['message']}  from {message['from']}, {message['why']}{limit}")
+    _list_others(message, "    ")
     _say_text(message["text"], "    ")
     _list_around(message, "    ")
+
+
+def _list_others(message: dict[str, object], indent: str = "") -> None:
+    """Who else has it, as its sender says: an answer goes to them, too."""
+    also = message["also"]
+    if not isinstance(also, list) or not also:
+        return
+    shown = [name for name in also if name != _STRANGER][:_NAMED]
+    more = len(also) - len(shown)
+    words = ", ".join(shown) + (f" and {more} more" if more else "")
+    strangers = "1 person" if more == 1 else f"{more} people"
+    say(f"{indent}also to {words if shown else f'{strangers} whom you do not know'}")
 
 
 def _list_around(message: dict[str, object], indent: str = "") -> None:
@@ -158,7 +177,11 @@ def _list_around(message: dict[str, object], indent: str = "") -> None:
         say(f"{indent}answers {message['reply']}")
     reactions = message["reactions"]
     if isinstance(reactions, list) and reactions:
-        say(indent + ", ".join(f"{one['reaction']} {one['from']}" for one in reactions))
+        by_sign = dict[str, list[str]]()
+        for one in reactions:
+            by_sign.setdefault(one["reaction"], []).append(one["from"])
+        for sign, names in by_sign.items():
+            say(f"{indent}{sign} {', '.join(names)}")
 
 
 def _say_text(text: object, indent: str = "") -> None:
@@ -188,14 +211,22 @@ def _shown(message: Received, device: Device) -> dict[str, object]:
         "sent_at": when(message.sent_at),
         "expires_at": None if message.expires_at is None else when(message.expires_at),
         "opens": message.opens,
+        "also": _also(message, device),
         "text": message.text,
         "reply": None if message.reply is None else name_meant(message.reply, device),
         "reactions": reactions,
     }
 
 
+def _also(message: Received, device: Device) -> list[str]:
+    """Whom we know first, by name."""
+    others = who_got(message) - {who_am_i(device).person.id, message.sender}
+    names = [_whose(person, device) for person in others]
+    return sorted(names, key=lambda name: (name == _STRANGER, name))
+
+
 def _whose(person: PersonId, device: Device) -> str:
     if person == who_am_i(device).person.id:
         return "you"
     contact = contact_of(person, device)
-    return "somebody" if contact is None else contact.name
+    return _STRANGER if contact is None else contact.name

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,7 +13,7 @@ from entrenous.faces.cli.catch_up import catch_up, hint_at
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.interrupt import stopping_once
 from entrenous.faces.cli.media import naming, read_media
-from entrenous.faces.cli.output import hint, put_json, say
+from entrenous.faces.cli.output import hint, in_one_go, put_json, say
 from entrenous.faces.cli.promises import OF_COPIES
 from entrenous.faces.cli.undo import undo_window
 from entrenous.model.errors import Unreachable
@@ -29,6 +29,8 @@ from entrenous.send.moment import open_until
 from entrenous.send.outbox import waiting_bytes
 from entrenous.send.send import Posted, send_message
 from entrenous.spec import DAYS_TO_OPEN, UNDO_S, UNDO_S_MAX
+
+_NAMED: Final = 5
 
 
 def join(app: typer.Typer) -> None:
@@ -174,8 +176,9 @@ def _tell(sent: Posted, draft: Draft, *, as_json: bool) -> None:
         copies = [{"to": name, "devices": count} for name, count in sent.devices.items()]
         put_json({"schema": "entrenous/send/1", "message": sent.name, "copies": copies})
         return
-    people = "1 person" if len(draft.to) == 1 else f"{len(draft.to)} people"
-    say(f"sent {sent.name} to {people}; take it back with: entrenous recall {sent.name}")
+    people = in_one_go(", ".join(draft.to[:_NAMED]))
+    more = f" and {len(draft.to) - _NAMED} more" if len(draft.to) > _NAMED else ""
+    say(f"sent {sent.name} to {people}{more}; take it back with: entrenous recall {sent.name}")
     say(OF_COPIES)
 
 

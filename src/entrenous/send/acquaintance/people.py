@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from entrenous.craft.crypto.lists import continues, extends, heads_of
 from entrenous.craft.wire.identity.card import read_card
@@ -11,6 +12,7 @@ from entrenous.model.card import Card
 from entrenous.model.device_list import Standing
 from entrenous.model.peer import Peer
 from entrenous.model.person import Contact, NameTaken, UnknownPerson
+from entrenous.model.unseen import as_drawn
 from entrenous.ports import Device
 from entrenous.send.circle.kept import circles, leave_circles
 from entrenous.send.devices.known_lists import forget_list, known_card, known_heads
@@ -33,9 +35,11 @@ from entrenous.send.drawers import (
     take,
     take_all,
 )
-from entrenous.send.outbox import drop_promises
+from entrenous.send.outbox import drop_promises, refuse_postings
 from entrenous.send.tokens.use import forget_ways
 from entrenous.send.tokens.windows import take_tokens_back
+
+NAMELESS: Final = "nameless"
 
 
 def contacts(device: Device) -> tuple[Contact, ...]:
@@ -45,9 +49,9 @@ def contacts(device: Device) -> tuple[Contact, ...]:
 
 
 def as_seen(name: str) -> str:
-    """One form for names that look the same: case, ways to write an accent, invisible joiners."""
-    plain = unicodedata.normalize("NFKC", name).casefold()
-    return unicodedata.normalize("NFKC", plain).translate({0x200C: None, 0x200D: None})
+    """One form for names that look the same: case, ways to write an accent, what is not drawn."""
+    plain = unicodedata.normalize("NFKC", as_drawn(name)).casefold()
+    return as_drawn(unicodedata.normalize("NFKC", plain)).strip()
 
 
 def contact_named(name: str, device: Device) -> Contact:
@@ -108,8 +112,10 @@ def keep_contact(contact: Contact, device: Device) -> None:
 def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
     """``wanted``, or the first of "wanted 2", "wanted 3" that nobody has, and no circle; ``of`` is
     the person or circle that it is for, whose own name is free to her. None is too long for a name.
+    Where of ``wanted`` nothing would be seen, somebody is "nameless".
     """
     taken = _taken(of, device)
+    wanted = wanted if as_seen(wanted) else NAMELESS
     name, number = wanted, 2
     while as_seen(name) in taken:
         name, number = numbered(wanted, number), number + 1
@@ -144,7 +150,8 @@ def verify_contact(name: str, device: Device) -> Contact:
 
 def forget_contact(name: str, device: Device) -> Contact:
     """Forget a person: their keys, sessions, our right to write to them and theirs to write to us,
-    and that they were in our circles.
+    and that they were in our circles. What waits here for them does not leave, unless it takes
+    something back.
 
     Our relay takes nothing from them any more once it was told so, with the next flush. An invite
     of ours that they still hold is another right, and goes on until its day.
@@ -154,6 +161,7 @@ def forget_contact(name: str, device: Device) -> Contact:
     """
     contact = contact_named(name, device)
     with device.vault.together():
+        refuse_postings(contact.person.id.hex(), device, but_recalls=True)
         for lock in take_tokens_back(contact.person.id, device):
             drop_promises(lock, device)
         device.vault.drop(GREET, contact.person.id.hex())

@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-from entrenous.model.ids import PersonId
+from entrenous.model.ids import MessageId, PersonId
 from entrenous.model.message import Draft, Message
 from entrenous.model.person import Contact
 from entrenous.model.talk import Talk
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contacts_named
-from entrenous.send.circle.kept import circles_of, keep_circle
+from entrenous.send.circle.kept import circles, circles_of, keep_circle
 from entrenous.send.doubts.stale import longest_silence
-from entrenous.send.doubts.talks import keep_talk, talks_with
+from entrenous.send.doubts.talks import call_talks_off, keep_talk, talks_with
 
 
 def note_sent(message: Message, draft: Draft, device: Device) -> None:
@@ -21,7 +21,18 @@ def note_sent(message: Message, draft: Draft, device: Device) -> None:
     going = {contact.person.id for contact in to}
     for circle in circles_of(draft.circles, device.vault):
         sent_to = frozenset[PersonId](going.intersection(circle.people))
-        keep_circle(replace(circle, sent_to=sent_to), device.vault)
+        before, last = circle.sent_to, message.id
+        noted = replace(circle, sent_to=sent_to, sent_last=last, sent_before=before)
+        keep_circle(noted, device.vault)
+
+
+def forget_sent(message: MessageId, device: Device) -> None:
+    """A message never left after all: who was new, or new in a circle, still is."""
+    call_talks_off(message, device)
+    for circle in circles(device.vault):
+        if circle.sent_last == message:
+            again = replace(circle, sent_to=circle.sent_before, sent_last=None)
+            keep_circle(again, device.vault)
 
 
 def _talk(message: Message, contact: Contact, device: Device) -> Talk:

@@ -16,7 +16,8 @@ from entrenous.ports import Device
 class Scene:
     """A draft on its way to ``to``; ``known`` is everybody, ``talks`` the newest messages to each
     of its recipients, the oldest first; ``named`` are others whom its words name and who got one of
-    its pictures.
+    its pictures; ``told`` are those of ``to`` who have the message that the draft belongs to by its
+    sender's word alone.
     """
 
     draft: Draft
@@ -25,6 +26,7 @@ class Scene:
     circles: tuple[Circle, ...]
     talks: Mapping[PersonId, tuple[Talk, ...]]
     named: tuple[Contact, ...]
+    told: tuple[Contact, ...]
     now: datetime
     device: Device
 

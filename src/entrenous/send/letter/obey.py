@@ -1,11 +1,17 @@
 """Obey a sender's recall: forget the key and the files of her message."""
 
+from typing import Final
+
 from entrenous.model.ids import PersonId
 from entrenous.model.notes import RecallNote
 from entrenous.model.received import InboxState, Received
 from entrenous.ports import Device
+from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.drawers import INBOX, RECALLED, inbox_key, take
 from entrenous.send.inbox import settle
+from entrenous.spec import EXPIRY_DAYS_MAX, LETTERS_WAITING_MAX
+
+_KEPT_S: Final = (EXPIRY_DAYS_MAX + 1) * 86_400  # by any relay; a day for clocks
 
 
 def obey(note: RecallNote, sender: PersonId, device: Device) -> None:
@@ -15,7 +21,24 @@ def obey(note: RecallNote, sender: PersonId, device: Device) -> None:
     """
     key = inbox_key(sender, note.message)
     received = take(Received, INBOX, key, device.vault)
-    if received is None:
-        device.vault.put(RECALLED, key, b"")
-    else:
+    if received is not None:
         settle(received, InboxState.TAKEN_BACK, device)
+        return
+    contact = contact_of(sender, device)
+    if contact is not None and not contact.blocked:  # of others nothing comes
+        _remember(key, sender, device)
+
+
+def _remember(key: str, sender: PersonId, device: Device) -> None:
+    """For as long as any relay keeps what may still come, and of one person not more than would
+    wait for us there.
+    """
+    now = int(device.clock.now().timestamp())
+    kept = {
+        one: device.vault.get(RECALLED, one) for one in device.vault.keys(RECALLED, sender.hex())
+    }
+    by_age = sorted(kept, key=lambda one: int(kept[one] or 0))
+    old = [one for one in by_age if int(kept[one] or 0) < now - _KEPT_S]
+    for one in old or by_age[: max(0, len(by_age) + 1 - LETTERS_WAITING_MAX)]:
+        device.vault.drop(RECALLED, one)
+    device.vault.put(RECALLED, key, str(now).encode())

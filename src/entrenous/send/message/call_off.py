@@ -6,7 +6,7 @@ from entrenous.model.ids import BlobId, MessageId
 from entrenous.model.message import Message, StoppedWhileSending, UnknownMessage
 from entrenous.model.sealed_copy import SealedCopy
 from entrenous.ports import Device
-from entrenous.send.doubts.talks import call_talks_off
+from entrenous.send.doubts.note import forget_sent
 from entrenous.send.drawers import COVERED, SEALED, take_all
 from entrenous.send.outbox import drop_postings
 from entrenous.send.states import can_be_called_off
@@ -45,7 +45,7 @@ def _call_off(message: MessageId, device: Device) -> None:
             for drawer in (SEALED, COVERED):
                 device.vault.drop(drawer, copy.envelope.hex())
         device.ledger.forget(message)
-        call_talks_off(message, device)
+        forget_sent(message, device)
         for kept in _kept_of(sent):
             device.vault.forget(kept)
 

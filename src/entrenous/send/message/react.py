@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 
-from entrenous.model.caption import acts_on_screen
 from entrenous.model.ids import MessageId, PersonId
 from entrenous.model.letter import ReplyTo
-from entrenous.model.reaction import BadReaction, KeptReaction, NobodyToAnswer, Reaction
+from entrenous.model.reaction import (
+    BadReaction,
+    KeptReaction,
+    NobodyToAnswer,
+    Reaction,
+    is_sign,
+)
 from entrenous.model.received import Received
 from entrenous.model.sealed_copy import SealedCopy
 from entrenous.ports import Device
@@ -67,6 +72,8 @@ def take_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
 
     Call it in the transaction that moves the ratchet on.
     """
+    if reaction.text is not None and not is_sign(reaction.text):
+        return  # a changed program's: it would write lines of its own into a list
     if by in _who_has(ReplyTo(reaction.sender, reaction.message), device):
         keep_reaction(reaction, by, device)
 
@@ -107,5 +114,5 @@ def _check(sign: str | None) -> None:
         size = len(sign.encode())
     except UnicodeEncodeError:
         raise BadReaction(limit=REACTION_BYTES_MAX) from None
-    if not 1 <= size <= REACTION_BYTES_MAX or any(map(acts_on_screen, sign)):
+    if not 1 <= size <= REACTION_BYTES_MAX or not is_sign(sign):
         raise BadReaction(limit=REACTION_BYTES_MAX)

@@ -14,7 +14,7 @@ from entrenous.ports import Device
 from entrenous.send.devices.known_lists import card_with
 from entrenous.send.drawers import COVERED, RECEIPT, RECEIPT_CARD, SEALED, take, take_all
 
-_ENDED: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED, EnvelopeState.LOST)
+_ENDED: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,17 @@ def fate_of(copy: SealedCopy, message: Message, device: Device) -> Fate:
     """What is known of a copy: its device's receipts count for more than what its relay says."""
     signed = {one.event: one for one in _receipts(copy.envelope, device)}
     opened, delivered = signed.get(ReceiptEvent.OPENED), signed.get(ReceiptEvent.DELIVERED)
-    if copy.state in _ENDED or not copy.acknowledged:
+    if copy.state in _ENDED:
         return Fate(copy.fate, copy.ended_at, signed=False)
     if opened is not None:
         return Fate(EnvelopeState.OPENED.value, opened.at, signed=True)
-    if copy.state is EnvelopeState.OPENED:
-        return Fate(copy.fate, copy.opened_at, signed=False)
-    if copy.state is EnvelopeState.EXPIRED:
-        return Fate(copy.fate, message.expires_at, signed=False)
+    told = {
+        EnvelopeState.OPENED: copy.opened_at,
+        EnvelopeState.LOST: None,
+        EnvelopeState.EXPIRED: message.expires_at,
+    }
+    if copy.state in told:
+        return Fate(copy.fate, told[copy.state], signed=False)
     if delivered is not None:
         return Fate(EnvelopeState.DELIVERED.value, delivered.at, signed=True)
     return Fate(copy.fate, copy.delivered_at, signed=False)

@@ -1,5 +1,7 @@
 """Receipts that come for copies of ours: proven, and kept (docs/spec/receipts.md section 1)."""
 
+from dataclasses import replace
+
 from entrenous.craft.crypto.commitments import marks_hash
 from entrenous.craft.crypto.statements import verify_receipt
 from entrenous.craft.wire.letter.commitment import write_receipt_statement
@@ -7,7 +9,14 @@ from entrenous.craft.wire.letter.message_body import write_commitments
 from entrenous.model.ids import PersonId
 from entrenous.model.letter import Header, NotBound
 from entrenous.model.person import Contact, DeviceKey, Person
-from entrenous.model.receipt import Covered, ProvenReceipt, Receipt, Receipts, ReceiptStatement
+from entrenous.model.receipt import (
+    Covered,
+    ProvenReceipt,
+    Receipt,
+    ReceiptEvent,
+    Receipts,
+    ReceiptStatement,
+)
 from entrenous.model.sealed_copy import SealedCopy
 from entrenous.ports import Device
 from entrenous.send.devices.known_lists import card_with
@@ -59,6 +68,8 @@ def _keep(
     verify_receipt(statement, one.signature, key)
     proven = ProvenReceipt(one.event, one.at, statement, one.signature, said.head)
     lay(proven, RECEIPT, f"{one.envelope.hex()} {int(one.event)}", device.vault)
+    if one.event is ReceiptEvent.OPENED and not copy.opened:
+        lay(replace(copy, opened=True), SEALED, one.envelope.hex(), device.vault)
     _keep_card(person.id, head, device)
 
 

@@ -189,8 +189,9 @@ def _circle(shared: SharedCircle, device: Device) -> None:
         return
     before = shared.name if known is None else known.name
     name = settle_name(shared.name, before, shared.id, device)
-    sent_to = frozenset() if known is None else known.sent_to
-    circle = Circle(shared.id, name, shared.people, shared.made_at, sent_to)
+    circle = Circle(shared.id, name, shared.people, shared.made_at)
+    if known is not None:
+        circle = replace(known, name=name, people=shared.people, made_at=shared.made_at)
     keep_circle(circle, device.vault)
 
 
