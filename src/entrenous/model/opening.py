@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from entrenous.model.errors import Unreachable
+from entrenous.model.errors import Refused, Unreachable
 from entrenous.model.ids import BlobId, EnvelopeId
 from entrenous.model.relay_problem import UsedUp
 from entrenous.model.secret import Secret
@@ -39,4 +39,12 @@ class OpenedElsewhere(UsedUp):
     {name} was opened on another device of yours as often as it may be, so it does not open here any
     more. If you did not do that, or have no other device, somebody may hold a copy of one. See
     which are yours: entrenous device list
+    """
+
+
+class OddClock(Refused):
+    """
+    By this device's clock the time of {name} was over on {when}. But the clock is more than a month
+    ahead of when it was last used, so nothing was removed. Check the date of this device. If it is
+    right, there is nothing to do: an hour from now the message ends.
     """

@@ -32,6 +32,7 @@ from entrenous.send.letter.read import read_letter
 from entrenous.send.letter.restores import look_for_restores
 from entrenous.send.move.next_home import come_along
 from entrenous.send.move.old_home import homes_to_ask, let_go, note_refused
+from entrenous.send.odd_clock import note_clock
 from entrenous.send.open import finish_openings
 from entrenous.send.recall import take_back_late
 from entrenous.send.receipts.batch import send_receipts
@@ -60,6 +61,7 @@ def fetch_messages(device: Device) -> Fetched:
     """
     me = who_am_i(device)
     refuse_unready(device)
+    note_clock(device)
     tell_siblings(device)
     problems = flush(device).problems
     came = _fetch_all(me.home, device)

@@ -10,6 +10,7 @@ from entrenous.model.received import InboxState, Received
 from entrenous.ports import Device
 from entrenous.send.drawers import INBOX, inbox_key, lay, take_all
 from entrenous.send.message.download import forget_parts
+from entrenous.send.odd_clock import is_clock_odd
 from entrenous.send.receipts.note import note_opened
 from entrenous.send.states import check_arrow
 
@@ -20,9 +21,12 @@ ENDED: Final = (
 
 
 def received_messages(device: Device) -> tuple[Received, ...]:
-    """Everything that was received, oldest first; what has expired meanwhile is ended first."""
-    for received in take_all(Received, INBOX, device.vault):
-        if received.state not in ENDED and _is_over(received, device.clock.now()):
+    """Everything that was received, oldest first; what has expired meanwhile is ended first, unless
+    the clock is odd.
+    """
+    every, odd = tuple(take_all(Received, INBOX, device.vault)), is_clock_odd(device)
+    for received in () if odd else every:
+        if received.state not in ENDED and is_over(received, device):
             settle(received, InboxState.EXPIRED, device)
     return tuple(
         sorted(take_all(Received, INBOX, device.vault), key=lambda received: received.sent_at)
@@ -73,5 +77,6 @@ def when_in_words(moment: datetime | None) -> str:
     return "an earlier day" if moment is None else moment.strftime("%d %B %Y, %H:%M UTC")
 
 
-def _is_over(received: Received, now: datetime) -> bool:
-    return received.expires_at is not None and received.expires_at <= now
+def is_over(received: Received, device: Device) -> bool:
+    """Whether its time is over by this device's clock."""
+    return received.expires_at is not None and received.expires_at <= device.clock.now()

@@ -19,15 +19,16 @@ from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import ID_BYTES, BlobId
 from entrenous.model.letter import BadContent, Content, ContentFile, Frame, FrameFile, Manifest
 from entrenous.model.message import UnknownMessage
-from entrenous.model.opening import Finishing, NotThereYet, OpenedElsewhere
+from entrenous.model.opening import Finishing, NotThereYet, OddClock, OpenedElsewhere
 from entrenous.model.received import InboxState, Received
 from entrenous.model.relay_problem import Expired, NoSuchBlob, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.drawers import FINISH, inbox_key, lay, take
-from entrenous.send.inbox import find_received, settle, when_in_words
+from entrenous.send.inbox import find_received, is_over, settle, when_in_words
 from entrenous.send.message.download import download, forget_parts
 from entrenous.send.message.watch import UNWATCHED, Watch
+from entrenous.send.odd_clock import is_clock_odd
 from entrenous.spec import EXPIRY_DAYS_MAX
 
 _FRAME_BYTES_MAX: Final = 256 * 1024  # 64 files and the longest text have less
@@ -63,11 +64,14 @@ def open_message_to(
 
     Raises:
         UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged, DoesNotOpen,
+        OddClock,
         BadContent, RelayUnreachable; NotThereYet: it has not ended, and its relay does not know it;
         what ``show`` and ``tell`` raise.
     """
     received = find_received(name, device)
     _refuse_ended(received)
+    if received.key is not None and is_over(received, device):  # else its relay says so
+        raise OddClock(name=name, when=when_in_words(received.expires_at))
     unlocked = _unlocked(received, device, watch)
     if received.opens is None and received.key is None:
         _keep(unlocked, device)
@@ -133,7 +137,8 @@ def _unlocked(received: Received, device: Device, watch: Watch) -> _Unlocked:
         _settle_used_up(received, device)
         raise
     except (Expired, NoSuchEnvelope) as why:
-        if isinstance(why, NoSuchEnvelope) and device.clock.now() < _ends_at(received):
+        early = device.clock.now() < _ends_at(received) or is_clock_odd(device)
+        if isinstance(why, NoSuchEnvelope) and early:
             # A relay that crashed, or went back, gets it again from whoever heard no answer.
             raise NotThereYet(name=received.name) from None
         settle(received, InboxState.EXPIRED, device)
