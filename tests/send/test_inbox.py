@@ -8,7 +8,7 @@ import pytest
 from entrenous.model.letter import BadContent, DoesNotOpen, Manifest
 from entrenous.model.message import NotTakenBackYet, UnknownMessage, WaitsInOutbox
 from entrenous.model.notes import RecallNote
-from entrenous.model.opening import NotThereYet
+from entrenous.model.opening import NotThereYet, RemovedHere
 from entrenous.model.received import InboxState, Received
 from entrenous.model.relay_problem import (
     Expired,
@@ -23,7 +23,14 @@ from entrenous.send import open as opening
 from entrenous.send.drawers import FINISH, INBOX, inbox_key, lay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
-from entrenous.send.inbox import ENDED, find_received, received_messages, settle, when_in_words
+from entrenous.send.inbox import (
+    ENDED,
+    find_received,
+    received_messages,
+    remove_received,
+    settle,
+    when_in_words,
+)
 from entrenous.send.letter.obey import obey
 from entrenous.send.message import seal as seal_content
 from entrenous.send.open import open_message
@@ -259,3 +266,27 @@ def test_a_frame_that_never_ends_is_not_held_in_memory() -> None:
     held.write(bytes(256 * 1024))
     with pytest.raises(BadContent):
         held.write(b"x")
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_recipient_can_remove_a_message(friends: Room, *, opened: bool) -> None:
+    """Keys and files are gone; nobody is told, and its sender can take it back all the same."""
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    fetch_messages(ben.device)
+    if opened:
+        open_message(name, ben.device)
+    posts = ben.courier.calls["post"]
+    removed = remove_received(name, ben.device)
+    assert (removed.state, removed.key, removed.manifest) == (InboxState.REMOVED, None, None)
+    assert ben.vault._files == {}
+    with pytest.raises(RemovedHere):
+        open_message(name, ben.device)
+    assert remove_received(name, ben.device) == removed
+    fetch_messages(ben.device)
+    assert ben.courier.calls["post"] == posts
+    assert recall_message(name, ana.device)[0].opened is opened
+    fetch_messages(ben.device)
+    assert newest(ben).state is InboxState.TAKEN_BACK
+    with pytest.raises(UnknownMessage):
+        remove_received("7-no-message", ben.device)

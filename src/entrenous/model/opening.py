@@ -42,6 +42,13 @@ class OpenedElsewhere(UsedUp):
     """
 
 
+class RemovedHere(Refused):
+    """
+    You removed {name} from this device, so it does not open here any more. Ask the person to send
+    it again, or look on another device of yours.
+    """
+
+
 class OddClock(Refused):
     """
     By this device's clock the time of {name} was over on {when}. But the clock is more than a month

@@ -24,6 +24,7 @@ class InboxState(StrEnum):
     EXPIRED = "expired"
     USED_UP = "used up"
     ELSEWHERE = "opened on another device"
+    REMOVED = "removed by you"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from entrenous.send.states import check_arrow
 
 ENDED: Final = (
     *(InboxState.TAKEN_BACK, InboxState.EXPIRED, InboxState.USED_UP),
-    InboxState.ELSEWHERE,
+    *(InboxState.ELSEWHERE, InboxState.REMOVED),
 )
 
 
@@ -45,6 +45,19 @@ def find_received(name: str, device: Device) -> Received:
     if any(message.name == name for message in device.ledger.messages()):
         raise SentByYou(name=name)
     raise UnknownMessage(name=name)
+
+
+def remove_received(name: str, device: Device) -> Received:
+    """Remove a received message from this device for good, opened or not; nobody is told. One that
+    has ended has nothing left to be removed.
+
+    Raises:
+        SentByYou, UnknownMessage.
+    """
+    received = find_received(name, device)
+    if received.state not in ENDED:
+        settle(received, InboxState.REMOVED, device)
+    return find_received(name, device)
 
 
 def settle(received: Received, state: InboxState, device: Device) -> None:

@@ -19,7 +19,7 @@ from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import ID_BYTES, BlobId
 from entrenous.model.letter import BadContent, Content, ContentFile, Frame, FrameFile, Manifest
 from entrenous.model.message import UnknownMessage
-from entrenous.model.opening import Finishing, NotThereYet, OddClock, OpenedElsewhere
+from entrenous.model.opening import Finishing, NotThereYet, OddClock, OpenedElsewhere, RemovedHere
 from entrenous.model.received import InboxState, Received
 from entrenous.model.relay_problem import Expired, NoSuchBlob, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.secret import Secret
@@ -64,7 +64,7 @@ def open_message_to(
 
     Raises:
         UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged, DoesNotOpen,
-        OddClock,
+        RemovedHere, OddClock,
         BadContent, RelayUnreachable; NotThereYet: it has not ended, and its relay does not know it;
         what ``show`` and ``tell`` raise.
     """
@@ -118,6 +118,8 @@ def _refuse_ended(received: Received) -> None:
         raise UsedUp
     if received.state is InboxState.ELSEWHERE:
         raise OpenedElsewhere(name=received.name)
+    if received.state is InboxState.REMOVED:
+        raise RemovedHere(name=received.name)
     if received.state is InboxState.EXPIRED:
         raise Expired(when=when_in_words(received.expires_at))
 

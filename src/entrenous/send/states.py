@@ -12,7 +12,7 @@ from typing import Final
 
 from entrenous.model.errors import EntrenousError
 from entrenous.model.message import StoppedWhileSending
-from entrenous.model.opening import OpenedElsewhere
+from entrenous.model.opening import OpenedElsewhere, RemovedHere
 from entrenous.model.received import InboxState
 from entrenous.model.relay_problem import Expired, TakenBack, UsedUp
 from entrenous.model.sealed_copy import Departure
@@ -35,6 +35,7 @@ class MessageEvent(StrEnum):
     MISS = "miss"  # it may be opened no more often, for it was on another of her devices
     TAKE_BACK = "take back"  # its sender did
     EXPIRE = "expire"  # its time has come, or its relay has forgotten it
+    REMOVE = "remove"  # its recipient did, from this device
 
 
 _WAITING: Final = Departure.WAITING
@@ -62,6 +63,7 @@ _TAKEN_BACK: Final = InboxState.TAKEN_BACK
 _EXPIRED: Final = InboxState.EXPIRED
 _USED_UP: Final = InboxState.USED_UP
 _ELSEWHERE: Final = InboxState.ELSEWHERE
+_REMOVED: Final = InboxState.REMOVED
 
 MESSAGE_NEXT: Final[Mapping[tuple[InboxState, MessageEvent], InboxState]] = {
     (_NEW, MessageEvent.OPEN): _OPENED,
@@ -69,21 +71,25 @@ MESSAGE_NEXT: Final[Mapping[tuple[InboxState, MessageEvent], InboxState]] = {
     (_NEW, MessageEvent.MISS): _ELSEWHERE,
     (_NEW, MessageEvent.TAKE_BACK): _TAKEN_BACK,
     (_NEW, MessageEvent.EXPIRE): _EXPIRED,
+    (_NEW, MessageEvent.REMOVE): _REMOVED,
     (_OPENED, MessageEvent.OPEN): _OPENED,
     (_OPENED, MessageEvent.USE_UP): _USED_UP,
     (_OPENED, MessageEvent.MISS): _ELSEWHERE,
     (_OPENED, MessageEvent.TAKE_BACK): _TAKEN_BACK,
     (_OPENED, MessageEvent.EXPIRE): _EXPIRED,
+    (_OPENED, MessageEvent.REMOVE): _REMOVED,
     (_TAKEN_BACK, MessageEvent.TAKE_BACK): _TAKEN_BACK,
     (_EXPIRED, MessageEvent.TAKE_BACK): _TAKEN_BACK,
     (_USED_UP, MessageEvent.TAKE_BACK): _TAKEN_BACK,
     (_ELSEWHERE, MessageEvent.TAKE_BACK): _TAKEN_BACK,
+    (_REMOVED, MessageEvent.TAKE_BACK): _TAKEN_BACK,
 }
 MESSAGE_REFUSED: Final[Mapping[tuple[InboxState, MessageEvent], type[EntrenousError]]] = {
     (_TAKEN_BACK, MessageEvent.OPEN): TakenBack,
     (_EXPIRED, MessageEvent.OPEN): Expired,
     (_USED_UP, MessageEvent.OPEN): UsedUp,
     (_ELSEWHERE, MessageEvent.OPEN): OpenedElsewhere,
+    (_REMOVED, MessageEvent.OPEN): RemovedHere,
 }
 
 

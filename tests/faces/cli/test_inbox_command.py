@@ -161,3 +161,15 @@ def test_the_same_sign_of_two_people_is_one_line(street: Street) -> None:
     street.does("ben", "inbox")
     listed = street.types("ben", "inbox").out.splitlines()
     assert {"    ! you, caro", "    ? ana"} <= set(listed)
+
+
+def test_what_nobody_wants_to_see_is_removed_unopened(street: Street) -> None:
+    name = street.does("ana", "send", "--text", "hello", *TO_BEN)["message"]
+    street.does("ben", "inbox")
+    said = street.types("ben", "inbox", "--remove", name)
+    assert said.out.startswith(f"{name} is removed from this device.")
+    assert f"{name}  from ana, removed by you" in street.types("ben", "inbox").out
+    assert street.types("ben", "open", name).status == 3
+    (shown,) = street.does("ben", "inbox", "--remove", name)["messages"]
+    assert (shown["state"], shown["why"]) == ("expired", "removed by you")
+    assert street.types("ben", "inbox", "--remove", "7-no-message").status == 4

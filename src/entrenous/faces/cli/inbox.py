@@ -21,7 +21,7 @@ from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.doubts.within import who_got
-from entrenous.send.inbox import ENDED, find_received, received_messages
+from entrenous.send.inbox import ENDED, find_received, received_messages, remove_received
 from entrenous.send.letter.wake import wait_for_letter
 from entrenous.send.message.meant import name_meant
 from entrenous.send.message.react import reactions_to
@@ -58,6 +58,10 @@ def inbox(
         int,
         typer.Option(min=0, max=86_400, metavar="SECONDS", help="Wait so long for something new."),
     ] = 0,
+    remove: Annotated[
+        str | None,
+        typer.Option(metavar="MESSAGE", help="Remove it from this device for good; tells nobody."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Fetch what waits at the relay, and list what you were sent.
@@ -66,6 +70,9 @@ def inbox(
     and after it by the program of whoever opened it.
     """
     with device_of(context) as device:
+        if remove is not None:
+            _remove(remove, device, as_json=as_json)
+            return
         if wait:
             with suppress(Unreachable):  # which is said below
                 wait_for_letter(wait, device)
@@ -79,6 +86,17 @@ def inbox(
     for message in shown:
         _list(message)
     say(OF_MESSAGES if shown else "Nothing here yet.")
+
+
+def _remove(name: str, device: Device, *, as_json: bool) -> None:
+    """Without asking a relay: what is removed is here."""
+    removed = remove_received(name, device)
+    if as_json:
+        put_json({"schema": "entrenous/inbox/1", "messages": [_shown(removed, device)]})
+    elif removed.state is InboxState.REMOVED:
+        say(f"{name} is removed from this device. What you wrote to a folder stays there.")
+    else:
+        say(f"Of {name} nothing is left here: {removed.state.value}.")
 
 
 def open_(
