@@ -1,7 +1,7 @@
 """A store of blobs that refuses holds up neither the rows nor the blobs that it would let go."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,18 +11,22 @@ import pytest
 
 from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.mail.memory import MemoryMail
-from entrenous.adapters.mail.postgres import PostgresMail, open_postgres
-from entrenous.adapters.mail.sqlite import SqliteMail, open_mail
 from entrenous.carry.leftovers import remove_leftovers
+from entrenous.carry.letters.withdraw import withdraw
+from entrenous.carry.mailboxes.close import close_mailbox
+from entrenous.carry.mailboxes.mailbox import create_mailbox
+from entrenous.carry.release import finish, open_share
 from entrenous.carry.restore import fail_closed
+from entrenous.craft.crypto.hashing import lock_of
 from entrenous.faces.relay.app import relay_app
-from entrenous.model.held import HeldLetter, Leftover
-from entrenous.model.ids import EnvelopeId, MailboxId
-from entrenous.model.relay_problem import DiskFailed
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.held import HeldLetter, HeldUpload, Leftover
+from entrenous.model.ids import BlobId, EnvelopeId, MailboxId
+from entrenous.model.relay_problem import DiskFailed, Expired
 from entrenous.ports import MailStore, Relay
 from tests.carry.minute import expire
-from tests.carry.relays import NOON, CountingDice, WoundClock, disk_relay
-from tests.carry.test_expire import found_in
+from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
+from tests.carry.test_expire import arrive, found_in
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -51,20 +55,6 @@ class Silent(MemoryBlobs):
 
     async def drop(self, _: str) -> None:
         await asyncio.Event().wait()
-
-
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.real)])
-def mail(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MailStore]:
-    if request.param == "memory":
-        yield MemoryMail()
-        return
-    store: SqliteMail | PostgresMail
-    if request.param == "sqlite":
-        store = open_mail(tmp_path / "mail.db")
-    else:
-        store = open_postgres(request.getfixturevalue("postgres").fresh())
-    yield store
-    store.close()
 
 
 async def leave(relay: Relay, *names: str) -> None:
@@ -184,3 +174,103 @@ def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> No
                     await asyncio.sleep(0.01)
 
         asyncio.run(asyncio.wait_for(story(), 20))
+
+
+class Slow(MemoryBlobs):
+    """Takes its time for each blob, as a disk that is busy."""
+
+    async def drop(self, name: str) -> None:
+        await asyncio.sleep(0.01)
+        await super().drop(name)
+
+
+async def by_withdrawal(relay: Relay, post: Post) -> None:
+    status = await withdraw(post.id, post.withdraw, relay)
+    assert status.state is EnvelopeState.TAKEN_BACK
+
+
+async def by_use(relay: Relay, post: Post) -> None:
+    attempt = post.attempt()
+    await open_share(post.id, post.open, attempt, relay)
+    await finish(post.id, post.open, attempt, relay)
+
+
+async def by_time(relay: Relay, post: Post) -> None:
+    relay.clock.wind(days=7)  # type: ignore[attr-defined]
+    with pytest.raises(Expired):
+        await open_share(post.id, post.open, post.attempt(), relay)
+
+
+async def by_closing(relay: Relay, post: Post) -> None:
+    await close_mailbox(post.mailbox, post.owner, relay)
+
+
+Ending = Callable[[Relay, Post], Awaitable[None]]
+ENDINGS = pytest.mark.parametrize("ending", [by_withdrawal, by_use, by_time, by_closing])
+
+
+async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
+    """A relay at which a copy with a blob has just ended, while ``others`` were left over."""
+    relay, post = replace(memory_relay(), blobs=blobs), Post()
+    await arrive(relay, post, opens=1)
+    await leave(relay, *others)
+    await ending(relay, post)
+    return relay
+
+
+@ENDINGS
+def test_who_ends_a_message_does_not_wait_for_the_blobs_of_others(ending: Ending) -> None:
+    """A stranger's mailbox, deleted, may leave ten thousand."""
+
+    async def story() -> None:
+        others = [f"{number:04}" for number in range(1000)]
+        blobs = Slow()
+        relay = await asyncio.wait_for(ended_with(blobs, ending, *others), 5)
+        assert len(blobs) == 0
+        assert await left(relay) == others
+
+    asyncio.run(story())
+
+
+class Away(MemoryBlobs):
+    """A bucket that says so."""
+
+    async def drop(self, _: str) -> None:
+        raise DiskFailed
+
+
+@ENDINGS
+@pytest.mark.parametrize("store", [Away, Silent])
+def test_a_store_that_is_away_keeps_no_message_from_ending(
+    store: type[MemoryBlobs], ending: Ending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does whoever ended it hear of the store: the rows are gone. Its bytes go later."""
+    monkeypatch.setattr("entrenous.carry.leftovers._SOON_S", 0.05)
+
+    async def story() -> None:
+        blobs = store()
+        relay = await asyncio.wait_for(ended_with(blobs, ending), 5)
+        assert len(blobs) == len(await left(relay)) == 1
+        again = replace(relay, blobs=MemoryBlobs())
+        await expire(again)
+        assert await left(relay) == []
+
+    asyncio.run(story())
+
+
+def test_a_large_mailbox_is_deleted_though_the_store_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It goes in parts, and is not waited for once for each."""
+    monkeypatch.setattr("entrenous.carry.leftovers._SOON_S", 0.3)
+
+    async def story() -> None:
+        relay, post = replace(memory_relay(), blobs=Silent()), Post()
+        await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+        row = HeldUpload(post.blob_id, "", post.mailbox, 9, b"", b"", b"", post.until)
+        many = [replace(row, blob=BlobId(post.dice.token(16)), name=f"{n}") for n in range(3000)]
+        await relay.mail.together(lambda desk: [desk.put(one) for one in many])
+        await asyncio.wait_for(close_mailbox(post.mailbox, post.owner, relay), 1.5)
+        assert len(await left(relay)) == 3000
+
+    asyncio.run(story())

@@ -25,7 +25,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from entrenous.carry.leftovers import remove_leftovers
+from entrenous.carry.leftovers import noted, remove_soon
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event, step
 from entrenous.model.envelope import EnvelopeState
@@ -86,8 +86,8 @@ async def expire_envelope(envelope: EnvelopeId, relay: Relay) -> None:
         if held is not None:
             lapse(desk, held, now(relay))
 
-    await relay.mail.together(work)
-    await remove_leftovers(relay)
+    _, left = await relay.mail.together(noted(work))
+    await remove_soon(left, relay)
 
 
 def lapse(desk: MailDesk, held: HeldEnvelope, present: datetime) -> HeldEnvelope:

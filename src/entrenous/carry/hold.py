@@ -8,19 +8,20 @@ the rest may follow.
 
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from entrenous.carry.expire import forget_blob, forget_upload
-from entrenous.carry.leftovers import remove_leftovers
+from entrenous.carry.leftovers import noted, remove_soon
 from entrenous.carry.letters.accept import refuse_date
 from entrenous.carry.mailboxes.room import room_for_blob
 from entrenous.carry.mailboxes.tokens import sender
 from entrenous.carry.moment import now
 from entrenous.craft.crypto.hashing import lock_of, same
 from entrenous.model.envelope import BlobDeposit
-from entrenous.model.errors import EntrenousError
+from entrenous.model.errors import Unreachable
 from entrenous.model.held import HeldBlob, HeldUpload, Leftover
 from entrenous.model.ids import BlobId
 from entrenous.model.relay_problem import (
@@ -38,6 +39,9 @@ from entrenous.ports import MailDesk, MailView, Relay
 from entrenous.spec import BLOB_BYTES_MAX, LOOSE_BLOB_HOURS
 
 _LOOK_BYTES: Final = 64 << 20  # of an upload; then it looks whether anybody still wants it
+#: What ends an upload. After all else the rest may come: a database or a bucket that was away for a
+#: moment has cost nothing that is here.
+_HOPELESS: Final = (DamagedBlob, NoSuchBlob, IdInUse, TooLarge, DiskFull)
 
 
 async def bring_blob(
@@ -59,8 +63,10 @@ async def bring_blob(
         TooLarge, TooFarAhead, Expired: beyond what a relay takes.
         MailboxFull: so much is in the mailbox already, or on its way there.
         TooMany: another upload of it is under way.
-        DiskFull, DiskFailed: the disk has no room for it, or failed.
-        Exception: what ``chunks`` raised; what came until then stays, and may be added to.
+        DiskFull: the disk has no room for it.
+        DiskFailed, DatabaseAway: a disk or the database failed, maybe for a moment.
+        Exception: what ``chunks`` raised. After this and a failure what came until then stays, and
+            may be added to.
     """
     if deposit.size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
@@ -84,13 +90,10 @@ async def bring_blob(
         return await relay.mail.together(lambda desk: _give(desk, upload, now(relay)))
     except TooMany:
         raise  # what is here belongs to the other upload
-    except EntrenousError:
+    except _HOPELESS:
         await _abandon(upload, relay)
         raise
-    except (
-        Exception,
-        CancelledError,
-    ):  # the rest may come, if the upload is still one of this relay's
+    except (Exception, CancelledError):
         await _leave(upload, relay)
         raise
 
@@ -230,26 +233,25 @@ async def _abandon(upload: HeldUpload, relay: Relay) -> None:
         elif getattr(desk.get(HeldBlob, upload.blob), "name", None) != upload.name:
             desk.put(Leftover(upload.name, now(relay)))  # its mailbox was deleted meanwhile
 
-    await relay.mail.together(work)
-    await remove_leftovers(relay)
+    _, left = await relay.mail.together(noted(work))
+    await remove_soon(left, relay)
 
 
 async def _leave(upload: HeldUpload, relay: Relay) -> None:
     """Leave what came for the rest to come; what nobody owns any more goes.
 
     Its row may be gone: a mailbox was deleted. The store removed what there was then, and more came
-    after that.
+    after that. A database that is away now has said so, or says it to whoever brings the rest.
     """
 
-    def work(desk: MailDesk) -> bool:
+    def work(desk: MailDesk) -> None:
         owners = (desk.get(HeldUpload, upload.blob), desk.get(HeldBlob, upload.blob))
-        owned = any(one is not None and one.name == upload.name for one in owners)
-        if not owned:
+        if not any(one is not None and one.name == upload.name for one in owners):
             desk.put(Leftover(upload.name, now(relay)))
-        return owned
 
-    if not await relay.mail.together(work):
-        await remove_leftovers(relay)
+    with suppress(Unreachable):
+        _, left = await relay.mail.together(noted(work))
+        await remove_soon(left, relay)
 
 
 async def _while_wanted(

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from entrenous.carry.expire import expire_envelope
 from entrenous.carry.group import count, settle
-from entrenous.carry.leftovers import remove_leftovers
+from entrenous.carry.leftovers import noted, remove_soon
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event, step
 from entrenous.craft.crypto.hashing import lock_of, same
@@ -58,8 +58,10 @@ async def finish(envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Rel
         desk.put(HeldAttempt(envelope, attempt, finished=True))
         settle(desk, share.group, present)
 
-    await relay.mail.together(work, lambda view: _look_ahead(view, envelope, attempt))
-    await remove_leftovers(relay)
+    _, left = await relay.mail.together(
+        noted(work), lambda view: _look_ahead(view, envelope, attempt)
+    )
+    await remove_soon(left, relay)
 
 
 def _look_ahead(view: MailView, envelope: EnvelopeId, attempt: bytes) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from entrenous.carry.expire import close, lapse
-from entrenous.carry.leftovers import remove_leftovers
+from entrenous.carry.leftovers import noted, remove_soon
 from entrenous.carry.moment import now
 from entrenous.carry.restore import restored_at
 from entrenous.carry.states import Event
@@ -45,12 +45,12 @@ async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envelop
             return _refused_until(held, desk, present)
         return _status(close(desk, lapse(desk, held, present), Event.WITHDRAW, present))
 
-    status = await relay.mail.together(work)
+    status, left = await relay.mail.together(noted(work))
     if status is None:
         raise NoSuchEnvelope
     if isinstance(status, datetime):
         raise NoSuchEnvelope(refused_until=status)
-    await remove_leftovers(relay)
+    await remove_soon(left, relay)
     return status
 
 
@@ -61,7 +61,10 @@ async def look_after(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envel
         NoSuchEnvelope, WrongToken: unknown here, or not this sender's.
     """
     present = now(relay)
-    return await relay.mail.together(lambda desk: _status(_sent_by(desk, envelope, token, present)))
+    look = noted(lambda desk: _status(_sent_by(desk, envelope, token, present)))
+    status, left = await relay.mail.together(look)
+    await remove_soon(left, relay)
+    return status
 
 
 def _sent_by(

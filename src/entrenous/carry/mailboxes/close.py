@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from entrenous.carry.expire import EMPTYING, empty_some
-from entrenous.carry.leftovers import remove_leftovers
+from entrenous.carry.leftovers import noted, remove_soon
 from entrenous.carry.mailboxes.tokens import closer, owner
 from entrenous.carry.moment import now
 from entrenous.model.held import GoneMailbox, HeldCard, HeldLock, HeldMailbox
@@ -30,7 +30,8 @@ async def set_close_lock(
 
 
 async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
-    """Delete it; when this returns, all is gone but its name, taken for 30 days. May be repeated.
+    """Delete it; when this returns, all is gone but its name, taken for 30 days, and what bytes of
+    blobs the store has not removed yet. May be repeated.
 
     It is nobody's any more after the first of several transactions; what is left after a crash goes
     with the next sweep.
@@ -49,7 +50,9 @@ async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None
         desk.put(GoneMailbox(mailbox, EMPTYING))
         return GoneMailbox(mailbox, EMPTYING)
 
-    gone = await relay.mail.together(work)
-    while await relay.mail.together(partial(empty_some, gone=gone, present=now(relay))):
-        pass
-    await remove_leftovers(relay)
+    gone, left, more = await relay.mail.together(work), list[str](), True
+    while more:
+        part = noted(partial(empty_some, gone=gone, present=now(relay)))
+        more, names = await relay.mail.together(part)
+        left += names
+    await remove_soon(left, relay)

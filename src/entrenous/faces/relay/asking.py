@@ -1,13 +1,12 @@
 """What a request says: a token, an id, a body that ends in time."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
 
+from entrenous.carry.moment import patience
 from entrenous.craft.wire.b64u import unb64u
 from entrenous.model.ids import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.model.relay_problem import NotUnderstood, TooLarge, WrongToken
@@ -141,15 +140,6 @@ async def body_of(request: Asking, limit: int) -> bytes:
             return b"".join([chunk async for chunk in chunks_of(request, limit)])
     except TimeoutError:
         raise ClientDisconnect from None
-
-
-def patience(seconds: float) -> AbstractAsyncContextManager[object]:
-    """So long; without a loop, as in the village, there is no time that could pass."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return nullcontext()
-    return asyncio.timeout(seconds)
 
 
 async def chunks_of(request: Asking, limit: int) -> AsyncIterator[bytes]:

@@ -8,10 +8,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from entrenous.carry.hold import bring_blob, find_blob, how_much_came
+from entrenous.carry.moment import patience
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.b64u import b64u, unb64u
 from entrenous.craft.wire.relay.upload import write_upload
-from entrenous.faces.relay.asking import blob_of, chunks_of, mailbox_of, number, patience, token_of
+from entrenous.faces.relay.asking import blob_of, chunks_of, mailbox_of, number, token_of
 from entrenous.faces.relay.mailboxes import JSON
 from entrenous.faces.relay.ranges import Beyond, range_of
 from entrenous.model.envelope import BlobDeposit
