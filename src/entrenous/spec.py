@@ -99,6 +99,8 @@ PAGE_MAX: Final = 50  # envelopes in one answer
 
 # --- what one mailbox may hold: docs/spec/relay.md section 9, carry/mailboxes/room.py ---
 LETTERS_WAITING_MAX: Final = 2000  # 66 a day for a month; at most 313 MiB
+SHARES_MAX: Final = 10_000  # of letters that wait or were fetched; 333 a day for a month
+GROUP_SHARES_MAX: Final = 32  # twice a person's devices; what ends a group reads all of them
 LOOSE_BLOBS_MAX: Final = 1000  # that no envelope names yet, with those on their way
 LOOSE_BYTES_MAX: Final = 8 * 1024**3  # two of the largest files
 MAILBOX_BLOBS_MAX: Final = 10_000

@@ -16,11 +16,13 @@ from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge, waiting
 from entrenous.carry.letters.withdraw import look_after, withdraw
 from entrenous.carry.release import finish, open_share
-from entrenous.model.envelope import EnvelopeState
+from entrenous.model.envelope import Envelope, EnvelopeState
 from entrenous.model.held import HeldAttempt, HeldBlob, HeldGroup, HeldShare
-from entrenous.model.relay_problem import IdInUse, TakenBack, UsedUp
+from entrenous.model.ids import EnvelopeId
+from entrenous.model.relay_problem import IdInUse, MailboxFull, TakenBack, UsedUp
 from entrenous.model.secret import Secret
-from entrenous.ports import Relay
+from entrenous.ports import MailStore, Relay
+from entrenous.spec import DEVICES_MAX, GROUP_SHARES_MAX
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import arrive, blobs_in, count
@@ -115,6 +117,51 @@ def test_a_group_has_one_number_of_openings() -> None:
     assert share is not None
     with pytest.raises(ValueError, match="group"):
         replace(share, group=None)
+
+
+def more_of(post: Post, number: int) -> list[Envelope]:
+    """Envelopes to one mailbox, all in one group, as no person has devices."""
+    names = [EnvelopeId(post.dice.token(16)) for _ in range(number)]
+    return [replace(post.envelope(1, blobs=False), id=name) for name in names]
+
+
+@pytest.mark.usefixtures("socket_enabled")
+@pytest.mark.parametrize("bound", ["GROUP_SHARES_MAX", "SHARES_MAX"])
+def test_of_many_shares_that_come_at_once_as_many_are_kept_as_may_be(
+    mail: MailStore, bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends a group looks at all of it in one go, and whoever comes meanwhile waits."""
+    monkeypatch.setattr(f"entrenous.carry.mailboxes.room.{bound}", 25)
+    relay, post = replace(memory_relay(), mail=mail), Post()
+
+    async def story() -> None:
+        await arrive(relay, post, 1)
+        coming = (accept(one, post.token, relay) for one in more_of(post, 35))
+        came = await asyncio.gather(*coming, return_exceptions=True)
+        assert [one for one in came if isinstance(one, bool)] == [True] * 24
+        assert sum(isinstance(one, MailboxFull) for one in came) == 11
+        assert await mail.look(lambda view: view.count(HeldShare)) == 25
+
+    asyncio.run(story())
+
+
+@pytest.mark.usefixtures("socket_enabled")
+def test_letters_that_are_fetched_make_no_room_in_a_group(tmp_path: Path) -> None:
+    """So nobody fills one with thousands of shares, of which each post would look at all."""
+    post = Post()
+
+    async def story(relay: Relay) -> None:
+        await arrive(relay, post, 1)
+        for one in more_of(post, GROUP_SHARES_MAX - 1):
+            await accept(one, post.token, relay)
+            await acknowledge(post.mailbox, post.owner, one.id, relay)
+        await open_share(post.id, post.open, post.attempt(), relay)
+        with pytest.raises(MailboxFull):
+            await accept(*more_of(post, 1), post.token, relay)
+
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        asyncio.run(story(relay))
+    assert GROUP_SHARES_MAX >= 2 * DEVICES_MAX
 
 
 def test_other_messages_and_other_people_count_for_themselves() -> None:

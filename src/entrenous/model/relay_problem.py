@@ -77,8 +77,8 @@ class TooMany(Refused):
 class MailboxFull(TooMany):
     """
     The relay holds as much for this person as it will for anyone, so it stored nothing more,
-    and nothing was lost. There is room again once they have fetched what waits for them: ask
-    them to open Entrenous, then send again.
+    and nothing was lost. There is room again once they have fetched what waits for them, and
+    opened it or let it expire: ask them to open Entrenous, then send again.
     """
 
 

@@ -16,8 +16,9 @@ from entrenous.carry.letters.withdraw import withdraw
 from entrenous.carry.mailboxes.mailbox import create_mailbox
 from entrenous.carry.mailboxes.prekeys import add_prekeys
 from entrenous.carry.mailboxes.tokens import register_token, withdraw_token
+from entrenous.carry.release import finish, open_share
 from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import BlobDeposit, Prekeys, SendToken
+from entrenous.model.envelope import BlobDeposit, Envelope, Prekeys, SendToken, ShareDeposit
 from entrenous.model.held import HeldUpload
 from entrenous.model.ids import BlobId, DeviceId
 from entrenous.model.relay_problem import DamagedBlob, MailboxFull, TooManyRegistered
@@ -132,6 +133,47 @@ def test_as_many_letters_wait_as_may(relay: Relay, post: Post, limit: Limit) -> 
     assert at_once(accept(third, post.token, relay))
 
 
+def shared(post: Post, *, group: bytes | None = None) -> Envelope:
+    """Another envelope to the same mailbox, with a share."""
+    opens = None if group is None else 1
+    share = ShareDeposit(post.share, lock_of(post.open), opens, group)
+    return replace(post.letter(), share=share)
+
+
+def test_shares_of_letters_that_were_fetched_fill_a_mailbox(
+    relay: Relay, post: Post, limit: Limit
+) -> None:
+    """A letter without a share still comes."""
+    limit("SHARES_MAX", 2)
+    kept = [shared(post), shared(post, group=post.group)]
+    for one in kept:
+        at_once(accept(one, post.token, relay))
+        at_once(acknowledge(post.mailbox, post.owner, one.id, relay))
+    beyond = shared(post)
+    with pytest.raises(MailboxFull) as refused:
+        at_once(accept(beyond, post.token, relay))
+    assert refused.value.facts == {"retry_after_s": 3600}
+    assert not at_once(accept(kept[0], post.token, relay))
+    assert at_once(accept(post.letter(), post.token, relay))
+    at_once(withdraw(kept[1].id, post.withdraw, relay))
+    assert at_once(accept(beyond, post.token, relay))
+
+
+def test_a_group_has_as_many_shares_as_may_be(relay: Relay, post: Post, limit: Limit) -> None:
+    """One that is used up keeps none, and so is never full."""
+    limit("GROUP_SHARES_MAX", 2)
+    first, second, third = (shared(post, group=post.group) for _ in range(3))
+    for one in (first, second):
+        assert at_once(accept(one, post.token, relay))
+    with pytest.raises(MailboxFull):
+        at_once(accept(third, post.token, relay))
+    assert at_once(accept(shared(post, group=post.dice.token(16)), post.token, relay))
+    attempt = post.attempt()
+    at_once(open_share(first.id, post.open, attempt, relay))
+    at_once(finish(first.id, post.open, attempt, relay))
+    assert at_once(accept(third, post.token, relay))
+
+
 def test_a_letter_that_found_no_room_used_nothing_up(
     relay: Relay, post: Post, limit: Limit
 ) -> None:
@@ -170,4 +212,5 @@ def test_the_specification_says_the_same_numbers() -> None:
     found = {int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", section)}
     counts = (spec.LETTERS_WAITING_MAX, spec.LOOSE_BLOBS_MAX, spec.MAILBOX_BLOBS_MAX)
     sizes = (spec.LOOSE_BYTES_MAX // 2**30, spec.MAILBOX_BYTES_MAX // 2**30)
-    assert {*counts, *sizes, spec.TOKENS_MAX, spec.PREKEY_DEVICES_MAX} <= found
+    shares = (spec.SHARES_MAX, spec.GROUP_SHARES_MAX)
+    assert {*counts, *sizes, *shares, spec.TOKENS_MAX, spec.PREKEY_DEVICES_MAX} <= found

@@ -6,7 +6,7 @@ from typing import Final
 
 from entrenous.carry.group import join
 from entrenous.carry.letters.withdraw import never_came
-from entrenous.carry.mailboxes.room import room_for_letter
+from entrenous.carry.mailboxes.room import room_for_letter, room_for_share, room_in_group
 from entrenous.carry.mailboxes.tokens import sender, spend
 from entrenous.carry.moment import now
 from entrenous.craft.crypto.hashing import lock_of, same, sha256
@@ -15,6 +15,7 @@ from entrenous.model.errors import EntrenousError
 from entrenous.model.held import (
     HeldBlob,
     HeldEnvelope,
+    HeldGroup,
     HeldLetter,
     HeldMailbox,
     HeldShare,
@@ -51,7 +52,8 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
             group of its share may be opened another number of times.
         NoSuchBlob: a blob that it names is not here, or was not brought for it.
         TooLarge, TooFarAhead, Expired: beyond what a relay takes.
-        MailboxFull: as many letters wait there as may.
+        MailboxFull: as many letters wait there as may, or as many shares are kept, for that
+            mailbox or in that group.
     """
     _refuse_large(envelope)
     present = now(relay)
@@ -67,7 +69,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         if held is not None:
             raise _refusal(held, envelope)
         refuse_date(envelope.expires_at, present, relay.limits)
-        room_for_letter(desk, envelope.mailbox, relay.limits)
+        _find_room(desk, envelope, relay.limits)
         _store(desk, envelope, digest, present)
         spend(desk, granted)
         return True
@@ -100,8 +102,22 @@ def _look_ahead(view: MailView, envelope: Envelope, token: Secret) -> None:
     view.get(HeldMailbox, envelope.mailbox)
     view.get(HeldToken, envelope.mailbox, lock_of(token))
     view.count(HeldLetter, mailbox=envelope.mailbox)
+    if envelope.share:
+        view.get(HeldShare, envelope.id)
+        view.count(HeldShare, mailbox=envelope.mailbox)
+    if envelope.share and envelope.share.group:
+        view.count(HeldShare, group=envelope.share.group)
+        view.get(HeldGroup, envelope.share.group)
     for blob in envelope.blobs:
         view.get(HeldBlob, blob)
+
+
+def _find_room(view: MailView, envelope: Envelope, limits: Limits) -> None:
+    room_for_letter(view, envelope.mailbox, limits)
+    if envelope.share:
+        room_for_share(view, envelope.mailbox)
+    if envelope.share and envelope.share.group:
+        room_in_group(view, envelope.share.group)
 
 
 def _refusal(held: HeldEnvelope, envelope: Envelope) -> EntrenousError:

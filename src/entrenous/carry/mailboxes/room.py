@@ -2,18 +2,27 @@
 
 from typing import Final
 
-from entrenous.model.held import HeldBlob, HeldLetter, HeldToken, HeldUpload, LastingKeys
+from entrenous.model.held import (
+    HeldBlob,
+    HeldLetter,
+    HeldShare,
+    HeldToken,
+    HeldUpload,
+    LastingKeys,
+)
 from entrenous.model.ids import MailboxId
 from entrenous.model.relay_problem import MailboxFull, TooManyRegistered
 from entrenous.model.relay_settings import Limits
 from entrenous.ports import MailView
 from entrenous.spec import (
+    GROUP_SHARES_MAX,
     LETTERS_WAITING_MAX,
     LOOSE_BLOBS_MAX,
     LOOSE_BYTES_MAX,
     MAILBOX_BLOBS_MAX,
     MAILBOX_BYTES_MAX,
     PREKEY_DEVICES_MAX,
+    SHARES_MAX,
     TOKENS_MAX,
 )
 
@@ -23,6 +32,24 @@ _RETRY_S: Final = 3600  # room comes when a person opens her device; asking soon
 def room_for_letter(view: MailView, mailbox: MailboxId, limits: Limits) -> None:
     """Return if one more letter may wait in a mailbox; raises MailboxFull."""
     if view.count(HeldLetter, mailbox=mailbox) >= min(limits.letters, LETTERS_WAITING_MAX):
+        raise MailboxFull(retry_after_s=_RETRY_S)
+
+
+def room_for_share(view: MailView, mailbox: MailboxId) -> None:
+    """Return if the share of one more letter may be kept for a mailbox; raises MailboxFull.
+
+    It stays when the letter was fetched, so letters that wait do not bound it.
+    """
+    if view.count(HeldShare, mailbox=mailbox) >= SHARES_MAX:
+        raise MailboxFull(retry_after_s=_RETRY_S)
+
+
+def room_in_group(view: MailView, group: bytes) -> None:
+    """Return if the share of one more device may join a group; raises MailboxFull.
+
+    Whatever ends a group reads all of them in one go, while everybody else waits.
+    """
+    if view.count(HeldShare, group=group) >= GROUP_SHARES_MAX:
         raise MailboxFull(retry_after_s=_RETRY_S)
 
 
