@@ -41,7 +41,7 @@ def test_a_closed_relay_makes_no_mailboxes_and_serves_those_it_has() -> None:
     post = Post()
     relay = met(Limits(mailbox_open=False), post)
     body = {"owner_lock": b64u(bytes(32)), "close_lock": None}
-    new = web_of(relay).put(f"{URL}/v1/mailboxes/{b64u(MailboxId(bytes(16)))}", json=body)
+    new = web_of(relay).put(f"{URL}/v1/mailboxes/{b64u(MailboxId(b'N' * 16))}", json=body)
     assert new.status_code == 409
     assert new.json()["type"] == "urn:entrenous:refused:mailboxes-closed"
     courier = memory_courier({URL: relay_app(relay)})

@@ -90,7 +90,7 @@ def test_what_is_held_is_counted_once_a_minute(relay: Relay, meters: Meters) -> 
         first = await meters.text(relay)
         courier = memory_courier({URL: relay_app(relay)})
         other = Post()
-        courier.create_mailbox(URL, MailboxId(bytes(16)), other.owner)
+        courier.create_mailbox(URL, MailboxId(b"N" * 16), other.owner)
         return first, await meters.text(relay)
 
     first, second = asyncio.run(twice())

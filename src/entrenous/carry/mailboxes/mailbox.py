@@ -1,14 +1,20 @@
 """Make a mailbox, and show the card that its owner put there (docs/spec/relay.md section 2)."""
 
+from typing import Final
+
 from entrenous.carry.mailboxes.tokens import owner, reader
 from entrenous.carry.moment import now
 from entrenous.craft.crypto.hashing import same
 from entrenous.model.held import GoneMailbox, HeldCard, HeldMailbox
-from entrenous.model.ids import MailboxId
+from entrenous.model.ids import ID_BYTES, MailboxId
 from entrenous.model.relay_problem import IdInUse, MailboxesClosed, NoSuchMailbox, TooLarge
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
 from entrenous.spec import CARD_BYTES_MAX
+
+#: Where shares are whose mailbox a relay of the first schema did not know: whoever had it could
+#: end them all.
+_NOBODYS: Final = MailboxId(bytes(ID_BYTES))
 
 
 async def create_mailbox(
@@ -19,11 +25,14 @@ async def create_mailbox(
     Whoever holds that of ``close_lock`` may delete it (carry/mailboxes/close.py).
 
     Raises:
-        IdInUse: there is one of that name, with other locks; or there was, until lately.
+        IdInUse: there is one of that name, with other locks; or there was, until lately; or the
+            name is nobody's.
         MailboxesClosed: this relay makes no new ones.
     """
 
     def work(desk: MailDesk) -> bool:
+        if mailbox == _NOBODYS:
+            raise IdInUse
         held = desk.get(HeldMailbox, mailbox)
         if held is None and desk.get(GoneMailbox, mailbox) is None:
             if not relay.limits.mailbox_open:
