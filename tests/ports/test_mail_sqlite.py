@@ -1,6 +1,7 @@
 """What only the SQLite store has: a file, its schema, its size, and what is left in it."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import random
@@ -235,6 +236,62 @@ def test_a_large_database_is_rewritten_once_in_a_while(
         runner.run(store.scrub())
     assert asked.count("VACUUM") == 2
     store.close()
+
+
+@pytest.mark.parametrize(("small_bytes", "tried"), [(0, [2, 5, 8]), (1 << 30, [*range(9)])])
+def test_a_rewrite_that_failed_is_tried_again_in_its_turn(
+    tmp_path: Path,
+    runner: asyncio.Runner,
+    monkeypatch: pytest.MonkeyPatch,
+    small_bytes: int,
+    tried: list[int],
+) -> None:
+    """A large one keeps everybody from writing, for a while and in vain: not every minute."""
+    monkeypatch.setattr("entrenous.adapters.mail.sqlite._SMALL_BYTES", small_bytes)
+    monkeypatch.setattr("entrenous.adapters.mail.sqlite._LARGE_EVERY", 3)
+    store, asked = open_mail(tmp_path / "mail.db"), []
+    submit_alone = store._writer.submit_alone
+
+    async def full(statement: str) -> list[Any]:
+        if statement == "VACUUM":
+            asked.append(minute)
+            raise DiskFull
+        return await submit_alone(statement)
+
+    monkeypatch.setattr(store._writer, "submit_alone", full)
+    for minute in range(9):
+        row = replace(LETTER, sequence=minute)
+        runner.run(store.together(lambda desk, row=row: desk.put(row)))  # type: ignore[misc]
+        with contextlib.suppress(DiskFull):
+            runner.run(store.scrub())
+    assert asked == tried
+    store.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_a_rewrite_copies_rows_to_no_other_folder(
+    tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own choice would be /var/tmp, on a disk that nobody looks at."""
+    monkeypatch.setattr("entrenous.adapters.mail.sqlite._CACHE_KIB", 64)
+    folder = tmp_path / "ana's relay"
+    store, copied_to = open_mail(folder / "mail.db"), set[Path]()
+    for number in range(20):
+        name = EnvelopeId(bytes([number]) * 16)
+        row = replace(LETTER, envelope=name, sealed=bytes(100_000))
+        runner.run(store.together(lambda desk, row=row: desk.put(row)))  # type: ignore[misc]
+
+    def look() -> None:
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):
+                file = descriptor.readlink()
+                if file.name.startswith("etilqs_"):
+                    copied_to.add(file.parent)
+
+    store._line._connection.set_progress_handler(look, 10)
+    runner.run(store.scrub())
+    store.close()
+    assert copied_to == {folder}
 
 
 def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runner) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from entrenous.adapters.relay_machine import free_bytes
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.relay_check import Finding
 from entrenous.model.relay_settings import Limits, RelaySettings
@@ -65,6 +66,13 @@ def a_file_in_the_way(settings: RelaySettings, folder: Path) -> RelaySettings:
 
 def full(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, limits=Limits(free_bytes_min=2**60))
+
+
+def no_room_to_rewrite(settings: RelaySettings, _: Path) -> RelaySettings:
+    free = free_bytes(settings.data)
+    with (settings.data / "mail.db").open("r+b") as mail:
+        mail.truncate(free * 6 // 10)  # a hole, which takes no room
+    return settings
 
 
 def damaged(settings: RelaySettings, _: Path) -> RelaySettings:
@@ -135,6 +143,7 @@ def not_ours(settings: RelaySettings, _: Path) -> RelaySettings:
         ("folder", open_to_others, "chmod 700"),
         ("folder", a_file_in_the_way, "nothing can be kept"),
         ("disk", full, "no blob is taken"),
+        ("disk", no_room_to_rewrite, "a rewrite of the database needs"),
         ("database", damaged, "it is damaged"),
         ("database", no_database, "it cannot be read"),
         ("database", newer, "a newer Entrenous"),

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from entrenous.adapters.loopback import is_this_machine
+from entrenous.adapters.mail.sqlite import REWRITE_COPIES
 from entrenous.adapters.mail.tables import VERSION
 from entrenous.adapters.relay_machine import (
     can_keep,
@@ -52,7 +53,19 @@ def _disk(settings: RelaySettings, _: datetime) -> Finding:
     words = f"{free // MEGABYTE:,} MB are free"
     if free < least:
         return _fault("disk", f"{words}, free_mb_min is {least // MEGABYTE:,}: no blob is taken")
-    return _fine("disk", words)
+    rewrite = _rewrite_bytes(settings)
+    needs = f"a rewrite of the database needs {-(-rewrite // MEGABYTE):,}"
+    if free < rewrite:
+        return _fault("disk", f"{words}, {needs}: what was deleted may stay in it")
+    return _fine("disk", f"{words}; {needs}" if rewrite else words)
+
+
+def _rewrite_bytes(settings: RelaySettings) -> int:
+    """How much room SQLite needs beside the database to write it without what was deleted."""
+    mail = settings.data / MAIL
+    if settings.database is not None or not mail.exists():
+        return 0
+    return REWRITE_COPIES * mail.stat().st_size
 
 
 def _database(settings: RelaySettings, _: datetime) -> Finding:

@@ -27,6 +27,8 @@ _LOG_PAGES: Final = 16_384  # 64 MiB: each page that was written often is copied
 
 _SMALL_BYTES: Final = 64 * 1024**2  # of a database: rewriting it takes a quarter of a second
 _LARGE_EVERY: Final = 60  # scrubs: a larger one is rewritten once an hour
+#: Room that a rewrite takes beside the file, in times its size: a copy, then the log. Measured.
+REWRITE_COPIES: Final = 2
 
 
 class SqliteMail:
@@ -60,7 +62,8 @@ class SqliteMail:
         zeroed by nothing but VACUUM. Emptying the log waits for readers (``busy_timeout``).
 
         Raises:
-            DiskFull, DiskFailed: the file was not rewritten; the next scrub tries again.
+            DiskFull, DiskFailed: the file was not rewritten; that is tried again by the next scrub,
+                of a large one an hour later, since all who write wait for it.
         """
         try:
             await self._rewrite()
@@ -75,8 +78,9 @@ class SqliteMail:
         self._skipped += 1
         if pages * _PAGE_BYTES > _SMALL_BYTES and self._skipped < _LARGE_EVERY:
             return
+        self._skipped = 0
         await self._writer.submit_alone("VACUUM")
-        self._rewritten_at, self._skipped = changes, 0
+        self._rewritten_at = changes
 
     def close(self) -> None:
         """Finish what was asked for, then close the file."""
@@ -104,7 +108,9 @@ def open_mail(path: Path, *, bytes_max: int | None = None, upgrade: bool = True)
     reading = _connect(path)
     reading.execute("PRAGMA query_only=ON")
     checkpoints = Checkpoints(_connect(path, bytes_max), _LOG_PAGES)
-    return SqliteMail(SqliteLine(_connect(path, bytes_max), log, checkpoints), Looking(reading))
+    writing = _connect(path, bytes_max)
+    _keep_copies_in(path.parent, writing)
+    return SqliteMail(SqliteLine(writing, log, checkpoints), Looking(reading))
 
 
 def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
@@ -120,6 +126,17 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
     if bytes_max is not None:
         connection.execute(f"PRAGMA max_page_count={bytes_max // _PAGE_BYTES}")
     return connection
+
+
+def _keep_copies_in(folder: Path, connection: sqlite3.Connection) -> None:
+    """Have SQLite put its temporary files there: a rewrite copies every row into one.
+
+    Else they lie in /var/tmp, on a disk that is maybe smaller, and whose freed blocks nobody thinks
+    of as the relay's. This holds for the process; its variable SQLITE_TMPDIR would be read too
+    early. It is deprecated, so a SQLite may have been built without it, which then goes on as ever.
+    """
+    quoted = str(folder.resolve()).replace("'", "''")
+    connection.execute(f"PRAGMA temp_store_directory='{quoted}'")
 
 
 def _prepare(path: Path, bytes_max: int | None, *, upgrade: bool) -> None:
