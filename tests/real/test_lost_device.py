@@ -309,6 +309,22 @@ def test_a_relay_that_was_restored_from_before_opens_and_is_told_again(town: Tow
     is_shut(town, image)
 
 
+def test_a_device_that_is_newer_than_its_relays_backup_is_shut(town: Town) -> None:
+    """No backup has that part of its lock, and a relay that answers is asked, not a sheet."""
+    with town.unlocked() as (device, unlocked):
+        sheet = sheet_of(unlocked.part.output, None, device)
+    with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:
+        for table in ("held_mailbox", "held_lock", "held_card"):
+            database.execute(f"DELETE FROM {table}")  # as the backup has them
+        database.commit()
+    with pytest.raises(DeviceShut), town.opened():
+        pass
+    with pytest.raises(DeviceShut), open_unlocked(town.settings, lambda: WORDS, sheet):
+        pass
+    with pytest.raises(DeviceShut):
+        allow_more_tries(town.settings, sheet)
+
+
 def test_right_guesses_use_nothing_up(town: Town) -> None:
     for _ in range(11):
         with town.opened():
