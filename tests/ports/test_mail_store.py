@@ -165,9 +165,27 @@ def test_letters_run_by_sequence_and_end_with_their_time(bench: Bench) -> None:
     ]
     elsewhere = replace(LETTER, mailbox=MailboxId(b"N" * 16))
     bench.put(elsewhere, *reversed(letters))
-    found = bench.see(lambda view: view.letters(BOX, 2, NOON + timedelta(days=3), 2))
+    found = bench.see(lambda view: view.letters(BOX, 2, NOON + timedelta(days=3), 2, 99))
     assert found == letters[3:5]
-    assert bench.see(lambda view: view.letters(BOX, 0, NOON, 2)) == letters[:2]
+    assert bench.see(lambda view: view.letters(BOX, 0, NOON, 2, 99)) == letters[:2]
+
+
+@pytest.mark.parametrize(("full_bytes", "count"), [(1, 1), (100, 1), (101, 2), (300, 3), (999, 5)])
+def test_letters_end_with_the_one_that_makes_them_full(
+    bench: Bench, full_bytes: int, count: int
+) -> None:
+    """Asked for alone, ahead of work, and within it."""
+    letters = [
+        HeldLetter(EnvelopeId(bytes([n]) * 16), BOX, n, bytes(100), NOON) for n in range(1, 6)
+    ]
+    bench.put(*letters)
+
+    def page(view: MailView) -> list[HeldLetter]:
+        return view.letters(BOX, 0, NOON - timedelta(hours=1), 9, full_bytes)
+
+    assert bench.see(page) == letters[:count]
+    assert bench.run(bench.store.look(page, page)) == letters[:count]
+    assert bench.do(page) == letters[:count]
 
 
 def test_what_is_due_comes_longest_due_first(bench: Bench) -> None:
@@ -399,10 +417,10 @@ class AgainstMemory(RuleBasedStateMachine):
         self.both(
             lambda desk: sorted(
                 (one.sequence, one.envelope)
-                for one in desk.letters(MailboxId(mailbox), after, at, 99)
+                for one in desk.letters(MailboxId(mailbox), after, at, 99, 999)
             )
         )
-        self.both(lambda desk: len(desk.letters(MailboxId(mailbox), after, at, limit)))
+        self.both(lambda desk: len(desk.letters(MailboxId(mailbox), after, at, limit, 999)))
 
     @rule(envelope=ids, finished=st.booleans(), limit=maybe(st.integers(1, 2)))
     def find(self, envelope: bytes, limit: int | None, *, finished: bool) -> None:

@@ -89,6 +89,14 @@ def test_letters_that_are_held_back_arrive_later(ana: Person, ben: Person) -> No
     assert len(opened(ben)) == 3
 
 
+def test_a_page_of_one_letter_is_not_taken_for_the_last(ana: Person, ben: Person) -> None:
+    """As an honest relay's is, where letters are large."""
+    for _ in range(3):
+        ana.sends(SMALL, ben)
+    with ben.courier.playing(waiting=pages(lambda page: page[:1])):
+        assert ben.received() == 3
+
+
 def test_a_letter_that_is_left_out_arrives_when_it_is_shown(ana: Person, ben: Person) -> None:
     """The relay hides the first of three, and takes its absence for no answer."""
     for _ in range(3):

@@ -34,8 +34,14 @@ class MailView(Protocol):
         """How many rows have fields equal to these (None: lack them), and their sum of ``what``."""
         ...
 
-    def letters(self, mailbox: MailboxId, after: int, at: datetime, limit: int) -> list[HeldLetter]:
-        """Letters of a mailbox with a sequence above ``after`` that expire later than ``at``."""
+    def letters(
+        self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
+    ) -> list[HeldLetter]:
+        """Letters of a mailbox with a sequence above ``after`` that expire later than ``at``.
+
+        By their sequence, at most ``limit``, and none behind the one with which their sealed bytes
+        come to ``full_bytes``.
+        """
         ...
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:

@@ -63,7 +63,7 @@ _KNOWN: Final[tuple[type[EntrenousError], ...]] = (
     *(Locked, LockExists, NoLock, NotAPoint, RolledBack),
 )
 SPOKEN: Final = "Entrenous-Protocol"  # in every request and in every answer of a relay
-PAGE_BYTES_MAX: Final = 16 * 1024 * 1024  # a page of the largest envelopes takes 9 MB
+PAGE_BYTES_MAX: Final = 16 * 1024 * 1024  # fifty of the largest, as older relays send: 11 MB
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,9 +71,11 @@ class Looking:
         ask = Ask("weigh", kind, tuple(fields), (what, *fields.values()))
         return cast("tuple[int, int]", self._answer(ask))
 
-    def letters(self, mailbox: MailboxId, after: int, at: datetime, limit: int) -> list[HeldLetter]:
+    def letters(
+        self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
+    ) -> list[HeldLetter]:
         """Letters that wait in a mailbox."""
-        ask = Ask("letters", HeldLetter, (), (mailbox, after, at, limit))
+        ask = Ask("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
         return cast("list[HeldLetter]", self._answer(ask))
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
@@ -81,10 +83,8 @@ class Looking:
         return cast("list[Row]", self._answer(Ask("due", kind, (), (at, limit))))
 
     def _answer(self, ask: Ask) -> Any:
-        rows: list[Any] = []
-        for text, given in self._wording.asks(ask):
-            rows += self._cursor.execute(text, given).fetchall()
-        return ask.read(rows)
+        asked = self._wording.asks(ask)
+        return ask.read(row for text, given in asked for row in self._cursor.execute(text, given))
 
     def _end(self) -> None:
         with contextlib.suppress(sqlite3.Error):

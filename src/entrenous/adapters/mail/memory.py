@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
+from entrenous.adapters.mail.full_page import until_full
 from entrenous.model.held import HELD, HeldLetter
 from entrenous.model.ids import MailboxId
 from entrenous.ports import MailDesk, MailView
@@ -59,10 +60,12 @@ class _Desk:
         rows = [row for row in self._rows[kind].values() if _matches(row, fields)]
         return len(rows), sum(getattr(row, what) for row in rows)
 
-    def letters(self, mailbox: MailboxId, after: int, at: datetime, limit: int) -> list[HeldLetter]:
+    def letters(
+        self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
+    ) -> list[HeldLetter]:
         every = self.find(HeldLetter, mailbox=mailbox)
         waiting = [one for one in every if one.sequence > after and one.expires_at > at]
-        return sorted(waiting, key=lambda one: one.sequence)[:limit]
+        return until_full(sorted(waiting, key=lambda one: one.sequence)[:limit], full_bytes)
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
         rows: list[Any] = [row for row in self.find(kind) if _is_due(row, at)]

@@ -15,13 +15,18 @@ from entrenous.adapters.mail.wording import Ask, Statement
 from entrenous.model.held import HeldLetter
 
 _WANTED: Final = ("mailbox", "sequence", "expires_at")
+#: The lengths of large ones stand in their rows, so those behind a full page are not read for it.
+_BEFORE: Final = (
+    "coalesce(sum(octet_length(sealed)) OVER (ORDER BY sequence "
+    "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)"
+)
 
 
 def pages(asks: Sequence[Ask]) -> Statement:
     """One statement for many ``letters``; :func:`by_ask` tells its rows apart."""
-    mailboxes, after, times, limits = zip(*(ask.given for ask in asks), strict=True)
+    mailboxes, after, times, limits, full = zip(*(ask.given for ask in asks), strict=True)
     at = [write(HeldLetter, "expires_at", time) for time in times]
-    return _text(), [list(mailboxes), list(after), at, list(limits)]
+    return _text(), [list(mailboxes), list(after), at, list(limits), list(full)]
 
 
 def by_ask(rows: Sequence[Sequence[Any]], count: int) -> list[list[Sequence[Any]]]:
@@ -36,12 +41,12 @@ def by_ask(rows: Sequence[Sequence[Any]], count: int) -> list[list[Sequence[Any]
 def _text() -> str:
     of = codecs(HeldLetter)
     given = ", ".join(f"%b::{of[name].postgres}[]" for name in _WANTED)
-    columns = ", ".join(f'"{name}"' for name in of)
+    columns = ", ".join(f'page."{name}"' for name in of)
     return (
-        f"SELECT wanted.place, page.* FROM unnest({given}, %b::bigint[]) WITH ORDINALITY "  # noqa: S608 -- our own nouns
-        "AS wanted(mailbox, after, at, most, place) CROSS JOIN LATERAL ("
-        f"SELECT {columns} FROM {table_name(HeldLetter)} AS letter "
+        f"SELECT wanted.place, {columns} FROM unnest({given}, %b::bigint[], %b::bigint[]) "  # noqa: S608 -- our own nouns
+        "WITH ORDINALITY AS wanted(mailbox, after, at, most, full_bytes, place) CROSS JOIN LATERAL "
+        f"(SELECT letter.*, {_BEFORE} AS before FROM {table_name(HeldLetter)} AS letter "
         "WHERE letter.mailbox = wanted.mailbox AND letter.sequence > wanted.after "
         "AND letter.expires_at > wanted.at ORDER BY letter.sequence LIMIT wanted.most"
-        ") AS page ORDER BY wanted.place, page.sequence"
+        ") AS page WHERE page.before < wanted.full_bytes ORDER BY wanted.place, page.sequence"
     )

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,11 +117,9 @@ class SqliteLine:
             self._cursor.execute(text, given)
         self._checkpoints.count(len(puts) + len(drops) + _pages_beyond(kind, puts))
 
-    def _rows(self, ask: Ask) -> list[Any]:
-        rows: list[Any] = []
-        for text, given in self._wording.asks(ask):
-            rows += self._cursor.execute(text, given).fetchall()
-        return rows
+    def _rows(self, ask: Ask) -> Iterator[Any]:
+        asked = self._wording.asks(ask)
+        return (row for text, given in asked for row in self._cursor.execute(text, given))
 
 
 def _pages_beyond(kind: type, rows: Sequence[Any]) -> int:

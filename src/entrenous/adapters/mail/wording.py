@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
 from entrenous.adapters.mail.codec import codecs, read, write, written
+from entrenous.adapters.mail.full_page import until_full
 from entrenous.adapters.mail.tables import BULKY, table_name
 from entrenous.model.held import HELD, HeldLetter
 
@@ -24,7 +25,8 @@ class Ask(NamedTuple):
 
     ``rows`` and ``counts`` are by ``names`` for many tuples of values, ``given``; for the others
     it holds the arguments: those of ``find`` are the values and the limit, of ``letters`` mailbox,
-    sequence, time and limit, of ``due`` time and limit, of ``weigh`` what is added and the values.
+    sequence, time, limit and with how many bytes a page is full, of ``due`` time and limit, of
+    ``weigh`` what is added and the values.
     """
 
     how: How
@@ -32,12 +34,14 @@ class Ask(NamedTuple):
     names: tuple[str, ...]
     given: tuple[Any, ...]
 
-    def read(self, answer: list[Sequence[Any]]) -> Any:
+    def read(self, answer: Iterable[Sequence[Any]]) -> Any:
         """What the database's rows say."""
         if self.how == "counts":
             return {self._values(row): row[-1] for row in answer}
         if self.how == "weigh":
-            return tuple(answer[0])
+            return tuple(*answer)
+        if self.how == "letters":
+            return until_full((read(HeldLetter, row) for row in answer), self.given[-1])
         return [read(self.kind, row) for row in answer]
 
     def _values(self, row: Sequence[Any]) -> tuple[object, ...]:
@@ -109,7 +113,7 @@ def _plain(ask: Ask, mark: str, bytewise: str) -> Statement:
     """A question with arguments of its own."""
     kind, names, given = ask.kind, ask.names, ask.given
     if ask.how == "letters":
-        mailbox, after, at, limit = given
+        mailbox, after, at, limit, _ = given  # rows are asked for one by one until it is full
         values = [mailbox, after, write(HeldLetter, "expires_at", at), limit]
         return _letters(mark), values
     if ask.how == "due":

@@ -23,7 +23,7 @@ from entrenous.model.held import (
 from entrenous.model.ids import EnvelopeId, MailboxId
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
-from entrenous.spec import PAGE_MAX
+from entrenous.spec import PAGE_FULL_BYTES, PAGE_MAX
 
 
 async def waiting(
@@ -31,13 +31,15 @@ async def waiting(
 ) -> list[Waiting]:
     """Envelopes with a sequence above ``after``, oldest first, at most ``limit`` or a page.
 
+    What is asked for and not read waits in memory, so a page of large letters has few of them.
+
     Raises:
         NoSuchMailbox, WrongToken: this is not the owner.
     """
     present = now(relay)
 
     def letters(view: MailView) -> list[HeldLetter]:
-        return view.letters(mailbox, after, present, min(limit, PAGE_MAX))
+        return view.letters(mailbox, after, present, min(limit, PAGE_MAX), PAGE_FULL_BYTES)
 
     def work(view: MailView) -> list[Waiting]:
         owner(view, mailbox, token)

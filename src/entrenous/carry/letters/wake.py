@@ -27,6 +27,6 @@ async def _waits(mailbox: MailboxId, token: Secret, relay: Relay) -> bool:
 
     def work(view: MailView) -> bool:
         owner(view, mailbox, token)
-        return bool(view.letters(mailbox, 0, present, 1))
+        return bool(view.letters(mailbox, 0, present, 1, 1))
 
     return await relay.mail.look(work)

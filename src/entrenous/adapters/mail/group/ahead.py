@@ -49,9 +49,11 @@ class Ahead:
         self._ones[Ask("weigh", kind, tuple(fields), (what, *fields.values()))] = None
         return 0, 0
 
-    def letters(self, mailbox: MailboxId, after: int, at: datetime, limit: int) -> list[HeldLetter]:
+    def letters(
+        self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
+    ) -> list[HeldLetter]:
         """Letters will be."""
-        self._ones[Ask("letters", HeldLetter, (), (mailbox, after, at, limit))] = None
+        self._ones[Ask("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))] = None
         return []
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:

@@ -141,9 +141,11 @@ class Behind:
         ask = Ask("weigh", kind, tuple(fields), (what, *fields.values()))
         return cast("tuple[int, int]", self._still(ask))
 
-    def letters(self, mailbox: MailboxId, after: int, at: datetime, limit: int) -> list[HeldLetter]:
+    def letters(
+        self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
+    ) -> list[HeldLetter]:
         """Letters that wait in a mailbox."""
-        ask = Ask("letters", HeldLetter, (), (mailbox, after, at, limit))
+        ask = Ask("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
         return cast("list[HeldLetter]", self._still(ask))
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
