@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from entrenous.adapters.blobs.part import WRITE_BYTES, Part
+from entrenous.adapters.blobs.stride import Stride
 from entrenous.model.relay_problem import DiskFailed, DiskFull, NoSuchBlob
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_READ_BYTES: Final = 1 << 20  # what is read in one go, in a thread
 
 
 class FileBlobs:
@@ -115,14 +115,17 @@ async def _written(writing: asyncio.Task[None] | None) -> None:
 
 
 async def _stretch(file: BinaryIO, start: int, stop: int) -> AsyncIterator[bytes]:
+    stride = Stride()
     with file:
         file.seek(start)
         while start < stop:
-            chunk = await asyncio.to_thread(file.read, min(_READ_BYTES, stop - start))
+            chunk = await asyncio.to_thread(file.read, min(stride.bytes, stop - start))
             if not chunk:
                 return
             start += len(chunk)
+            stride.given()
             yield chunk
+            stride.taken()
 
 
 @contextlib.contextmanager

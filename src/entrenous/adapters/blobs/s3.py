@@ -25,11 +25,11 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from entrenous.adapters.blobs.one_writer import OneWriter
+from entrenous.adapters.blobs.stride import Stride
 from entrenous.model.relay_problem import DamagedBlob, DiskFailed, NoSuchBlob
 
 PIECE_BYTES: Final = 16 << 20
 UPLOADS_MAX: Final = 16  # at the same time: each holds a piece in memory until that is full
-_READ_BYTES: Final = 1 << 20
 _WHOLE: Final = "whole"
 _PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)?(?:\.(?P<rest>[0-9]+))?")
 
@@ -173,15 +173,18 @@ class S3Blobs:
         return data
 
     async def _stretch(self, pieces: list[str], start: int, stop: int) -> AsyncIterator[bytes]:
+        stride = Stride()
         while start < stop:
             number, at = divmod(start, self._piece)
-            until = min(at + _READ_BYTES, self._piece, at + stop - start)
+            until = min(at + stride.bytes, self._piece, at + stop - start)
             with _errors():
                 data = await obstore.get_range_async(
                     self._store, pieces[number], start=at, end=until
                 )
             start += until - at
+            stride.given()
             yield bytes(data)
+            stride.taken()
 
     async def _whole(self, name: str) -> list[str] | None:
         """The pieces of a whole one; None if it is not whole."""
