@@ -1,6 +1,7 @@
 """Who says nothing, or hardly anything, holds no connection for long, and never the last one."""
 
 import asyncio
+import json
 import resource
 from collections.abc import Callable
 from typing import Any
@@ -163,6 +164,121 @@ def test_who_takes_nothing_of_an_answer_for_a_minute_is_gone() -> None:
         slow.transport.unread = 90_000
         await room.later(12)
         assert closed(stuck, slow) == [True, False]
+
+    ran(work)
+
+
+def test_of_those_for_whom_too_much_waits_the_largest_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when they are being answered, or are closed and only wait for the rest to be read."""
+    monkeypatch.setattr("entrenous.adapters.http_patience._UNREAD_MAX", 1000)
+
+    async def work(room: Room) -> None:
+        few, many, most, none = (room.comes(HALF) for _ in range(4))
+        few.transport.unread, many.transport.unread, most.transport.unread = 300, 400, 500
+        await room.later(1)
+        assert closed(few, many, most, none) == [False, False, True, False]
+        few.transport.unread = 601
+        many.shutdown()
+        await room.later(1)
+        assert closed(few, none) == [True, False]
+        assert room.crowd.connections == {many, none}
+
+    ran(work)
+
+
+LONG = b"a" * 2000
+START = b"GET /other HTTP/1.1\r\nHost: a\r\n"
+CHUNKED = b"PUT /other HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (START, b"X: a\r\n" * 330),
+        (START + b"X: ", LONG),
+        (START, LONG),
+        (b"GET /", LONG),
+        (b"", b"\r\n" * 1000),
+        (OTHER, b"\r\n" * 1000),
+    ],
+    ids=["lines", "a line", "a name", "an address", "nothing", "nothing behind a request"],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_head_without_end_is_refused_after_32_kib(
+    start: bytes, piece: bytes, *, at_once: bool
+) -> None:
+    async def work(room: Room) -> None:
+        one = room.comes(start)
+        await settled()
+        for _ in range(15):
+            one.data_received(piece)
+        assert closed(one) == [False]
+        if at_once:
+            one.data_received(piece * 100)
+        for _ in range(3):
+            one.data_received(piece)
+        assert one.transport.paused
+        head, _, body = one.transport.sent.rpartition(b"\r\n\r\n")
+        assert b"HTTP/1.1 431 " in head
+        assert f"content-length: {len(body)}\r\n".encode() in head
+        assert json.loads(body)["status"] == 431
+        assert one.transport.sent.count(b" 431 ") == 1
+        room.passed += 2
+        await asyncio.sleep(0)
+        await settled()
+        assert closed(one) == [True]
+
+    ran(work)
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (CHUNKED + b"4\r\nbody\r\n0\r\n", b"X: a\r\n" * 330),
+        (CHUNKED + b"4\r\nbody\r\n0\r\nX: ", LONG),
+        (CHUNKED + b"4;", LONG),
+    ],
+    ids=["trailers", "a trailer", "an extension"],
+)
+def test_so_is_what_comes_in_a_body_and_is_none_of_it(start: bytes, piece: bytes) -> None:
+    async def work(room: Room) -> None:
+        one = room.comes(start)
+        for _ in range(15):
+            one.data_received(piece)
+        assert closed(one) == [False]
+        for _ in range(3):
+            one.data_received(piece)
+        assert closed(one) == [True]
+
+    ran(work)
+
+
+def test_a_head_behind_an_answer_that_is_under_way_closes_the_connection_and_says_no_more() -> None:
+    async def work(room: Room) -> None:
+        one = room.comes(HALF, b"x" * 200_000 + START, LONG * 20)
+        assert (closed(one), one.transport.sent) == ([True], b"")
+
+    ran(work)
+
+
+def test_a_long_head_and_a_long_body_are_read_whole() -> None:
+    """In one piece or in many; and so are many short requests in one piece."""
+
+    async def work(room: Room) -> None:
+        lines = b"".join(b"X-%d: %b\r\n" % (at, LONG) for at in range(15))
+        body = b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000
+        long = START.replace(b"GET", b"PUT") + lines + body
+        whole, slow, chunky = room.comes(long), room.comes(), room.comes(CHUNKED)
+        for at in range(0, len(long), 999):
+            slow.data_received(long[at : at + 999])
+        for _ in range(9000):
+            chunky.data_received(b"1\r\nx\r\n")
+        chunky.data_received(b"0\r\n\r\n")
+        many = room.comes((START + b"\r\n") * 2200)
+        await room.later(1)
+        for one in (whole, slow, chunky):
+            assert one.transport.sent.count(b"by the parser") == 1
+        assert closed(whole, slow, chunky, many) == [False] * 4
 
     ran(work)
 

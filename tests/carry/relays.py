@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.http_server import listening, server_for, url_of
 from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.adapters.mail.sqlite import open_mail
+from entrenous.adapters.tls import Certificate
 from entrenous.craft.crypto.hashing import lock_of, sha256
 from entrenous.model.envelope import BlobDeposit, Envelope, SendToken, ShareDeposit
 from entrenous.model.ids import BlobId, EnvelopeId, MailboxId
@@ -102,10 +104,16 @@ def disk_relay(folder: Path, clock: WoundClock, bytes_max: int | None = None) ->
 
 
 @contextmanager
-def served(app: Starlette) -> Iterator[str]:
-    """The app behind a real server on loopback; its URL."""
-    server, ready = server_for(app), threading.Event()
+def served(
+    app: Starlette, certificate: Certificate | None = None, *, send_buffer: int = 0
+) -> Iterator[str]:
+    """The app behind a real server on loopback; its URL. The system holds ``send_buffer`` bytes of
+    an answer, if it is said.
+    """
+    server, ready = server_for(app, certificate), threading.Event()
     with listening("127.0.0.1", 0) as taken:
+        if send_buffer:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
 
         async def run() -> None:
             serving = asyncio.create_task(server.serve(sockets=[taken]))
@@ -118,7 +126,7 @@ def served(app: Starlette) -> Iterator[str]:
         thread.start()
         try:
             assert ready.wait(10)
-            yield url_of(taken)
+            yield url_of(taken, "https" if certificate else "http")
         finally:
             server.should_exit = True
             thread.join()

@@ -1,9 +1,11 @@
-"""How long a server waits for a connection that asks nothing, and for how many of them.
+"""How long a server waits for a connection that asks nothing, and how much it holds for any.
 
 Whoever connects may say nothing for good, or a letter a minute, and each such connection is an open
 file of ours. So one second's look at all of them ends those that are late, which costs a request
 nothing; and beyond a number that the process has files for, whoever has waited longest without a
-whole request goes for each that comes. What is answered is never ended, nor what brings much.
+whole request goes for each that comes. What is answered is never ended, nor what brings much. Nor
+may they fill the memory: not with answers that nobody reads, of which the largest go first, and not
+with a head, or what follows a body, that has no end.
 """
 
 import asyncio
@@ -12,18 +14,31 @@ import sys
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
+from entrenous.adapters.tls_writing import InPortions
+
 _HEAD_S: Final = 10.0  # for a request's first line and headers, and for the first request
+_FAREWELL_S: Final = 1.0  # for whoever was refused to read that
 _REST_S: Final = 60.0  # for the rest of a body that was answered before it was whole
 _UNREAD_S: Final = 60.0  # in which somebody who is answered takes no byte
+_UNREAD_MAX: Final = 256 << 20  # bytes of answers that wait for all who are answered
+_HEAD_MAX: Final = 32768  # bytes of a request's first line and headers, or behind its body
 _MUCH: Final = 65536  # bytes of a body; so much is let in of strangers by no address
 _MOST: Final = 4096  # connections; each may have another file open
 _PORTION: Final = 64  # parts of all; as many go at once as one has, so that they are seldom sorted
 _TICKS: Final = 10  # of a server in a second
 
-_BETWEEN, _IN_HEAD, _IN_BODY = range(3)
+_PROBLEM: Final = b'{"type":"about:blank","title":"Request Header Fields Too Large","status":431}'
+_TOO_LONG: Final = b"%bcontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
+    *(STATUS_LINE[431], b"application/problem+json", len(_PROBLEM), _PROBLEM),
+)
+_BETWEEN, _IN_HEAD, _IN_BODY, _OVER = range(4)
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -36,6 +51,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._crowd = server_state if isinstance(server_state, Crowd) else None
         self._stage = _BETWEEN  # what the parser is in the midst of
         self._came = 0  # of the body
+        self._head = 0  # bytes since the last head, piece of a body or request was whole
+        self._portions: InPortions | None = None
         self._is_asked = False  # a whole request, past the parser, is not answered yet
         self._answered_at = 0.0  # such a one
         self._seen: tuple[object, ...] = self._state()
@@ -44,9 +61,29 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Come in, if there is room."""
+        if transport.get_extra_info("sslcontext") is not None:
+            transport = self._portions = InPortions(transport, lambda: self.flow.write_paused)
         super().connection_made(transport)
         if self._crowd and not self._crowd.has_room(self):
             self.end()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, but no head that is too long, nor what is like one."""
+        while data and self._stage != _OVER and not self.transport.is_closing():
+            room = _HEAD_MAX - self._head
+            if room <= 0:
+                self._refuse_head()
+                return
+            part = data if self._stage == _IN_BODY else data[:room]
+            data = data[len(part) :]
+            self._head += len(part)  # until the parser says that it got on
+            super().data_received(part)
+
+    def resume_writing(self) -> None:
+        """More can be written."""
+        super().resume_writing()
+        if self._portions is not None:
+            self._portions.go_on()
 
     def on_message_begin(self) -> None:
         """The parser is in the midst of a request."""
@@ -55,17 +92,17 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its head is whole."""
-        self._stage = _IN_BODY
+        self._stage, self._head = _IN_BODY, 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Some of its body came."""
-        self._came += len(body)
+        self._came, self._head = self._came + len(body), 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """It is at its end."""
-        self._stage = _BETWEEN
+        self._stage, self._head = _BETWEEN, 0
         super().on_message_complete()
 
     @property
@@ -98,6 +135,19 @@ class PatientProtocol(HttpToolsProtocol):
         self.connections.discard(self)
         self.transport.abort()
 
+    def unread(self) -> int:
+        """How many bytes wait here for its peer to read what came before them."""
+        return int(self.transport.get_write_buffer_size())
+
+    def _refuse_head(self) -> None:
+        if self._stage == _IN_BODY or self._is_answering():
+            self.end()
+            return
+        self._stage = _OVER
+        self.flow.pause_reading()
+        self.transport.write(_TOO_LONG)
+        self.loop.call_later(_FAREWELL_S, self.end)  # to close it would be to read on, in TLS
+
     def _is_answering(self) -> bool:
         cycle = self._cycle()
         return cycle is not None and not cycle.response_complete
@@ -107,7 +157,7 @@ class PatientProtocol(HttpToolsProtocol):
         return self.cycle
 
     def _is_unread(self, now_s: float) -> bool:
-        size = self.transport.get_write_buffer_size() if self.flow.write_paused else 0
+        size = self.unread() if self.flow.write_paused else 0
         if not size or size != self._unread[0]:
             self._unread = (size, now_s)
         return now_s - self._unread[1] > _UNREAD_S
@@ -137,10 +187,21 @@ class Crowd(ServerState):
         return bool(oldest)
 
     def end_late(self, now_s: float) -> None:
-        """End those that have been waited for long enough."""
+        """End those that have been waited for long enough, and those for whom too much waits."""
         for one in self._all():
             if one.is_late(now_s):
                 one.end()
+        self._end_unread()
+
+    def _end_unread(self) -> None:
+        """What streams holds little, so that whoever took much at once and reads nothing goes."""
+        unread = [(size, id(one), one) for one in self._all() if (size := one.unread())]
+        too_much = sum(size for size, _, _ in unread) - _UNREAD_MAX
+        for size, _, one in sorted(unread, reverse=True):
+            if too_much <= 0:
+                return
+            one.end()
+            too_much -= size
 
     def _all(self) -> list[PatientProtocol]:
         return [one for one in self.connections if isinstance(one, PatientProtocol)]

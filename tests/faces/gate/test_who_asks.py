@@ -21,6 +21,7 @@ from entrenous.model.gate import GateUnreachable
 from entrenous.model.print import PicturePrint
 from tests.faces.cli.stop.gates import running, within_an_hour
 from tests.faces.relay.certificates import Pair, certificate, renewed, version_of
+from tests.faces.relay.strangers import assert_refuses_endless_heads
 from tests.nginx import needs_nginx, nginx
 
 pytestmark = pytest.mark.real
@@ -75,6 +76,16 @@ def test_by_its_own_certificate(tmp_path: Path) -> None:
         new = renewed(data, gate.pid, gate.url)
         with new_client(new.cert) as web:
             assert HttpBankClient(gate.url, web).status(claim.claim) == claim
+    assert log.read_text() == ""
+
+
+@pytest.mark.parametrize("toml", ["", SEALED], ids=["plain", "tls"])
+def test_a_head_without_end_is_refused(tmp_path: Path, toml: str) -> None:
+    data = folder_with(tmp_path, toml)
+    pair = certificate(data)
+    log = tmp_path / "log"
+    with running(data, log=log) as gate:
+        assert_refuses_endless_heads(gate.url, pair if toml else None)
     assert log.read_text() == ""
 
 

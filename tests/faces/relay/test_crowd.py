@@ -11,8 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from entrenous.adapters.tls import Certificate
 from entrenous.faces.relay.app import relay_app
 from tests.carry.relays import memory_relay, served
+from tests.faces.relay.certificates import certificate
+from tests.faces.relay.strangers import assert_refuses_endless_heads, connected
 
 pytestmark = pytest.mark.real
 
@@ -73,3 +76,14 @@ def test_a_stranger_who_says_nothing_is_let_go(
         except ConnectionResetError:
             came = b""
         assert came == b""
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "tls"])
+def test_a_head_without_end_is_refused(tmp_path: Path, *, sealed: bool) -> None:
+    pair = certificate(tmp_path) if sealed else None
+    shown = Certificate(pair.cert, pair.key) if pair else None
+    with served(relay_app(memory_relay()), shown) as url:
+        assert_refuses_endless_heads(url, pair)
+        with connected(url, pair) as device:
+            device.sendall(b"GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert device.recv(100).startswith(b"HTTP/1.1 200 ")
