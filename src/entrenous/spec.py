@@ -96,6 +96,8 @@ OPENS_MAX: Final = 1000
 WAKE_S_MAX: Final = 60  # how long a device may wait for a letter in one request
 WAKE_ASK_S: Final = 20  # how long ours does: less than its client waits for any answer
 PAGE_MAX: Final = 50  # envelopes in one answer
+PACE_BYTES_MIN: Final = 60 * 1024  # of what is large in PACE_S, else both sides give it up: 1 KiB/s
+PACE_S: Final = 60.0
 PAGE_FULL_BYTES: Final = 512 * 1024  # sealed bytes after which it ends, however few they are
 
 # --- what one mailbox may hold: docs/spec/relay.md section 9, carry/mailboxes/room.py ---

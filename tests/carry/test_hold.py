@@ -232,10 +232,15 @@ class LikeABucket(MemoryBlobs):
     """What came of a broken upload lies there afterwards, also if it was dropped meanwhile."""
 
     async def keep(
-        self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int = 0
+        self,
+        name: str,
+        chunks: AsyncIterator[bytes],
+        sha256: bytes,
+        start: int = 0,
+        owner: bytes = b"",
     ) -> None:
         try:
-            await super().keep(name, chunks, sha256, start)
+            await super().keep(name, chunks, sha256, start, owner)
         except BaseException:
             self._parts.setdefault(name, bytearray(b"the rest"))
             raise
@@ -283,78 +288,24 @@ def test_an_upload_that_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPat
     assert given == [0, 1000]
 
 
-class Restarting:
-    """A database that is away whenever it is told to be, for one question."""
-
-    def __init__(self, store: MailStore) -> None:
-        self._store, self.is_away = store, False
-        self.together, self.scrub = store.together, store.scrub
-
-    async def look(self, work: Callable[[Any], Any], ahead: Any = None) -> Any:
-        self._go_on()
-        return await self._store.look(work, ahead)
-
-    def _go_on(self) -> None:
-        if self.is_away:
-            self.is_away = False
-            raise DatabaseAway(retry_after_s=5)
-
-
-class GoneFor(Restarting):
-    """One that stays away until the request has ended."""
-
-    def __init__(self, store: MailStore) -> None:
-        super().__init__(store)
-        self.together = self._together  # type: ignore[method-assign]
-
-    async def _together(self, work: Callable[[Any], Any], ahead: Any = None) -> Any:
-        self._go_on()
-        return await self._store.together(work, ahead)
-
-    def _go_on(self) -> None:
-        if self.is_away:
-            raise DatabaseAway(retry_after_s=5)
-
-
-@pytest.mark.parametrize("database", [Restarting, GoneFor])
-def test_a_database_that_is_away_costs_nothing_of_an_upload(
-    relay: Relay, database: type[Restarting], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("entrenous.carry.hold._LOOK_BYTES", 2000)
-    post, mail = Post(), database(relay.mail)
-    away = replace(relay, mail=mail)
-
-    async def goes_away() -> AsyncIterator[bytes]:
-        for start in range(0, 5000, 1000):
-            mail.is_away = start == 3000
-            yield post.blob[start : start + 1000]
-
-    async def story() -> None:
-        await ready(relay, post)
-        with pytest.raises(DatabaseAway):
-            await bring_blob(post.deposit(), post.token, goes_away(), away)
-        came, _ = await how_much_came(post.blob_id, post.withdraw, relay)
-        assert came == 3000
-        assert await bring_blob(post.deposit(), post.token, stream(post.blob[came:]), relay, came)
-        assert await read(relay, post) == post.blob
-
-    asyncio.run(story())
-    assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (1, 0, 0)
-
-
 class Flaky(MemoryBlobs):
     """A bucket that failed when it had taken what came."""
 
     async def keep(
-        self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int = 0
+        self,
+        name: str,
+        chunks: AsyncIterator[bytes],
+        sha256: bytes,
+        start: int = 0,
+        owner: bytes = b"",
     ) -> None:
         try:
-            await super().keep(name, chunks, sha256, start)
+            await super().keep(name, chunks, sha256, start, owner)
         except ConnectionError:
             raise DiskFailed from None
 
 
-def test_nor_does_a_store_that_fails_for_a_moment() -> None:
+def test_a_store_that_fails_for_a_moment_costs_nothing_of_an_upload() -> None:
     relay, post = replace(memory_relay(), blobs=Flaky()), Post()
     at_once(ready(relay, post))
     with pytest.raises(DiskFailed):
@@ -362,3 +313,49 @@ def test_nor_does_a_store_that_fails_for_a_moment() -> None:
     rest = stream(post.blob[4000:])
     assert at_once(bring_blob(post.deposit(), post.token, rest, relay, 4000))
     assert at_once(read(relay, post)) == post.blob
+
+
+def test_a_slow_upload_that_nobody_wants_any_more_ends_within_a_minute() -> None:
+    clock, post, given = WoundClock(), Post(), list[int]()
+    relay = memory_relay(clock)
+
+    async def deleted() -> AsyncIterator[bytes]:
+        for start in range(0, 5000, 10):
+            if start == 1000:
+                await close_mailbox(post.mailbox, post.owner, relay)
+            given.append(start)
+            clock.wind(seconds=9)
+            yield post.blob[start : start + 10]
+
+    async def story() -> None:
+        await ready(relay, post)
+        with pytest.raises(NoSuchBlob):
+            await bring_blob(post.deposit(), post.token, deleted(), relay)
+
+    asyncio.run(story())
+    assert 1000 <= given[-1] < 1000 + 8 * 10
+
+
+def test_an_upload_goes_on_while_the_database_is_away() -> None:
+    """Whether it is still wanted is asked again a minute later."""
+    clock, post = WoundClock(), Post()
+    relay = memory_relay(clock)
+    look, asked = relay.mail.look, list[str]()
+
+    async def away(*_: object) -> None:
+        asked.append("in vain")
+        raise DatabaseAway(retry_after_s=5)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        relay.mail.look = away  # type: ignore[method-assign, assignment]
+        async for chunk in stream(post.blob):
+            clock.wind(minutes=1)
+            yield chunk
+        relay.mail.look = look  # type: ignore[method-assign]
+
+    async def story() -> None:
+        await ready(relay, post)
+        assert await bring_blob(post.deposit(), post.token, chunks(), relay)
+
+    asyncio.run(story())
+    assert len(asked) == 5

@@ -12,11 +12,12 @@ from types import NoneType
 
 import obstore
 import pytest
+from obstore.store import MemoryStore
 
 from entrenous.adapters.blobs.files import FileBlobs
 from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.blobs.part import Part
-from entrenous.adapters.blobs.s3 import UPLOADS_MAX, S3Blobs
+from entrenous.adapters.blobs.s3 import OWNER_UPLOADS_MAX, UPLOADS_MAX, S3Blobs
 from entrenous.model.relay_problem import DamagedBlob, DiskFull, NoSuchBlob, TooMany
 from entrenous.ports import BlobStore
 from tests.carry.relays import CountingDice, stream
@@ -167,7 +168,7 @@ def test_a_bucket_takes_so_many_at_once_that_memory_holds_their_pieces(buckets: 
 
         digest = hashlib.sha256(b"data").digest()
         tasks = [
-            asyncio.create_task(store.keep(f"n{number}", slow(), digest))
+            asyncio.create_task(store.keep(f"n{number}", slow(), digest, 0, b"%d" % number))
             for number in range(UPLOADS_MAX + 1)
         ]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -179,6 +180,31 @@ def test_a_bucket_takes_so_many_at_once_that_memory_holds_their_pieces(buckets: 
     *kept, refused = asyncio.run(story())
     assert kept == [None] * UPLOADS_MAX
     assert isinstance(refused, TooMany)
+
+
+def test_of_those_a_bucket_takes_few_into_one_mailbox() -> None:
+    store = S3Blobs(MemoryStore(), 1 << 20)
+    sha256 = hashlib.sha256(b"data").digest()
+
+    async def story() -> None:
+        go = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            await go.wait()
+            yield b"data"
+
+        coming = [store.keep(f"n{number}", slow(), sha256, 0, b"her") for number in range(9)]
+        tasks = [asyncio.create_task(one) for one in coming]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await store.keep("another", stream(b"data"), sha256, 0, b"him")
+        go.set()
+        await asyncio.wait(tasks)
+        refused = [one for one in tasks if isinstance(one.exception(), TooMany)]
+        assert len(tasks) - len(refused) == OWNER_UPLOADS_MAX
+        assert done <= set(refused)
+        await store.keep("n8", stream(b"data"), sha256, 0, b"her")
+
+    asyncio.run(story())
 
 
 @pytest.mark.real

@@ -26,6 +26,7 @@ from entrenous.model.held import HeldBlob, HeldUpload, Leftover
 from entrenous.model.ids import BlobId
 from entrenous.model.relay_problem import (
     DamagedBlob,
+    DatabaseAway,
     DiskFull,
     IdInUse,
     NoSuchBlob,
@@ -38,7 +39,9 @@ from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
 from entrenous.spec import BLOB_BYTES_MAX, LOOSE_BLOB_HOURS
 
-_LOOK_BYTES: Final = 64 << 20  # of an upload; then it looks whether anybody still wants it
+#: After so much of an upload, or so long, it looks whether anybody still wants it.
+_LOOK_BYTES: Final = 64 << 20
+_LOOK_EVERY: Final = timedelta(minutes=1)
 #: What ends an upload. After all else the rest may come: a database or a bucket that was away for a
 #: moment has cost nothing that is here.
 _HOPELESS: Final = (DamagedBlob, NoSuchBlob, IdInUse, TooLarge, DiskFull)
@@ -86,7 +89,7 @@ async def bring_blob(
         raise WrongOffset
     try:
         bytes_of_it = _as_announced(deposit.size - start, _while_wanted(upload, chunks, relay))
-        await relay.blobs.keep(upload.name, bytes_of_it, deposit.sha256, start)
+        await relay.blobs.keep(upload.name, bytes_of_it, deposit.sha256, start, deposit.mailbox)
         return await relay.mail.together(lambda desk: _give(desk, upload, now(relay)))
     except TooMany:
         raise  # what is here belongs to the other upload
@@ -258,15 +261,23 @@ async def _while_wanted(
     upload: HeldUpload, chunks: AsyncIterator[bytes], relay: Relay
 ) -> AsyncIterator[bytes]:
     """Pass the bytes on as long as the upload's row is there; raises NoSuchBlob."""
-    since = 0
+    came, looked_at = 0, now(relay)
     async for chunk in chunks:
-        since += len(chunk)
-        if since >= _LOOK_BYTES:
-            since = 0
-            mine = await relay.mail.look(lambda view: view.get(HeldUpload, upload.blob))
-            if mine is None or mine.name != upload.name:
+        came += len(chunk)
+        if came >= _LOOK_BYTES or now(relay) - looked_at >= _LOOK_EVERY:
+            came, looked_at = 0, now(relay)
+            if not await _is_wanted(upload, relay):
                 raise NoSuchBlob
         yield chunk
+
+
+async def _is_wanted(upload: HeldUpload, relay: Relay) -> bool:
+    """Whether its row is there; it is as long as nobody can tell, so that nothing is lost."""
+    try:
+        mine = await relay.mail.look(lambda view: view.get(HeldUpload, upload.blob))
+    except DatabaseAway:
+        return True
+    return mine is not None and mine.name == upload.name
 
 
 def _is_same(held: HeldBlob | HeldUpload, coming: HeldUpload) -> bool:

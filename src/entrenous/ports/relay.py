@@ -108,7 +108,12 @@ class BlobStore(Protocol):
     """Large sealed things under names that the relay chooses anew for each upload."""
 
     async def keep(
-        self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int = 0
+        self,
+        name: str,
+        chunks: AsyncIterator[bytes],
+        sha256: bytes,
+        start: int = 0,
+        owner: bytes = b"",
     ) -> None:
         """Store a stream; it is there, whole and durable, when this returns, and not if it raises.
 
@@ -121,11 +126,13 @@ class BlobStore(Protocol):
             chunks: its bytes from ``start`` to the end.
             sha256: of all of it.
             start: how many bytes of an unfinished one of this name are left as they are.
+            owner: into whose mailbox it goes; a store that takes few at the same time takes fewer
+                of one owner, and forgets whose they were.
 
         Raises:
             DamagedBlob: the whole has another hash, or its first ``start`` bytes are not there.
             NoSuchBlob: it was dropped meanwhile.
-            TooMany: another upload of it is under way.
+            TooMany: another upload of it is under way, or as many as there may be.
             DiskFull, DiskFailed: the disk refused.
             Exception: what ``chunks`` raised.
         """

@@ -62,7 +62,7 @@ def drips(head: bytes) -> Callable[[socket.socket, threading.Event], None]:
 @pytest.fixture
 def courier(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpCourier]:
     """One for which a minute passes quickly."""
-    monkeypatch.setattr(adapter, "WINDOW_S", QUICK)
+    monkeypatch.setattr(adapter, "PACE_S", QUICK)
     with new_client() as client:
         yield HttpCourier(client)
 
@@ -116,8 +116,8 @@ class TestForReal:
         machine does not make one byte late.
         """
         minute, size = 2.0, 15
-        monkeypatch.setattr(adapter, "WINDOW_S", minute)
-        monkeypatch.setattr("entrenous.adapters.courier.http.LARGE_BYTES", 1)
+        monkeypatch.setattr(adapter, "PACE_S", minute)
+        monkeypatch.setattr("entrenous.adapters.courier.http.PACE_BYTES_MIN", 1)
 
         def answers(mouth: socket.socket, over: threading.Event) -> None:
             mouth.recv(65536)

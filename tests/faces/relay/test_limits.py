@@ -130,18 +130,20 @@ def test_older_than_the_floor_is_turned_away_with_the_way_out(spoken: str, code:
 
 
 @pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+@pytest.mark.parametrize("wait_s", [30, 0.001])
 def test_a_body_that_stops_coming_ends_and_its_rest_may_follow(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, wait_s: float
 ) -> None:
-    """Else whoever sends a little and then nothing holds memory for ever."""
-    monkeypatch.setattr("entrenous.faces.relay.blobs._SILENCE_S", 0.05)
+    """Else whoever sends a little and then nothing, or next to it, holds memory for ever."""
+    monkeypatch.setattr("entrenous.faces.relay.pace.PACE_S", 0.05)
     post = Post()
     app = relay_app(met(Limits(), post))
 
     async def stalls() -> AsyncIterator[bytes]:
         yield post.blob[:1000]
-        await asyncio.sleep(30)
-        yield post.blob[1000:]
+        for at in range(1000, 5000):
+            await asyncio.sleep(wait_s)
+            yield post.blob[at : at + 1]
 
     async def story() -> tuple[int, int]:
         transport = httpx.ASGITransport(app=app)

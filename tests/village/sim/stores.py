@@ -165,10 +165,15 @@ class SimBlobs:
                 self.inner._blobs[str(name)] = held
 
     async def keep(
-        self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int = 0
+        self,
+        name: str,
+        chunks: AsyncIterator[bytes],
+        sha256: bytes,
+        start: int = 0,
+        owner: bytes = b"",
     ) -> None:
         try:
-            await self.inner.keep(name, chunks, sha256, start)
+            await self.inner.keep(name, chunks, sha256, start, owner)
         finally:
             part = self.inner._parts.get(name)
             if part is not None:

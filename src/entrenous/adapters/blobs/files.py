@@ -30,7 +30,12 @@ class FileBlobs:
         self._folder = folder
 
     async def keep(
-        self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int = 0
+        self,
+        name: str,
+        chunks: AsyncIterator[bytes],
+        sha256: bytes,
+        start: int = 0,
+        owner: bytes = b"",  # noqa: ARG002 -- many files take no more memory than few
     ) -> None:
         """Store a stream from ``start`` on; durable when it returns."""
         with _disk_errors():

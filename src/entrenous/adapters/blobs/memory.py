@@ -16,10 +16,15 @@ class MemoryBlobs:
         self._writer = OneWriter()
 
     async def keep(
-        self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int = 0
+        self,
+        name: str,
+        chunks: AsyncIterator[bytes],
+        sha256: bytes,
+        start: int = 0,
+        owner: bytes = b"",
     ) -> None:
         """Store a stream."""
-        with self._writer.of(name):
+        with self._writer.of(name, owner):
             await self._keep(name, chunks, sha256, start)
 
     async def _keep(

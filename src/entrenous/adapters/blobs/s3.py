@@ -30,6 +30,7 @@ from entrenous.model.relay_problem import DamagedBlob, DiskFailed, NoSuchBlob
 
 PIECE_BYTES: Final = 16 << 20
 UPLOADS_MAX: Final = 16  # at the same time: each holds a piece in memory until that is full
+OWNER_UPLOADS_MAX: Final = 4  # of them into one mailbox
 _WHOLE: Final = "whole"
 _PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)?(?:\.(?P<rest>[0-9]+))?")
 
@@ -62,13 +63,18 @@ class S3Blobs:
     def __init__(self, store: S3Store, piece_bytes: int = PIECE_BYTES) -> None:
         self._store = store
         self._piece = piece_bytes
-        self._writer = OneWriter(UPLOADS_MAX)
+        self._writer = OneWriter(UPLOADS_MAX, OWNER_UPLOADS_MAX)
 
     async def keep(
-        self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int = 0
+        self,
+        name: str,
+        chunks: AsyncIterator[bytes],
+        sha256: bytes,
+        start: int = 0,
+        owner: bytes = b"",
     ) -> None:
         """Store a stream from ``start`` on; durable when it returns."""
-        with _errors(), self._writer.of(name):
+        with _errors(), self._writer.of(name, owner):
             writing = _Writing(name, secrets.token_hex(4), hashlib.sha256())
             held = await self._begun(writing, start)
             try:

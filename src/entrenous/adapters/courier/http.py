@@ -15,12 +15,13 @@ from entrenous.adapters.courier.blobs import HttpBlobs
 from entrenous.adapters.courier.letters import HttpLetters
 from entrenous.adapters.courier.lock import HttpLocks
 from entrenous.adapters.courier.mailboxes import HttpMailboxes
-from entrenous.adapters.courier.pace import LARGE_BYTES, PacedTransport
+from entrenous.adapters.courier.pace import PacedTransport
 from entrenous.adapters.courier.patience import Patience
 from entrenous.adapters.courier.request import Ask, Takes, ask, converse
 from entrenous.adapters.courier.shares import HttpShares
 from entrenous.adapters.courier.wake import HttpWakes
 from entrenous.model.setting import BadSetting
+from entrenous.spec import PACE_BYTES_MIN
 
 _TIMEOUT: Final = httpx.Timeout(30, connect=10)
 
@@ -87,7 +88,7 @@ class HttpCourier:
         return ask(self._client, url, what, self._of_wakes)
 
     def _stream(self, url: str, each_try: Callable[[], Ask], take: Takes) -> None:
-        converse(self._client, url, each_try, take, self._of_files, LARGE_BYTES)
+        converse(self._client, url, each_try, take, self._of_files, PACE_BYTES_MIN)
 
 
 def new_client(authorities: Path | None = None) -> httpx.Client:

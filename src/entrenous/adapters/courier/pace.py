@@ -16,11 +16,11 @@ from typing import Any, Final
 import httpcore
 import httpx
 
+from entrenous.spec import PACE_S
+
 #: Also the longest answer that is neither a page of letters nor a blob: it comes in a minute, or
 #: never.
 SMALL_BYTES: Final = 256 * 1024
-LARGE_BYTES: Final = 60 * 1024  # 1 KiB/s: slower than any network that carries pictures
-WINDOW_S: Final = 60.0
 
 _PIECE: Final = 64 * 1024  # bytes
 
@@ -42,7 +42,7 @@ class Pace:
 
     def left_s(self) -> float:
         """How long the next bytes may take; 0 or less when they are late."""
-        return self._since_s + WINDOW_S - self._now_s()
+        return self._since_s + PACE_S - self._now_s()
 
 
 _KEPT: Final[ContextVar[Pace | None]] = ContextVar("kept", default=None)

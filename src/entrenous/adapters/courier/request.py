@@ -13,7 +13,7 @@ from typing import Final
 
 import httpx
 
-from entrenous.adapters.courier.pace import LARGE_BYTES, SMALL_BYTES, Pace, keeping
+from entrenous.adapters.courier.pace import SMALL_BYTES, Pace, keeping
 from entrenous.adapters.courier.patience import Patience
 from entrenous.adapters.loopback import is_this_machine
 from entrenous.craft.wire.b64u import b64u
@@ -50,7 +50,7 @@ from entrenous.model.relay_problem import (
     WrongToken,
 )
 from entrenous.model.secret import Secret
-from entrenous.spec import PROTOCOL_VERSION
+from entrenous.spec import PACE_BYTES_MIN, PROTOCOL_VERSION
 
 #: What a relay may say went wrong.
 _KNOWN: Final[tuple[type[EntrenousError], ...]] = (
@@ -175,7 +175,7 @@ def _least_bytes(what: Ask) -> int:
     """What is large may go by a slow line: cut short, it would be begun anew, in vain."""
     body = len(what.body) if isinstance(what.body, bytes) else 0
     is_small = what.limit <= SMALL_BYTES and body <= SMALL_BYTES // 2
-    return SMALL_BYTES if is_small else LARGE_BYTES
+    return SMALL_BYTES if is_small else PACE_BYTES_MIN
 
 
 def _address(url: str) -> httpx.URL:

@@ -1,26 +1,24 @@
 """Blobs: brought as a stream, fetched whole or in ranges (docs/spec/relay.md section 4)."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from entrenous.carry.hold import bring_blob, find_blob, how_much_came
-from entrenous.carry.moment import patience
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.b64u import b64u, unb64u
 from entrenous.craft.wire.relay.upload import write_upload
 from entrenous.faces.relay.asking import blob_of, chunks_of, mailbox_of, number, token_of
 from entrenous.faces.relay.mailboxes import JSON
+from entrenous.faces.relay.pace import at_pace
 from entrenous.faces.relay.ranges import Beyond, range_of
 from entrenous.model.envelope import BlobDeposit
 from entrenous.model.relay_problem import NotUnderstood, TooLarge
 from entrenous.ports import Relay
 from entrenous.spec import BLOB_BYTES_MAX, LOCK_BYTES
 
-_SILENCE_S: Final = 60.0
 _HASH_BYTES: Final = 32
 _LAST_SECOND: Final = 253_402_300_799  # of the year 9999
 _LENGTH_MAX: Final = 2**63 - 1
@@ -30,7 +28,7 @@ async def put_blob(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/blobs/{blob}``"""
     start = number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
     deposit, token = _deposit(request, start), token_of(request)
-    chunks = _in_time(chunks_of(request, BLOB_BYTES_MAX))
+    chunks = at_pace(chunks_of(request, BLOB_BYTES_MAX))
     with request.app.state.coming.of(lock_of(token), deposit.size - start):
         new = await bring_blob(deposit, token, chunks, relay, start)
     return Response(status_code=201 if new else 200)
@@ -60,19 +58,6 @@ async def get_blob(request: Request, relay: Relay) -> Response:
     chunks = await relay.blobs.read(held.name, start, stop)
     kind = "application/octet-stream"
     return StreamingResponse(chunks, 206 if part else 200, headers, media_type=kind)
-
-
-async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Pass the bytes on; of a connection on which none come for long, say that it is gone."""
-    while True:
-        try:
-            async with patience(_SILENCE_S):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise ClientDisconnect from None
-        yield chunk
 
 
 def _deposit(request: Request, start: int) -> BlobDeposit:
