@@ -28,6 +28,7 @@ from entrenous.faces.gate.problems import on_bug
 from entrenous.ports import Platform
 from tests.faces.gate.conftest import URL, Direct
 from tests.faces.gate.hma.conftest import an_app
+from tests.faces.relay.strangers import send_malformed
 
 PATHS = (
     *("/v1/uploads", "/v1/claims", "/v1/claims/0123456789abcdef0123456789abcdef/opinions"),
@@ -115,7 +116,7 @@ def test_a_fault_of_ours_is_logged_without_what_was_sent(caplog: pytest.LogCaptu
 
 @pytest.mark.real
 def test_strangers_leave_no_line_in_the_log_of_a_gate_that_runs(tmp_path: Path) -> None:
-    """Nor do those whose forms are broken; libraries would write one for each."""
+    """Nor do those whose forms or requests are broken; libraries would write one for each."""
     said = tmp_path / "log"
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')
@@ -135,6 +136,7 @@ def test_strangers_leave_no_line_in_the_log_of_a_gate_that_runs(tmp_path: Path) 
                 line.sendall(
                     b'POST /v1/claims HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{"a'
                 )
+            send_malformed(told["url"])
             who = {"authorization": f"Bearer {told['operator_token']}"}
             with httpx.Client(base_url=told["url"], headers=who, trust_env=False) as web:
                 assert web.post("/v1/uploads", content=b"--y\r\n", headers=FORM).status_code == 400

@@ -8,6 +8,14 @@ import httpx
 
 from tests.faces.relay.certificates import Pair
 
+#: Of each, a line could be written, and each costs a stranger a packet.
+MALFORMED = (
+    b"rubbish\r\n\r\n",
+    b"GET /\xff HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA b: c\r\n\r\n",
+    b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+    b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+)
 _SOCKETS_BYTES = 16 << 20  # that the system may hold of what was sent and not read
 
 
@@ -36,6 +44,14 @@ def assert_refuses_endless_heads(url: str, pair: Pair | None) -> None:
             one.sendall(start + piece[:40_000])
             assert one.recv(100).startswith(b"HTTP/1.1 431 ")
             assert sum(map(len, _taken(one, piece))) < _SOCKETS_BYTES
+
+
+def send_malformed(url: str) -> None:
+    """Each, and wait until it was answered."""
+    for said in MALFORMED:
+        with connected(url, None) as one:
+            one.sendall(said)
+            assert one.recv(1000).startswith(b"HTTP/1.1 4")
 
 
 def _taken(one: socket.socket, piece: bytes) -> Iterator[bytes]:

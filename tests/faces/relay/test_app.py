@@ -283,9 +283,12 @@ def test_who_names_no_protocol_is_of_before_and_may_only_look_at_the_status(
 
 
 def test_other_addresses_are_404_and_problems_too(web: httpx.Client) -> None:
-    for path in ("/", "/v1", "/v2/status", "/v1/mailboxes/"):
-        answer = web.get(URL + path)
-        assert answer.status_code == 404
+    """Also those of which only a slash is wrong: what was asked with a token leads nowhere else."""
+    box = f"/v1/mailboxes/{b64u(bytes(16))}"
+    no_more = ("/v1/status/", f"{box}/card/", f"{box}/envelopes/", f"{box}/wake//")
+    for path in ("/", "/v1", "/v2/status", "/v1/mailboxes/", *no_more):
+        answer = web.get(URL + path, headers={"Host": "else.example"})
+        assert (answer.status_code, answer.headers["entrenous-protocol"]) == (404, "2")
         assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404}
 
 

@@ -15,7 +15,11 @@ from entrenous.adapters.tls import Certificate
 from entrenous.faces.relay.app import relay_app
 from tests.carry.relays import memory_relay, served
 from tests.faces.relay.certificates import certificate
-from tests.faces.relay.strangers import assert_refuses_endless_heads, connected
+from tests.faces.relay.strangers import (
+    assert_refuses_endless_heads,
+    connected,
+    send_malformed,
+)
 
 pytestmark = pytest.mark.real
 
@@ -76,6 +80,22 @@ def test_a_stranger_who_says_nothing_is_let_go(
         except ConnectionResetError:
             came = b""
         assert came == b""
+
+
+def test_strangers_leave_no_line_in_the_log(tmp_path: Path) -> None:
+    words = ("relay", "run", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0", "--json")
+    program = [sys.executable, "-m", "entrenous", *words]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(program, stdout=subprocess.PIPE, stderr=log) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            send_malformed(json.loads(process.stdout.readline())["url"])
+        finally:
+            process.terminate()
+            process.wait(60)
+    assert (tmp_path / "log").read_text() == ""
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["plain", "tls"])

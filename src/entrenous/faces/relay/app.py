@@ -78,6 +78,7 @@ def relay_app(relay: Relay, watch: Watch = unwatched) -> ASGIApp:
         lifespan=sweeping,
         exception_handlers={HTTPException: refuse},
     )
+    app.router.redirect_slashes = False  # a token is sent nowhere else
     app.state.coming = Coming(relay.limits.coming_bytes)
     return Quick(app, relay, watch)
 

@@ -77,4 +77,6 @@ def metrics_app(meters: Meters, relay: Relay) -> Starlette:
     async def show(_: Request) -> Response:
         return Response(await meters.text(relay), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/metrics", show)])
+    app = Starlette(routes=[Route("/metrics", show)])
+    app.router.redirect_slashes = False  # it knows no address but its own
+    return app
