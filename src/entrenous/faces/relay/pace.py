@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 from starlette.requests import ClientDisconnect
 
-from entrenous.faces.relay.asking import patience
+from entrenous.carry.moment import patience
 from entrenous.spec import PACE_BYTES_MIN, PACE_S
 
 
