@@ -103,6 +103,16 @@ def test_a_list_does_not_lead_to_a_program_on_this_machine(monkeypatch: pytest.M
     assert contact_named("ana", ben.device).person.relay_url == FAR
 
 
+def test_another_persons_card_is_not_taken_for_hers(friends: Room) -> None:
+    """Nor looked at, where her lists contradict each other."""
+    ben = friends["ben"]
+    known = contact_named("ana", ben.device)
+    for one in (known, replace(known, forked=True)):
+        with pytest.raises(BadSignature, match="card"):
+            take_list(one, who_am_i(ben.device).card, ben.device)
+    assert contact_named("ana", ben.device) == known
+
+
 def test_nothing_but_comparing_goes_to_whose_lists_contradict_each_other(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)

@@ -14,9 +14,11 @@ from entrenous.craft.crypto.lists import check_named, heads_of
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.model.changed import Contradiction
 from entrenous.model.device_list import ForkedList, Head, HeldBackList, OldList
-from entrenous.model.errors import EntrenousError, Malformed, Unproven, Unreachable
+from entrenous.model.errors import EntrenousError, Malformed, Refused, Unproven, Unreachable
 from entrenous.model.ids import PersonId
-from entrenous.model.person import Contact, OnThisMachine
+from entrenous.model.lock import RolledBack
+from entrenous.model.message import OfflineDevice
+from entrenous.model.person import Contact
 from entrenous.ports import Device
 from entrenous.send.acquaintance.notices import note_contradiction
 from entrenous.send.acquaintance.people import contact_of
@@ -33,6 +35,7 @@ from entrenous.send.tokens.use import has_way, token_for
 from entrenous.spec import LIST_TRIES
 
 _BETWEEN: Final = timedelta(hours=24) / LIST_TRIES
+_NOT_THE_CARDS_FAULT: Final = (RolledBack, OfflineDevice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,10 @@ def _ask(waiting: NamedList, contact: Contact, device: Device) -> None:
             _judge(waiting, _take(contact, shown, device), contact, device)
     except ForkedList as fork:
         _contradicted(fork, waiting, contact, device)
-    except (Malformed, Unproven, OnThisMachine):
+    except _NOT_THE_CARDS_FAULT:
+        raise
+    except (Malformed, Unproven, Refused):
+        # Whatever somebody shows must not stop what comes after it, nor every later fetch.
         _tried(waiting, contact, device)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from entrenous.craft.crypto.hashing import same
 from entrenous.craft.crypto.lists import continues, extends, head_of, heads_of
 from entrenous.craft.crypto.statements import proof_of, verify_card
 from entrenous.craft.wire.identity.card import read_card, write_card
@@ -21,7 +22,7 @@ from entrenous.model.device_list import (
 from entrenous.model.identity import Identity
 from entrenous.model.ids import DeviceId, MailboxId
 from entrenous.model.link import Sibling, TooManyDevices
-from entrenous.model.person import Person
+from entrenous.model.person import BadSignature, Person
 from entrenous.model.recovery import MasterAway, OthersSheet, RecoverySheet
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
@@ -122,9 +123,11 @@ def take_own_card(card: Card, device: Device, *, signed_here: bool = False) -> b
     Neither is one that has it at a mailbox which it did not make.
 
     Raises:
-        BadSignature, OldList, ForkedList.
+        OldList, ForkedList; BadSignature, also of a card that is somebody else's.
     """
     me, person = who_am_i(device), verify_card(card)
+    if not same(person.id, me.person.id):
+        raise BadSignature(what="card")
     if _standing(card, me) is Standing.SAME:
         return False
     identity = take(Identity, SELF, IDENTITY, device.vault)
@@ -153,7 +156,7 @@ def take_own_card(card: Card, device: Device, *, signed_here: bool = False) -> b
 
 def _lists_us(person: Person, me: Me) -> bool:
     keys = (replace(key, mailbox=me.key.mailbox) for key in person.devices)
-    return person.id == me.person.id and me.key in keys
+    return me.key in keys
 
 
 def _standing(card: Card, me: Me) -> Standing:

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+from entrenous.craft.crypto.hashing import same
 from entrenous.craft.crypto.lists import head_of
 from entrenous.craft.crypto.statements import verify_card
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.model.device_list import ForkedList, Head, Standing
-from entrenous.model.person import Contact
+from entrenous.model.person import BadSignature, Contact
 from entrenous.ports import Device
 from entrenous.send.acquaintance.notices import note_change
 from entrenous.send.acquaintance.people import keep_contact, newest_card
@@ -27,13 +28,15 @@ def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
     contradict each other stays as they are, and no other list of theirs is taken.
 
     Raises:
-        BadCard, BadSignature, OldList, OnThisMachine; ForkedList, which says whose
-        (send/devices/lists/forked.py).
+        BadCard, OldList, OnThisMachine; BadSignature, also of a card that is somebody else's;
+        ForkedList, which says whose (send/devices/lists/forked.py).
     """
-    if known.forked:
-        return known
     card = read_card(untrusted_card)
     person = verify_card(card)
+    if not same(person.id, known.person.id):
+        raise BadSignature(what="card")
+    if known.forked:
+        return known
     leads_outside(person.relay_url, device)
     try:
         standing = newest_card(card, known, device)

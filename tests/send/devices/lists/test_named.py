@@ -1,0 +1,93 @@
+"""Asked for a list that a letter names, a relay shows what a contact put there: only a card of that
+very person counts.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.craft.wire.identity.card import read_card, write_card
+from entrenous.model.device_list import Head
+from entrenous.send.acquaintance.notices import take_changes
+from entrenous.send.acquaintance.people import contact_named, contacts
+from entrenous.send.devices.lists.named import NamedList, hear_of
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.devices.shown_card import shown_card
+from entrenous.send.drawers import NAMED, take
+from entrenous.send.fetch import fetch_messages
+from tests.send.cards import issue_card
+from tests.send.room import SMALL, THERE, Person, Room
+from tests.village.households import links
+from tests.village.malicious_relay import changed
+
+
+@pytest.fixture
+def three() -> Room:
+    """Ana; and Ben and Cleo at another relay, all of whom know each other."""
+    room = Room()
+    ana, ben, cleo = room.settles("ana"), room.settles("ben", THERE), room.settles("cleo", THERE)
+    for one, other in ((ana, ben), (ana, cleo), (ben, cleo)):
+        one.adds(other)
+    return room
+
+
+def shows(who: Person, card: bytes) -> None:
+    """At his own mailbox, sealed as his own is."""
+    me = who_am_i(who.device)
+    shown = shown_card(card, me.person.id, me.home.mailbox)
+    who.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+
+
+def asked_in_vain(about: Person, by: Person) -> int:
+    """How often her relay was asked for the list that was named."""
+    waiting = take(NamedList, NAMED, about.id.hex(), by.device.vault)
+    return 0 if waiting is None else waiting.tries
+
+
+@pytest.mark.threat("server-adds-device")
+@pytest.mark.parametrize("whose", ["cleo", "ana"])
+def test_nobody_freezes_somebody_else_by_showing_her_card_as_his(three: Room, whose: str) -> None:
+    """Ben has it from her hello, and names a newer list of his own, which Ana asks for."""
+    ana, ben = three["ana"], three["ben"]
+    issue_card(ben)
+    shows(ben, who_am_i(three[whose].device).card)
+    ben.sends(SMALL, ana)
+    take_changes(ana.device)
+    known = contacts(ana.device)
+    fetch_messages(ana.device)
+    assert take_changes(ana.device) == ()
+    assert contacts(ana.device) == known
+    assert asked_in_vain(ben, ana) == 1
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
+    """Its history begins later than what Ana knows of Ben, so nothing of it contradicts that."""
+    ana, ben, other = three["ana"], three["ben"], three.settles("mallory", THERE)
+    for _ in range(4):
+        issue_card(other)
+    card = read_card(who_am_i(other.device).card)
+    shows(ben, write_card(replace(card, lists=card.lists[3:])))
+    hear_of(ben.id, Head(2, bytes(32)), ana.device, own=True)
+    for _ in range(2):
+        fetch_messages(ana.device)
+        three.clock.wind(hours=9)
+    assert contact_named("ben", ana.device).person.id == ben.id
+    assert asked_in_vain(ben, ana) == 2
+
+
+@pytest.mark.threat("server-adds-device")
+def test_nor_is_a_card_at_a_mailbox_of_ours_that_is_not_ours_taken_for_a_contradiction(
+    three: Room,
+) -> None:
+    """A contact told the relay whose mailbox it is, and it seals his card there."""
+    ana, ben = three["ana"], three["ben"]
+    phone = links(three, ana, "phone", "phone")
+    take_changes(ana.device)
+    me = who_am_i(phone.device)
+    hear_of(ana.id, Head(me.person.epoch + 1, bytes(32)), ana.device, own=True)
+    forged = shown_card(who_am_i(ben.device).card, ana.id, me.home.mailbox)
+    with ana.courier.playing(card=changed(lambda _: forged)):
+        fetch_messages(ana.device)
+    assert take_changes(ana.device) == ()
+    assert asked_in_vain(ana, ana) == 1
