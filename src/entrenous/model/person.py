@@ -31,6 +31,13 @@ class DeviceKey:
     created_at: datetime
     enforces: tuple[int, ...] = ()
 
+    @property
+    def keys(self) -> tuple[DeviceId, bytes, bytes]:
+        """What makes it this device and no other: it may receive elsewhere, but under another key
+        it is another one, whatever it is called.
+        """
+        return self.device, self.ed25519, self.curve25519
+
 
 @dataclass(frozen=True, slots=True)
 class Person:

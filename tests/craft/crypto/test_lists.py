@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 
 from entrenous.craft.crypto.lists import (
     check_named,
+    continues,
     extends,
     follows,
     head_of,
@@ -109,12 +110,20 @@ def test_an_honest_history_is_proven_by_its_newest_signature() -> None:
     assert proven(CHAIN[2:]) == HEADS[2:]
 
 
+def recertified(newest: ListStatement, epoch: int) -> ListStatement:
+    """A later list, whose first device has another certificate."""
+    first, *others = newest.said.devices
+    devices = (replace(first, proof=b"another certificate".ljust(32)), *others)
+    return said(replace(newest.said, epoch=epoch, previous=bytes(32), devices=devices))
+
+
 BROKEN = {
     "its end is signed by somebody else": None,
     "one is left out": (FIRST, THREE),
     "one is another's": (FIRST, replace(TWO, said=replace(TWO.said, person=PersonId(bytes(32))))),
     "one is another": (said(replace(FIRST.said, name="Eve")), TWO),
     "a device vanishes": (TWO, after(TWO, devices=(device(2),))),
+    "a device has other keys": (TWO, after(TWO, devices=recertified(TWO, 3).said.devices)),
     "a revoked one is not revoked any more": (THREE, after(THREE, revoked=())),
     "a revoked one is back at once": (THREE, after(THREE, devices=(device(1),), revoked=())),
     "a revoked one is back later": (THREE, FOUR, after(FOUR, devices=(device(1),), revoked=())),
@@ -128,6 +137,18 @@ def test_a_history_that_is_broken_is_refused(how: str) -> None:
     master = new_master(bytes(64)) if BROKEN[how] is None else MASTER
     with pytest.raises(BadSignature, match="device list"):
         verify_lists(lists, sign_list(master, lists[-1].statement), KEYS)
+
+
+@pytest.mark.threat("stolen-device")
+def test_a_device_keeps_its_keys_across_lists_that_nobody_shows() -> None:
+    """Where it receives may be another place meanwhile."""
+    elsewhere = tuple(replace(one, mailbox=MailboxId(bytes(16))) for one in TWO.said.devices[:1])
+    moved = said(replace(TWO.said, epoch=7, previous=bytes(32), devices=elsewhere))
+    assert continues(TWO, (moved,)) is Standing.NEWER_UNPROVEN
+    taken = recertified(TWO, 7)
+    for shown in ((taken,), (moved, after(moved, devices=taken.said.devices))):
+        with pytest.raises(BadSignature, match="device list"):
+            continues(TWO, shown)
 
 
 @pytest.mark.threat("downgrade")

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from entrenous.model.ids import DeviceId
+from entrenous.model.ids import DeviceId, MailboxId
 from entrenous.send.acquaintance.invite import greet
 from entrenous.send.acquaintance.notices import note_change, take_changes
 from entrenous.send.acquaintance.people import contact_named
+from entrenous.send.devices.lists.gone import left_behind
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from tests.send.cards import another_device, issue_card
@@ -32,6 +33,22 @@ def test_the_same_card_is_no_news(friends: Room) -> None:
     fetch_messages(ben.device)
     assert take_changes(ben.device) == ()
     assert contact_named("ana", ben.device).changed_at is None
+
+
+def test_other_keys_under_one_number_are_another_device(friends: Room) -> None:
+    """One that only moved is the same."""
+    ana = friends["ana"]
+    before = contact_named("ben", ana.device)
+    (key,) = before.person.devices
+    for changed, count in (
+        (replace(key, ed25519=bytes(32)), 1),
+        (replace(key, curve25519=bytes(32)), 1),
+        (replace(key, mailbox=MailboxId(bytes(16))), 0),
+    ):
+        after = replace(before.person, devices=(changed,))
+        note_change(before, replace(before, person=after), ana.device)
+        assert [(one.came, one.went) for one in take_changes(ana.device)] == [(1, 1)] * count
+        assert left_behind(before.person, after) == (key.device,) * count
 
 
 def test_devices_that_went_and_doubts_are_counted(friends: Room) -> None:

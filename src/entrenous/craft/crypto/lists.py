@@ -68,8 +68,8 @@ def verify_lists(
 
 def follows(one: DeviceList, after: DeviceList) -> bool:
     """Whether ``after`` may be the list behind ``one``: same person, next epoch, no older protocol,
-    whoever left the devices is among the revoked ones, and those who were stay there while there is
-    room.
+    whoever stays keeps her certificate, whoever left the devices is among the revoked ones, and
+    those who were stay there while there is room.
     """
     listed = {now.device for now in after.devices}
     revoked = {now.device for now in after.revoked}
@@ -79,10 +79,17 @@ def follows(one: DeviceList, after: DeviceList) -> bool:
         and after.epoch == one.epoch + 1
         and after.speaks.floor >= one.speaks.floor
         and after.speaks.newest >= one.speaks.newest
+        and _certified_alike(one, after)
         and gone <= revoked
         and not listed & {was.device for was in one.revoked}
         and _made_room([was for was in one.revoked if was.device not in revoked], after)
     )
+
+
+def _certified_alike(one: DeviceList, another: DeviceList) -> bool:
+    """Whether every device that both list has the same certificate, and so the same keys."""
+    proofs = {listed.device: listed.proof for listed in one.devices}
+    return all(same(proofs.get(now.device, now.proof), now.proof) for now in another.devices)
 
 
 def _made_room(missing: list[RevokedDevice], after: DeviceList) -> bool:
@@ -116,7 +123,8 @@ def continues(known: ListStatement, shown: Sequence[ListStatement]) -> Standing:
     Raises:
         ForkedList: the very next one names another list as the one before it.
         BadSignature: it breaks a rule that holds across any number of lists: a device that was
-            revoked is listed, or an older protocol is spoken; or one from a list to the next.
+            revoked is listed, or one that was listed with another certificate, or an older protocol
+            is spoken; or one from a list to the next.
     """
     first = shown[0].said
     is_next = first.epoch == known.said.epoch + 1
@@ -129,7 +137,8 @@ def continues(known: ListStatement, shown: Sequence[ListStatement]) -> Standing:
         first.speaks.floor < known.said.speaks.floor
         or first.speaks.newest < known.said.speaks.newest
     )
-    if older or _comes_back([known, *shown]):
+    alike = all(_certified_alike(known.said, one.said) for one in shown)
+    if older or not alike or _comes_back([known, *shown]):
         raise BadSignature(what="device list")
     return Standing.NEWER if is_next else Standing.NEWER_UNPROVEN
 

@@ -89,12 +89,13 @@ def add_person(link: str, name: str, device: Device) -> Contact:
         contact = replace(known, name=name, person=person, send_token=invite.token, verified=True)
         contact = replace(contact, blocked=False)
     with device.vault.together():
+        if known is not None:
+            forget_devices(person.id, left_behind(known.person, person), device)
         # Also when we knew her: she may have forgotten us, and with us what she had given us.
         take_invite(person.id, _device_of(invite, person), invite.token, device)
         keep_contact(contact, device)
         keep_list(person.id, card, device)
         if known is not None:
-            forget_devices(person.id, left_behind(known.person, person), device)
             _begin_again(contact, device)
         hellos = greet(contact, lock_of(invite.token), device)
     stayed = flush(device).stayed

@@ -16,8 +16,8 @@ def note_change(before: Contact, after: Contact, device: Device) -> Contact:
     """``after``, with the moment if it has other devices or lost its being verified; call it in
     the transaction that stores it.
     """
-    old = {key.device for key in before.person.devices}
-    new = {key.device for key in after.person.devices}
+    old = {key.keys for key in before.person.devices}
+    new = {key.keys for key in after.person.devices}
     in_doubt = before.verified and not after.verified
     if old == new and not in_doubt:
         return after

@@ -4,16 +4,19 @@ from dataclasses import replace
 
 import pytest
 
+from entrenous.craft.crypto.device import new_account
+from entrenous.craft.crypto.statements import proof_of
 from entrenous.craft.wire.identity.card import read_card, write_card
 from entrenous.model.card import Card
-from entrenous.model.device_list import ForkedList, ListStatement, Speaks
+from entrenous.model.device_list import ForkedList, ListedDevice, ListStatement, Speaks
+from entrenous.model.ids import MailboxId
 from entrenous.model.notes import CardNote
 from entrenous.model.person import BadSignature, OnThisMachine
 from entrenous.model.reaction import NobodyToAnswer
 from entrenous.send.acquaintance.people import contact_named, keep_contact
 from entrenous.send.devices.lists.take_list import take_list
 from entrenous.send.devices.lists.tell import tell_people_of_card
-from entrenous.send.devices.own_card import signed_card
+from entrenous.send.devices.own_card import certify, signed_card
 from entrenous.send.devices.revoke import revoke_device
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import OUTBOX
@@ -22,7 +25,7 @@ from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.write import addressees, plain_outer, write_letter
 from entrenous.send.message.react import react
-from tests.send.cards import identity_of, instead, issue_card
+from tests.send.cards import NOON, after, identity_of, instead, issue_card
 from tests.send.room import SMALL, Person, Room
 from tests.village.households import catch_up, links
 
@@ -61,6 +64,25 @@ def test_a_fork_is_one_though_its_history_is_left_out(friends: Room) -> None:
         with pytest.raises(why):
             take_list(known, card, ben.device)
     assert contact_named("ana", ben.device) == known
+
+
+@pytest.mark.threat("stolen-device")
+def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
+    """Who has Ben's master key lists a device of hers under his device's number: with every list
+    before it, with none but this one, and as if there had been others between.
+    """
+    ana, ben = friends["ana"], friends["ben"]
+    known, card = contact_named("ben", ana.device), newest(ben)
+    (listed,), master = card.newest.said.devices, identity_of(ben).master
+    assert master is not None
+    theirs = certify(master, new_account(), listed.device, NOON)
+    place = ListedDevice(listed.device, proof_of(theirs), MailboxId(bytes(16)))
+    following = after(card.newest, devices=(place,))
+    later = instead(following, epoch=following.said.epoch + 7, previous=bytes(32))
+    for lists in ((*card.lists, following), (following,), (later,)):
+        with pytest.raises(BadSignature):
+            take_list(known, write_card(signed_card(master, lists, (theirs,))), ana.device)
+    assert contact_named("ben", ana.device) == known
 
 
 def test_nor_does_an_older_protocol_come_back_so(friends: Room) -> None:

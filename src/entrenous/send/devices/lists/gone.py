@@ -25,9 +25,9 @@ _ABOUT_A_DEVICE = (PEER, HEARD, FIRST_TOKEN, WINDOW_OUT, WINDOW_TOLD, GREETED, G
 
 
 def left_behind(before: Person, after: Person) -> tuple[DeviceId, ...]:
-    """The devices that a newer list of somebody does not have any more."""
-    listed = {key.device for key in after.devices}
-    return tuple(key.device for key in before.devices if key.device not in listed)
+    """The devices that a newer list of somebody does not have any more, with these keys."""
+    listed = {key.keys for key in after.devices}
+    return tuple(key.device for key in before.devices if key.keys not in listed)
 
 
 def forget_devices(person: PersonId, gone: Iterable[DeviceId], device: Device) -> None:
