@@ -8,6 +8,8 @@ import pytest
 
 from entrenous.craft.wire.identity.card import read_card, write_card
 from entrenous.model.device_list import Head
+from entrenous.send.acquaintance.block import block_contact, unblock_contact
+from entrenous.send.acquaintance.invite import greet
 from entrenous.send.acquaintance.notices import take_changes
 from entrenous.send.acquaintance.people import contact_named, contacts
 from entrenous.send.devices.lists.named import NamedList, hear_of
@@ -15,6 +17,7 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import shown_card
 from entrenous.send.drawers import NAMED, take
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from tests.send.cards import issue_card
 from tests.send.room import SMALL, THERE, Person, Room
 from tests.village.households import links
@@ -74,6 +77,27 @@ def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
         three.clock.wind(hours=9)
     assert contact_named("ben", ana.device).person.id == ben.id
     assert asked_in_vain(ben, ana) == 2
+
+
+def test_the_relay_of_somebody_blocked_is_asked_only_once_they_are_not(three: Room) -> None:
+    """Cleo's message to both names a newer list of Ben's, whose relay would tell him of a call."""
+    ana, ben, cleo = three["ana"], three["ben"], three["cleo"]
+    fetch_messages(ana.device)
+    block_contact("ben", ana.device)
+    issue_card(ben)
+    shows(ben, who_am_i(ben.device).card)
+    greet(contact_named("cleo", ben.device), None, ben.device)
+    flush(ben.device)
+    fetch_messages(cleo.device)
+    cleo.sends(SMALL, ana, ben)
+    before = ana.courier.calls["card"]
+    for _ in range(2):
+        fetch_messages(ana.device)
+        three.clock.wind(hours=9)
+    assert ana.courier.calls["card"] == before
+    unblock_contact("ben", ana.device)
+    fetch_messages(ana.device)
+    assert contact_named("ben", ana.device).person.epoch == 2
 
 
 @pytest.mark.threat("server-adds-device")

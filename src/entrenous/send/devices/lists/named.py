@@ -79,15 +79,23 @@ def hear_of(
 
 
 def ask_for_named(device: Device) -> None:
-    """Ask for lists that were named. A relay that does not answer is asked again the next time."""
+    """Ask for lists that were named. A relay that does not answer is asked again the next time.
+
+    That of somebody blocked is not asked, since it would tell them when and from where this device
+    is used; what was named is kept until they are not blocked any more.
+    """
     for key in device.vault.keys(NAMED):
         waiting = take(NamedList, NAMED, key, device.vault)
         contact = contact_of(PersonId(bytes.fromhex(key)), device)
         if waiting is None or contact is None or _is_settled(waiting.head, contact, device):
             device.vault.drop(NAMED, key)
-        elif waiting.asked_at is None or device.clock.now() - waiting.asked_at >= _BETWEEN:
+        elif not contact.blocked and _is_due(waiting, device):
             with suppress(Unreachable):
                 _ask(waiting, contact, device)
+
+
+def _is_due(waiting: NamedList, device: Device) -> bool:
+    return waiting.asked_at is None or device.clock.now() - waiting.asked_at >= _BETWEEN
 
 
 def _is_settled(named: Head, contact: Contact, device: Device) -> bool:
