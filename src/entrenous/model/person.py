@@ -131,8 +131,10 @@ class YouBlocked(Refused):
 class TwoLists(Refused):
     """
     There are two lists of {name}'s devices that contradict each other, so nothing is sent to them,
-    and nothing was sent to anybody. Either somebody stands in between, or somebody else has their
-    keys. Meet, or call a number that you know, and compare: entrenous person verify {name} --sas
+    nothing was sent to anybody, and no link of theirs is taken. Either somebody stands in between,
+    or somebody else has their keys. Meet, or call a number that you know, and compare:
+    entrenous person verify {name} --sas. If they hand you a new link, first forget them:
+    entrenous person forget {name}
     """
 
 

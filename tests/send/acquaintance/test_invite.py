@@ -15,7 +15,7 @@ from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.identity.card import read_card, write_card
 from entrenous.craft.wire.text import is_on_this_machine
 from entrenous.model.card import BadCard
-from entrenous.model.device_list import ForkedList, OldList
+from entrenous.model.device_list import ForkedList, Head, OldList
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import DeviceId
 from entrenous.model.message import OfflineDevice
@@ -26,12 +26,15 @@ from entrenous.model.person import (
     NotTheirKeys,
     OnThisMachine,
     ThatIsYou,
+    TwoLists,
 )
 from entrenous.model.relay_problem import RelayUnreachable, TooMany, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.send.acquaintance.invite import add_person, greet, make_invite
+from entrenous.send.acquaintance.notices import take_changes
 from entrenous.send.acquaintance.people import contact_named, contacts, forget_contact, keep_contact
 from entrenous.send.devices.first_token import keep_token
+from entrenous.send.devices.lists.forked import fork_of, freeze, thaw
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import seen_card, shown_card
 from entrenous.send.drawers import GREET, INVITE
@@ -381,6 +384,44 @@ def test_another_card_of_the_same_epoch_is_refused(friends: Room) -> None:
             with pytest.raises(ForkedList):
                 add_person(make_invite(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.name == "ben"
+
+
+def freeze_ben(friends: Room) -> None:
+    """Ana heard of another list of Ben's than the one that she knows."""
+    ana, ben = friends["ana"], friends["ben"]
+    freeze(fork_of(ben.id, Head(1, bytes(32))), ana.device)
+    take_changes(ana.device)
+
+
+@pytest.mark.threat("server-adds-device")
+def test_no_link_leads_to_another_list_of_whose_lists_contradict_each_other(friends: Room) -> None:
+    """Until they compared, or she is forgotten; nor is her name changed by it."""
+    ana, ben = friends["ana"], friends["ben"]
+    fetch_messages(ben.device)
+    link = make_invite(ben.device)
+    freeze_ben(friends)
+    frozen = contact_named("ben", ana.device)
+    issue_card(ben)
+    with pytest.raises(TwoLists, match="entrenous person forget ben"):
+        add_person(link, "benjamin", ana.device)
+    assert contacts(ana.device) == (frozen,)
+    assert fetch_messages(ben.device).came == 0
+    forget_contact("ben", ana.device)
+    assert add_person(link, "ben", ana.device).verified
+
+
+@pytest.mark.threat("server-adds-device")
+def test_nor_is_she_greeted_when_she_uses_a_link_of_ours_before_they_agree(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    fetch_messages(ben.device)
+    freeze_ben(friends)
+    add_person(make_invite(ana.device), "ana", ben.device)
+    fetch_messages(ana.device)
+    assert fetch_messages(ben.device).came == 0
+    keep_contact(thaw(contact_named("ben", ana.device), ana.device), ana.device)
+    fetch_messages(ana.device)
+    assert fetch_messages(ben.device).came > 0
+    assert ana.device.vault.keys(GREET) == ()
 
 
 def test_a_hello_with_an_old_card_changes_nothing(friends: Room) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from entrenous.craft.wire.identity.sync import write_sync
+from entrenous.model.device_list import Head
 from entrenous.model.notes import SyncNote, SyncTopic
 from entrenous.model.person import UnknownPerson
 from entrenous.model.sync import SharedBlock, SharedGone
@@ -16,6 +17,7 @@ from entrenous.send.acquaintance.people import contact_named, contacts, forget_c
 from entrenous.send.acquaintance.rename import rename_contact
 from entrenous.send.circle.kept import circles
 from entrenous.send.circle.members import add_to_circle, remove_from_circle
+from entrenous.send.devices.lists.forked import fork_of, freeze
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.siblings import siblings
 from entrenous.send.drawers import CONTACT, lay
@@ -99,6 +101,21 @@ def test_of_two_changes_at_once_both_end_with_the_same(home: Room) -> None:
     rename_contact(names(phone)[0], "Ben", phone.device)
     talk(ana, phone)
     assert names(ana) == ["Ben"]
+
+
+def test_whose_lists_contradict_each_other_here_is_not_verified_by_another_device(
+    home: Room,
+) -> None:
+    """Which has heard of no second list, and changes something else about her."""
+    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+    freeze(fork_of(ben.id, Head(1, bytes(32))), ana.device)
+    catch_up(ana)
+    home.clock.wind(hours=1)
+    rename_contact("ben", "Benjamin", phone.device)
+    catch_up(phone, ana)
+    (frozen,) = contacts(ana.device)
+    assert contact_named("Benjamin", phone.device).verified
+    assert (frozen.name, frozen.forked, frozen.verified) == ("Benjamin", True, False)
 
 
 def test_nothing_more_is_told_once_all_is_told(home: Room) -> None:

@@ -9,7 +9,7 @@ import pytest
 from entrenous.model.receipt import Covered, OwedReceipt, ReceiptEvent
 from entrenous.model.sealed_copy import SealedCopy
 from entrenous.send.acquaintance.block import block_contact
-from entrenous.send.acquaintance.people import contact_named, verify_contact
+from entrenous.send.acquaintance.people import contact_named, keep_contact, verify_contact
 from entrenous.send.devices.lists.take_list import take_list
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import COVERED, OWED, RECEIPT, SEALED, lay, take_all
@@ -88,12 +88,16 @@ def test_what_one_device_is_owed_goes_in_one_letter(both: Room) -> None:
 
 
 @pytest.mark.threat("receipt-probing")
-@pytest.mark.parametrize("who", ["not compared", "blocked", "turned off", "forgets herself"])
+@pytest.mark.parametrize(
+    "who", ["not compared", "blocked", "two lists", "turned off", "forgets herself"]
+)
 def test_who_may_not_know_gets_no_reply_of_any_kind(friends: Room, who: str) -> None:
     """Whatever she sends, and however often: nothing leaves Ben's device because of it."""
     ana, ben = friends["ana"], friends["ben"]
     if who != "not compared":
         verify_contact("ana", ben.device)
+    if who == "two lists":
+        keep_contact(replace(contact_named("ana", ben.device), forked=True), ben.device)
     device = replace(ben.device, receipts=who != "turned off")
     names = [writes(ana, "ben").name for _ in range(3)]
     if who == "blocked":

@@ -24,6 +24,7 @@ from entrenous.model.person import (
     NotTheirKeys,
     Person,
     ThatIsYou,
+    TwoLists,
 )
 from entrenous.model.relay_problem import NoPrekeys, TooMany
 from entrenous.model.secret import Secret
@@ -71,19 +72,24 @@ def make_invite(device: Device) -> str:
 def add_person(link: str, name: str, device: Device) -> Contact:
     """Add the person whose link this is, and tell her how to write back.
 
+    Somebody whose lists contradict each other is not added again before that is settled, or she is
+    forgotten: her link could lead to the wrong one of both.
+
     Raises:
-        BadInvite, BadName, NameTaken, ThatIsYou, NotTheirKeys, OldList, ForkedList, BadSignature,
-        WrongToken, OnThisMachine, RelayUnreachable.
+        BadInvite, BadName, NameTaken, ThatIsYou, TwoLists, NotTheirKeys, OldList, ForkedList,
+        BadSignature, WrongToken, OnThisMachine, RelayUnreachable.
     """
     invite = read_invite(link.strip())
     if not is_name(name):
         raise BadName
     if same(invite.person, who_am_i(device).person.id):
         raise ThatIsYou
+    known = contact_of(invite.person, device)
+    if known is not None and known.forked:
+        raise TwoLists(name=known.name)
     card = _card_of(invite, device)
     person = _person_of(card, invite, device)
     contact = Contact(name, person, invite.token, verified=True, since=this_second(device))
-    known = contact_of(person.id, device)
     if known is not None:
         newest_card(read_card(card), known, device)
         contact = replace(known, name=name, person=person, send_token=invite.token, verified=True)
@@ -156,6 +162,8 @@ def answer_greetings(device: Device) -> None:
 
 def _answer(person: str, device: Device) -> None:
     contact = take(Contact, CONTACT, person, device.vault)
+    if contact is not None and contact.forked:
+        return  # when their lists agree again
     try:
         with device.vault.together():
             if contact is not None:

@@ -39,9 +39,13 @@ def note_opened(received: Received, device: Device) -> None:
 
 
 def may_know(person: PersonId, device: Device) -> bool:
-    """Whether somebody may learn what became of a message: her keys were compared."""
+    """Whether somebody may learn what became of a message: her keys were compared, and no two lists
+    of hers contradict each other.
+    """
     contact = take(Contact, CONTACT, person.hex(), device.vault)
-    return contact is not None and contact.verified and not contact.blocked
+    if contact is None or contact.blocked or contact.forked:
+        return False
+    return contact.verified
 
 
 def _owe(event: ReceiptEvent, received: Received, device: Device) -> None:

@@ -118,8 +118,8 @@ def _contact(shared: SharedContact, device: Device) -> None:
     known = _somebody(shared.person, device)
     known = _new(shared, device) if known is None else _newer(known, shared, device)
     name = settle_name(shared.name, known.name, shared.person, device)
-    kept = replace(known, name=name, verified=shared.verified, since=shared.since)
-    keep_contact(kept, device)
+    verified = shared.verified and not known.forked
+    keep_contact(replace(known, name=name, verified=verified, since=shared.since), device)
     _take_lent(shared, device)
 
 
