@@ -161,6 +161,13 @@ class EndedThere(LinkOver):
     """
 
 
+class MovedMeanwhile(LinkOver):
+    """
+    You moved to another relay, on another device of yours, while the pictures were compared here.
+    The new device has nothing there yet, so nothing was linked. Begin again: entrenous device add
+    """
+
+
 class EndedAfterGrant(LinkOver):
     """
     The other device ended this linking after you said yes here: somebody said there that the

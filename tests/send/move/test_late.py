@@ -8,6 +8,7 @@ from entrenous.craft.crypto.lists import heads_of
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.circle import Circle, CircleId
+from entrenous.model.link import MovedMeanwhile, NotLinkedHere
 from entrenous.model.move import ComesAlongFirst, WaitsForDevices
 from entrenous.model.notes import WindowNote
 from entrenous.model.relay_problem import NoSuchMailbox, RelayUnreachable, WrongToken
@@ -15,6 +16,8 @@ from entrenous.send.acquaintance.block import block_contact, unblock_contact
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.circle.kept import circles, keep_circle
 from entrenous.send.devices.first_token import NO_TOKEN
+from entrenous.send.devices.link.new import ask_to_link, look_new, same_here
+from entrenous.send.devices.link.old import look_old, offer_link, same_on_both
 from entrenous.send.devices.lists.at_relay import still_to_close
 from entrenous.send.devices.lists.greet_devices import greet_devices
 from entrenous.send.devices.revoke import Shut, revoke_device
@@ -35,7 +38,7 @@ from entrenous.send.tokens.use import forget_ways
 from entrenous.send.tokens.windows import give_window
 from entrenous.spec import NEXT_HOME_DAYS, WINDOW_TOKENS
 from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
-from tests.village.households import catch_up, gets_ready, held, ids, in_touch, links
+from tests.village.households import bare, catch_up, gets_ready, held, ids, in_touch, links
 from tests.village.malicious_relay import failing
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice
@@ -132,6 +135,29 @@ def test_a_further_device_is_linked_when_all_have_come_along(town: Room) -> None
     tablet = links(town, ana, "second tablet", "tablet")
     some_days(phone, ana, tablet)
     assert in_touch(ana, phone, tablet)
+
+
+def test_nothing_is_linked_where_the_new_device_made_no_mailbox(town: Room) -> None:
+    """The phone moves them while the pictures are compared beside the laptop, which looks into the
+    inbox before it signs anything.
+    """
+    ana, phone, tablet = town["ana"], town["phone"], bare(town, "tablet")
+    gets_ready(phone, ana)
+    here = offer_link(None, ana.device)
+    there = ask_to_link(here.code, "tablet", tablet.device)
+    here = look_old(here, ana.device)
+    there = look_new(there, tablet.device)
+    here, there = look_old(here, ana.device), same_here(there)
+    move_house(THERE, None, phone.device)
+    catch_up(ana)
+    moved = who_am_i(ana.device).person
+    with pytest.raises(MovedMeanwhile):
+        same_on_both(here, ana.device)
+    assert who_am_i(ana.device).person == moved
+    with pytest.raises(NotLinkedHere):
+        look_new(there, tablet.device)
+    some_days(phone, ana)
+    links(town, ana, "second tablet", "tablet")
 
 
 def test_a_late_device_and_one_that_somebody_links_meanwhile_meet(town: Room) -> None:

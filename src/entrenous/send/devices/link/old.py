@@ -30,6 +30,7 @@ from entrenous.model.link import (
     LinkOver,
     LinkShow,
     LinkStop,
+    MovedMeanwhile,
     Offer,
     TooManyDevices,
 )
@@ -144,13 +145,17 @@ def look_old(old: OldSide, device: Device) -> OldSide:
 def same_on_both(old: OldSide, device: Device) -> OldSide:
     """The person says that both show the same: put the new device on the list, and tell it.
 
-    Unless it ended on the new device while the person compared: only a revocation would undo it.
+    Unless it ended on the new device while the person compared, or we moved meanwhile: only a
+    revocation would undo it.
 
     Raises:
-        LinkOver, EndedThere, TooManyDevices, RelayUnreachable.
+        LinkOver, EndedThere, MovedMeanwhile, TooManyDevices, RelayUnreachable.
     """
     if step(old.state, LinkEvent.SAME) is not LinkState.GRANTED:
         raise LinkOver
+    if old.box.relay_url != who_am_i(device).home.relay_url:
+        end_old(old, device)  # a list would have the new device where it made no mailbox
+        raise MovedMeanwhile
     look_old(old, device)
     if old.offer is None or old.ask is None or old.shown is None:
         raise LinkOver
