@@ -19,14 +19,16 @@ from entrenous.model.recovery import MasterAway
 from entrenous.model.relay_problem import NoSuchMailbox, RelayUnreachable, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.model.window import HeldWindow
-from entrenous.send.acquaintance.block import block_contact
+from entrenous.send.acquaintance.block import block_contact, unblock_contact
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.notices import take_changes
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.devices.generation import begin_opening
 from entrenous.send.devices.recovery import take_master_away
 from entrenous.send.devices.self import is_ready, who_am_i
-from entrenous.send.drawers import WINDOW_OUT, peer_key, take
+from entrenous.send.drawers import GREET_DEVICE, WINDOW_OUT, peer_key, take
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.move.house import Moved, move_house
@@ -179,11 +181,53 @@ def test_a_link_from_before_leads_through_the_old_relay(town: Room) -> None:
     link = make_invite(ana.device)
     moves(ana)
     add_person(link, "ana", dora.device)
-    catch_up(ana, dora, ana)
+    catch_up(ana)
+    assert fetch_messages(dora.device).came == 1
+    catch_up(ana)
     assert contact_named("ana", dora.device).person.relay_url == THERE
     town.silence(HERE)
     dora.sends(SMALL, ana)
     assert ana.opens_newest().files
+
+
+def test_who_blocked_her_while_she_moved_and_lets_her_in_again_in_time_is_told(town: Room) -> None:
+    """Her hello showed a token that was taken back; his comes to the mailbox that she left."""
+    ana, ben = town["ana"], town["ben"]
+    block_contact("ana", ben.device)
+    catch_up(ben, ana)
+    moves(ana)
+    catch_up(ana, ben)
+    town.clock.wind(hours=1)
+    unblock_contact("ana", ben.device)
+    flush(ben.device)
+    catch_up(ana)
+    assert not ana.device.vault.keys(GREET_DEVICE)
+    catch_up(ben, ana)
+    assert contact_named("ana", ben.device).person.relay_url == THERE
+    town.clock.wind(days=OLD_HOME_DAYS + 1)
+    catch_up(ana, ben)
+    ben.sends(SMALL, ana)
+    assert ana.opens_newest().files
+    assert [one.lists for one in take_changes(ben.device)] == []
+
+
+def test_who_was_not_told_is_told_again_once_a_day_while_she_writes(town: Room) -> None:
+    """A letter of hers may have been on its way while that which told her was."""
+    ana, cleo = town["ana"], town["cleo"]
+    with ana.courier.playing(post=failing(WrongToken())):
+        moves(ana)
+    seen = []
+    for _ in range(4):
+        cleo.sends(SMALL, ana)
+        with ana.courier.playing(post=failing(WrongToken())):
+            before = ana.courier.calls["post"]
+            catch_up(ana)
+            seen.append(ana.courier.calls["post"] > before)
+        town.clock.wind(hours=13)
+    assert seen == [False, False, True, False]
+    cleo.sends(SMALL, ana)
+    catch_up(ana, cleo)
+    assert contact_named("ana", cleo.device).person.relay_url == THERE
 
 
 def test_a_hello_that_had_not_left_is_said_again_with_its_invite(town: Room) -> None:

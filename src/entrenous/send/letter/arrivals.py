@@ -23,6 +23,7 @@ from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.devices.lists.named import hear_of
 from entrenous.send.devices.lists.sibling_letters import (
     card_comes,
+    greet_again,
     greet_back,
     is_sibling,
     sibling_greets,
@@ -62,6 +63,8 @@ def act_on(letter: Letter, waiting: Waiting, device: Device) -> None:
     note_use(letter.person.id, letter.header.from_device, letter.header.token, device)
     named = Head(letter.header.from_epoch, letter.header.from_head)
     hear_of(letter.person.id, named, device, own=True)
+    if not is_sibling(letter.header, device):
+        greet_again(letter.header, device, greets=isinstance(letter.body, Hello))
     handler = ARRIVALS.get(type(letter.body))
     if handler is None:
         put_newer(waiting.id.hex(), device)

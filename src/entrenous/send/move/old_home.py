@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from entrenous.craft.wire.identity.card import read_card
 from entrenous.model.errors import EntrenousError
 from entrenous.model.identity import Home
 from entrenous.model.link import Closing
@@ -57,6 +58,18 @@ def our_relays(device: Device) -> frozenset[str]:
     """The relays at which letters and files may lie for us."""
     left = {one.home.relay_url for one in old_homes(device)}
     return frozenset({who_am_i(device).home.relay_url, *left})
+
+
+def were_elsewhere(epoch: int, device: Device) -> bool:
+    """Whether by our list of this epoch, or the oldest that our card shows behind it, this device
+    was at another mailbox than now.
+    """
+    me = who_am_i(device)
+    if epoch >= me.person.epoch:
+        return False
+    said = next(one.said for one in read_card(me.card).lists if one.said.epoch >= epoch)
+    then = {listed.mailbox for listed in said.devices if listed.device == me.key.device}
+    return bool(then - {me.home.mailbox})
 
 
 def homes_to_ask(device: Device) -> tuple[OldHome, ...]:

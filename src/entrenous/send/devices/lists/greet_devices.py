@@ -77,5 +77,7 @@ def greet_one(to: Addressee, invite_lock: bytes | None, device: Device) -> Envel
     hello = Hello(who_am_i(device).card, window.seed, window.first, invite_lock)
     outer = plain_outer(device)
     write_letter(hello, to, outer, device)
-    device.vault.put(GREETED, peer_key(to.contact.person.id, to.key.device), b"")
+    whose, now = peer_key(to.contact.person.id, to.key.device), device.clock.now()
+    device.vault.put(GREETED, whose, b"%d" % int(now.timestamp()))
+    device.vault.drop(GREET_DEVICE, whose)
     return outer.envelope

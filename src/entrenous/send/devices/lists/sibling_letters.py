@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.model.device_list import OldList
@@ -15,7 +16,10 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.siblings import keep_sibling, sibling_of
 from entrenous.send.devices.sync.take import take_sync
 from entrenous.send.drawers import GREET_DEVICE, GREETED, peer_key
+from entrenous.send.move.old_home import were_elsewhere
 from entrenous.send.tokens.use import take_window
+
+_GREETED_AGAIN_S: Final = 24 * 3600
 
 
 def is_sibling(header: Header, device: Device) -> bool:
@@ -41,6 +45,20 @@ def greet_back(header: Header, device: Device) -> None:
     """Have a device that we have not told how to write to us told so."""
     whose = peer_key(header.from_person, header.from_device)
     if device.vault.get(GREETED, whose) is None:
+        device.vault.put(GREET_DEVICE, whose, b"")
+
+
+def greet_again(header: Header, device: Device, *, greets: bool) -> None:
+    """Have somebody who writes to where we were before we moved told once more where we are: what
+    said so may have been refused, as while she had us blocked.
+
+    At once if she ``greets`` us, as after an unblocking; else once a day, for her letters may have
+    been on their way while ours was.
+    """
+    whose = peer_key(header.from_person, header.from_device)
+    greeted_at = int(device.vault.get(GREETED, whose) or 0)
+    is_fresh = 0 <= device.clock.now().timestamp() - greeted_at < _GREETED_AGAIN_S
+    if (greets or not is_fresh) and were_elsewhere(header.to_epoch, device):
         device.vault.put(GREET_DEVICE, whose, b"")
 
 
