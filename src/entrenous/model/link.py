@@ -120,6 +120,8 @@ class Closing:
     """A mailbox that is to be deleted, not before a moment (None: now); ``name`` is that of the
     device which receives there, None where it was made for a linking or is none of hers any more.
     ``closed_at`` is when its relay said that it was; after ``give_up_at`` it is asked no more.
+    ``others`` are tokens that may delete it where the first one does not; ``refused`` tells that
+    its relay took none of them.
     """
 
     relay_url: str
@@ -129,6 +131,8 @@ class Closing:
     name: str | None = None
     closed_at: datetime | None = None
     give_up_at: datetime | None = None
+    others: tuple[Secret, ...] = ()
+    refused: bool = False
 
 
 class BadLinkCode(Malformed):

@@ -30,6 +30,15 @@ class SheetShutsNothing(Unproven):
     """
 
 
+class TokenOfBefore(Unproven):
+    """
+    {name} is NOT shut: your relay does not take what this device knows to shut it with. That was
+    replaced, and {name} had no time to tell. Another device of yours may know the newest one, and
+    shuts it as soon as it hears. On each of them, now: entrenous inbox. The newest recovery sheet
+    that was written on {name} shuts it too: entrenous device revoke --lost --recovery FILE
+    """
+
+
 class NotShutYet(Unreachable):
     """
     The lost device is not shut yet. {why} Nothing here does it later by itself: type the same

@@ -7,9 +7,11 @@ import pytest
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.model.device_list import RevokedAs
 from entrenous.model.link import ThisDevice, UnknownDevice
+from entrenous.model.lost import TokenOfBefore
 from entrenous.model.received import InboxState
 from entrenous.model.recovery import MasterAway
 from entrenous.model.relay_problem import NoSuchEnvelope, NoSuchMailbox, WrongToken
+from entrenous.model.secret import Secret
 from entrenous.send.acquaintance.notices import take_changes
 from entrenous.send.acquaintance.people import contact_named
 from entrenous.send.devices.lists.at_relay import still_to_close
@@ -22,6 +24,7 @@ from entrenous.send.drawers import FIRST_TOKEN, PEER, WINDOW_IN, WINDOW_OUT, pee
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.aside import take_from_aside
+from entrenous.spec import TOKEN_BYTES
 from tests.send.devices.test_link import sheet_of
 from tests.send.room import HERE, SMALL, THERE, Person, Room
 from tests.village.households import bare, catch_up, link, links
@@ -159,6 +162,60 @@ def test_a_sheet_that_it_wrote_shuts_a_device_that_this_one_cannot(home: Room) -
     keep_sibling(replace(told, close=None), ana.device)
     revoked = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
     assert revoked == Revoked("phone", Shut.DONE)
+
+
+@pytest.mark.threat("stolen-device")
+def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Room) -> None:
+    """That command changes what deletes its mailbox, and is the last one typed there."""
+    ana, phone = home["ana"], home["phone"]
+    revoke_device("tablet", lost=True, sheet=None, device=ana.device)
+    known = {one.name: one.close for one in siblings(ana.device)}
+    fetch_messages(phone.device)
+    assert who_am_i(phone.device).home.close != known["phone"]
+    fetch_messages(ana.device)
+    told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    assert told == Revoked("phone", Shut.DONE)
+    with pytest.raises((NoSuchMailbox, WrongToken)):
+        fetch_messages(phone.device)
+
+
+@pytest.mark.parametrize("newer", ["the sheet", "what was told"])
+def test_of_a_sheet_and_what_was_told_the_one_that_the_relay_takes_counts(
+    home: Room, newer: str
+) -> None:
+    ana, phone = home["ana"], home["phone"]
+    right, before = sheet_of(phone), Secret(bytes(TOKEN_BYTES))
+    (known,) = (one for one in siblings(ana.device) if one.name == "phone")
+    if newer == "the sheet":
+        keep_sibling(replace(known, close=before), ana.device)
+        sheet = right
+    else:
+        sheet = replace(right, close=before)
+    told = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
+    assert told == Revoked("phone", Shut.DONE)
+    assert still_to_close(ana.device) == ()
+
+
+@pytest.mark.threat("stolen-device")
+def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> None:
+    """What deletes the phone's mailbox is another token since, and nobody was told."""
+    ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
+    (known,) = (one for one in siblings(ana.device) if one.name == "phone")
+    for one in (ana, tablet):
+        keep_sibling(replace(known, close=Secret(bytes(TOKEN_BYTES))), one.device)
+    told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    assert told == Revoked("phone", Shut.REFUSED)
+    assert overview(ana.device).refused == overview(ana.device).to_close == ("phone",)
+    problems = [fetch_messages(tablet.device).problems for _ in range(2)]
+    assert [[type(why) for why in each] for each in problems] == [[TokenOfBefore], []]
+    home.clock.wind(hours=2)
+    assert fetch_messages(tablet.device).problems == (), "it was told"
+    mail = who_am_i(phone.device).home
+    assert mail.close is not None
+    phone.device.courier.close_mailbox(HERE, mail.mailbox, mail.close)  # as the sheet alone does
+    home.clock.wind(hours=2)
+    catch_up(ana, tablet)
+    assert overview(ana.device).to_close == overview(tablet.device).to_close == ()
 
 
 def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> None:

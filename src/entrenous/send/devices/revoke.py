@@ -19,8 +19,8 @@ from entrenous.send.devices.lists.own_list import list_without, master_at_hand, 
 from entrenous.send.devices.lists.tell import tell_people_of_card, tell_siblings_of_card
 from entrenous.send.devices.self import refuse_unready, who_am_i
 from entrenous.send.devices.siblings import mailbox_of, own_name, sibling_named
-from entrenous.send.devices.sync.tell import forget_told, tell_siblings
-from entrenous.send.drawers import CLOSE, CLOSED
+from entrenous.send.devices.sync.tell import forget_told
+from entrenous.send.drawers import CLOSE, CLOSED, take
 from entrenous.send.flush import flush
 
 
@@ -29,6 +29,7 @@ class Shut(StrEnum):
 
     DONE = "done"
     WAITS = "waits"  # the relay has not confirmed it; it is asked again by every flush
+    REFUSED = "refused"  # the relay does not take what this device knows; another one may know more
     ELSEWHERE = "elsewhere"  # this device does not know what deletes it; another one may
 
 
@@ -63,24 +64,29 @@ def revoke_device(name: str, *, lost: bool, sheet: RecoverySheet | None, device:
         tell_siblings_of_card((), device)
         tell_people_of_card(device)
     flush(device)
-    tell_siblings(device)
-    flush(device)
     return Revoked(one.name, _how_shut(mailbox, every, device))
 
 
 def _close_by_sheet(
     one: Sibling, mailbox: MailboxId | None, sheet: RecoverySheet | None, device: Device
 ) -> None:
-    """Of a device that never told what deletes its mailbox, and wrote the sheet that does."""
-    if one.close is None and sheet is not None and sheet.mailbox == mailbox:
-        url = who_am_i(device).home.relay_url
-        close_later(Closing(url, sheet.mailbox, sheet.close, name=one.name), device)
+    """The device may have told us a token since it wrote this sheet, or one before that, or none:
+    what its relay takes of both deletes it.
+    """
+    if sheet is None or sheet.mailbox != mailbox:
+        return
+    known = take(Closing, CLOSE, sheet.mailbox.hex(), device.vault)
+    told = () if known is None else (known.token,)
+    url = who_am_i(device).home.relay_url
+    close_later(Closing(url, sheet.mailbox, sheet.close, name=one.name, others=told), device)
 
 
 def _how_shut(mailbox: MailboxId | None, every: Collection[MailboxId], device: Device) -> Shut:
     if mailbox is None:
         return Shut.ELSEWHERE
-    if any(device.vault.get(CLOSE, one.hex()) is not None for one in every):
-        return Shut.WAITS
+    left = [take(Closing, CLOSE, one.hex(), device.vault) for one in every]
+    if any(one is not None for one in left):
+        refused = any(one is not None and one.refused for one in left)
+        return Shut.REFUSED if refused else Shut.WAITS
     closed = device.vault.get(CLOSED, mailbox.hex()) is not None
     return Shut.DONE if closed else Shut.ELSEWHERE

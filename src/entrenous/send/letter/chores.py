@@ -3,7 +3,9 @@
 from entrenous.model.errors import EntrenousError
 from entrenous.ports import Device
 from entrenous.send.devices.lists.at_relay import tell_of_devices
-from entrenous.send.drawers import WITHDRAW
+from entrenous.send.devices.self import NEXT_CLOSE
+from entrenous.send.devices.sync.tell import tell_siblings
+from entrenous.send.drawers import SELF, WITHDRAW
 from entrenous.send.tokens.batch import tell_of_tokens
 
 
@@ -15,9 +17,14 @@ def has_tokens_to_withdraw(device: Device) -> bool:
 def do_chores(device: Device) -> list[EntrenousError]:
     """Register what letters in the outbox promise, and withdraw what was taken back.
 
-    What our relay refuses, or does not answer, is a chore again next time.
+    What our relay refuses, or does not answer, is a chore again next time. When another token
+    deletes our mailbox from now on, letters that tell our other devices lie in the outbox then:
+    until they have left, nobody could shut this device if it were lost.
     """
+    changes = device.vault.get(SELF, NEXT_CLOSE) is not None
     problems = tell_of_devices(device)
+    if changes and device.vault.get(SELF, NEXT_CLOSE) is None:
+        tell_siblings(device)
     try:
         tell_of_tokens(device)
     except EntrenousError as error:

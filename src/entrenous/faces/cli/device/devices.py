@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -16,6 +16,11 @@ from entrenous.faces.cli.output import keys_in_words, put_json, say, when
 from entrenous.send.devices.lists.overview import Overview, overview
 from entrenous.send.devices.self import who_am_i
 
+_NOT_YET: Final = "Not shut yet: {name}. Your relay is asked again by every command."
+_NOT_TAKEN: Final = (
+    "NOT shut: {name}. Your relay does not take what this device knows to shut it with; another "
+    "device of yours, or a recovery sheet that was written on it, may know better."
+)
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
@@ -69,7 +74,7 @@ def _lines(shown: Overview) -> Iterator[str]:
     where = "on this device" if shown.master_here else "on your recovery sheet"
     yield f"Your master key is {where}."
     for name in shown.to_close:
-        yield f"Not shut yet: {name}. Your relay is asked again by every command."
+        yield (_NOT_TAKEN if name in shown.refused else _NOT_YET).format(name=name)
     if shown.moves_to is not None:
         late = ", ".join(shown.not_ready)
         wait = f"these are not ready: {late} (entrenous inbox there)" if late else "all are ready"
@@ -89,6 +94,7 @@ def _as_json(shown: Overview) -> dict[str, object]:
         ],
         "master_here": shown.master_here,
         "not_shut_yet": list(shown.to_close),
+        "refused": list(shown.refused),
         "letters_waiting": shown.letters,
         "moves_to": shown.moves_to,
         "not_ready": list(shown.not_ready),

@@ -32,6 +32,14 @@ _ELSEWHERE: Final = (
     "device of yours that linked it knows, and shuts it as soon as it hears. On that one, now:",
     "entrenous inbox",
 )
+_REFUSED: Final = (
+    "Its vault is NOT shut: your relay does not take what this device knows to shut it with. That",
+    "was replaced, and it had no time to tell. Another device of yours may know the newest, and",
+    "shuts it as soon as it hears. On each of them, now: entrenous inbox",
+    "If you have a recovery sheet that was written on it, the newest one shuts it too:",
+    "entrenous device revoke --lost --recovery FILE",
+)
+_NOT_DONE: Final = {Shut.WAITS: _WAITS, Shut.REFUSED: _REFUSED, Shut.ELSEWHERE: _ELSEWHERE}
 _ALONE: Final = (
     "The device that this recovery sheet was written on is shut: no passphrase opens its vault any",
     "more, unless it had an offline window.",
@@ -127,7 +135,7 @@ def lines_of(revoked: Revoked, *, lost: bool) -> Iterator[str]:
         yield "window."
     else:
         yield f"{name} is off your list, and people are told as soon as their relays answer."
-        yield from _WAITS if revoked.shut is Shut.WAITS else _ELSEWHERE
+        yield from _NOT_DONE[revoked.shut]
     yield from _WINDOW
     if lost:
         yield from _to_do(LOST)

@@ -1,6 +1,7 @@
 """What our relay has yet to hear about our devices: a newer card, a new close token, an ending."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,7 +10,8 @@ from typing import Final
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.identity import Identity
 from entrenous.model.link import Closing
-from entrenous.model.relay_problem import NoSuchMailbox
+from entrenous.model.lost import TokenOfBefore
+from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.self import (
@@ -113,9 +115,14 @@ def _closings(device: Device) -> list[Callable[[Device], None]]:
 
 def _close(one: Closing, device: Device) -> None:
     try:
-        device.courier.close_mailbox(one.relay_url, one.mailbox, one.token)
+        _delete(one, device)
     except NoSuchMailbox:
         pass  # it never came to be, or its relay has forgotten it
+    except WrongToken:
+        if one.name is None:
+            raise
+        _note_refused(one, one.name, device)
+        return
     except Unreachable:
         if one.give_up_at is not None:  # that relay may be gone for good
             close_later(replace(one, not_before=device.clock.now() + _ASK_AGAIN), device)
@@ -124,3 +131,26 @@ def _close(one: Closing, device: Device) -> None:
         if one.name is not None:
             note_closed(one, device)
         device.vault.drop(CLOSE, one.mailbox.hex())
+
+
+def _delete(one: Closing, device: Device) -> None:
+    """With the first token that its relay takes; raises WrongToken if it takes none of them."""
+    *others, last = (one.token, *one.others)
+    for token in others:
+        with suppress(WrongToken):
+            device.courier.close_mailbox(one.relay_url, one.mailbox, token)
+            return
+    device.courier.close_mailbox(one.relay_url, one.mailbox, last)
+
+
+def _note_refused(one: Closing, name: str, device: Device) -> None:
+    """What we know deletes it no more: its person is told once. Who knows better may yet delete it,
+    so it is asked about again.
+
+    Raises:
+        TokenOfBefore: the first time.
+    """
+    again = device.clock.now() + _ASK_AGAIN
+    close_later(replace(one, refused=True, not_before=again), device)
+    if not one.refused:
+        raise TokenOfBefore(name=name)

@@ -25,14 +25,16 @@ class OwnDevice:
 @dataclass(frozen=True, slots=True)
 class Overview:
     """All devices, this one first; where the master key is; devices whose mailboxes are not deleted
-    yet; how many letters wait here, of whatever kind; and the relay that all of them are about to
-    move to, as was said on this device, with those that are not ready.
+    yet, and those of them of which their relay refused it; how many letters wait here, of whatever
+    kind; and the relay that all of them are about to move to, as was said on this device, with
+    those that are not ready.
     """
 
     devices: tuple[OwnDevice, ...]
     master_here: bool
     to_close: tuple[str, ...]
     letters: int
+    refused: tuple[str, ...] = ()
     moves_to: str | None = None
     not_ready: tuple[str, ...] = ()
 
@@ -51,13 +53,14 @@ def overview(device: Device) -> Overview:
             others.append(
                 OwnDevice(sibling.name, this=False, since=key.created_at, heard=sibling.heard)
             )
-    moves_to = led_to(device)
+    to_close, moves_to = still_to_close(device), led_to(device)
     this = OwnDevice(own_name(device), this=True, since=me.key.created_at, heard=True)
     return Overview(
         devices=(this, *sorted(others, key=lambda one: one.name.casefold())),
         master_here=identity is not None and identity.master is not None,
-        to_close=tuple(one.name for one in still_to_close(device) if one.name is not None),
+        to_close=tuple(one.name for one in to_close if one.name is not None),
         letters=len(device.vault.keys(OUTBOX)),
+        refused=tuple(one.name for one in to_close if one.name is not None and one.refused),
         moves_to=moves_to,
         not_ready=() if moves_to is None else not_ready(moves_to, device),
     )
