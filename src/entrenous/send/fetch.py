@@ -21,6 +21,7 @@ from entrenous.send.devices.lists.forked import freeze
 from entrenous.send.devices.lists.greet_devices import greet_devices
 from entrenous.send.devices.lists.named import ask_for_named, hear_of
 from entrenous.send.devices.self import refuse_unready, who_am_i
+from entrenous.send.devices.sync.records import date_changes
 from entrenous.send.devices.sync.tell import tell_siblings
 from entrenous.send.drawers import LATE, SEEN
 from entrenous.send.flush import flush
@@ -64,7 +65,14 @@ def fetch_messages(device: Device) -> Fetched:
     note_clock(device)
     tell_siblings(device)
     problems = flush(device).problems
-    came = _fetch_all(me.home, device)
+    try:
+        return _fetched(me.home, problems, device)
+    finally:
+        date_changes(device)  # that letters made, though the relay falls silent between two
+
+
+def _fetched(home: Home, problems: tuple[EntrenousError, ...], device: Device) -> Fetched:
+    came = _fetch_all(home, device)
     late, silent = _fetch_old(device)
     finish_openings(device)
     answer_greetings(device)

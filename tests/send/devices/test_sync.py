@@ -1,5 +1,6 @@
 """What one device learns, the others of the same person know after their next look."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,23 +11,37 @@ from entrenous.craft.wire.identity.sync import write_sync
 from entrenous.model.device_list import Head
 from entrenous.model.notes import SyncNote, SyncTopic
 from entrenous.model.person import UnknownPerson
+from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.model.sync import SharedBlock, SharedGone
 from entrenous.send.acquaintance.block import block_contact, unblock_contact
+from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.notices import take_changes
-from entrenous.send.acquaintance.people import contact_named, contacts, forget_contact
+from entrenous.send.acquaintance.people import (
+    contact_named,
+    contacts,
+    forget_contact,
+    verify_contact,
+)
 from entrenous.send.acquaintance.rename import rename_contact
 from entrenous.send.circle.kept import circles
-from entrenous.send.circle.members import add_to_circle, remove_from_circle
+from entrenous.send.circle.members import (
+    add_to_circle,
+    circle_named,
+    people_in,
+    remove_from_circle,
+)
 from entrenous.send.devices.lists.forked import fork_of, freeze
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.siblings import siblings
+from entrenous.send.devices.sync.records import stamp_of
 from entrenous.send.drawers import CONTACT, lay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.letter.write import addressees, plain_outer, write_letter
-from tests.send.room import SMALL, THERE, Person, Room
+from tests.send.archive.boxes import exported, imported
+from tests.send.room import HERE, SMALL, THERE, Person, Room
 from tests.village.households import bare, catch_up, link, links
-from tests.village.malicious_relay import Honest
+from tests.village.malicious_relay import Honest, failing
 from tests.village.world import WoundClock
 
 
@@ -291,6 +306,104 @@ def test_a_change_counts_whatever_the_other_devices_clock_says(home: Room) -> No
     rename_contact("Benno", "Benji", ana.device)
     talk(ana, phone)
     assert names(ana) == names(phone) == ["Benji"]
+
+
+def of_family(who: Person) -> list[str]:
+    return [one.name for one in people_in(circle_named("family", who.device), who.device)]
+
+
+def test_what_was_changed_first_undoes_nothing_though_it_is_told_last(home: Room) -> None:
+    """On Monday on the laptop, which is then closed; on Wednesday on the phone; told on Friday."""
+    ana, phone = home["ana"], home["phone"]
+    for name in ("cleo", "dan"):
+        ana.adds(home.settles(name, THERE))
+    add_to_circle("family", ["ben", "cleo"], ana.device)
+    talk(ana, phone)
+    assert of_family(phone) == ["ben", "cleo"]
+    add_to_circle("family", ["dan"], ana.device)
+    home.clock.wind(days=2)
+    remove_from_circle("family", ["cleo"], phone.device)
+    catch_up(phone)
+    home.clock.wind(days=2)
+    talk(ana, phone)
+    assert of_family(ana) == of_family(phone) == ["ben"]
+
+
+def adds_again(who: Person, room: Room) -> None:
+    add_person(make_invite(room["ben"].device), "Benno", who.device)
+
+
+CHANGES: list[Callable[[Person, Room], object]] = [
+    lambda who, _: forget_contact("ben", who.device),
+    lambda who, _: rename_contact("ben", "Benno", who.device),
+    lambda who, _: verify_contact("ben", who.device),
+    adds_again,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=["forget", "rename", "verify", "add"])
+def test_every_change_is_dated_when_it_is_made(
+    home: Room, change: Callable[[Person, Room], object]
+) -> None:
+    ana, phone = home["ana"], home["phone"]
+    known = replace(contact_named("ben", ana.device), verified=False)
+    lay(known, CONTACT, known.person.id.hex(), ana.device.vault)
+    talk(ana, phone)
+    change(ana, home)
+    home.clock.wind(days=2)
+    rename_contact("ben", "Benji", phone.device)
+    catch_up(phone)
+    home.clock.wind(days=2)
+    talk(ana, phone)
+    assert names(ana) == names(phone) == ["Benji"]
+
+
+def test_blocks_are_dated_when_they_are_made(home: Room) -> None:
+    ana, phone = home["ana"], home["phone"]
+    block_contact("ben", ana.device)
+    home.clock.wind(days=2)
+    block_contact("ben", phone.device)
+    unblock_contact("ben", phone.device)
+    home.clock.wind(days=2)
+    talk(phone, ana)
+    assert not contact_named("ben", ana.device).blocked
+    unblock_contact("ben", ana.device)
+    block_contact("ben", ana.device)
+    unblock_contact("ben", ana.device)
+    home.clock.wind(days=2)
+    block_contact("ben", phone.device)
+    talk(ana, phone)
+    assert contact_named("ben", ana.device).blocked
+
+
+def test_what_an_archive_brings_is_dated_when_it_is_read(home: Room) -> None:
+    ana, ben = home["ana"], home["ben"]
+    archive = exported(ana.device)
+    forget_contact("ben", ana.device)
+    talk(ana)
+    home.clock.wind(days=1)
+    imported(archive, ana.device)
+    at = home.clock.now()
+    home.clock.wind(days=2)
+    talk(ana)
+    known = stamp_of(f"contact {ben.id.hex()}", ana.device)
+    assert known is not None
+    assert known.at == at
+
+
+def test_what_letters_change_is_dated_though_the_relay_then_falls_silent(home: Room) -> None:
+    ana, caro = home["ana"], home["caro"]
+    add_person(make_invite(ana.device), "ana", caro.device)
+    silent = failing(RelayUnreachable(host=HERE))
+    with ana.courier.playing(acknowledge=silent), pytest.raises(RelayUnreachable):
+        fetch_messages(ana.device)
+    at = home.clock.now()
+    assert names(ana) == ["ben", "caro"]
+    home.clock.wind(days=2)
+    talk(ana)
+    known = stamp_of(f"contact {caro.id.hex()}", ana.device)
+    assert known is not None
+    assert known.at == at
 
 
 def test_a_circle_never_gets_the_name_of_a_person(home: Room) -> None:

@@ -9,6 +9,7 @@ from entrenous.model.person import Contact
 from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import greet
 from entrenous.send.acquaintance.people import contact_named, contact_of, keep_contact
+from entrenous.send.devices.sync.records import date_changes
 from entrenous.send.drawers import COMPARE, GREET, GREET_DEVICE
 from entrenous.send.outbox import refuse_postings
 from entrenous.send.tokens.windows import take_tokens_back
@@ -34,6 +35,7 @@ def block_contact(name: str, device: Device) -> Contact:
         device.vault.drop(GREET, whose)
         device.vault.drop(COMPARE, whose)
         keep_contact(contact, device)
+        date_changes(device)
     return contact
 
 
@@ -51,6 +53,7 @@ def unblock_contact(name: str, device: Device) -> Contact:
     with device.vault.together():
         keep_contact(back, device)
         greet(back, None, device)
+        date_changes(device)
     return back
 
 

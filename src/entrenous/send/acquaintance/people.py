@@ -17,6 +17,7 @@ from entrenous.ports import Device
 from entrenous.send.circle.kept import circles, leave_circles
 from entrenous.send.devices.known_lists import forget_list, known_card, known_heads
 from entrenous.send.devices.siblings import ourselves
+from entrenous.send.devices.sync.records import date_changes
 from entrenous.send.doubts.heard import forget_heard
 from entrenous.send.doubts.talks import forget_talks
 from entrenous.send.drawers import (
@@ -144,7 +145,9 @@ def newest_card(shown: Card, known: Contact, device: Device) -> Standing:
 def verify_contact(name: str, device: Device) -> Contact:
     """Note that a person's safety number was compared and agreed."""
     contact = replace(contact_named(name, device), verified=True)
-    keep_contact(contact, device)
+    with device.vault.together():
+        keep_contact(contact, device)
+        date_changes(device)
     return contact
 
 
@@ -176,6 +179,7 @@ def forget_contact(name: str, device: Device) -> Contact:
             device.vault.drop(drawer, contact.person.id.hex())
         for key in contact.person.devices:
             _forget_session(peer_key(contact.person.id, key.device), device)
+        date_changes(device)
     return contact
 
 

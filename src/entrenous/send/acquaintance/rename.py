@@ -6,6 +6,7 @@ from entrenous.craft.wire.text import is_name
 from entrenous.model.person import BadName, Contact
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_named, keep_contact
+from entrenous.send.devices.sync.records import date_changes
 
 
 def rename_contact(name: str, new_name: str, device: Device) -> Contact:
@@ -18,5 +19,7 @@ def rename_contact(name: str, new_name: str, device: Device) -> Contact:
     if not is_name(new_name):
         raise BadName
     renamed = replace(contact, name=new_name)
-    keep_contact(renamed, device)
+    with device.vault.together():
+        keep_contact(renamed, device)
+        date_changes(device)
     return renamed

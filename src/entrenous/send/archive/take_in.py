@@ -30,6 +30,7 @@ from entrenous.send.archive.take_messages import (
 )
 from entrenous.send.archive.write import whose
 from entrenous.send.circle.kept import circles, keep_circle
+from entrenous.send.devices.sync.records import date_changes
 from entrenous.send.drawers import CIRCLE, CONTACT, LIST, lay
 
 
@@ -63,6 +64,7 @@ def take_in(items: Sequence[Item], made_at: datetime, device: Device) -> Taken:
         protections=_take_protections(items, device),
         other_cases=cases.others,
     )
+    date_changes(device)
     sealed = frozenset(blob for one in received for blob in one.kept)
     plain = (blob for noun in (*ledger.new, *cases.new) for blob in files_of(noun))
     return Taken(told, sealed.union(plain), sealed)

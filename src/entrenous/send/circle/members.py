@@ -9,6 +9,7 @@ from entrenous.model.person import BadName, Contact, NameTaken
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import as_seen, contacts, contacts_named
 from entrenous.send.circle.kept import circles, drop_circle, keep_circle
+from entrenous.send.devices.sync.records import date_changes
 from entrenous.send.moment import this_second
 
 
@@ -71,6 +72,7 @@ def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
             else replace(known, people=tuple(sorted({*known.people, *coming})))
         )
         keep_circle(circle, device.vault)
+        date_changes(device)
     return circle
 
 
@@ -81,17 +83,23 @@ def remove_from_circle(name: str, people: list[str], device: Device) -> Circle |
         UnknownCircle, UnknownPerson, NotInCircle, EmptyCircle.
     """
     circle = circle_named(name, device)
-    if not people:
-        drop_circle(circle, device.vault)
-        return None
+    left = _without(circle, people, device) if people else None
+    with device.vault.together():
+        if left is None:
+            drop_circle(circle, device.vault)
+        else:
+            keep_circle(left, device.vault)
+        date_changes(device)
+    return left
+
+
+def _without(circle: Circle, people: list[str], device: Device) -> Circle:
     going = contacts_named(people, device)
     for contact in going:
         if contact.person.id not in circle.people:
             raise NotInCircle(person=contact.name, name=circle.name)
     gone = {contact.person.id for contact in going}
-    left = replace(circle, people=tuple(one for one in circle.people if one not in gone))
-    keep_circle(left, device.vault)
-    return left
+    return replace(circle, people=tuple(one for one in circle.people if one not in gone))
 
 
 def _found(name: str, device: Device) -> Circle | None:

@@ -19,6 +19,7 @@ from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_named, keep_contact
 from entrenous.send.devices.lists.forked import thaw
 from entrenous.send.devices.self import who_am_i
+from entrenous.send.devices.sync.records import date_changes
 from entrenous.send.letter.sessions import have_session
 from entrenous.send.letter.write import Addressee, addressees, plain_outer, write_letter
 from entrenous.send.moment import this_second
@@ -91,6 +92,7 @@ def disagree(name: str, device: Device) -> Contact:
         drop_comparing(contact.person.id, device)
         doubted = replace(contact, verified=False)
         keep_contact(doubted, device)
+        date_changes(device)
     return doubted
 
 
@@ -102,6 +104,7 @@ def settle_agreed(contact: Contact, device: Device) -> Contact:
     drop_comparing(contact.person.id, device)
     verified = replace(thaw(contact, device), verified=True)
     keep_contact(verified, device)
+    date_changes(device)
     return verified
 
 

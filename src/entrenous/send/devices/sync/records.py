@@ -20,12 +20,11 @@ from entrenous.model.sync import (
     SharedHomes,
 )
 from entrenous.ports import Device
-from entrenous.send.acquaintance.people import contacts
 from entrenous.send.circle.kept import circles
 from entrenous.send.devices.known_lists import KnownList
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.devices.siblings import own_name
-from entrenous.send.drawers import LIST, STAMP, lay, take
+from entrenous.send.devices.self import ROLLED_BACK, who_am_i
+from entrenous.send.devices.siblings import own_name, siblings
+from entrenous.send.drawers import CONTACT, LIST, SELF, STAMP, lay, take, take_all
 from entrenous.send.moment import this_second
 from entrenous.send.move.next_home import homes_of
 
@@ -83,6 +82,15 @@ def all_records(device: Device) -> dict[str, Shared]:
     return {key: _stamped(key, one, now, device) for key, one in sorted(found.items())}
 
 
+def date_changes(device: Device) -> None:
+    """Date what was just changed here; call it in the transaction that changes it. A device that
+    is closed for days then tells it late, and undoes nothing that was changed elsewhere meanwhile.
+    """
+    if siblings(device) and device.vault.get(SELF, ROLLED_BACK) is None:
+        with device.vault.together():
+            all_records(device)
+
+
 def stamp_of(key: str, device: Device) -> Stamp | None:
     """When this changed last, as far as it is known here."""
     return take(Stamp, STAMP, key, device.vault)
@@ -118,7 +126,7 @@ def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime
 
 
 def _now(now: datetime, device: Device) -> Iterator[Shared]:
-    known = contacts(device)
+    known = tuple(take_all(Contact, CONTACT, device.vault))
     yield from (_contact(one, now, device) for one in known)
     yield from (SharedBlock(one.person.id, now, one.blocked) for one in known)
     for circle in circles(device.vault):
