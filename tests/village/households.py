@@ -1,10 +1,13 @@
 """People with several devices: a further one is linked as two people at two screens would do it."""
 
+from collections.abc import Callable
+
 import pytest
 
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
+from entrenous.model.identity import Home
 from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.move import WaitsForDevices
 from entrenous.model.window import HeldWindow
@@ -45,10 +48,16 @@ def links(room: Room, old: Person, name: str, calls_it: str | None = None) -> Pe
     return new
 
 
-def link(old: Device, new: Device, calls_it: str | None = None) -> tuple[OldSide, NewSide]:
-    """Both sides' steps, in the order in which they come."""
+def link(
+    old: Device,
+    new: Device,
+    calls_it: str | None = None,
+    lock: Callable[[Home], object] = lambda _: None,
+) -> tuple[OldSide, NewSide]:
+    """Both sides' steps, in the order in which they come; ``lock`` is what a real vault has."""
     here = offer_link(None, old)
     there = ask_to_link(here.code, calls_it, new)
+    lock(there.home)
     here = look_old(here, old)
     there = look_new(there, new)
     here = look_old(here, old)

@@ -17,6 +17,7 @@ from entrenous.craft.media.jail import decode_untrusted
 from entrenous.craft.media.jails import Jails
 from entrenous.craft.media.sound.jail import decode_sound_untrusted
 from entrenous.model.embedding import LacksEmbedding
+from entrenous.model.identity import Home
 from entrenous.model.recovery import RecoverySheet
 from entrenous.model.secret import Secret
 from entrenous.model.vault import NoVaultHere, VaultExists
@@ -25,7 +26,7 @@ from entrenous.send.devices.siblings import ourselves
 from entrenous.settings import Settings
 from entrenous.wiring.by_sheet import unlock_by_sheet
 from entrenous.wiring.folders import kept_in
-from entrenous.wiring.lock import Asking, lock_up, settle
+from entrenous.wiring.lock import Asking, lock_first, lock_up, settle
 
 
 @contextmanager
@@ -86,19 +87,35 @@ def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Itera
     Raises:
         VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull, RelayUnreachable.
     """
+    with create_to_link(settings, passphrase) as (device, _):
+        yield device
+
+
+@contextmanager
+def create_to_link(
+    settings: Settings, passphrase: Callable[[], Secret]
+) -> Iterator[tuple[Device, Callable[[Home], None]]]:
+    """As :func:`create_device`, with what gives it its lock at once, at a mailbox that it made:
+    other devices that list it can shut it then, whatever becomes of this command.
+    """
     with kept_in(settings.home):
         if has_vault(settings.home):
             raise VaultExists(home=settings.home)
     words = passphrase()
     with kept_in(settings.home):
         made = create(settings.home, words)
+
+    def lock(mail: Home) -> None:
+        nonlocal made
+        made = lock_first(made, mail, device)
+
     with new_client(settings.relay_ca) as client, closing(made.vault) as vault:
+        device = _device(vault, HttpCourier(client, settings.patience_s), settings)
         try:
-            device = _device(vault, HttpCourier(client, settings.patience_s), settings)
-            yield device
-            settle(made if _is_linked(device) else lock_up(made, device), device, settings)
+            yield device, lock
+            settle(lock_up(made, device), device, settings)
         except BaseException:
-            if not _is_linked(_device(vault, HttpCourier(client), settings)):
+            if not _is_linked(device):
                 discard_vault(settings.home)  # it would be in the way of the next attempt
             raise
 

@@ -14,6 +14,7 @@ from entrenous.adapters.vault.home import (
     RelayPart,
     Unlocked,
     change_key,
+    lock_empty,
     new_terms,
     refuse_weak,
 )
@@ -22,6 +23,7 @@ from entrenous.adapters.vault.offline import close_window, has_window, open_wind
 from entrenous.craft.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar, finalize
 from entrenous.craft.crypto.vault_key import asked_of_relay, stretch
 from entrenous.model.errors import Unreachable
+from entrenous.model.identity import Home
 from entrenous.model.lock import (
     Answered,
     DeviceShut,
@@ -123,6 +125,20 @@ def settle(unlocked: Unlocked, device: Device, settings: Settings) -> Unlocked:
     if unlocked.terms.lock is not None:
         _tell(unlocked, device, settings)
     return unlocked
+
+
+def lock_first(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
+    """Give a vault that holds nothing yet its lock, at a mailbox that it made: so nothing that
+    comes into it is ever there without.
+
+    Raises:
+        RelayUnreachable.
+    """
+    lock = RelayLock(mail.relay_url, mail.mailbox, Secret(device.dice.token(TOKEN_BYTES)))
+    device.courier.make_lock(lock, mail.owner)
+    part = ask_relay(lock, unlocked.stretched, device.courier, device.dice)
+    locked = lock_empty(unlocked, replace(unlocked.terms, lock=lock), part)
+    return replace(locked, asked=unlocked.asked + 1)
 
 
 def lock_up(unlocked: Unlocked, device: Device) -> Unlocked:

@@ -149,6 +149,16 @@ def change_key(unlocked: Unlocked, terms: Terms, stretched: Secret, part: RelayP
     return replace(unlocked, terms=terms, stretched=stretched, part=part, pending=None)
 
 
+def lock_empty(unlocked: Unlocked, terms: Terms, part: RelayPart) -> Unlocked:
+    """As :func:`change_key`, for a vault that nothing came into: it stays no device until its first
+    change, and its head says from the first on how it is locked.
+    """
+    home = unlocked.home
+    unlocked.vault.rekey(_key(home, terms, unlocked.stretched, part.output))
+    unlocked.vault.before_first_change(lambda: _begin(home, terms))
+    return replace(unlocked, terms=terms, part=part)
+
+
 def _refuse_existing(home: Path) -> None:
     if has_vault(home):
         raise VaultExists(home=home)

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.faces.cli.device.link import link_here
-from entrenous.faces.cli.device.opened import device_of, new_device, session_of
+from entrenous.faces.cli.device.opened import device_of, device_to_link, new_device, session_of
 from entrenous.faces.cli.output import put_json, say
 from entrenous.send.devices.renew import renew
 from entrenous.send.devices.siblings import own_name
@@ -83,8 +83,8 @@ def _typed() -> str:
 
 
 def _link(context: typer.Context, code: str, called: str | None, *, as_json: bool) -> None:
-    with new_device(context) as device:
-        link_here(_typed() if code == "-" else code, called, device, as_json=as_json)
+    with device_to_link(context) as (device, lock):
+        link_here(_typed() if code == "-" else code, called, device, lock, as_json=as_json)
         name = own_name(device)
     home = session_of(context).settings.home
     if as_json:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from entrenous.adapters.vault import home as adapter
+from entrenous.adapters.vault.home import no_relay, unlock
+from entrenous.adapters.vault.lock_head import has_vault, read_head
 from entrenous.craft.crypto.vault_key import Cost
 from entrenous.faces.cli import setup
 from entrenous.faces.cli.changes import words_for
@@ -17,13 +19,15 @@ from entrenous.faces.cli.main import run
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.changed import Changed, Contradiction
 from entrenous.model.secret import Secret
+from entrenous.model.vault import WrongPassphrase
 from entrenous.ports import Device
 from entrenous.send.devices.check_list import LOST
+from entrenous.send.devices.link.new import ask_to_link
 from entrenous.send.devices.link.old import offer_link
 from entrenous.send.devices.revoke import Revoked, Shut
 from entrenous.send.fetch import fetch_messages
 from entrenous.settings import Settings
-from entrenous.wiring.device import create_device, open_device
+from entrenous.wiring.device import create_device, create_to_link, open_device, open_unlocked
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.village.households import link
 from tests.village.world import WoundClock as Clock
@@ -105,6 +109,58 @@ def test_a_device_that_was_linked_outlives_what_goes_wrong_afterwards(
     assert not (home / "../none/vault.json").exists()
     monkeypatch.setenv("ENTRENOUS_HOME", str(phone_home))
     assert "phone  (this one" in said("device", "list")
+
+
+@pytest.mark.threat("stolen-device")
+def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
+    home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C right after it got the master key, before its first letter; then it is stolen."""
+    words, stolen = Secret(WORDS.encode()), home / "../phone"
+
+    def stopped(laptop: Device) -> None:
+        with create_to_link(Settings(stolen, 0.0), lambda: words) as (phone, lock):
+            link(laptop, phone, "phone", lock)
+            raise KeyboardInterrupt
+
+    with (
+        open_device(Settings(home, 0.0), lambda: words) as laptop,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        stopped(laptop)
+    assert read_head(stolen).now.lock is not None
+    with pytest.raises(WrongPassphrase):
+        unlock(stolen, words, no_relay)
+    assert "no passphrase opens its vault" in said("device", "revoke", "phone", "--lost")
+    monkeypatch.setenv("ENTRENOUS_HOME", str(stolen))
+    assert "vault is shut" in said("inbox", status=BY_FAMILY["refused"])
+
+
+def test_a_linking_that_is_killed_before_the_grant_bars_no_other(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, place = Secret(WORDS.encode()), Settings(home / "../phone", 0.0)
+
+    def killed(laptop: Device) -> None:
+        """A process that is killed tidies nothing up."""
+        with (
+            monkeypatch.context() as patch,
+            create_to_link(place, lambda: words) as (phone, lock),
+        ):
+            patch.setattr("entrenous.wiring.device.discard_vault", lambda _: None)
+            lock(ask_to_link(offer_link(None, laptop).code, None, phone).home)
+            raise KeyboardInterrupt
+
+    with open_device(Settings(home, 0.0), lambda: words) as laptop:
+        with pytest.raises(KeyboardInterrupt):
+            killed(laptop)
+        assert not has_vault(place.home)
+        with create_to_link(place, lambda: words) as (phone, lock):
+            link(laptop, phone, "phone", lock)
+            fetch_messages(phone)
+    for _ in range(2):
+        with open_unlocked(place, lambda: words) as (_, unlocked):
+            assert (unlocked.terms.lock is not None, unlocked.missed) == (True, 0)
 
 
 def test_the_code_is_read_where_no_list_of_commands_keeps_it(

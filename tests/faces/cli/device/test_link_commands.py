@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from entrenous.faces.cli.device import link as command
-from entrenous.model.link import StoppedAfterGrant
+from entrenous.model.identity import Home
+from entrenous.model.link import LinkOver, StoppedAfterGrant
 from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.send.devices.link.new import NewSide, ask_to_link, look_new
-from entrenous.send.devices.link.old import OldSide
-from entrenous.send.devices.siblings import siblings
+from entrenous.send.devices.link.old import OldSide, look_old, offer_link
+from entrenous.send.devices.siblings import ourselves, siblings
 from tests.send.room import HERE, Person, Room
 from tests.village.households import bare
 
@@ -69,6 +70,23 @@ def test_who_stops_it_then_is_told_that_it_is_on_the_list(
 ) -> None:
     with pytest.raises(StoppedAfterGrant, match="phone is on your list already"):
         adds(room, KeyboardInterrupt(), monkeypatch)
+
+
+def test_a_vault_is_locked_before_its_device_is_anybodys(room: Room) -> None:
+    """When the relay makes no lock nothing was granted, and the other device sees that it ended."""
+    ana, phone = room["ana"], bare(room, "phone")
+    here = offer_link(None, ana.device)
+
+    def makes_none(home: Home) -> None:
+        assert home.relay_url == HERE
+        assert ourselves(phone.device) is None
+        raise RelayUnreachable(host=HERE)
+
+    with pytest.raises(RelayUnreachable):
+        command.link_here(here.code, None, phone.device, makes_none, as_json=False)
+    with pytest.raises(LinkOver):
+        look_old(here, ana.device)
+    assert siblings(ana.device) == ()
 
 
 def test_scripts_are_told_too(capsys: pytest.CaptureFixture[str]) -> None:

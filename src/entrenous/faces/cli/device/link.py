@@ -11,6 +11,7 @@ from entrenous.faces.cli.output import hint, in_one_go, put_json, say, when
 from entrenous.faces.cli.people.qr import qr_text
 from entrenous.model.compare import ShortString
 from entrenous.model.errors import EntrenousError
+from entrenous.model.identity import Home
 from entrenous.model.link import StoppedAfterGrant, StoppedAfterLinking
 from entrenous.model.recovery import RecoverySheet
 from entrenous.ports import Device
@@ -75,14 +76,20 @@ def show_code(sheet: RecoverySheet | None, device: Device, *, qr: bool, as_json:
     _tell(_called(side, device), answered=side.state is LinkState.LINKED, as_json=as_json)
 
 
-def link_here(code: str, name: str | None, device: Device, *, as_json: bool) -> None:
+def link_here(
+    code: str, name: str | None, device: Device, lock: Callable[[Home], None], *, as_json: bool
+) -> None:
     """The new device's part, from the code to its first letters.
+
+    ``lock`` gives its vault the relay's part: before anybody can have it on a list, and before the
+    master key is in it, since who revokes it afterwards is told that nothing opens it any more.
 
     Raises:
         BadLinkCode, BadName, LinkOver, DiffersHere, RelayUnreachable.
     """
     side = ask_to_link(code, name, device)
     try:
+        lock(side.home)
         side = _until(LinkState.SHOWN, side, lambda now: look_new(now, device), device)
         if not _is_same(side.string, "your other device", as_json=as_json):
             differs_here(side, device)

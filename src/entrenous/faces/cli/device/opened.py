@@ -1,6 +1,6 @@
 """Open this person's device for the length of one command."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -11,10 +11,11 @@ from entrenous.faces.cli.device.passphrase import ask_passphrase, new_passphrase
 from entrenous.faces.cli.main import Session
 from entrenous.faces.cli.output import hint
 from entrenous.faces.cli.stopped import stopped_like_ctrl_c
+from entrenous.model.identity import Home
 from entrenous.model.recovery import RecoverySheet
 from entrenous.ports import Device
 from entrenous.send.devices.siblings import own_name
-from entrenous.wiring.device import create_device, open_unlocked
+from entrenous.wiring.device import create_to_link, open_unlocked
 
 
 def session_of(context: typer.Context) -> Session:
@@ -60,10 +61,17 @@ def new_device(context: typer.Context) -> Iterator[Device]:
     Raises:
         VaultExists, WeakPassphrase, NoPassphrase, PassphrasesDiffer.
     """
+    with device_to_link(context) as (device, _):
+        yield device
+
+
+@contextmanager
+def device_to_link(context: typer.Context) -> Iterator[tuple[Device, Callable[[Home], None]]]:
+    """As :func:`new_device`, with what locks it at a mailbox of its own before it is anybody's."""
     session = session_of(context)
     ask = partial(new_passphrase, session.passphrase_fd)
-    with stopped_like_ctrl_c(), create_device(session.settings, ask) as device:
-        yield device
+    with stopped_like_ctrl_c(), create_to_link(session.settings, ask) as new:
+        yield new
 
 
 def _tell_of_missed(tries: int, name: str) -> None:

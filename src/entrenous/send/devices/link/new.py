@@ -19,6 +19,7 @@ from entrenous.craft.wire.identity.link_parts import read_grant, write_offer
 from entrenous.craft.wire.text import is_name
 from entrenous.model.compare import ShortString
 from entrenous.model.errors import EntrenousError, Malformed, Unproven
+from entrenous.model.identity import Home
 from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId
 from entrenous.model.link import (
     DiffersHere,
@@ -60,6 +61,11 @@ class NewSide:
     promise: bytes
     answer: LinkAnswer | None = None
     transcript: bytes = b""
+
+    @property
+    def home(self) -> Home:
+        """Where this device will receive; the mailbox is there already."""
+        return Home(self.box.relay_url, self.offer.mailbox, self.box.owner, self.offer.close)
 
     @property
     def string(self) -> ShortString:
