@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from entrenous.model.errors import Malformed, Refused
+from entrenous.model.errors import Malformed, Refused, Unreachable
 from entrenous.model.ids import ID_BYTES, MailboxId, PersonId
 from entrenous.model.secret import Secret
 from entrenous.spec import TOKEN_BYTES
@@ -73,4 +73,20 @@ class NothingToRecover(Refused):
     """
     This device has no relay, or was set up before there were recovery sheets, so there is nothing
     that a sheet could recover. Nothing was written.
+    """
+
+
+class CloseNotChangedYet(Unreachable):
+    """
+    Your relay has yet to hear what shuts this device from now on: that changes when another device
+    of yours was lost. A sheet of now would not shut it, so none was written. Try again when the
+    relay answers: entrenous device recovery --out FILE
+    """
+
+
+class LockNotMovedYet(Unreachable):
+    """
+    This device moved to another relay, and its lock has yet to follow. A sheet of now would not
+    open it there, so none was written. The lock follows when this device next opens and that relay
+    answers. Type the same again: entrenous device recovery --out FILE
     """

@@ -3,10 +3,17 @@
 from dataclasses import replace
 
 from entrenous.model.identity import Identity
-from entrenous.model.recovery import MasterAway, NothingToRecover, OthersSheet, RecoverySheet
+from entrenous.model.recovery import (
+    CloseNotChangedYet,
+    LockNotMovedYet,
+    MasterAway,
+    NothingToRecover,
+    OthersSheet,
+    RecoverySheet,
+)
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
-from entrenous.send.devices.self import IDENTITY, keep_identity
+from entrenous.send.devices.self import IDENTITY, LOCK_TO_FOLLOW, NEXT_CLOSE, keep_identity
 from entrenous.send.drawers import SELF, take
 
 
@@ -20,12 +27,17 @@ def sheet_of(output: Secret, old: RecoverySheet | None, device: Device) -> Recov
         NothingToRecover: no relay has a part of this vault's key.
         MasterAway: the master key is on a sheet, and none was given.
         OthersSheet: the one that was given is somebody else's.
+        CloseNotChangedYet, LockNotMovedYet: what it would hold is about to be replaced.
     """
     identity = take(Identity, SELF, IDENTITY, device.vault)
     if identity is None or identity.person is None or identity.home is None:
         raise NothingToRecover
     if identity.home.close is None or not len(output):
         raise NothingToRecover
+    if device.vault.get(SELF, NEXT_CLOSE) is not None:
+        raise CloseNotChangedYet
+    if device.vault.get(SELF, LOCK_TO_FOLLOW) is not None:
+        raise LockNotMovedYet
     home, person = identity.home, identity.person.id
     if old is not None and old.person != person:
         raise OthersSheet

@@ -20,6 +20,11 @@ from entrenous.faces.relay.app import relay_app
 from entrenous.model.ids import MailboxId
 from entrenous.model.lock import RelayLock
 from entrenous.model.secret import Secret
+from entrenous.send.devices.self import NEXT_CLOSE, who_am_i
+from entrenous.send.drawers import SELF
+from entrenous.settings import Settings
+from entrenous.spec import TOKEN_BYTES
+from entrenous.wiring.device import open_device
 from tests.carry.relays import WoundClock, disk_relay, served
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -81,6 +86,18 @@ def test_a_sheet_is_written_once_and_frees_the_device(
     assert read_sheet(second.read_text()) == sheet
     assert answer("device", "unlock", "--recovery", str(second))["tries"] == 10
     assert home.exists()
+
+
+def test_a_sheet_is_of_what_the_relay_has_heard(home: Path, answer: Any, tmp_path: Path) -> None:
+    """What follows a loss is brought there first; that relay did not answer the command before."""
+    following, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
+    with open_device(Settings(home, 0.0), lambda: Secret(FIRST.encode())) as device:
+        device.vault.put(SELF, NEXT_CLOSE, following.reveal())
+    answer("device", "recovery", "--out", str(sheet))
+    assert read_sheet(sheet.read_text()).close == following
+    answer("device", "list")
+    with open_device(Settings(home, 0.0), lambda: Secret(FIRST.encode())) as device:
+        assert who_am_i(device).home.close == following
 
 
 def test_a_sheet_that_is_none_is_said_plainly(

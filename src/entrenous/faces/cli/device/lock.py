@@ -1,5 +1,6 @@
 """``entrenous device ...`` and ``entrenous passphrase change``: the lock of this device's vault."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -7,10 +8,12 @@ import typer
 
 from entrenous.adapters.vault.home import Unlocked
 from entrenous.craft.wire.identity.recovery import write_sheet
+from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device.opened import session_of, unlocked_of
 from entrenous.faces.cli.device.passphrase import another_passphrase
 from entrenous.faces.cli.device.revoke import read_sheet_in
 from entrenous.faces.cli.output import put_json, say, when, write_new
+from entrenous.model.message import OfflineDevice
 from entrenous.send.devices.recovery import sheet_of, take_master_away
 from entrenous.spec import OFFLINE_HOURS_MAX
 from entrenous.wiring.lock import allow_more_tries, allow_offline, change_passphrase, forbid_offline
@@ -95,6 +98,8 @@ def recovery(
     """
     earlier = read_sheet_in(old) if old else None
     with unlocked_of(context) as (device, unlocked):
+        with suppress(OfflineDevice):  # which has nothing to recover, and reads so
+            catch_up(device)  # a loss that it hears of changes what belongs on the sheet
         sheet = sheet_of(unlocked.part.output, earlier, device)
         write_new(out, write_sheet(sheet).encode())
         take_master_away(device)

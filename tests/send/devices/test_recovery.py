@@ -1,0 +1,48 @@
+"""A recovery sheet holds what shuts and opens its device, not what is about to be replaced."""
+
+import pytest
+
+from entrenous.model.recovery import CloseNotChangedYet, LockNotMovedYet
+from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
+from entrenous.model.secret import Secret
+from entrenous.send.devices.recovery import sheet_of
+from entrenous.send.devices.revoke import revoke_device
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.move.house import move_house
+from entrenous.send.move.lock import lock_followed
+from tests.send.room import HERE, THERE, Person, Room
+from tests.village.households import links
+
+OUTPUT = Secret(bytes(64))
+
+
+@pytest.fixture
+def ana() -> Person:
+    return Room().settles("ana")
+
+
+@pytest.mark.threat("stolen-device")
+def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
+    """It is not written before the relay has heard what does."""
+    room = Room()
+    ana = room.settles("ana")
+    links(room, ana, "phone", "phone")
+    room.silence(HERE)
+    revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    with pytest.raises(CloseNotChangedYet):
+        sheet_of(OUTPUT, None, ana.device)
+    room.back(HERE)
+    fetch_messages(ana.device)
+    sheet = sheet_of(OUTPUT, None, ana.device)
+    fetch_messages(ana.device)
+    ana.device.courier.close_mailbox(sheet.relay_url, sheet.mailbox, sheet.close)
+    with pytest.raises((NoSuchMailbox, WrongToken)):
+        fetch_messages(ana.device)
+
+
+def test_no_sheet_joins_the_new_relay_with_the_lock_of_the_old_one(ana: Person) -> None:
+    move_house(THERE, None, ana.device)
+    with pytest.raises(LockNotMovedYet):
+        sheet_of(OUTPUT, None, ana.device)
+    lock_followed(ana.device)
+    assert sheet_of(OUTPUT, None, ana.device).relay_url == THERE
