@@ -76,6 +76,7 @@ WINDOW_SPAN: Final = 4096  # indexes of one seed, after which a window is replac
 WINDOW_WAIT_HOURS: Final = 24  # until who used few of the last ones is told of more
 WINDOW_DAYS: Final = 90  # after which a window is replaced
 WINDOW_FIRST_MAX: Final = 1 << 53  # that somebody may begin a window of hers with
+GREETED_ANEW_MAX: Final = 4  # replaced windows of a device that still hold: then it gets no other
 OLD_WINDOW_DAYS: Final = 7  # that one which was replaced still holds
 
 # --- the relay: docs/spec/relay.md -------------------------------------------------------------

@@ -38,6 +38,7 @@ from entrenous.send.devices.lists.take_list import take_list
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import seen_card
 from entrenous.send.devices.sync.records import date_changes
+from entrenous.send.devices.sync.tell import tell_anew
 from entrenous.send.drawers import CONTACT, GREET, INVITE, lay, take, take_all
 from entrenous.send.flush import flush
 from entrenous.send.letter.sessions import begin_again, within_reach
@@ -104,6 +105,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
         keep_list(person.id, card, device)
         if known is not None:
             _begin_again(contact, device)
+            tell_anew(person.id, device)
         hellos = greet(contact, lock_of(invite.token), device)
         date_changes(device)
     stayed = flush(device).stayed

@@ -29,6 +29,7 @@ from entrenous.send.devices.lists.sibling_letters import (
     sibling_greets,
     sibling_tells,
 )
+from entrenous.send.devices.sync.tell import tell_anew
 from entrenous.send.doubts.heard import hear
 from entrenous.send.drawers import GREET, RECALLED, inbox_key
 from entrenous.send.inbox import settle
@@ -94,6 +95,7 @@ def _greeted(hello: Hello, letter: Letter, _waiting: Waiting, device: Device) ->
     contact = be_greeted(hello, letter.person, device)
     take_window(letter.header, hello.seed, hello.first, device)
     if invited:
+        tell_anew(contact.person.id, device)
         device.vault.put(GREET, contact.person.id.hex(), b"")
     else:
         greet_back(letter.header, device)

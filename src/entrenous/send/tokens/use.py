@@ -177,15 +177,25 @@ def lacks_window(person: PersonId, key: DeviceId, device: Device) -> bool:
     return held_window(peer_key(person, key), device).seed is None
 
 
-def drop_lent(whose: str, device: Device) -> bool:
-    """Whether we would show a token that was lent next; it is dropped, since it does not hold: who
-    lent it may be lost.
+def drop_refused(whose: str, device: Device) -> bool:
+    """Whether there is another token than the next one, which does not hold and is dropped: who
+    lent it may be lost; and of a window, as long as some were lent since, its giver may have
+    forgotten us.
     """
     held = held_window(whose, device)
-    if held.seed is not None or not held.lent:
+    if not held.lent:
         return False
-    lay(replace(held, lent=held.lent[1:]), WINDOW_OUT, whose, device.vault)
+    lent = held.lent if held.seed is not None else held.lent[1:]
+    place = None if held.seed is not None else held.place
+    lay(HeldWindow(lent=lent, place=place), WINDOW_OUT, whose, device.vault)
     return True
+
+
+def drop_lent(whose: str, device: Device) -> None:
+    """Of a device that we can write to with a window, what was lent is of no use."""
+    held = held_window(whose, device)
+    if held.seed is not None:
+        lay(replace(held, lent=()), WINDOW_OUT, whose, device.vault)
 
 
 def keeps_last(whose: str, held: HeldWindow, device: Device) -> bool:

@@ -161,6 +161,11 @@ def windows(device: Device) -> Iterator[tuple[str, GivenWindow]]:
             yield key, window
 
 
+def count_retired(whose: str, device: Device) -> int:
+    """How many windows of one device were replaced, and still hold."""
+    return len(device.vault.keys(WINDOW_OLD, whose))
+
+
 def _retire(window: GivenWindow, whose: str, device: Device) -> None:
     drop_at = this_second(device) + timedelta(days=OLD_WINDOW_DAYS)
     retired = RetiredWindow(window.seed, window.first, window.until, drop_at)

@@ -12,9 +12,9 @@ from entrenous.model.window import HeldWindow
 from entrenous.ports import Device
 from entrenous.send.devices.self import is_ready, who_am_i
 from entrenous.send.drawers import FIRST_TOKEN, GREET_DEVICE, GREETED, WINDOW_OUT, peer_key, take
-from entrenous.send.letter.sessions import have_session
+from entrenous.send.letter.sessions import begin_again, have_session
 from entrenous.send.letter.write import Addressee, addressee_of, plain_outer, write_letter
-from entrenous.send.tokens.use import drop_lent, has_way
+from entrenous.send.tokens.use import drop_lent, drop_refused, has_way
 from entrenous.send.tokens.windows import give_window
 
 _LATER = (Unreachable, TooMany, NoPrekeys)
@@ -25,39 +25,57 @@ def greet_devices(device: Device) -> None:
     or which has left no keys yet, is greeted next time.
     """
     for whose in device.vault.keys(GREET_DEVICE) if is_ready(device) else ():
-        person, key = (bytes.fromhex(part) for part in whose.split())
-        to = addressee_of(PersonId(person), DeviceId(key), device)
         with suppress(*_LATER):
-            _greet(to, whose, device)
+            _greet(whose, device)
 
 
 def to_be_greeted(device: Device) -> int:
     """How many devices that we can write to have yet to hear from us."""
     count = 0
     for whose in device.vault.keys(GREET_DEVICE):
-        person, key = (bytes.fromhex(part) for part in whose.split())
-        to = addressee_of(PersonId(person), DeviceId(key), device)
+        to = _addressee(whose, device)
         count += to is not None and has_way(to.contact, to.key.device, device)
     return count
 
 
-def _greet(to: Addressee | None, whose: str, device: Device) -> None:
+def _addressee(whose: str, device: Device) -> Addressee | None:
+    person, key = (bytes.fromhex(part) for part in whose.split())
+    return addressee_of(PersonId(person), DeviceId(key), device)
+
+
+def _greet(whose: str, device: Device, *, anew: bool = False) -> None:
+    """``anew``: in a session of its own, since she may have forgotten those that there are."""
+    to = _addressee(whose, device)
     if to is not None and to.contact.forked:
         return  # when their lists agree again
+    anew = anew or _was_lent_again(whose, device)
     try:
         with device.vault.together():
             if to is not None and not to.contact.blocked:
                 if not has_way(to.contact, to.key.device, device):
                     return  # when it tells us how to write to it, or another device of ours does
+                if anew:
+                    begin_again(to, device)
                 greet_one(to, _still_invited_by(to, device), device)
+                drop_lent(whose, device)
             device.vault.drop(GREET_DEVICE, whose)
     except _LATER:
         raise
     except WrongToken:
-        if not drop_lent(whose, device):  # then by the next one, or when others are lent
+        if drop_refused(whose, device):
+            _greet(whose, device, anew=anew)  # by the next one, or when others are lent
+        else:
             device.vault.drop(GREET_DEVICE, whose)
     except EntrenousError:
         device.vault.drop(GREET_DEVICE, whose)  # its keys, or what we may write with, will never do
+
+
+def _was_lent_again(whose: str, device: Device) -> bool:
+    """Whether another device of ours met somebody anew: it lent us tokens though we have a window,
+    which she may have withdrawn.
+    """
+    held = take(HeldWindow, WINDOW_OUT, whose, device.vault)
+    return held is not None and held.seed is not None and bool(held.lent)
 
 
 def _still_invited_by(to: Addressee, device: Device) -> bytes | None:

@@ -18,6 +18,8 @@ from entrenous.send.devices.sync.take import take_sync
 from entrenous.send.drawers import GREET_DEVICE, GREETED, peer_key
 from entrenous.send.move.old_home import were_elsewhere
 from entrenous.send.tokens.use import take_window
+from entrenous.send.tokens.windows import count_retired
+from entrenous.spec import GREETED_ANEW_MAX
 
 _GREETED_AGAIN_S: Final = 24 * 3600
 
@@ -42,9 +44,13 @@ def sibling_greets(hello: Hello, header: Header, device: Device) -> None:
 
 
 def greet_back(header: Header, device: Device) -> None:
-    """Have a device that we have not told how to write to us told so."""
+    """Have a device that we have not told how to write to us told so; and one that begins a session
+    anew, since it has forgotten that, unless it did so often: each time it gets tokens.
+    """
     whose = peer_key(header.from_person, header.from_device)
-    if device.vault.get(GREETED, whose) is None:
+    anew = header.prekey is not None and header.counter > 1
+    often = count_retired(whose, device) >= GREETED_ANEW_MAX
+    if device.vault.get(GREETED, whose) is None or (anew and not often):
         device.vault.put(GREET_DEVICE, whose, b"")
 
 

@@ -52,7 +52,7 @@ def key_of(shared: Shared) -> str:
     """What a record is about."""
     match shared:
         case SharedContact() | SharedGone():
-            return _CONTACT + shared.person.hex()
+            return contact_key(shared.person)
         case SharedCircle():
             return _CIRCLE + shared.id.hex()
         case SharedClose():
@@ -61,6 +61,11 @@ def key_of(shared: Shared) -> str:
             return "blocked " + shared.person.hex()
         case SharedHomes():
             return "homes " + shared.device.hex()
+
+
+def contact_key(person: PersonId) -> str:
+    """What a record about somebody, or that she was forgotten, is about."""
+    return _CONTACT + person.hex()
 
 
 def digest_of(shared: Shared) -> bytes:
@@ -74,7 +79,7 @@ def all_records(device: Device) -> dict[str, Shared]:
     """
     now = this_second(device)
     found = {key_of(one): one for one in _now(now, device)}
-    ours = _CONTACT + who_am_i(device).person.id.hex()
+    ours = contact_key(who_am_i(device).person.id)
     for key in device.vault.keys(STAMP):
         if key not in found and key.startswith((_CONTACT, _CIRCLE)) and key != ours:
             found[key] = _gone(key, now)

@@ -49,7 +49,7 @@ from entrenous.send.devices.sync.records import (
     key_of,
     stamp_of,
 )
-from entrenous.send.devices.sync.tell import note_told
+from entrenous.send.devices.sync.tell import lacks_again, note_told
 from entrenous.send.drawers import CIRCLE, GREET_DEVICE, peer_key, take
 from entrenous.send.tokens.use import lacks_window, take_lent
 
@@ -78,6 +78,8 @@ def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> N
             note_told(sender, key, device)
         if isinstance(shared, SharedContact):
             _take_lent(shared, device)
+        elif isinstance(shared, SharedGone):
+            lacks_again(sender, shared.person, device)
         return
     _take(shared, epoch, device)
     keep_stamp(key, said, device)

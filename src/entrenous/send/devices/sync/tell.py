@@ -5,20 +5,21 @@ from dataclasses import replace
 from typing import Final
 
 from entrenous.craft.wire.identity.sync import write_sync
-from entrenous.model.ids import ID_BYTES, DeviceId
+from entrenous.model.ids import ID_BYTES, DeviceId, PersonId
 from entrenous.model.link import Sibling
-from entrenous.model.sync import Shared, SharedContact
+from entrenous.model.sync import Shared, SharedContact, SharedGone
 from entrenous.model.window import LentToken
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.devices.self import is_ready, who_am_i
 from entrenous.send.devices.siblings import siblings
-from entrenous.send.devices.sync.records import all_records, stamp_of
+from entrenous.send.devices.sync.records import all_records, contact_key, digest_of, stamp_of
 from entrenous.send.drawers import PEER, TOLD, peer_key
 from entrenous.send.letter.write import Addressee, addressee_of, plain_outer, write_letter
 from entrenous.send.tokens.use import has_way, lend_tokens
 from entrenous.spec import LENT_TOKENS
 
+_DIGEST_AT: Final = 8  # bytes of a time come before it
 _STAMP_BYTES: Final = 40  # of a time and a digest; what follows are devices
 
 
@@ -51,6 +52,19 @@ def note_told(
         device.vault.put(TOLD, _told_key(sibling, key), _told(key, device) + still)
 
 
+def tell_anew(person: PersonId, device: Device) -> None:
+    """Have our other devices told of somebody once more, with tokens: she met us anew, and what
+    they may write to her with may hold no longer. Call it in a transaction.
+    """
+    for one in siblings(device):
+        lacks_again(one.device, person, device)
+
+
+def lacks_again(sibling: DeviceId, person: PersonId, device: Device) -> None:
+    """The same of one other device of ours, which has forgotten her."""
+    device.vault.drop(TOLD, _told_key(sibling, contact_key(person)))
+
+
 def forget_told(sibling: DeviceId, device: Device) -> None:
     """Of a device that is none any more."""
     for key in device.vault.keys(TOLD, sibling.hex()):
@@ -67,6 +81,8 @@ def _tell(one: Sibling, to: Addressee, records: dict[str, Shared], device: Devic
     for key, shared in records.items():
         told = device.vault.get(TOLD, _told_key(one.device, key))
         knows = told is not None and told[:_STAMP_BYTES] == _told(key, device)
+        if told is not None and _was_gone(told, shared):
+            told = None  # with her it forgot what it was lent
         lacked = [who for who in _lacked(told, shared, device) if who != one.device]
         if (knows and not lacked) or not _can_be_told(shared):
             continue
@@ -88,6 +104,16 @@ def _lacked(told: bytes | None, shared: Shared, device: Device) -> list[DeviceId
         return listed
     noted = told[_STAMP_BYTES:]
     return [one for one in listed if one in _split(noted)]
+
+
+def _was_gone(told: bytes, shared: Shared) -> bool:
+    """Whether the last that our other device knew of somebody whom we know is that she was
+    forgotten.
+    """
+    if not isinstance(shared, SharedContact):
+        return False
+    gone = digest_of(SharedGone(shared.person, shared.at))
+    return told[_DIGEST_AT:_STAMP_BYTES] == gone
 
 
 def _split(noted: bytes) -> set[bytes]:
@@ -118,7 +144,9 @@ def _with_tokens(shared: Shared, lacked: Sequence[DeviceId], device: Device) -> 
 
 def _told(key: str, device: Device) -> bytes:
     stamp = stamp_of(key, device)
-    return b"" if stamp is None else int(stamp.at.timestamp()).to_bytes(8, "big") + stamp.digest
+    if stamp is None:
+        return b""
+    return int(stamp.at.timestamp()).to_bytes(_DIGEST_AT, "big") + stamp.digest
 
 
 def _told_key(sibling: DeviceId, key: str) -> str:

@@ -1,0 +1,132 @@
+"""Somebody who is added again, after being forgotten or not, is in touch with every device."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from entrenous.model.relay_problem import WrongToken
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contact_named, contacts, forget_contact
+from entrenous.send.acquaintance.rename import rename_contact
+from entrenous.send.drawers import GREET_DEVICE, WINDOW_OLD, peer_key
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.letter.repair import repair_sessions
+from entrenous.spec import GREETED_ANEW_MAX
+from tests.send.room import THERE, Person, Room
+from tests.send.room_text import writes
+from tests.village.households import catch_up, held, ids, in_touch, links
+from tests.village.malicious_relay import Honest
+
+
+@pytest.fixture
+def home() -> Room:
+    """Ana with a laptop ("ana") and a phone, and Ben; each of them writes to each other."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben", THERE)
+    ana.adds(ben)
+    links(room, ana, "phone", "phone")
+    talk(room)
+    assert in_touch(ana, ben)
+    assert in_touch(room["phone"], ben)
+    return room
+
+
+def talk(room: Room) -> None:
+    for _ in range(3):
+        room.clock.wind(minutes=1)
+        catch_up(room["ana"], room["phone"], room["ben"])
+
+
+def all_write(room: Room) -> bool:
+    """By what each was told, and in fact."""
+    ana, phone, ben = room["ana"], room["phone"], room["ben"]
+    if not (in_touch(ana, ben) and in_touch(phone, ben)):
+        return False
+    before = [one.received() for one in (ana, phone, ben)]
+    writes(ben, "ana")
+    for one in (ana, phone):
+        writes(one, "ben")
+    came = [one.received() - had for one, had in zip((ana, phone, ben), before, strict=True)]
+    return came == [1, 1, 2]
+
+
+def his_link(by: Person, ben: Person) -> None:
+    add_person(make_invite(ben.device), "ben", by.device)
+
+
+def her_link(by: Person, ben: Person) -> None:
+    add_person(make_invite(by.device), "ana", ben.device)
+
+
+Add = Callable[[Person, Person], None]
+
+
+@pytest.mark.parametrize("add", [his_link, her_link])
+@pytest.mark.parametrize("by", ["ana", "phone"])
+@pytest.mark.parametrize("who", ["she", "he", "nobody"])
+def test_who_is_added_again_is_in_touch_with_both_devices(
+    home: Room, who: str, by: str, add: Add
+) -> None:
+    """Whoever forgot the other before, and wherever it was said."""
+    if who == "she":
+        forget_contact("ben", home["ana"].device)
+        talk(home)
+        assert contacts(home["phone"].device) == ()
+    elif who == "he":
+        forget_contact("ana", home["ben"].device)
+        talk(home)
+    add(home[by], home["ben"])
+    talk(home)
+    talk(home)
+    assert all_write(home)
+
+
+def test_who_was_forgotten_on_one_and_changed_later_on_the_other_is_known_to_both(
+    home: Room,
+) -> None:
+    forget_contact("ben", home["ana"].device)
+    home.clock.wind(hours=1)
+    rename_contact("ben", "Benedict", home["phone"].device)
+    talk(home)
+    talk(home)
+    assert contact_named("Benedict", home["ana"].device)
+    assert in_touch(home["ana"], home["ben"])
+    assert in_touch(home["phone"], home["ben"])
+
+
+def test_a_window_that_still_holds_outranks_what_is_lent(home: Room) -> None:
+    """Another device of ours met him anew, and he had forgotten nobody."""
+    phone, ben = home["phone"], home["ben"]
+    asked, refused = list[bool](), list[bool]()
+
+    def noted(honest: Honest, *arguments: Any) -> Any:
+        asked.append(True)
+        try:
+            return honest(*arguments)
+        except WrongToken:
+            refused.append(True)
+            raise
+
+    his_link(home["ana"], ben)
+    with phone.courier.playing(claim_prekeys=noted, post=noted):
+        talk(home)
+    assert (bool(asked), refused) == (True, [])
+    assert held(phone, ben).lent == ()
+    assert phone.device.vault.keys(GREET_DEVICE) == ()
+
+
+@pytest.mark.threat("tokens-used-up")
+def test_who_begins_anew_again_and_again_gets_no_more_tokens_for_it(home: Room) -> None:
+    """Each hello that begins a session is answered with a window, and these are some days' room."""
+    ana, ben = home["ana"], home["ben"]
+    whose = peer_key(*ids(ben))
+    for _ in range(3 * GREETED_ANEW_MAX):
+        repair_sessions("ana", ben.device)
+        flush(ben.device)
+        home.clock.wind(minutes=1)
+        fetch_messages(ana.device)
+    assert len(ana.device.vault.keys(WINDOW_OLD, whose)) == GREETED_ANEW_MAX
+    talk(home)
+    assert all_write(home)
