@@ -81,3 +81,11 @@ class NotInCircle(NotFound):
     """
     {person} is not in {name}. Nothing was changed. See who is: entrenous circle list
     """
+
+
+class NobodyInReach(Refused):
+    """
+    Nobody in {name} can be sent to from this device, so nothing was sent: you blocked them, or the
+    device of yours that put them there has not told this one of them yet. Open Entrenous there,
+    then here: entrenous inbox. Who is in it, as far as is known here: entrenous circle list
+    """

@@ -17,7 +17,7 @@ from entrenous.ports import Device
 from entrenous.send.acquaintance.people import as_seen, contacts, pick
 from entrenous.send.acquaintance.protocol import refuse_other_protocols
 from entrenous.send.circle.kept import circles, circles_of
-from entrenous.send.doubts.circle import goes_to_many, new_in_it
+from entrenous.send.doubts.circle import goes_to_many, new_in_it, unknown_here
 from entrenous.send.doubts.conversation import not_in_it, put_there_by_its_sender, told_of
 from entrenous.send.doubts.keys import keys_changed
 from entrenous.send.doubts.ledger import meant_for_another, named_who_had_it
@@ -45,6 +45,7 @@ _IN_A_CIRCLE: Final = tuple(
 )
 _OF_A_CIRCLE: Final[tuple[Callable[[Circle, Scene], Iterator[str]], ...]] = (
     goes_to_many,
+    unknown_here,
     new_in_it,
 )
 _SAID_OF_A_CIRCLE: Final = 5  # reasons about its people that are told one by one

@@ -23,6 +23,7 @@ from entrenous.model.archive import BadArchive, DamagedArchive, TooMuchForArchiv
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.identity import Identity
 from entrenous.model.ids import MessageName, RecipientId
+from entrenous.model.message import NothingToTakeBack, WaitsInOutbox
 from entrenous.model.receipt import ProvenReceipt
 from entrenous.model.received import InboxState, Received
 from entrenous.model.relay_problem import WrongToken
@@ -46,6 +47,7 @@ from entrenous.send.drawers import (
     INBOX,
     RECEIPT,
     RECEIPT_CARD,
+    SEALED,
     SELF,
     WINDOW_OUT,
     inbox_key,
@@ -63,7 +65,8 @@ from entrenous.send.receipts.shown import proofs_of
 from entrenous.send.status import sent_messages
 from entrenous.stop.protections import PROTECTION
 from tests.send.archive.boxes import everything, exported, fresh_device, imported, nobody_watches
-from tests.send.room import SMALL, Room
+from tests.send.room import SMALL, THERE, Room
+from tests.send.room_text import writes
 from tests.village.world import WoundClock
 
 
@@ -404,3 +407,27 @@ def test_receipts_that_prove_nothing_are_left_out(told: Told) -> None:
 def test_drawers_of_other_verbs_are_called_as_they_call_them() -> None:
     assert (parts.CASES, parts.CUSTODY, parts.PROTECTION_DRAWER) == (CASES, LINKS, PROTECTION)
     assert Secret(bytes(32)) == NO_TOKEN
+
+
+def test_a_later_archive_brings_what_an_earlier_one_could_not_have() -> None:
+    """What takes a copy back is in none that was made before the copy left."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben", THERE)
+    ana.adds(ben)
+    room.silence(THERE)
+    with pytest.raises(WaitsInOutbox):
+        writes(ana, "ben")
+    first = exported(ana.device)
+    room.back(THERE)
+    fetch_messages(ana.device)
+    second, anew = exported(ana.device), fresh_device(room)
+    imported(first, anew)
+    (sent,) = sent_messages(anew)
+    with pytest.raises(NothingToTakeBack):
+        recall_message(sent.message.name, anew)
+    assert imported(second, anew).sent == 0
+    recall_message(sent.message.name, anew)
+    assert len(everything(anew)[0][SEALED]) == 1
+    before = everything(anew)
+    imported(second, anew)
+    assert everything(anew) == before

@@ -9,6 +9,7 @@ from entrenous.model.circle import (
     CircleFull,
     CircleId,
     EmptyCircle,
+    NobodyInReach,
     NotInCircle,
     UnknownCircle,
 )
@@ -31,6 +32,7 @@ from entrenous.send.circle.members import (
     remove_from_circle,
 )
 from entrenous.send.doubts.within import conversation_of
+from entrenous.send.drawers import CONTACT
 from entrenous.send.guard import insist, warn_about
 from entrenous.send.message.watch import Watch
 from entrenous.send.send import Posted, send_message
@@ -178,3 +180,31 @@ def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: 
     assert says_so()
     send_message(to_family(), ana.device)
     assert not says_so()
+
+
+def not_told(who: Person, name: str) -> None:
+    """As on a device that was told of the circle, and not of somebody in it yet."""
+    person = contact_named(name, who.device).person.id
+    who.device.vault.drop(CONTACT, person.hex())
+
+
+def test_who_is_left_out_since_this_device_does_not_know_her_is_counted(family: Room) -> None:
+    ana = family["ana"]
+    not_told(ana, "caro")
+    assert recipients(["family"], ana.device).people == ("ben",)
+    (doubt,) = warn_about(to_family(ana), ana.device)
+    assert "this goes to 1 person" in doubt.why
+    assert "1 person in it is not known on this device yet, and will get nothing" in doubt.why
+    of_ben = conversation_of(
+        send_message(draft(ana, "ben", confirmed=("ben",)), ana.device).name, ana.device
+    )
+    (doubt,) = warn_about(replace(to_family(ana), within=of_ben), ana.device)
+    assert "not known on this device" in doubt.why
+
+
+def test_of_a_circle_that_reaches_nobody_it_is_said(family: Room) -> None:
+    ana = family["ana"]
+    block_contact("ben", ana.device)
+    not_told(ana, "caro")
+    with pytest.raises(NobodyInReach, match="Nobody in family"):
+        recipients(["FAMILY"], ana.device)

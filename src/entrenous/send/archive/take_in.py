@@ -51,7 +51,7 @@ def take_in(items: Sequence[Item], made_at: datetime, device: Device) -> Taken:
     """
     people, in_circles = _take_people(items, device), _take_circles(items, device)
     ledger = take_ledger(items, device)
-    take_sent(items, ledger, device)
+    take_sent(items, device)
     received, cases = take_received(items, device), take_cases(items, device)
     told = TakenIn(
         made_at,

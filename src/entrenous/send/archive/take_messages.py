@@ -62,12 +62,14 @@ def _take_looks(items: Sequence[Item], new: Sequence[Message], device: Device) -
             device.ledger.keep_look(message, place, item.data)
 
 
-def take_sent(items: Sequence[Item], ledger: TakenLedger, device: Device) -> None:
-    """What takes their copies back, and asks after them."""
-    new = {message.id for message in ledger.new}
+def take_sent(items: Sequence[Item], device: Device) -> None:
+    """What takes copies back, and asks after them; also of a message that an earlier archive
+    brought, from when this copy had not left yet.
+    """
+    known = {message.id for message in device.ledger.messages()}
     for item in within(SENT, items):
         key = item.noun.envelope.hex()
-        if item.noun.message in new and device.vault.get(SEALED, key) is None:
+        if item.noun.message in known and device.vault.get(SEALED, key) is None:
             device.vault.put(SEALED, key, item.data)
     take_proofs(items, device)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from entrenous.craft.wire.text import is_name
-from entrenous.model.circle import Circle, CircleId, NotInCircle, UnknownCircle
+from entrenous.model.circle import Circle, CircleId, NobodyInReach, NotInCircle, UnknownCircle
 from entrenous.model.ids import ID_BYTES, PersonId, RecipientId
 from entrenous.model.person import BadName, Contact, NameTaken
 from entrenous.ports import Device
@@ -27,12 +27,15 @@ def recipients(names: list[str], device: Device) -> Recipients:
 
     Raises:
         UnknownPerson: one of them is neither.
+        NobodyInReach: they are circles, and nobody in them can be sent to from here.
     """
     people, named = list[Contact](), list[Circle]()
     for name in names:
         circle = _found(name, device)
         people.extend(contacts_named([name], device) if circle is None else _in(circle, device))
         named.extend([] if circle is None else [circle])
+    if named and not people:
+        raise NobodyInReach(name=named[0].name)
     each = dict.fromkeys(RecipientId(contact.name) for contact in people)
     return Recipients(tuple(each), tuple(dict.fromkeys(circle.id for circle in named)))
 

@@ -18,6 +18,14 @@ def goes_to_many(circle: Circle, scene: Scene) -> Iterator[str]:
         yield f"{circle.name} is not the conversation of {within.message}"
 
 
+def unknown_here(circle: Circle, scene: Scene) -> Iterator[str]:
+    """Whoever another device of ours put into it, and has not told this one of yet."""
+    unknown = set(circle.people) - {one.person.id for one in scene.known}
+    if unknown:
+        who = "1 person in it is" if len(unknown) == 1 else f"{len(unknown)} people in it are"
+        yield f"{who} not known on this device yet, and will get nothing"
+
+
 def new_in_it(circle: Circle, scene: Scene) -> Iterator[str]:
     """Whoever came in since something was last sent to this circle."""
     if not circle.sent_to:

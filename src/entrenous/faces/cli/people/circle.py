@@ -29,7 +29,8 @@ def join(app: typer.Typer) -> None:
 def add(context: typer.Context, name: str, person: People = None, as_json: Json = False) -> None:
     """Put people into a circle, which is made if there is none of that name.
 
-    Its name and that there is one stay here; everybody gets a copy of their own.
+    Its name stays on your devices. Everybody gets a copy of their own and sees who else has it. A
+    number goes along, by which its people can tell that two messages went to the same circle.
     """
     with device_of(context) as device:
         circle = add_to_circle(name, person or [], device)
