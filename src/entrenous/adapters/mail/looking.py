@@ -83,8 +83,7 @@ class Looking:
         return cast("list[Row]", self._answer(Ask("due", kind, (), (at, limit))))
 
     def _answer(self, ask: Ask) -> Any:
-        asked = self._wording.asks(ask)
-        return ask.read(row for text, given in asked for row in self._cursor.execute(text, given))
+        return ask.read(self._wording.rows(ask, self._cursor))
 
     def _end(self) -> None:
         with contextlib.suppress(sqlite3.Error):

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,17 +109,13 @@ class SqliteLine:
 
     def answer(self, asks: Sequence[Ask]) -> list[Any]:
         """What each question's rows say."""
-        return [ask.read(self._rows(ask)) for ask in asks]
+        return [ask.read(self._wording.rows(ask, self._cursor)) for ask in asks]
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
         """Store or replace rows; forget those of these keys."""
         for text, given in (*self._wording.drops(kind, drops), *self._wording.puts(kind, puts)):
             self._cursor.execute(text, given)
         self._checkpoints.count(len(puts) + len(drops) + _pages_beyond(kind, puts))
-
-    def _rows(self, ask: Ask) -> Iterator[Any]:
-        asked = self._wording.asks(ask)
-        return (row for text, given in asked for row in self._cursor.execute(text, given))
 
 
 def _pages_beyond(kind: type, rows: Sequence[Any]) -> int:

@@ -5,6 +5,7 @@ two differ in how many values are handed over: SQLite takes lists of a few lengt
 once; PostgreSQL takes arrays. Names come from model/held.py alone, values only ever as parameters.
 """
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple
@@ -64,6 +65,18 @@ class SqliteWording:
                 among = f"{_list(ask.names)} IN ({', '.join('?' * len(part))})"
             given = _flat(ask.kind, ask.names, part)
             yield _many(ask, among if ask.names else "1"), given
+
+    def rows(self, ask: Ask, cursor: sqlite3.Cursor) -> Iterable[Any]:
+        """What ``cursor`` answers to one question: at once, but letters one by one, for they are
+        large, and a page may be full of the first. The next statement of the cursor ends that.
+        """
+        if ask.how == "letters":
+            ((text, given),) = self.asks(ask)
+            return cursor.execute(text, given)
+        found = list[Any]()
+        for text, given in self.asks(ask):
+            found += cursor.execute(text, given).fetchall()
+        return found
 
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
         """Insert, or replace by key; the number of a row is drawn, since the next one would say
