@@ -49,7 +49,7 @@ WORDS = (
     *("nobody else shall see this picture", "forget what I wrote about the harbourmaster"),
     *("my grandmother's recipe needs nutmeg", "it still waits in the mailbox tonight"),
 )
-SIGN = "hip hip hooray!"
+SIGN = "hip-hip-hooray!"
 
 
 @dataclass

@@ -19,7 +19,7 @@ from entrenous.send.states import (
     next_departure,
 )
 from tests.village.explore.nevers import Broken
-from tests.village.explore.relay import Explored, Request
+from tests.village.explore.relay import LEAVING, Explored, Request
 from tests.village.explore.scene import CHEAT, DEVICES, SENDER, Copy, Device, Pending, Scene
 
 Event = tuple[str, Scene]
@@ -181,7 +181,7 @@ class Rules:
             yield f"{label}, the relay dies after the commit", durable
 
     def _hears(self, scene: Scene, pending: Pending) -> Scene:
-        request, said = pending.request, pending.said
+        request, said = pending.request, pending.said.partition(LEAVING)[0]
         place = request.copy
         copy, device = scene.copies[place], scene.devices[place]
         hearing: dict[str, Callable[[], Scene]] = {

@@ -84,6 +84,9 @@ def _plain(row: Any) -> tuple[object, ...]:
     return type(row).__name__, *shown
 
 
+LEAVING: Final = " leaving "  # an answer is heard without what is behind it
+
+
 class _Waits(BaseException):
     """The process goes no further until the disk has it."""
 
@@ -220,7 +223,12 @@ class Explored:
 
 
 def _said(answer: Any, post: Post) -> str:
+    """In words; where it left over blobs that go after it, their names are behind them."""
     match answer:
+        case (told, [_, *_] as left):
+            return f"{_said(told, post)}{LEAVING}{' '.join(left)}"
+        case (told, []):
+            return _said(told, post)
         case Secret():
             return "share" if answer == post.share else "another share"
         case datetime():
