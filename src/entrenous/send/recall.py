@@ -6,13 +6,14 @@ is asked to forget it, and a person can have kept a picture of it.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
 from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
-from entrenous.model.errors import EntrenousError
+from entrenous.model.errors import EntrenousError, Refused, Unreachable
 from entrenous.model.ids import EnvelopeId, RecipientId
 from entrenous.model.message import (
     Message,
@@ -63,6 +64,8 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
         raise NothingToTakeBack(name=name)
     with device.vault.together():
         drop_postings({copy.envelope for copy in copies}, device)
+        if not any(map(_has_left, copies)):
+            forget_sent(message.id, device)
     taken, problems = dict[EnvelopeId, _Taken](), dict[RecipientId, EntrenousError]()
     for copy, answer in _withdrawn(copies, device):
         try:
@@ -70,8 +73,6 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
         except EntrenousError as error:
             problems[copy.to] = error
             device.vault.put(OVERTAKEN, copy.envelope.hex(), b"")  # and is asked again later
-    if not any(map(_has_left, copies)):
-        forget_sent(message.id, device)
     flushed = flush(device)  # notes that can't leave now wait; the copies are taken back already
     if problems:
         who = dict.fromkeys(copy.to for copy in copies if copy.to in problems)
@@ -147,7 +148,7 @@ def take_back_late(device: Device) -> None:
         else:
             copies.append(copy)
     for copy, answer in ask_about(copies, partial(_withdraw, courier=device.courier), device):
-        with device.vault.together():
+        with suppress(Unreachable, Refused), device.vault.together():
             if copy.state is not EnvelopeState.TAKEN_BACK:
                 _take_back_at_last(copy, answer, device)
             elif not isinstance(answer, EntrenousError):
@@ -170,7 +171,8 @@ def _take_back_at_last(copy: SealedCopy, answer: Answer, device: Device) -> None
 
 def _settle_late(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> None:
     if status is not None and status is not _NEVER_COMES:
-        came = replace(copy, departure=Departure.ACKNOWLEDGED, opened=status.opened > 0)
+        opened = copy.opened or status.opened > 0
+        came = replace(copy, departure=Departure.ACKNOWLEDGED, opened=opened)
         lay(came, SEALED, copy.envelope.hex(), device.vault)
     elif status is None and this_second(device) < _given_up_at(copy, device):
         return
