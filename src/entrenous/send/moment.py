@@ -1,9 +1,13 @@
 """Times as they travel: whole seconds (docs/spec/README.md), or hours if a relay sees them."""
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from entrenous.ports import Device
 from entrenous.spec import EXPIRY_DAYS_MAX
+
+#: For so long a relay keeps anything that is on its way; a day of it is for clocks.
+LONGEST_ON_ITS_WAY: Final = timedelta(days=EXPIRY_DAYS_MAX + 1)
 
 
 def this_second(device: Device) -> datetime:

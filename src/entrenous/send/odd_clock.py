@@ -8,11 +8,9 @@ from typing import Final
 
 from entrenous.ports import Device
 from entrenous.send.drawers import SELF, lay, take
-from entrenous.spec import EXPIRY_DAYS_MAX
+from entrenous.send.moment import LONGEST_ON_ITS_WAY
 
 _CLOCK: Final = "clock"
-#: By then every message that was there has expired, so nothing depends on the difference.
-_JUMP: Final = timedelta(days=EXPIRY_DAYS_MAX + 1)
 _BELIEVED_AFTER: Final = timedelta(hours=1)
 _NOTED_EVERY: Final = timedelta(hours=1)
 
@@ -31,7 +29,8 @@ def note_clock(device: Device) -> None:
     if last is None:
         lay(SeenClock(now), SELF, _CLOCK, device.vault)
         return
-    odd = now if now - last.at > _JUMP else last.odd_since
+    # By then all that was there has expired, so nothing depends on the difference.
+    odd = now if now - last.at > LONGEST_ON_ITS_WAY else last.odd_since
     if odd is not None and not odd <= now < odd + _BELIEVED_AFTER:
         odd = None  # it is right again, or was right all along
     if odd != last.odd_since or abs(now - last.at) >= _NOTED_EVERY:

@@ -89,9 +89,9 @@ def _looked(
     messages: tuple[Message, ...], copies: Mapping[MessageId, list[SealedCopy]], device: Device
 ) -> _Look:
     look, due, now = _Look(), list[SealedCopy](), device.clock.now()
-    waiting = {posting.envelope.id for posting in postings(device)}
+    tried_again = _tried_again(copies, device)
     for message in messages:
-        left = [copy for copy in copies[message.id] if copy.envelope not in waiting]
+        left = [copy for copy in copies[message.id] if copy.envelope not in tried_again]
         for copy in _living(message, left, device):
             if message.expires_at is not None and now >= message.expires_at + _FORGOTTEN:
                 look.changed[copy.envelope] = _note(copy, None, device)
@@ -100,9 +100,19 @@ def _looked(
     for copy, answer in ask_about(due, partial(_state, courier=device.courier), device):
         if isinstance(answer, EntrenousError):
             look.problems[copy.envelope] = answer
-        elif answer is not None or copy.acknowledged:  # else it may never have come there:
+        elif answer is not None or copy.acknowledged:  # else it may never have come there
             look.changed[copy.envelope] = _note(copy, answer, device)
     return look
+
+
+def _tried_again(
+    copies: Mapping[MessageId, list[SealedCopy]], device: Device
+) -> frozenset[EnvelopeId]:
+    """Copies of which no answer came, and that are posted again anyhow."""
+    every = (copy for some in copies.values() for copy in some)
+    if not any(copy.departure is Departure.TRIED for copy in every):
+        return frozenset()  # as nearly always: the outbox is not read
+    return frozenset(posting.envelope.id for posting in postings(device))
 
 
 def _living(message: Message, copies: list[SealedCopy], device: Device) -> Iterator[SealedCopy]:

@@ -224,6 +224,7 @@ class SqlReviewQueue(SqlReviewDesk):
 
     def _has_room(self, db: sa.Connection, review: Review, lead: str | None, size: int) -> bool:
         """For the bytes of one more upload: on the disk, and among those that cannot be read."""
-        if lead is None and is_unread(review):
-            return self.has_disk() and uploads.unread_bytes(db) + size <= self.unread_bytes_max
-        return self.has_disk()
+        if not self.has_disk():
+            return False
+        unread = lead is None and is_unread(review)
+        return not unread or uploads.unread_bytes(db) + size <= self.unread_bytes_max

@@ -17,6 +17,7 @@ from entrenous.model.ids import PersonId
 from entrenous.model.letter import Frame, FrameFile
 from entrenous.model.message import UnknownMessage
 from entrenous.model.received import InboxState, Received
+from entrenous.model.several import several
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.devices.self import who_am_i
@@ -43,7 +44,6 @@ _SUFFIX: Final = {
 
 
 _STRANGER: Final = "somebody"
-_NAMED: Final = 5
 
 
 def join(app: typer.Typer) -> None:
@@ -182,11 +182,11 @@ def _list_others(message: dict[str, object], indent: str = "") -> None:
     also = message["also"]
     if not isinstance(also, list) or not also:
         return
-    shown = [name for name in also if name != _STRANGER][:_NAMED]
-    more = len(also) - len(shown)
-    words = ", ".join(shown) + (f" and {more} more" if more else "")
-    strangers = "1 person" if more == 1 else f"{more} people"
-    say(f"{indent}also to {words if shown else f'{strangers} whom you do not know'}")
+    known = [name for name in also if name != _STRANGER]
+    strangers = len(also) - len(known)
+    people = "1 person" if strangers == 1 else f"{strangers} people"
+    words = several(known, strangers) if known else f"{people} whom you do not know"
+    say(f"{indent}also to {words}")
 
 
 def _list_around(message: dict[str, object], indent: str = "") -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from entrenous.faces.cli.promises import OF_COPIES
 from entrenous.faces.cli.undo import undo_window
 from entrenous.model.errors import Unreachable
 from entrenous.model.message import Draft, Policy
+from entrenous.model.several import several
 from entrenous.ports import Device
 from entrenous.send.circle.members import recipients
 from entrenous.send.doubts.within import conversation_of, names_in
@@ -29,8 +30,6 @@ from entrenous.send.moment import open_until
 from entrenous.send.outbox import waiting_bytes
 from entrenous.send.send import Posted, send_message
 from entrenous.spec import DAYS_TO_OPEN, UNDO_S, UNDO_S_MAX
-
-_NAMED: Final = 5
 
 
 def join(app: typer.Typer) -> None:
@@ -176,9 +175,8 @@ def _tell(sent: Posted, draft: Draft, *, as_json: bool) -> None:
         copies = [{"to": name, "devices": count} for name, count in sent.devices.items()]
         put_json({"schema": "entrenous/send/1", "message": sent.name, "copies": copies})
         return
-    people = in_one_go(", ".join(draft.to[:_NAMED]))
-    more = f" and {len(draft.to) - _NAMED} more" if len(draft.to) > _NAMED else ""
-    say(f"sent {sent.name} to {people}{more}; take it back with: entrenous recall {sent.name}")
+    people = in_one_go(several(draft.to))
+    say(f"sent {sent.name} to {people}; take it back with: entrenous recall {sent.name}")
     say(OF_COPIES)
 
 

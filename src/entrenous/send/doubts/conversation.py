@@ -3,16 +3,14 @@ as somebody else says.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from entrenous.model.message import Draft
 from entrenous.model.person import Contact
+from entrenous.model.several import several
 from entrenous.ports import Device
 from entrenous.send.circle.kept import circles
 from entrenous.send.doubts.scene import Scene
 from entrenous.send.doubts.talks import talks_with
-
-_NAMED: Final = 5
 
 
 def not_in_it(contact: Contact, scene: Scene) -> Iterator[str]:
@@ -29,9 +27,7 @@ def put_there_by_its_sender(contact: Contact, scene: Scene) -> Iterator[str]:
     within = scene.draft.within
     if within is None or not scene.told or scene.told[0] is not contact:
         return
-    names = [one.name for one in scene.told]
-    shown, more = ", ".join(names[:_NAMED]), len(names) - _NAMED
-    shown += f" and {more} more" if more > 0 else ""
+    shown = several([one.name for one in scene.told])
     sender = next(
         (one.name for one in scene.known if one.person.id == within.told_by), "its sender"
     )

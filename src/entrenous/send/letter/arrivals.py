@@ -5,7 +5,6 @@ both.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any, Final
 
 from entrenous.model.device_list import Head
@@ -38,16 +37,13 @@ from entrenous.send.letter.obey import obey
 from entrenous.send.letter.read import Letter
 from entrenous.send.message.naming import free_message_name
 from entrenous.send.message.react import take_reaction
-from entrenous.send.moment import this_second
+from entrenous.send.moment import LONGEST_ON_ITS_WAY, this_second
 from entrenous.send.move.old_home import our_relays
 from entrenous.send.receipts.note import note_delivered
 from entrenous.send.receipts.take import take_receipts
 from entrenous.send.tokens.use import take_window
 from entrenous.send.tokens.windows import note_use
 from entrenous.send.verify.steps import take_step
-from entrenous.spec import EXPIRY_DAYS_MAX
-
-_KEPT_AT_MOST: Final = timedelta(days=EXPIRY_DAYS_MAX + 1)  # by any relay; a day for clocks
 
 Handler = Callable[[Any, Letter, Waiting, Device], None]  # the first is the letter's body
 
@@ -110,7 +106,7 @@ def _received(manifest: Manifest, letter: Letter, waiting: Waiting, device: Devi
         own = one.person == letter.person.id
         hear_of(one.person, Head(one.epoch, one.head), device, own=own)
     sender, now = sender_of(letter, device), this_second(device)
-    last = now + _KEPT_AT_MOST  # whatever a changed program says
+    last = now + LONGEST_ON_ITS_WAY  # whatever a changed program says
     received = Received(
         id=message,
         name=free_message_name(manifest.name, device),

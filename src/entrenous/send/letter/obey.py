@@ -9,9 +9,10 @@ from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.drawers import INBOX, RECALLED, inbox_key, take
 from entrenous.send.inbox import settle
-from entrenous.spec import EXPIRY_DAYS_MAX, LETTERS_WAITING_MAX
+from entrenous.send.moment import LONGEST_ON_ITS_WAY
+from entrenous.spec import LETTERS_WAITING_MAX
 
-_KEPT_S: Final = (EXPIRY_DAYS_MAX + 1) * 86_400  # by any relay; a day for clocks
+_KEPT_S: Final = int(LONGEST_ON_ITS_WAY.total_seconds())
 
 
 def obey(note: RecallNote, sender: PersonId, device: Device) -> None:

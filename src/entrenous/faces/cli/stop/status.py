@@ -15,6 +15,7 @@ from entrenous.adapters.private_file import open_to_others
 from entrenous.adapters.relay_machine import is_private
 from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.stop.bank import AsJson, Data
+from entrenous.model.several import several
 from entrenous.model.standing import ShadowCell, Standing
 from entrenous.ports import Platform
 from entrenous.wiring.folders import kept_in
@@ -26,7 +27,6 @@ NO_APPEAL: Final = (
     " appeal_url in gate.toml."
 )
 _HOUR_S: Final = 3600
-_NAMED_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,8 @@ def _readable(data: Path) -> Iterator[str]:
     is_plain = gate_settings(data).database is None
     files = [file for file in open_to_others(data) if not (is_plain and file == data / FILE)]
     if files:
-        named = ", ".join(str(file.relative_to(data)) for file in files[:_NAMED_MAX])
-        more = f" and {len(files) - _NAMED_MAX} more" if len(files) > _NAMED_MAX else ""
-        yield f"Others may read or change {named}{more}: chmod -R go= {data}"
+        named = several([str(file.relative_to(data)) for file in files])
+        yield f"Others may read or change {named}: chmod -R go= {data}"
 
 
 def _unsealed(data: Path) -> Iterator[str]:
