@@ -411,8 +411,8 @@ def test_a_damaged_page_has_a_name_and_is_not_taken_for_data(
 def test_a_full_disk_stores_nothing_by_halves(opened: Callable[[], SqlcipherVault]) -> None:
     vault = opened()
     vault.put("drawer", "before", b"")
-    pages = vault._run("PRAGMA page_count").fetchone()[0]
-    vault._run(f"PRAGMA max_page_count = {pages + 4}")
+    pages = vault._database.run("PRAGMA page_count").fetchone()[0]
+    vault._database.run(f"PRAGMA max_page_count = {pages + 4}")
     large = {"small": b"", "large": bytes(1_000_000)}
     with pytest.raises(DiskFull), vault.together():
         put_all(vault, large)

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from entrenous.adapters.courier.http import HttpCourier
-from entrenous.adapters.courier.memory import Run, _InProcess, at_once
+from entrenous.adapters.courier.memory import Run, InProcess, at_once
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.held import HELD, HeldToken
 from entrenous.ports import MailStore, Relay
@@ -47,7 +47,7 @@ class Tap(httpx.BaseTransport):
     """Passes every request on, and keeps it."""
 
     def __init__(self, apps: dict[str, Any], run: Run) -> None:
-        self._inner = _InProcess(apps, run)
+        self._inner = InProcess(apps, run)
         self.asked: list[Asked] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

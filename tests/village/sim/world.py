@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 
 from entrenous.adapters.courier.http import HttpCourier
-from entrenous.adapters.courier.memory import _InProcess, at_once
+from entrenous.adapters.courier.memory import InProcess, at_once
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.craft.media.picture import read_picture
 from entrenous.faces.relay.app import relay_app
@@ -114,7 +114,7 @@ class RelayHost:
         self.down = False
         mail, blobs = SimMail(self.rows), SimBlobs(self.blobs)
         self.relay = Relay(mail, blobs, self.clock, self._tokens)
-        self._wire = _InProcess({self.url: relay_app(self.relay)})
+        self._wire = InProcess({self.url: relay_app(self.relay)})
 
     def answer(self, request: httpx.Request) -> httpx.Response | None:
         """What it answers; None if it dies over it."""

@@ -25,7 +25,7 @@ def memory_courier(apps: Mapping[str, App]) -> HttpCourier:
 
     ``apps`` is looked up for each request: who is taken out does not answer.
     """
-    return HttpCourier(httpx.Client(transport=_InProcess(apps), trust_env=False))
+    return HttpCourier(httpx.Client(transport=InProcess(apps), trust_env=False))
 
 
 def at_once(work: Coroutine[Any, Any, Answer]) -> Answer:
@@ -43,7 +43,7 @@ def at_once(work: Coroutine[Any, Any, Answer]) -> Answer:
     raise RuntimeError("this waits for something that only an event loop can bring")
 
 
-class _InProcess(httpx.BaseTransport):
+class InProcess(httpx.BaseTransport):
     """``run`` is another one where the relays' stores have to be waited for."""
 
     def __init__(self, apps: Mapping[str, App], run: Run = at_once) -> None:

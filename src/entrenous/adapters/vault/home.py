@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from entrenous.adapters.private_file import sweep_unfinished, write_private
+from entrenous.adapters.vault.database import opens
 from entrenous.adapters.vault.hold import hold
 from entrenous.adapters.vault.lock_head import Head, Terms, has_vault, read_head, write_head
-from entrenous.adapters.vault.sqlcipher import WAIT_S, SqlcipherVault, opens
+from entrenous.adapters.vault.sqlcipher import WAIT_S, SqlcipherVault
 from entrenous.craft.crypto.vault_key import (
     DEVICE_SECRET_BYTES,
     NO_OUTPUT,

@@ -1,8 +1,7 @@
 """The device's vault on disk: a SQLCipher database and a folder of sealed files.
 
-The database key is derived outside (craft/crypto/vault_key.py) and given raw, so SQLCipher's own
-PBKDF2 is not run. Each file has a row, written in the transaction that it was kept in; a file
-without one was left by a crash before its record was committed, and goes when the vault opens.
+Each file has a row, written in the transaction that it was kept in; a file without one was left by
+a crash before its record was committed, and goes when the vault opens.
 """
 
 import contextlib
@@ -12,11 +11,10 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal
-
-import sqlcipher3
+from typing import BinaryIO, Final, Literal
 
 from entrenous.adapters.private_file import fill_private
+from entrenous.adapters.vault.database import Database, full_disk_named
 from entrenous.adapters.vault.hold import hold
 from entrenous.craft.crypto.sealed_file import (
     seal_file,
@@ -25,26 +23,11 @@ from entrenous.craft.crypto.sealed_file import (
     unseal_stream,
 )
 from entrenous.model.ids import ID_BYTES, BlobId
-from entrenous.model.record import BadRecord
-from entrenous.model.relay_problem import DiskFull, NoSuchBlob
+from entrenous.model.relay_problem import NoSuchBlob
 from entrenous.model.secret import Secret
-from entrenous.model.vault import WrongPassphrase
 
 WAIT_S: Final = 10.0  # as long as another command may take
-_SETTINGS: Final = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
-    "PRAGMA secure_delete = ON",
-    "PRAGMA temp_store = MEMORY",
-)
-_RECORDS: Final = """
-CREATE TABLE IF NOT EXISTS record (
-  drawer TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (drawer, key)
-) WITHOUT ROWID
-"""
-_FILES: Final = "CREATE TABLE IF NOT EXISTS file (name TEXT PRIMARY KEY) WITHOUT ROWID"
 _FILES_KEY: Final = ("self", "files-key")
-_READS: Final = ("SELECT", "PRAGMA")  # statements that put nothing into it
 _AS_IT_IS: Final = ".age"  # ends the name of a file that is not sealed once more
 _CHUNK: Final = 1024 * 1024  # bytes
 
@@ -62,13 +45,11 @@ class SqlcipherVault:
             VaultBusy: another process kept it for longer than ``wait_s``.
         """
         self._folder = folder
-        self._depth = 0
         self._forgotten: list[str] = []  # files whose rows go with the transaction that is open
-        self._before_change: Callable[[], object] | None = None
         self._lock = hold(folder, wait_s) if held is None else held
         try:
             (folder / "files").mkdir(mode=0o700, exist_ok=True)
-            self._database = _connect(folder / "vault.db", key)
+            self._database = Database(folder, key)
             self._files_key = self._key_of_files()
             self._sweep()
         except BaseException:
@@ -82,38 +63,41 @@ class SqlcipherVault:
 
     def before_first_change(self, do: Callable[[], object]) -> None:
         """Have this done once, before whatever is changed next; if it fails, nothing is."""
-        self._before_change = do
+        self._database.before_first_change(do)
 
     def rekey(self, key: Secret) -> None:
         """Encrypt the whole database anew, in one transaction; durable when it returns.
 
         Pages under the old key are gone from the disk afterwards, as far as it overwrites.
         """
-        self._run(f"PRAGMA rekey = \"x'{key.reveal().hex()}'\"")
-        self._run("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._database.rekey(key)
 
     def get(self, drawer: str, key: str) -> bytes | None:
         """The record, or None."""
-        row = self._run("SELECT value FROM record WHERE drawer = ? AND key = ?", drawer, key)
+        row = self._database.run(
+            "SELECT value FROM record WHERE drawer = ? AND key = ?", drawer, key
+        )
         found = row.fetchone()
         return None if found is None else bytes(found[0])
 
     def put(self, drawer: str, key: str, record: bytes) -> None:
         """Store or replace a record."""
-        self._run("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", drawer, key, record)
+        self._database.run("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", drawer, key, record)
 
     def drop(self, drawer: str, key: str) -> None:
         """Forget a record; it need not exist."""
-        self._run("DELETE FROM record WHERE drawer = ? AND key = ?", drawer, key)
+        self._database.run("DELETE FROM record WHERE drawer = ? AND key = ?", drawer, key)
 
     def items(self, drawer: str) -> Iterator[tuple[str, bytes]]:
         """Every record of a drawer, sorted by key."""
-        rows = self._run("SELECT key, value FROM record WHERE drawer = ? ORDER BY key", drawer)
+        rows = self._database.run(
+            "SELECT key, value FROM record WHERE drawer = ? ORDER BY key", drawer
+        )
         return iter([(str(key), bytes(value)) for key, value in rows.fetchall()])
 
     def keys(self, drawer: str, start: str = "") -> tuple[str, ...]:
         """The sorted keys of a drawer that begin so."""
-        rows = self._run(
+        rows = self._database.run(
             "SELECT key FROM record WHERE drawer = ? AND key >= ? AND key < ? ORDER BY key",
             drawer,
             start,
@@ -124,16 +108,14 @@ class SqlcipherVault:
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """All changes inside, or none of them; nested uses join the outer one."""
-        self._depth += 1
         try:
-            if self._depth == 1:  # in here, so that Ctrl-C leaves no transaction without its end
-                self._run("BEGIN IMMEDIATE")
-            yield
+            with self._database.together():
+                yield
         except BaseException:
-            self._end("ROLLBACK")
+            if not self._database.is_together:
+                self._forgotten.clear()
             raise
-        self._end("COMMIT")
-        if self._depth == 0:
+        if not self._database.is_together:
             self._unlink_forgotten()
 
     def keep(self, data: bytes) -> BlobId:
@@ -146,7 +128,10 @@ class SqlcipherVault:
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
         """Keep it under the name that it has in another vault; False if that is taken."""
         names = (blob.hex(), blob.hex() + _AS_IT_IS)
-        if self._run("SELECT 1 FROM file WHERE name IN (?, ?)", *names).fetchone() is not None:
+        if (
+            self._database.run("SELECT 1 FROM file WHERE name IN (?, ?)", *names).fetchone()
+            is not None
+        ):
             return False
         if sealed:
             self._copy_into(blob, reader)
@@ -200,9 +185,9 @@ class SqlcipherVault:
     def forget(self, blob: BlobId) -> None:
         """Remove it; it need not exist. In a transaction it stays until that is on disk."""
         for name in (blob.hex(), blob.hex() + _AS_IT_IS):
-            self._run("DELETE FROM file WHERE name = ?", name)
+            self._database.run("DELETE FROM file WHERE name = ?", name)
             self._forgotten.append(name)
-        if self._depth == 0:
+        if not self._database.is_together:
             self._unlink_forgotten()
 
     def _unlink_forgotten(self) -> None:
@@ -217,15 +202,17 @@ class SqlcipherVault:
         self._fill(blob.hex(), lambda file: seal_stream(self._files_key, reader, file, blob))
 
     def _fill(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
-        with _full_disk_named():
+        with full_disk_named():
             fill_private(self._folder / "files" / name, fill)
-        self._run("INSERT INTO file VALUES (?)", name)
+        self._database.run("INSERT INTO file VALUES (?)", name)
         self._forgotten = [one for one in self._forgotten if one != name]
 
     @contextlib.contextmanager
     def _reading(self, blob: BlobId) -> Iterator[tuple[BinaryIO, bool]]:
         """The file, and whether it was sealed here, as its row says; nobody else writes rows."""
-        as_it_is = self._run("SELECT 1 FROM file WHERE name = ?", blob.hex() + _AS_IT_IS).fetchone()
+        as_it_is = self._database.run(
+            "SELECT 1 FROM file WHERE name = ?", blob.hex() + _AS_IT_IS
+        ).fetchone()
         name = blob.hex() if as_it_is is None else blob.hex() + _AS_IT_IS
         try:
             file = self._place(name).open("rb")
@@ -237,7 +224,7 @@ class SqlcipherVault:
     @contextlib.contextmanager
     def _as_it_is(self, blob: BlobId, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
         """The file of what was not sealed once more."""
-        with _full_disk_named():
+        with full_disk_named():
             try:
                 file = self._place(blob.hex() + _AS_IT_IS).open(mode)
             except FileNotFoundError:
@@ -252,35 +239,10 @@ class SqlcipherVault:
         return self._folder / "files" / name
 
     def _sweep(self) -> None:
-        known = {str(name) for (name,) in self._run("SELECT name FROM file").fetchall()}
+        known = {str(name) for (name,) in self._database.run("SELECT name FROM file").fetchall()}
         for place in (self._folder / "files").iterdir():
             if place.name not in known:
                 place.unlink()
-
-    def _run(self, statement: str, *values: object) -> Any:
-        with _full_disk_named():
-            if self._before_change is not None and not statement.startswith(_READS):
-                self._before_change()
-                self._before_change = None
-            try:
-                return self._database.execute(statement, values)
-            except sqlcipher3.DatabaseError as why:
-                if "malformed" in str(why) or "not a database" in str(why):
-                    raise BadRecord(kind="page of the vault") from None
-                raise
-
-    def _end(self, word: str) -> None:
-        self._depth -= 1
-        if self._depth == 0 and self._database.in_transaction:
-            try:
-                self._run(word)
-            except BaseException:
-                self._forgotten.clear()
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-        if self._depth == 0 and word == "ROLLBACK":
-            self._forgotten.clear()
 
     def _key_of_files(self) -> Secret:
         stored = self.get(*_FILES_KEY)
@@ -290,46 +252,5 @@ class SqlcipherVault:
         return Secret(stored)
 
 
-def opens(folder: Path, key: Secret) -> bool:
-    """Whether ``key`` is that of the vault in ``folder``, which nobody else may hold meanwhile."""
-    try:
-        _connect(folder / "vault.db", key).close()
-    except WrongPassphrase:
-        return False
-    return True
-
-
 def _new_name() -> BlobId:
     return BlobId(secrets.token_bytes(ID_BYTES))
-
-
-def _connect(path: Path, key: Secret) -> Any:
-    new = not path.exists()
-    database = sqlcipher3.connect(str(path), isolation_level=None)
-    if new:
-        path.chmod(0o600)
-    database.execute("PRAGMA cipher_log_level = NONE")  # what goes wrong is said in our own words
-    database.execute(f"PRAGMA key = \"x'{key.reveal().hex()}'\"")
-    try:
-        for statement in (*_SETTINGS, _RECORDS, _FILES):
-            database.execute(statement)
-    except sqlcipher3.DatabaseError as why:
-        database.close()
-        if "not a database" in str(why):
-            raise WrongPassphrase from None
-        raise
-    return database
-
-
-@contextlib.contextmanager
-def _full_disk_named() -> Iterator[None]:
-    try:
-        yield
-    except sqlcipher3.OperationalError as why:
-        if "full" in str(why):
-            raise DiskFull from None
-        raise
-    except OSError as why:
-        if why.errno in (28, 122):  # ENOSPC, EDQUOT
-            raise DiskFull from None
-        raise

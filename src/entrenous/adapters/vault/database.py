@@ -1,0 +1,142 @@
+"""One connection to a vault's SQLCipher database: its key, settings, errors and transactions.
+
+The key is derived outside (craft/crypto/vault_key.py) and given raw, so SQLCipher's own PBKDF2 is
+not run.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import sqlcipher3
+
+from entrenous.model.record import BadRecord
+from entrenous.model.relay_problem import DiskFull
+from entrenous.model.secret import Secret
+from entrenous.model.vault import WrongPassphrase
+
+_SETTINGS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA temp_store = MEMORY",
+)
+_RECORDS: Final = """
+CREATE TABLE IF NOT EXISTS record (
+  drawer TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (drawer, key)
+) WITHOUT ROWID
+"""
+_FILES: Final = "CREATE TABLE IF NOT EXISTS file (name TEXT PRIMARY KEY) WITHOUT ROWID"
+_READS: Final = ("SELECT", "PRAGMA")  # statements that put nothing into it
+
+
+class Database:
+    """A vault's tables, opened with its key, and made where there are none."""
+
+    def __init__(self, folder: Path, key: Secret) -> None:
+        """Open that in ``folder``, or make it; raises WrongPassphrase when ``key`` is not its."""
+        self._connection = _connect(folder / "vault.db", key)
+        self._depth = 0
+        self._before_change: Callable[[], object] | None = None
+
+    def close(self) -> None:
+        """Let go of its files."""
+        self._connection.close()
+
+    def before_first_change(self, do: Callable[[], object]) -> None:
+        """Have this done once, before whatever is changed next; if it fails, nothing is."""
+        self._before_change = do
+
+    def rekey(self, key: Secret) -> None:
+        """Encrypt all of it anew, in one transaction; durable when it returns."""
+        self.run(f"PRAGMA rekey = \"x'{key.reveal().hex()}'\"")
+        self.run("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def run(self, statement: str, *values: object) -> Any:
+        """Run one statement.
+
+        Raises:
+            DiskFull: there was no room for it.
+            BadRecord: a page of the database is damaged.
+        """
+        with full_disk_named():
+            if self._before_change is not None and not statement.startswith(_READS):
+                self._before_change()
+                self._before_change = None
+            try:
+                return self._connection.execute(statement, values)
+            except sqlcipher3.DatabaseError as why:
+                if "malformed" in str(why) or "not a database" in str(why):
+                    raise BadRecord(kind="page of the vault") from None
+                raise
+
+    @property
+    def is_together(self) -> bool:
+        """Whether a ``together`` is open."""
+        return self._depth > 0
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """All changes inside, or none of them; nested uses join the outer one."""
+        self._depth += 1
+        try:
+            if self._depth == 1:  # in here, so that Ctrl-C leaves no transaction without its end
+                self.run("BEGIN IMMEDIATE")
+            yield
+        except BaseException:
+            self._end("ROLLBACK")
+            raise
+        self._end("COMMIT")
+
+    def _end(self, word: str) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._connection.in_transaction:
+            try:
+                self.run(word)
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def opens(folder: Path, key: Secret) -> bool:
+    """Whether ``key`` is that of the vault in ``folder``, which nobody else may hold meanwhile."""
+    try:
+        Database(folder, key).close()
+    except WrongPassphrase:
+        return False
+    return True
+
+
+def _connect(path: Path, key: Secret) -> Any:
+    new = not path.exists()
+    connection = sqlcipher3.connect(str(path), isolation_level=None)
+    if new:
+        path.chmod(0o600)
+    connection.execute("PRAGMA cipher_log_level = NONE")  # what goes wrong is said in our words
+    connection.execute(f"PRAGMA key = \"x'{key.reveal().hex()}'\"")
+    try:
+        for statement in (*_SETTINGS, _RECORDS, _FILES):
+            connection.execute(statement)
+    except sqlcipher3.DatabaseError as why:
+        connection.close()
+        if "not a database" in str(why):
+            raise WrongPassphrase from None
+        raise
+    return connection
+
+
+@contextlib.contextmanager
+def full_disk_named() -> Iterator[None]:
+    """Say DiskFull for whatever SQLite or the system says when there is no room."""
+    try:
+        yield
+    except sqlcipher3.OperationalError as why:
+        if "full" in str(why):
+            raise DiskFull from None
+        raise
+    except OSError as why:
+        if why.errno in (28, 122):  # ENOSPC, EDQUOT
+            raise DiskFull from None
+        raise
