@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from entrenous.adapters.courier.http import HttpCourier
-from entrenous.adapters.courier.memory import Run, InProcess, at_once
+from entrenous.adapters.courier.memory import InProcess, Run, at_once
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.held import HELD, HeldToken
 from entrenous.ports import MailStore, Relay

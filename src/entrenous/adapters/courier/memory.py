@@ -44,12 +44,16 @@ def at_once(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 class InProcess(httpx.BaseTransport):
-    """``run`` is another one where the relays' stores have to be waited for."""
+    """Hands each request to an application, as a transport of httpx.
+
+    ``run`` is another one where the relays' stores have to be waited for.
+    """
 
     def __init__(self, apps: Mapping[str, App], run: Run = at_once) -> None:
         self._apps, self._run = apps, run
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The application's whole answer; raises httpx.ConnectError where there is none."""
         app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
         if app is None:
             raise httpx.ConnectError("nobody answers there", request=request)
