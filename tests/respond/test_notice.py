@@ -13,6 +13,7 @@ from entrenous.model.case import (
     NoticeEvent,
     NoticeState,
     Reach,
+    TakenBy,
 )
 from entrenous.model.ids import CaseName, RecipientId
 from entrenous.model.route import Reaches, UnknownRoute
@@ -59,6 +60,26 @@ def test_statutory_words_stay_as_the_law_has_them() -> None:
     uk = draft_notice(CASE, ROUTES["uk-osa-20a"], START)  # type: ignore[index]
     assert "intimate image content" in uk.elements[0].text
     assert "best of my knowledge and belief" in uk.elements[2].text
+
+
+def test_a_draft_does_not_swear_what_she_never_said() -> None:
+    unsaid = replace(CASE, situation=lived_in("US", taken_by=TakenBy.UNSAID))
+    notice = draft_notice(unsaid, ROUTES["us-dmca-512c"], START)  # type: ignore[index]
+    assert "that I took myself" not in notice.letter
+    sworn = next(gap for gap in notice.missing if "under penalty of perjury" in gap)
+    assert sworn.startswith("[only if you took the picture")
+    assert len(notice.missing) == 6
+
+
+def test_a_letter_gives_a_time_only_for_what_the_law_gives_it_for() -> None:
+    def times(id_: str) -> list[str]:
+        lines = draft_notice(CASE, ROUTES[id_], START).letter.splitlines()  # type: ignore[index]
+        return [line for line in lines if line.startswith("Time that")]
+
+    assert times("us-ca-22671") == ["Time that the law gives for an answer: 30 days after report."]
+    assert times("eu-gdpr-17")[0].startswith("Time that the law gives for an answer: one calendar")
+    assert times("uk-osa-20a") == ["Time that the law gives: 48 hours after receipt of the report."]
+    assert times("au-osa-77") == []
 
 
 def test_without_a_sighting_the_place_is_marked_as_missing() -> None:
@@ -111,11 +132,12 @@ def test_no_draft_names_whose_copy_it_was_or_holds_a_picture_or_its_hash() -> No
 
 
 def test_writing_keeps_the_law_of_the_day_in_the_case() -> None:
+    """Of the day it is asked, though the picture was there before that law."""
     room = Room()
     case = room.opens(lived_in("IN"))
     add_sighting(case.name, seen(at=datetime(2026, 2, 1, tzinfo=UTC)), room.device)
     notice = write_notice(case.name, "in-it-3-2-b", room.device)
-    assert notice.route.deadline_hours == 24
+    assert notice.route.deadline_hours == 2
     assert case_called(case.name, room.device).notices == (notice,)
     assert notice.state is NoticeState.DRAFTED
 

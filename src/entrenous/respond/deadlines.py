@@ -10,14 +10,16 @@ so a date that falls on one may move: docs/spec/case.md section 5.
 import calendar
 import re
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from typing import Final
 
 from entrenous.model.case import Case, Deadline, DeadlineState, Notice, NoticeState
-from entrenous.model.route import ClockStart, RouteKind
+from entrenous.model.route import ClockStart, Route, RouteKind
 
 _CLAUSE: Final = re.compile(r"P(?:(?P<months>\d+)M|(?P<days>\d+)D|T(?P<hours>\d+)H)(?![0-9A-Z])")
 _CONFIRMS: Final = re.compile(r"\bconfirm")
-_ANSWERS: Final = re.compile(r"\b(answer|decision|status|notify)\b")
+_REPORTS: Final = re.compile(r"\bstatus\b")
+_ANSWERS: Final = re.compile(r"\b(answer|decision|notify)\b")
 _URGENT: Final = (
     DeadlineState.RUNNING,
     DeadlineState.MISSED,
@@ -26,6 +28,15 @@ _URGENT: Final = (
     DeadlineState.NO_FIXED_TIME,
 )
 _ANSWERED_BY_KIND: Final = frozenset({RouteKind.DATA, RouteKind.ESCALATION})
+
+
+class Due(Enum):
+    """What has to be done within a clause's time."""
+
+    CONFIRM = auto()  # that it was received
+    REPORT = auto()  # how it stands
+    ANSWER = auto()
+    REMOVE = auto()
 
 
 def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
@@ -73,6 +84,22 @@ def span(clause: str) -> str:
     return f"{number} {unit if number != 1 else unit.removesuffix('s')}"
 
 
+def time_for(route: Route, what: Due) -> str:
+    """How long an addressee has for that from receipt, in words; "" when the law does not say.
+
+    A clock that an authority starts says nothing about what the person sends.
+    """
+    if route.clock is not ClockStart.RECEIPT:
+        return ""
+    clauses = map(str.strip, route.deadline_rule.split(";"))
+    return next((span(one) for one in clauses if span(one) and _due(route, one) is what), "")
+
+
+def hours_to_remove(route: Route) -> int | None:
+    """Whole hours from receipt to removal; None when the law sets no such number."""
+    return route.deadline_hours if time_for(route, Due.REMOVE) else None
+
+
 def in_words(deadline: Deadline) -> str:
     """One clock as a sentence, with its law."""
     ground = f"({deadline.law}, {deadline.provision})"
@@ -108,9 +135,7 @@ def _began(notice: Notice, clause: str) -> datetime | None:
     """Receipt, or sending while receipt is not known; None while somebody else's act is awaited."""
     if notice.route.clock is not ClockStart.RECEIPT:
         return None
-    if _CONFIRMS.search(
-        clause
-    ):  # the confirmation is what is awaited: it cannot start its own clock
+    if _due(notice.route, clause) is Due.CONFIRM:  # what is awaited cannot start its own clock
         return notice.sent_at
     return notice.received_at or notice.sent_at
 
@@ -137,12 +162,22 @@ def _state(notice: Notice, clause: str, due_at: datetime | None, now: datetime) 
 
 def _done_at(notice: Notice, clause: str) -> datetime | None:
     """When what the clause asks for was done: a receipt, an answer, or the removal itself."""
-    if _CONFIRMS.search(clause):
+    what = _due(notice.route, clause)
+    if what is Due.CONFIRM:
         return notice.received_at or notice.answered_at
-    answers = notice.route.kind in _ANSWERED_BY_KIND or _ANSWERS.search(clause)
-    if answers or notice.state is NoticeState.REMOVED:
+    if what is not Due.REMOVE or notice.state is NoticeState.REMOVED:
         return notice.answered_at
     return None
+
+
+def _due(route: Route, clause: str) -> Due:
+    if _CONFIRMS.search(clause):
+        return Due.CONFIRM
+    if _REPORTS.search(clause):
+        return Due.REPORT
+    if route.kind in _ANSWERED_BY_KIND or _ANSWERS.search(clause):
+        return Due.ANSWER
+    return Due.REMOVE
 
 
 def _months_later(moment: datetime, months: int) -> datetime:

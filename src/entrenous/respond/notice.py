@@ -9,11 +9,19 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Final
 
-from entrenous.model.case import Case, Element, Notice, NoticeState, Reach, Sighting
-from entrenous.model.route import ClockStart, Reaches, Route, RouteKind, Wording
+from entrenous.model.case import (
+    Case,
+    Element,
+    Notice,
+    NoticeState,
+    Reach,
+    Sighting,
+    TakenBy,
+)
+from entrenous.model.route import Reaches, Route, RouteKind, Wording
 from entrenous.ports import Device
 from entrenous.respond.case_file import change, open_case_called
-from entrenous.respond.deadlines import span
+from entrenous.respond.deadlines import Due, time_for
 from entrenous.respond.routes import day_of_event, route_called
 
 NO_PLACE: Final = "[where it can be seen: the web address of the page]"
@@ -43,11 +51,11 @@ def write_notice(name: str, route_id: str, device: Device) -> Notice:
 
     Raises:
         NoSuchCase, CaseClosed: as their messages say.
-        UnknownRoute: no such route reaches this case on the day of the event.
+        UnknownRoute: no such route reaches this case today.
     """
     case = open_case_called(name, device)
-    route = route_called(route_id, case, day_of_event(case))
     now = device.clock.now()
+    route = route_called(route_id, case, day_of_event(case), now.date())
 
     def with_draft(fresh: Case) -> Case:
         return replace(fresh, notices=(*fresh.notices, draft_notice(fresh, route, now)))
@@ -59,8 +67,8 @@ def draft_notice(case: Case, route: Route, now: datetime) -> Notice:
     """A notice for one route, from what the case knows; pure.
 
     Args:
-        case: its sightings say where the copy is; nothing else of it is used.
-        route: the law as in force on the day of the event; kept inside the notice.
+        case: its sightings say where the copy is, and whether she took it what she may swear.
+        route: the law as in force on the day that counts for it; kept inside the notice.
         now: aware, UTC.
     """
     elements = _elements(case, route)
@@ -90,14 +98,21 @@ def preview(notice: Notice, today: date) -> str:
 def _elements(case: Case, route: Route) -> tuple[Element, ...]:
     places = _places(case, route)
     wordings = route.wordings or tuple(Wording(gap=f"[{need}]") for need in route.elements)
+    hers = case.situation.taken_by is TakenBy.ME
     return tuple(
-        _element(need, wording, places)
+        _element(need, wording if hers else _unsworn(wording), places)
         for need, wording in zip(route.elements, wordings, strict=True)
     )
 
 
+def _unsworn(wording: Wording) -> Wording:
+    if not wording.if_maker_unsaid:
+        return wording
+    return Wording(gap="\n".join(filter(None, [wording.if_maker_unsaid, wording.gap])))
+
+
 def _element(need: str, wording: Wording, places: str) -> Element:
-    gaps = tuple(filter(None, [wording.gap]))
+    gaps = tuple(wording.gap.splitlines())
     if "{places}" in wording.says and not places:
         gaps = (*gaps, NO_PLACE)
     says = wording.says.replace("{places}", places or NO_PLACE)
@@ -136,10 +151,12 @@ def _letter(route: Route, elements: tuple[Element, ...]) -> str:
 
 
 def _by_when(route: Route) -> list[str]:
-    time = span(route.deadline_rule)
-    if not time or route.clock is not ClockStart.RECEIPT:
-        return []
-    return [f"Time that the law gives: {time} after {route.deadline_from or 'receipt'}."]
+    since = route.deadline_from or "receipt"
+    if time := time_for(route, Due.REMOVE):
+        return [f"Time that the law gives: {time} after {since}."]
+    if time := time_for(route, Due.ANSWER):
+        return [f"Time that the law gives for an answer: {time} after {since}."]
+    return []
 
 
 def _sent(notice: Notice) -> str:

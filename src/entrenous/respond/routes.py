@@ -3,7 +3,8 @@
 On one large platform all of 25 copyright notices were honoured within 25 hours, and none of 25
 reports of "non-consensual nudity" within 21 days (arXiv:2409.12138). So a person who took the
 picture herself sees copyright first, unless her name has to stay hidden: a counter-notice hands it
-to the uploader. Nothing here is advice, and nothing unverified is ever put first.
+to the uploader. For anybody else it comes last. Nothing here is advice, and nothing unverified is
+ever put first.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from typing import Final
 
 from entrenous.model.case import Case, Reach, TakenBy
 from entrenous.model.route import Choice, Ranked, Reaches, Route, RouteId, RouteKind, UnknownRoute
+from entrenous.respond.deadlines import hours_to_remove
 from entrenous.respond.places import reaches
+from entrenous.respond.reasons import notes, open_questions, unsure_copyright, why
 from entrenous.respond.tables import shipped_routes
 
 _ORDER: Final = (
@@ -29,23 +32,14 @@ _ORDER: Final = (
 )
 _NO_HOURS: Final = 10**6  # a route without a clock stands behind every one that has a clock
 
-_WHY: Final = {
-    RouteKind.COPYRIGHT: "you took the picture, so you may ask as its copyright owner, and in a"
-    " study of one large platform all of 25 such notices were honoured within 25 hours, while none"
-    " of 25 reports of non-consensual nudity was within 21 days (arXiv:2409.12138)",
-    RouteKind.PLATFORM: "it obliges the platform itself",
-    RouteKind.REGULATOR: "an authority asks the platform for you",
-    RouteKind.DATA: "a picture of you is personal data, whoever took it",
-    RouteKind.SEARCH: "it makes the picture harder to find, though the page itself stays",
-    RouteKind.BANK: "it can stop the next upload on the platforms that take part",
-    RouteKind.HELPER: "an organisation whose notices have priority files it for you",
-    RouteKind.COURT: "a court or tribunal can order removal or compensation; it takes longer",
-    RouteKind.POLICE: "it may be an offence; reporting it is your choice",
-    RouteKind.ESCALATION: "it is for later, when somebody did not act",
-}
+_BY_THE_DAY_OF_THE_EVENT: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
 _NONE_VERIFIED: Final = (
     "A help line comes first here, because no route for this case has been checked at its official"
     " text yet; it can tell you which of these holds."
+)
+_ONLY_COPYRIGHT: Final = (
+    "A help line comes first here, because the only route for this case that has been checked is"
+    " copyright: it needs that you took the picture, and your name may reach the uploader."
 )
 _NOTHING: Final = (
     "A help line comes first here, because none of the routes we know reaches this case; it may"
@@ -56,45 +50,56 @@ _NOTHING: Final = (
 def routes_for(
     case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> Choice:
-    """Every route that may reach a case, best first, in the version in force on ``on_date``.
+    """Every route that may reach a case, best first, each in the version that counts.
 
     Args:
         case: its situation and its sightings decide; what is unsaid rules nothing out.
-        on_date: the day of the event, e.g. of the first sighting.
-        today: for saying that a fact was read too long ago.
+        on_date: the day of the event, e.g. of the first sighting: its law counts in court.
+        today: the law of this day counts for what somebody has to do when asked.
         routes: the shipped table when None.
     """
     table = shipped_routes() if routes is None else routes
-    open_ones = [route for route in table if route.in_force(on_date) and _may_reach(route, case)]
+    open_ones = [
+        route
+        for route in table
+        if route.in_force(_day_that_counts(route, on_date, today)) and _may_reach(route, case)
+    ]
     ranked = tuple(
-        Ranked(route, _why(route), _notes(route, case, today))
+        Ranked(route, why(route, case), notes(route, case, today))
         for route in sorted(open_ones, key=lambda route: _place_in_line(route, case))
     )
     if not ranked:
         return Choice(None, (), _NOTHING)
     if not ranked[0].route.verified:
         return Choice(None, ranked, _NONE_VERIFIED)
+    if unsure_copyright(ranked[0].route, case):
+        return Choice(None, ranked, _ONLY_COPYRIGHT)
     return Choice(ranked[0], ranked[1:], _first_because(ranked[0]))
 
 
 def route_called(
-    id_: str, case: Case, on_date: date, routes: tuple[Route, ...] | None = None
+    id_: str, case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> Route:
-    """The version in force on ``on_date`` of the route that a person picked by name.
+    """The version that counts of the route that a person picked by name; as :func:`routes_for`.
 
     Raises:
-        UnknownRoute: no such route reaches this case on that day.
+        UnknownRoute: no such route reaches this case today.
     """
-    for ranked in routes_for(case, on_date, on_date, routes).ranked:
+    for ranked in routes_for(case, on_date, today, routes).ranked:
         if RouteId(id_) in (ranked.route.id, ranked.route.family):
             return ranked.route
-    raise UnknownRoute(route=id_, on=on_date.isoformat())
+    raise UnknownRoute(route=id_, on=today.isoformat())
 
 
 def day_of_event(case: Case) -> date:
-    """The day whose law counts: of the earliest sighting, else of opening the case."""
+    """The day whose law counts in court: of the earliest sighting, else of opening the case."""
     days = [sighting.first_seen_at.date() for sighting in case.sightings]
     return min(days, default=case.opened_at.date())
+
+
+def _day_that_counts(route: Route, on_date: date, today: date) -> date:
+    """A duty begins with what is asked today; an offence is judged by the day it was done."""
+    return on_date if route.kind in _BY_THE_DAY_OF_THE_EVENT else today
 
 
 def _may_reach(route: Route, case: Case) -> bool:
@@ -112,7 +117,7 @@ def _fits_place(route: Route, case: Case) -> bool:
 def _fits_picture(route: Route, case: Case) -> bool:
     said = case.situation
     not_intimate = route.intimate_only and said.intimate is False
-    not_altered = route.altered_only and said.altered is not True
+    not_altered = route.altered_only and said.altered is False
     return not (not_intimate or not_altered)
 
 
@@ -136,51 +141,21 @@ _RULES: Final[tuple[Callable[[Route, Case], bool], ...]] = (
 )
 
 
-def _place_in_line(route: Route, case: Case) -> tuple[bool, bool, int, int, str]:
-    """Sort key: verified, free of open questions, then by kind, then by the shorter clock."""
+def _place_in_line(route: Route, case: Case) -> tuple[bool, bool, bool, int, int, str]:
+    """Sort key: verified, copyright only if hers, free of open questions, by kind, by hours."""
     return (
         not route.verified,
-        _has_open_question(route, case),
+        unsure_copyright(route, case),
+        bool(open_questions(route, case)),
         _ORDER.index(route.kind),
-        route.deadline_hours or _NO_HOURS,
+        hours_to_remove(route) or _NO_HOURS,
         route.id,
     )
-
-
-def _has_open_question(route: Route, case: Case) -> bool:
-    said = case.situation
-    unsaid_maker = said.taken_by is not TakenBy.ME or said.name_must_stay_hidden
-    unsure_copyright = route.kind is RouteKind.COPYRIGHT and unsaid_maker
-    unsure_picture = route.intimate_only and said.intimate is None
-    return unsure_copyright or unsure_picture
 
 
 def _seen(case: Case, reach: Reach) -> bool:
     return any(sighting.reach is reach for sighting in case.sightings)
 
 
-def _why(route: Route) -> str:
-    hours = f", within {route.deadline_hours} hours" if route.deadline_hours else ""
-    return f"{_WHY[route.kind]}{hours}"
-
-
 def _first_because(first: Ranked) -> str:
     return f"{first.route.law} ({first.route.provision}) comes first because {first.why}."
-
-
-def _notes(route: Route, case: Case, today: date) -> tuple[str, ...]:
-    said = case.situation
-    notes = list(route.cautions(today))
-    if route.intimate_only and said.intimate is None:
-        notes.append("only for an intimate picture; you have not said whether this one is")
-    if route.kind is RouteKind.COPYRIGHT and said.taken_by is TakenBy.UNSAID:
-        notes.append("only if you took the picture yourself")
-    if route.kind is RouteKind.COPYRIGHT and said.name_must_stay_hidden:
-        notes.append("your name may reach the uploader, which you want to avoid")
-    if route.covers_private_sharing is Reaches.UNCLEAR and _seen(case, Reach.PRIVATE):
-        notes.append("it is unclear whether this reaches a copy inside a chat")
-    if route.covers_private_sharing is Reaches.NO and _seen(case, Reach.PRIVATE):
-        notes.append("this does not reach the copy inside a chat")
-    if route.caution:
-        notes.append(route.caution)
-    return tuple(notes)

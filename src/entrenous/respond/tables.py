@@ -68,6 +68,7 @@ class _Laws(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class _WordingRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     says: str = ""
     gap: str = ""
+    if_maker_unsaid: str = ""
 
 
 class _Wordings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -137,7 +138,9 @@ def _read(kind: type[Table], data: bytes, name: str) -> Table:
 def _route(id_: str, table: _Laws, words: dict[str, tuple[_WordingRow, ...]]) -> Route:
     row, family = table.route[id_], table.route[id_].version_of or id_
     model = _leader(row.notice_must_contain, table) or family
-    wordings = tuple(Wording(word.says, word.gap) for word in words.get(model, ()))
+    wordings = tuple(
+        Wording(word.says, word.gap, word.if_maker_unsaid) for word in words.get(model, ())
+    )
     try:
         return Route(
             id=RouteId(id_),
