@@ -138,6 +138,22 @@ def test_more_can_be_said_about_an_open_case(ask: Ask) -> None:
     }
 
 
+def test_what_was_altered_and_who_took_it_can_be_said(ask: Ask) -> None:
+    name = str(ask("case", "open", "--adults", "--intimate", "--place", "US-CA")["case"])
+
+    def notes(route: str) -> list[str] | None:
+        routes = ask("law", "routes", name)["routes"]
+        return next((one["notes"] for one in routes if one["route"] == route), None)
+
+    assert any("you have not said" in note for note in notes("us-ca-22671") or ())
+    ask("case", "about", name, "--altered", "--taken-by-somebody-else")
+    assert notes("us-ca-22671") == []
+    assert notes("us-dmca-512c") is None
+    ask("case", "about", name, "--not-altered", "--taken-by-me")
+    assert notes("us-ca-22671") is None
+    assert notes("us-dmca-512c")
+
+
 def test_an_address_that_is_none_is_not_written_into_a_notice(ask: Ask, case: str) -> None:
     ask("case", "add", case, "--url", "not a url", status=2)
     assert len(ask("case", "show", case)["sightings"]) == 1

@@ -3,7 +3,7 @@
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import typer
@@ -30,10 +30,17 @@ Places = Annotated[
 Intimate = Annotated[
     bool | None, typer.Option("--intimate/--not-intimate", help="What kind of picture it is.")
 ]
-TakenByMe = Annotated[bool, typer.Option("--taken-by-me", help="You took the picture.")]
+Altered = Annotated[
+    bool | None, typer.Option("--altered/--not-altered", help="Software made or changed it.")
+]
+TakenByMe = Annotated[
+    bool | None, typer.Option("--taken-by-me/--taken-by-somebody-else", help="Who took it.")
+]
 HideMyName = Annotated[
     bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
 ]
+
+_MAKER: Final = {True: TakenBy.ME, False: TakenBy.SOMEBODY_ELSE, None: TakenBy.UNSAID}
 
 
 def join(app: typer.Typer) -> None:
@@ -66,12 +73,13 @@ def open_(
         bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
     ] = False,
     intimate: Intimate = None,
-    taken_by_me: TakenByMe = False,
+    altered: Altered = None,
+    taken_by_me: TakenByMe = None,
     hide_my_name: HideMyName = False,
     as_json: Json = False,
 ) -> None:
     """Open a case, from a trace or from nothing but what you saw."""
-    situation = _situation(place, intimate, taken_by_me=taken_by_me, hide_my_name=hide_my_name)
+    situation = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
     with device_of(context) as device:
         if name is not None:
             case = reopen_case(name, device)
@@ -92,12 +100,13 @@ def about(
     name: str,
     place: Places = None,
     intimate: Intimate = None,
-    taken_by_me: TakenByMe = False,
+    altered: Altered = None,
+    taken_by_me: TakenByMe = None,
     hide_my_name: HideMyName = False,
     as_json: Json = False,
 ) -> None:
     """Say more about what a case is about; the choice of routes turns on it."""
-    more = _situation(place, intimate, taken_by_me=taken_by_me, hide_my_name=hide_my_name)
+    more = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
     with device_of(context) as device:
         answer_case(describe_case(name, more, device), device, as_json=as_json)
 
@@ -191,12 +200,18 @@ def _trace(number: int, device: Device) -> Trace:
 
 
 def _situation(
-    place: list[str] | None, intimate: bool | None, *, taken_by_me: bool, hide_my_name: bool
+    place: list[str] | None,
+    intimate: bool | None,
+    altered: bool | None,
+    taken_by_me: bool | None,
+    *,
+    hide_my_name: bool,
 ) -> Situation:
     return Situation(
         places=tuple(read_place(typed) for typed in place or ()),
         intimate=intimate,
-        taken_by=TakenBy.ME if taken_by_me else TakenBy.UNSAID,
+        altered=altered,
+        taken_by=_MAKER[taken_by_me],
         name_must_stay_hidden=hide_my_name,
     )
 
