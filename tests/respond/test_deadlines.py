@@ -165,6 +165,20 @@ def test_any_answer_in_time_meets_a_duty_to_answer() -> None:
     assert clocks(refused)[0].state is DeadlineState.MET
 
 
+def test_an_answer_in_time_stays_in_time_when_they_remove_it_later() -> None:
+    late = START + timedelta(days=40)
+    facts = {"state": NoticeState.REMOVED, "answered_at": START + HOUR, "removed_at": late}
+    assert clocks(sent("eu-gdpr-17", **facts), now=late)[0].state is DeadlineState.MET
+    assert clocks(sent("uk-osa-20a", **facts), now=late)[0].state is DeadlineState.MISSED
+
+
+def test_who_asks_for_more_has_confirmed_and_has_moved_no_clock() -> None:
+    asked = sent("us-ca-22671", state=NoticeState.RECEIVED, asked_at=START + HOUR)
+    found = {clock.rule[:5]: clock for clock in clocks(asked, now=START + 50 * HOUR)}
+    assert found["PT48H"].state is DeadlineState.MET
+    assert found["P30D "].due_at == START + timedelta(days=30)
+
+
 def test_a_withdrawn_notice_has_no_clock() -> None:
     assert clocks(notice("us-tida-removal", state=NoticeState.WITHDRAWN)) == ()
 

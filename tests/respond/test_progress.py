@@ -1,10 +1,13 @@
 """What happens to notices and cases: only what the tables allow, at times that fit."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 
+import msgspec
 import pytest
 
+from entrenous.craft.wire.record import pack, unpack
 from entrenous.model.case import (
     Case,
     CaseEvent,
@@ -58,6 +61,30 @@ def test_the_way_of_a_notice(room: Room, case: Case) -> None:
         START + 2 * HOUR,
     )
     assert len(verify_chain(case.name, room.device)) == 6
+
+
+def test_the_first_answer_the_first_question_and_the_removal_are_kept_apart(
+    room: Room, case: Case
+) -> None:
+    asks = (NoticeEvent.ASK, NoticeEvent.SUPPLY, NoticeEvent.ASK)
+    for event in (NoticeEvent.SEND, *asks, NoticeEvent.REFUSAL, NoticeEvent.REMOVAL):
+        note(case.name, 1, event, room.clock.now(), room.device)
+        room.clock.wind(hours=1)
+    done = case_called(case.name, room.device).notices[0]
+    assert (done.sent_at, done.received_at, done.asked_at) == (START, None, START + HOUR)
+    assert (done.answered_at, done.removed_at) == (START + 4 * HOUR, START + 5 * HOUR)
+
+
+def test_a_record_from_before_these_times_is_still_read(case: Case) -> None:
+    """There a removal stood in the place of the answer."""
+    old = replace(
+        case.notices[0], state=NoticeState.REMOVED, sent_at=START, answered_at=START + HOUR
+    )
+    plain = msgspec.msgpack.decode(pack(replace(case, notices=(old,))))
+    for field in ("asked_at", "removed_at"):
+        del plain["notices"][0][field]
+    read = unpack(Case, msgspec.msgpack.encode(plain))
+    assert deadlines(read, START + 99 * HOUR)[0].state is DeadlineState.MET
 
 
 def test_marking_it_sent_starts_the_clock(room: Room, case: Case) -> None:

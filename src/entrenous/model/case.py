@@ -125,6 +125,8 @@ class Notice:
     """A letter to whoever must act: legal ground, what is asked, by when. Never the picture.
 
     ``route`` is the law as it stood when this was drafted. ``letter`` is what would be sent.
+    ``asked_at`` is when they first asked for more, ``answered_at`` when they first answered, be it
+    by removing it.
     """
 
     number: int
@@ -136,6 +138,8 @@ class Notice:
     sent_at: datetime | None = None
     received_at: datetime | None = None
     answered_at: datetime | None = None
+    asked_at: datetime | None = None
+    removed_at: datetime | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:

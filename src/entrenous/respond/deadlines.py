@@ -161,13 +161,17 @@ def _state(notice: Notice, clause: str, due_at: datetime | None, now: datetime) 
 
 
 def _done_at(notice: Notice, clause: str) -> datetime | None:
-    """When what the clause asks for was done: a receipt, an answer, or the removal itself."""
+    """When what the clause asks for was first done: a receipt, an answer, or the removal itself."""
+    removed_at = notice.removed_at
+    if notice.state is NoticeState.REMOVED and removed_at is None:  # a record from before the field
+        removed_at = notice.answered_at
     what = _due(notice.route, clause)
-    if what is Due.CONFIRM:
-        return notice.received_at or notice.answered_at
-    if what is not Due.REMOVE or notice.state is NoticeState.REMOVED:
-        return notice.answered_at
-    return None
+    done = [removed_at]
+    if what is not Due.REMOVE:
+        done.append(notice.answered_at)
+    if what is Due.CONFIRM:  # who asks for more has confirmed
+        done += (notice.received_at, notice.asked_at)
+    return min(filter(None, done), default=None)
 
 
 def _due(route: Route, clause: str) -> Due:

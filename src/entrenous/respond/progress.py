@@ -43,11 +43,12 @@ CASE_TABLE: Final[Mapping[tuple[CaseState, CaseEvent], CaseState]] = {
     (CaseState.OPEN, CaseEvent.CLOSE): CaseState.CLOSED,
     (CaseState.CLOSED, CaseEvent.REOPEN): CaseState.OPEN,
 }
-_FIELD: Final[Mapping[NoticeEvent, str]] = {
-    NoticeEvent.SEND: "sent_at",
-    NoticeEvent.RECEIPT: "received_at",
-    NoticeEvent.REMOVAL: "answered_at",
-    NoticeEvent.REFUSAL: "answered_at",
+_FIELDS: Final[Mapping[NoticeEvent, tuple[str, ...]]] = {
+    NoticeEvent.SEND: ("sent_at",),
+    NoticeEvent.RECEIPT: ("received_at",),
+    NoticeEvent.ASK: ("asked_at",),
+    NoticeEvent.REMOVAL: ("removed_at", "answered_at"),
+    NoticeEvent.REFUSAL: ("answered_at",),
 }
 
 
@@ -113,7 +114,8 @@ def _after(notice: Notice, event: NoticeEvent, at: datetime, case: Case) -> Noti
     state = NOTICE_TABLE.get((notice.state, event))
     if state is None:
         raise NotNow(what="notice", state=notice.state.value, event=event.value, name=case.name)
-    stamped = {_FIELD[event]: at} if event in _FIELD else {}
+    first = [field for field in _FIELDS.get(event, ()) if getattr(notice, field) is None]
+    stamped = dict.fromkeys(first, at)  # what came later does not undo what was done in time
     return replace(notice, state=state, **stamped)  # type: ignore[arg-type]
 
 
