@@ -35,7 +35,7 @@ from entrenous.respond.progress import (
     reopen_case,
 )
 from entrenous.respond.verify_chain import verify_chain
-from tests.respond.room import START, Room, seen
+from tests.respond.room import START, Room, lived_in, seen
 
 HOUR = timedelta(hours=1)
 
@@ -174,3 +174,41 @@ def test_one_next_step_at_a_time(room: Room) -> None:
     )
     for words, begin in zip(said, begins, strict=True):
         assert words.startswith(begin)
+
+
+def drafted(room: Room, *routes: str) -> Case:
+    case = room.opens(lived_in("US", "DE"))
+    add_sighting(case.name, seen(), room.device)
+    for route in routes:
+        write_notice(case.name, route, room.device)
+    return case_called(case.name, room.device)
+
+
+def sends(room: Room, case: Case, number: int) -> Case:
+    return note(case.name, number, NoticeEvent.SEND, room.clock.now(), room.device)
+
+
+def test_a_clock_that_ran_out_is_not_hidden_by_a_later_notice_until_it_is_taken_further(
+    room: Room,
+) -> None:
+    case = drafted(room, "us-tida-removal", "eu-dsa-16")
+    sends(room, case, 1)
+    late = sends(room, case, 2)
+    room.clock.wind(days=9)
+    assert next_step(late, room.clock.now()) == "Next you could go to: FTC (route us-tida-ftc)."
+    write_notice(case.name, "us-tida-ftc", room.device)
+    further = case_called(case.name, room.device)
+    assert next_step(further, room.clock.now()).startswith("You have not sent notice 3 yet")
+    further = sends(room, case, 3)
+    assert "the law sets no date here" in next_step(further, room.clock.now())
+
+
+def test_a_draft_that_was_never_sent_is_not_hidden_by_a_notice_that_was(room: Room) -> None:
+    case = drafted(room, "eu-dsa-16", "us-tida-removal")
+    assert next_step(sends(room, case, 1), START).startswith("You have not sent notice 2 yet")
+
+
+def test_a_running_clock_is_told_before_a_notice_without_a_date(room: Room) -> None:
+    case = drafted(room, "us-tida-removal", "eu-dsa-16")
+    sends(room, case, 1)
+    assert "they have until Friday 27 November" in next_step(sends(room, case, 2), START)

@@ -1,9 +1,18 @@
 """The one next step of a case, in words: the topmost question on its ladder that is still open."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from entrenous.model.case import Case, CaseState, DeadlineState, Notice, NoticeState
+from entrenous.model.case import (
+    Case,
+    CaseState,
+    Deadline,
+    DeadlineState,
+    Notice,
+    NoticeState,
+)
+from entrenous.model.route import RouteKind
 from entrenous.respond.deadlines import deadlines, in_words
 
 _SETTLED: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
@@ -18,28 +27,65 @@ def next_step(case: Case, now: datetime) -> str:
     """
     if case.state is CaseState.CLOSED:
         return "This case is closed. You can open it again at any time."
-    return _about_clocks(case, now) or _about_notices(case) or _about_evidence(case)
+    return (
+        _about_what_is_hers(case, now)
+        or _about_waiting(case, now)
+        or _about_removal(case)
+        or _about_evidence(case)
+    )
 
 
-def _about_clocks(case: Case, now: datetime) -> str:
-    clocks = {clock.notice: clock for clock in reversed(deadlines(case, now))}
-    for notice in reversed(case.notices):
-        clock = clocks.get(notice.number)
-        if clock is None or notice.state in _SETTLED or notice.sent_at is None:
-            continue
-        if clock.state is DeadlineState.MISSED or notice.state is NoticeState.REFUSED:
-            return f"Next you could go to: {notice.route.escalation}."
-        return f"Nothing to do now: {in_words(clock)}."
-    return ""
+def _about_what_is_hers(case: Case, now: datetime) -> str:
+    """The latest of what calls for her: a clock that ran out, a refusal, a draft not sent."""
+    calls = [*_nobody_acted(case, now), *_drafts(case)]
+    return max(calls, key=lambda call: call[0])[1] if calls else ""
 
 
-def _about_notices(case: Case) -> str:
-    drafts = [n for n in case.notices if n.state is NoticeState.DRAFTED]
-    if drafts:
-        return _about_draft(drafts[-1])
-    if any(notice.state is NoticeState.REMOVED for notice in case.notices):
-        return "They removed it. Look once more in a few days, then close the case if you like."
-    return ""
+def _nobody_acted(case: Case, now: datetime) -> Iterator[tuple[datetime, str]]:
+    clocks = _most_urgent(case, now)
+    for notice in case.notices:
+        since = _since_when(notice, clocks.get(notice.number))
+        if since is not None and not _is_led_on(notice, since, case):
+            yield since, f"Next you could go to: {notice.route.escalation}."
+
+
+def _since_when(notice: Notice, clock: Deadline | None) -> datetime | None:
+    """Since when it has been refused, or its time been over; None if it is neither."""
+    if notice.state is NoticeState.REFUSED:
+        return notice.answered_at
+    return clock.due_at if clock and clock.state is DeadlineState.MISSED else None
+
+
+def _most_urgent(case: Case, now: datetime) -> dict[int, Deadline]:
+    """The first clock of every notice that is not settled, the most urgent notice first."""
+    settled = {notice.number for notice in case.notices if notice.state in _SETTLED}
+    first: dict[int, Deadline] = {}
+    for clock in deadlines(case, now):
+        if clock.notice not in settled:
+            first.setdefault(clock.notice, clock)
+    return first
+
+
+def _is_led_on(notice: Notice, since: datetime, case: Case) -> bool:
+    """Whether she has taken it further since then, as to the authority of the same law."""
+    law = _name(notice)
+    return any(
+        later.drafted_at >= since
+        and later.route.kind is RouteKind.ESCALATION
+        and later.state is not NoticeState.WITHDRAWN
+        and _name(later) == law
+        for later in case.notices
+    )
+
+
+def _name(notice: Notice) -> str:
+    return notice.route.law.partition(",")[0]  # "TAKE IT DOWN Act, Pub. L. 119-12"
+
+
+def _drafts(case: Case) -> Iterator[tuple[datetime, str]]:
+    for draft in case.notices:
+        if draft.state is NoticeState.DRAFTED:
+            yield draft.drafted_at, _about_draft(draft)
 
 
 def _about_draft(draft: Notice) -> str:
@@ -47,6 +93,21 @@ def _about_draft(draft: Notice) -> str:
         f"You have not sent notice {draft.number} yet: fill in what is missing, send it yourself,"
         " then note the day."
     )
+
+
+def _about_waiting(case: Case, now: datetime) -> str:
+    """The most urgent clock of what was sent; one without a date only if there is no other."""
+    sent = {notice.number for notice in case.notices if notice.sent_at is not None}
+    for number, clock in _most_urgent(case, now).items():
+        if number in sent and clock.state is not DeadlineState.MISSED:
+            return f"Nothing to do now: {in_words(clock)}."
+    return ""
+
+
+def _about_removal(case: Case) -> str:
+    if any(notice.state is NoticeState.REMOVED for notice in case.notices):
+        return "They removed it. Look once more in a few days, then close the case if you like."
+    return ""
 
 
 def _about_evidence(case: Case) -> str:
