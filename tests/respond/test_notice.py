@@ -9,14 +9,16 @@ from entrenous.model.case import (
     AgeAnswer,
     Case,
     CaseClosed,
+    ChatNotReached,
     NoSuchCase,
+    NothingThere,
     NoticeEvent,
     NoticeState,
     Reach,
     TakenBy,
 )
 from entrenous.model.ids import CaseName, RecipientId
-from entrenous.model.route import Reaches, UnknownRoute
+from entrenous.model.route import UnknownRoute
 from entrenous.model.verdict import Finding, Trace, Verdict
 from entrenous.respond.add import add_file, add_sighting
 from entrenous.respond.case_file import case_called
@@ -88,17 +90,71 @@ def test_without_a_sighting_the_place_is_marked_as_missing() -> None:
     assert NO_PLACE in notice.missing
 
 
-def test_a_chat_is_named_only_to_whom_the_route_reaches_chats() -> None:
-    chat = seen("the group of my class", Reach.PRIVATE)
-    both = replace(CASE, sightings=(seen(), chat))
+CHAT = replace(seen("Tom Miller sent it to the football group", Reach.PRIVATE), number=3)
+TWO_HOSTS = replace(
+    CASE,
+    sightings=(
+        replace(seen("https://a.example/1"), number=1),
+        replace(seen("https://b.example/2"), number=2),
+        CHAT,
+        replace(seen("https://www.A.example/4"), number=4),
+    ),
+)
+
+
+def test_a_chat_is_named_only_when_she_picks_it_and_the_route_reaches_chats() -> None:
+    """Its words may name people, and a letter goes to strangers."""
     for route in ROUTES.values():
-        letter = draft_notice(both, route, START).letter
-        if route.covers_private_sharing is Reaches.NO:
-            assert chat.where not in letter
+        assert CHAT.where not in draft_notice(TWO_HOSTS, route, START).letter
+    told = draft_notice(TWO_HOSTS, ROUTES["us-tida-removal"], START, (3,))  # type: ignore[index]
+    assert CHAT.where in told.letter
+    with pytest.raises(ChatNotReached, match="Sighting 3"):
+        draft_notice(TWO_HOSTS, ROUTES["us-dmca-512c"], START, (3,))  # type: ignore[index]
+    with pytest.raises(NothingThere, match="no sighting number 5"):
+        draft_notice(TWO_HOSTS, ROUTES["us-tida-removal"], START, (5,))  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("id_", "told"),
+    [("us-tida-removal", [1, 4]), ("eu-gdpr-17", [1, 4]), ("search-google", [1, 2, 4])],
+)
+def test_one_platform_is_not_told_where_else_it_is(id_: str, told: list[int]) -> None:
+    notice = draft_notice(TWO_HOSTS, ROUTES[id_], START)  # type: ignore[index]
+    assert [sighting.number for sighting in notice.told] == told
+    assert ("b.example" in notice.letter) is (2 in told)
+
+
+def test_the_next_notice_along_a_route_is_for_the_next_host() -> None:
+    route = ROUTES["us-tida-removal"]  # type: ignore[index]
+    first = draft_notice(TWO_HOSTS, route, START)
+    second = draft_notice(replace(TWO_HOSTS, notices=(first,)), route, START)
+    assert [sighting.number for sighting in second.told] == [2]
+    withdrawn = replace(first, state=NoticeState.WITHDRAWN)
+    again = draft_notice(replace(TWO_HOSTS, notices=(withdrawn,)), route, START)
+    assert again.told == first.told
+
+
+def test_the_preview_says_what_is_left_out_and_whether_it_names_anybody() -> None:
+    route = ROUTES["us-tida-removal"]  # type: ignore[index]
+    text = preview(draft_notice(TWO_HOSTS, route, START), TWO_HOSTS, TODAY)
+    assert "names nobody who passed it on" in text
+    assert "sighting 2 https://b.example/2; sighting 3 (a chat)" in text
+    assert "Tom Miller" not in text
+    text = preview(draft_notice(TWO_HOSTS, route, START, (1, 3)), TWO_HOSTS, TODAY)
+    assert "names nobody" not in text
+    assert "your own words for a chat" in text
+    shown = replace(CASE, sightings=(replace(seen(), handle="@shadow"),))
+    assert "the name of an account" in preview(draft_notice(shown, route, START), shown, TODAY)
+
+
+def test_a_place_that_is_no_address_is_told_by_itself() -> None:
+    odd = replace(CASE, sightings=(seen("http://[::1"), seen("a poster at the station")))
+    notice = draft_notice(odd, ROUTES["us-tida-removal"], START)  # type: ignore[index]
+    assert [sighting.where for sighting in notice.told] == ["http://[::1"]
 
 
 def test_the_preview_says_that_it_is_not_sent_and_cites_its_ground() -> None:
-    text = preview(draft_notice(CASE, ROUTES["us-tida-removal"], START), TODAY)  # type: ignore[index]
+    text = preview(draft_notice(CASE, ROUTES["us-tida-removal"], START), CASE, TODAY)  # type: ignore[index]
     assert "You have not sent it yet." in text
     assert "[your signature" in text.split("----")[0]
     assert "https://uscode.house.gov" in text
@@ -107,7 +163,7 @@ def test_the_preview_says_that_it_is_not_sent_and_cites_its_ground() -> None:
 
 
 def test_the_preview_of_an_unverified_route_sends_to_a_help_line() -> None:
-    text = preview(draft_notice(CASE, ROUTES["ca-cc-162-1"], START), TODAY)  # type: ignore[index]
+    text = preview(draft_notice(CASE, ROUTES["ca-cc-162-1"], START), CASE, TODAY)  # type: ignore[index]
     assert "check with a help line" in text
 
 
@@ -146,7 +202,7 @@ def test_after_sending_the_preview_says_when() -> None:
     room, case = traced_room()
     write_notice(case.name, "us-tida-removal", room.device)
     sent = note(case.name, 1, NoticeEvent.SEND, START, room.device).notices[0]
-    assert "You sent it on 2026-11-25 12:00 UTC." in preview(sent, TODAY)
+    assert "You sent it on 2026-11-25 12:00 UTC." in preview(sent, case, TODAY)
 
 
 def test_a_draft_needs_a_case_that_is_open_and_a_route_that_reaches_it() -> None:

@@ -81,7 +81,7 @@ def test_a_record_from_before_these_times_is_still_read(case: Case) -> None:
         case.notices[0], state=NoticeState.REMOVED, sent_at=START, answered_at=START + HOUR
     )
     plain = msgspec.msgpack.decode(pack(replace(case, notices=(old,))))
-    for field in ("asked_at", "removed_at"):
+    for field in ("asked_at", "removed_at", "told"):
         del plain["notices"][0][field]
     read = unpack(Case, msgspec.msgpack.encode(plain))
     assert deadlines(read, START + 99 * HOUR)[0].state is DeadlineState.MET

@@ -124,9 +124,9 @@ class Element:
 class Notice:
     """A letter to whoever must act: legal ground, what is asked, by when. Never the picture.
 
-    ``route`` is the law as it stood when this was drafted. ``letter`` is what would be sent.
-    ``asked_at`` is when they first asked for more, ``answered_at`` when they first answered, be it
-    by removing it.
+    ``route`` is the law as it stood when this was drafted. ``letter`` is what would be sent, and
+    ``told`` are the sightings that stand in it. ``asked_at`` is when they first asked for more,
+    ``answered_at`` when they first answered, be it by removing it.
     """
 
     number: int
@@ -140,6 +140,7 @@ class Notice:
     answered_at: datetime | None = None
     asked_at: datetime | None = None
     removed_at: datetime | None = None
+    told: tuple[Sighting, ...] = ()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -204,6 +205,13 @@ class NoSuchCase(NotFound):
 
 class NothingThere(NotFound):
     """Case {name} has no {what} number {number}. See what it has: entrenous case show {name}"""
+
+
+class ChatNotReached(Refused):
+    """
+    Sighting {number} of case {name} is in a chat, and this route reaches no chat, so nothing was
+    drafted. Leave that number out, or see which routes may reach it: entrenous law routes {name}
+    """
 
 
 class ForYoungPeople(Refused):

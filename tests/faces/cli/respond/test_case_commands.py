@@ -85,7 +85,13 @@ def test_a_time_with_a_zone_is_that_moment(ask: Ask, case: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("--sent", "1", "--removed", "1"), ("--route", "x", "--refused", "1")]
+    "options",
+    [
+        (),
+        ("--sent", "1", "--removed", "1"),
+        ("--route", "x", "--refused", "1"),
+        ("--sighting", "1", "--refused", "1"),
+    ],
 )
 def test_one_thing_at_a_time(ask: Ask, case: str, options: tuple[str, ...]) -> None:
     ask("case", "notice", case, *options, status=2)
@@ -157,6 +163,16 @@ def test_what_was_altered_and_who_took_it_can_be_said(ask: Ask) -> None:
 def test_an_address_that_is_none_is_not_written_into_a_notice(ask: Ask, case: str) -> None:
     ask("case", "add", case, "--url", "not a url", status=2)
     assert len(ask("case", "show", case)["sightings"]) == 1
+
+
+def test_a_letter_tells_the_sightings_that_were_picked(ask: Ask, case: str) -> None:
+    ask("case", "add", case, "--url", "https://b.example/2")
+    drafted = ask("case", "notice", case, "--route", "us-tida-removal")
+    assert (drafted["sightings"], drafted["left_out"]) == ([2], [1])
+    picked = ("--sighting", "1", "--sighting", "2")
+    drafted = ask("case", "notice", case, "--route", "us-tida-removal", *picked)
+    assert (drafted["sightings"], drafted["left_out"]) == ([1, 2], [])
+    ask("case", "notice", case, "--route", "us-tida-removal", "--sighting", "9", status=4)
 
 
 def test_a_draft_tells_its_number_and_what_to_type_next(

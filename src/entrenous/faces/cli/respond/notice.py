@@ -9,8 +9,9 @@ import typer
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import in_utc, put_json, say
 from entrenous.faces.cli.respond.words import answer_case
-from entrenous.model.case import Notice, NoticeEvent
-from entrenous.respond.notice import preview, write_notice
+from entrenous.model.case import Case, Notice, NoticeEvent
+from entrenous.respond.case_file import case_called
+from entrenous.respond.notice import left_out, preview, write_notice
 from entrenous.respond.progress import note
 
 _ONE: Final = "give --route ID, or one of --sent, --received, --asked, --supplied, --removed, "
@@ -27,6 +28,10 @@ def notice(
     name: str,
     route: Annotated[
         str | None, typer.Option(metavar="ID", help="A route of: entrenous law routes")
+    ] = None,
+    sighting: Annotated[
+        list[int] | None,
+        typer.Option(metavar="NUMBER", help="A sighting that the letter tells, by its number."),
     ] = None,
     sent: Annotated[int | None, _number("Note that you sent this notice, by its number.")] = None,
     received: Annotated[int | None, _number("Note that they confirmed its receipt.")] = None,
@@ -54,8 +59,10 @@ def notice(
     )
     if len(happened) + (route is not None) != 1:
         raise typer.BadParameter(_USAGE)
+    if sighting and route is None:
+        raise typer.BadParameter("--sighting goes with --route ID")
     if route is not None:
-        _draft(context, name, route, as_json=as_json)
+        _draft(context, name, route, tuple(sighting or ()), as_json=as_json)
         return
     ((event, number),) = happened
     with device_of(context) as device:
@@ -67,19 +74,22 @@ def _happened(typed: Mapping[NoticeEvent, int | None]) -> list[tuple[NoticeEvent
     return [(event, number) for event, number in typed.items() if number is not None]
 
 
-def _draft(context: typer.Context, name: str, route: str, *, as_json: bool) -> None:
+def _draft(
+    context: typer.Context, name: str, route: str, sightings: tuple[int, ...], *, as_json: bool
+) -> None:
     with device_of(context) as device:
-        drafted = write_notice(name, route, device)
+        drafted = write_notice(name, route, device, sightings)
+        case = case_called(name, device)
         today = device.clock.now().date()
     if as_json:
-        put_json({"schema": "entrenous/notice/1", "case": name, **_shown(drafted)})
+        put_json({"schema": "entrenous/notice/1", "case": name, **_shown(drafted, case)})
     else:
-        say(preview(drafted, today))
+        say(preview(drafted, case, today))
         next_command = f"entrenous case notice {name} --sent {drafted.number}"
         say(f"This is notice {drafted.number}. Once you have sent it: {next_command}")
 
 
-def _shown(drafted: Notice) -> dict[str, object]:
+def _shown(drafted: Notice, case: Case) -> dict[str, object]:
     return {
         "notice": drafted.number,
         "route": drafted.route.id,
@@ -88,6 +98,8 @@ def _shown(drafted: Notice) -> dict[str, object]:
         "source": drafted.route.source,
         "read_on": drafted.route.read_on.isoformat(),
         "letter": drafted.letter,
+        "sightings": [sighting.number for sighting in drafted.told],
+        "left_out": [sighting.number for sighting in left_out(drafted, case)],
         "missing": list(drafted.missing),
         "sent": False,
     }

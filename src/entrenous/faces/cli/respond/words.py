@@ -54,7 +54,8 @@ def tell_case(case: Case, device: Device) -> None:
     if case.trace is not None and case.trace.verdict.named:
         say(f"  The leak fits the copy of {', '.join(case.trace.verdict.named)}; it says no more.")
     for seen in case.sightings:
-        say(f"  Seen: {seen.where}, {seen.first_seen_at:%d %B %Y, %H:%M} UTC")
+        at = f"{seen.first_seen_at:%d %B %Y, %H:%M} UTC"
+        say(f"  Seen, sighting {seen.number}: {seen.where}, {at}")
     for item in case.evidence:
         say(f"  Kept, item {item.number}: {item.what} ({level_in_words(item, case)})")
     for one in case.notices:
