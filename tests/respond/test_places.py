@@ -2,19 +2,31 @@
 
 import pytest
 
-from entrenous.model.route import UnknownPlace
-from entrenous.respond.places import EEA, EU, place, reaches
+from entrenous.model.route import Place, UnknownPlace
+from entrenous.respond.places import COUNTRIES, EEA, EU, place, reaches
 
 
 @pytest.mark.parametrize(
     ("typed", "code"),
-    [("uk", "GB"), (" us-ca ", "US-CA"), ("DE", "DE"), ("eu", "EU"), ("worldwide", "worldwide")],
+    [
+        ("uk", "GB"),
+        (" us-ca ", "US-CA"),
+        ("DE", "DE"),
+        ("eu", "EU"),
+        ("worldwide", "worldwide"),
+        ("uk-sct", "GB-SCT"),
+        ("USA-CA", "US-CA"),
+        ("xk", "XK"),
+    ],
 )
 def test_places_are_read_as_people_type_them(typed: str, code: str) -> None:
     assert place(typed) == code
 
 
-@pytest.mark.parametrize("typed", ["", "Germany", "D", "US-", "US-CALI", "D\u0131", "12", "US_CA"])
+@pytest.mark.parametrize(
+    "typed",
+    ["", "Germany", "D", "US-", "US-CALI", "D\u0131", "12", "US_CA", "XX", "ZZ-CA", "EU-DE"],
+)
 def test_what_is_no_place_is_refused_kindly(typed: str) -> None:
     with pytest.raises(UnknownPlace, match="two letters"):
         place(typed)
@@ -42,7 +54,14 @@ def test_whose_law_reaches_where(jurisdiction: str, where: str, *, answer: bool)
     assert reaches(jurisdiction, (place(where),)) is answer
 
 
+def test_a_place_that_was_stored_as_it_is_spoken_is_still_reached() -> None:
+    assert reaches("GB", (Place("UK-SCT"),))
+    assert reaches("GB-EAW", (Place("UK"),))
+
+
 def test_the_unions_have_their_members() -> None:
     assert len(EU) == 27 + 1
     assert len(EEA) == 30 + 1
+    assert len(COUNTRIES) == 249 + 1
+    assert EEA - {"EU"} <= COUNTRIES
     assert not reaches("EU", ())

@@ -11,32 +11,56 @@ EU: Final = frozenset(
     [*re.findall("..", "ATBEBGCYCZDEDKEEESFIFRGRHRHUIEITLTLULVMTNLPLPTROSESISK"), "EU"]
 )
 EEA: Final = EU | {"IS", "LI", "NO"}
+COUNTRIES: Final = frozenset(  # ISO 3166-1, and XK for Kosovo, which it leaves to its users
+    [
+        *re.findall(
+            "..",
+            "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCD"
+            "CFCGCHCICKCLCMCNCOCRCUCVCWCXCYCZDEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGF"
+            "GGGHGIGLGMGNGPGQGRGSGTGUGWGYHKHMHNHRHTHUIDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKN"
+            "KPKRKWKYKZLALBLCLILKLRLSLTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZNA"
+            "NCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPTPWPYQARERORSRURWSASBSCSDSESGSHSI"
+            "SJSKSLSMSNSOSRSSSTSVSXSYSZTCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUMUSUYUZVAVCVEVGVI"
+            "VNVUWFWSYEYTZAZMZW",
+        ),
+        "XK",
+    ]
+)
 _SPOKEN: Final[Mapping[str, str]] = {"UK": "GB", "EL": "GR", "USA": "US", "WORLDWIDE": WORLDWIDE}
 _CODE: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?|worldwide")
 
 
 def place(typed: str) -> Place:
-    """A place as people type it (``gb``, ``UK``, ``us-ca``), as a code.
+    """A place as people type it (``gb``, ``UK``, ``uk-sct``, ``us-ca``), as a code.
 
     Raises:
-        UnknownPlace: it is neither a country's two letters nor one of its parts.
+        UnknownPlace: it is neither the two letters of a country that exists nor one of its parts.
 
-    >>> place("uk")
-    'GB'
+    >>> place("uk-sct")
+    'GB-SCT'
     """
-    code = typed.strip().upper()
-    code = _SPOKEN.get(code, code)
-    if not (typed.isascii() and _CODE.fullmatch(code)):
+    code = _as_written(typed.strip().upper())
+    known = code in ("EU", WORLDWIDE) or code.partition("-")[0] in COUNTRIES
+    if not (typed.isascii() and _CODE.fullmatch(code) and known):
         raise UnknownPlace(place=typed.strip()[:40])
     return Place(code)
 
 
 def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
-    """Whether law of that jurisdiction may reach a case that touches these places."""
-    return jurisdiction == WORLDWIDE or any(_one(jurisdiction, where) for where in places)
+    """Whether law of that jurisdiction may reach a case that touches these places.
+
+    An older case may still hold a place as it was spoken, such as ``UK-SCT``.
+    """
+    written = map(_as_written, places)
+    return jurisdiction == WORLDWIDE or any(_one(jurisdiction, where) for where in written)
 
 
-def _one(jurisdiction: str, where: Place) -> bool:
+def _as_written(spoken: str) -> str:
+    country, dash, part = spoken.partition("-")
+    return f"{_SPOKEN.get(country, country)}{dash}{part}"
+
+
+def _one(jurisdiction: str, where: str) -> bool:
     country = where.partition("-")[0]
     if jurisdiction in ("EU", "EU/EEA"):
         return country in (EU if jurisdiction == "EU" else EEA)
