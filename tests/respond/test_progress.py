@@ -208,6 +208,15 @@ def test_a_draft_that_was_never_sent_is_not_hidden_by_a_notice_that_was(room: Ro
     assert next_step(sends(room, case, 1), START).startswith("You have not sent notice 2 yet")
 
 
+def test_what_they_asked_for_is_not_nothing_to_do(room: Room, case: Case) -> None:
+    sends(room, case, 1)
+    asked = note(case.name, 1, NoticeEvent.ASK, START, room.device)
+    assert next_step(asked, START).startswith("They asked for more about notice 1")
+    assert next_step(asked, START + 49 * HOUR).startswith("Next you could go to: FTC")
+    supplied = note(case.name, 1, NoticeEvent.SUPPLY, START, room.device)
+    assert next_step(supplied, START).startswith("Nothing to do now")
+
+
 def test_a_running_clock_is_told_before_a_notice_without_a_date(room: Room) -> None:
     case = drafted(room, "us-tida-removal", "eu-dsa-16")
     sends(room, case, 1)

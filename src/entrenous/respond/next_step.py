@@ -36,8 +36,8 @@ def next_step(case: Case, now: datetime) -> str:
 
 
 def _about_what_is_hers(case: Case, now: datetime) -> str:
-    """The latest of what calls for her: a clock that ran out, a refusal, a draft not sent."""
-    calls = [*_nobody_acted(case, now), *_drafts(case)]
+    """The latest of what calls for her: a clock that ran out, a refusal, a question, a draft."""
+    calls = [*_nobody_acted(case, now), *_questions(case), *_drafts(case)]
     return max(calls, key=lambda call: call[0])[1] if calls else ""
 
 
@@ -80,6 +80,13 @@ def _is_led_on(notice: Notice, since: datetime, case: Case) -> bool:
 
 def _name(notice: Notice) -> str:
     return notice.route.law.partition(",")[0]  # "TAKE IT DOWN Act, Pub. L. 119-12"
+
+
+def _questions(case: Case) -> Iterator[tuple[datetime, str]]:
+    for notice in case.notices:
+        if notice.state is NoticeState.ASKED and notice.asked_at is not None:
+            words = f"They asked for more about notice {notice.number}: give it if you like, then"
+            yield notice.asked_at, f"{words} note that you did."
 
 
 def _drafts(case: Case) -> Iterator[tuple[datetime, str]]:
