@@ -1,7 +1,8 @@
 """Fuzz every reader: ``python -m tests.fuzz.run --target all --runs 10000000 --hours 2``.
 
 Each target runs until it has read so many inputs, or for so long, counted over all runs since its
-code last changed. Stop it whenever you like (Ctrl-C): it goes on from there. What it found lies in
+code last changed. Named twice, with ``--jobs 2``, two processes share a target: what one learns the
+other reads too. Stop it whenever you like (Ctrl-C): it goes on from there. What it found lies in
 ``bench-out/fuzz/TARGET/finds``; the table is written after every slice of a few minutes.
 """
 
@@ -34,7 +35,7 @@ _EDGES: Final = re.compile(rb"\bcov: (\d+)")
 _BOUNDS: Final = ("-timeout=20", "-rss_limit_mb=2048", "-len_control=0", "-print_final_stats=1")
 _PATIENCE_S: Final = 60
 _FOLDERS: Final = ("corpus", "seeds", "finds")
-_LOG: Final = "log.txt"
+_LOG: Final = "log-{}.txt"  # of one process
 
 
 class NoAtheris(SystemExit):
@@ -60,9 +61,15 @@ class Board:
     over: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def put(self, tally: Tally) -> None:
-        """Keep it, on disk too, and say it."""
+    def now(self, target: Target) -> Tally:
+        """How far it is, from nothing when its code is another."""
+        with self._lock:  # who reaches what is seen by one at a time
+            return begun(target.name, code_of(target), self.tallies)
+
+    def add(self, began: Tally, more: tuple[int, float, int], finds: tuple[str, ...]) -> None:
+        """Keep what a run that began so has shown, on disk too, and say it."""
         with self._lock:
+            tally = begun(began.target, began.code, self.tallies).and_(*more, finds)
             self.tallies[tally.target] = tally
             write_tallies(self.out, self.tallies)
             found = ", ".join(tally.finds) or "nothing found"
@@ -93,16 +100,15 @@ def fuzz(target: Target, limits: Limits, board: Board) -> None:
     Raises:
         RuntimeError: libFuzzer did not run; where it says why.
     """
-    with board._lock:  # who reaches what is seen by one at a time
-        tally = begun(target.name, code_of(target), board.tallies)
-    while not tally.is_done(limits.runs, limits.seconds) and not board.over.is_set():
-        before = time.monotonic()
+    while not board.over.is_set():
+        tally, before = board.now(target), time.monotonic()
+        if tally.is_done(limits.runs, limits.seconds):
+            return
         said, failed = _slice(target, tally, limits, board)
         finds = _finds(board.room / target.name) if failed else ()
-        tally = tally.and_(*counted(said, time.monotonic() - before), finds)
         if failed and not finds:
-            raise RuntimeError(f"see {board.room / target.name / _LOG}")
-        board.put(tally)
+            raise RuntimeError(f"see {board.room / target.name}")
+        board.add(tally, counted(said, time.monotonic() - before), finds)
         if finds:
             return
 
@@ -123,11 +129,15 @@ def _slice(target: Target, tally: Tally, limits: Limits, board: Board) -> tuple[
         *(f"-max_len={target.longest}", f"-artifact_prefix={room}/finds/"),
         *(str(room / folder) for folder in _FOLDERS),
     ]
-    with (room / _LOG).open("wb") as into, _running(command, into) as process:
+    log = room / _LOG.format(threading.get_ident())
+    with log.open("wb") as into, _running(command, into) as process:
         while process.poll() is None and not board.over.wait(0.2):
             pass
         failed = bool(process.poll())
-    return (room / _LOG).read_bytes(), failed
+    said = log.read_bytes()
+    if not failed:
+        log.unlink()
+    return said, failed
 
 
 @contextlib.contextmanager
