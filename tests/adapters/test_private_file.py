@@ -11,6 +11,7 @@ import pytest
 from entrenous.adapters import private_file
 from entrenous.adapters.kept_token import kept_token
 from entrenous.adapters.private_file import add_filled, add_private, write_private
+from entrenous.model.gate import BadKeptToken
 
 Write = Callable[[Path, bytes], None]
 both = pytest.mark.parametrize("write", [write_private, add_private])
@@ -105,6 +106,15 @@ def test_a_kept_token_is_made_once(tmp_path: Path) -> None:
     assert kept_token(tmp_path / "operator.token") == token
     assert len(token.reveal()) == 43
     assert kept_token(tmp_path / "uploader.token") != token
+
+
+@pytest.mark.parametrize("found", [b"", b"\n", b"short", b"A" * 42, b"A" * 44, b"\xff" * 43])
+def test_what_is_no_token_opens_nothing(tmp_path: Path, found: bytes) -> None:
+    place = tmp_path / "operator.token"
+    place.write_bytes(found)
+    with pytest.raises(BadKeptToken, match=r"operator\.token does not hold a token"):
+        kept_token(place)
+    assert place.read_bytes() == found
 
 
 def test_what_is_filled_is_whole_or_absent_and_may_be_there_already(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from entrenous.adapters.garbage import collect_seldom
+from entrenous.adapters.hangup import hear_hangups
 from entrenous.adapters.http_patience import PatientServer
 from entrenous.adapters.http_whole import WholeProtocol
 from entrenous.adapters.tls import Certificate
@@ -37,7 +38,7 @@ class Beside:
 class Ways:
     """How an application is served.
 
-    With a ``certificate``, in TLS, and the certificate is read again at each SIGHUP; ``beside`` is
+    With a ``certificate``, in TLS; what SIGHUP does stands in hangup.py; ``beside`` is
     served as well, for as long. ``stopping`` is called when it was asked to stop, so that requests
     which wait for something end now.
     """
@@ -100,8 +101,7 @@ async def _serve_all(
     ways: Ways,
 ) -> None:
     """Serve both; whoever is told to stop first hands that on to the other."""
-    if ways.certificate and threading.current_thread() is threading.main_thread():
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ways.certificate.load)
+    hear_hangups(server, ways.certificate)
     telling = asyncio.create_task(_tell_when_stopping(server, ways.stopping))
     if also is None:
         await _serve(server, taken, announce)

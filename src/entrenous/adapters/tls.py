@@ -20,12 +20,19 @@ class Certificate:
         self._cert, self._key = cert, key
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_3
-        self.load()
+        self._load_into(self.context)
 
     def load(self) -> None:
-        """Read both files again, as after a renewal; connections that are open keep the old one."""
+        """Read both files again, as after a renewal; connections that are open keep the old one,
+        and so do all when the files cannot be used: raises BadCertificate.
+        """
+        # OpenSSL puts the certificate in before it finds that the key is another one's.
+        self._load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        self._load_into(self.context)
+
+    def _load_into(self, context: ssl.SSLContext) -> None:
         try:
-            self.context.load_cert_chain(self._cert, self._key, password=_no_password)
+            context.load_cert_chain(self._cert, self._key, password=_no_password)
         except (OSError, ssl.SSLError, ValueError):
             raise BadCertificate(cert=self._cert, key=self._key) from None
 

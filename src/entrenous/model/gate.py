@@ -109,6 +109,14 @@ class BadHeldKeys(Refused):
     """
 
 
+class BadKeptToken(Refused):
+    """
+    {file} does not hold a token, which is 43 letters, digits, - and _. Nothing was started or
+    changed. Put the right one back, or delete the file: then a new token is made, and whoever shows
+    the old one has to be given it.
+    """
+
+
 class LacksPsycopg(Refused):
     """
     The gate's settings name a PostgreSQL, and its library is not installed, so nothing was started.

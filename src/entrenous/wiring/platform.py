@@ -77,6 +77,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         UnusableFolder, DiskFull, BankUnreachable, BadGateSettings.
         BadDatabaseAddress, LacksPsycopg: the settings name a PostgreSQL.
         BadHeldKeys: what seals the bytes of uploads cannot be used.
+        BadKeptToken: one of the tokens is none.
     """
     with kept_in(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """A relay's own certificate, and the real nginx in front of one: TLS 1.3, and nothing older."""
 
 import json
+import os
 import signal
 import ssl
 import subprocess
@@ -19,6 +20,7 @@ from entrenous.model.setting import BadSetting
 from tests.carry.relays import CountingDice, Post, fetched
 from tests.faces.relay.certificates import Pair, certificate, renewed, version_of
 from tests.nginx import needs_nginx, nginx
+from tests.real.stage import wait_until
 
 pytestmark = pytest.mark.real
 
@@ -30,7 +32,9 @@ def relay_with(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[bytes
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
     with (
         (folder / "log").open("ab") as log,
-        subprocess.Popen([*program, "--json"], stdout=subprocess.PIPE, stderr=log) as process,
+        subprocess.Popen(
+            [*program, "--json"], stdout=subprocess.PIPE, stderr=log, start_new_session=True
+        ) as process,
     ):
         try:
             assert process.stdout is not None
@@ -74,6 +78,45 @@ def test_by_its_own_certificate(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     _says_no_addresses(tmp_path / "log")
+
+
+def test_a_renewal_that_is_half_done_leaves_the_old_certificate(tmp_path: Path) -> None:
+    pair = certificate(tmp_path)
+    old = (pair.cert.read_bytes(), pair.key.read_bytes())
+    with relay_with(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
+        certificate(tmp_path)
+        pair.key.write_bytes(old[1])  # the new certificate, and the key of the old one
+        process.send_signal(signal.SIGHUP)
+        log = tmp_path / "log"
+        assert wait_until(lambda: b"certificate-unusable" in log.read_bytes(), 10)
+        pair.cert.write_bytes(old[0])  # what this client believes
+        assert version_of(url, pair) == "TLSv1.3"
+        renewed(tmp_path, process.pid, url)
+    assert str(tmp_path) not in log.read_text()
+
+
+def test_without_a_certificate_a_hangup_stops_no_service(tmp_path: Path) -> None:
+    with relay_with(tmp_path, "") as (process, url), new_client() as web:
+        process.send_signal(signal.SIGHUP)
+        assert web.get(f"{url}/v1/status").status_code == 200
+        assert process.poll() is None
+
+
+def test_a_relay_whose_terminal_is_closed_stops_calmly(tmp_path: Path) -> None:
+    terminal, its = os.openpty()
+    program = [sys.executable, "-m", "entrenous", "relay", "run", "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(
+        ["setsid", "--ctty", *program, "--data", str(tmp_path / "relay")],
+        **dict.fromkeys(("stdin", "stdout", "stderr"), its),
+    ) as process:
+        os.close(its)
+        try:
+            while b"http://" not in os.read(terminal, 1000):
+                pass
+            os.close(terminal)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.threat("hostile-network")
