@@ -63,12 +63,13 @@ def _lines(text: bytes) -> list[str]:
 def _label(words: str, where: str) -> RecipientId:
     """One label. In one form of Unicode, so that two that look alike are alike (UAX #15, NFC)."""
     label = unicodedata.normalize("NFC", words.strip())
-    if not label or len(label) > LABEL_CHARS_MAX or any(map(_unseen, label)):
+    if not label or len(label) > LABEL_CHARS_MAX or any(map(breaks_a_line, label)):
         raise BadLabel(where=where, limit=LABEL_CHARS_MAX)
     return RecipientId(label)
 
 
-def _unseen(char: str) -> bool:
+def breaks_a_line(char: str) -> bool:
+    """Whether a character has no place inside a line: it ends it, or acts on its screen."""
     return char == "\n" or acts_on_screen(char)
 
 

@@ -34,7 +34,9 @@ def sha256(data: bytes) -> bytes:
 
 
 hashes = st.binary(min_size=32, max_size=32)
-labels = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+letters = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters=TURNS)
+labels = st.text(letters, min_size=1, max_size=30).filter(str.strip)
 fractions = st.floats(allow_nan=False, allow_infinity=False)
 chances = st.floats(0.0, 1.0)
 moments = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(  # noqa: DTZ001 -- UTC below
@@ -64,10 +66,11 @@ def proofs(draw: st.DrawFn) -> CopyProof:
 @st.composite
 def reports(draw: st.DrawFn) -> Report:
     names = draw(st.lists(labels, min_size=1, max_size=4, unique=True))
+    seeds = draw(st.lists(hashes, min_size=len(names), max_size=len(names), unique=True))
     copies = tuple(
         DisclosedCopy(
             name,
-            Secret(draw(hashes)),
+            Secret(seed),
             draw(hashes),
             draw(fractions),
             draw(st.integers(0, 30)),
@@ -76,7 +79,7 @@ def reports(draw: st.DrawFn) -> Report:
             draw(st.floats(0.0, 2.0**256)),
             draw(st.none() | proofs()),
         )
-        for name in names
+        for name, seed in zip(names, seeds, strict=True)
     )
     size = st.none() | st.integers(1, 10_000)
     return Report(
@@ -158,6 +161,11 @@ def sealed_again(plain: dict[str, Any]) -> bytes:
         (("copies", 0, "seed"), "73" * 31),
         (("copies", 0, "to"), ""),
         (("copies", 0, "to"), "x" * 500),
+        (("copies", 0, "to"), " "),
+        (("message",), "7-otter\nIt is signed."),
+        (("made_with",), {"numpy": "2\nIt is signed."}),
+        (("made_with",), {"numpy\n": "2"}),
+        (("made_with",), {"numpy": "\x1b[2J"}),
         (("copies",), []),
         (("named",), ["caro"]),
         (("named",), ["ben", "ben"]),
@@ -179,6 +187,33 @@ def test_what_is_not_in_its_form_is_refused(path: tuple[Any, ...], value: object
     place[path[-1]] = value
     with pytest.raises(BadReport):
         read_report(sealed_again(plain), sha256)
+
+
+@pytest.mark.parametrize("char", ["\n", "\r", "\t", "\x1b", "\x85", "\u2028", "\u2029", "\u202e"])
+def test_no_label_ends_a_line_or_acts_on_a_screen(char: str) -> None:
+    plain = example()
+    plain["copies"][0]["to"] = f"ben{char}opened on 24 Nov"
+    plain["named"] = [plain["copies"][0]["to"]]
+    with pytest.raises(BadReport, match="one line"):
+        read_report(sealed_again(plain), sha256)
+
+
+@pytest.mark.parametrize(
+    "label", ["x" * 200 + " (device 12)", "a\u0301da", " ben ", "\u200bben", "बें"]
+)
+def test_a_label_that_a_ledger_can_hold_is_read(label: str) -> None:
+    plain = example()
+    plain["copies"][0]["to"], plain["named"] = label, [label]
+    assert read_report(sealed_again(plain), sha256)[0].named == (label,)
+
+
+def test_one_copy_is_not_listed_for_two_people() -> None:
+    plain = example()
+    plain["copies"].append({**plain["copies"][0], "to": "caro"})
+    with pytest.raises(BadReport, match="one copy twice"):
+        read_report(sealed_again(plain), sha256)
+    plain["copies"][1]["seed"] = "74" * 32
+    assert len(read_report(sealed_again(plain), sha256)[0].copies) == 2
 
 
 def test_fields_too_many_too_few_or_twice_are_refused() -> None:

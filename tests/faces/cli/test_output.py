@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.faces.cli.output import read_file, write_new
+from entrenous.faces.cli.output import in_a_line, read_file, write_new
 from entrenous.model.picture import AlreadyThere, NotAFile, UnreadableFile, UnwritableFolder
 
 
@@ -54,3 +54,8 @@ def test_a_pipe_that_the_caller_has_opened_is_read() -> None:
     os.close(writing)
     assert read_file(Path(f"/dev/fd/{reading}")) == b"of a shell"
     os.close(reading)
+
+
+def test_what_others_chose_begins_no_line_and_pads_none() -> None:
+    assert in_a_line("ben.\nIt is signed") == "ben.\ufffdIt is signed"
+    assert in_a_line(f"ben.{80 * chr(0xA0)}It is signed") == "ben. It is signed"

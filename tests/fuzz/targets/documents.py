@@ -46,7 +46,7 @@ from entrenous.stop.banks import read_hashes
 from entrenous.stop.review import confirm, release
 from tests.fuzz.mutate import change_json, inside
 from tests.fuzz.seeds import BOX, NOON, URL
-from tests.fuzz.target import Target, holds, one_form, one_noun
+from tests.fuzz.target import ReadOtherwise, Target, holds, one_form, one_noun
 
 _FOLDER: Final = "relay.toml"
 _REPORT_SEAL: Final = ("digest", "device", "signature")
@@ -86,6 +86,17 @@ def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def _of_a_report(untrusted: bytes) -> tuple[Report, bytes, Signature | None]:
+    """It, when nothing that it chose could stand in a check's answer as a line of its own."""
+    read = read_report(untrusted, _sha256)
+    said = [copy.to for copy in read[0].copies]
+    for pair in read[0].made_with.items():
+        said += pair
+    if any(len(one.splitlines()) > 1 or "\x1b" in one for one in said):
+        raise ReadOtherwise(repr(said))
+    return read
+
+
 def _sealed_again(read: tuple[Report, bytes, Signature | None]) -> bytes:
     report, _, signed = read
     plain, digest = write_report(report, _sha256)
@@ -93,7 +104,10 @@ def _sealed_again(read: tuple[Report, bytes, Signature | None]) -> bytes:
 
 
 def _report() -> bytes:
-    copies = (DisclosedCopy("ben", Secret(b"s" * 32), b"h" * 32, 9.5, 0, 9.5, 1e-9, 1e7),)
+    copies = tuple(
+        DisclosedCopy(name, Secret(seed * 32), b"h" * 32, 9.5, 0, 9.5, 1e-9, 1e7)
+        for name, seed in (("ben", b"s"), ("caro", b"t"))
+    )
     given = Disclosure(b"l" * 32, b"o" * 32, None, 0, Secret(b"d" * 32), 3)
     examined = Examined((1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), 40, 0.25, 100, b"e" * 32)
     report = Report(
@@ -235,7 +249,7 @@ TARGETS: Final = (
     Target("evidence", one_form(read_manifest, write_manifest), lambda: [_evidence()], change_json),
     Target(
         "report",
-        one_noun(lambda untrusted: read_report(untrusted, _sha256), _sealed_again),
+        one_noun(_of_a_report, _sealed_again),
         lambda: [_report()],
         inside(lambda report: report, _with_digest, change_json),
     ),

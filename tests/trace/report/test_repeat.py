@@ -1,5 +1,6 @@
 """A disclosed finding is repeated bit for bit, and refused when anything in it was changed."""
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from entrenous.craft.media.picture import read_picture
 from entrenous.craft.weigh.ratio import likelihood_ratio
 from entrenous.craft.weigh.tail import best_of, upper_tail
 from entrenous.craft.wire.canonical import canonical_json
+from entrenous.model.ids import RecipientId
 from entrenous.model.person import BadSignature
 from entrenous.model.picture import Picture
 from entrenous.model.report import (
@@ -25,12 +27,13 @@ from entrenous.model.report import (
     TracedBefore,
 )
 from entrenous.model.verdict import Finding, NoSuchTrace, Span
+from entrenous.send.mark.picture import mark_copies
 from entrenous.trace.investigate import investigate
 from entrenous.trace.report.check import chance, ratio, score, set_aside, tail
 from entrenous.trace.report.disclose import Disclosed, disclose
 from entrenous.trace.report.examine import Evidence, examine
 from entrenous.trace.report.repeat import Files, check_report
-from tests.trace.desk import Desk, as_jpeg, desk, opened
+from tests.trace.desk import Desk, as_jpeg, desk, device_with_nothing, opened
 
 Change = Callable[[dict[str, Any]], object]
 Known = dict[tuple[bytes, bytes], Evidence | None]
@@ -104,9 +107,37 @@ def test_nobody_is_repeated_too(original_leaked: Desk) -> None:
 @pytest.mark.usefixtures("remembered")
 def test_a_copy_in_hand_is_recognised(caro_leaked: Desk, disclosed: Disclosed) -> None:
     ours = files(caro_leaked, disclosed.file, caro_leaked.copies["ben"])
-    assert check_report(ours, read_picture).copy_of == "ben"
+    assert check_report(ours, read_picture).copy_of == ("ben",)
     with pytest.raises(DoesNotHold, match="the copy in hand"):
         check_report(files(caro_leaked, disclosed.file, caro_leaked.leak), read_picture)
+
+
+def test_copies_that_are_one_file_are_all_told() -> None:
+    """Two marks of a tiny plain picture may end as one file; that is no fault of the report."""
+    device, plain = device_with_nothing(), io.BytesIO()
+    Image.new("RGB", (128, 96)).save(plain, "WEBP", quality=30)
+    labels = [RecipientId("ben"), RecipientId("caro")]
+    made_copies = mark_copies(plain.getvalue(), labels, None, device)
+    copy, _ = (one.data for _, one in made_copies)
+    investigate(copy, device)
+    made = disclose(1, copy, device, None, blind=False)
+    ours = Files(made.file, copy, plain.getvalue(), copy)
+    assert check_report(ours, read_picture).copy_of == ("ben", "caro")
+
+
+def listed_twice(plain: dict[str, Any]) -> None:
+    """Caro's copy once more, in front, as somebody else's; every figure fits."""
+    plain["copies"].insert(0, {**plain["copies"][1], "to": "eva"})
+    plain["finding"], plain["named"], plain["compared"] = "several", ["eva", "caro"], 4
+    for one in plain["copies"]:
+        one["chance"] = repr(chance(float(one["score"]), 4, one["round"]))
+
+
+@pytest.mark.usefixtures("remembered")
+def test_one_copy_is_not_two_peoples(caro_leaked: Desk, disclosed: Disclosed) -> None:
+    ours = files(caro_leaked, forged(disclosed.file, listed_twice), caro_leaked.copies["caro"])
+    with pytest.raises(BadReport, match="one copy twice"):
+        check_report(ours, read_picture)
 
 
 def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: Desk) -> None:

@@ -130,6 +130,8 @@ def _noun(
     labels = [copy.to for copy in report.copies]
     if not 1 <= len(labels) <= min(_COPIES_MAX, form.compared) or len(set(labels)) != len(labels):
         raise ValueError("its copies are none, too many, or two have one name")
+    if len({copy.seed.reveal() for copy in report.copies}) != len(labels):
+        raise ValueError("it lists one copy twice")
     if len(set(report.named)) != len(report.named) or not set(report.named) <= set(labels):
         raise ValueError("it names a copy that it does not list")
     plain, digest = write_report(report, hashed)

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from entrenous.model.label import breaks_a_line
 from entrenous.model.verdict import Finding
 from entrenous.spec import LABEL_CHARS_MAX
 
@@ -92,16 +93,25 @@ class ReportForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def short_texts(untrusted: Mapping[str, str]) -> dict[str, str]:
-    """A few short texts by name."""
+    """A few short texts by name, each of one line."""
     if len(untrusted) > 40 or any(len(key + text) > 400 for key, text in untrusted.items()):
         raise ValueError("what it was made with is too long")
-    return dict(untrusted)
+    return {_one_line(name): _one_line(text) for name, text in untrusted.items()}
 
 
 def label_of(text: str) -> str:
-    """A label of a length that labels have."""
-    if not 1 <= len(text) <= _LABEL_MAX:
+    """A label as labels are (model/label.py), but in any form of Unicode: a contact's name keeps
+    the one that it came in.
+    """
+    if not text.strip() or len(text) > _LABEL_MAX:
         raise ValueError("a label is empty or too long")
+    return _one_line(text)
+
+
+def _one_line(text: str) -> str:
+    """Text that can stand in a line of ours, and can neither end it nor write over it."""
+    if any(map(breaks_a_line, text)):
+        raise ValueError("a label, or what it was made with, is not plain text of one line")
     return text
 
 

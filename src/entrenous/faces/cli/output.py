@@ -52,6 +52,13 @@ def only_seen(text: str) -> str:
     return "".join("\ufffd" if acts_on_screen(char) else char for char in text)
 
 
+def in_a_line(text: str) -> str:
+    """What somebody else chose, for the middle of a line of ours: its line ends are marks, and its
+    gaps are one space wide, so that it neither begins a line nor pads one until a terminal does.
+    """
+    return " ".join(text.replace("\n", "\ufffd").split())
+
+
 def in_one_go(text: str) -> str:
     """A message without the line ends of the source file that it stands in; the terminal wraps
     it.

@@ -44,7 +44,8 @@ class Repeated:
     """A report that holds.
 
     ``elsewhere`` maps what is different here from where the report was made to (there, here); empty
-    means that everything agreed bit for bit. ``copy_of`` is the label of the copy in hand.
+    means that everything agreed bit for bit. ``copy_of`` are the labels of the copy in hand: copies
+    of a tiny plain picture may be one file.
     ``most`` is how many copies could have been compared with the same copies named, up to ``MOST``;
     None when none is named. ``signed`` is, by label, what the devices of copies signed.
     """
@@ -53,7 +54,7 @@ class Repeated:
     digest: bytes
     signed_by: bytes | None
     elsewhere: Mapping[str, tuple[str, str]]
-    copy_of: str | None
+    copy_of: tuple[str, ...]
     most: int | None
     signed: Mapping[str, tuple[ReceiptStatement, ...]]
 
@@ -98,7 +99,7 @@ def check_report(
         digest=digest,
         signed_by=signature.device if signature else None,
         elsewhere=elsewhere,
-        copy_of=None if files.untrusted_copy is None else _whose(files.untrusted_copy, report),
+        copy_of=() if files.untrusted_copy is None else _whose(files.untrusted_copy, report),
         most=_most(report),
         signed=signed,
     )
@@ -171,12 +172,12 @@ def _same_copy(copy: DisclosedCopy, data: bytes) -> None:
         )
 
 
-def _whose(untrusted_copy: bytes, report: Report) -> str:
+def _whose(untrusted_copy: bytes, report: Report) -> tuple[str, ...]:
     found = sha256(untrusted_copy)
-    for copy in report.copies:
-        if copy.sha256 == found:
-            return copy.to
-    raise _differs("the copy in hand", "which copies there are", f"none of them: {found.hex()}")
+    whose = tuple(copy.to for copy in report.copies if copy.sha256 == found)
+    if not whose:
+        raise _differs("the copy in hand", "which copies there are", f"none of them: {found.hex()}")
+    return whose
 
 
 def _most(report: Report) -> int | None:

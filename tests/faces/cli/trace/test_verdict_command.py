@@ -61,7 +61,7 @@ def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixtu
     assert command("verdict", "check", out / "report.json", *files, "--copy", copy, "--json") == YES
     checked = answer(capsys)
     assert checked["holds"]
-    assert checked["copy_of"] == "ben"
+    assert (checked["copy_of"], checked["copy_of_one_of"]) == ("ben", ["ben"])
     assert checked["named"] == ["caro"]
 
     assert command("verdict", "check", desk / "second.json", *files) == YES
@@ -70,6 +70,9 @@ def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixtu
     assert "made for caro" in told
     assert "she can make every copy" in told
     assert "copy for ben" not in told
+    assert command("verdict", "check", desk / "second.json", *files, "--copy", copy) == YES
+    told = capsys.readouterr().out
+    assert "the one that the report lists for copy 1.\n  It is no copy that the finding" in told
 
     assert command("verdict", "check", out / "report.json", "--leak", copy, *files[2:]) == 5
     out_text, err_text = capsys.readouterr()

@@ -8,7 +8,15 @@ import typer
 from entrenous.craft.media.jail import decode_untrusted
 from entrenous.faces.cli.bars import bar
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import keys_in_words, put_json, read_file, say, when, write_new
+from entrenous.faces.cli.output import (
+    in_a_line,
+    keys_in_words,
+    put_json,
+    read_file,
+    say,
+    when,
+    write_new,
+)
 from entrenous.faces.cli.trace.explain import FOR_FEW, signing_account
 from entrenous.model.receipt import ReceiptEvent
 from entrenous.model.report import Proofs
@@ -119,7 +127,8 @@ def _shown(repeated: Repeated) -> dict[str, object]:
         "named": list(report.named),
         "compared": report.given.compared,
         "compared_at_most": repeated.most,
-        "copy_of": repeated.copy_of,
+        "copy_of": repeated.copy_of[0] if len(repeated.copy_of) == 1 else None,
+        "copy_of_one_of": list(repeated.copy_of),
         "signed_for": {
             label: {one.event.name.lower(): when(one.at) for one in signed}
             for label, signed in repeated.signed.items()
@@ -136,18 +145,34 @@ def _tell(repeated: Repeated) -> None:
     if repeated.elsewhere:
         say("The report holds: everything in it was computed anew and agrees, but for rounding.")
         for name, (there, here) in repeated.elsewhere.items():
-            say(f"  {name}: made with {there}, checked with {here}")
+            say(f"  {in_a_line(name)}: made with {in_a_line(there)}, checked with {here}")
     else:
         say("The report holds: everything in it was computed anew and agrees bit for bit.")
     _tell_finding(repeated)
-    if repeated.copy_of is not None:
-        say(f"The copy in hand is the one that the report lists for {repeated.copy_of}.")
+    _tell_copy(repeated)
     if repeated.signed_by is None:
         say("It is not signed.")
     else:
         say(f"It is signed with the device key {repeated.signed_by.hex()}.")
         say("  Whether that is the sender's: compare it with her card.")
     say(f"{NOT_WHO} {SENDER}")
+
+
+def _tell_copy(repeated: Repeated) -> None:
+    """Whose the copy in hand is. A label is the sender's word, so it also says whether this very
+    copy is a named one: two labels may look alike.
+    """
+    if not repeated.copy_of:
+        return
+    whose = ", ".join(in_a_line(label) for label in repeated.copy_of)
+    if len(repeated.copy_of) > 1:
+        say(f"The copy in hand is the same file as each of those that the report lists: {whose}.")
+        return
+    say(f"The copy in hand is the one that the report lists for {whose}.")
+    if repeated.copy_of[0] in repeated.report.named:
+        say("  It is a copy that the finding names.")
+    else:
+        say("  It is no copy that the finding names. This does not clear anybody.")
 
 
 def _tell_finding(repeated: Repeated) -> None:
@@ -158,7 +183,7 @@ def _tell_finding(repeated: Repeated) -> None:
     figures = {copy.to: copy for copy in report.copies}
     for label in report.named:
         copy = figures[label]
-        say(f"The found file's hidden marks fit the copy made for {label}.")
+        say(f"The found file's hidden marks fit the copy made for {in_a_line(label)}.")
         say(f"  {odds(copy.chance)} Chance: {in_digits(copy.chance)}.")
         ratio = ratio_in_digits(copy.likelihood_ratio)
         say(f"  Likelihood ratio: {ratio} ({support(copy.likelihood_ratio)}).")
@@ -181,5 +206,6 @@ def _tell_receipts(label: str, repeated: Repeated) -> None:
     if person is None:
         say("  So nothing but the sender's ledger says that this mark was in their copy.")
     else:
-        say(f"  That this is {label} is the sender's word: compare the keys with theirs, which")
+        who = in_a_line(label)
+        say(f"  That this is {who} is the sender's word: compare the keys with theirs, which")
         say("  entrenous device list shows them.")
