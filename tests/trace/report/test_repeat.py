@@ -28,6 +28,7 @@ from entrenous.model.report import (
 )
 from entrenous.model.verdict import Finding, NoSuchTrace, Span
 from entrenous.send.mark.picture import mark_copies
+from entrenous.trace.explain.account import Choices, account_of
 from entrenous.trace.investigate import investigate
 from entrenous.trace.report.check import chance, ratio, score, set_aside, tail
 from entrenous.trace.report.disclose import Disclosed, disclose
@@ -144,6 +145,16 @@ def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: Desk) -> None:
     made = disclose(1, caro_leaked.leak, caro_leaked.device, None, blind=True)
     assert [copy.to for copy in made.report.copies] == ["copy 1", "caro", "copy 3"]
     assert b"ben" not in made.file
+
+
+def test_a_named_copy_that_was_called_copy_2_is_no_pseudonym() -> None:
+    ours = desk(("copy 2", "copy 1"), "copy 2")
+    made = disclose(1, ours.leak, ours.device, None, blind=True)
+    report = check_report(Files(made.file, ours.leak, ours.original), read_picture).report
+    assert (report.finding, report.named) == (Finding.ONE, ("copy 2",))
+    assert [copy.to for copy in report.copies] == ["copy 2", "copy 3"]
+    account = account_of(ours.seen.trace, "leak.jpg", Choices(blind=True))
+    assert {row.label: row.named for row in account.rows} == {"copy 2": True, "copy 3": False}
 
 
 def swapped(plain: dict[str, Any]) -> None:

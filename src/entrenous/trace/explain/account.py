@@ -28,6 +28,7 @@ from entrenous.trace.explain.prose import (
 from entrenous.trace.explain.tone import in_words, tone_curve, tone_plot
 from entrenous.trace.investigate import Investigation, laid_on
 from entrenous.trace.photo.fit import Fit
+from entrenous.trace.photo.labels import pseudonyms
 from entrenous.trace.photo.original import original_of
 from entrenous.trace.words import (
     how_it_lies,
@@ -184,11 +185,8 @@ def _identity(trace: Trace, everybody: int) -> Facts:
 
 
 def _labels(verdict: Verdict, *, blind: bool) -> Mapping[RecipientId, str]:
-    numbered = {who: f"copy {place}" for place, who in enumerate(verdict.score, 1)}
-    return {
-        who: numbered[who] if blind and who not in verdict.named else str(who)
-        for who in verdict.score
-    }
+    shown = pseudonyms(verdict.score, verdict.named) if blind else verdict.score
+    return dict(zip(verdict.score, map(str, shown), strict=True))
 
 
 def _row(who: RecipientId, label: str, verdict: Verdict) -> Row:

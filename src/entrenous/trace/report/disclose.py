@@ -30,7 +30,7 @@ from entrenous.model.verdict import NoSuchTrace, Trace
 from entrenous.ports import Device
 from entrenous.spec import ALPHA
 from entrenous.trace.explain.made_with import made_with
-from entrenous.trace.photo.labels import by_label
+from entrenous.trace.photo.labels import Call, as_made, called, pseudonyms
 from entrenous.trace.photo.original import original_of
 from entrenous.trace.report.check import finding, scored
 from entrenous.trace.report.examine import Evidence, examine
@@ -58,6 +58,7 @@ def disclose(  # noqa: PLR0913 - a report is made of this many things
     *,
     blind: bool,
     proofs: Proofs = NO_PROOFS,
+    call: Call = as_made,
 ) -> Disclosed:
     """Write the report of a trace.
 
@@ -68,6 +69,7 @@ def disclose(  # noqa: PLR0913 - a report is made of this many things
         account: its Olm account, to sign the report with; None if it has no keys.
         blind: replace the labels of copies that are not named.
         proofs: what the message's recipients signed.
+        call: what its recipients are called now.
 
     Raises:
         NoSuchTrace, NothingToDisclose, OnlyPictures, TracedBefore.
@@ -87,14 +89,13 @@ def disclose(  # noqa: PLR0913 - a report is made of this many things
         raise NothingToDisclose(number=number)
     message = device.ledger.find(trace.message)
     sent, evidence = _examined(device.read_picture(untrusted_leak), message, trace, device)
-    source = device.vault.kept(sent.original)
-    original = original_of(sent, device)
-    report = _report(trace, sent, evidence, (original, source), device)
+    report = _report(trace, sent, evidence, call, device)
     report = _proven(report, sent, proofs.copies)
     report = _blinded(report) if blind else report
     report = replace(report, cards=cards_for(report.copies, proofs.cards))
     plain, digest = write_report(report, sha256)
     signed = None if account is None else _signed(account, digest)
+    source = device.vault.kept(sent.original)
     return Disclosed(seal_report(plain, digest, signed), digest, report, source)
 
 
@@ -122,16 +123,12 @@ def _examined(
 
 
 def _report(
-    trace: Trace,
-    sent: SentPicture,
-    evidence: Evidence,
-    original: tuple[Picture, bytes],
-    device: Device,
+    trace: Trace, sent: SentPicture, evidence: Evidence, call: Call, device: Device
 ) -> Report:
-    picture, source = original
     if trace.compared < len(sent.copies):
         raise TracedBefore(number=trace.number)
-    copies = scored(_unscored(sent), picture, evidence.per_chip, trace.compared, ALPHA)
+    original = original_of(sent, device)
+    copies = scored(_unscored(sent, call), original, evidence.per_chip, trace.compared, ALPHA)
     verdict, named = finding(copies, ALPHA)
     return Report(
         made_at=device.clock.now(),
@@ -140,7 +137,7 @@ def _report(
         message=str(trace.message),
         given=Disclosure(
             leak_sha256=trace.leak_sha256,
-            original_sha256=sha256(source),
+            original_sha256=sha256(device.vault.kept(sent.original)),
             size_px=sent.size_px,
             finer=sent.finer,
             dither=sent.dither,
@@ -154,8 +151,8 @@ def _report(
     )
 
 
-def _unscored(sent: SentPicture) -> Sequence[DisclosedCopy]:
-    labels = by_label(sent.copies, range(len(sent.copies)))
+def _unscored(sent: SentPicture, call: Call) -> Sequence[DisclosedCopy]:
+    labels = called(sent.copies, call).values()
     return [
         DisclosedCopy(label, copy.seed, copy.sha256, 0.0, 0, 0.0, 1.0, 1.0)
         for label, copy in zip(labels, sent.copies, strict=True)
@@ -171,11 +168,12 @@ def _proven(report: Report, sent: SentPicture, proofs: Sequence[CopyProof]) -> R
 
 
 def _blinded(report: Report) -> Report:
+    shown = pseudonyms((copy.to for copy in report.copies), report.named)
     return replace(
         report,
         copies=tuple(
-            copy if copy.to in report.named else replace(copy, to=f"copy {place}", proof=None)
-            for place, copy in enumerate(report.copies, 1)
+            copy if copy.to in report.named else replace(copy, to=mask, proof=None)
+            for copy, mask in zip(report.copies, shown, strict=True)
         ),
     )
 
