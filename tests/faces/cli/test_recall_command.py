@@ -153,6 +153,16 @@ def test_a_silent_relay_costs_one_wait_and_keeps_no_other_copy(town: Town) -> No
     assert town.shares() == 0
 
 
+def test_copies_are_told_by_the_names_that_people_have_now(town: Town) -> None:
+    name = town.sends_to_all()
+    town.types("ana", "person", "rename", "ben", "benjamin")
+    town.types("ana", "person", "rename", "caro", "ben")
+    (message,) = town.does("ana", "sent")["messages"]
+    assert {copy["to"] for copy in message["copies"]} == {"benjamin", "ben", "dora"}
+    taken = town.does("ana", "recall", name)["copies"]
+    assert {copy["to"] for copy in taken} == {"benjamin", "ben", "dora"}
+
+
 @pytest.mark.threat("view-once-bypass")
 def test_before_the_first_view_the_shares_are_gone_within_a_second(town: Town) -> None:
     """From when the command is typed, vault and all; the best of three, since machines are busy."""

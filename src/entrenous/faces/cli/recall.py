@@ -1,5 +1,6 @@
 """``entrenous recall`` and ``entrenous sent``."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -10,12 +11,13 @@ from entrenous.faces.cli.output import put_json, say, when
 from entrenous.faces.cli.promises import OF_COPIES
 from entrenous.model.sealed_copy import Recall
 from entrenous.ports import Device
+from entrenous.send.acquaintance.called import Call, called_now
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.doubts.talks import copies_of
 from entrenous.send.message.react import reactions_to
 from entrenous.send.recall import recall_message
 from entrenous.send.receipts.shown import Fate, fate_of
-from entrenous.send.status import Sent, sent_messages
+from entrenous.send.status import Sent, sealed_copies, sent_messages
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
@@ -34,14 +36,15 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
     """
     with device_of(context) as device:
         recalls = recall_message(message, device)
+        who = _called_now(message, device)
     if as_json:
         copies = [
-            {"to": one.to, "opened_before": one.opened, "asked": one.asked} for one in recalls
+            {"to": who[one.to], "opened_before": one.opened, "asked": one.asked} for one in recalls
         ]
         put_json({"schema": "entrenous/recall/1", "message": message, "copies": copies})
         return
     for one in recalls:
-        say(_outcome(one))
+        say(_outcome(who[one.to], one))
 
 
 def sent(context: typer.Context, as_json: Json = False) -> None:
@@ -53,8 +56,8 @@ def sent(context: typer.Context, as_json: Json = False) -> None:
     Of a copy whose person you compared keys with, their device signs that it came and was opened.
     """
     with device_of(context) as device:
-        messages = sent_messages(device)
-        told = [(one, _copies(one, device), _answers(one, device)) for one in messages]
+        messages, call = sent_messages(device), called_now(device)
+        told = [(one, _copies(one, call, device), _answers(one, call, device)) for one in messages]
     hint_at(problem for one in messages for problem in one.problems)
     if as_json:
         shown = [_shown(*each) for each in told]
@@ -71,16 +74,20 @@ def sent(context: typer.Context, as_json: Json = False) -> None:
         say(OF_COPIES)
 
 
-def _outcome(one: Recall) -> str:
+def _called_now(name: str, device: Device) -> Mapping[str, str]:
+    """What to call a message's recipients, by what they were called when it was sent."""
+    call, copies = called_now(device), sealed_copies(device.ledger.find(name), device)
+    return {copy.to: call(copy.person, copy.to) for copy in copies}
+
+
+def _outcome(who: str, one: Recall) -> str:
     if one.opened is False:
-        return (
-            f"{one.to}: had not opened it, and by cryptography nobody can open that copy any more."
-        )
+        return f"{who}: had not opened it, and by cryptography nobody can open that copy any more."
     known = "had opened it" if one.opened else "whether it was opened is not known"
     way = "can't be reached to forget it"
     if one.asked:
         way = "is asked to forget it, which no cryptography enforces"
-    return f"{one.to}: {known}. Their program {way}; they may have kept it."
+    return f"{who}: {known}. Their program {way}; they may have kept it."
 
 
 def _shown(
@@ -107,20 +114,21 @@ def _words(fate: Fate) -> str:
     return f"{fate.state}{since}{', signed by their device' if fate.signed else ''}"
 
 
-def _copies(one: Sent, device: Device) -> list[tuple[str, Fate]]:
+def _copies(one: Sent, call: Call, device: Device) -> list[tuple[str, Fate]]:
     if one.copies:
-        return [(copy.to, fate_of(copy, one.message, device)) for copy in one.copies]
+        fates = ((copy, fate_of(copy, one.message, device)) for copy in one.copies)
+        return [(call(copy.person, copy.to), fate) for copy, fate in fates]
     labels = dict.fromkeys(copy.to for copy in copies_of(one.message))
     elsewhere = Fate("marked for another channel", None, signed=False)
     return [(label, elsewhere) for label in labels]
 
 
-def _answers(one: Sent, device: Device) -> list[tuple[str, str]]:
+def _answers(one: Sent, call: Call, device: Device) -> list[tuple[str, str]]:
     """Who answered it in a sign, and how; nobody can answer what was marked for another channel."""
     if not one.copies:
         return []
     mine = who_am_i(device).person.id
-    names = {copy.person: str(copy.to) for copy in one.copies}
+    names = {copy.person: call(copy.person, copy.to) for copy in one.copies}
     return [
         (names.get(each.by, "you"), each.reaction.text or "")
         for each in reactions_to(mine, one.message.id, device)

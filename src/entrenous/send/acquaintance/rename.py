@@ -10,7 +10,8 @@ from entrenous.send.devices.sync.records import date_changes
 
 
 def rename_contact(name: str, new_name: str, device: Device) -> Contact:
-    """Call a person ``new_name`` from now on; what was sent before keeps the old name.
+    """Call a person ``new_name`` from now on. What was sent before keeps the old name in the
+    ledger, and is shown under the new one (called.py).
 
     Raises:
         UnknownPerson, BadName, NameTaken.

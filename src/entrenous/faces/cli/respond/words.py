@@ -1,7 +1,9 @@
 """How a case is shown: one JSON object for scripts, a calm ladder for people."""
 
 from entrenous.faces.cli.output import put_json, say, when
+from entrenous.faces.cli.trace.called import trace_here
 from entrenous.model.case import Case, Deadline
+from entrenous.model.verdict import Trace
 from entrenous.ports import Device
 from entrenous.respond.deadlines import deadlines, in_words
 from entrenous.respond.evidence import level_in_words
@@ -11,12 +13,13 @@ from entrenous.respond.next_step import next_step
 def case_json(case: Case, device: Device) -> dict[str, object]:
     """A case without its secrets: no hash of an item, no key, no content."""
     now = device.clock.now()
+    trace, named = _found(case, device)
     return {
         "case": case.name,
         "state": case.state.value,
         "opened_at": when(case.opened_at),
-        "trace": None if case.trace is None else case.trace.number,
-        "named": [] if case.trace is None else list(case.trace.verdict.named),
+        "trace": None if trace is None else trace.number,
+        "named": list(named),
         "sightings": [
             {"number": seen.number, "where": seen.where, "first_seen_at": when(seen.first_seen_at)}
             for seen in case.sightings
@@ -51,8 +54,9 @@ def tell_case(case: Case, device: Device) -> None:
     """
     now = device.clock.now()
     say(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
-    if case.trace is not None and case.trace.verdict.named:
-        say(f"  The leak fits the copy of {', '.join(case.trace.verdict.named)}; it says no more.")
+    _, named = _found(case, device)
+    if named:
+        say(f"  The leak fits the copy of {', '.join(named)}; it says no more.")
     for seen in case.sightings:
         at = f"{seen.first_seen_at:%d %B %Y, %H:%M} UTC"
         say(f"  Seen, sighting {seen.number}: {seen.where}, {at}")
@@ -63,6 +67,13 @@ def tell_case(case: Case, device: Device) -> None:
     for clock in deadlines(case, now):
         say(f"  Clock: {in_words(clock)}")
     say(f"next: {next_step(case, now)}")
+
+
+def _found(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
+    """The trace as it is here, and whose copies it names: as the case has it if it is not here."""
+    here = trace_here(case.trace, device)
+    known = here or case.trace
+    return here, () if known is None else known.verdict.named
 
 
 def _deadline(clock: Deadline) -> dict[str, object]:

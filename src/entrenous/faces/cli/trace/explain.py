@@ -13,6 +13,7 @@ from entrenous.model.picture import AlreadyThere
 from entrenous.model.report import Proofs
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
+from entrenous.send.acquaintance.called import called_now
 from entrenous.send.devices.self import account_of as keys_of
 from entrenous.send.receipts.shown import proofs_of
 from entrenous.trace.any import Traced
@@ -84,7 +85,10 @@ def write_explanation(
         keys, of = signing_account(device), traced.trace.message
         proofs = Proofs() if of is None else proofs_of(device.ledger.find(of).id, device)
         disclose = import_module("entrenous.trace.report.disclose").disclose
-        made = disclose(traced.trace.number, data, device, keys, blind=choices.blind, proofs=proofs)
+        blind, call = choices.blind, called_now(device)
+        made = disclose(
+            traced.trace.number, data, device, keys, blind=blind, proofs=proofs, call=call
+        )
         files[REPORT] = made.file
     for file, content in files.items():
         write_new(wanted.out / file, content)

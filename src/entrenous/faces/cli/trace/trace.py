@@ -9,6 +9,7 @@ from entrenous.faces.cli.bars import bar
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.exits import NO, YES, exit_of
 from entrenous.faces.cli.output import hint, in_one_go, put_json, read_file, say
+from entrenous.faces.cli.trace.called import shown
 from entrenous.faces.cli.trace.explain import Wanted, room_for, wanted_of, write_explanation
 from entrenous.faces.cli.trace.files import files_in
 from entrenous.faces.cli.trace.words import as_error, as_json, tell
@@ -81,7 +82,7 @@ def trace(
 def _one(file: Path, data: bytes, device: Device, wanted: Wanted | None, json: bool) -> int:
     if wanted is not None:
         room_for(wanted.out)
-    traced = trace_file(data, device)
+    traced = shown(trace_file(data, device), device)
     if json:
         put_json(as_json(traced.trace))
     else:
@@ -100,7 +101,7 @@ def _many(files: list[Path], device: Device, wanted: Wanted | None, json: bool) 
         for file in files:
             try:
                 data = read_file(file)
-                traced = trace_file(data, device, originals)
+                traced = shown(trace_file(data, device, originals), device)
                 if wanted is not None:
                     own = wanted.under(f"trace-{traced.trace.number}")
                     write_explanation(traced, data, file.name, device, own)

@@ -22,6 +22,7 @@ from entrenous.model.receipt import ReceiptEvent
 from entrenous.model.report import Proofs
 from entrenous.model.verdict import Finding
 from entrenous.ports import Device
+from entrenous.send.acquaintance.called import called_now
 from entrenous.send.receipts.shown import proofs_of
 from entrenous.trace.explain.prose import NOT_WHO
 from entrenous.trace.report.disclose import disclose as disclose_trace
@@ -62,7 +63,8 @@ def disclose(
     data = read_file(leak)
     with device_of(context) as device:
         account, proofs = signing_account(device), _proofs(number, device)
-        made = disclose_trace(number, data, device, account, blind=blind, proofs=proofs)
+        call = called_now(device)
+        made = disclose_trace(number, data, device, account, blind=blind, proofs=proofs, call=call)
     write_new(out, made.file)
     if with_original is not None:
         write_new(with_original, made.original)
