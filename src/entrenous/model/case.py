@@ -184,7 +184,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A person's file. ``links`` counts the custody chain, so that a lost link is noticed."""
+    """A person's file. ``links`` counts the custody chain, so that a lost link is noticed.
+
+    ``age`` is the answer at the age gate, as far as is known now: a case of anything but adults is
+    closed for good.
+    """
 
     name: CaseName
     opened_at: datetime
@@ -197,6 +201,7 @@ class Case:
     notices: tuple[Notice, ...] = ()
     steps: tuple[Step, ...] = ()
     links: int = 0
+    age: AgeAnswer = AgeAnswer.ADULTS
 
 
 class NoSuchCase(NotFound):
@@ -219,6 +224,19 @@ class ForYoungPeople(Refused):
     Thank you for saying so. Because somebody in the picture was, or may have been, under 18 when it
     was taken, nothing was captured or stored here: there are people whose work this is, who help
     free of charge and do not judge. {help}
+    """
+
+
+class NotAllAdults(Refused):
+    """
+    Case {name} takes in nothing more, because somebody in the picture was, or may have been, under
+    18 when it was taken. It is good that you said so: there are people whose work this is, who help
+    free of charge and do not judge. {help}
+
+    What was kept before is still on this device. Those who help need to know where it was seen, not
+    the picture; see that with: entrenous case show {name}
+
+    You can erase all of it from this device, for good: entrenous case erase {name}
     """
 
 

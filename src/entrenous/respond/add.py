@@ -29,7 +29,7 @@ def add_sighting(name: str, seen: Sighting, device: Device) -> Case:
         device: its vault keeps the case.
 
     Raises:
-        NoSuchCase, CaseClosed: as their messages say.
+        NoSuchCase, NotAllAdults, CaseClosed: as their messages say.
         TimesDoNotFit: it was seen in the future.
     """
     if seen.first_seen_at > device.clock.now():
@@ -61,7 +61,7 @@ def add_file(
         sighting: the number of the sighting it belongs to.
 
     Raises:
-        NoSuchCase, CaseClosed, NothingThere, TooLargeToKeep: as their messages say.
+        NoSuchCase, NotAllAdults, CaseClosed, NothingThere, TooLargeToKeep: as their messages say.
     """
     return _keep(name, data, (Level.A1, _one_line(what), sighting), device)
 

@@ -10,6 +10,7 @@ from entrenous.model.case import Case, CaseClosed, CaseState, NoSuchCase, Nothin
 from entrenous.model.evidence import CustodyAct, Evidence
 from entrenous.model.record import BadRecord
 from entrenous.ports import Device
+from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.custody import add_link, last_link, link
 
 CASES: Final = "cases"  # the drawer; keys are names of cases
@@ -67,7 +68,7 @@ def change(name: str, device: Device, edit: Callable[[Case], Case], step: str) -
     """Load an open case, edit it, store it; ``step`` goes onto its ladder.
 
     Raises:
-        NoSuchCase, CaseClosed: as their messages say.
+        NoSuchCase, NotAllAdults, CaseClosed: as their messages say.
     """
     with device.vault.together():
         edited = edit(open_case_called(name, device))
@@ -75,8 +76,9 @@ def change(name: str, device: Device, edit: Callable[[Case], Case], step: str) -
 
 
 def open_case_called(name: str, device: Device) -> Case:
-    """The case of that name, if it is open; raises NoSuchCase, CaseClosed."""
+    """The case of that name, if it is open; raises NoSuchCase, NotAllAdults, CaseClosed."""
     case = case_called(name, device)
+    refuse_unless_adults(case, device.clock.now().date())
     if case.state is CaseState.CLOSED:
         raise CaseClosed(name=name)
     return case

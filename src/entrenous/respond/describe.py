@@ -2,22 +2,45 @@
 
 from dataclasses import replace
 
-from entrenous.model.case import Case, Situation, TakenBy
+from entrenous.model.case import AgeAnswer, Case, CaseState, Situation, TakenBy
+from entrenous.model.evidence import CustodyAct
 from entrenous.ports import Device
-from entrenous.respond.case_file import change
+from entrenous.respond.age_gate import refuse_unless_adults
+from entrenous.respond.case_file import case_called, change, put_away
 
 
 def describe_case(name: str, more: Situation, device: Device) -> Case:
     """Add to what was said when the case was opened; what ``more`` leaves unsaid stays as it was.
 
     Raises:
-        NoSuchCase, CaseClosed: as their messages say.
+        NoSuchCase, NotAllAdults, CaseClosed: as their messages say.
     """
 
     def described(case: Case) -> Case:
         return replace(case, situation=_joined(case.situation, more))
 
     return change(name, device, described, "said more about it")
+
+
+def under_18_after_all(name: str, more: Situation, device: Device) -> None:
+    """Keep in a case, be it open or closed, that somebody in the picture was, or may have been,
+    under 18, and what else was said; it is then closed for good (docs/spec/case.md section 1).
+
+    Raises:
+        NoSuchCase: there is none.
+        NotAllAdults: always otherwise, once this is kept; says who helps, and how to erase.
+    """
+    with device.vault.together():
+        case = case_called(name, device)
+        heard = replace(
+            case,
+            age=AgeAnswer.CHILD,
+            state=CaseState.CLOSED,
+            situation=_joined(case.situation, more),
+        )
+        if heard != case:  # it may be said again
+            put_away(heard, device, CustodyAct.CHANGED, "said that somebody was under 18")
+    refuse_unless_adults(heard, device.clock.now().date())
 
 
 def _joined(known: Situation, more: Situation) -> Situation:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.model.case import (
+    AgeAnswer,
     Case,
     CaseState,
     Deadline,
@@ -13,6 +14,7 @@ from entrenous.model.case import (
     NoticeState,
 )
 from entrenous.model.route import RouteKind
+from entrenous.respond.age_gate import who_helps
 from entrenous.respond.deadlines import deadlines, in_words
 
 _SETTLED: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
@@ -25,6 +27,8 @@ def next_step(case: Case, now: datetime) -> str:
         case: as stored.
         now: aware, UTC.
     """
+    if case.age is not AgeAnswer.ADULTS:
+        return f"These people can help: {who_helps(case.situation.places, now.date())}."
     if case.state is CaseState.CLOSED:
         return "This case is closed. You can open it again at any time."
     return (

@@ -1,17 +1,13 @@
-"""Open a case: from a trace, or from nothing but what somebody saw. The age gate comes first.
+"""Open a case: from a trace, or from nothing but what somebody saw. The age gate comes first."""
 
-When somebody in the picture was, or may have been, under 18, nothing is captured or stored: keeping
-such a picture may itself be an offence, and there are people whose work this is.
-"""
-
-from entrenous.model.case import AgeAnswer, Case, ForYoungPeople, Situation
+from entrenous.model.case import AgeAnswer, Case, Situation
 from entrenous.model.evidence import CustodyAct
 from entrenous.model.ids import CaseName
 from entrenous.model.names import message_name
 from entrenous.model.verdict import Trace
 from entrenous.ports import Device
+from entrenous.respond.age_gate import pass_age_gate, refuse_unless_adults
 from entrenous.respond.case_file import cases, put_away
-from entrenous.respond.help_lines import hand_over, shown
 
 BEFORE_CAPTURE = (
     "Keep the original messages and files as they are; nothing has to be deleted first.",
@@ -34,18 +30,21 @@ def open_case(trace: Trace | None, situation: Situation, age: AgeAnswer, device:
     Raises:
         ForYoungPeople: ``age`` is not ``ADULTS``; nothing was stored, and the message says who
             helps.
+        NotAllAdults: that was said in another case, from a trace of the same found file.
     """
-    if age is not AgeAnswer.ADULTS:
-        raise ForYoungPeople(help=_who_helps(situation, device))
+    pass_age_gate(age, situation.places, device.clock.now().date())
     with device.vault.together():
+        if trace is not None:
+            _refuse_young_file(trace, device)
         case = Case(_new_name(device), device.clock.now(), situation, trace=trace)
         step = "opened from a trace" if trace else "opened without a trace"
         return put_away(case, device, CustodyAct.OPENED, step)
 
 
-def _who_helps(situation: Situation, device: Device) -> str:
-    today = device.clock.now().date()
-    return "; ".join(shown(line, today) for line in hand_over(situation.places))
+def _refuse_young_file(trace: Trace, device: Device) -> None:
+    for case in cases(device):
+        if case.trace is not None and case.trace.leak_sha256 == trace.leak_sha256:
+            refuse_unless_adults(case, device.clock.now().date())
 
 
 def _new_name(device: Device) -> CaseName:

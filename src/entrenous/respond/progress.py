@@ -18,6 +18,7 @@ from entrenous.model.case import (
 )
 from entrenous.model.evidence import CustodyAct
 from entrenous.ports import Device
+from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import CASES, case_called, change, put_away
 from entrenous.respond.custody import forget_chain
 
@@ -79,7 +80,8 @@ def close_case(name: str, device: Device) -> Case:
 
 
 def reopen_case(name: str, device: Device) -> Case:
-    """Open a closed case again; raises NoSuchCase, NotNow."""
+    """Open a closed case again; raises NoSuchCase, NotAllAdults, NotNow."""
+    refuse_unless_adults(case_called(name, device), device.clock.now().date())
     return _turn(name, CaseEvent.REOPEN, device)
 
 

@@ -1,6 +1,5 @@
 """A case from the command line: what happened to a notice, and what is kept in it."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,21 +18,6 @@ SENT_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(days=9)
 def after(hours: float) -> str:
     """So long after the notice was sent, as one types it."""
     return (SENT_AT + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-@pytest.fixture
-def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """Give a command with --json to an offline device; its exit status must be as said."""
-    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
-
-    def command(*arguments: str, status: int = 0) -> Any:
-        capsys.readouterr()
-        assert run([*arguments, "--json"], {}) == status
-        return json.loads(capsys.readouterr().out or "null")
-
-    command("setup", "--name", "ana", "--offline")
-    return command
 
 
 @pytest.fixture

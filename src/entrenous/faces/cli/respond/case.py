@@ -8,16 +8,18 @@ from urllib.parse import urlsplit
 
 import typer
 
+from entrenous.adapters.system import SystemClock
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import in_utc, put_json, read_file, say
 from entrenous.faces.cli.respond.notice import notice
 from entrenous.faces.cli.respond.words import answer_case, case_json, how_to_name_a_place
-from entrenous.model.case import AgeAnswer, Reach, Sighting, Situation, TakenBy
+from entrenous.model.case import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
 from entrenous.model.verdict import NoSuchTrace, Trace
 from entrenous.ports import Device
 from entrenous.respond.add import add_file, add_sighting, add_statement
+from entrenous.respond.age_gate import pass_age_gate
 from entrenous.respond.case_file import case_called, cases
-from entrenous.respond.describe import describe_case
+from entrenous.respond.describe import describe_case, under_18_after_all
 from entrenous.respond.open_case import BEFORE_CAPTURE, open_case
 from entrenous.respond.places import place as read_place
 from entrenous.respond.progress import close_case, erase_case, reopen_case
@@ -38,6 +40,10 @@ TakenByMe = Annotated[
 ]
 HideMyName = Annotated[
     bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
+]
+
+Under18 = Annotated[
+    bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
 ]
 
 _MAKER: Final = {True: TakenBy.ME, False: TakenBy.SOMEBODY_ELSE, None: TakenBy.UNSAID}
@@ -69,9 +75,7 @@ def open_(
     adults: Annotated[
         bool, typer.Option("--adults", help="Everybody in the picture was 18 or older.")
     ] = False,
-    under_18: Annotated[
-        bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
-    ] = False,
+    under_18: Under18 = False,
     intimate: Intimate = None,
     altered: Altered = None,
     taken_by_me: TakenByMe = None,
@@ -79,13 +83,18 @@ def open_(
     as_json: Json = False,
 ) -> None:
     """Open a case, from a trace or from nothing but what you saw."""
+    if name is not None and from_trace is not None:
+        raise typer.BadParameter("--from-trace opens a new case, so it goes without a name")
     situation = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
+    if name is None:  # who helps is said whatever else is missing
+        age = _age(adults=adults, under_18=under_18)
+        pass_age_gate(age, situation.places, SystemClock().now().date())
     with device_of(context) as device:
-        if name is not None:
-            case = reopen_case(name, device)
-        else:
+        if name is None:
             trace = None if from_trace is None else _trace(from_trace, device)
-            case = open_case(trace, situation, _age(adults=adults, under_18=under_18), device)
+            case = open_case(trace, situation, age, device)
+        else:
+            case = _open_again(name, situation, device, under_18=under_18)
         answer_case(case, device, as_json=as_json)
     if not as_json:
         if not case.situation.places:
@@ -99,6 +108,7 @@ def about(
     context: typer.Context,
     name: str,
     place: Places = None,
+    under_18: Under18 = False,
     intimate: Intimate = None,
     altered: Altered = None,
     taken_by_me: TakenByMe = None,
@@ -108,6 +118,8 @@ def about(
     """Say more about what a case is about; the choice of routes turns on it."""
     more = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
     with device_of(context) as device:
+        if under_18:
+            under_18_after_all(name, more, device)
         answer_case(describe_case(name, more, device), device, as_json=as_json)
 
 
@@ -190,6 +202,15 @@ def erase(
     with device_of(context) as device:
         erase_case(name, device)
     say(f"{name} is erased from this device.")
+
+
+def _open_again(name: str, more: Situation, device: Device, *, under_18: bool) -> Case:
+    """Nothing that was said together with the name is passed over."""
+    if under_18:
+        under_18_after_all(name, more, device)
+    with device.vault.together():
+        case = reopen_case(name, device)
+        return case if more == Situation(()) else describe_case(name, more, device)
 
 
 def _trace(number: int, device: Device) -> Trace:

@@ -8,6 +8,7 @@ from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.respond.words import how_to_name_a_place
 from entrenous.model.route import Ranked
+from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import case_called
 from entrenous.respond.help_lines import help_lines, shown
 from entrenous.respond.routes import day_of_event, routes_for
@@ -30,6 +31,7 @@ def routes(
     with device_of(context) as device:
         case = case_called(name, device)
         today = device.clock.now().date()
+        refuse_unless_adults(case, today)
         choice = routes_for(case, day_of_event(case), today)
     if as_json:
         put_json(

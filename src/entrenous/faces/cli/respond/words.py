@@ -17,6 +17,7 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
     return {
         "case": case.name,
         "state": case.state.value,
+        "age": case.age.value,
         "opened_at": when(case.opened_at),
         "trace": None if trace is None else trace.number,
         "named": list(named),

@@ -1,0 +1,76 @@
+"""The age gate, when its answer comes after the case was opened."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.craft.wire.record import pack
+from entrenous.model.case import AgeAnswer, Case, CaseState, NotAllAdults
+from entrenous.model.evidence import Stamp
+from entrenous.model.verdict import Finding, Trace, Verdict
+from entrenous.respond.add import add_file
+from entrenous.respond.case_file import CASES, case_called
+from entrenous.respond.describe import under_18_after_all
+from entrenous.respond.evidence import read_evidence, stamp_evidence
+from entrenous.respond.open_case import open_case
+from entrenous.respond.progress import erase_case
+from entrenous.respond.verify_chain import verify_chain
+from tests.respond.room import START, Room, lived_in
+
+FOUND = Trace(7, START, b"x" * 32, Verdict(Finding.NOBODY, (), {}, {}))
+
+
+def young(room: Room, case: Case) -> Case:
+    with pytest.raises(NotAllAdults, match="Childline"):
+        under_18_after_all(case.name, lived_in("GB"), room.device)
+    return case_called(case.name, room.device)
+
+
+def test_the_answer_is_kept_in_the_case_and_its_chain_once(room: Room) -> None:
+    case = young(room, room.opens())
+    assert (case.age, case.state) == (AgeAnswer.CHILD, CaseState.CLOSED)
+    assert young(room, case) == case
+    assert len(verify_chain(case.name, room.device)) == 2
+
+
+def test_what_was_kept_before_stays_until_she_erases_it(room: Room) -> None:
+    case = add_file(room.opens().name, b"before", "a screenshot", room.device)
+    young(room, case)
+    assert read_evidence(case.name, 1, "for the police", room.device) == b"before"
+    erase_case(case.name, room.device)
+    assert room.vault._files == {}
+
+
+def test_a_stamp_that_was_asked_for_before_is_not_kept_after_it(room: Room) -> None:
+    case = add_file(room.opens().name, b"before", "a screenshot", room.device)
+
+    class Meanwhile:
+        def stamp(self, manifest: bytes) -> Stamp:
+            young(room, case)
+            return Stamp(manifest, b"", START, "http://stamps.test", b"")
+
+        def check(self, stamp: Stamp, manifest: bytes) -> None: ...
+
+    for _ in range(2):
+        with pytest.raises(NotAllAdults):
+            stamp_evidence(case.name, Meanwhile(), room.device)
+    assert case_called(case.name, room.device).stamps == ()
+
+
+def test_no_other_case_opens_from_a_trace_of_the_same_file(room: Room) -> None:
+    case = open_case(FOUND, lived_in("US"), AgeAnswer.ADULTS, room.device)
+    young(room, case)
+    again = replace(FOUND, number=8)
+    with pytest.raises(NotAllAdults):
+        open_case(again, lived_in("US"), AgeAnswer.ADULTS, room.device)
+    other = replace(FOUND, number=9, leak_sha256=b"y" * 32)
+    open_case(other, lived_in("US"), AgeAnswer.ADULTS, room.device)
+
+
+def test_a_case_from_before_there_was_this_answer_was_opened_for_adults(room: Room) -> None:
+    case = room.opens()
+    with_age = pack(case)
+    without = with_age.replace(b"\xa3age\xa6adults", b"").replace(b"\x8c", b"\x8b", 1)
+    assert len(without) < len(with_age)
+    room.vault.put(CASES, case.name, without)
+    assert case_called(case.name, room.device) == case
