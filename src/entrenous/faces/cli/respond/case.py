@@ -171,16 +171,19 @@ def add(
     if file is None and not (url or chat or statement):
         raise typer.BadParameter("give a file, --url, --chat or --statement")
     data = None if file is None else read_file(file)
-    with device_of(context) as device, device.vault.together():
-        moment = in_utc(seen_at) if seen_at else device.clock.now()
-        for where, reach in ((url, Reach.PUBLIC), (chat, Reach.PRIVATE)):
-            if where:
-                add_sighting(name, Sighting(where, reach, moment, handle), device)
-        if statement:
-            add_statement(name, statement, device)
-        if data is not None:
-            add_file(name, data, what, device)
-        answer_case(case_called(name, device), device, as_json=as_json)
+    with device_of(context) as device:
+        with device.vault.together():
+            moment = in_utc(seen_at) if seen_at else device.clock.now()
+            for where, reach in ((url, Reach.PUBLIC), (chat, Reach.PRIVATE)):
+                if where:
+                    add_sighting(name, Sighting(where, reach, moment, handle), device)
+            if statement:
+                add_statement(name, statement, device)
+            if data is not None:
+                add_file(name, data, what, device)
+        answer_case(
+            case_called(name, device), device, as_json=as_json
+        )  # undoes nothing if it fails
 
 
 def close(context: typer.Context, name: str) -> None:
