@@ -23,6 +23,8 @@ from entrenous.model.evidence import (
     StampDoesNotHold,
 )
 from entrenous.model.ids import CaseName
+from entrenous.model.letter import DoesNotOpen
+from entrenous.model.relay_problem import NoSuchBlob
 from entrenous.model.secret import Secret
 from entrenous.ports import Device, StampChecker, TimestampAuthority
 from entrenous.respond.case_file import case_called, item_of, open_case_called, put_away
@@ -127,7 +129,11 @@ def _numbers(stamp: Stamp) -> set[int]:
 
 
 def _unchanged(case: Case, item: Evidence, device: Device) -> bytes:
-    data = device.vault.kept(item.blob)
+    """An item's bytes; raises EvidenceChanged also when its sealed file is gone or spoilt."""
+    try:
+        data = device.vault.kept(item.blob)
+    except (NoSuchBlob, DoesNotOpen):
+        raise EvidenceChanged(name=case.name, number=item.number) from None
     if sha256(data) != item.sha256:
         raise EvidenceChanged(name=case.name, number=item.number)
     return data
@@ -146,5 +152,5 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: 
         item = here.get(line.number)
         if item is None:
             raise StampDoesNotHold(why="its manifest speaks of an item that is not here")
-        if line.commitment != commitment(item.salt, device.vault.kept(item.blob)):
+        if line.commitment != commitment(item.salt, _unchanged(case, item, device)):
             raise EvidenceChanged(name=case.name, number=item.number)

@@ -86,13 +86,19 @@ def reopen_case(name: str, device: Device) -> Case:
 
 
 def erase_case(name: str, device: Device) -> None:
-    """Forget a case for good: its file, its chain and everything it kept; raises NoSuchCase."""
+    """Forget a case for good: its file, its chain and everything it kept, or none of it.
+
+    Raises:
+        NoSuchCase: there is none.
+    """
     with device.vault.together():
         case = case_called(name, device)
         forget_chain(case.name, device)
         device.vault.drop(CASES, case.name)
-    for item in case.evidence:
-        device.vault.forget(item.blob)
+        for (
+            item
+        ) in case.evidence:  # in here: once its record is gone, nothing reaches a sealed file
+            device.vault.forget(item.blob)
 
 
 def _turn(name: str, event: CaseEvent, device: Device) -> Case:

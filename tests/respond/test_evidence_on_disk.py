@@ -1,0 +1,77 @@
+"""Evidence in a vault on disk: what an erasure leaves, and what is told when a file is lost."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.vault.home import create_vault
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.sqlcipher import SqlcipherVault
+from entrenous.model.case import AgeAnswer, Case
+from entrenous.model.evidence import EvidenceChanged
+from entrenous.model.secret import Secret
+from entrenous.ports import Device
+from entrenous.respond.add import add_file
+from entrenous.respond.case_file import CASES
+from entrenous.respond.evidence import read_evidence, verify_case
+from entrenous.respond.open_case import open_case
+from entrenous.respond.progress import erase_case
+from tests.respond.room import Room, lived_in
+from tests.vaults import unlock_vault
+
+PASSPHRASE = Secret(b"four or five unrelated words")
+
+
+@contextmanager
+def opened(vault: SqlcipherVault) -> Iterator[Device]:
+    yield replace(Room().device, vault=vault, ledger=VaultLedger(vault))
+    vault.close()
+
+
+def a_case(device: Device) -> Case:
+    case = open_case(None, lived_in("GB"), AgeAnswer.ADULTS, device)
+    return add_file(case.name, b"a private picture" * 1000, "a screenshot", device)
+
+
+def sealed(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "home" / "files").iterdir())
+
+
+def test_an_erasure_that_is_cut_short_leaves_all_of_the_case_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with opened(create_vault(tmp_path / "home", PASSPHRASE)) as device:
+        case = a_case(device)
+        monkeypatch.setattr(device.vault, "forget", killed)
+        with pytest.raises(KeyboardInterrupt):
+            erase_case(case.name, device)
+    with opened(unlock_vault(tmp_path / "home", PASSPHRASE)) as device:  # what has no row goes
+        assert verify_case(case.name, device) == case
+        erase_case(case.name, device)
+        assert (device.vault.get(CASES, case.name), sealed(tmp_path)) == (None, [])
+
+
+@pytest.mark.threat("evidence-changed")
+@pytest.mark.parametrize("how", ["gone", "one bit", "cut short", "empty"])
+def test_a_file_that_is_gone_or_spoilt_is_told_as_evidence(how: str, tmp_path: Path) -> None:
+    with opened(create_vault(tmp_path / "home", PASSPHRASE)) as device:
+        case = a_case(device)
+        (file,) = sealed(tmp_path)
+        data = file.read_bytes()
+        if how == "gone":
+            file.unlink()
+        else:
+            spoilt = data[:500] + bytes([data[500] ^ 1]) + data[501:]
+            file.write_bytes({"one bit": spoilt, "cut short": data[:-1], "empty": b""}[how])
+        for look in (
+            lambda: verify_case(case.name, device),
+            lambda: read_evidence(case.name, 1, "to look", device),
+        ):
+            with pytest.raises(EvidenceChanged, match=f"Item 1 of case {case.name}"):
+                look()
