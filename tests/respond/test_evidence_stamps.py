@@ -26,9 +26,14 @@ from entrenous.respond.evidence import (
     verify_case,
 )
 from entrenous.respond.verify_chain import verify_chain
-from tests.respond.room import Room
+from tests.respond.room import Room, in_step
 
 pytestmark = pytest.mark.real  # openssl runs, and nothing is sent anywhere
+
+
+@pytest.fixture
+def room() -> Room:
+    return in_step()
 
 
 @pytest.fixture
@@ -99,7 +104,7 @@ def test_a_stamp_over_another_manifest_is_noticed(
     room: Room, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     stamped = stamp_evidence(case.name, authority, room.device)
-    other = Room()
+    other = in_step()
     elsewhere = add_file(other.opens().name, b"other", "other", other.device)
     foreign = stamp_evidence(elsewhere.name, authority, other.device).stamps[0]
     swap_stamp(room, stamped, foreign)

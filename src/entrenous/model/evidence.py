@@ -151,10 +151,19 @@ class EvidenceChanged(Unproven):
     """
 
 
+class NotAsStamped(Unproven):
+    """
+    Item {number} of case {name} is not told as it was stamped: the stamp says {stamped}, the case
+    says {told}. Somebody changed the case since. Make no changes, keep a copy of the device's
+    folder, and show it to somebody you trust.
+    """
+
+
 class StampDoesNotHold(Unproven):
     """
-    The time stamp was not accepted: {why}. The evidence itself is unchanged. Try again, or use
-    another stamp authority.
+    The time stamp was not accepted: {why}. Nothing was changed here. If you asked for it just now,
+    try again, or use another stamp authority. If it was kept before, do not rely on the time that
+    it states.
     """
 
 

@@ -6,9 +6,11 @@ hashes, so neither the authority nor a reader of the manifest learns what the ev
 """
 
 from dataclasses import replace
+from datetime import timedelta
+from typing import Final
 
 from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.wire.evidence import read_manifest, write_manifest
+from entrenous.craft.wire.evidence import read_manifest, write_manifest, write_time
 from entrenous.model.case import Case
 from entrenous.model.evidence import (
     BadManifest,
@@ -18,6 +20,7 @@ from entrenous.model.evidence import (
     EvidenceChanged,
     EvidenceManifest,
     ManifestItem,
+    NotAsStamped,
     NothingToStamp,
     Stamp,
     StampDoesNotHold,
@@ -29,6 +32,8 @@ from entrenous.model.secret import Secret
 from entrenous.ports import Device, StampChecker, TimestampAuthority
 from entrenous.respond.case_file import case_called, item_of, open_case_called, put_away
 from entrenous.respond.verify_chain import verify_chain
+
+CLOCKS_APART: Final = timedelta(minutes=5)  # how far ahead of an authority's a device's may be
 
 
 def commitment(salt: Secret, data: bytes) -> bytes:
@@ -42,14 +47,16 @@ def stamp_evidence(name: str, authority: TimestampAuthority, device: Device) -> 
     Raises:
         NothingToStamp: the case holds no evidence.
         AuthorityUnreachable, StampRefused: no stamp came; nothing was changed.
-        StampDoesNotHold: what came is not a stamp over this manifest; it was not kept.
+        StampDoesNotHold: what came is not a stamp over this manifest, or states a time before it;
+            it was not kept.
         ChainBroken, EvidenceChanged: what would be stamped is not what was stored.
     """
     case = open_case_called(name, device)
     if not case.evidence:
         raise NothingToStamp(name=name)
-    manifest = write_manifest(manifest_of(case, device))
-    stamp = authority.stamp(manifest)  # may take seconds: outside of any transaction
+    manifest = manifest_of(case, device)
+    stamp = authority.stamp(write_manifest(manifest))  # may take seconds: outside of a transaction
+    _refuse_early(stamp, manifest)
     with device.vault.together():
         fresh = open_case_called(name, device)
         stamped = replace(fresh, stamps=(*fresh.stamps, stamp))
@@ -102,7 +109,7 @@ def verify_case(name: str, device: Device, checker: StampChecker | None = None) 
     Without a ``checker`` the tokens are not proven, and nobody may say that the stamps hold.
 
     Raises:
-        ChainBroken, EvidenceChanged, StampDoesNotHold: says what no longer holds.
+        ChainBroken, EvidenceChanged, NotAsStamped, StampDoesNotHold: says what no longer holds.
     """
     links = verify_chain(CaseName(name), device)
     case = case_called(name, device)
@@ -117,15 +124,20 @@ def verify_case(name: str, device: Device, checker: StampChecker | None = None) 
 
 def level_in_words(item: Evidence, case: Case) -> str:
     """What one item proves, and since when it provably exists; shown beside every item."""
-    stamped_at = [stamp.at for stamp in case.stamps if item.number in _numbers(stamp)]
-    since = (
-        f"; stamped {min(stamped_at):%Y-%m-%d %H:%M:%S} UTC" if stamped_at else "; not stamped yet"
-    )
+    stamps = stamps_of(item, case)
+    since = f"; stamped {stamps[0].at:%Y-%m-%d %H:%M:%S} UTC" if stamps else "; not stamped yet"
     return f"{item.level.value}, {item.level.proves}{since}"
 
 
-def _numbers(stamp: Stamp) -> set[int]:
-    return {item.number for item in read_manifest(stamp.manifest).items}
+def stamps_of(item: Evidence, case: Case) -> tuple[Stamp, ...]:
+    """The stamps over one item, the earliest first; one that states an odd time counts for none."""
+    read = ((stamp, read_manifest(stamp.manifest)) for stamp in case.stamps)
+    over = [
+        stamp
+        for stamp, manifest in read
+        if item.number in {line.number for line in manifest.items} and not _early(stamp, manifest)
+    ]
+    return tuple(sorted(over, key=lambda stamp: stamp.at))
 
 
 def _unchanged(case: Case, item: Evidence, device: Device) -> bytes:
@@ -147,6 +159,7 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: 
         raise StampDoesNotHold(why="its manifest cannot be read") from None
     if manifest.custody_head not in {one.hash for one in links}:
         raise StampDoesNotHold(why="its manifest belongs to another chain of custody")
+    _refuse_early(stamp, manifest)
     here = {item.number: item for item in case.evidence}
     for line in manifest.items:
         item = here.get(line.number)
@@ -154,3 +167,26 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: 
             raise StampDoesNotHold(why="its manifest speaks of an item that is not here")
         if line.commitment != commitment(item.salt, _unchanged(case, item, device)):
             raise EvidenceChanged(name=case.name, number=item.number)
+        stamped, told = _told(line), _told(item)
+        if stamped != told:
+            raise NotAsStamped(name=case.name, number=item.number, stamped=stamped, told=told)
+
+
+def _told(item: Evidence | ManifestItem) -> str:
+    """What else than its bytes a stamped manifest binds of an item."""
+    return f"{item.level.value}, added at {write_time(item.added_at)}"
+
+
+def _early(stamp: Stamp, manifest: EvidenceManifest) -> bool:
+    return stamp.at < manifest.written_at - CLOCKS_APART
+
+
+def _refuse_early(stamp: Stamp, manifest: EvidenceManifest) -> None:
+    """A hash cannot be stamped before there is what was hashed."""
+    if _early(stamp, manifest):
+        why = (
+            f"it says {stamp.at:%Y-%m-%d %H:%M} UTC, but what it is over was written here at "
+            f"{manifest.written_at:%Y-%m-%d %H:%M} UTC, so one of the two clocks is wrong; check "
+            "this device's first"
+        )
+        raise StampDoesNotHold(why=why)

@@ -10,6 +10,7 @@ from entrenous.adapters.bank.client import HttpBankClient
 from entrenous.adapters.courier.http import new_client
 from entrenous.adapters.machine import LocalMachine
 from entrenous.adapters.rfc3161 import HttpTimestampAuthority, KeptAuthorities
+from entrenous.adapters.stamp_roots import TrustedAuthorities, fingerprints
 from entrenous.ports import BankClient, Machine, StampChecker, TimestampAuthority
 
 
@@ -23,6 +24,16 @@ def timestamp_authority(url: str, authorities: bytes) -> Iterator[TimestampAutho
 def kept_authorities() -> StampChecker:
     """Checks stamps against the certificates that were kept with them, without a network."""
     return KeptAuthorities()
+
+
+def trusted_authorities(authorities: bytes) -> StampChecker:
+    """Checks stamps against these certificates (PEM) alone, without a network."""
+    return TrustedAuthorities(authorities)
+
+
+def root_fingerprints(authorities: bytes) -> tuple[bytes, ...]:
+    """SHA-256 (32 bytes) of each root among certificates that have proven a stamp."""
+    return fingerprints(authorities)
 
 
 @contextmanager

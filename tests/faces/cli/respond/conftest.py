@@ -1,11 +1,15 @@
 import json
+import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import entrenous.faces.cli.respond.evidence as face
 from entrenous.faces.cli.main import run
+from tests.respond.room import stamp_authority
 
 Ask = Callable[..., Any]
 
@@ -23,3 +27,20 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     command("setup", "--name", "ana", "--offline")
     return command
+
+
+@pytest.fixture
+def stamp(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Has a case stamped by openssl, without a socket; gives the authority's certificate."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: apt install openssl")
+    authority = stamp_authority(tmp_path / "tsa")
+    monkeypatch.setattr(face, "timestamp_authority", lambda *_: nullcontext(authority))
+    ca = tmp_path / "tsa" / "ca.pem"
+
+    def stamped(case: str) -> Path:
+        where = ("--authority", "http://stamps.test", "--ca", str(ca))
+        ask("evidence", "stamp", case, *where)
+        return ca
+
+    return stamped

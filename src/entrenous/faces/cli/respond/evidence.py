@@ -7,9 +7,14 @@ import typer
 
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import put_json, read_file, say, when, write_new
-from entrenous.model.evidence import CustodyAct
+from entrenous.model.evidence import CustodyAct, Stamp
 from entrenous.respond.evidence import read_evidence, stamp_evidence, verify_case
-from entrenous.wiring.outside import kept_authorities, timestamp_authority
+from entrenous.wiring.outside import (
+    kept_authorities,
+    root_fingerprints,
+    timestamp_authority,
+    trusted_authorities,
+)
 
 # The first bytes of what people keep most, so that a file opens with a click.
 _SUFFIXES: Final = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"%PDF": ".pdf"}
@@ -56,10 +61,20 @@ def stamp(
     say("This proves that the evidence existed by then, not that what it shows is true.")
 
 
-def verify(context: typer.Context, name: str, as_json: Json = False) -> None:
+def verify(
+    context: typer.Context,
+    name: str,
+    ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The authority's certificates as you have them, PEM."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Check a case again: its custody chain, every item, every stamp."""
+    given = None if ca is None else read_file(ca)
+    checker = kept_authorities() if given is None else trusted_authorities(given)
     with device_of(context) as device:
-        case = verify_case(name, device, kept_authorities())
+        case = verify_case(name, device, checker)
     if as_json:
         put_json(
             {
@@ -68,6 +83,8 @@ def verify(context: typer.Context, name: str, as_json: Json = False) -> None:
                 "items": len(case.evidence),
                 "stamps": len(case.stamps),
                 "links": case.links,
+                "ca": "kept" if given is None else "given",
+                "stamped": [_proven(stamp, given) for stamp in case.stamps],
             }
         )
         return
@@ -75,6 +92,16 @@ def verify(context: typer.Context, name: str, as_json: Json = False) -> None:
         f"{case.name}: {case.links} custody entries, {len(case.evidence)} items and "
         f"{len(case.stamps)} stamps hold."
     )
+    for stamp in case.stamps:
+        say(f"  Stamped at {stamp.at:%d %B %Y, %H:%M:%S} UTC by {stamp.authority_url}.")
+        for root in _roots(stamp, given):
+            say(f"    Proven with the certificate whose SHA-256 is {root.hex(':').upper()}")
+    if case.stamps and given is None:
+        say(
+            "  These certificates are the ones kept in the case. Compare them with what the "
+            f"authority publishes, or check with its own: entrenous evidence verify {case.name} "
+            "--ca FILE"
+        )
 
 
 def export(
@@ -100,3 +127,15 @@ def export(
 
 def _suffix(data: bytes) -> str:
     return next((end for start, end in _SUFFIXES.items() if data.startswith(start)), ".bin")
+
+
+def _proven(stamp: Stamp, given: bytes | None) -> dict[str, object]:
+    return {
+        "at": when(stamp.at),
+        "authority": stamp.authority_url,
+        "ca_sha256": [root.hex() for root in _roots(stamp, given)],
+    }
+
+
+def _roots(stamp: Stamp, given: bytes | None) -> tuple[bytes, ...]:
+    return root_fingerprints(stamp.authorities if given is None else given)

@@ -1,0 +1,119 @@
+"""What a stamp binds: each item as it was stamped, the past, and a time that can be."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.rfc3161 import HttpTimestampAuthority, KeptAuthorities
+from entrenous.adapters.stamp_roots import TrustedAuthorities
+from entrenous.model.case import Case
+from entrenous.model.evidence import (
+    CustodyAct,
+    Evidence,
+    Level,
+    NotAsStamped,
+    Stamp,
+    StampDoesNotHold,
+)
+from entrenous.respond.add import add_statement
+from entrenous.respond.case_file import CASES, case_called, put_away
+from entrenous.respond.custody import forget_chain
+from entrenous.respond.evidence import CLOCKS_APART, level_in_words, stamp_evidence, verify_case
+from tests.respond.room import START, Room, in_step, stamp_authority
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def room() -> Room:
+    return in_step()
+
+
+@pytest.mark.real
+@pytest.mark.threat("evidence-changed")
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda item: replace(item, level=Level.A4), "the stamp says A0, .* the case says A4,"),
+        (lambda item: replace(item, added_at=LONG_AGO), "the case says A0, added at 2020-01-01"),
+    ],
+)
+def test_an_item_is_told_as_it_was_stamped(
+    change: Callable[[Evidence], Evidence],
+    told: str,
+    room: Room,
+    authority: HttpTimestampAuthority,
+) -> None:
+    case = add_statement(room.opens().name, "seen on Monday", room.device)
+    stamped = stamp_evidence(case.name, authority, room.device)
+    other = replace(stamped, evidence=(change(stamped.evidence[0]),))
+    put_away(other, room.device, CustodyAct.CHANGED, "said more about it")
+    with pytest.raises(NotAsStamped) as refused:
+        verify_case(case.name, room.device, KeptAuthorities())
+    said = " ".join(str(refused.value).split())
+    assert f"Item 1 of case {case.name}" in said
+    assert re.search(told, said)
+
+
+@pytest.mark.real
+@pytest.mark.threat("evidence-changed")
+def test_a_past_that_was_rewritten_fails_against_the_authority_and_not_against_its_own(
+    room: Room, authority: HttpTimestampAuthority, tmp_path: Path
+) -> None:
+    case = add_statement(room.opens().name, "seen on Monday", room.device)
+    stamped = stamp_evidence(case.name, authority, room.device)
+    genuine = TrustedAuthorities(stamped.stamps[0].authorities)
+    assert verify_case(case.name, room.device, genuine) == stamped
+    _write_anew(stamped, room, stamp_authority(tmp_path / "own"))
+    verify_case(case.name, room.device, KeptAuthorities())
+    with pytest.raises(StampDoesNotHold, match="authority that you trust"):
+        verify_case(case.name, room.device, genuine)
+
+
+def _write_anew(case: Case, room: Room, own: HttpTimestampAuthority) -> None:
+    forget_chain(case.name, room.device)
+    room.vault.drop(CASES, case.name)
+    room.clock.moment = LONG_AGO
+    anew = replace(case, evidence=(), stamps=(), steps=(), links=0, opened_at=LONG_AGO)
+    put_away(anew, room.device, CustodyAct.OPENED, "opened without a trace")
+    add_statement(case.name, "an invented one", room.device)
+    stamp_evidence(case.name, own, room.device)
+
+
+@dataclass
+class Says:
+    """An authority whose clock shows this."""
+
+    at: datetime
+
+    def stamp(self, manifest: bytes) -> Stamp:
+        return Stamp(manifest, b"", self.at, "http://stamps.test", b"")
+
+    def check(self, stamp: Stamp, manifest: bytes) -> None: ...
+
+
+def test_a_time_before_there_was_anything_to_stamp_is_refused_in_plain_words() -> None:
+    room = Room()
+    case = add_statement(room.opens().name, "seen on Monday", room.device)
+    with pytest.raises(StampDoesNotHold, match="one of the two clocks is wrong"):
+        stamp_evidence(case.name, Says(LONG_AGO), room.device)
+    with pytest.raises(StampDoesNotHold):
+        stamp_evidence(case.name, Says(START - CLOCKS_APART - timedelta(seconds=1)), room.device)
+    assert case_called(case.name, room.device) == case
+    kept = stamp_evidence(case.name, Says(START - CLOCKS_APART), room.device)
+    assert level_in_words(kept.evidence[0], kept).endswith("stamped 2026-11-25 11:55:00 UTC")
+
+
+def test_one_that_was_kept_nevertheless_is_neither_shown_nor_held_up() -> None:
+    room = Room()
+    case = add_statement(room.opens().name, "seen on Monday", room.device)
+    stamped = stamp_evidence(case.name, Says(START), room.device)
+    early = replace(stamped, stamps=(replace(stamped.stamps[0], at=LONG_AGO),))
+    put_away(early, room.device, CustodyAct.CHANGED, "said more about it")
+    assert "2020" not in level_in_words(early.evidence[0], early)
+    with pytest.raises(StampDoesNotHold, match="clocks"):
+        verify_case(case.name, room.device)
