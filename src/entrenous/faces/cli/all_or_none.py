@@ -1,4 +1,4 @@
-"""The files of one message, written to a folder: all of them, or none."""
+"""The files of one message, or of one item of evidence, written to a folder: all, or none."""
 
 import os
 from collections.abc import Callable, Iterator

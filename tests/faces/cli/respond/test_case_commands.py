@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,19 +78,6 @@ def test_a_time_with_a_zone_is_that_moment(ask: Ask, case: str) -> None:
 )
 def test_one_thing_at_a_time(ask: Ask, case: str, options: tuple[str, ...]) -> None:
     ask("case", "notice", case, *options, status=2)
-
-
-def test_an_item_comes_out_as_it_was_kept(ask: Ask, case: str, tmp_path: Path) -> None:
-    shot = tmp_path / "screenshot.png"
-    shot.write_bytes(b"\x89PNG\r\n\x1a\n as it was")
-    ask("case", "add", case, str(shot), "--what", "the post")
-    before = ask("evidence", "verify", case)["links"]
-    out = str(tmp_path / "out")
-    told = ask("evidence", "export", case, "1", "--out", out, "--purpose", "for the court")
-    assert Path(told["file"]).read_bytes() == shot.read_bytes()
-    assert Path(told["file"]).name == f"{case}-item-1.png"
-    assert ask("evidence", "verify", case)["links"] == before + 1
-    ask("evidence", "export", case, "9", "--out", out, status=4)
 
 
 def test_questions_are_asked_beside_the_answer(

@@ -1,14 +1,15 @@
-"""``entrenous evidence ...``: trusted time, looking again, and taking out what is kept."""
+"""``entrenous evidence ...``: trusted time, and looking again."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import put_json, read_file, say, when, write_new
-from entrenous.model.evidence import CustodyAct, Stamp
-from entrenous.respond.evidence import read_evidence, stamp_evidence, verify_case
+from entrenous.faces.cli.output import put_json, read_file, say, when
+from entrenous.faces.cli.respond.export import export
+from entrenous.model.evidence import Stamp
+from entrenous.respond.evidence import stamp_evidence, verify_case
 from entrenous.wiring.outside import (
     kept_authorities,
     root_fingerprints,
@@ -16,8 +17,6 @@ from entrenous.wiring.outside import (
     trusted_authorities,
 )
 
-# The first bytes of what people keep most, so that a file opens with a click.
-_SUFFIXES: Final = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"%PDF": ".pdf"}
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
@@ -102,31 +101,6 @@ def verify(
             f"authority publishes, or check with its own: entrenous evidence verify {case.name} "
             "--ca FILE"
         )
-
-
-def export(
-    context: typer.Context,
-    name: str,
-    item: Annotated[int, typer.Argument(help="Number of the item, as the case shows it.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write it to.")],
-    purpose: Annotated[
-        str, typer.Option(metavar="TEXT", help="What for; it is noted in the chain of custody.")
-    ] = "taken out of the vault",
-    as_json: Json = False,
-) -> None:
-    """Write an item out, exactly as it was kept; that this was done is noted in the case."""
-    with device_of(context) as device:
-        data = read_evidence(name, item, purpose, device, CustodyAct.EXPORTED)
-        place = out / f"{name}-item-{item}{_suffix(data)}"
-        write_new(place, data)
-    if as_json:
-        put_json({"schema": "entrenous/evidence-export/1", "file": str(place)})
-        return
-    say(f"wrote {place}")
-
-
-def _suffix(data: bytes) -> str:
-    return next((end for start, end in _SUFFIXES.items() if data.startswith(start)), ".bin")
 
 
 def _proven(stamp: Stamp, given: bytes | None) -> dict[str, object]:
