@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.wire.record import pack
 from entrenous.model.case import AgeAnswer, Case, CaseState, NotAllAdults
 from entrenous.model.evidence import Stamp
@@ -55,6 +56,18 @@ def test_a_stamp_that_was_asked_for_before_is_not_kept_after_it(room: Room) -> N
         with pytest.raises(NotAllAdults):
             stamp_evidence(case.name, Meanwhile(), room.device)
     assert case_called(case.name, room.device).stamps == ()
+
+
+def test_no_other_case_takes_in_the_same_file(room: Room) -> None:
+    found = replace(FOUND, leak_sha256=sha256(b"the leak"))
+    case = open_case(found, lived_in("US"), AgeAnswer.ADULTS, room.device)
+    add_file(case.name, b"a screenshot", "a screenshot", room.device)
+    other = room.opens()
+    young(room, case)
+    for same in (b"the leak", b"a screenshot"):
+        with pytest.raises(NotAllAdults, match=case.name):
+            add_file(other.name, same, "a screenshot", room.device)
+    assert len(add_file(other.name, b"another", "a file", room.device).evidence) == 1
 
 
 def test_no_other_case_opens_from_a_trace_of_the_same_file(room: Room) -> None:

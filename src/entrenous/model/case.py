@@ -233,10 +233,8 @@ class NotAllAdults(Refused):
     18 when it was taken. It is good that you said so: there are people whose work this is, who help
     free of charge and do not judge. {help}
 
-    What was kept before is still on this device. Those who help need to know where it was seen, not
-    the picture; see that with: entrenous case show {name}
-
-    You can erase all of it from this device, for good: entrenous case erase {name}
+    What was kept before is still on this device; those who help need to know where it was seen, not
+    the picture. You can erase all of it from this device, for good: entrenous case erase {name}
     """
 
 

@@ -14,7 +14,7 @@ from entrenous.model.evidence import (
 )
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
-from entrenous.respond.case_file import change, open_case_called, put_away
+from entrenous.respond.case_file import change, open_case_called, put_away, refuse_young_file
 
 ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # an item is held in memory while it is sealed
 _MB: Final = 1024 * 1024
@@ -71,6 +71,7 @@ def _keep(name: str, data: bytes, about: tuple[Level, str, int | None], device: 
         raise TooLargeToKeep(size_mb=len(data) // _MB, limit_mb=ITEM_BYTES_MAX // _MB)
     with device.vault.together():
         case = open_case_called(name, device)
+        refuse_young_file(sha256(data), device)
         _refuse_unknown_sighting(case, about[2])
         item = _seal(case, data, about, device)
         try:

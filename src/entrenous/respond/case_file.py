@@ -84,6 +84,16 @@ def open_case_called(name: str, device: Device) -> Case:
     return case
 
 
+def refuse_young_file(digest: bytes, device: Device) -> None:
+    """Raises NotAllAdults if a file of this SHA-256 belongs to a case that was said to be of
+    somebody under 18: what was said there holds for the same bytes in every case.
+    """
+    for case in cases(device):
+        found = set() if case.trace is None else {case.trace.leak_sha256}
+        if digest in found | {item.sha256 for item in case.evidence}:
+            refuse_unless_adults(case, device.clock.now().date())
+
+
 def item_of(case: Case, number: int) -> Evidence:
     """One item of evidence; raises NothingThere."""
     for item in case.evidence:

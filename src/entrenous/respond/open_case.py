@@ -6,8 +6,8 @@ from entrenous.model.ids import CaseName
 from entrenous.model.names import message_name
 from entrenous.model.verdict import Trace
 from entrenous.ports import Device
-from entrenous.respond.age_gate import pass_age_gate, refuse_unless_adults
-from entrenous.respond.case_file import cases, put_away
+from entrenous.respond.age_gate import pass_age_gate
+from entrenous.respond.case_file import cases, put_away, refuse_young_file
 
 BEFORE_CAPTURE = (
     "Keep the original messages and files as they are; nothing has to be deleted first.",
@@ -30,21 +30,15 @@ def open_case(trace: Trace | None, situation: Situation, age: AgeAnswer, device:
     Raises:
         ForYoungPeople: ``age`` is not ``ADULTS``; nothing was stored, and the message says who
             helps.
-        NotAllAdults: that was said in another case, from a trace of the same found file.
+        NotAllAdults: that was said in another case, of the same found file.
     """
     pass_age_gate(age, situation.places, device.clock.now().date())
     with device.vault.together():
         if trace is not None:
-            _refuse_young_file(trace, device)
+            refuse_young_file(trace.leak_sha256, device)
         case = Case(_new_name(device), device.clock.now(), situation, trace=trace)
         step = "opened from a trace" if trace else "opened without a trace"
         return put_away(case, device, CustodyAct.OPENED, step)
-
-
-def _refuse_young_file(trace: Trace, device: Device) -> None:
-    for case in cases(device):
-        if case.trace is not None and case.trace.leak_sha256 == trace.leak_sha256:
-            refuse_unless_adults(case, device.clock.now().date())
 
 
 def _new_name(device: Device) -> CaseName:
