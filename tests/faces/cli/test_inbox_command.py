@@ -173,3 +173,14 @@ def test_what_nobody_wants_to_see_is_removed_unopened(street: Street) -> None:
     (shown,) = street.does("ben", "inbox", "--remove", name)["messages"]
     assert (shown["state"], shown["why"]) == ("expired", "removed by you")
     assert street.types("ben", "inbox", "--remove", "7-no-message").status == 4
+
+
+def test_a_sender_is_called_as_she_is_now_and_nobody_else_takes_her_letters(street: Street) -> None:
+    """Two who are called alike are told apart by another name, and then one name is free."""
+    name = street.does("ana", "send", "--text", "hello", *TO_BEN)["message"]
+    street.does("ben", "inbox")
+    assert street.types("ben", "person", "rename", "ana", "anna").status == 0
+    assert street.types("ben", "inbox").out.startswith(f"{name}  from anna, waiting")
+    assert street.types("ben", "person", "forget", "anna").status == 0
+    (shown,) = street.does("ben", "inbox")["messages"]
+    assert shown["from"] == "ana"

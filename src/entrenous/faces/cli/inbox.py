@@ -19,6 +19,7 @@ from entrenous.model.message import UnknownMessage
 from entrenous.model.received import InboxState, Received
 from entrenous.model.several import several
 from entrenous.ports import Device
+from entrenous.send.acquaintance.called import called_now
 from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.doubts.within import who_got
@@ -223,7 +224,7 @@ def _shown(message: Received, device: Device) -> dict[str, object]:
     ]
     return {
         "message": message.name,
-        "from": message.sender_name,
+        "from": _sender(message, device),
         "state": state.value,
         "why": message.state.value,
         "sent_at": when(message.sent_at),
@@ -234,6 +235,14 @@ def _shown(message: Received, device: Device) -> dict[str, object]:
         "reply": None if message.reply is None else name_meant(message.reply, device),
         "reactions": reactions,
     }
+
+
+def _sender(message: Received, device: Device) -> str:
+    """By her name of now; a message keeps the one that she had when it came."""
+    contact = contact_of(message.sender, device)
+    if contact is not None:
+        return contact.name
+    return called_now(device)(message.sender, message.sender_name)
 
 
 def _also(message: Received, device: Device) -> list[str]:
