@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import skimage.data
@@ -15,9 +16,10 @@ from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.fingerprint.landmarks.kept import record_of
 from entrenous.craft.fingerprint.picture import fingerprint
+from entrenous.craft.wire.record import pack
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import BlobId, MessageId, MessageName, RecipientId
-from entrenous.model.message import Copy, Message, SentPicture, UnknownMessage
+from entrenous.model.message import Copy, Message, SentClip, SentPicture, UnknownMessage
 from entrenous.model.picture import Encoding, Picture, PictureFormat
 from entrenous.model.secret import Secret
 from entrenous.model.verdict import Finding, Trace, Verdict
@@ -79,6 +81,30 @@ def test_messages_come_back_whole_and_oldest_first(ledger: Ledger) -> None:
     for message in (new, old):
         ledger.record(message)
     assert list(ledger.messages()) == [old, new]
+
+
+def test_only_messages_with_clips_are_read_where_clips_are_wanted(ledger: Ledger) -> None:
+    clip = SentClip(BlobId(b"o" * 16), BlobId(b"v" * 16), Secret(b"d" * 32), (), 320, 240, 3.0)
+    copy = Copy(RecipientId("ben"), Secret(b"s" * 32), b"h" * 32)
+    new, old = (
+        replace(
+            sent(number), sent_at=NOON + timedelta(hours=3 - number), pictures=(), clips=(clip,)
+        )
+        for number in (1, 2)
+    )
+    for message in (new, sent(3), old):
+        ledger.record(message)
+    ledger.add_copies(new.id, 0, 0, (copy,))
+    whole = replace(new, clips=(replace(clip, copies=(copy,)),))
+    assert list(ledger.with_clips()) == [old, whole]
+
+
+def test_a_trace_of_before_something_could_be_lost_is_read(vault: Vault, ledger: Ledger) -> None:
+    fields = msgspec.msgpack.decode(pack(traced(1)))
+    for later in ("lost", "others", "compared", "span"):
+        del fields[later]
+    vault.put("trace", "00000001", msgspec.msgpack.encode(fields))
+    assert ledger.traces() == (traced(1),)
 
 
 def test_a_message_is_replaced_under_its_id(ledger: Ledger) -> None:

@@ -125,6 +125,10 @@ class Ledger(Protocol):
         """Every message, oldest first."""
         ...
 
+    def with_clips(self) -> Iterator[Message]:
+        """Every message that has a clip, oldest first; the others are hardly looked at."""
+        ...
+
     def find(self, name: str) -> Message:
         """The message of that name; raises UnknownMessage."""
         ...

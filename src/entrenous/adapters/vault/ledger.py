@@ -1,7 +1,9 @@
 """The ledger on any vault: messages, copies and traces as records."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
+
+import msgspec
 
 from entrenous.adapters.vault.batches import (
     batches,
@@ -30,6 +32,8 @@ from entrenous.spec import PDQ_BYTES
 _MESSAGES: Final = "message"
 _TRACES: Final = "trace"
 _NEAR_MAX: Final = 32  # distinct pictures that a leak is compared with at most
+_NONE: Final = msgspec.msgpack.encode(())
+_parts: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class VaultLedger:
@@ -61,11 +65,21 @@ class VaultLedger:
     def messages(self) -> Iterator[Message]:
         """Every message, oldest first."""
         added = batches(self._vault)
-        stored = [
+        return _oldest_first(
             with_batches(unpack(Message, record), added)
             for _, record in self._vault.items(_MESSAGES)
-        ]
-        return iter(sorted(stored, key=lambda message: message.sent_at))
+        )
+
+    def with_clips(self) -> Iterator[Message]:
+        """Every message that has a clip, oldest first; the others are hardly looked at."""
+        found = (
+            unpack(Message, record)
+            for _, record in self._vault.items(_MESSAGES)
+            if bytes(_parts(record).get("clips", _NONE)) != _NONE
+        )
+        return _oldest_first(
+            with_batches(message, batches_of(message.id, self._vault)) for message in found
+        )
 
     def read(self, message: MessageId) -> Message:
         """One message; raises UnknownMessage."""
@@ -133,3 +147,7 @@ class VaultLedger:
     def traces(self) -> tuple[Trace, ...]:
         """Every trace that was kept, oldest first."""
         return tuple(unpack(Trace, record) for _, record in self._vault.items(_TRACES))
+
+
+def _oldest_first(messages: Iterable[Message]) -> Iterator[Message]:
+    return iter(sorted(messages, key=lambda message: message.sent_at))
