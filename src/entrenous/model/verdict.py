@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from entrenous.model.errors import NotFound
-from entrenous.model.ids import MessageName, RecipientId
+from entrenous.model.ids import MessageId, MessageName, RecipientId
 
 
 class Finding(StrEnum):
@@ -87,11 +87,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a trace says of one further message: a verdict on its copies, and how the leak lies."""
+    """What a trace says of one further message: a verdict on its copies, and how the leak lies
+    (None for a sound).
+    """
 
     message: MessageName
     verdict: Verdict
-    warp: Warp
+    warp: Warp | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class Trace:
     the number of copies that the chances count; 0 in traces that are older than this field.
     ``others``
     are further messages of which copies are named: a collage, or copies of two messages merged.
+    ``lost`` are messages that it could not be compared with, for what this device kept of them
+    cannot be read any more: nothing is said about their copies.
     """
 
     number: int
@@ -114,6 +118,7 @@ class Trace:
     span: Span | None = None
     compared: int = 0
     others: tuple[Part, ...] = ()
+    lost: tuple[MessageId, ...] = ()
 
 
 class NoSuchTrace(NotFound):

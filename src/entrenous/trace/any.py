@@ -1,11 +1,12 @@
 """Trace whatever a file holds: a picture, a clip or a sound."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from entrenous.craft.media.kind import medium_of
 from entrenous.model.clip import NoFrames
+from entrenous.model.ids import MessageName
 from entrenous.model.medium import Medium
 from entrenous.model.sound import NotASound, SoundBroken, SoundTooLong
 from entrenous.model.verdict import Finding, NothingToWeigh, Trace
@@ -16,9 +17,12 @@ from entrenous.trace.photo.original import Originals
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A trace, and for a picture what it rests on."""
+    """A trace, the names of what it could not be compared with, and for a picture what it rests
+    on.
+    """
 
     trace: Trace
+    lost: tuple[MessageName, ...] = ()
     investigation: Investigation | None = None
 
 
@@ -34,11 +38,15 @@ def trace_file(untrusted_data: bytes, device: Device, originals: Originals | Non
     """
     if medium_of(untrusted_data) is Medium.PICTURE:
         seen = investigate(untrusted_data, device, originals=originals)
-        return Traced(seen.trace, seen)
+        return Traced(seen.trace, _names(seen.trace, device), seen)
     is_clip = medium_of(untrusted_data) is Medium.CLIP
     trace = (_trace_clip if is_clip else _listen)(untrusted_data, device)
     device.ledger.note(trace)
-    return Traced(trace)
+    return Traced(trace, _names(trace, device))
+
+
+def _names(trace: Trace, device: Device) -> tuple[MessageName, ...]:
+    return tuple(device.ledger.read(message).name for message in trace.lost)
 
 
 def _trace_clip(untrusted_data: bytes, device: Device) -> Trace:
@@ -59,7 +67,8 @@ def _trace_clip(untrusted_data: bytes, device: Device) -> Trace:
         heard = _heard(untrusted_data, device)
     except NothingToWeigh:
         return seen
-    return seen if heard.verdict.finding is Finding.NOBODY and seen.message else heard
+    told = seen if heard.verdict.finding is Finding.NOBODY and seen.message else heard
+    return replace(told, lost=tuple(dict.fromkeys((*seen.lost, *heard.lost))))
 
 
 def _heard(untrusted_data: bytes, device: Device) -> Trace:

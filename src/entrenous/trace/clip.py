@@ -3,14 +3,13 @@
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.clip import Cut, Frame, NoFrames
-from entrenous.model.verdict import Finding, NothingToWeigh, Span, Trace, Verdict
+from entrenous.model.verdict import NothingToWeigh, Span, Trace
 from entrenous.ports import Device
-from entrenous.trace.number import next_number
-from entrenous.trace.reel.heard import gathered, verdict, warp_of
+from entrenous.trace.answer import Said, answer
+from entrenous.trace.lost import Lost
+from entrenous.trace.reel.heard import Pairs, said
 from entrenous.trace.reel.laid import Laid, lay
 from entrenous.trace.reel.sought import anchors, everybody, reels
 
@@ -35,19 +34,12 @@ def trace_clip(untrusted_data: bytes, device: Device) -> Trace:
 def look_at_clip(untrusted_data: bytes, device: Device) -> Trace:
     """As :func:`trace_clip`, and the answer is not kept."""
     found, length_s = _excerpt(untrusted_data, device)
-    laid = _laid(found, device)
+    lost = Lost()
+    laid = _laid(found, device, lost)
     compared = everybody(device)
-    said = None if laid is None else _verdict(found, laid, compared)
-    return Trace(
-        number=next_number(device),
-        at=device.clock.now(),
-        leak_sha256=sha256(untrusted_data),
-        verdict=Verdict(Finding.NOBODY, (), {}, {}) if said is None else said,
-        message=None if laid is None else laid.reel.message.name,
-        warp=None if laid is None else warp_of(laid.registration, laid.reel.clip),
-        span=None if laid is None else _span(laid, length_s),
-        compared=compared,
-    )
+    heard = [] if laid is None else _said(found, laid, compared)
+    span = None if laid is None else _span(laid, length_s)
+    return answer(heard, untrusted_data, device, compared=compared, lost=lost, span=span)
 
 
 def _excerpt(untrusted_data: bytes, device: Device) -> tuple[list[Frame], float]:
@@ -63,22 +55,21 @@ def _excerpt(untrusted_data: bytes, device: Device) -> tuple[list[Frame], float]
     return found, max(length_s, found[-1].at_s)
 
 
-def _laid(found: list[Frame], device: Device) -> Laid | None:
-    candidates = [reel for reel in reels(device) if reel.clip.copies]
-    if not candidates:
+def _laid(found: list[Frame], device: Device, lost: Lost) -> Laid | None:
+    candidates = reels(device, lost)
+    if not candidates and not lost.messages:
         raise NothingToWeigh
     probes = [found[int(share * (len(found) - 1))] for share in _PROBES_AT]
     likely = anchors([np.asarray(probe) for probe in probes], candidates)
-    return lay(found, probes, likely, device)
+    return lay(found, probes, likely, device, lost)
 
 
-def _verdict(found: list[Frame], laid: Laid, compared: int) -> Verdict | None:
+def _said(found: list[Frame], laid: Laid, compared: int) -> list[Said]:
     places = np.unique(np.linspace(0, len(found) - 1, _HEARD_FRAMES).round().astype(int))
-    pairs: list[tuple[NDArray[np.uint8], Frame]] = [
+    pairs: Pairs = [
         (np.asarray(found[int(place)]), laid.shown_by(found[int(place)].at_s)) for place in places
     ]
-    heard = gathered(pairs, laid.registration, laid.reel)
-    return None if heard is None else verdict(heard, laid.reel, compared)
+    return said(pairs, laid.registration, laid.reel, compared)
 
 
 def _span(laid: Laid, length_s: float) -> Span:

@@ -10,13 +10,13 @@ from entrenous.craft.align.features import grey_of
 from entrenous.craft.align.geometry import Homography, inverse, kept
 from entrenous.craft.align.moment import detail, enough, laid_small, likeness
 from entrenous.craft.align.register import Registration, register
-from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.clip import Frame
 from entrenous.model.picture import Picture
-from entrenous.model.verdict import Finding, Span, Trace, Verdict
+from entrenous.model.verdict import Span, Trace
 from entrenous.ports import Device
-from entrenous.trace.number import next_number
-from entrenous.trace.reel.heard import gathered, verdict, warp_of
+from entrenous.trace.answer import answer
+from entrenous.trace.lost import Lost
+from entrenous.trace.reel.heard import said
 from entrenous.trace.reel.laid import excused
 from entrenous.trace.reel.sought import Anchor, Reel, anchors, everybody, reels, rgb
 
@@ -42,39 +42,40 @@ class _Shown:
 
 
 def trace_frame(found: Picture, untrusted_data: bytes, device: Device) -> Trace | None:
-    """Say whose copy of a clip a picture was taken from; None when it shows no clip that was sent.
+    """Say whose copy of a clip a picture was taken from, and keep the answer; None when it shows no
+    clip that was sent.
 
     Args:
         found: the picture.
         untrusted_data: its file, whose hash the trace keeps.
         device: with the clips that were sent.
     """
-    luma = _narrow(grey_of(np.asarray(found)))
-    shown = _shown(luma, device)
-    if shown is None:
-        return None
-    heard = gathered([(luma, shown.frame)], shown.registration, shown.reel)
-    compared = everybody(device)
-    said = None if heard is None else verdict(heard, shown.reel, compared)
-    trace = Trace(
-        number=next_number(device),
-        at=device.clock.now(),
-        leak_sha256=sha256(untrusted_data),
-        verdict=Verdict(Finding.NOBODY, (), {}, {}) if said is None else said,
-        message=shown.reel.message.name,
-        warp=warp_of(shown.registration, shown.reel.clip),
-        span=Span(shown.frame.at_s, 0.0),
-        compared=compared,
-    )
-    device.ledger.note(trace)
+    trace = look_at_frame(found, untrusted_data, device, Lost())
+    if trace is not None:
+        device.ledger.note(trace)
     return trace
 
 
-def _shown(luma: Pixels, device: Device) -> _Shown | None:
-    candidates = [reel for reel in reels(device) if reel.clip.copies]
+def look_at_frame(
+    found: Picture, untrusted_data: bytes, device: Device, lost: Lost
+) -> Trace | None:
+    """As :func:`trace_frame`, and the answer is not kept; clips that cannot be looked at any more
+    are added to ``lost``.
+    """
+    luma = _narrow(grey_of(np.asarray(found)))
+    shown = _shown(luma, device, lost)
+    if shown is None:
+        return None
+    compared, span = everybody(device), Span(shown.frame.at_s, 0.0)
+    heard = said([(luma, shown.frame)], shown.registration, shown.reel, compared)
+    return answer(heard, untrusted_data, device, compared=compared, lost=lost, span=span)
+
+
+def _shown(luma: Pixels, device: Device, lost: Lost) -> _Shown | None:
+    candidates = reels(device, lost)
     best: _Shown | None = None
     for anchor, at_s in _moments(luma, anchors([luma], candidates, _ANCHORS)):
-        sent = anchor.reel.frames(at_s - _AROUND_S, at_s + _AROUND_S, device)
+        sent = anchor.reel.frames(at_s - _AROUND_S, at_s + _AROUND_S, device, lost)
         one = _very_one(luma, anchor.reel, sent, at_s)
         if one is not None and (best is None or _unfit(one) < _unfit(best)):
             best = one

@@ -1,8 +1,10 @@
 """Whose copy is this? The whole of tracing a picture, with everything that a report shows.
 
 The found picture is laid over the sent ones that it resembles (rounds.py); only then are the keys
-of their copies asked for. Every copy of every picture that was tried counts in the bound on false
-accusation, whether or not its picture fitted.
+of their copies asked for. When no picture's copy is named, it may be a frame of a clip. Every copy
+of every picture that was tried and of every clip counts in the bound on false accusation, whether
+or not it fitted: so it does not matter that the clips are looked at after the pictures were heard
+(docs/spec/clip.md, section 7).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,19 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.craft.align.lay import lay_over
-from entrenous.craft.crypto.hashing import sha256
 from entrenous.model.candidate import Candidate
 from entrenous.model.ids import MessageId
 from entrenous.model.message import Message
 from entrenous.model.picture import Picture
-from entrenous.model.verdict import Finding, NothingToWeigh, Part, Trace, Verdict
+from entrenous.model.verdict import Finding, NothingToWeigh, Trace
 from entrenous.ports import Device
-from entrenous.trace.frame import trace_frame
-from entrenous.trace.number import next_number
+from entrenous.trace.answer import Said, answer
+from entrenous.trace.frame import look_at_frame
+from entrenous.trace.lost import Lost
 from entrenous.trace.photo.fit import Fit, Found, Lying, Sent, lying, weighed
 from entrenous.trace.photo.learn import learn
 from entrenous.trace.photo.original import Originals
 from entrenous.trace.photo.rounds import Round, rounds, tried
+from entrenous.trace.reel.sought import of_clips
 
 LEARNT_AT_ONCE = 8  # pictures whose look is missing; more would keep a person waiting
 
@@ -36,8 +39,8 @@ class Investigation:
     """A trace, and what it rests on.
 
     ``fits`` are the sent pictures that the found one lies on: those of which a copy is named
-    first, then as they were tried; ``trace`` speaks of the first, or of the clip that a frame was
-    found of when there is none. ``compared`` is the number of
+    first, then as they were tried; there are none when ``trace`` speaks of the clip that a frame
+    was found of, else it speaks of the first. ``compared`` is the number of
     copies in the bound, ``tried`` that of sent pictures that were laid under, and ``unlearnt``
     that of pictures which are known by their fingerprints alone.
     """
@@ -76,16 +79,21 @@ def investigate(
         candidates = _candidates(leak, strange, device)
         looking.result()
     seen = leak.picture
-    lies, laid = _laid(leak, candidates, originals or Originals(device.read_picture), device)
+    lost, kept = Lost(), originals or Originals(device.read_picture)
+    lies, laid = _laid(leak, candidates, kept, device, lost)
     unlearnt = sum(not one.learnt for one in candidates)
-    compared = sum(len(picture.copies) for _, picture in laid)
-    frame = None if lies else trace_frame(seen, untrusted_data, device)
-    if frame is not None:
-        return Investigation(frame, seen, (), frame.compared, len(laid), unlearnt)
-    if not compared:
-        raise NothingToWeigh
+    of_pictures, in_clips = sum(len(picture.copies) for _, picture in laid), of_clips(device)
+    compared = of_pictures + in_clips
     fits = _named_first([fit for one in lies for fit in weighed(one, compared)])
-    trace = _trace(fits, compared, untrusted_data, device)
+    named = any(fit.verdict.named for fit in fits)
+    frame = None if named or not in_clips else look_at_frame(seen, untrusted_data, device, lost)
+    if frame is not None and (frame.verdict.named or not fits):
+        device.ledger.note(frame)
+        return Investigation(frame, seen, (), frame.compared, len(laid), unlearnt)
+    if not of_pictures and not lost.messages:
+        raise NothingToWeigh
+    said = [Said(fit.message.name, fit.verdict, fit.registration.warp) for fit in fits]
+    trace = answer(said, untrusted_data, device, compared=compared, lost=lost)
     device.ledger.note(trace)
     return Investigation(trace, seen, fits, compared, len(laid), unlearnt)
 
@@ -109,19 +117,25 @@ def _candidates(
 
 
 def _laid(
-    found: Found, candidates: Sequence[Candidate], originals: Originals, device: Device
+    found: Found,
+    candidates: Sequence[Candidate],
+    originals: Originals,
+    device: Device,
+    lost: Lost,
 ) -> tuple[list[Lying], tuple[Sent, ...]]:
-    """Where it lies, and every sent picture that was tried; no key is known here."""
+    """Where it lies, and every sent picture that it was laid over; no key is known here."""
     read = lru_cache(maxsize=None)(device.ledger.read)
     done: list[Round] = []
     lies: list[Lying] = []
     for some in rounds(candidates) if candidates else ():
         done.append(some)
         for same in some.pictures:
-            lies += lying(found, _sent(same, read), originals, device, patient=some.patient)
+            sent = _sent(same, read)
+            lies += lying(found, sent, originals, device, lost=lost, patient=some.patient)
         if lies:
             break
-    return lies, _sent(tried(done), read)
+    all_of_them = _sent(tried(done), read)
+    return lies, tuple(one for one in all_of_them if one[1].original not in lost.files)
 
 
 def _sent(
@@ -133,17 +147,3 @@ def _sent(
 
 def _named_first(fits: list[Fit]) -> tuple[Fit, ...]:
     return tuple(sorted(fits, key=lambda fit: fit.verdict.finding is Finding.NOBODY))
-
-
-def _trace(fits: tuple[Fit, ...], compared: int, untrusted_data: bytes, device: Device) -> Trace:
-    others = [fit for fit in fits[1:] if fit.verdict.named]
-    return Trace(
-        number=next_number(device),
-        at=device.clock.now(),
-        leak_sha256=sha256(untrusted_data),
-        verdict=fits[0].verdict if fits else Verdict(Finding.NOBODY, (), {}, {}),
-        message=fits[0].message.name if fits else None,
-        warp=fits[0].registration.warp if fits else None,
-        compared=compared,
-        others=tuple(Part(fit.message.name, fit.verdict, fit.registration.warp) for fit in others),
-    )

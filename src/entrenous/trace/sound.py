@@ -4,6 +4,7 @@ The found sound is laid on each sent one that it might be; only then are the key
 copies asked for.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,14 +19,15 @@ from entrenous.craft.sound.locate import Place, locate
 from entrenous.craft.sound.prepare import prepare
 from entrenous.craft.weigh.verdict import weigh
 from entrenous.model.message import Message, SentSound
-from entrenous.model.verdict import Finding, NothingToWeigh, Span, Trace, Verdict
+from entrenous.model.verdict import NothingToWeigh, Span, Trace
 from entrenous.ports import Device
 from entrenous.spec import SOUND_CONTEXT
-from entrenous.trace.number import next_number
+from entrenous.trace.answer import Said, answer
+from entrenous.trace.lost import Lost
 from entrenous.trace.photo.labels import by_label
 from entrenous.trace.reel.sought import everybody
 
-_TRIED_MAX: Final = 5
+_TRIED_MAX: Final = 5  # distinct sounds; each may have been sent in any number of messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,12 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """A sent sound that the found one lies on, and what its copies' marks say."""
+    """A sent sound that the found one lies on: which part it is, and what the copies say of each
+    message that it was sent in.
+    """
 
-    message: Message
     span: Span
-    verdict: Verdict
+    said: tuple[Said, ...]
 
 
 def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
@@ -62,57 +65,76 @@ def listen_to_sound(untrusted_data: bytes, device: Device) -> Trace:
     """As :func:`trace_sound`, and the answer is not kept."""
     sound = device.read_sound(untrusted_data)
     found = found_sound(np.asarray(sound), sound.rate_hz)
-    compared = everybody(device)
-    fit = _best_fit(found, _candidates(found, device), compared, device)
-    return Trace(
-        number=next_number(device),
-        at=device.clock.now(),
-        leak_sha256=sha256(untrusted_data),
-        verdict=Verdict(Finding.NOBODY, (), {}, {}) if fit is None else fit.verdict,
-        message=None if fit is None else fit.message.name,
-        span=None if fit is None else fit.span,
-        compared=compared,
-    )
+    compared, lost = everybody(device), Lost()
+    likely = _by_original(_candidates(found, device, lost), device, lost)
+    fit = _best_fit(found, likely, compared, device)
+    said, span = ((), None) if fit is None else (fit.said, fit.span)
+    return answer(said, untrusted_data, device, compared=compared, lost=lost, span=span)
 
 
-def _candidates(found: FoundSound, device: Device) -> list[_Candidate]:
-    """The sent sounds whose contours fit best, the best first."""
-    all_of_them = [
-        _Candidate(message, sent, locate(found.contour, read_contour(kept)))
-        for message in device.ledger.messages()
-        for sent in message.sounds
-        if sent.copies and (kept := device.vault.kept(sent.contour))
-    ]
-    if not all_of_them:
+def _candidates(found: FoundSound, device: Device, lost: Lost) -> list[_Candidate]:
+    """The sent sounds, those first whose contours fit best; equal contours are laid once."""
+    places, candidates = dict[bytes, tuple[Place, ...]](), list[_Candidate]()
+    for message in device.ledger.messages():
+        for sent in message.sounds:
+            contour = lost.kept(sent.contour, message, device) if sent.copies else None
+            if not contour:
+                continue
+            if contour not in places:
+                places[contour] = locate(found.contour, read_contour(contour))
+            candidates.append(_Candidate(message, sent, places[contour]))
+    if not candidates and not lost.messages:
         raise NothingToWeigh
-    best = sorted(all_of_them, key=lambda candidate: candidate.places[0].fit, reverse=True)
-    return best[:_TRIED_MAX]
+    return sorted(candidates, key=lambda candidate: candidate.places[0].fit, reverse=True)
+
+
+def _by_original(
+    candidates: Sequence[_Candidate], device: Device, lost: Lost
+) -> list[list[_Candidate]]:
+    """The best-fitting distinct sounds, each with every message that it was sent in: these fit
+    alike, so they stand beside one another.
+    """
+    same = dict[bytes, list[_Candidate]]()
+    for candidate in candidates:
+        source = lost.kept(candidate.sent.original, candidate.message, device)
+        if source is None:
+            continue
+        key = sha256(source)
+        if key not in same and len(same) == _TRIED_MAX:
+            break
+        same.setdefault(key, []).append(candidate)
+    return list(same.values())
 
 
 def _best_fit(
-    found: FoundSound, candidates: list[_Candidate], compared: int, device: Device
+    found: FoundSound, likely: list[list[_Candidate]], compared: int, device: Device
 ) -> _Fit | None:
-    """The first candidate of which a copy is named; else the first on which the leak lies at
-    all.
-    """
+    """The first sound of which a copy is named; else the first on which the leak lies at all."""
     first: _Fit | None = None
-    for candidate in candidates:
-        fit = _fit(found, candidate, compared, device)
-        if fit is not None and fit.verdict.finding is not Finding.NOBODY:
+    for same in likely:
+        fit = _fit(found, same, compared, device)
+        if fit is not None and any(one.verdict.named for one in fit.said):
             return fit
         first = first or fit
     return first
 
 
-def _fit(found: FoundSound, candidate: _Candidate, compared: int, device: Device) -> _Fit | None:
-    sent = candidate.sent
-    original = device.read_sound(device.vault.kept(sent.original))
+def _fit(
+    found: FoundSound, same: Sequence[_Candidate], compared: int, device: Device
+) -> _Fit | None:
+    original = device.read_sound(device.vault.kept(same[0].sent.original))
     prepared = prepare(np.asarray(original), original.rate_hz)
-    heard = hear_at(found, prepared, candidate.places)
+    heard = hear_at(found, prepared, same[0].places)
     if heard is None:
         return None
-    verdict = weigh(by_label(sent.copies, _scores(heard, sent)), compared=compared)
-    return _Fit(candidate.message, heard.span, verdict)
+    said = (_said(heard, one, compared) for one in same)
+    return _Fit(heard.span, tuple(said))
+
+
+def _said(heard: HeardSound, candidate: _Candidate, compared: int) -> Said:
+    copies = candidate.sent.copies
+    verdict = weigh(by_label(copies, _scores(heard, candidate.sent)), compared=compared)
+    return Said(candidate.message.name, verdict)
 
 
 def _scores(heard: HeardSound, sent: SentSound) -> list[float]:

@@ -5,8 +5,10 @@ smaller, and a ratio never larger, than it is.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
+from entrenous.model.several import several
 from entrenous.model.verdict import Span, Warp
 
 _STRAIGHT_DEG: Final = 0.5
@@ -135,6 +137,15 @@ def what_was_missing(forecast: float, needed: float) -> str:
         "There is too little left in this file to tell. It would take a version that shows about "
         f"{times} times as many pixels of the picture or more, or one that was compressed or "
         "blurred less. This clears nobody."
+    )
+
+
+def what_is_lost(messages: Sequence[str]) -> str:
+    """Which messages' copies could not be looked at, why, and what may help."""
+    return (
+        f"What this device kept of {several(messages)} to compare with cannot be read any more, so "
+        "those copies were not looked at. An archive that you made before may still hold it: read "
+        "that in on a new device, and trace there."
     )
 
 

@@ -170,16 +170,16 @@ def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None 
         tone=known.tone,
         pictures=known.shown,
         method=tuple(method(known.chips, everybody, needed)),
-        identity=(*_identity(trace, everybody), *known.files),
+        identity=(*_identity(trace), *known.files),
         versions=_versions(),
     )
 
 
-def _identity(trace: Trace, everybody: int) -> Facts:
+def _identity(trace: Trace) -> Facts:
     return (
         ("Trace", f"number {trace.number}, {trace.at:%Y-%m-%d %H:%M:%S} UTC"),
         ("Message", str(trace.message or "none that this device sent")),
-        ("Copies compared", f"{everybody:,}"),
+        ("Copies compared", f"{trace.compared or len(trace.verdict.score):,}"),
         ("Found file, SHA-256", trace.leak_sha256.hex()),
     )
 

@@ -18,10 +18,10 @@ from entrenous.craft.weigh.rounds import Score, weigh_in_rounds
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import Message, SentPicture
 from entrenous.model.picture import Picture
-from entrenous.model.relay_problem import NoSuchBlob
 from entrenous.model.verdict import Verdict
 from entrenous.ports import Device
 from entrenous.spec import COPY_CONTEXT
+from entrenous.trace.lost import Lost
 from entrenous.trace.photo.hear import hear
 from entrenous.trace.photo.labels import by_label
 from entrenous.trace.photo.original import Originals
@@ -66,14 +66,21 @@ class Fit:
     verdict: Verdict
 
 
-def lying(
-    found: Found, sent: Sequence[Sent], originals: Originals, device: Device, *, patient: bool
+def lying(  # noqa: PLR0913 - what is laid, on what, and how
+    found: Found,
+    sent: Sequence[Sent],
+    originals: Originals,
+    device: Device,
+    *,
+    lost: Lost,
+    patient: bool,
 ) -> Iterator[Lying]:
-    """The found picture on each of these that it lies on; equal originals are taken as one.
+    """The found picture on each of these that it lies on; equal originals are taken as one, and
+    those that cannot be read any more are noted in ``lost``.
 
     ``patient`` also tries what takes seconds, for pictures with few points.
     """
-    for (source, size_px), same in _by_original(sent, device).items():
+    for (source, size_px), same in _by_original(sent, device, lost).items():
         original = originals.of(source, size_px)
         with ThreadPoolExecutor(1) as beside:  # most that resemble the found one are the one
             ready = beside.submit(original.prepared)
@@ -114,17 +121,16 @@ def _scorer(one: Lying, picture: SentPicture) -> Score:
 
 
 def _by_original(
-    sent: Iterable[Sent], device: Device
+    sent: Iterable[Sent], device: Device, lost: Lost
 ) -> dict[tuple[bytes, int | None], list[Sent]]:
     """Sent pictures by their source file's bytes and the size it was reduced to.
 
-    One whose file is gone from the vault is passed over: it keeps no other from being traced.
+    One whose file cannot be read is passed over: it keeps no other from being traced.
     """
     names: dict[tuple[bytes, int | None], tuple[bytes, list[Sent]]] = {}
     for message, picture in sent:
-        try:
-            source = device.vault.kept(picture.original)
-        except NoSuchBlob:
+        source = lost.kept(picture.original, message, device)
+        if source is None:
             continue
         key = (sha256(source), picture.size_px)
         names.setdefault(key, (source, []))[1].append((message, picture))

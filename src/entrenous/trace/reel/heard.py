@@ -1,6 +1,6 @@
 """Listen to found frames, and only then ask for the keys of the copies."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,6 +18,7 @@ from entrenous.model.clip import Frame
 from entrenous.model.message import SentClip
 from entrenous.model.verdict import Verdict, Warp
 from entrenous.spec import CLIP_CONTEXT, PILOT_CONTEXT
+from entrenous.trace.answer import UNHEARD, Said
 from entrenous.trace.photo.labels import by_label
 from entrenous.trace.reel.sought import Reel, rgb
 
@@ -26,14 +27,29 @@ Grey = NDArray[np.uint8]
 _ALL: Final = 275.0  # what working_luma makes of 254 and more: covered in full
 
 
-def gathered(
-    pairs: Iterable[tuple[Grey, Frame]], registration: Registration, reel: Reel
-) -> Choir | None:
-    """The evidence of all pairs of a found luma plane, in narrow range, and the frame it shows.
+Pairs = Sequence[tuple[Grey, Frame]]
+"""Found luma planes, in narrow range, and the sent frame that each shows."""
 
-    The message's pilot is heard here, which every copy carries; no copy's key is known. None when
-    there is no evidence at all.
+
+def said(pairs: Pairs, registration: Registration, reel: Reel, compared: int) -> list[Said]:
+    """What the copies say of each message that this clip was sent in.
+
+    Each is listened for with its own dither and in its own motion; where that was measured to be
+    the same, frames are gathered once. Every copy is scored once, so ``compared``, which counts
+    everybody, counts them all.
     """
+    ears, heard = dict[bytes, Ear](), list[Said]()
+    for one in (reel, *reel.again):
+        if one.survey_sha256 not in ears:
+            ears[one.survey_sha256] = _gathered(pairs, registration, one)
+        evidence = _evidence(ears[one.survey_sha256], one)
+        verdict = UNHEARD if evidence is None else _verdict(evidence, one, compared)
+        heard.append(Said(one.message.name, verdict, _warp(registration, one.clip)))
+    return heard
+
+
+def _gathered(pairs: Pairs, registration: Registration, reel: Reel) -> Ear:
+    """The evidence of all pairs; nothing of any message is known but how the camera moved."""
     ear = Ear(reel.stage)
     for found, sent in pairs:
         laid, covered = lay_over(rgb(found), registration)
@@ -46,6 +62,13 @@ def gathered(
                 for node, share in nodes_at(sent.at_s)
             },
         )
+    return ear
+
+
+def _evidence(ear: Ear, reel: Reel) -> Choir | None:
+    """Weighed by the message's pilot, which every copy carries; no copy's key is known. None when
+    there is no evidence at all.
+    """
     size = stream_bytes(reel.stage)
     pilots = {
         node: stream(reel.clip.dither, PILOT_CONTEXT + node.to_bytes(4, "big"), size)
@@ -55,13 +78,13 @@ def gathered(
     return heard if heard.strength > 0.0 else None
 
 
-def verdict(heard: Choir, reel: Reel, compared: int) -> Verdict:
+def _verdict(heard: Choir, reel: Reel, compared: int) -> Verdict:
     """Score every copy of the clip; ``compared`` counts everybody the finding is corrected for."""
-    measured = scores(heard, reel.clip, stream_bytes(reel.stage))
+    measured = _scores(heard, reel.clip, stream_bytes(reel.stage))
     return weigh(by_label(reel.clip.copies, measured), compared=compared)
 
 
-def scores(heard: Choir, clip: SentClip, size: int) -> list[float]:
+def _scores(heard: Choir, clip: SentClip, size: int) -> list[float]:
     """One score per copy, in standard deviations of an innocent copy's score."""
     measured = []
     for copy in clip.copies:
@@ -73,7 +96,7 @@ def scores(heard: Choir, clip: SentClip, size: int) -> list[float]:
     return measured
 
 
-def warp_of(registration: Registration, clip: SentClip) -> Warp:
+def _warp(registration: Registration, clip: SentClip) -> Warp:
     """How the found frames lie on the sent ones, at the size they were sent in."""
     size = (clip.width_px, clip.height_px)
     whole = registration.homography @ resizing(size, registration.sent_size)

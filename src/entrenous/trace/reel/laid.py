@@ -26,6 +26,7 @@ from entrenous.craft.align.moment import (
 from entrenous.craft.align.register import Registration, register
 from entrenous.model.clip import Frame
 from entrenous.ports import Device
+from entrenous.trace.lost import Lost
 from entrenous.trace.reel.sought import Anchor, Reel, rgb
 
 _PROBES: Final = 12
@@ -66,7 +67,7 @@ class Laid:
 
 
 def lay(
-    found: list[Frame], probes: list[Frame], anchors: list[Anchor], device: Device
+    found: list[Frame], probes: list[Frame], anchors: list[Anchor], device: Device, lost: Lost
 ) -> Laid | None:
     """Lay found frames over the clip of the likeliest anchor; None when they lie on none.
 
@@ -75,6 +76,7 @@ def lay(
         probes: those of them that anchors speak of.
         anchors: where they seem to belong.
         device: whose vault has the sent clips.
+        lost: where those are noted that it does not give any more.
     """
     few = _spread(found)
     places: list[Place] = []
@@ -86,7 +88,7 @@ def lay(
     for place in sorted(places, key=lambda one: -one.moment.likeness):
         if place.moment.likeness < _LIKENESS_MIN:
             break
-        laid = _finely(few, probes[place.anchor.probe], place, device)
+        laid = _finely(few, probes[place.anchor.probe], place, device, lost)
         if laid is not None:
             return laid
     return None
@@ -130,12 +132,14 @@ def _roughly(few: list[Frame], anchor: Anchor) -> Place | None:
     return best
 
 
-def _finely(few: list[Frame], probe: Frame, place: Place, device: Device) -> Laid | None:
+def _finely(
+    few: list[Frame], probe: Frame, place: Place, device: Device, lost: Lost
+) -> Laid | None:
     """Among all frames: the very one that the probe shows, registered in full."""
     moment, reel = place.moment, place.anchor.reel
     start_s = moment.start_s + moment.speed * few[0].at_s - _MARGIN_S
     stop_s = moment.start_s + moment.speed * few[-1].at_s + _MARGIN_S
-    sent = reel.frames(start_s, stop_s, device)
+    sent = reel.frames(start_s, stop_s, device, lost)
     if not sent:
         return None
     strip = stacked([np.asarray(frame) for frame in sent])

@@ -1,7 +1,7 @@
 """The sent clips that a found file might show, and what they look like."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from entrenous.craft.align.features import Features, features, matches
 from entrenous.craft.align.geometry import Homography, mirroring, plausible
 from entrenous.craft.align.timeline import Camera
+from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.mark.reel.motion import SIDE_PX_MAX, Stage, stage
 from entrenous.craft.wire.record import unpack
 from entrenous.model.clip import Cut, Frame, KeyFrame, Survey
 from entrenous.model.message import Message, SentClip
 from entrenous.ports import Device
+from entrenous.trace.lost import Lost
 
 Grey = NDArray[np.uint8]
 
@@ -28,7 +30,11 @@ _TOLERANCE: Final = 4.0 / 1000  # of the found frame's longest side
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reel:
-    """One sent clip; ``thumbs`` (N, h, w) are small frames of it, at ``thumb_times``."""
+    """One sent clip; ``thumbs`` (N, h, w) are small frames of it, at ``thumb_times``.
+
+    ``survey_sha256`` is of all that was measured of it; ``again`` are further messages that it was
+    sent in, with copies, a dither and maybe a survey of their own.
+    """
 
     message: Message
     clip: SentClip
@@ -37,11 +43,18 @@ class Reel:
     thumb_times: NDArray[np.float64]
     camera: Camera
     stage: Stage
+    survey_sha256: bytes
+    again: tuple["Reel", ...] = ()
 
-    def frames(self, start_s: float, stop_s: float, device: Device) -> list[Frame]:
-        """Its frames between these times, unmarked, reduced to about the working size."""
+    def frames(self, start_s: float, stop_s: float, device: Device, lost: Lost) -> list[Frame]:
+        """Its frames between these times, unmarked, reduced to about the working size; none when
+        the clip cannot be read any more.
+        """
+        source = lost.kept(self.clip.original, self.message, device)
+        if source is None:
+            return []
         cut = Cut(max(0.0, start_s), max(0.0, stop_s), side_px=SIDE_PX_MAX)
-        with device.read_clip(device.vault.kept(self.clip.original), cut) as clip:
+        with device.read_clip(source, cut) as clip:
             return list(clip.frames)
 
 
@@ -60,15 +73,54 @@ class Anchor:
     agreeing: int
 
 
-def reels(device: Device) -> Iterator[Reel]:
-    """Every clip that was sent from here."""
-    for message in device.ledger.messages():
+def reels(device: Device, lost: Lost) -> list[Reel]:
+    """Every clip of which copies were sent from here; equal originals are one.
+
+    Originals are read only of clips whose size and length are the same.
+    """
+    alike = dict[tuple[int, int, float], list[Reel]]()
+    for one in _each(device, lost):
+        key = one.clip.width_px, one.clip.height_px, round(one.clip.length_s, 1)
+        alike.setdefault(key, []).append(one)
+    return [one for some in alike.values() for one in _joined(some, device)]
+
+
+def _each(device: Device, lost: Lost) -> Iterator[Reel]:
+    for message in device.ledger.with_clips():
         for clip in message.clips:
-            survey = unpack(Survey, device.vault.kept(clip.survey))
-            plan = stage(clip.width_px, clip.height_px)
-            thumbs = np.frombuffer(survey.thumbs, np.uint8).reshape(-1, *survey.thumb_px[::-1])
-            times = np.frombuffer(survey.thumb_times, np.float64)
-            yield Reel(message, clip, survey.keys, thumbs, times, Camera.of(survey), plan)
+            measured = lost.kept(clip.survey, message, device) if clip.copies else None
+            if measured is not None:
+                yield _reel(message, clip, measured)
+
+
+def _reel(message: Message, clip: SentClip, measured: bytes) -> Reel:
+    survey = unpack(Survey, measured)
+    thumbs = np.frombuffer(survey.thumbs, np.uint8).reshape(-1, *survey.thumb_px[::-1])
+    return Reel(
+        message=message,
+        clip=clip,
+        keys=survey.keys,
+        thumbs=thumbs,
+        thumb_times=np.frombuffer(survey.thumb_times, np.float64),
+        camera=Camera.of(survey),
+        stage=stage(clip.width_px, clip.height_px),
+        survey_sha256=sha256(measured),
+    )
+
+
+def _joined(alike: list[Reel], device: Device) -> list[Reel]:
+    if len(alike) == 1:
+        return alike
+    same = dict[bytes, list[Reel]]()
+    for one in alike:  # whether a lost one matters is seen when something lies on it
+        source = Lost().kept(one.clip.original, one.message, device)
+        same.setdefault(one.clip.original if source is None else sha256(source), []).append(one)
+    return [replace(first, again=tuple(rest)) for first, *rest in same.values()]
+
+
+def of_clips(device: Device) -> int:
+    """How many copies of clips were sent from here."""
+    return sum(len(clip.copies) for one in device.ledger.with_clips() for clip in one.clips)
 
 
 def everybody(device: Device) -> int:

@@ -82,6 +82,23 @@ def test_several_files_end_as_the_best_of_them_did(
     assert [line["error"] for line in lines] == ["CutShort", "NoSuchFile"]
 
 
+def test_what_could_not_be_compared_is_said(
+    copies: dict[str, Path], traced: Traced, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert traced(copies["ben"])[1][0]["lost"] == []
+    for file in (tmp_path / "home").rglob("files/*"):
+        file.unlink()
+    status, (line,), _ = traced(copies["ben"])
+    assert (status, line["finding"], line["compared"]) == (NO, "nobody", 0)
+    (name,) = line["lost"]
+    assert run(["trace", str(copies["ben"]), "--explain", str(tmp_path / "report")], {}) == NO
+    out = capsys.readouterr().out
+    page = (tmp_path / "report" / "trace.html").read_text()
+    for text in (out, page):
+        assert f"What this device kept of {name} to compare with cannot be read any more" in text
+    assert "too small" not in out
+
+
 def test_looks_that_are_missing_are_learnt_on_demand(
     copies: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

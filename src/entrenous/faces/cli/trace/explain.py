@@ -18,6 +18,7 @@ from entrenous.send.devices.self import account_of as keys_of
 from entrenous.send.receipts.shown import proofs_of
 from entrenous.trace.any import Traced
 from entrenous.trace.explain.account import Choices, account_of, account_of_picture
+from entrenous.trace.words import what_is_lost
 
 PAGE: Final = "trace.html"
 PAPER: Final = "trace.pdf"
@@ -75,6 +76,8 @@ def write_explanation(
         if seen is None
         else account_of_picture(seen, data, name, device, choices)
     )
+    if traced.lost:  # before any other remark: it may be why no copy stands out
+        account = replace(account, remarks=(what_is_lost(traced.lost), *account.remarks))
     # loaded here: a trace that nobody wants explained shall not wait for a PDF library
     page, paper = (import_module(f"entrenous.trace.explain.{name}") for name in ("page", "pdf"))
     files = {

@@ -84,9 +84,9 @@ def _one(file: Path, data: bytes, device: Device, wanted: Wanted | None, json: b
         room_for(wanted.out)
     traced = shown(trace_file(data, device), device)
     if json:
-        put_json(as_json(traced.trace))
+        put_json(as_json(traced.trace, traced.lost))
     else:
-        tell(traced.trace, file)
+        tell(traced.trace, file, traced.lost)
     if wanted is not None:
         write_explanation(traced, data, file.name, device, wanted)
     _hint_at(traced)
@@ -117,10 +117,10 @@ def _many(files: list[Path], device: Device, wanted: Wanted | None, json: bool) 
 
 def _report(traced: Traced, file: Path, json: bool) -> None:
     if json:
-        put_json({**as_json(traced.trace), "file": str(file)})
+        put_json({**as_json(traced.trace, traced.lost), "file": str(file)})
     else:
         say(str(file))
-        tell(traced.trace, file)
+        tell(traced.trace, file, traced.lost)
 
 
 def _fail(error: EntrenousError, file: Path, json: bool) -> None:

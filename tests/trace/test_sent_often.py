@@ -1,0 +1,136 @@
+"""One clip or recording in several messages, or a still of it: the very copy is named."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.sounds.attacks import coded
+from entrenous.craft.media.picture import read_picture
+from entrenous.craft.media.sound.read import read_sound
+from entrenous.craft.wire.record import pack, unpack
+from entrenous.model.clip import Survey
+from entrenous.model.ids import RecipientId
+from entrenous.model.verdict import Finding
+from entrenous.ports import Device
+from entrenous.send.mark.clip import mark_clip_copies
+from entrenous.send.mark.picture import mark_copies
+from entrenous.send.mark.sound import mark_sound_copies
+from entrenous.trace.clip import trace_clip
+from entrenous.trace.frame import trace_frame
+from entrenous.trace.investigate import investigate
+from entrenous.trace.lost import Lost
+from entrenous.trace.reel.sought import reels
+from entrenous.trace.report.disclose import disclose
+from entrenous.trace.report.repeat import Files, check_report
+from entrenous.trace.sound import trace_sound
+from tests.clips import decoded, wander, written
+from tests.send.sounds import device_for_sounds
+from tests.trace.test_clip import offline_device, shot_of
+from tests.trace.test_sound import note
+
+EACH_ALONE = ("ben", "caro", "dina", "eve", "finn", "gaby", "hugo")
+Copies = dict[str, bytes]
+
+
+def middle_of(clip: bytes) -> bytes:
+    frames = decoded(clip)
+    return shot_of(frames[len(frames) // 2], 95)
+
+
+@pytest.fixture(scope="module")
+def clip_twice() -> tuple[Device, Copies]:
+    """A clip that went to ben, and in a message of its own to caro."""
+    device, source, copies = offline_device(), written(wander(seconds=3.0)), {}
+    for who in ("ben", "caro"):
+        ((_, copy),) = mark_clip_copies(source, [RecipientId(who)], device)
+        copies[who] = copy.data
+    return device, copies
+
+
+@pytest.mark.parametrize("who", ["ben", "caro"])
+def test_a_clip_in_two_messages_is_weighed_for_both(
+    clip_twice: tuple[Device, Copies], who: str
+) -> None:
+    device, copies = clip_twice
+    messages = {one.clips[0].copies[0].to: one.name for one in device.ledger.messages()}
+    shot = middle_of(copies[who])
+    whole, frame = (
+        trace_clip(copies[who], device),
+        trace_frame(read_picture(shot), shot, device),
+    )
+    for trace in (whole, frame):
+        assert trace is not None
+        assert trace.verdict.named == (who,)
+        assert trace.message == messages[RecipientId(who)]
+        assert (trace.compared, trace.others) == (2, ())
+
+
+def test_each_message_keeps_what_was_measured_for_it(clip_twice: tuple[Device, Copies]) -> None:
+    """As after a move to another device, whose arithmetic rounds otherwise."""
+    device, copies = clip_twice
+    message = next(one for one in device.ledger.messages() if one.clips[0].copies[0].to == "caro")
+    (clip,) = message.clips
+    survey = unpack(Survey, device.vault.kept(clip.survey))
+    other = replace(survey, thumbs=bytes([survey.thumbs[0] ^ 1]) + survey.thumbs[1:])
+    anew = replace(clip, survey=device.vault.keep(pack(other)))
+    device.ledger.record(replace(message, clips=(anew,)))
+    (reel,) = reels(device, Lost())
+    assert len({reel.survey_sha256, *(one.survey_sha256 for one in reel.again)}) == 2
+    shot = middle_of(copies["caro"])
+    trace = trace_frame(read_picture(shot), shot, device)
+    assert trace is not None
+    assert trace.verdict.named == ("caro",)
+
+
+def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
+    """The still went to ben, the clip to caro; all copies count, whichever is found."""
+    device, source = offline_device(), written(wander(seconds=3.0))
+    still = middle_of(source)
+    ((_, of_ben),) = mark_copies(still, [RecipientId("ben")], None, device)
+    ((_, of_caro),) = mark_clip_copies(source, [RecipientId("caro")], device)
+    seen = investigate(middle_of(of_caro.data), device)
+    assert (seen.trace.verdict.named, seen.fits, seen.compared) == (("caro",), (), 2)
+    assert seen.trace.span is not None
+    assert [kept.number for kept in device.ledger.traces()] == [1]
+
+    seen = investigate(of_ben.data, device)
+    assert (seen.trace.verdict.named, seen.compared) == (("ben",), 2)
+    made = disclose(2, of_ben.data, device, None, blind=False)
+    repeated = check_report(Files(made.file, of_ben.data, still), read_picture)
+    assert (repeated.report.given.compared, repeated.elsewhere) == (2, {})
+
+    unmarked = investigate(still, device)
+    assert unmarked.trace.verdict.finding is Finding.NOBODY
+    assert (unmarked.trace.span, len(unmarked.fits)) == (None, 1)
+
+
+@pytest.fixture(scope="module")
+def sound_often() -> tuple[Device, Copies]:
+    """One recording in seven messages, to one person each."""
+    device, recording, copies = device_for_sounds(), note(2, 6.0), {}
+    for who in EACH_ALONE:
+        ((_, copy),) = mark_sound_copies(recording, [RecipientId(who)], device)
+        copies[who] = copy.data
+    return device, copies
+
+
+def test_a_recording_in_seven_messages_is_weighed_for_all(
+    sound_often: tuple[Device, Copies],
+) -> None:
+    device, copies = sound_often
+    for who in EACH_ALONE:
+        trace = trace_sound(copies[who], device)
+        assert (trace.verdict.named, trace.compared) == ((who,), len(EACH_ALONE))
+
+
+def test_of_merged_copies_both_messages_are_told(sound_often: tuple[Device, Copies]) -> None:
+    device, copies = sound_often
+    one, other = (np.asarray(read_sound(copies[who]))[:, 0] for who in ("caro", "hugo"))
+    size = min(one.size, other.size)
+    merged = coded((one[:size] + other[:size]) / 2, 48_000, "pcm_s16le", "wav", 0)
+    trace = trace_sound(merged, device)
+    (part,) = trace.others
+    assert {trace.verdict.named, part.verdict.named} == {("caro",), ("hugo",)}
+    assert part.warp is None
+    assert trace in device.ledger.traces()
