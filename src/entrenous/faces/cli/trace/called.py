@@ -13,7 +13,8 @@ def shown(traced: Traced, device: Device) -> Traced:
     """What was just traced."""
     trace = as_called(traced.trace, called_now(device), device)
     seen = traced.investigation
-    return Traced(trace, None if seen is None else replace(seen, trace=trace))
+    known = None if seen is None else replace(seen, trace=trace)
+    return replace(traced, trace=trace, investigation=known)
 
 
 def trace_here(trace: Trace | None, device: Device) -> Trace | None:
