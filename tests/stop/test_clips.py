@@ -134,6 +134,15 @@ def test_turned_or_between_bars_it_is_the_same_video(
     assert decision.matches[0].how.split(";")[0] == how
 
 
+def test_a_cut_video_passes_after_its_release(room: Room, film: bytes) -> None:
+    cut = film[: len(film) * 9 // 10]
+    decision = judged(room, cut)
+    assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
+    release(decision.case, room.platform)
+    assert judged(room, cut).outcome is Outcome.LET_THROUGH
+    assert judged(room, film[: len(film) * 8 // 10]).outcome is Outcome.HOLD
+
+
 def test_an_excerpt_in_another_video_is_a_part_and_held_at_most(
     room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb]
 ) -> None:

@@ -1,7 +1,7 @@
 """A person's word: confirming makes the machine strict, releasing makes it ask no more."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -12,8 +12,10 @@ from entrenous.model.claim import ClaimState, Registration
 from entrenous.model.decision import Outcome
 from entrenous.model.gate import GateLimits
 from entrenous.model.ids import ClaimId
+from entrenous.model.picture import DecoderGaveUp
 from entrenous.model.review import AlreadyDecided, NoSuchReview, Review
 from entrenous.ports import Platform
+from entrenous.stop.dry_run import judge_dry
 from entrenous.stop.gate import judge_upload
 from entrenous.stop.review import confirm, next_review, release
 from entrenous.stop.withdraw import unprotect
@@ -104,6 +106,41 @@ def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(room: Room, h
     confirm(case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
     assert room.platform.bank.counts().hashes == 0
+
+
+@pytest.mark.parametrize("kept", [0.35, 0.9])
+def test_a_file_that_could_not_be_read_passes_after_its_release(
+    room: Room, hers: Any, kept: float
+) -> None:
+    whole = jpeg(hers)
+    cut = whole[: int(len(whole) * kept)]
+    case = judge_upload(cut, room.platform).case
+    release(case, room.platform)
+    assert judge_upload(cut, room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_dry(cut, room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(cut[:-1], room.platform).outcome is Outcome.HOLD  # exactly these bytes
+
+
+def test_an_unread_file_that_was_released_is_compared_once_it_can_be_read(
+    room: Room, hers: Any
+) -> None:
+    upload = jpeg(hers)
+    release(judge_upload(upload, unable(room)).case, unable(room))
+    assert judge_upload(upload, unable(room)).outcome is Outcome.LET_THROUGH
+    room.protect(hers)
+    decision = judge_upload(upload, room.platform)
+    assert decision.outcome is Outcome.HOLD
+    confirm(decision.case, room.platform)
+    assert judge_upload(upload, room.platform).outcome is Outcome.REFUSE
+
+
+def unable(room: Room) -> Platform:
+    """The same gate while its decoder gives up on everything."""
+
+    def give_up(*_: object) -> Any:
+        raise DecoderGaveUp
+
+    return replace(room.platform, read_picture=give_up, read_luma=give_up)
 
 
 @dataclass

@@ -3,13 +3,13 @@
 import hashlib
 
 from entrenous.craft.media.kind import medium_of
-from entrenous.model.decision import Decision, Outcome
+from entrenous.model.decision import Decision
 from entrenous.model.medium import Medium
 from entrenous.ports import Platform
 from entrenous.stop.before_answer import first_look, second_look
 from entrenous.stop.deep import deep_matches
 from entrenous.stop.gate import UNREAD, find
-from entrenous.stop.released import file_releases
+from entrenous.stop.released import file_releases, unread_outcome
 from entrenous.stop.weigh import decision_of
 
 
@@ -22,6 +22,7 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
         NotAPicture, NotASound, TooManyPixels, FramesTooLarge: there is nothing to judge.
         BankUnreachable: no decision could be made.
     """
+    sha256 = hashlib.sha256(untrusted_data).digest()
     try:
         if medium_of(untrusted_data) is not Medium.PICTURE:
             return _clip(untrusted_data, platform)
@@ -32,11 +33,9 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
             *(deep_matches(platform.read_picture(untrusted_data), platform) if deep else ()),
         ]
     except UNREAD:
-        return Decision(Outcome.HOLD, "")
+        return Decision(unread_outcome(sha256, platform), "")
     banks = {bank.name: bank for bank in platform.bank.banks()}
-    return decision_of(
-        found, banks, file_releases(hashlib.sha256(untrusted_data).digest(), platform)
-    )
+    return decision_of(found, banks, file_releases(sha256, platform))
 
 
 def _clip(untrusted_data: bytes, platform: Platform) -> Decision:

@@ -28,7 +28,7 @@ from entrenous.ports import Platform
 from entrenous.stop.before_answer import first_look, second_look
 from entrenous.stop.look import Seen, Views
 from entrenous.stop.reel import Place
-from entrenous.stop.released import file_releases
+from entrenous.stop.released import file_releases, unread_outcome
 from entrenous.stop.weigh import (
     Hit,
     asked_about,
@@ -96,7 +96,8 @@ def decide_upload(untrusted_data: bytes, platform: Platform, reference: str = ""
             return _decide_clip(upload, platform)
         picture, seen = first_look(untrusted_data, platform)
     except UNREAD:
-        unread = Decision(Outcome.HOLD, new_case(platform), secret=_new_secret(platform))
+        outcome = unread_outcome(upload.sha256, platform)
+        unread = Decision(outcome, new_case(platform), secret=_new_secret(platform))
         return _record(unread, upload, platform)
     return _decide(picture, seen, upload, platform)
 

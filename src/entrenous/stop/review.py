@@ -18,7 +18,7 @@ from entrenous.ports import BankStore, Platform
 from entrenous.stop.before_answer import first_look
 from entrenous.stop.gate import UNREAD, find_at
 from entrenous.stop.register import new_claim_id
-from entrenous.stop.released import file_releases
+from entrenous.stop.released import file_releases, unread_key
 from entrenous.stop.turned import every_way
 from entrenous.stop.weigh import (
     INSIDE,
@@ -106,7 +106,10 @@ def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
         bits = review.bits or anew
         if bits is not None and review.decision.matches:
             bank.register(_let_through(bits, platform))
-        elif review.upload_sha256 is not None and review.decision.matches:
+        elif review.upload_sha256 is not None and not review.decision.matches:
+            # Nobody could read it, so there was nothing to compare: these bytes, and no claim.
+            bank.release_file(unread_key(review.upload_sha256), review.at)
+        elif review.upload_sha256 is not None:
             # This very file (section 11, 11.5), against the claims that the person was shown.
             newest = max((fact.claim.made_at for fact in facts.values()), default=review.at)
             bank.release_file(review.upload_sha256, newest)
