@@ -169,6 +169,21 @@ def test_hashes_of_frames_are_told_to_who_asks_for_them(bank: BankStore) -> None
     assert (plain[1], set(with_frames[1])) == ((), {ONE, TWO})
 
 
+def test_the_next_number_of_a_bank_passes_over_what_is_no_content_of_it(bank: BankStore) -> None:
+    bank.set_bank(Bank(BankName("other")))
+    bank.register(Registration(claim("film"), video=VideoPrint((FramePrint(0, ONE, 100),))))
+    bank.register(Registration(claim("a"), (TWO,), (THREE,)))
+    bank.register(Registration(replace(claim("b"), bank=BankName("other")), (THREE,)))
+    numbers = [entry.number for entry in bank.entries(0)]
+    assert bank.next_content(PEOPLE, 0) == numbers[1]
+    assert bank.next_content(PEOPLE, numbers[1]) is None
+    bank.move(ClaimId("a"), ClaimEvent.SUSPEND)
+    assert bank.next_content(PEOPLE, 0) == numbers[1]
+    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    assert bank.next_content(PEOPLE, 0) is None
+    assert bank.next_content(BankName("other"), 0) == numbers[-1]
+
+
 def test_disputes_are_counted(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     bank.register(Registration(claim("b"), (ONE,)))

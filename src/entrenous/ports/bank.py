@@ -90,6 +90,12 @@ class BankStore(EmbeddingStore, Protocol):
         """
         ...
 
+    def next_content(self, bank: BankName, after: int) -> int | None:
+        """The lowest number above ``after`` of a whole picture's hash that a claim of that bank is
+        on, whether it matches or is suspended; None when there is none. Frames are left out.
+        """
+        ...
+
     def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
         """The same with frames of videos: the hash's number, a claim that matches on it, and when
         its video shows it (milliseconds; None: it is of a picture). Once for each time.

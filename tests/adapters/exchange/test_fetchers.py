@@ -487,6 +487,38 @@ def test_what_other_banks_have_is_no_gap() -> None:
     assert [one.key for one in records(Hma(web_of(hma(contents)), "B", WoundClock()))] == ["1500"]
 
 
+def test_a_server_that_names_the_next_number_is_asked_for_that() -> None:
+    contents = {5_000: content(5_000), 9_000: content(9_000)}
+    asked: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path.split("/")
+        if len(path) == 4:
+            return httpx.Response(200, json={"name": "B"})
+        asked.append(int(path[-1]))
+        if asked[-1] in contents:
+            return httpx.Response(200, json=contents[asked[-1]])
+        after = min((one for one in contents if one > asked[-1]), default=None)
+        return httpx.Response(404, json={"message": "none", "next": after})
+
+    fetcher = Hma(web_of(answer), "B", WoundClock())
+    (page,) = fetcher.pages("")
+    assert [one.key for one in page.records] == ["5000", "9000"]
+    assert asked == [1, 5_000, 5_001, 9_000, 9_001]
+    assert list(fetcher.pages(page.checkpoint)) == []
+
+
+@pytest.mark.parametrize("said", ['{"next": 1}', '{"next": "7"}', '{"next": -1}', "[", '{"a": 1}'])
+def test_a_next_number_that_leads_nowhere_is_as_none(said: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.count("/") == 3:
+            return httpx.Response(200, json={"name": "B"})
+        return httpx.Response(404, text=said)
+
+    pages = list(Hma(web_of(answer), "B", WoundClock()).pages(""))
+    assert pages[-1].checkpoint == "1001 1000"
+
+
 def test_another_bank_or_none_is_not_an_empty_one() -> None:
     with pytest.raises(BadPage):
         list(Hma(web_of(hma({}, name="C")), "B", WoundClock()).pages(""))

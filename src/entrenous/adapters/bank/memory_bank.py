@@ -152,6 +152,18 @@ class MemoryBankStore(MemoryAsked):
         found = self.places_on(entries)
         return tuple((number, claim) for number, claim, at_ms in found if at_ms is None)
 
+    def next_content(self, bank: BankName, after: int) -> int | None:
+        """Looked for in all."""
+        pictures = (
+            entry.number
+            for entry in self.hashes.after(after)
+            for claim in self.hashes.claims[entry.number]
+            if not entry.part
+            and self.held[claim].bank == bank
+            and None in self.clips.times(claim, entry.number)
+        )
+        return min(pictures, default=None)
+
     def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
         """Those that match, once for each time."""
         return tuple(

@@ -134,6 +134,11 @@ class SqlBankStore(SqlAsked):
         with reading(self.engine) as db:
             return claims.claims_on(db, entries)
 
+    def next_content(self, bank: BankName, after: int) -> int | None:
+        """One row."""
+        with reading(self.engine) as db:
+            return claims.next_content(db, bank, after)
+
     def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
         """Joined in batches, of which there is seldom more than a small one."""
         look = glancing if len(entries) <= claims.FEW else reading

@@ -176,6 +176,17 @@ def claims_on(db: sa.Connection, entries: Collection[int]) -> tuple[tuple[int, C
     return tuple((row.number, on_hash(to_claim(row), row.added)) for row in rows)
 
 
+def next_content(db: sa.Connection, bank: BankName, after: int) -> int | None:
+    """By number, so that the index of claims on a hash is walked and no claim is read twice."""
+    shown = sa.exists().where(*_IS_FRAME)
+    still = sa.exists().where(*_IS_FRAME, FRAME.c.at_ms == STILL)
+    joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
+    wanted = sa.select(CLAIM_HASH.c.number).select_from(joined)
+    wanted = wanted.where(CLAIM_HASH.c.number > after, CLAIM.c.bank == bank)
+    wanted = wanted.where(HASH.c.part.is_(False), sa.or_(~shown, still))
+    return db.execute(wanted.order_by(CLAIM_HASH.c.number).limit(1)).scalar()
+
+
 def places_on(db: sa.Connection, entries: Collection[int]) -> tuple[ShownBy, ...]:
     """Those that match on these hashes of pictures and frames, and when each frame is shown.
 

@@ -1,13 +1,16 @@
 """Fetch a bank of a gate that speaks HMA's HTTP (docs/spec/exchange.md section 6).
 
 There is no address that lists a bank, so its content is asked for by number: 1, 2, 3, ... The bank
-in the address is not compared by HMA, so the one in the answer is.
+in the address is not compared by HMA, so the one in the answer is. A gate of Entrenous compares it,
+and says with a number that is missing which one comes next in that bank (docs/spec/hma.md, 2.2).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from entrenous.adapters.exchange.records import BadRecord, fields, json_page, key, pdq
 from entrenous.adapters.exchange.web import Web
@@ -16,7 +19,16 @@ from entrenous.ports.world import Clock
 
 _AT_ONCE: Final = 100  # numbers in one page of ours
 _GAP_MAX: Final = 1_000  # missing in a row: the end; what other banks have is not missing
+_NUMBER_MAX: Final = 2**63 - 1
 _ON: Final = 1  # disable_until_ts: 0 is off, 1 on, anything else off until then
+
+
+class _NextSaid(msgspec.Struct):
+    """Of what a gate of Entrenous says with a 404."""
+
+    next: Annotated[int, msgspec.Meta(ge=1, le=_NUMBER_MAX)] | msgspec.UnsetType | None = (
+        msgspec.UNSET
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +48,15 @@ class Hma:
         number, missing = map(int, (token or "1 0").split(" "))
         while missing < _GAP_MAX:
             records, refused = list[Record](), list[str]()
-            for one in range(number, number + _AT_ONCE):
-                found = self._content(one, refused)
-                missing = missing + 1 if found is None else 0
-                records.extend(found or ())
-            number += _AT_ONCE
+            for _ in range(_AT_ONCE):
+                if missing >= _GAP_MAX:
+                    break
+                found = self._content(number, refused)
+                if isinstance(found, _Missing):
+                    number, missing = found.goes_on(number, missing)
+                else:
+                    number, missing = number + 1, 0
+                    records.extend(found)
             yield Page(tuple(records), f"{number} {missing}", tuple(refused))
 
     def _check_bank(self) -> None:
@@ -48,12 +64,12 @@ class Hma:
         if said.get("name") != self.bank:
             raise BadPage(name=self.web.name, why="that is not the bank")
 
-    def _content(self, number: int, refused: list[str]) -> tuple[Record, ...] | None:
-        """One number's record, none if it cannot be read or is another bank's; None if missing."""
+    def _content(self, number: int, refused: list[str]) -> "tuple[Record, ...] | _Missing":
+        """One number's record, none if it cannot be read or is another bank's."""
         path = f"/c/bank/{self.bank}/content/{number}"
-        body = self.web.get(path, {"include_signals": "true"}, absent_ok=True)
-        if body is None:
-            return None
+        there, body = self.web.look(path, {"include_signals": "true"})
+        if not there:
+            return _missing(body)
         try:
             record = self._record(number, json_page(self.web.name, body))
         except (BadRecord, BadPage) as problem:
@@ -76,6 +92,30 @@ class Hma:
         """Whether a time until which it is off has passed; 0 is off for good."""
         passed = isinstance(until, int) and 0 < until < self.clock.now().timestamp()
         return passed and not isinstance(until, bool)
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """No content has this number there. ``said``: and its server said which one is the ``next``,
+    None for no other.
+    """
+
+    said: bool = False
+    next: int | None = None
+
+    def goes_on(self, number: int, missing: int) -> tuple[int, int]:
+        """Where, and how many are missing in a row. Never back: else a server could keep us."""
+        if not self.said or (self.next is not None and self.next <= number):
+            return number + 1, missing + 1
+        return (number, _GAP_MAX) if self.next is None else (self.next, 0)
+
+
+def _missing(untrusted_body: bytes) -> _Missing:
+    try:
+        said = msgspec.json.decode(untrusted_body, type=_NextSaid)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Missing()
+    return _Missing() if said.next is msgspec.UNSET else _Missing(said=True, next=said.next)
 
 
 def _form(problem: Exception) -> str:

@@ -19,6 +19,7 @@ PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 TRIES: Final = 6
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
+_READ: Final = (200, 404)  # what is missing may say what comes next
 _AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 _TIMEOUT: Final = httpx.Timeout(60, connect=10)
 
@@ -75,6 +76,13 @@ class Web:
             SourceRefused: it answers with another status, redirects among them.
             BadPage: the answer is longer than a page may be.
         """
+        there, body = self.look(path, query, absent_ok=absent_ok)
+        return body if there else None
+
+    def look(
+        self, path: str, query: Mapping[str, str] | None = None, *, absent_ok: bool = True
+    ) -> tuple[bool, bytes]:
+        """The same; and with a 404 False, and what it said."""
         try:
             url = httpx.URL(self.base.rstrip("/") + path)
         except httpx.InvalidURL:
@@ -89,16 +97,16 @@ class Web:
             raise BadPage(name=self.name, why="its next page has no address") from None
         if (url.scheme, url.host, url.port) != (own.scheme, own.host, own.port) or url.userinfo:
             raise BadPage(name=self.name, why="its next page is at another place")
-        return self._ask(url, absent_ok=False) or b""
+        return self._ask(url, absent_ok=False)[1]
 
-    def _ask(self, url: httpx.URL, *, absent_ok: bool) -> bytes | None:
+    def _ask(self, url: httpx.URL, *, absent_ok: bool) -> tuple[bool, bytes]:
         pause_s = _FIRST_PAUSE_S
         for left in reversed(range(TRIES)):
             status, body, wait_s = self._once(url)
             if status == 200:
-                return body
+                return True, body
             if status == 404 and absent_ok:
-                return None
+                return False, body
             if status not in _AGAIN and status:
                 raise SourceRefused(name=self.name, status=status)
             if left:
@@ -112,7 +120,7 @@ class Web:
         sent = {**self.headers, "Accept-Encoding": "identity"}
         try:
             with self.client.stream("GET", url, headers=sent) as answer:
-                body = self._whole(answer) if answer.status_code == 200 else b""
+                body = self._whole(answer) if answer.status_code in _READ else b""
                 return answer.status_code, body, _retry_after_s(answer.headers)
         except (httpx.HTTPError, httpx.StreamError):
             return 0, b"", None

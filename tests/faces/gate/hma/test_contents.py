@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from entrenous.adapters.bank.client import HttpBankClient
+from entrenous.adapters.exchange.hma import Hma as Fetched
+from entrenous.adapters.exchange.web import Web
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.hma.contents import content
 from entrenous.faces.gate.hma.errors import NoSuchContent
@@ -122,6 +124,28 @@ def test_what_a_person_released_last_is_acted_on_no_more(
     platform.bank.move(claim.id, ClaimEvent.SUSPEND)
     platform.bank.move(claim.id, ClaimEvent.CONFIRM)
     assert list(looked_up(hma)) == ["TEST"]
+
+
+def test_a_number_of_another_bank_says_which_one_comes_next(hma: httpx.Client) -> None:
+    first, second = make(hma), make(hma, "OTHER", FAR)
+    other = "/c/bank/OTHER/content"
+    hma.put(f"{other}/{second}", json=OFF)  # what is off is a content still
+    answer = hma.get(f"{other}/{first}")
+    assert (answer.status_code, answer.json()["next"]) == (404, second)
+    assert hma.get(f"{other}/{second}").json()["disable_until_ts"] == 0
+    assert hma.get(f"{other}/{second + 1}").json()["next"] is None
+    hma.delete(f"{other}/{second}")
+    assert hma.get(f"{other}/{first}").json()["next"] is None
+
+
+def test_a_bank_behind_another_is_fetched_whole(platform: Platform, hma: httpx.Client) -> None:
+    """More than the thousand missing numbers that end a walk lie between them."""
+    many = "\n".join(number.to_bytes(32).hex() for number in range(1, 1_202))
+    import_hashes(many, BankName("first"), platform, looks_back=False)
+    make(hma, "SECOND", FAR)
+    web = Web("near", f"{hma.base_url}".rstrip("/"), hma)
+    pages = list(Fetched(web, "SECOND", platform.clock).pages(""))
+    assert [one.hashes for page in pages for one in page.records] == [(bytes.fromhex(FAR),)]
 
 
 def test_windows_have_numbers_and_are_no_contents(

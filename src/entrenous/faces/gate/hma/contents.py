@@ -41,10 +41,13 @@ class Content:
 
 
 def content(number: int, bank: Bank, platform: Platform) -> Content:
-    """The content of that number in that bank; raises NoSuchContent.
+    """The content of that number in that bank; raises NoSuchContent, which says the next number.
 
-    One that is on is found at once; for one that is off, all claims are walked.
+    One that is on, or not there, is found at once; for one that is off, all claims are walked.
     """
+    there = platform.bank.next_content(bank.name, number - 1)
+    if there != number:
+        raise NoSuchContent(next=there)
     found = platform.bank.claims_on({number})
     live = tuple(claim for _, claim in found if claim.bank == bank.name)
     bits = _bits_on(number, live[0], platform) if live else _bits_numbered(number, platform)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -86,7 +86,9 @@ def on_error(_request: Request, error: Exception) -> Response:
     if own is not error:
         log_bug(error)
     status = status_of(type(own), _STATUS)
-    said = {"message": " ".join(str(own).split())}
+    said: dict[str, Any] = {"message": " ".join(str(own).split())}
+    if isinstance(own, NoSuchContent) and "next" in own.facts:
+        said["next"] = own.facts["next"]
     return JSONResponse(said, status, PRIVATE | _HEADERS.get(status, {}))
 
 
