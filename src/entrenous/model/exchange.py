@@ -189,6 +189,14 @@ class Fetched:
     kept: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What became of the claims of a source that is known no more: so many."""
+
+    withdrawn: int = 0
+    kept: int = 0
+
+
 class WrongKey(Unproven):
     """
     This name and key are not a partner's. Ask the platform's operator for them.
@@ -257,11 +265,22 @@ class NoSuchExchangePartner(NotFound):
 
 
 class SourceKnown(Refused):
-    """There is a source called {name} already; nothing was changed. Take another name."""
+    """
+    There is a source called {name} already; nothing was changed. Take another name, or
+    remove it first: entrenous gate exchange remove {name}
+    """
 
 
 class BadSource(Refused):
     """That source is not possible, so nothing was added: {why}."""
+
+
+class SourceBrought(Refused):
+    """
+    {claims} claims that {name} brought are here, so nothing was changed. Say what becomes of them:
+    --withdraw ends them, --keep leaves them, and then nothing withdraws them when they are
+    withdrawn there.
+    """
 
 
 class NoSuchSource(NotFound):
@@ -277,8 +296,15 @@ class FetchRuns(Refused):
 
 class NoCredentials(Refused):
     """
-    There are no credentials for {name}: set {variable}, or name a file with --credentials. Its form
-    is: {form}.
+    There are no credentials for {name}: set {variable}, or name a file that you can read with
+    --credentials. Their form is: {form}.
+    """
+
+
+class OddCredentials(Refused):
+    """
+    The credentials for {name} are not in the form of its kind, so they were not used. One line, in
+    this form: {form}
     """
 
 

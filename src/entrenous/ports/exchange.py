@@ -164,6 +164,10 @@ class SourceStore(Protocol):
         """Know a source; raises SourceKnown."""
         ...
 
+    def remove(self, name: str) -> None:
+        """Forget it, how far it was read, and its records; claims stay. Raises NoSuchSource."""
+        ...
+
     def sources(self) -> tuple[Source, ...]:
         """All, by name."""
         ...

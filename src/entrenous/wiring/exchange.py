@@ -13,12 +13,13 @@ from entrenous.adapters.exchange.sql_partners import SqlPartnerStore
 from entrenous.adapters.exchange.sql_served import SqlServedStore
 from entrenous.adapters.exchange.sql_sources import SqlSourceStore
 from entrenous.adapters.exchange.tables import prepare_tables
-from entrenous.model.exchange import Fetched, Source
+from entrenous.model.exchange import Fetched, Removed, Source
 from entrenous.ports import Platform
 from entrenous.ports.exchange import Exchange
 from entrenous.ports.listing import ListingStore
 from entrenous.stop.exchange.brought import BankOpinions, BankSubmissions
 from entrenous.stop.exchange.fetch import fetch_source
+from entrenous.stop.exchange.remove import remove
 
 
 def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
@@ -51,11 +52,21 @@ def fetch_from(
     does.
 
     Raises:
-        FetchRuns, NoCredentials, OpenCredentials, BadSource, and what ``fetch_source`` raises.
+        FetchRuns, NoCredentials, OddCredentials, OpenCredentials, BadSource, and what
+            ``fetch_source`` raises.
     """
     fetcher = fetcher_of(source, client, exchange.clock, os.environ)
     with one_fetch(_engine(platform), source.name):
         return fetch_source(source, fetcher, exchange, platform, accept_shrinking=accept_shrinking)
+
+
+def remove_source(
+    name: str, exchange: Exchange, platform: Platform, *, withdraw: bool | None
+) -> Removed:
+    """End a source while nobody fetches it; raises FetchRuns, and what ``remove`` does."""
+    exchange.sources.source(name)  # before a file of that name is made
+    with one_fetch(_engine(platform), name):
+        return remove(name, exchange, platform, withdraw=withdraw)
 
 
 def listings_of(platform: Platform) -> ListingStore:

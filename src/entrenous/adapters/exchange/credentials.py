@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from entrenous.model.exchange import NoCredentials, OpenCredentials, Source, SourceKind
+from entrenous.model.exchange import (
+    NoCredentials,
+    OddCredentials,
+    OpenCredentials,
+    Source,
+    SourceKind,
+)
 from entrenous.model.secret import Secret
 
 _BYTES_MAX: Final = 4096
@@ -28,7 +34,8 @@ def headers_for(source: Source, environment: Mapping[str, str]) -> dict[str, str
     """The headers that let us in.
 
     Raises:
-        NoCredentials: there are none, or not in the form of this kind.
+        NoCredentials: there are none.
+        OddCredentials: they are not in the form of this kind.
         OpenCredentials: others can read the file.
     """
     known = _read(source, environment)
@@ -39,17 +46,26 @@ def headers_for(source: Source, environment: Mapping[str, str]) -> dict[str, str
     return _headers(source, known.reveal().decode("latin-1"))
 
 
+def check_file(source: Source) -> None:
+    """Whether the file that is named for them, if any, will do; raises as :func:`headers_for`."""
+    if source.credentials:
+        known = _of_file(source)
+        if known is None:
+            raise _missing(source)
+        _headers(source, known.reveal().decode("latin-1"))
+
+
 def _headers(source: Source, text: str) -> dict[str, str]:
     if not text.isprintable() or not text.isascii():
-        raise _missing(source)
+        raise _odd(source)
     if source.kind is SourceKind.STOPNCII:
         function, comma, subscription = text.partition(",")
         if not (function and comma and subscription):
-            raise _missing(source)
+            raise _odd(source)
         return {"x-functions-key": function, "Ocp-Apim-Subscription-Key": subscription}
     if source.kind is SourceKind.NCMEC:
         if ":" not in text:
-            raise _missing(source)
+            raise _odd(source)
         return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
     return {"Authorization": f"Bearer {text}"}
 
@@ -72,6 +88,10 @@ def _of_file(source: Source) -> Secret | None:
     except OSError:
         raise _missing(source) from None
     return Secret(text) if text else None
+
+
+def _odd(source: Source) -> OddCredentials:
+    return OddCredentials(name=source.name, form=_FORM.get(source.kind, "nothing"))
 
 
 def _missing(source: Source) -> NoCredentials:

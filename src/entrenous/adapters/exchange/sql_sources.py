@@ -3,14 +3,14 @@
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import reading, writing
 from entrenous.adapters.bank.rows import batches
 from entrenous.adapters.bank.sql_log import tell
-from entrenous.adapters.bank.tables import read_time, stored_time
+from entrenous.adapters.bank.tables import AUDIT, read_time, stored_time
 from entrenous.adapters.exchange.tables import CHECKPOINT, RECORD, SOURCE
 from entrenous.adapters.system import SystemClock
 from entrenous.model.audit import Details
@@ -24,6 +24,8 @@ from entrenous.model.exchange import (
 )
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.ports.world import Clock
+
+_REMOVED: Final = "exchange source removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,21 @@ class SqlSourceStore:
             if db.execute(sa.select(SOURCE).where(SOURCE.c.name == source.name)).first():
                 raise SourceKnown(name=source.name)
             db.execute(SOURCE.insert().values(asdict(source)))
+            if generation := _last_generation(db, source.name):
+                goes_on = _stored(Checkpoint(generation))
+                db.execute(CHECKPOINT.insert().values(source=source.name, **goes_on))
             tell(db, self.clock, ("exchange source added", source.name, _told(source)))
+
+    def remove(self, name: str) -> None:
+        """In one transaction."""
+        source = self.source(name)
+        with writing(self.engine) as db:
+            generation = _generation(db, name)
+            db.execute(_of(name))
+            db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
+            db.execute(SOURCE.delete().where(SOURCE.c.name == name))
+            details = {**_told(source), "generation": generation}
+            tell(db, self.clock, (_REMOVED, name, details))
 
     def sources(self) -> tuple[Source, ...]:
         """All."""
@@ -97,6 +113,20 @@ class SqlSourceStore:
         with reading(self.engine) as db:
             live = wanted.where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
             return db.execute(live).scalar_one()
+
+
+def _generation(db: sa.Connection, name: str) -> int:
+    """The newest of a source that is known; 0 before its first."""
+    wanted = sa.select(CHECKPOINT.c.generation).where(CHECKPOINT.c.source == name)
+    return int(db.execute(wanted).scalar() or 0)
+
+
+def _last_generation(db: sa.Connection, name: str) -> int:
+    """The newest of sources that had this name before; 0 for none. Claims' names are made of it:
+    what was withdrawn must not be taken for what a new source of that name brings.
+    """
+    rows = sa.select(AUDIT.c.details).where(AUDIT.c.what == _REMOVED, AUDIT.c.of == name)
+    return max((int(row.details["generation"]) for row in db.execute(rows)), default=0)
 
 
 def _of(name: str) -> sa.Delete:

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from entrenous.adapters.exchange.credentials import variable_of
-from entrenous.adapters.exchange.web import check_place, exchange_client
+from entrenous.adapters.exchange.web import exchange_client
 from entrenous.faces.cli.output import hint, in_one_go, put_json, say
+from entrenous.faces.cli.stop import exchange_source
 from entrenous.model.bank import PEOPLE
 from entrenous.model.errors import EntrenousError
-from entrenous.model.exchange import Fetched, Source, SourceKind
+from entrenous.model.exchange import Fetched, Source
 from entrenous.model.ids import BankName
 from entrenous.stop.exchange.partners import add_partner
 from entrenous.stop.exchange.tidy import tidy
@@ -30,9 +30,8 @@ def join(gate: typer.Typer) -> None:
     partner.command("list")(partner_list)
     partner.command("remove")(partner_remove)
     exchange.add_typer(partner, name="partner")
-    exchange.command("add")(source_add)
     exchange.command("fetch")(fetch)
-    exchange.command("list")(source_list)
+    exchange_source.join(exchange)
     gate.add_typer(exchange, name="exchange")
 
 
@@ -97,62 +96,6 @@ def partner_remove(
         put_json({"schema": "entrenous/exchange-partner/1", "name": name, "removed": True})
         return
     say(f"{name} can no longer fetch. What it fetched before, it still has.")
-
-
-def source_add(
-    name: Annotated[str, typer.Argument(help="2 to 40 of the characters a-z, 0-9 and -.")],
-    kind: Annotated[SourceKind, typer.Option(help="How it speaks.")],
-    place: Annotated[str, typer.Option("--from", metavar="URL|FILE", help="Address, or file.")],
-    bank: Annotated[str, typer.Option(metavar="NAME", help="Bank here; made if it is missing.")],
-    data: Data,
-    part: Annotated[
-        str, typer.Option(metavar="NAME", help="ThreatExchange's group, or HMA's bank.")
-    ] = "",
-    confirmed: Annotated[
-        bool, typer.Option("--confirmed", help="You stand behind it: fits are refused.")
-    ] = False,
-    credentials: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Its credentials, mode 0600.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Know a place to fetch hashes from. Nothing is fetched yet."""
-    if kind is SourceKind.FILE:
-        place = str(Path(place).absolute())
-    else:
-        check_place(place)
-    file = str(credentials.absolute()) if credentials else ""
-    source = Source(name, kind, place, BankName(bank), part, confirmed, file)
-    with open_existing(data) as (platform, _):
-        exchange_of(platform).sources.add(source)
-    if as_json:
-        put_json(_source(source) | {"schema": "entrenous/exchange-source/1"})
-        return
-    say(f"{name} is known. Fetch it: entrenous gate exchange fetch {name} --data {data}")
-    if kind is not SourceKind.FILE and not file:
-        say(f"  Its credentials are taken from {variable_of(source)}.")
-
-
-def source_list(data: Data, as_json: AsJson = False) -> None:
-    """Sources, how many claims each has here, and when it was last read to its end."""
-    with open_existing(data) as (platform, _):
-        sources = exchange_of(platform).sources
-        known = [
-            (one, sources.live(one.name), sources.checkpoint(one.name)) for one in sources.sources()
-        ]
-    rows = [
-        _source(one)
-        | {"claims": live, "whole_at": at.whole_at.isoformat() if at.whole_at else None}
-        for one, live, at in known
-    ]
-    if as_json:
-        put_json({"schema": "entrenous/exchange-sources/1", "sources": rows})
-        return
-    for one, live, at in known:
-        when = f"{at.whole_at:%Y-%m-%d %H:%M} UTC" if at.whole_at else "never to its end"
-        say(f"{one.name} ({one.kind}) into {one.bank}: {live} claims, read {when}")
-    if not known:
-        say("This gate fetches from nowhere.")
 
 
 def fetch(
@@ -224,14 +167,4 @@ def _fetched(source: Source, told: Fetched) -> dict[str, object]:
         "refused": told.refused,
         "reasons": told.reasons,
         "kept": told.kept,
-    }
-
-
-def _source(source: Source) -> dict[str, object]:
-    return {
-        "name": source.name,
-        "kind": source.kind,
-        "from": source.place,
-        "bank": source.bank,
-        "confirmed": source.confirmed,
     }
