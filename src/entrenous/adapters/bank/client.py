@@ -156,7 +156,8 @@ def _says(answer: _Answer, kind: type[EntrenousError]) -> bool:
 
 def _detail(answer: _Answer) -> str:
     said = str(_document(answer).get("detail", f"status {answer.status}"))
-    return "".join(letter for letter in said if letter.isprintable())[:_DETAIL_MAX]
+    plain = " ".join(said.split())  # a line's end is a space, and no more
+    return "".join(letter for letter in plain if letter.isprintable())[:_DETAIL_MAX]
 
 
 def _document(answer: _Answer) -> dict[str, object]:

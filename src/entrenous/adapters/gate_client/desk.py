@@ -74,7 +74,8 @@ class _Problem(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class ReviewClient:
-    """The gate at ``url``, as whoever has ``token`` sees it.
+    """The gate at ``url``, as whoever has ``token`` sees it. ``called``: what errors call it, where
+    that is no address that somebody gave.
 
     Each method raises GateUnreachable, GateBusy, BadAnswer; WrongReviewToken; NoSuchReview where
     there is no such case; GateRefused, with the gate's own words, for what it does not do.
@@ -84,6 +85,11 @@ class ReviewClient:
     token: Secret = field(repr=False)
     client: httpx.Client = field(repr=False)
     answer_bytes_max: int = 2 * UPLOAD_BYTES_MAX
+    called: str = ""
+
+    @property
+    def _named(self) -> str:
+        return self.called or self.url
 
     def first(self, after: str = "") -> ShownQueue:
         """What waits, and the first of it, or the first after that case."""
@@ -125,7 +131,7 @@ class ReviewClient:
             ) as answer:
                 said = self._whole(answer)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
-            raise GateUnreachable(url=self.url) from problem
+            raise GateUnreachable(url=self._named) from problem
         if answer.status_code != HTTPStatus.OK:
             raise self._refusal(answer, said, case)
         return said
@@ -135,27 +141,27 @@ class ReviewClient:
         for chunk in answer.iter_bytes():
             held += chunk
             if len(held) > self.answer_bytes_max:
-                raise BadAnswer(url=self.url)
+                raise BadAnswer(url=self._named)
         return bytes(held)
 
     def _refusal(self, answer: httpx.Response, untrusted_body: bytes, case: str) -> EntrenousError:
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
-            return WrongReviewToken(url=self.url)
+            return WrongReviewToken(url=self._named)
         if answer.status_code in _BUSY:
             return GateBusy()
         if not 400 <= answer.status_code < 500:
-            return GateUnreachable(url=self.url)
+            return GateUnreachable(url=self._named)
         problem = _Problem()
         if answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
             problem = self._form(untrusted_body, _Problem)
         if problem.type in _ABOUT_A_CASE:
             return _ABOUT_A_CASE[problem.type](case=case)
         said = problem.detail or f"status {answer.status_code}"
-        shown = "".join(letter for letter in said if letter.isprintable())
-        return GateRefused(url=self.url, detail=shown[:_DETAIL_MAX])
+        shown = "".join(letter for letter in " ".join(said.split()) if letter.isprintable())
+        return GateRefused(url=self._named, detail=shown[:_DETAIL_MAX])
 
     def _form(self, untrusted_body: bytes, form: type[Form]) -> Form:
         try:
             return msgspec.json.decode(untrusted_body, type=form)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise BadAnswer(url=self.url) from None
+            raise BadAnswer(url=self._named) from None

@@ -122,6 +122,27 @@ def test_nothing_is_written_over_and_then_nobody_has_seen_it(
     assert "upload seen" not in typed("audit", "show", "--data", data)[1]
 
 
+def test_what_a_gate_says_keeps_its_spaces_and_names_no_address_that_nobody_gave(
+    typed: Typed, data: Path
+) -> None:
+    (data / "gate.toml").write_text("confirmers = 2\n")
+    decide = ("review", "--data", data, "--decide", CASE, "confirm")
+    assert typed(*decide)[0] == 0
+    status, _, wrong = typed(*decide)
+    said = " ".join(wrong.split())
+    assert (status, "Nothing was changed: it waits for somebody else." in said) == (3, True)
+    assert (str(data) in said, "127.0.0.1" in said) == (True, False)
+
+
+def test_a_confirmation_that_nothing_follows_from_says_so(typed: Typed, data: Path) -> None:
+    with open_platform(data) as (platform, _):
+        platform.bank.withdraw(ClaimId("ab"))
+    said = typed("review", "--data", data, "--decide", CASE, "confirm")[1]
+    assert "No claim that it fits is left: nothing follows" in said
+    said = typed("review", "--data", data, "--decide", OTHER, "confirm")[1]
+    assert "the same file is held again" in said
+
+
 def test_two_persons_decide_by_their_tokens(typed: Typed, data: Path, tmp_path: Path) -> None:
     (data / "gate.toml").write_text("confirmers = 2\n")
     for name in ("ana", "ben"):

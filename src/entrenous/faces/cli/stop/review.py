@@ -21,6 +21,7 @@ from entrenous.model.secret import Secret
 from entrenous.wiring.platform import open_existing
 
 _NEAR: Final = "http://127.0.0.1"  # of an application in this process: nothing is sent there
+_MATCHING: Final = ("waiting", "confirmed")
 _DECISIONS: Final = ("confirm", "release")
 _FOUND: Final = {
     "upload": "held as it came",
@@ -92,7 +93,7 @@ def _client(
     with open_existing(data) as (platform, tokens):
         app = session_of(context).apps["gate"](platform, tokens)
         with httpx.Client(transport=NearApp(app)) as client:
-            yield ReviewClient(_NEAR, token or tokens.operator, client)
+            yield ReviewClient(_NEAR, token or tokens.operator, client, called=str(data))
 
 
 def _list(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> None:
@@ -190,3 +191,14 @@ def _told(review: ShownReview, *, as_json: bool) -> None:
     say(f"Case {review.case} is {review.state}.")
     if review.also:
         say(f"  {len(review.also):,} that are like it were decided with it.")
+    if review.state == "confirmed" and (why := _follows_not(review)):
+        say(f"  {why}")
+
+
+def _follows_not(review: ShownReview) -> str:
+    """Why a confirmed upload is not refused from now on, if it is not."""
+    if not review.matches:
+        return "It could not be read, so nothing is refused by it: the same file is held again."
+    if not any(match.state in _MATCHING for match in review.matches):
+        return "No claim that it fits is left: nothing follows, and the same file is not stopped."
+    return ""
