@@ -12,10 +12,12 @@ from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.wire.claim import write_request
 from entrenous.model.claim import ClaimEvent, ClaimRequest, ClaimState, ClaimStatus
 from entrenous.model.fingerprint import TooFlat
-from entrenous.model.gate import BadAnswer, GateRefused, GateUnreachable
+from entrenous.model.gate import BadAnswer, GateRefused, GateUnreachable, NoConnection
 from entrenous.model.ids import ClaimId
-from entrenous.model.protection import NoSuchProtection, TooYoung, Unanswered
+from entrenous.model.protection import Consent, NoSuchProtection, TooYoung, Unanswered
 from entrenous.stop.holder import holder_hash
+from entrenous.stop.print_of import picture_print
+from entrenous.stop.protect import protect, registered_already
 from entrenous.stop.protections import ask_again, protection_called, protections
 from entrenous.stop.withdraw import unprotect
 from tests.stop.room import NearGate, Room, picture
@@ -110,6 +112,38 @@ def test_asking_again_after_a_lost_answer_is_one_claim(room: Room, hers: Any) ->
     assert protection.state is ClaimState.WAITING
     assert room.platform.bank.counts().claims == 1
     assert room.protect(hers).claim != protection.claim  # answered by now: this is a new wish
+
+
+def test_nothing_is_kept_where_no_connection_was_made(room: Room, hers: Any) -> None:
+    @dataclass
+    class Unreached(NearGate):
+        heard_once: bool = False
+
+        def register(self, request: ClaimRequest) -> ClaimStatus:
+            self.sent.append(write_request(request))
+            if self.heard_once:
+                self.heard_once = False
+                raise GateUnreachable(url=self.url)
+            raise NoConnection(url=self.url)
+
+    room.gate = gate = Unreached(room.platform)
+    with pytest.raises(NoConnection, match="Nothing was sent"):
+        room.protect(hers)
+    assert protections(room.device) == ()
+    gate.heard_once = True
+    for _ in range(2):  # the second says nothing of what became of the first
+        with pytest.raises(Unanswered):
+            room.protect(hers)
+    assert len(protections(room.device)) == 1
+
+
+def test_what_is_registered_there_already_is_known_while_it_matches(room: Room, hers: Any) -> None:
+    what = picture_print(picture(hers), Consent(adult=True, parts=False), room.device)
+    assert registered_already(what, room.gate, room.device) is None
+    made = protect(what, room.gate, room.device)
+    assert registered_already(what, room.gate, room.device) == made
+    unprotect(made, room.gate, room.device)
+    assert registered_already(what, room.gate, room.device) is None
 
 
 def test_one_that_never_arrived_is_withdrawn_too(room: Room, hers: Any) -> None:

@@ -73,6 +73,14 @@ class GateUnreachable(Unreachable):
     """
 
 
+class NoConnection(GateUnreachable):
+    """
+    No connection to the platform at {url} could be made: nothing answers there, or its certificate
+    is not one that this device trusts. Nothing was sent, so nothing was registered or changed.
+    Check the address and your connection, then try again.
+    """
+
+
 class GateRefused(Refused):
     """The platform at {url} did not accept this: {detail}"""
 

@@ -3,10 +3,10 @@
 import hashlib
 from dataclasses import replace
 
-from entrenous.model.claim import ClaimRequest
+from entrenous.model.claim import MATCHING, ClaimRequest, NoSuchClaim
 from entrenous.model.embedding import TakesNoEmbedding
 from entrenous.model.errors import Refused
-from entrenous.model.gate import BadAnswer, GateUnreachable
+from entrenous.model.gate import BadAnswer, GateUnreachable, NoConnection
 from entrenous.model.picture import Picture
 from entrenous.model.print import ClipPrint, PicturePrint, Print, SoundPrint
 from entrenous.model.protection import Consent, Protection, TooYoung, Unanswered
@@ -15,7 +15,7 @@ from entrenous.ports import BankClient, Device
 from entrenous.spec import HOLDER_TOKEN_BYTES
 from entrenous.stop.holder import claim_of, holder_hash
 from entrenous.stop.print_of import picture_print
-from entrenous.stop.protections import forget, keep, unanswered
+from entrenous.stop.protections import ask_again, forget, keep, protections, unanswered
 
 
 def protect_picture(
@@ -54,6 +54,7 @@ def protect(what: Print, gate: BankClient, device: Device) -> Protection:
 
     Raises:
         TakesNoEmbedding: the platform compares none of this network; nothing was sent.
+        NoConnection: nothing was sent, and nothing is kept.
         Unanswered: it may have been registered or not; it can be withdrawn all the same.
         GateBusy, GateRefused, BadAnswer: see BankClient.
     """
@@ -63,10 +64,15 @@ def protect(what: Print, gate: BankClient, device: Device) -> Protection:
     asked = before or _written_down(what.kind, sent_sha256, gate, device)
     try:
         status = gate.register(ClaimRequest(what, holder_hash(asked.token)))
+    except NoConnection:
+        if before is None:  # an earlier asking may have been heard
+            forget(asked, device)
+            raise
+        raise Unanswered(url=gate.url, claim=asked.claim) from None
     except GateUnreachable:
         raise Unanswered(url=gate.url, claim=asked.claim) from None
     except Refused:
-        if before is None:  # an earlier asking may have been heard
+        if before is None:
             forget(asked, device)
         raise
     if status.claim != asked.claim:
@@ -74,6 +80,27 @@ def protect(what: Print, gate: BankClient, device: Device) -> Protection:
     answered = replace(asked, state=status.state)
     keep(answered, device)
     return answered
+
+
+def registered_already(what: Print, gate: BankClient, device: Device) -> Protection | None:
+    """The registration of just this at that platform, if it stops it now; the platform is asked.
+
+    What is kept to know it by is what :func:`protect` keeps anyhow.
+
+    Raises:
+        GateUnreachable, GateBusy, GateRefused, BadAnswer: see BankClient.
+    """
+    sent_sha256 = _digest(what)
+    for one in protections(device):
+        is_it = (one.sent_sha256, one.gate_url) == (sent_sha256, gate.url)
+        if is_it and one.state in MATCHING:
+            try:
+                asked = ask_again(one, gate, device)
+            except NoSuchClaim:  # it has lost what it knew
+                continue
+            if asked.state in MATCHING:
+                return asked
+    return None
 
 
 def _refuse_untaken(what: Print, gate: BankClient) -> None:

@@ -38,7 +38,7 @@ def keep(protection: Protection, device: Device) -> None:
 
 
 def forget(protection: Protection, device: Device) -> None:
-    """Drop what the platform refused: there is nothing to withdraw."""
+    """Drop it: there is nothing to withdraw, or nobody to withdraw it from."""
     device.vault.drop(PROTECTION, protection.claim)
 
 

@@ -11,6 +11,7 @@ from entrenous.model.gate import (
     GateBusy,
     GateRefused,
     GateUnreachable,
+    NoConnection,
     NotAGate,
     NotPrivate,
 )
@@ -141,7 +142,7 @@ def test_a_redirect_is_not_followed() -> None:
         return httpx.Response(302, headers={"location": "http://elsewhere.example/"})
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
-    with pytest.raises(GateUnreachable):
+    with pytest.raises(GateRefused, match="status 302"):  # no gate leads anybody elsewhere
         HttpBankClient("https://gate.example", client).status(CLAIM)
     assert asked == [f"https://gate.example/v1/claims/{CLAIM}"]
 
@@ -161,3 +162,29 @@ def test_a_refusal_is_passed_on_without_control_characters() -> None:
 def test_a_broken_server() -> None:
     with pytest.raises(GateUnreachable):
         gate_that_answers(500, b"").status(CLAIM)
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (httpx.ConnectError("refused, or a certificate"), NoConnection),
+        (httpx.ConnectTimeout("nobody there"), NoConnection),
+        (httpx.ReadTimeout("it was sent"), GateUnreachable),
+        (httpx.WriteError("some of it was sent"), GateUnreachable),
+    ],
+)
+def test_a_connection_that_was_never_made_is_told_from_a_lost_answer(
+    problem: httpx.HTTPError, said: type[GateUnreachable]
+) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise problem
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    with pytest.raises(GateUnreachable) as told:
+        HttpBankClient("https://gate.example", client).status(CLAIM)
+    assert type(told.value) is said
+
+
+def test_a_server_that_knows_no_such_method_is_no_gate() -> None:
+    with pytest.raises(GateRefused, match="status 501"):
+        gate_that_answers(501, b"").status(CLAIM)

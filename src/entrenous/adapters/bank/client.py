@@ -25,6 +25,7 @@ from entrenous.model.gate import (
     GateBusy,
     GateRefused,
     GateUnreachable,
+    NoConnection,
     NotAGate,
     NotPrivate,
 )
@@ -35,7 +36,12 @@ from entrenous.model.secret import Secret
 _ANSWER_BYTES_MAX: Final = 64 * 1024  # a claim takes some hundred
 _DETAIL_MAX: Final = 300  # characters of a gate's own words that we pass on
 _PLAIN: Final = {"Accept-Encoding": "identity"}  # what is counted is what is read
+_NEVER_MADE: Final = (httpx.ConnectError, httpx.ConnectTimeout)  # TLS that fails is one, too
 _BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+# What a gate never answers: it leads nobody elsewhere, and knows the methods that are used here.
+_NO_GATES: Final = frozenset({*range(300, 400), HTTPStatus.NOT_IMPLEMENTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,8 @@ class HttpBankClient:
             with self._http.stream(method, self.url + path, content=body, headers=sent) as answer:
                 kind = answer.headers.get("content-type", "")
                 said = _Answer(answer.status_code, kind, self._whole(answer))
+        except _NEVER_MADE as problem:
+            raise NoConnection(url=self.url) from problem
         except httpx.HTTPError as problem:
             raise GateUnreachable(url=self.url) from problem
         except (httpx.InvalidURL, UnicodeError):  # no name that could be looked up
@@ -125,7 +133,7 @@ class HttpBankClient:
         return bytes(held)
 
     def _claim(self, answer: _Answer) -> ClaimStatus:
-        if 400 <= answer.status < 500:
+        if answer.status in _NO_GATES or 400 <= answer.status < 500:
             raise GateRefused(url=self.url, detail=_detail(answer))
         if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)

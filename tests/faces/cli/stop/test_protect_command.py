@@ -105,6 +105,34 @@ def test_a_video_is_registered_with_its_sound_listed_and_withdrawn(
     assert at_the_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WITHDRAWN)
 
 
+def test_the_same_file_again_is_the_claim_that_is_there(street: Street, platform: Platform) -> None:
+    first = street.does("ana", "protect", "talk.mp4", *GATE)
+    again = street.types("ana", "protect", "talk.mp4", *GATE, "--json")
+    assert (again.status, json.loads(again.out)) == (0, first)
+    assert "registered this there already" in again.err
+    assert platform.bank.counts().claims == 1
+    street.does("ana", "unprotect", first["claim"])
+    assert street.does("ana", "protect", "talk.mp4", *GATE)["claim"] != first["claim"]
+
+
+def test_one_that_nobody_confirmed_can_be_taken_off_the_list(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("no answer")
+
+    monkeypatch.setattr(
+        outside, "new_client", lambda: httpx.Client(transport=httpx.MockTransport(lost))
+    )
+    assert street.types("ana", "protect", "talk.mp4", *GATE).status == 6
+    (asked,) = street.does("ana", "protect", "--list")["claims"]
+    away = street.types("ana", "unprotect", asked["claim"])
+    assert (away.status, "--forget" in away.err) == (6, True)
+    told = street.types("ana", "unprotect", asked["claim"], "--forget")
+    assert (told.status, told.out.count(asked["claim"])) == (0, 2)
+    assert street.does("ana", "protect", "--list")["claims"] == []
+
+
 @pytest.mark.real
 @pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not here (Debian: ffmpeg)")
 def test_a_registered_video_is_held_when_somebody_posts_it_smaller(

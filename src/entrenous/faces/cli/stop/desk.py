@@ -14,7 +14,7 @@ from entrenous.model.print import ClipPrint, Print, SoundTooQuiet, VideoTooFlat
 from entrenous.model.protection import Consent, NotAgreed, OnlySound, Protection, TooYoung
 from entrenous.ports import BankClient, Device
 from entrenous.stop.print_of import print_of
-from entrenous.stop.protect import protect
+from entrenous.stop.protect import protect, registered_already
 
 _LEFT_OUT: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, OnlySound, NotAgreed)
 
@@ -50,7 +50,10 @@ class Desk:
             what = print_of(untrusted_data, self.consent, self.device)
         if medium is Medium.CLIP:
             hint(_of_a_video(what))
-        self.made.append(protect(what, self.gate, self.device))
+        before = registered_already(what, self.gate, self.device)
+        if before is not None:
+            hint("You registered this there already, as the claim that follows; nothing was sent.")
+        self.made.append(before or protect(what, self.gate, self.device))
         return self.made[-1]
 
     def _agreed(self, medium: Medium) -> bool:

@@ -16,7 +16,7 @@ from entrenous.model.errors import EntrenousError
 from entrenous.model.print import PICTURE_KIND, SOUND_KIND, VIDEO_KIND
 from entrenous.model.protection import Consent, Protection, TooYoung
 from entrenous.ports import Device
-from entrenous.stop.protections import ask_again, protection_called, protections
+from entrenous.stop.protections import ask_again, forget, protection_called, protections
 from entrenous.stop.withdraw import unprotect as withdraw
 from entrenous.wiring.outside import bank_client
 
@@ -99,13 +99,40 @@ def _protect_message(message: str, desk: Desk, *, as_json: bool) -> None:
         raise desk.left_out[0]
 
 
-def unprotect(context: typer.Context, claim: str, as_json: Json = False) -> None:
+def unprotect(
+    context: typer.Context,
+    claim: str,
+    off_list: Annotated[
+        bool, typer.Option("--forget", help="Off the list, if no platform ever confirmed it.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Withdraw a registration; it acts at once."""
     with device_of(context) as device:
         protection = protection_called(claim, device)
-        with bank_client(protection.gate_url) as client:
-            protection = withdraw(protection, client, device)
+        try:
+            with bank_client(protection.gate_url) as client:
+                protection = withdraw(protection, client, device)
+        except EntrenousError:
+            if protection.state is not None:  # the platform has it, and her token alone ends that
+                raise
+            if not off_list:
+                hint(f"Nobody confirmed it. Off your list: entrenous unprotect {claim} --forget")
+                raise
+            forget(protection, device)
+            _tell_forgotten(protection, as_json=as_json)
+            return
     _tell(protection, as_json=as_json)
+
+
+def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
+    """Its token is gone: what is left if the platform did hear of it is to ask a person there."""
+    if as_json:
+        put_json({"schema": "entrenous/claim/1", **_shown(protection), "forgotten": True})
+        return
+    say(f"claim {protection.claim} at {protection.gate_url}: off your list, never confirmed")
+    say("if the platform heard of it after all, it stops that file until somebody there ends it:")
+    say(f"write to them and name the claim {protection.claim}, so note it down")
 
 
 def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
