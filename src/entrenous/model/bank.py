@@ -94,6 +94,13 @@ class NoHashes(Malformed):
     """
 
 
+class BankActs(Refused):
+    """
+    The bank {bank} is there and acts on what fits it, so nothing was added. Put it into shadow
+    first, or leave --shadow out: entrenous gate bank policy {bank} --shadow
+    """
+
+
 class BadPolicy(Refused):
     """
     That policy is not possible, so nothing was changed: {why}.

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from entrenous.model.claim import Claim
-from entrenous.model.errors import Malformed, NotFound
+from entrenous.model.errors import Malformed, NotFound, Refused
 from entrenous.model.ids import ClaimId
 
 ED25519_BYTES: Final = 32
@@ -67,6 +67,13 @@ class BadPartner(Malformed):
     """
     A partner has a name of 1 to 100 characters and an Ed25519 public key of 64 hexadecimal digits.
     These are not, so nothing was changed.
+    """
+
+
+class PartnerThere(Refused):
+    """
+    {name} is known here by the key {key}, so nothing was changed: a platform has one key, and a key
+    one platform. To know it otherwise, drop that first: entrenous gate partner drop {key}
     """
 
 

@@ -156,7 +156,7 @@ class NoSuchFile(NotFound):
 class UnreadableFile(Refused):
     """
     {path} cannot be read: it is a folder, or its permissions do not allow it. Nothing was changed.
-    Choose a picture file that you can open yourself.
+    Choose a file that you can open yourself.
     """
 
 

@@ -12,6 +12,7 @@ from entrenous.model.bank import (
     RELEASED_RADIUS,
     BadBankName,
     Bank,
+    BankActs,
     Imported,
     NoHashes,
     NotForLists,
@@ -56,13 +57,14 @@ def bank_for_list(untrusted_name: str, platform: Platform) -> BankName:
     return name
 
 
-def import_hashes(
+def import_hashes(  # noqa: PLR0913 - all but three have a default
     untrusted_csv: str,
     name: BankName,
     platform: Platform,
     *,
     confirmed: bool = False,
     looks_back: bool | None = None,
+    shadow: bool = False,
 ) -> Imported:
     """Bring a list of PDQ hashes into a bank, which is made if it is missing.
 
@@ -75,14 +77,21 @@ def import_hashes(
     if that is False, by nobody. The list is stored some thousand hashes at a time, so that uploads
     need not wait for all of it.
 
+    ``shadow``: a bank that is made is in shadow from its first hash on.
+
     Raises:
-        NoHashes: lines were read, and none is a hash; nothing was changed.
+        NoHashes: lines were read, and none is a hash, or there is nothing in the list, not even
+            a line that says so; nothing was changed.
+        BankActs: it was to be in shadow, and is there and is not; nothing was changed.
     """
     hashes, refused = read_hashes(untrusted_csv)
-    if refused and not hashes:
+    if not hashes and (refused or not untrusted_csv.strip()):
         raise NoHashes(lines=len(refused))
-    if name not in {bank.name for bank in platform.bank.banks()}:
-        platform.bank.set_bank(Bank(name))
+    there = {bank.name: bank for bank in platform.bank.banks()}
+    if name not in there:
+        platform.bank.set_bank(Bank(name, shadow=shadow))
+    elif shadow and not there[name].shadow:
+        raise BankActs(bank=name)
     enough = {ClaimState.CONFIRMED} if confirmed else MATCHING  # a confirmed one asks for more
     known = platform.bank.listed(name, hashes, enough)
     new = [bits for bits in dict.fromkeys(hashes) if bits not in known]

@@ -78,6 +78,9 @@ def test_an_appeal_by_the_secret(
     secret = {"Authorization": f"Bearer {refused['secret']}"}
     other = web.post(where, headers={"Authorization": f"Bearer {'A' * 22}"})
     assert (other.status_code, web.post(where).status_code) == (404, 401)
+    for odd in ("A" * 21, "A" * 23, "not a secret", "\u00e9".encode()):
+        headers = {"Authorization": b"Bearer " + (odd if isinstance(odd, bytes) else odd.encode())}
+        assert web.post(where, headers=headers).text == other.text
     wrong = web.post(where, files={"file": ("x", jpeg(hers, 51))}, headers=secret)
     assert wrong.json()["type"] == "urn:entrenous:unproven:not-that-upload"
     asked = web.post(where, files={"file": ("x", jpeg(hers))}, headers=secret)

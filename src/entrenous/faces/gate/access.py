@@ -11,10 +11,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from entrenous.craft.wire.b64u import unb64u
+from entrenous.faces.gate.names import case_in
 from entrenous.model.errors import Unproven
 from entrenous.model.gate import GateBusy
 from entrenous.model.gate_front import GateFront
 from entrenous.model.relay_problem import NotUnderstood
+from entrenous.model.review import NoSuchReview
 from entrenous.model.reviewer import OPERATOR
 from entrenous.model.secret import Secret
 from entrenous.ports import Platform
@@ -110,8 +112,18 @@ def holder_token(request: Request) -> Secret:
 
 
 def appeal_secret(request: Request) -> Secret:
-    """What came with a decision: 16 bytes in base64 for addresses; raises WrongToken."""
-    return _secret(request, SECRET_BYTES)
+    """What came with a decision: 16 bytes in base64 for addresses.
+
+    Raises:
+        WrongToken: none was shown.
+        NoSuchReview: what was shown opens no case, as it is not in this form.
+    """
+    try:
+        return _secret(request, SECRET_BYTES)
+    except WrongToken:
+        if bearer(request):
+            raise NoSuchReview(case=case_in(request)) from None
+        raise
 
 
 def _secret(request: Request, size: int) -> Secret:

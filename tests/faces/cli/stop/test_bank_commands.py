@@ -42,6 +42,29 @@ def test_banks_and_their_policies(gate: Any) -> None:
     assert said == "people: within 24 bits; claimed: hold, confirmed: hold\n"
 
 
+def test_a_list_comes_into_a_bank_that_is_in_shadow_from_its_first_hash_on(
+    gate: Any, tmp_path: Path
+) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text(KEY + "\n")
+    words = ("bank", "import", str(listed), "--confirmed", "--bank")
+    status, said = gate(*words, "trial", "--shadow")
+    assert (status, "trial: within 31 bits" in said, "in shadow" in said) == (0, True, True)
+    assert gate(*words, "trial", "--shadow")[0] == 0
+    gate("bank", "policy", "trial", "--live")
+    assert gate(*words, "trial", "--shadow")[0] == 3  # it acts: nobody's hash comes in unseen
+    banks = {one["bank"]: one for one in json.loads(gate("bank", "list", "--json")[1])["banks"]}
+    assert banks["trial"]["shadow"] is False
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_a_list_without_a_hash_makes_no_bank(gate: Any, tmp_path: Path, text: str) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    assert gate("bank", "import", str(tmp_path / "list.csv"), "--bank", "trial")[0] == 7
+    assert gate("bank", "import", str(tmp_path), "--bank", "trial")[0] == 3
+    assert "trial" not in gate("bank", "list")[1]
+
+
 def test_what_was_let_through_before_is_compared_again_when_wanted(
     gate: Any, tmp_path: Path
 ) -> None:
@@ -150,8 +173,14 @@ def test_platforms_whose_opinions_count(gate: Any) -> None:
     status, said = gate("partner", "list", "--json")
     assert json.loads(said)["partners"] == [{"name": "another", "key": KEY}]
     assert (status, gate("partner", "list")[1]) == (0, f"another: {KEY}\n")
+    for name, key in (("other", KEY), ("another", "0c" * 32)):
+        assert gate("partner", "add", name, key)[0] == 3  # neither renamed nor doubled
+    assert gate("partner", "add", "another", KEY)[0] == 0
+    assert gate("partner", "add", "other", "0c" * 32)[0] == 0
+    assert gate("partner", "drop", "other")[0] == 0
     assert gate("partner", "drop", KEY)[0] == 0
     assert gate("partner", "drop", KEY)[0] == 4
+    assert gate("partner", "drop", "another")[0] == 4
     assert gate("partner", "add", "another", "0b")[0] == 7
 
 

@@ -2,8 +2,9 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from entrenous.__main__ import _gate_app
 from entrenous.faces.cli.main import run
+from entrenous.faces.cli.stop.review import _came
 from entrenous.model.bank import PEOPLE
 from entrenous.model.claim import Claim, ClaimState, Registration
 from entrenous.model.decision import Decision, Outcome
@@ -66,9 +68,10 @@ def data(tmp_path: Path, hers: Any) -> Path:
 def test_what_waits_is_listed_with_what_a_person_decides_by(typed: Typed, data: Path) -> None:
     status, said, _ = typed("review", "--data", data)
     assert status == 0
-    assert said.splitlines()[:4] == [
+    lines = said.splitlines()
+    assert re.fullmatch(rf"{CASE}: held as it came, came 2026-11-25 12:00 UTC(, .* ago)?", lines[1])
+    assert [lines[0], *lines[2:4]] == [
         "2 wait for a person; to this gate you are operator.",
-        f"{CASE}: held as it came, 2026-11-25T12:00:00+00:00",
         "  people, 4 bits away, mirror; the claim is waiting; its owner says: \ufffd[2J",
         "  your name of it: post 17",
     ]
@@ -85,6 +88,31 @@ def test_what_waits_is_listed_with_what_a_person_decides_by(typed: Typed, data: 
     assert ([case["case"] for case in one["cases"]], one["more"]) == ([CASE], True)
     rest = json.loads(typed("review", "--data", data, "--json", "--after", CASE)[1])
     assert [case["case"] for case in rest["cases"]] == [OTHER]
+    assert typed("review", "--data", data, "--after", "nonsense")[0] == 4
+
+
+def test_a_reviewer_without_a_token_is_not_told_to_take_the_operators(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ENTRENOUS_GATE_TOKEN", raising=False)
+    status, _, wrong = typed("review", "--gate", "http://127.0.0.1:1")
+    assert (status, "reviewer add" in " ".join(wrong.split()), "operator" in wrong) == (
+        2, True, False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ({"minutes": 5}, "5 min ago"),
+        ({"hours": 47}, "47 h ago"),
+        ({"days": 3}, "3 days ago"),
+        ({"minutes": -5}, "UTC"),
+    ],
+)
+def test_how_long_ago_something_came_is_told(before: dict[str, int], said: str) -> None:
+    at = datetime.now(UTC) - timedelta(**before)
+    assert _came(at.isoformat()).endswith(said)
 
 
 @pytest.mark.threat("reviewer-harm")

@@ -37,6 +37,9 @@ def import_list(
     confirmed: Annotated[
         bool, typer.Option("--confirmed", help="You stand behind the list: fits are refused.")
     ] = False,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="A new bank, which only writes down what fits.")
+    ] = False,
     looks_back: Annotated[
         bool | None,
         typer.Option(
@@ -55,7 +58,10 @@ def import_list(
     is_new = not is_gate(data)
     with open_platform(data) as (platform, _):
         name = bank_for_list(bank, platform)
-        done = import_hashes(text, name, platform, confirmed=confirmed, looks_back=looks_back)
+        done = import_hashes(
+            text, name, platform, confirmed=confirmed, looks_back=looks_back, shadow=shadow
+        )
+        bank_now = platform.bank.bank(name)
     if as_json:
         refused = [{"line": line, "why": why} for line, why in done.refused]
         answer = {"schema": "entrenous/import/1", "accepted": done.accepted, "refused": refused}
@@ -66,6 +72,8 @@ def import_list(
         say(f"There was no gate in {in_one_go(str(data))}, so one was made.")
     there = f"; {done.already} were there already" if done.already else ""
     say(f"{done.accepted} hashes were added to bank {in_one_go(bank)}{there}.")
+    if shadow:
+        say(_in_words(bank_now))
     if looks_back:
         say(f"{done.looked_back} uploads that were let through wait for a person now.")
     for line, why in done.refused:

@@ -34,10 +34,13 @@ def add(
     say(f"{partner.name} is known by its key {partner.key.hex()}.")
 
 
-def drop(key: Key, data: Data) -> None:
+def drop(
+    named: Annotated[str, typer.Argument(metavar="KEY|NAME", help="Its key, or its name.")],
+    data: Data,
+) -> None:
     """Take no more opinions of a platform; those that it gave stay."""
     with open_existing(data) as (platform, _):
-        drop_partner(key, platform)
+        drop_partner(named, platform)
     say("That platform is not known any more.")
 
 

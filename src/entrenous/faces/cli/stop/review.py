@@ -1,8 +1,10 @@
 """``entrenous gate review``: what waits for a person, a look at it, and the decision."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,7 +14,9 @@ import typer
 
 from entrenous.adapters.courier.http import new_client
 from entrenous.adapters.gate_client.desk import ReviewClient, ShownMatch, ShownQueue, ShownReview
+from entrenous.adapters.gate_client.setting import TOKEN_VARIABLE
 from entrenous.adapters.near_app import NearApp
+from entrenous.adapters.system import SystemClock
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.output import hint, in_one_go, put_json, read_file, say, write_new
 from entrenous.faces.cli.stop.hooks import setting_of
@@ -85,6 +89,11 @@ def _client(
 ) -> Iterator[ReviewClient]:
     """A gate's own machine asks the same application, without a socket."""
     if data is None:
+        if token_file is None and TOKEN_VARIABLE not in os.environ:
+            raise typer.BadParameter(
+                "give --token-file FILE, with your own token: whoever runs the gate makes one, by "
+                "entrenous gate reviewer add"
+            )
         setting = setting_of(gate or "", token_file)
         with new_client() as client:
             yield ReviewClient(setting.gate.rstrip("/"), setting.token, client)
@@ -97,6 +106,8 @@ def _client(
 
 
 def _list(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> None:
+    if after:
+        client.one(after)  # of one that is not there, all would be listed
     queue = client.first(after)
     first, found = queue, list[ShownReview]()
     while queue.next is not None and len(found) < limit:
@@ -121,7 +132,7 @@ def _in_words(
 ) -> Iterator[str]:
     yield f"{queue.waiting:,} wait for a person; to this gate you are {queue.reviewer}."
     for one in found:
-        yield f"{one.case}: {_FOUND.get(one.found, one.found)}, {one.at}"
+        yield f"{one.case}: {_FOUND.get(one.found, one.found)}, {_came(one.at)}"
         yield from (f"  {line}" for line in _facts(one))
     if more:
         yield f"There are more: --after {found[-1].case}"
@@ -129,6 +140,17 @@ def _in_words(
         yield f"{queue.waiting - len(found):,} that you confirmed wait for another person."
     if found:
         yield "To look, blurred: --show CASE --out FILE. To decide: --decide CASE confirm|release."
+
+
+def _came(at: str) -> str:
+    """To the minute, and how long ago. A clock that is behind the gate's says nothing of that."""
+    try:
+        moment = datetime.fromisoformat(at).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return at
+    hours, rest_s = divmod(int((SystemClock().now() - moment).total_seconds()), 3600)
+    ago = f"{hours // 24} days" if hours >= 48 else f"{hours} h" if hours else f"{rest_s // 60} min"
+    return f"came {moment:%Y-%m-%d %H:%M} UTC" + (f", {ago} ago" if hours >= 0 else "")
 
 
 def _facts(one: ShownReview) -> Iterator[str]:
