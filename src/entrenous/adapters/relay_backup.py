@@ -2,7 +2,8 @@
 
 The database is copied first, at one moment (SQLite's online backup). A blob is only ever added
 before its row and removed after it, and never changed; so all that the copied rows name is there,
-but for what was removed meanwhile, which is listed. On one disk blobs are second links to the same
+but for what was removed meanwhile, which is listed. The copied rows are looked through, since what
+is damaged could not be restored. On one disk blobs are second links to the same
 bytes and cost nothing. The list of contents is written last: without it there is no backup.
 """
 
@@ -18,7 +19,9 @@ from typing import Final
 import msgspec
 
 from entrenous.adapters.private_file import sync_folder, write_private
+from entrenous.adapters.relay_machine import database_fault
 from entrenous.adapters.relay_rows import rows_of
+from entrenous.model.held import BrokenDatabase
 from entrenous.model.relay_backup import Backup, BlobEntry, DamagedBackup, NoBackupHere, NotEmpty
 
 MAIL: Final = "mail.db"
@@ -40,9 +43,18 @@ def save_backup(data: Path, out: Path, at: datetime) -> Backup:
 
     Raises:
         NotEmpty: there is something in ``out``.
-        OSError, sqlite3.Error: the disk; then ``out`` is no backup.
+        BrokenDatabase: the relay's is damaged. Then, and after the others, ``out`` is empty again.
+        OSError, sqlite3.Error: the disk.
     """
     empty_folder(out)
+    try:
+        return _saved(data, out, at)
+    except BaseException:
+        _empty_again(out)
+        raise
+
+
+def _saved(data: Path, out: Path, at: datetime) -> Backup:
     _copy_rows(data / MAIL, out / MAIL)
     (out / BLOBS).mkdir(mode=0o700)
     saved, missing = list[BlobEntry](), list[str]()
@@ -81,11 +93,14 @@ def copy_back(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
     were saved. One bad file does not cost all the others.
 
     Raises:
-        DamagedBackup: the database is missing, or has another hash than when it was saved.
+        DamagedBackup: the database is missing, has another hash than when it was saved, or was
+            damaged by then.
         OSError: the disk.
     """
     (into / BLOBS).mkdir(mode=0o700, parents=True)
-    if not _copy_checked(folder / MAIL, into / MAIL, backup.mail_sha256):
+    if not _copy_checked(folder / MAIL, into / MAIL, backup.mail_sha256) or database_fault(
+        into / MAIL
+    ):
         raise DamagedBackup(path=folder, name=MAIL)
     damaged = frozenset(
         one.name
@@ -104,12 +119,23 @@ def empty_folder(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def _empty_again(out: Path) -> None:
+    """So that the same command can be given again; what it found there was nothing."""
+    shutil.rmtree(out / BLOBS, ignore_errors=True)
+    for path in out.iterdir():
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def _copy_rows(source: Path, target: Path) -> None:
     """All rows as one moment has them; writers go on meanwhile."""
     os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     with rows_of(source) as old, contextlib.closing(sqlite3.connect(target)) as new:
         old.backup(new)
         new.execute("PRAGMA journal_mode=DELETE")
+    fault = database_fault(target)
+    if fault:
+        raise BrokenDatabase(path=source, why=fault)
     with target.open("rb") as file:
         os.fsync(file.fileno())
 

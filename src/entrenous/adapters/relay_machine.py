@@ -40,15 +40,20 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def database_fault(mail: Path, newest: int) -> str:
-    """What is wrong with a relay's database, in words; empty if nothing is."""
+def database_fault(mail: Path, newest: int | None = None) -> str:
+    """What is wrong with a relay's database, in words; empty if nothing is.
+
+    Reads all of it. One of a version above ``newest``, unless that is None, counts as wrong.
+    """
     try:
         with rows_of(mail) as rows:
-            if rows.execute("PRAGMA user_version").fetchone()[0] > newest:
+            version = rows.execute("PRAGMA user_version").fetchone()[0]
+            if newest is not None and version > newest:
                 return "it was written by a newer Entrenous"
             answer = rows.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.Error:
-        return "it cannot be read"
+    except sqlite3.Error as why:
+        code = getattr(why, "sqlite_errorcode", 0) & 0xFF
+        return "it is damaged" if code == sqlite3.SQLITE_CORRUPT else "it cannot be read"
     return "" if answer == "ok" else "it is damaged"
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.model.envelope import EnvelopeState
-from entrenous.model.errors import Refused
+from entrenous.model.errors import Malformed, Refused
 from entrenous.model.ids import BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.model.secret import Secret
 
@@ -250,4 +250,11 @@ class OlderDatabase(Refused):
     """
     The relay's database is that of an earlier Entrenous, which may still be at work on it, so it
     was not touched. Start the relay again, which brings it up to date, then repeat this command.
+    """
+
+
+class BrokenDatabase(Malformed):
+    """
+    The relay's database {path} cannot be used: {why}. Nothing was saved or changed. Keep that file,
+    and restore the newest backup into a new folder: entrenous relay restore
     """

@@ -53,6 +53,6 @@ class NoBackupHere(NotFound):
 
 class DamagedBackup(Unproven):
     """
-    In the backup {path}, {name} is not what was saved, so nothing was restored and nothing was
-    changed. Use an older backup.
+    In the backup {path}, {name} is damaged or is not what was saved, so nothing was restored and
+    nothing was changed. Use an older backup.
     """

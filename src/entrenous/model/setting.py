@@ -20,5 +20,5 @@ class AddressTaken(Unreachable):
 class UnusableFolder(Refused):
     """
     Nothing can be kept in {path}: a file is in the way, or its permissions do not allow it. Nothing
-    was changed. Choose a folder of your own.
+    was changed. Choose a folder of your own, or give this as the account that it belongs to.
     """

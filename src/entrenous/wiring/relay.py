@@ -1,7 +1,8 @@
 """Open a relay: its database, its blobs. It has no way to a key."""
 
+import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -9,10 +10,13 @@ from typing import Final
 from entrenous.adapters.bell.local import LocalBell
 from entrenous.adapters.blobs.files import FileBlobs
 from entrenous.adapters.mail.sqlite import open_mail
+from entrenous.adapters.relay_machine import database_fault
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.model.errors import EntrenousError
-from entrenous.model.held import OlderDatabase
+from entrenous.model.held import BrokenDatabase, OlderDatabase
+from entrenous.model.relay_problem import DiskFailed
 from entrenous.model.relay_settings import LacksPostgresql, LacksS3, Limits, NoRelayHere
+from entrenous.model.setting import UnusableFolder
 from entrenous.ports import Bell, BlobStore, MailStore, Relay
 from entrenous.wiring.folders import kept_in
 
@@ -36,21 +40,44 @@ def open_relay(
 
     Raises:
         UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase.
+        BrokenDatabase: it is damaged; also what runs in here ends so if it found out.
         DatabaseAway: the ``database`` cannot be reached.
         BadDatabaseAddress: it cannot be read as one.
         LacksPostgresql, LacksS3: a library.
     """
-    with kept_in(folder), ExitStack() as opened:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        store = FileBlobs(folder / "blobs") if blobs is None else _in_bucket(blobs)
-        mail, bell = (
-            _in_folder(folder, opened, upgrade=upgrade)
-            if database is None
-            else _in_postgresql(database, opened, upgrade=upgrade)
-        )
-        going = opened.pop_all()
-    with going:
-        yield Relay(mail, store, SystemClock(), SystemDice(), limits or Limits(), bell)
+    with told_why(folder) if database is None else nullcontext():
+        with kept_in(folder), ExitStack() as opened:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            store = FileBlobs(folder / "blobs") if blobs is None else _in_bucket(blobs)
+            mail, bell = (
+                _in_folder(folder, opened, upgrade=upgrade)
+                if database is None
+                else _in_postgresql(database, opened, upgrade=upgrade)
+            )
+            going = opened.pop_all()
+        with going:
+            yield Relay(mail, store, SystemClock(), SystemDice(), limits or Limits(), bell)
+
+
+@contextmanager
+def told_why(folder: Path) -> Iterator[None]:
+    """Where a relay's disk is said to fail, look whether it is the database or who may write there:
+    trying again would help against neither.
+
+    Raises:
+        BrokenDatabase, UnusableFolder, DiskFailed.
+    """
+    try:
+        yield
+    except DiskFailed:
+        mail = folder / MAIL
+        fault = database_fault(mail) if os.access(mail, os.R_OK) else ""
+        if fault:
+            raise BrokenDatabase(path=mail, why=fault) from None
+        for path, wanted in ((folder, os.W_OK | os.X_OK), (mail, os.R_OK | os.W_OK)):
+            if not os.access(path, wanted):
+                raise UnusableFolder(path=path) from None
+        raise
 
 
 def _in_bucket(url: str) -> BlobStore:
@@ -97,7 +124,7 @@ def open_present_relay(
 
     Raises:
         NoRelayHere: there is none.
-        UnusableFolder, DiskFull, DiskFailed, NewerDatabase.
+        UnusableFolder, DiskFull, DiskFailed, NewerDatabase, BrokenDatabase.
         DatabaseAway: the ``database`` cannot be reached.
         LacksPostgresql, LacksS3: a library.
         OlderDatabase: only the start of a relay brings it up to date.

@@ -6,15 +6,15 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from entrenous.adapters.mail.sqlite_line import named
 from entrenous.adapters.private_file import sync_folder
 from entrenous.adapters.relay_backup import BLOBS, copy_back, empty_folder, read_backup, save_backup
 from entrenous.adapters.system import SystemClock
 from entrenous.carry.restore import fail_closed
 from entrenous.model.relay_backup import Backup, Restored
-from entrenous.model.relay_problem import DiskFailed
 from entrenous.model.relay_settings import NoRelayHere
 from entrenous.wiring.folders import kept_in
-from entrenous.wiring.relay import MAIL, open_relay
+from entrenous.wiring.relay import MAIL, open_relay, told_why
 
 _FRESH: Final = ".restoring"
 
@@ -24,16 +24,17 @@ def back_up_relay(data: Path, out: Path) -> Backup:
 
     Raises:
         NoRelayHere: there is none.
-        NotEmpty, UnusableFolder, DiskFull, DiskFailed: nothing that could be taken for a backup
-            was left.
+        NotEmpty, BrokenDatabase, UnusableFolder, DiskFull, DiskFailed: nothing that could be taken
+            for a backup was left.
     """
     if not (data / MAIL).is_file():
         raise NoRelayHere(path=data)
-    try:
-        with kept_in(out):
-            return save_backup(data, out, SystemClock().now())
-    except sqlite3.Error:
-        raise DiskFailed from None
+    with told_why(data):
+        try:
+            with kept_in(out):
+                return save_backup(data, out, SystemClock().now())
+        except sqlite3.Error as why:
+            raise named(why) from None
 
 
 def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
