@@ -5,6 +5,8 @@ import contextlib
 import os
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from entrenous.adapters.relay_machine import free_bytes
 from entrenous.faces.relay.app import relay_app
+from entrenous.faces.relay.metrics import Meters, metrics_app
 from entrenous.model.relay_check import Finding
 from entrenous.model.relay_settings import Limits, RelaySettings
 from entrenous.wiring.relay_check import check_relay
@@ -137,6 +140,14 @@ def not_ours(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, listen="192.0.2.1:7801")
 
 
+def figures_where_the_relay_is(settings: RelaySettings, _: Path) -> RelaySettings:
+    return replace(settings, listen="127.0.0.1:7801", metrics_listen="0.0.0.0:7801")
+
+
+def figures_elsewhere(settings: RelaySettings, _: Path) -> RelaySettings:
+    return replace(settings, metrics_listen="192.0.2.1:7803")
+
+
 @pytest.mark.parametrize(
     ("part", "change", "words"),
     [
@@ -155,7 +166,9 @@ def not_ours(settings: RelaySettings, _: Path) -> RelaySettings:
         ("tls", ends_soon, "renew it"),
         ("tls", key_for_all, "anybody can read"),
         ("tls", plain_outside, "nobody speaks TLS"),
-        ("address", not_ours, "taken by something else"),
+        ("address", not_ours, "none of this machine's"),
+        ("metrics", figures_where_the_relay_is, "is where the relay is"),
+        ("metrics", figures_elsewhere, "change metrics_listen"),
     ],
 )
 def test_each_fault_is_named(
@@ -191,7 +204,59 @@ def test_an_address_that_another_program_has_is_told(
     settings: RelaySettings, taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.adapters.relay_machine._PATIENCE_S", 0.1)
-    assert not found(replace(settings, listen=taken))["address"].ok
+    looked = found(replace(settings, listen=taken, metrics_listen=taken))
+    assert (looked["address"].ok, looked["metrics"].ok) == (False, False)
+    assert "taken by something else" in looked["address"].words
+    looked = found(replace(settings, metrics_listen=taken))
+    assert (looked["address"].ok, looked["metrics"].ok) == (True, False)
+    assert "taken by something else: change metrics_listen" in looked["metrics"].words
+
+
+def test_figures_that_are_shown_are_known(settings: RelaySettings) -> None:
+    relay = memory_relay()
+    with served(metrics_app(Meters(), relay)) as url:
+        running = replace(settings, metrics_listen=url.removeprefix("http://"))
+        looked = found(running)["metrics"]
+    assert (looked.ok, "figures are shown" in looked.words) == (True, True)
+
+
+def unprivileged(*command: str) -> tuple[int, str]:
+    """What the command says to an account without a superuser's rights."""
+    give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    every = [*give_up, sys.executable, "-m", "entrenous", "relay", *command]
+    done = subprocess.run(every, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    above = tmp_path / "above"
+    above.mkdir(mode=0o555)
+    status, told = unprivileged("check", "--data", str(above / "new"), "--listen", "127.0.0.1:0")
+    assert status == 1
+    assert f"no  folder: {above}/new is not there and cannot be made" in told
+    above.chmod(0)
+    status, told = unprivileged("check", "--data", str(above / "new"), "--listen", "127.0.0.1:0")
+    assert status == 1
+    assert "no  folder" in told
+
+
+def test_a_folder_of_another_account_is_told(settings: RelaySettings) -> None:
+    settings.data.chmod(0)
+    file = settings.data.parent / "relay.toml"
+    file.write_text(f'data = "{settings.data}"\nfree_mb_min = 0\n')
+    status, told = unprivileged("check", "--settings", str(file), "--listen", "127.0.0.1:0")
+    assert status == 1
+    assert "no  folder: nothing can be kept" in told
+    assert "no  database: this account may not read" in told
+
+
+@pytest.mark.skipif(
+    int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81,
+    reason="everybody may use every port here",
+)
+def test_a_port_for_others_is_told(tmp_path: Path) -> None:
+    _, told = unprivileged("check", "--data", str(tmp_path / "new"), "--listen", "127.0.0.1:81")
+    assert "no  address: 127.0.0.1:81 is not for this account" in told
 
 
 def test_a_look_changes_nothing(settings: RelaySettings) -> None:

@@ -1,6 +1,7 @@
 """What can be seen of the machine that a relay runs on, without disturbing the relay."""
 
 import contextlib
+import errno
 import http.client
 import os
 import shutil
@@ -8,12 +9,18 @@ import socket
 import sqlite3
 import ssl
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from entrenous.adapters.relay_rows import rows_of
 
 _PATIENCE_S: Final = 5.0
+_FIGURES_BYTES_MAX: Final = 1 << 20
+_NOT_HAD: Final = {
+    errno.EADDRINUSE: "is taken by something else",
+    errno.EACCES: "is not for this account: ports below 1024 need CAP_NET_BIND_SERVICE",
+}
 
 
 def can_keep(folder: Path) -> bool:
@@ -33,11 +40,21 @@ def is_private(path: Path, others: int = 0o077) -> bool:
     return not path.stat().st_mode & others
 
 
+def nearest(path: Path) -> Path:
+    """It, or the nearest above it that this account can see."""
+    while not is_there(path):
+        path = path.parent
+    return path
+
+
+def is_there(path: Path) -> bool:
+    """Whether this account sees it; also where it may not look."""
+    return os.path.exists(path)  # noqa: PTH110 -- Path's own raises where it may not look
+
+
 def free_bytes(folder: Path) -> int:
     """The room on the disk of the nearest folder that is there."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return shutil.disk_usage(nearest(folder)).free
 
 
 def database_fault(mail: Path, newest: int | None = None) -> str:
@@ -57,16 +74,17 @@ def database_fault(mail: Path, newest: int | None = None) -> str:
     return "" if answer == "ok" else "it is damaged"
 
 
-def can_listen(host: str, port: int) -> bool:
-    """Whether an address can be had."""
+def listen_fault(host: str, port: int) -> str:
+    """Why an address cannot be had, in words; empty if it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             tried.bind((host, port))
-        except (OSError, UnicodeError):
-            return False
-    return True
+        except (OSError, UnicodeError, OverflowError) as why:
+            code = why.errno if isinstance(why, OSError) else None
+            return _NOT_HAD.get(code or 0, "is none of this machine's addresses")
+    return ""
 
 
 def is_relay_at(host: str, port: int, *, tls: bool) -> bool:
@@ -79,7 +97,22 @@ def is_relay_at(host: str, port: int, *, tls: bool) -> bool:
         )
     else:
         made = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
+    return _says(made, "/v1/status", lambda got: got.getheader("Entrenous-Protocol") is not None)
+
+
+def are_figures_at(host: str, port: int) -> bool:
+    """Whether a relay's figures are shown there."""
+    web = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
+    return _says(web, "/metrics", lambda got: b"entrenous_" in got.read(_FIGURES_BYTES_MAX))
+
+
+def _says(
+    made: http.client.HTTPConnection,
+    path: str,
+    fits: Callable[[http.client.HTTPResponse], bool],
+) -> bool:
+    """Whether something answers, and fitly."""
     with contextlib.closing(made) as web, contextlib.suppress(OSError, http.client.HTTPException):
-        web.request("GET", "/v1/status")
-        return web.getresponse().getheader("Entrenous-Protocol") is not None
+        web.request("GET", path)
+        return fits(web.getresponse())
     return False

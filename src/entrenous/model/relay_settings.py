@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from entrenous.model.errors import Malformed, NotFound, Refused
+from entrenous.model.errors import Malformed, NotFound, Refused, Unreachable
 from entrenous.spec import (
     EXPIRY_DAYS_MAX,
     LETTERS_WAITING_MAX,
@@ -147,6 +147,14 @@ class UnknownRelaySetting(Refused):
     """
     In {path}, {name} is no setting of a relay. It did not start, since a setting that is spelled
     wrongly would do nothing. The names are in the default settings: entrenous relay init
+    """
+
+
+class MetricsAddressTaken(Unreachable):
+    """
+    The relay's figures cannot be shown at {listen}: another program or the relay itself uses this
+    address, it is not one of this machine's, or this account may not use it. The relay did not
+    start. Change metrics_listen in its settings.
     """
 
 

@@ -1,5 +1,6 @@
 """Look at everything that a relay needs, and say what is not as it has to be."""
 
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,12 +9,15 @@ from entrenous.adapters.loopback import is_this_machine
 from entrenous.adapters.mail.sqlite import REWRITE_COPIES
 from entrenous.adapters.mail.tables import VERSION
 from entrenous.adapters.relay_machine import (
+    are_figures_at,
     can_keep,
-    can_listen,
     database_fault,
     free_bytes,
     is_private,
     is_relay_at,
+    is_there,
+    listen_fault,
+    nearest,
 )
 from entrenous.adapters.system import SystemClock
 from entrenous.adapters.tls import Certificate
@@ -23,10 +27,12 @@ from entrenous.wiring.relay import MAIL, postgres_fault
 
 _RENEW_BEFORE: Final = timedelta(days=14)
 _CLOCK_GRACE: Final = timedelta(minutes=2)
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared, not listened to
 
 
 def check_relay(settings: RelaySettings) -> tuple[Finding, ...]:
-    """Look at folder, disk, database, clock, TLS and address, in this order; changes nothing.
+    """Look at folder, disk, database, clock, TLS, address and, if they have one, the address of the
+    figures, in this order; changes nothing.
 
     The relay may be running.
     """
@@ -34,12 +40,18 @@ def check_relay(settings: RelaySettings) -> tuple[Finding, ...]:
     looks: tuple[Callable[[RelaySettings, datetime], Finding], ...] = (
         *(_folder, _disk, _database, _clock, _tls, _address),
     )
-    return tuple(look(settings, now) for look in looks)
+    found = tuple(look(settings, now) for look in looks)
+    if settings.metrics_listen is None:
+        return found
+    return (*found, _metrics(settings.listen, settings.metrics_listen))
 
 
 def _folder(settings: RelaySettings, _: datetime) -> Finding:
     data = settings.data
-    if not data.exists():
+    if not is_there(data):
+        above = nearest(data)
+        if not above.is_dir() or not can_keep(above):
+            return _fault("folder", f"{data} is not there and cannot be made: make it in {above}")
         return _fine("folder", f"{data} is not there yet; the relay makes it")
     if not data.is_dir() or not can_keep(data):
         return _fault("folder", f"nothing can be kept in {data}: give it to the relay's account")
@@ -63,7 +75,7 @@ def _disk(settings: RelaySettings, _: datetime) -> Finding:
 def _rewrite_bytes(settings: RelaySettings) -> int:
     """How much room SQLite needs beside the database to write it without what was deleted."""
     mail = settings.data / MAIL
-    if settings.database is not None or not mail.exists():
+    if settings.database is not None or not is_there(mail):
         return 0
     return REWRITE_COPIES * mail.stat().st_size
 
@@ -72,7 +84,9 @@ def _database(settings: RelaySettings, _: datetime) -> Finding:
     if settings.database is not None:
         return _postgresql(settings.database)
     mail = settings.data / MAIL
-    if not mail.exists():
+    if any(is_there(path) and not os.access(path, os.R_OK) for path in (settings.data, mail)):
+        return _fault("database", f"this account may not read {mail}: give it to the relay's")
+    if not is_there(mail):
         return _fine("database", "there is none yet; the relay makes it")
     fault = database_fault(mail, VERSION)
     if fault:
@@ -90,7 +104,8 @@ def _postgresql(url: str) -> Finding:
 def _clock(settings: RelaySettings, now: datetime) -> Finding:
     """Expiry goes by this clock: one that went back keeps things too long."""
     mail = settings.data / MAIL
-    written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if mail.exists() else now
+    is_old = is_there(mail)
+    written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if is_old else now
     if written_at > now + _CLOCK_GRACE:
         return _fault("clock", "the database was written later than it is now: set the clock")
     return _fine("clock", f"it is {now:%Y-%m-%d %H:%M} UTC")
@@ -123,13 +138,31 @@ def _plain(settings: RelaySettings) -> Finding:
 
 
 def _address(settings: RelaySettings, _: datetime) -> Finding:
-    host, _colon, port = settings.listen.rpartition(":")
-    host = host.strip("[]")
-    if is_relay_at(host, int(port), tls=settings.tls_cert is not None):
+    host, port = _split(settings.listen)
+    if is_relay_at(host, port, tls=settings.tls_cert is not None):
         return _fine("address", f"a relay answers at {settings.listen}")
-    if can_listen(host, int(port)):
-        return _fine("address", f"{settings.listen} is free; no relay runs there now")
-    return _fault("address", f"{settings.listen} is taken by something else, or is not ours")
+    fault = listen_fault(host, port)
+    if fault:
+        return _fault("address", f"{settings.listen} {fault}")
+    return _fine("address", f"{settings.listen} is free; no relay runs there now")
+
+
+def _metrics(listen: str, wanted: str) -> Finding:
+    """Where the figures are shown; "0.0.0.0" and "::" take the port of every address."""
+    (host, port), (other, its) = _split(listen), _split(wanted)
+    if port == its != 0 and (host == other or {host, other} & _EVERYWHERE):
+        return _fault("metrics", f"metrics_listen, {wanted}, is where the relay is: take another")
+    if are_figures_at(other, its):
+        return _fine("metrics", f"figures are shown at {wanted}")
+    fault = listen_fault(other, its)
+    if fault:
+        return _fault("metrics", f"{wanted} {fault}: change metrics_listen")
+    return _fine("metrics", f"{wanted} is free; no figures are shown there now")
+
+
+def _split(listen: str) -> tuple[str, int]:
+    host, _colon, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _fine(part: str, words: str) -> Finding:

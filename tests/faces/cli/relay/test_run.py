@@ -100,3 +100,18 @@ def test_who_waits_for_a_letter_does_not_hold_up_a_stop(tmp_path: Path) -> None:
             assert waiting.result(5).status_code == 200
         finally:
             process.kill()
+
+
+def test_figures_whose_address_is_taken_are_named(tmp_path: Path) -> None:
+    """Not --listen, which is free."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        settings = tmp_path / "relay.toml"
+        settings.write_text(f'listen = "127.0.0.1:0"\nmetrics_listen = "{taken}"\n')
+        program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
+        done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 6
+    assert f"figures cannot be shown at {taken}" in done.stderr
+    assert "Change metrics_listen" in " ".join(done.stderr.split())

@@ -1,6 +1,8 @@
 """``entrenous relay run``."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,7 +15,8 @@ from entrenous.faces.cli.listen import host_and_port
 from entrenous.faces.cli.main import Apps, Session
 from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.relay.settings import DataFolder, SettingsFile, settings_of
-from entrenous.model.relay_settings import RelaySettings
+from entrenous.model.relay_settings import MetricsAddressTaken, RelaySettings
+from entrenous.model.setting import AddressTaken
 from entrenous.ports import Relay
 from entrenous.wiring.relay import open_relay
 
@@ -44,7 +47,24 @@ def run(
     with elsewhere(wanted.data, wanted.limits) as relay:
         stopping = None if relay.bell is None else relay.bell.hush
         app, beside = _apps(wanted, relay, _known_to(context))
-        serve(app, host, port, announce, Ways(certificate, beside, stopping))
+        with _told_which(beside):
+            serve(app, host, port, announce, Ways(certificate, beside, stopping))
+
+
+@contextmanager
+def _told_which(beside: Beside | None) -> Iterator[None]:
+    """Of two addresses that may be taken, --listen names one alone.
+
+    Raises:
+        AddressTaken, MetricsAddressTaken.
+    """
+    try:
+        yield
+    except AddressTaken as taken:
+        listen = taken.facts["listen"]
+        if beside is not None and listen == f"{beside.host}:{beside.port}":
+            raise MetricsAddressTaken(listen=listen) from None
+        raise
 
 
 def _known_to(context: typer.Context) -> Apps:
