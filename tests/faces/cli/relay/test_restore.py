@@ -79,3 +79,18 @@ def test_what_ended_after_the_backup_does_not_live_again(
         sent(courier, url, 7)
     assert run(["relay", "restore", saved, "--data", again], {}) == 3
     assert "something in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [(), ("--with-shares",)])
+def test_whoever_restores_is_told_what_devices_repeat_and_what_to_tell_people(
+    more: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/spec/relay.md section 12: nobody has to do by hand what devices do by themselves."""
+    live, saved, again = (str(tmp_path / name) for name in ("live", "saved", "again"))
+    with relay(Path(live)):
+        does(capsys, "backup", "--data", live, "--out", saved)
+    assert run(["relay", "restore", saved, "--data", again, *more], {}) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Tell your people to open Entrenous" in told
+    assert "within six hours" in told
+    assert "have to do so again" not in told

@@ -58,7 +58,9 @@ def restore(
     say(f"  {done.lost:,} copies that might have been opened are lost; `entrenous sent` says so.")
     if done.damaged:
         say(f"  {done.damaged:,} blobs in the backup were not what was saved; they are left out.")
-    say("  People who revoked a device since then have to do so again.")
+    say("  Tell your people to open Entrenous: within six hours of use their devices end once more")
+    say("  what they ended since then, such as copies taken back and devices that were revoked.")
+    say("  Until then the lock of a lost device answers again.")
 
 
 def _in_its_folder(wanted: RelaySettings) -> Path:
