@@ -31,19 +31,19 @@ class GateLimits:
 
     def __post_init__(self) -> None:
         if min(self.claims_per_hour, self.claims_of_all, self.held_per_hash) < 1:
-            raise ValueError("a limit leaves room for something")
+            raise ValueError("claims_per_hour, claims_of_all and held_per_hash should be 1 or more")
         if not 0 <= self.look_back_days <= 365:
-            raise ValueError("hashes of accepted uploads are kept for 0 to 365 days")
+            raise ValueError("look_back_days should be 0 to 365")
         if not 0 <= self.slow_looks <= 10_000:
-            raise ValueError("0 to 10,000 uploads wait for the slow look")
+            raise ValueError("slow_looks should be 0 to 10,000")
         if self.second_look_hashes < 1:
-            raise ValueError("the second look is made among at least one hash of a part")
+            raise ValueError("second_look_hashes should be 1 or more")
         if self.confirmers not in (1, 2):
-            raise ValueError("one person confirms, or two do")
+            raise ValueError("confirmers should be 1 or 2")
         if not 1 <= self.page_after_hours <= 24 * 365:
-            raise ValueError("somebody is told of what waits after 1 to 8,760 hours")
+            raise ValueError("page_after_hours should be 1 to 8,760")
         if self.free_mb_min < 0:
-            raise ValueError("free_mb_min is 0, which never looks, or more")
+            raise ValueError("free_mb_min should be 0, which never looks, or more")
 
 
 class BadAnswer(Malformed):
@@ -101,7 +101,22 @@ class NotPrivate(Refused):
 
 class BadGateSettings(Malformed):
     """
-    The gate's settings in {file} cannot be used: {why}. Nothing was started or changed. Known are
+    In {file}, {why}. Nothing was started or changed. Correct it, or put a # in front of that line
+    to have the default.
+    """
+
+
+class UnreadableGateSettings(BadGateSettings):
+    """
+    The gate's settings in {file} cannot be read: {why}. Nothing was started or changed. Correct
+    that place; what this account may not read, give to the account that the gate runs as.
+    """
+
+
+class UnknownGateSetting(BadGateSettings):
+    """
+    In {file}, {name} is no setting of a gate. Nothing was started or changed, since a setting that
+    is spelled wrongly would do nothing. Known are
     database, claims_per_hour, claims_of_all, held_per_hash, look_back_days,
     slow_looks, second_look_hashes, index_shards, fetch_minutes,
     tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account,

@@ -28,4 +28,6 @@ class GateFront:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key are set both or not at all")
         if min(self.uploads_per_account, self.refused_per_account) < 0:
-            raise ValueError("a limit of an account is 0, for none, or more")
+            raise ValueError(
+                "uploads_per_account and refused_per_account should be 0, for none, or more"
+            )

@@ -1,6 +1,9 @@
 """gate.toml: what an operator sets, and what is said of what cannot be used."""
 
+import os
 import re
+import subprocess
+import sys
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -9,12 +12,17 @@ import pytest
 
 from entrenous.adapters.bank.settings import (
     GateSettings,
-    _File,
     default_settings,
     gate_settings,
     read_gate_settings,
 )
-from entrenous.model.gate import BadGateSettings, GateLimits
+from entrenous.adapters.bank.settings_form import Form
+from entrenous.model.gate import (
+    BadGateSettings,
+    GateLimits,
+    UnknownGateSetting,
+    UnreadableGateSettings,
+)
 from entrenous.model.gate_front import GateFront
 from entrenous.wiring.platform import open_platform
 
@@ -79,7 +87,7 @@ def test_the_file_of_a_new_gate_explains_every_setting_and_sets_none(tmp_path: P
     lines = [line.removeprefix("# ") for line in default_settings().decode().splitlines()]
     named = [line for line in lines if re.match(r"[a-z_]+ = ", line)]
     names = [line.split(" ")[0] for line in named]
-    assert sorted(names) == sorted(one.name for one in msgspec.structs.fields(_File))
+    assert sorted(names) == sorted(one.name for one in msgspec.structs.fields(Form))
     assert sorted(names) == sorted(_told_known())
     assert read_gate_settings("\n".join(named).encode()).front.appeal_url
     usual = "\n".join(line for line in named if not line.startswith(EXAMPLES))
@@ -149,4 +157,49 @@ def test_what_cannot_be_used_is_said_without_repeating_values(toml: bytes) -> No
     with pytest.raises(BadGateSettings) as caught:
         read_gate_settings(toml)
     assert "gate.toml" in str(caught.value)
-    assert "hunter2" not in str(caught.value).replace("field `hunter2`", "")
+    assert "hunter2" not in str(caught.value).replace("hunter2 is no setting", "")
+
+
+@pytest.mark.parametrize(
+    ("toml", "kind", "told"),
+    [
+        (b"confirmer = 1", UnknownGateSetting, "In gate.toml, confirmer is no setting of a gate."),
+        (
+            b'trusted_proxies = "127.0.0.1"',
+            BadGateSettings,
+            "trusted_proxies should be a list of addresses or networks, such as",
+        ),
+        (b'confirmers = "2"', BadGateSettings, "In gate.toml, confirmers should be a whole number"),
+        (b"confirmers = 3", BadGateSettings, "In gate.toml, confirmers should be 1 or 2."),
+        (b"slow_looks = 1\nconfirmers =", UnreadableGateSettings, "(at end of document)"),
+        (b"slow_looks = 1\nconfirmers = two\n", UnreadableGateSettings, "(at line 2, column 14)"),
+        (b"x = " + b"[" * 5000, UnreadableGateSettings, "nested too deeply"),
+    ],
+)
+def test_it_is_said_in_words_for_an_operator(toml: bytes, kind: type, told: str) -> None:
+    with pytest.raises(BadGateSettings) as caught:
+        read_gate_settings(toml)
+    assert type(caught.value) is kind
+    assert told in " ".join(str(caught.value).split())
+
+
+def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
+    (tmp_path / "gate.toml").mkdir()
+    with pytest.raises(UnreadableGateSettings, match="it is a folder"):
+        gate_settings(tmp_path)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "command", [("run", "--listen", "127.0.0.1:0"), ("status",), ("index", "status")]
+)
+def test_what_this_account_may_not_read_is_said(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """By a process without a superuser's rights."""
+    file = tmp_path / "gate.toml"
+    file.write_text("confirmers = 2")
+    file.chmod(0)
+    give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    every = [*give_up, sys.executable, "-m", "entrenous", "gate", *command, "--data", str(tmp_path)]
+    done = subprocess.run(every, capture_output=True, text=True, check=False)
+    assert done.returncode == 7
+    assert f"{file} cannot be read: this account may not read it" in " ".join(done.stderr.split())

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
-
+from entrenous.adapters.bank.settings_form import Form, read_form
 from entrenous.adapters.index.shard import SHARDS_MAX
 from entrenous.adapters.loopback import is_this_machine
-from entrenous.model.gate import BadGateSettings, GateLimits
+from entrenous.model.gate import BadGateSettings, GateLimits, UnreadableGateSettings
 from entrenous.model.gate_front import GateFront, Network
 
 FILE: Final = "gate.toml"
@@ -47,40 +46,16 @@ class GateSettings:
 
     def __post_init__(self) -> None:
         if not all(word and "\0" not in word for word in self.page):
-            raise ValueError("page is a program and its arguments, none of them empty")
+            raise ValueError("page should be a program and its arguments, none of them empty")
         if self.fetch_minutes and not FETCH_MINUTES_MIN <= self.fetch_minutes <= FETCH_MINUTES_MAX:
-            raise ValueError("sources are fetched every 0.05 to 10,080 minutes, or, with 0, never")
+            raise ValueError("fetch_minutes should be 0.05 to 10,080, or 0, which never fetches")
         if not 1 <= self.index_shards <= SHARDS_MAX:
-            raise ValueError(f"an index has 1 to {SHARDS_MAX} shards")
+            raise ValueError(f"index_shards should be 1 to {SHARDS_MAX}")
         count = self.slow_look_processes
         if count is not None and not 1 <= count <= SLOW_LOOK_PROCESSES_MAX:
-            raise ValueError(f"1 to {SLOW_LOOK_PROCESSES_MAX} processes make slow looks")
+            raise ValueError(f"slow_look_processes should be 1 to {SLOW_LOOK_PROCESSES_MAX}")
         if self.held_key is not None and not self.held_key.is_absolute():
-            raise ValueError("held_key is the whole path of a file, from /")
-
-
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    database: str | None = None
-    claims_per_hour: int = GateLimits().claims_per_hour
-    claims_of_all: int = GateLimits().claims_of_all
-    held_per_hash: int = GateLimits().held_per_hash
-    look_back_days: int = GateLimits().look_back_days
-    slow_looks: int = GateLimits().slow_looks
-    second_look_hashes: int = GateLimits().second_look_hashes
-    confirmers: int = GateLimits().confirmers
-    page: tuple[str, ...] = ()
-    page_after_hours: int = GateLimits().page_after_hours
-    free_mb_min: int = GateLimits().free_mb_min
-    index_shards: int = 1
-    fetch_minutes: float = 0.0
-    tls_cert: str | None = None
-    tls_key: str | None = None
-    trusted_proxies: tuple[str, ...] = ()
-    appeal_url: str = ""
-    uploads_per_account: int = GateFront().uploads_per_account
-    refused_per_account: int = GateFront().refused_per_account
-    slow_look_processes: int | None = None
-    held_key: str | None = None
+            raise ValueError("held_key should be the whole path of a file, from /")
 
 
 def default_settings() -> bytes:
@@ -90,10 +65,16 @@ def default_settings() -> bytes:
 
 def gate_settings(folder: Path) -> GateSettings:
     """The settings in that folder; raises BadGateSettings."""
+    file = folder / FILE
     try:
-        return read_gate_settings((folder / FILE).read_bytes(), folder)
-    except FileNotFoundError:
+        toml = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):  # who makes the folder says what is in the way
         return GateSettings()
+    except IsADirectoryError:
+        raise UnreadableGateSettings(file=file, why="it is a folder") from None
+    except PermissionError:
+        raise UnreadableGateSettings(file=file, why="this account may not read it") from None
+    return read_gate_settings(toml, folder)
 
 
 def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
@@ -103,8 +84,8 @@ def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
         BadGateSettings: no TOML, an unknown name, a value of the wrong kind or out of range. The
             value itself is not repeated: it may hold a password.
     """
+    form = read_form(toml, folder / FILE)
     try:
-        form = msgspec.toml.decode(toml, type=_File)
         limits = GateLimits(
             claims_per_hour=form.claims_per_hour,
             claims_of_all=form.claims_of_all,
@@ -126,11 +107,11 @@ def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
             slow_look_processes=form.slow_look_processes,
             held_key=None if form.held_key is None else Path(form.held_key),
         )
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as problem:
-        raise BadGateSettings(file=FILE, why=_why(problem)) from None
+    except ValueError as problem:
+        raise BadGateSettings(file=folder / FILE, why=problem) from None
 
 
-def _front(form: _File, folder: Path) -> GateFront:
+def _front(form: Form, folder: Path) -> GateFront:
     return GateFront(
         tls_cert=folder / form.tls_cert if form.tls_cert else None,
         tls_key=folder / form.tls_key if form.tls_key else None,
@@ -146,7 +127,7 @@ def _network(text: str) -> Network:
     try:
         network = ipaddress.ip_network(text)
     except ValueError:
-        why = "trusted_proxies are addresses, or networks such as 10.0.0.0/24"
+        why = "trusted_proxies should be addresses, or networks such as 10.0.0.0/24"
         raise ValueError(why) from None
     if network.prefixlen == 0:
         raise ValueError("trusted_proxies cannot be everybody")
@@ -165,14 +146,7 @@ def _appeal_url(text: str) -> str:
     near = address.scheme == "http" and host is not None and is_this_machine(host)
     is_plain = text.isascii() and text.isprintable() and " " not in text and "@" not in text
     if not (host and (near or address.scheme == "https")) or not is_plain:
-        raise ValueError("appeal_url is an address that begins with https://")
+        raise ValueError("appeal_url should be an address that begins with https://")
     if len(text) > _URL_CHARS_MAX:
         raise ValueError(f"appeal_url has at most {_URL_CHARS_MAX} characters")
     return text
-
-
-def _why(problem: Exception) -> str:
-    """Msgspec names kinds and places, never values; what a TOML parser says may hold a part."""
-    if isinstance(problem, msgspec.ValidationError) or type(problem) is ValueError:
-        return str(problem)
-    return "it is no TOML"
