@@ -389,6 +389,9 @@ def test_postgres_that_is_not_there(postgres: Cluster) -> None:
         open_postgres_engine(f"postgresql://entrenous@/nothing?host={postgres.folder}")
     with pytest.raises(BadDatabaseAddress):
         open_postgres_engine("postgresql://u:hunter%zz2@127.0.0.1:1/db")
+    with pytest.raises(BadDatabaseAddress, match="nothing was started") as caught:
+        open_postgres_engine("postgresql://u@127.0.0.1:notaport/db")
+    assert "relay" not in str(caught.value)  # a gate has this setting, too
 
 
 def test_sqlite_a_newer_schema_is_not_touched(tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ LETTER = HeldLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"sealed", N
         "postgresql://u:hunter2@[::1/db",
         "postgresql://u@127.0.0.1:1/db?hunter2=hunter2",
         "postgresql://u:hunter2@127.0.0.1:1/\ud800",
+        "postgresql://u@127.0.0.1:hunter2/db",
+        "postgresql://u@127.0.0.1:70000/db",
+        "postgresql://u@127.0.0.1:1,127.0.0.2:-1/db",
     ],
 )
 def test_an_address_that_cannot_be_read_is_not_repeated(url: str) -> None:

@@ -107,6 +107,14 @@ class BadPolicy(Refused):
     """
 
 
+class UnusableBank(Malformed):
+    """
+    The gate's database {path} cannot be used: {why}. Nothing was accepted or changed. What this
+    account may not read or write, give to the account that the gate runs as; in the place of what
+    is damaged, put a backup.
+    """
+
+
 class BankUnreachable(Unreachable):
     """
     The platform's database does not answer: {why}. Nothing was accepted; try again in a

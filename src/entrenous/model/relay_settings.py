@@ -94,8 +94,8 @@ class LacksPostgresql(Refused):
 
 class BadDatabaseAddress(Refused):
     """
-    The setting `database` is no address that PostgreSQL can read, so the relay did not start. It
-    is postgresql://user@host/name; signs such as / : @ % in a user's name or a password are
+    The setting `database` is no address that PostgreSQL can read, so nothing was started. It is
+    postgresql://user@host:port/name; signs such as / : @ % in a user's name or a password are
     written as %2F, %3A, %40 and %25. A password is better kept in ~/.pgpass.
     """
 

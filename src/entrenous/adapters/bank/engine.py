@@ -1,5 +1,6 @@
 """The platform's database, SQLite or PostgreSQL: durable on commit, deleted rows overwritten."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from entrenous.adapters.bank.kept import GlancingPool
 from entrenous.adapters.bank.upgrade import prepare_tables
 from entrenous.adapters.private_file import keep_private, shut_out
-from entrenous.model.bank import BankUnreachable
+from entrenous.model.bank import BankUnreachable, UnusableBank
 
 Where = sa.Engine | sa.Connection  # the database, or a transaction that is open in it
 
@@ -33,6 +34,10 @@ _ASK_MS: Final = 20  # in which SQLite asks after 1, 3, 8 and 18 ms
 # Said in the transaction: as an option of the connection it costs twice the time of a small query,
 # to set and to put back.
 _ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+_UNUSABLE: Final = {  # asking again would help against neither
+    sqlite3.SQLITE_CORRUPT: "it is damaged",
+    sqlite3.SQLITE_NOTADB: "it is no database",
+}
 _VACUUM: Final = "VACUUM (SKIP_LOCKED) hash, claim_hash, frame, sound, claim_sound, listing, upload"
 
 
@@ -43,6 +48,7 @@ def open_engine(path: Path) -> sa.Engine:
     the folder allow: SQLite makes its logs as it finds the database.
 
     Raises:
+        UnusableBank: it is damaged, or this account may not read or write it.
         BankUnreachable: it cannot be opened, or a newer Entrenous made it.
     """
     with suppress(OSError):  # SQLite says what is wrong when it opens it
@@ -56,9 +62,30 @@ def open_engine(path: Path) -> sa.Engine:
         hide_parameters=True,  # hashes and pictures: not for a log
     )
     sa.event.listen(engine, "connect", _on_connect)
-    with writing(engine) as db:
-        prepare_tables(db)
+    try:
+        with writing(engine) as db:
+            prepare_tables(db)
+    except BankUnreachable as away:
+        engine.dispose()
+        why = _UNUSABLE.get(_code(away.__cause__)) or _shut(path)
+        if not why:
+            raise
+        raise UnusableBank(path=path, why=why) from None
     return engine
+
+
+def _shut(path: Path) -> str:
+    """SQLite writes files beside it, too, and says of all that it could not open something."""
+    wanted = ((path, os.R_OK | os.W_OK), (path.parent, os.W_OK | os.X_OK))
+    if any(os.access(it, os.F_OK) and not os.access(it, rights) for it, rights in wanted):
+        return "this account may not read or write it"
+    return ""
+
+
+def _code(why: BaseException | None) -> int:
+    """SQLite's own, or 0 where the failure is none of SQLite's."""
+    original = why.orig if isinstance(why, DBAPIError) else why
+    return getattr(original, "sqlite_errorcode", 0) & 0xFF
 
 
 @contextmanager
@@ -157,8 +184,7 @@ def _file_of(db: sa.Connection) -> sqlite3.Connection:
 
 
 def _is_taken(problem: sqlite3.OperationalError) -> bool:
-    code = getattr(problem, "sqlite_errorcode", None)  # SQLite's own failures have one
-    return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
+    return _code(problem) == sqlite3.SQLITE_BUSY
 
 
 def scrub(engine: Where) -> None:

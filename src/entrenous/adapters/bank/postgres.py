@@ -5,12 +5,11 @@ from typing import Any, Final
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.conninfo import conninfo_to_dict
 
 from entrenous.adapters.bank.engine import writing
 from entrenous.adapters.bank.kept import GlancingPool
 from entrenous.adapters.bank.upgrade import prepare_tables
-from entrenous.model.relay_settings import BadDatabaseAddress
+from entrenous.adapters.postgres_address import refuse_unreadable
 
 _CONNECTIONS: Final = 8  # of one process: as many as judge uploads at once
 # Whoever stands still inside a transaction is ended before those that wait for it give up.
@@ -30,7 +29,7 @@ def open_postgres_engine(url: str) -> sa.Engine:
         BadDatabaseAddress: libpq cannot read the ``url``.
         BankUnreachable: it cannot be reached, does not let us in, or a newer Entrenous made it.
     """
-    _refuse_unreadable(url)
+    refuse_unreadable(url)
     engine = sa.create_engine(
         "postgresql+psycopg://",
         creator=partial(_connect, url),
@@ -46,11 +45,3 @@ def open_postgres_engine(url: str) -> sa.Engine:
 
 def _connect(url: str) -> psycopg.Connection[Any]:
     return psycopg.connect(url, connect_timeout=5, options=_OPTIONS)
-
-
-def _refuse_unreadable(url: str) -> None:
-    """Here and not where it is used: libpq's words repeat a part of it, maybe of a password."""
-    try:
-        conninfo_to_dict(url)
-    except (psycopg.ProgrammingError, UnicodeError):
-        raise BadDatabaseAddress from None

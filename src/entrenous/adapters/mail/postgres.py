@@ -6,15 +6,14 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 import sqlalchemy as sql
-from psycopg.conninfo import conninfo_to_dict
 
 from entrenous.adapters.mail.group.group_commit import GroupCommit
 from entrenous.adapters.mail.group.job import Look
 from entrenous.adapters.mail.postgres_line import BEGIN, LOCK, PostgresLine
 from entrenous.adapters.mail.tables import VERSION, table_name
+from entrenous.adapters.postgres_address import refuse_unreadable
 from entrenous.model.held import HELD, HeldLetter, NewerDatabase, OlderDatabase
 from entrenous.model.relay_problem import DatabaseAway
-from entrenous.model.relay_settings import BadDatabaseAddress
 from entrenous.ports import MailDesk, MailView
 
 Answer = TypeVar("Answer")
@@ -91,21 +90,13 @@ def open_postgres(url: str, *, upgrade: bool = True) -> PostgresMail:
         DatabaseAway: it cannot be reached, or does not let us in.
         BadDatabaseAddress: libpq cannot read the ``url``.
     """
-    _refuse_unreadable(url)
+    refuse_unreadable(url)
     connect = partial(connect_to, url)
     try:
         _prepare(connect, upgrade=upgrade)
         return PostgresMail(PostgresLine(connect, writes=True), PostgresLine(connect, writes=False))
     except (psycopg.OperationalError, sql.exc.OperationalError):
         raise DatabaseAway(retry_after_s=_RETRY_AFTER_S) from None
-
-
-def _refuse_unreadable(url: str) -> None:
-    """Here and not where it is used: libpq's words repeat a part of it, maybe of a password."""
-    try:
-        conninfo_to_dict(url)
-    except (psycopg.ProgrammingError, UnicodeError):
-        raise BadDatabaseAddress from None
 
 
 def _prepare(connect: Callable[[], psycopg.Connection[Any]], *, upgrade: bool) -> None:

@@ -1,0 +1,33 @@
+"""Whether libpq can read a PostgreSQL's address, before anybody tries to reach it."""
+
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from entrenous.model.relay_settings import BadDatabaseAddress
+
+_PORT_MAX: Final = 65535
+_PORT_DIGITS: Final = 5
+
+
+def refuse_unreadable(url: str) -> None:
+    """Here and not where it is used: libpq's words repeat a part of it, maybe of a password. And it
+    reads a port only when it goes there, so that one which is none looks like a database that is
+    away.
+
+    Raises:
+        BadDatabaseAddress.
+    """
+    try:
+        ports = str(conninfo_to_dict(url).get("port", ""))
+    except (psycopg.ProgrammingError, UnicodeError):
+        raise BadDatabaseAddress from None
+    if not all(_is_port(port) for port in ports.split(",")):
+        raise BadDatabaseAddress from None
+
+
+def _is_port(text: str) -> bool:
+    """Of each host there may be one; without it, the usual."""
+    digits = text.isascii() and text.isdigit() and len(text) <= _PORT_DIGITS
+    return not text or (digits and 0 < int(text) <= _PORT_MAX)
