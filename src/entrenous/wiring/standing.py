@@ -5,7 +5,8 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.adapters.bank.sql_standing import standing
+from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
+from entrenous.adapters.bank.sql_standing import shut_away, standing
 from entrenous.adapters.index.lazy import LazyIndex
 from entrenous.model.standing import IndexStanding, Standing
 from entrenous.ports import Platform
@@ -18,6 +19,16 @@ def standing_of(platform: Platform, *, with_shadow: bool = False) -> Standing:
         raise TypeError("figures are counted in a database")
     due = platform.reviews.due()
     return standing(engine, platform.clock.now(), due, with_shadow=with_shadow)
+
+
+def shut_away_of(platform: Platform) -> int:
+    """How many of the uploads that wait nobody can open, for their key is gone, as far as was
+    looked; raises BankUnreachable.
+    """
+    reviews = platform.reviews
+    if not isinstance(reviews, SqlReviewQueue) or not isinstance(reviews.engine, sa.Engine):
+        raise TypeError("keys are asked for in a database")
+    return shut_away(reviews.engine, reviews.held)
 
 
 def sight_of(platform: Platform) -> Callable[[], tuple[Standing, IndexStanding | None]]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from entrenous.adapters.bank.held_bytes import HeldBytes
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
-from entrenous.adapters.bank.sql_standing import standing
+from entrenous.adapters.bank.sql_standing import shut_away, standing
 from entrenous.adapters.bank.upload_tables import UPLOAD
 from entrenous.model.bank import Bank
 from entrenous.model.claim import ClaimEvent, ClaimState, Registration
@@ -18,6 +19,7 @@ from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import Appeal, Due, Review, ReviewState
+from entrenous.model.secret import Secret
 from entrenous.model.standing import ShadowCell, Standing
 from tests.ports.bank_stores import AT, ONE, TWO, WoundClock, claim, engine_of
 
@@ -154,3 +156,15 @@ def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.Fixt
     engine.dispose()
     assert plans
     assert all("COVERING INDEX waiting_since" in one for one in plans), plans
+
+
+def test_uploads_whose_key_is_gone_are_counted(gate: Gate) -> None:
+    """Of those that wait; what lies unsealed needs no key."""
+    old, new = Secret(b"1" * 32), Secret(b"2" * 32)
+    for case, keys in (("plain", ()), ("old", (old,)), ("new", (new, old))):
+        queue = SqlReviewQueue(gate.engine, gate.clock, held=HeldBytes(keys))
+        decision = Decision(Outcome.HOLD, case, ())
+        queue.record(Review(decision, gate.clock.now(), ReviewState.WAITING), b"a picture")
+    gate.upload("not-kept", Outcome.HOLD)
+    for keys, gone in (((), 2), ((old,), 1), ((new,), 1), ((new, old), 0)):
+        assert shut_away(gate.engine, HeldBytes(keys)) == gone

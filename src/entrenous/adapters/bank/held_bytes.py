@@ -15,6 +15,7 @@ from entrenous.model.secret import Secret
 _MAGIC: Final = b"entrenous/1 held"
 _PLAIN: Final = _MAGIC + b"\0"
 _SEALED: Final = _MAGIC + b"\1"
+HEAD_BYTES: Final = len(_SEALED) + NAME_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,19 @@ class HeldBytes:
         key = self.keys[0]
         return b"".join((_SEALED, name_of(key), seal_held(key, data, case.encode())))
 
+    def has_key_of(self, stored: bytes) -> bool:
+        """Whether they are not sealed, or under one of these keys; ``HEAD_BYTES`` of them do."""
+        if not stored.startswith(_SEALED):
+            return True
+        return stored[len(_SEALED) : HEAD_BYTES] in map(name_of, self.keys)
+
     def opened(self, case: str, stored: bytes) -> bytes:
         """What was brought; raises UploadShut."""
         if stored.startswith(_PLAIN):
             return stored[len(_PLAIN) :]
         if not stored.startswith(_SEALED):
             return stored
-        at = len(_SEALED) + NAME_BYTES
-        name, sealed = stored[len(_SEALED) : at], stored[at:]
+        name, sealed = stored[len(_SEALED) : HEAD_BYTES], stored[HEAD_BYTES:]
         for key in self.keys:
             if name_of(key) == name:
                 try:

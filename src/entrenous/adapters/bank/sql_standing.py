@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import reading
+from entrenous.adapters.bank.held_bytes import HEAD_BYTES, HeldBytes
 from entrenous.adapters.bank.tables import (
     AUDIT,
     AUDIT_HEAD,
@@ -28,6 +29,7 @@ SHADOW_KEPT: Final = timedelta(days=30)
 _DECISIONS_MAX: Final = 1_000
 _ROWS_MAX: Final = 100_000  # of the log, in which decisions are looked for
 _SHADOW_MAX: Final = 100_000  # uploads read for a tally: the newest
+_LOOKED_AT: Final = 200  # uploads whose keys are asked for
 _SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
 _DECIDED: Final = [f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)]
 
@@ -51,6 +53,18 @@ def standing(engine: sa.Engine, at: datetime, due: Due, *, with_shadow: bool = F
             due=due,
             shadow=_shadow(db, at - SHADOW_KEPT) if with_shadow else {},
         )
+
+
+def shut_away(engine: sa.Engine, held: HeldBytes) -> int:
+    """How many of the uploads that have waited longest are sealed with a key that is gone; looks at
+    200, since SQLite reads an upload whole for its first bytes. Raises BankUnreachable.
+    """
+    oldest = sa.select(UPLOAD.c.number).where(*SINGLE).order_by(UPLOAD.c.number).limit(_LOOKED_AT)
+    head = sa.func.substr(UPLOAD.c.untrusted_upload, 1, HEAD_BYTES)
+    wanted = sa.select(head).where(UPLOAD.c.number.in_(oldest))
+    wanted = wanted.where(UPLOAD.c.untrusted_upload.is_not(None))
+    with reading(engine) as db:
+        return sum(not held.has_key_of(bytes(one)) for one in db.execute(wanted).scalars())
 
 
 def _claims(db: sa.Connection) -> dict[tuple[str, str], int]:

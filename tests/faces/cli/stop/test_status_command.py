@@ -47,11 +47,11 @@ def answer(data: Path) -> dict[str, Any]:
     return told
 
 
-def held(data: Path, hours: float) -> str:
+def held(data: Path, hours: float, upload: bytes | None = None) -> str:
     with open_platform(data) as (platform, _):
         at = platform.clock.now() - timedelta(hours=hours)
         decision = Decision(Outcome.HOLD, "3f9a-70c2-b11e", ())
-        platform.reviews.record(Review(decision, at, ReviewState.WAITING), None)
+        platform.reviews.record(Review(decision, at, ReviewState.WAITING), upload)
     return decision.case
 
 
@@ -73,6 +73,19 @@ def test_a_sound_gate_says_that_nothing_is_wrong(data: Path) -> None:
 def test_a_gate_without_a_link_to_appeal_is_said(data: Path) -> None:
     (data / "gate.toml").unlink()
     assert any("set appeal_url in gate.toml" in line for line in answer(data)["wrong"])
+
+
+def test_pictures_whose_key_is_gone_are_said(data: Path) -> None:
+    """And no longer once its line is back, beside that of the key which was made since."""
+    held(data, 1, b"a picture")
+    told = "1 of the pictures that have waited longest cannot be opened"
+    assert not any("cannot be opened" in line for line in answer(data)["wrong"])
+    key = data / "held.key"
+    old = key.read_bytes()
+    key.unlink()
+    assert any(line.startswith(told) for line in answer(data)["wrong"])
+    key.write_bytes(key.read_bytes() + old)
+    assert not any("cannot be opened" in line for line in answer(data)["wrong"])
 
 
 def test_a_review_that_waits_for_more_than_a_day_is_said(data: Path) -> None:

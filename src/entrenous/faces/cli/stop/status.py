@@ -20,7 +20,7 @@ from entrenous.model.standing import ShadowCell, Standing
 from entrenous.ports import Platform
 from entrenous.wiring.folders import kept_in
 from entrenous.wiring.platform import INDEX, front_of, open_existing
-from entrenous.wiring.standing import standing_of
+from entrenous.wiring.standing import shut_away_of, standing_of
 
 NO_APPEAL: Final = (
     "People whose uploads are refused get a case number and no link to ask for a look: set"
@@ -48,6 +48,7 @@ def status(data: Data, as_json: AsJson = False) -> None:
     with open_existing(data) as (platform, _):
         standing = standing_of(platform, with_shadow=True)
         wrong = [*_wrong(standing, file), *_too_few(platform), *_full(platform)]
+        wrong += _shut_away(platform)
         wrong += [*_readable(data), *_unsealed(data)]
         if not front_of(data).appeal_url:
             wrong.append(NO_APPEAL)
@@ -100,6 +101,16 @@ def _full(platform: Platform) -> Iterator[str]:
         yield (
             f"Less than {platform.limits.free_mb_min:,} MB are free on the disk (free_mb_min): held"
             " uploads are not kept for reviewers, and slow looks are skipped. Make room."
+        )
+
+
+def _shut_away(platform: Platform) -> Iterator[str]:
+    count = shut_away_of(platform)
+    if count:
+        yield (
+            f"{count:,} of the pictures that have waited longest cannot be opened: the key that"
+            " sealed them is gone. Add its line to held.key, or to the file that held_key names; or"
+            " look at the platform's own copies (docs/operate.md)."
         )
 
 
