@@ -42,16 +42,54 @@ def is_ours(code: CodeType) -> bool:
 
 def code_of(target: Target) -> str:
     """A hash of the files that the target reaches, and of those numbers that they import, which
-    nobody calls. Comments and blanks do not count, nor what every error has in common.
+    nobody calls. Comments, words and blanks do not count, nor what every error has in common, nor
+    errors that none of these files has to do with.
     """
     files = sorted({Path(code.co_filename) for code in reached(target)} - {_SPEC, _TOLD})
-    trees = [ast.parse(path.read_bytes()) for path in files]
+    trees = [_without_words(ast.parse(path.read_bytes())) for path in files]
+    used = {name for tree in trees for name in _used(tree)}
+    for tree in trees:
+        _drop_unused(tree, used)
     digest = hashlib.sha256()
     for path, tree in zip(files, trees, strict=True):
         digest.update(path.name.encode() + ast.dump(tree).encode())
     for number in _numbers({name for tree in trees for name in _of_spec(tree)}):
         digest.update(ast.dump(number).encode())
     return digest.hexdigest()[:16]
+
+
+def _without_words(tree: ast.Module) -> ast.Module:
+    """The same without docstrings, which for an error are what a person is told."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                del node.body[0]
+    return tree
+
+
+def _used(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+
+
+def _drop_unused(tree: ast.Module, used: set[str]) -> None:
+    """Leave out errors, which are classes without a body, that no file names; and what a file
+    imports for nothing.
+    """
+    tree.body = [
+        node
+        for node in tree.body
+        if not isinstance(node, ast.ClassDef) or node.body or node.name in used
+    ]
+    here = set(_used(tree))
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            node.names = [one for one in node.names if (one.asname or one.name) in here]
+    tree.body = [node for node in tree.body if not isinstance(node, ast.ImportFrom) or node.names]
 
 
 def _of_spec(tree: ast.Module) -> Iterator[str]:

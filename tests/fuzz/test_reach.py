@@ -1,5 +1,6 @@
 """A tally's code changes with what its target reaches, and with nothing else."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,38 @@ def test_with_one_that_another_is_made_of(spec: Path) -> None:
     before = reach.code_of(target_of("claim-request"))
     spec.write_text("_UNIT: Final = 2\n" + text)
     assert reach.code_of(target_of("claim-request")) != before
+
+
+@pytest.fixture
+def nouns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package, to be changed: the file of the exchanges' nouns."""
+    package = tmp_path / "entrenous"
+    shutil.copytree(reach.PACKAGE, package)
+    read = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda place: read(_moved(place, reach.PACKAGE, package))
+    )
+    return package / "model" / "exchange.py"
+
+
+def _moved(place: Path, old: Path, new: Path) -> Path:
+    return new / place.relative_to(old) if place.is_relative_to(old) else place
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counts"),
+    [
+        ("class BadPage(", 'class OddPage(Malformed):\n    """New."""\n\n\nclass BadPage(', False),
+        ("from dataclasses import ", "from types import CodeType\nfrom dataclasses import ", False),
+        ("class BadPage(Malformed)", "class BadPage(Refused)", True),
+        ("class BadPage(", "LIMIT = 3\n\n\nclass BadPage(", True),
+    ],
+)
+def test_not_with_words_nor_with_errors_that_it_has_nothing_to_do_with(
+    nouns: Path, old: str, new: str, *, counts: bool
+) -> None:
+    before = reach.code_of(target_of("exchange-lines"))
+    text = nouns.read_text()
+    assert old in text
+    nouns.write_text(text.replace(old, new, 1))
+    assert (reach.code_of(target_of("exchange-lines")) != before) is counts

@@ -189,14 +189,6 @@ class Fetched:
     kept: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """What became of the claims of a source that is known no more: so many."""
-
-    withdrawn: int = 0
-    kept: int = 0
-
-
 class WrongKey(Unproven):
     """
     This name and key are not a partner's. Ask the platform's operator for them.

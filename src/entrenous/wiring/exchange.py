@@ -13,13 +13,13 @@ from entrenous.adapters.exchange.sql_partners import SqlPartnerStore
 from entrenous.adapters.exchange.sql_served import SqlServedStore
 from entrenous.adapters.exchange.sql_sources import SqlSourceStore
 from entrenous.adapters.exchange.tables import prepare_tables
-from entrenous.model.exchange import Fetched, Removed, Source
+from entrenous.model.exchange import Fetched, Source
 from entrenous.ports import Platform
 from entrenous.ports.exchange import Exchange
 from entrenous.ports.listing import ListingStore
 from entrenous.stop.exchange.brought import BankOpinions, BankSubmissions
 from entrenous.stop.exchange.fetch import fetch_source
-from entrenous.stop.exchange.remove import remove
+from entrenous.stop.exchange.remove import Removed, remove
 
 
 def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:

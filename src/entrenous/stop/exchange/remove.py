@@ -1,12 +1,21 @@
 """Know a source no more, and say what becomes of what it brought (docs/spec/exchange.md, 6.8)."""
 
+from dataclasses import dataclass
 from typing import Final
 
-from entrenous.model.exchange import Removed, SourceBrought
+from entrenous.model.exchange import SourceBrought
 from entrenous.ports import Platform
 from entrenous.ports.exchange import Exchange
 
 _BATCH: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What became of the claims of a source that is known no more: so many."""
+
+    withdrawn: int = 0
+    kept: int = 0
 
 
 def remove(name: str, exchange: Exchange, platform: Platform, *, withdraw: bool | None) -> Removed:
