@@ -39,6 +39,7 @@ from entrenous.model.lock import (
     RelayLock,
     RolledBack,
 )
+from entrenous.model.locked_out import LockedOut
 from entrenous.model.recovery import MasterAway, NothingToRecover, OthersSheet
 from entrenous.model.relay_problem import NotARelay, RelayUnreachable
 from entrenous.model.secret import Secret
@@ -50,10 +51,10 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.setup import set_up
 from entrenous.settings import Settings
 from entrenous.wiring import device as wiring
+from entrenous.wiring.by_sheet import allow_more_tries
 from entrenous.wiring.device import create_device, open_device, open_unlocked
 from entrenous.wiring.lock import (
     Asking,
-    allow_more_tries,
     allow_offline,
     change_passphrase,
     forbid_offline,
@@ -167,7 +168,7 @@ def test_the_eleventh_guess_is_locked_and_the_sheet_frees_it(town: Town) -> None
                 pass
         except (WrongPassphrase, Locked) as why:
             said.append(type(why))
-    assert said == [*[WrongPassphrase] * 6, *[FewTriesLeft] * 3, Locked, Locked]
+    assert said == [*[WrongPassphrase] * 6, *[FewTriesLeft] * 3, *[LockedOut] * 2]
     with pytest.raises(Locked), town.opened():
         pass
     allow_more_tries(town.settings, sheet)

@@ -1,5 +1,5 @@
-"""What a recovery sheet does by itself: open a vault whose relay may be gone, or shut one for good
-(lock.md section 6).
+"""What a recovery sheet does by itself: open a vault whose relay may be gone, allow one more tries,
+or shut it for good (lock.md section 6).
 """
 
 from contextlib import suppress
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.vault.freed import note_freed
 from entrenous.adapters.vault.home import AskRelay, RelayPart, Unlocked, unlock
 from entrenous.adapters.vault.lock_head import has_vault, read_head
 from entrenous.model.errors import Unreachable
-from entrenous.model.lock import RelayLock
+from entrenous.model.lock import DeviceShut, NoLock, RelayLock
+from entrenous.model.locked_out import SheetFreesNothing, SheetOfAnother, SheetOfNoDevice
 from entrenous.model.lost import NotShutYet, SheetOfThisDevice, SheetShutsNothing
 from entrenous.model.recovery import EarlierSheet, RecoverySheet, SheetDoesNotOpen
 from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
@@ -63,6 +65,36 @@ def unlock_by_sheet(home: Path, words: Secret, ask: AskRelay, sheet: RecoveryShe
         raise
 
 
+def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
+    """Give the device of a recovery sheet ten more tries; needs no vault.
+
+    Returns:
+        Whether that is the device in ``settings.home``; False where there is none.
+
+    Raises:
+        SheetOfAnother: it is not the device that is there; the relay was not asked.
+        DeviceShut, SheetOfNoDevice: its lock was deleted; that of the device there, or of another.
+        SheetFreesNothing: the relay does not take this sheet's close token.
+        RelayUnreachable.
+    """
+    with kept_in(settings.home):
+        here = has_vault(settings.home)
+        if here and not _is_of(settings.home, sheet):
+            raise SheetOfAnother(home=settings.home)
+    with new_client(settings.relay_ca) as client:
+        courier = HttpCourier(client, settings.patience_s)
+        try:
+            courier.allow_more_tries(sheet.relay_url, sheet.mailbox, sheet.close)
+        except (NoLock, NoSuchMailbox):
+            raise (DeviceShut if here else SheetOfNoDevice) from None
+        except WrongToken:
+            raise SheetFreesNothing from None
+    if here:
+        with kept_in(settings.home):
+            note_freed(settings.home)
+    return here
+
+
 def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
     """Delete the mailbox of the sheet's device, and with it its part of its vault's lock; needs no
     vault. When this returns no passphrase opens that one any more. May be repeated.
@@ -73,8 +105,8 @@ def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
         NotShutYet: the relay does not answer; TooMany, ProtocolTooOld.
     """
     with kept_in(settings.home):
-        if has_vault(settings.home):
-            _refuse_own(settings.home, sheet)
+        if has_vault(settings.home) and _is_of(settings.home, sheet):
+            raise SheetOfThisDevice(home=settings.home)
     with new_client(settings.relay_ca) as client:
         courier = HttpCourier(client, settings.patience_s)
         try:
@@ -86,8 +118,8 @@ def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
             raise NotShutYet(why=why) from None
 
 
-def _refuse_own(home: Path, sheet: RecoverySheet) -> None:
+def _is_of(home: Path, sheet: RecoverySheet) -> bool:
+    """Whether the vault in this folder is locked at the sheet's mailbox; raises BadRecord."""
     head = read_head(home)
-    for terms in (head.now, head.next):
-        if terms is not None and terms.lock is not None and terms.lock.mailbox == sheet.mailbox:
-            raise SheetOfThisDevice(home=home)
+    locks = (terms.lock for terms in (head.now, head.next) if terms is not None)
+    return any(lock is not None and lock.mailbox == sheet.mailbox for lock in locks)

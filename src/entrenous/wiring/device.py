@@ -8,7 +8,7 @@ from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.embedding.onnx import OnnxEmbedder
 from entrenous.adapters.side_by_side import side_by_side
 from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.adapters.vault.home import Unlocked, create, discard_vault, unlock
+from entrenous.adapters.vault.home import AskRelay, Unlocked, create, discard_vault, unlock
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.lock_head import has_vault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
@@ -18,6 +18,8 @@ from entrenous.craft.media.jails import Jails
 from entrenous.craft.media.sound.jail import decode_sound_untrusted
 from entrenous.model.embedding import LacksEmbedding
 from entrenous.model.identity import Home
+from entrenous.model.lock import Locked
+from entrenous.model.locked_out import LockedOut
 from entrenous.model.recovery import RecoverySheet
 from entrenous.model.secret import Secret
 from entrenous.model.vault import NoVaultHere, VaultExists
@@ -58,14 +60,21 @@ def open_unlocked(
         courier = HttpCourier(client, settings.patience_s)
         ask = Asking(settings.home, courier, SystemClock(), SystemDice())
         with kept_in(settings.home):
-            opened = (
-                unlock(settings.home, words, ask)
-                if sheet is None
-                else unlock_by_sheet(settings.home, words, ask, sheet)
-            )
+            opened = _unlocked(settings, words, ask, sheet)
         with closing(opened.vault) as vault:
             device = _device(vault, courier, settings)
             yield device, settle(opened, device, settings)
+
+
+def _unlocked(
+    settings: Settings, words: Secret, ask: AskRelay, sheet: RecoverySheet | None
+) -> Unlocked:
+    try:
+        if sheet is None:
+            return unlock(settings.home, words, ask)
+        return unlock_by_sheet(settings.home, words, ask, sheet)
+    except Locked:
+        raise LockedOut from None
 
 
 @contextmanager

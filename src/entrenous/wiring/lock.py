@@ -34,8 +34,7 @@ from entrenous.model.lock import (
     OutdatedCopy,
     RelayLock,
 )
-from entrenous.model.recovery import RecoverySheet
-from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
+from entrenous.model.relay_problem import WrongToken
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WrongPassphrase
 from entrenous.ports import Clock, Courier, Device, Dice
@@ -199,21 +198,6 @@ def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
 def forbid_offline(unlocked: Unlocked) -> None:
     """Close the window, whether or not there is one."""
     close_window(unlocked.home)
-
-
-def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> None:
-    """Give the device of a recovery sheet ten more tries; needs no vault.
-
-    Raises:
-        DeviceShut: its lock was deleted.
-        RelayUnreachable, WrongToken.
-    """
-    with new_client(settings.relay_ca) as client:
-        courier = HttpCourier(client, settings.patience_s)
-        try:
-            courier.allow_more_tries(sheet.relay_url, sheet.mailbox, sheet.close)
-        except (NoLock, NoSuchMailbox):
-            raise DeviceShut from None
 
 
 def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlocked:

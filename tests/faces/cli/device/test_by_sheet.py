@@ -1,20 +1,13 @@
 """A person's only device is lost: its recovery sheet shuts it, on a machine that is not hers."""
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.adapters.system import SystemClock
-from entrenous.adapters.vault import home as adapter
-from entrenous.craft.crypto.vault_key import Cost
 from entrenous.craft.wire.identity.recovery import read_sheet, write_sheet
-from entrenous.faces.cli.exits import BY_FAMILY, USAGE, YES
-from entrenous.faces.cli.main import run
+from entrenous.faces.cli.exits import BY_FAMILY, USAGE
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.secret import Secret
 from entrenous.send.devices.check_list import LOST_ALONE
@@ -22,64 +15,9 @@ from entrenous.send.devices.generation import home_of
 from entrenous.settings import Settings
 from entrenous.wiring.device import open_device
 from tests.carry.relays import WoundClock, disk_relay, served
+from tests.faces.cli.device.conftest import WORDS, Town
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
-
-WORDS = "four or five unrelated words"
-
-
-@dataclass
-class Town:
-    """A relay, and people whose folders lie side by side; Ana has one device, and a sheet of it."""
-
-    folder: Path
-    url: str
-    relay: ExitStack
-    monkeypatch: pytest.MonkeyPatch
-    capsys: pytest.CaptureFixture[str]
-
-    @property
-    def sheet(self) -> Path:
-        return self.folder / "sheet.txt"
-
-    @property
-    def by_sheet(self) -> tuple[str, ...]:
-        return ("device", "revoke", "--lost", "--recovery", str(self.sheet))
-
-    def types(self, who: str, *words: str, status: int = YES) -> str:
-        """What a command says to somebody, in one line, and how it must end."""
-        self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
-        self.capsys.readouterr()
-        ended = run(list(words), {})
-        both = self.capsys.readouterr()
-        assert ended == status, both.err
-        return " ".join((both.out + both.err).split())
-
-    def nowhere(self, *words: str, status: int = YES) -> str:
-        """Ana types on somebody else's machine: no folder of hers, and no passphrase."""
-        with self.monkeypatch.context() as patch:
-            patch.delenv("ENTRENOUS_PASSPHRASE")
-            said = self.types("nothing", *words, status=status)
-        assert not (self.folder / "nothing").exists()
-        return said
-
-
-@pytest.fixture
-def town(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Town]:
-    """A guess at a passphrase costs little."""
-    monkeypatch.setattr(adapter, "Cost", lambda: Cost(memory_kib=19_456, passes=2, lanes=1))
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
-    monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
-    monkeypatch.setenv("ENTRENOUS_UNDO", "0")
-    with ExitStack() as relay:
-        mail = relay.enter_context(disk_relay(tmp_path / "relay", WoundClock(SystemClock().now())))
-        url = relay.enter_context(served(relay_app(mail)))
-        town = Town(tmp_path, url, relay, monkeypatch, capsys)
-        town.types("ana", "setup", "--name", "Ana", "--relay", url)
-        town.types("ana", "device", "recovery", "--out", str(town.sheet))
-        yield town
 
 
 @pytest.mark.threat("stolen-device")

@@ -15,8 +15,9 @@ from entrenous.faces.cli.device.revoke import read_sheet_in
 from entrenous.faces.cli.output import put_json, say, when, write_new
 from entrenous.model.message import OfflineDevice
 from entrenous.send.devices.recovery import sheet_of, take_master_away
-from entrenous.spec import OFFLINE_HOURS_MAX
-from entrenous.wiring.lock import allow_more_tries, allow_offline, change_passphrase, forbid_offline
+from entrenous.spec import OFFLINE_HOURS_MAX, UNLOCK_TRIES
+from entrenous.wiring.by_sheet import allow_more_tries
+from entrenous.wiring.lock import allow_offline, change_passphrase, forbid_offline
 
 _SHUT: Final = (
     "Copies of its folder from before, as in a backup, are shut: no passphrase opens them now, but",
@@ -24,7 +25,7 @@ _SHUT: Final = (
 )
 _NOT_YET: Final = (
     "Copies of its folder from before, as in a backup, still open with the old one, to read. They",
-    "are shut when this device opens next and reaches its relay: entrenous fetch",
+    "are shut when this device opens next and reaches its relay: entrenous inbox",
 )
 _MOVING: Final = (
     "Copies of its folder from before, as in a backup, still open with the old one, to read, for",
@@ -33,6 +34,10 @@ _MOVING: Final = (
 _NEVER: Final = (
     "Copies of its folder from before, as in a backup, still open with the old one, for no relay",
     "has a part of its lock.",
+)
+_NOT_YOURS: Final = (
+    "If the wrong tries were not yours, somebody may have a copy of its folder. Once it is open,",
+    "another passphrase shuts every copy from before: entrenous passphrase change",
 )
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Sheet = Annotated[
@@ -115,12 +120,20 @@ def unlock(
     sheet: Annotated[Path, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")],
     as_json: Json = False,
 ) -> None:
-    """Allow ten more tries, after ten wrong passphrases locked this device."""
-    allow_more_tries(session_of(context).settings, read_sheet_in(sheet))
+    """Allow ten more tries, after ten wrong passphrases locked this device.
+
+    The sheet is one that was written on the device in ENTRENOUS_HOME. Where there is none, it frees
+    the device that it was written on, wherever that is.
+    """
+    settings = session_of(context).settings
+    here = allow_more_tries(settings, read_sheet_in(sheet))
     if as_json:
-        put_json({"schema": "entrenous/unlock/1", "tries": 10})
+        put_json({"schema": "entrenous/unlock/1", "tries": UNLOCK_TRIES, "here": here})
         return
-    say("The relay answers ten more tries.")
+    which = f"in {settings.home}" if here else "that this sheet was written on"
+    say(f"The relay answers ten more tries for the device {which}.")
+    for line in _NOT_YOURS:
+        say(line)
 
 
 def change(

@@ -6,6 +6,7 @@ from functools import partial
 
 import typer
 
+from entrenous.adapters.vault.freed import forget_freed, was_freed
 from entrenous.adapters.vault.home import Unlocked
 from entrenous.faces.cli.device.passphrase import ask_passphrase, new_passphrase
 from entrenous.faces.cli.main import Session
@@ -49,8 +50,10 @@ def unlocked_of(
     ask = partial(ask_passphrase, session.passphrase_fd)
     with open_unlocked(session.settings, ask, sheet) as opened:
         device, unlocked = opened
-        if unlocked.missed:
-            _tell_of_missed(unlocked.missed, own_name(device))
+        freed = was_freed(unlocked.home)
+        if freed or unlocked.missed:
+            _tell_of_missed(unlocked.missed, own_name(device), freed=freed)
+            forget_freed(unlocked.home)
         yield opened
 
 
@@ -74,12 +77,18 @@ def device_to_link(context: typer.Context) -> Iterator[tuple[Device, Callable[[H
         yield new
 
 
-def _tell_of_missed(tries: int, name: str) -> None:
-    count = "1 try" if tries == 1 else f"{tries} tries"
-    hint(
-        f"{count} at this device's passphrase opened nothing since you last opened it. A mistyped "
-        "word counts, and so does a command that was cut short."
-    )
+def _tell_of_missed(tries: int, name: str, *, freed: bool) -> None:
+    """``freed``: a recovery sheet gave tries back, of which nobody knows how many were left."""
+    if freed:
+        hint(
+            "Since you last opened this device its recovery sheet allowed ten more tries. Before, "
+            "up to ten at its passphrase had opened nothing."
+        )
+    if tries:
+        count = "1 try" if tries == 1 else f"{tries} tries"
+        since = "after that" if freed else "since you last opened it"
+        hint(f"{count} at this device's passphrase opened nothing {since}.")
+    hint("A mistyped word counts, and so does a command that was cut short.")
     hint(
         "If that was not you, somebody may have a copy of this device's folder. Another passphrase "
         "shuts every copy from before: entrenous passphrase change. If the device itself is gone, "
