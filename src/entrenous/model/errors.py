@@ -2,18 +2,38 @@
 
 An error is named as a person would say it, and its docstring *is* the message that person reads:
 what happened, why, what to do next. ``{fields}`` in it are filled from the keyword arguments that
-the error was raised with; these never hold a key, a passphrase, a file's content or a message.
+the error was raised with, in quotes where a command that it suggests needs them; these never hold a
+key, a passphrase, a file's content or a message.
 ``{update}`` is how Entrenous is updated.
 Each face maps the families to its own language in one table (exit status, HTTP status).
 """
 
 import inspect
+import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar, Final
 
 UPDATE: Final = "in the folder it was installed from, git pull and then make .venv/.run"
 """The way to update that every message names (docs/start.md); no package index has Entrenous."""
+
+_PLAIN: Final = "@%+=:,./-_"  # what a shell leaves as it is, besides letters and digits
+_COMMAND: Final = re.compile(r"\bentrenous(?:\s+(?:[\w-]+|\{\w+\}))+")
+_FIELD: Final = re.compile(r"\{(\w+)\}")
+
+
+def as_typed(word: object) -> str:
+    """A word of a command that somebody is to type: in quotes where a shell needs them."""
+    text = str(word)
+    plain = text and all(char.isalnum() or char in _PLAIN for char in text)
+    return text if plain else shlex.quote(text)
+
+
+def filled(words: str, **facts: object) -> str:
+    """A message whose ``{fields}`` are filled; in a command that it suggests, :func:`as_typed`."""
+    said = _COMMAND.sub(lambda command: _FIELD.sub(r"{typed \1}", command[0]), words)
+    return said.format(**facts, **{f"typed {name}": as_typed(fact) for name, fact in facts.items()})
 
 
 class EntrenousError(Exception):
@@ -31,7 +51,7 @@ class EntrenousError(Exception):
     def __str__(self) -> str:
         """The message a person reads."""
         words = inspect.cleandoc(type(self).__doc__ or type(self).__name__)
-        return words.format(**{"update": UPDATE, **self.facts})
+        return filled(words, **{"update": UPDATE, **self.facts})
 
     def __reduce__(self) -> tuple[object, ...]:
         """Facts are keyword arguments, so the default pickling by position would lose them."""

@@ -146,7 +146,8 @@ class BadInvite(Malformed):
 
 class BadName(Refused):
     """
-    A name has 1 to 64 characters that can be seen, and no spaces at its ends. Choose another one.
+    A name has 1 to 64 characters that can be seen, no spaces at its ends, and no dash at its
+    beginning, which a command would take for an option. Choose another one.
     """
 
 

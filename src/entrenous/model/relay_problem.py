@@ -28,7 +28,8 @@ class NoPrekeys(NotFound):
 class WrongToken(Unproven):
     """
     The relay did not accept the token that was shown. An invite may have ended or been used
-    up, or the person takes no letters from here any more. Ask them for a new invite.
+    up, or the person takes no letters from here any more. If you have just added them, wait until
+    they and then you have looked into the inbox: entrenous inbox. Else ask them for a new invite.
     """
 
 

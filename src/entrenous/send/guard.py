@@ -5,11 +5,11 @@ It never asks twice about the same thing in the same send, and ``--yes`` does no
 the name of the person, typed, does.
 """
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from entrenous.model.circle import Circle
+from entrenous.model.errors import as_typed
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import ConfirmsNobody, Doubt, Draft, GuardSaysStop
 from entrenous.model.person import Contact, TwoLists, YouBlocked
@@ -84,7 +84,7 @@ def insist(draft: Draft, device: Device) -> None:
     if doubts:
         raise GuardSaysStop(
             reasons="; ".join(doubt.why for doubt in doubts),
-            names=" ".join(f"--confirm {shlex.quote(doubt.answer)}" for doubt in doubts),
+            names=" ".join(f"--confirm {as_typed(doubt.answer)}" for doubt in doubts),
         )
 
 

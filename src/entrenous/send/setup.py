@@ -5,10 +5,9 @@ from entrenous.craft.crypto.master import MASTER_BYTES, new_master
 from entrenous.craft.crypto.statements import verify_card
 from entrenous.craft.wire.cbor import BadCbor
 from entrenous.craft.wire.identity.card import write_card
-from entrenous.craft.wire.text import as_url, is_name
+from entrenous.craft.wire.text import as_url
 from entrenous.model.identity import BadRelayAddress, Home, Identity
 from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId
-from entrenous.model.person import BadName
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.own_card import certify, first_list, signed_card
@@ -17,6 +16,7 @@ from entrenous.send.devices.shown_card import shown_card
 from entrenous.send.drawers import SELF
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.moment import this_second
+from entrenous.send.naming import refuse_bad_name
 
 
 def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
@@ -25,8 +25,7 @@ def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
     Raises:
         BadName, BadRelayAddress, NotEncrypted, RelayUnreachable, ProtocolTooOld.
     """
-    if not is_name(name):
-        raise BadName
+    refuse_bad_name(name)
     if relay_url is None:
         identity = Identity(name, _new_device_id(device), this_second(device))
         keep_identity(identity, device)

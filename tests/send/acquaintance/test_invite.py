@@ -41,6 +41,7 @@ from entrenous.send.drawers import GREET, INVITE
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.setup import set_up
+from entrenous.send.tokens.holding import may_write_now
 from entrenous.send.tokens.use import lend_tokens, token_for
 from entrenous.spec import DAYS_TO_OPEN, INVITE_DAYS
 from tests.send.cards import another_device, becomes, identity_of, issue_card
@@ -115,7 +116,7 @@ def test_ones_own_link_is_recognised(room: Room) -> None:
     assert nobody_was_added(ana)
 
 
-@pytest.mark.parametrize("name", ["", " ben", "ben\n", "b\u202en", "x" * 65])
+@pytest.mark.parametrize("name", ["", " ben", "ben\n", "b\u202en", "x" * 65, "-b"])
 def test_a_name_that_is_none_is_refused(room: Room, name: str) -> None:
     with pytest.raises(BadName):
         add_person(make_invite(room["ben"].device), name, room["ana"].device)
@@ -194,6 +195,49 @@ def test_an_invite_admits_only_so_many_letters(room: Room, monkeypatch: pytest.M
     fetch_messages(ana.device)
     ana.sends(SMALL, ben)  # with a token of her own by now
     assert ben.received() == 1
+
+
+def test_who_is_added_again_is_still_written_to_as_before(
+    friends: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And uses up no place of a stranger's."""
+    monkeypatch.setattr("entrenous.send.acquaintance.invite.INVITE_USES", 1)
+    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
+    link = make_invite(ben.device)
+    for _ in range(2):
+        add_person(link, "ben", ana.device)
+        ana.sends(SMALL, ben)
+    add_person(link, "ben", caro.device)
+    assert ben.received() == 2
+
+
+def test_who_has_forgotten_us_is_written_to_by_the_new_invite(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    forget_contact("ana", ben.device)
+    fetch_messages(ben.device)
+    add_person(make_invite(ben.device), "ben", ana.device)
+    ana.sends(SMALL, ben)
+    assert ben.received() == 1
+    fetch_messages(ana.device)
+    ben.sends(SMALL, ana)
+    assert ana.received() == 1
+
+
+def test_who_used_the_last_place_of_an_invite_may_write_once_it_was_answered(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.send.acquaintance.invite.INVITE_USES", 2)
+    ana, ben, caro = room["ana"], room["ben"], room.settles("caro")
+    link = make_invite(ben.device)
+    of_ana = add_person(link, "ben", ana.device)
+    assert may_write_now(of_ana, ana.device)
+    of_caro = add_person(link, "ben", caro.device)
+    assert not may_write_now(of_caro, caro.device)
+    with caro.courier.playing(card=failing(RelayUnreachable(host="relay"))):
+        assert may_write_now(of_caro, caro.device)  # nobody knows
+    fetch_messages(ben.device)
+    fetch_messages(caro.device)
+    assert may_write_now(of_caro, caro.device)
 
 
 @pytest.mark.parametrize(("days", "holds"), [(29, True), (30, False)])

@@ -63,6 +63,7 @@ def test_one_name_has_many_spellings_and_one_person(friends: Room, name: str) ->
 def test_a_free_name_is_free_and_the_wanted_one_if_it_can_be(friends: Room) -> None:
     ana = friends["ana"]
     assert free_name("caro", ana.device) == "caro"
+    assert free_name("-ben", ana.device) == "ben 2", "a command would take it for an option"
     assert free_name("Ben", ana.device) == "Ben 2"
     keep_contact(replace(contact_named("ben", ana.device), name="ben 2"), ana.device)
     assert free_name("Ben", ana.device) == "Ben"

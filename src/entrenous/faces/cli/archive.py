@@ -10,6 +10,7 @@ from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.device.passphrase import another_passphrase, archive_passphrase
 from entrenous.faces.cli.output import hint, put_json, say, when
 from entrenous.model.archive import TakenIn
+from entrenous.model.errors import as_typed
 from entrenous.model.ids import PersonId
 from entrenous.wiring.archive import export_archive, import_archive
 
@@ -58,7 +59,7 @@ def export(
         say(f"  {written.unopened:,} messages that can still be opened stay on this device only.")
     if written.lost:
         hint(f"{written.lost:,} files are not in it: they are missing or damaged on this device.")
-    say(f"On the other device: entrenous archive import {out}")
+    say(f"On the other device: entrenous archive import {as_typed(out)}")
 
 
 def import_(

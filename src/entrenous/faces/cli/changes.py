@@ -3,15 +3,16 @@
 from typing import Final
 
 from entrenous.model.changed import Changed, Contradiction, Moving
+from entrenous.model.errors import as_typed, filled
 
 
 def words_for(changed: Changed) -> str:
     """A notice of one change, in a few sentences."""
     if changed.lists is not None:
         words = _OF_OTHERS if changed.name else _OF_OURS
-        return words[changed.lists].format(name=changed.name)
+        return filled(words[changed.lists], name=changed.name)
     if changed.moving is not None:
-        return _MOVING[changed.moving].format(relay=changed.name)
+        return filled(_MOVING[changed.moving], relay=changed.name)
     if changed.was is not None:
         return _RENAMED.format(was=changed.was, name=changed.name)
     at = changed.at.strftime("%d %B %Y, %H:%M UTC")
@@ -23,7 +24,7 @@ def words_for(changed: Changed) -> str:
     return (
         f"{said.strip()} A new phone does this; so does somebody who took over their keys. If you "
         f"did not expect it, ask {changed.name} in another way, and compare: "
-        f"entrenous person verify {changed.name}"
+        f"entrenous person verify {as_typed(changed.name)}"
     )
 
 

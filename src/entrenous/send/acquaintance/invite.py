@@ -10,14 +10,12 @@ from entrenous.craft.crypto.statements import verify_card
 from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.craft.wire.identity.invite import read_invite, write_invite
-from entrenous.craft.wire.text import is_name
 from entrenous.model.device_list import OldList
 from entrenous.model.envelope import SendToken
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import DeviceId, EnvelopeId
 from entrenous.model.notes import Hello
 from entrenous.model.person import (
-    BadName,
     BadSignature,
     Contact,
     Invite,
@@ -44,7 +42,9 @@ from entrenous.send.flush import flush
 from entrenous.send.letter.sessions import begin_again, within_reach
 from entrenous.send.letter.write import addressees
 from entrenous.send.moment import this_second
+from entrenous.send.naming import refuse_bad_name
 from entrenous.send.setup import finish_set_up
+from entrenous.send.tokens.holding import windows_hold
 from entrenous.send.tokens.use import has_way, take_invite
 from entrenous.spec import DAYS_TO_OPEN, INVITE_DAYS, INVITE_USES
 
@@ -82,8 +82,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
         BadSignature, WrongToken, OnThisMachine, RelayUnreachable.
     """
     invite = read_invite(link.strip())
-    if not is_name(name):
-        raise BadName
+    refuse_bad_name(name)
     if same(invite.person, who_am_i(device).person.id):
         raise ThatIsYou
     known = contact_of(invite.person, device)
@@ -96,11 +95,13 @@ def add_person(link: str, name: str, device: Device) -> Contact:
         newest_card(read_card(card), known, device)
         contact = replace(known, name=name, person=person, send_token=invite.token, verified=True)
         contact = replace(contact, blocked=False)
+    through = _device_of(invite, person)
+    keeps = known is not None and windows_hold(contact, through, device)
     with device.vault.together():
         if known is not None:
             forget_devices(person.id, left_behind(known.person, person), device)
-        # Also when we knew her: she may have forgotten us, and with us what she had given us.
-        take_invite(person.id, _device_of(invite, person), invite.token, device)
+        if not keeps:  # also when we knew her: she may have forgotten us, and what she had given us
+            take_invite(person.id, through, invite.token, device)
         keep_contact(contact, device)
         keep_list(person.id, card, device)
         if known is not None:

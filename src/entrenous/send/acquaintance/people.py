@@ -113,9 +113,10 @@ def keep_contact(contact: Contact, device: Device) -> None:
 def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
     """``wanted``, or the first of "wanted 2", "wanted 3" that nobody has, and no circle; ``of`` is
     the person or circle that it is for, whose own name is free to her. None is too long for a name.
-    Where of ``wanted`` nothing would be seen, somebody is "nameless".
+    Where of ``wanted`` nothing would be seen, somebody is "nameless"; dashes at its beginning,
+    which a command would take for an option, are left out.
     """
-    taken = _taken(of, device)
+    taken, wanted = _taken(of, device), wanted.lstrip("-").strip()
     wanted = wanted if as_seen(wanted) else NAMELESS
     name, number = wanted, 2
     while as_seen(name) in taken:

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from entrenous.craft.wire.text import is_name
-from entrenous.model.person import BadName, Contact
+from entrenous.model.person import Contact
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_named, keep_contact
 from entrenous.send.devices.sync.records import date_changes
+from entrenous.send.naming import refuse_bad_name
 
 
 def rename_contact(name: str, new_name: str, device: Device) -> Contact:
@@ -17,8 +17,7 @@ def rename_contact(name: str, new_name: str, device: Device) -> Contact:
         UnknownPerson, BadName, NameTaken.
     """
     contact = contact_named(name, device)
-    if not is_name(new_name):
-        raise BadName
+    refuse_bad_name(new_name)
     renamed = replace(contact, name=new_name)
     with device.vault.together():
         keep_contact(renamed, device)

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, replace
 
-from entrenous.craft.wire.text import is_name
 from entrenous.model.circle import Circle, CircleId, NobodyInReach, NotInCircle, UnknownCircle
 from entrenous.model.ids import ID_BYTES, PersonId, RecipientId
-from entrenous.model.person import BadName, Contact, NameTaken
+from entrenous.model.person import Contact, NameTaken
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import as_seen, contacts, contacts_named
 from entrenous.send.circle.kept import circles, drop_circle, keep_circle
 from entrenous.send.devices.sync.records import date_changes
 from entrenous.send.moment import this_second
+from entrenous.send.naming import refuse_bad_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,6 @@ def _ids(names: list[str], device: Device) -> tuple[PersonId, ...]:
 
 
 def _refuse_taken(name: str, device: Device) -> None:
-    if not is_name(name):
-        raise BadName
+    refuse_bad_name(name)
     if any(as_seen(one.name) == as_seen(name) for one in contacts(device)):
         raise NameTaken(name=name)

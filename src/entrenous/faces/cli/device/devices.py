@@ -13,6 +13,7 @@ from entrenous.faces.cli.device.move import move
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.device.revoke import revoke, sheet_in
 from entrenous.faces.cli.output import keys_in_words, put_json, say, when
+from entrenous.model.errors import as_typed
 from entrenous.send.devices.lists.overview import Overview, overview
 from entrenous.send.devices.self import who_am_i
 
@@ -79,7 +80,7 @@ def _lines(shown: Overview) -> Iterator[str]:
         late = ", ".join(shown.not_ready)
         wait = f"these are not ready: {late} (entrenous inbox there)" if late else "all are ready"
         yield f"A move to {shown.moves_to} is begun; {wait}. Go on:"
-        yield f"entrenous device move --relay {shown.moves_to}"
+        yield f"entrenous device move --relay {as_typed(shown.moves_to)}"
     if shown.letters:
         letters = "1 letter waits" if shown.letters == 1 else f"{shown.letters} letters wait"
         yield f"{letters} here until a relay answers."

@@ -12,6 +12,7 @@ from entrenous.faces.cli.device.passphrase import ask_passphrase, new_passphrase
 from entrenous.faces.cli.main import Session
 from entrenous.faces.cli.output import hint
 from entrenous.faces.cli.stopped import stopped_like_ctrl_c
+from entrenous.model.errors import as_typed
 from entrenous.model.identity import Home
 from entrenous.model.recovery import RecoverySheet
 from entrenous.ports import Device
@@ -92,5 +93,5 @@ def _tell_of_missed(tries: int, name: str, *, freed: bool) -> None:
     hint(
         "If that was not you, somebody may have a copy of this device's folder. Another passphrase "
         "shuts every copy from before: entrenous passphrase change. If the device itself is gone, "
-        f"revoke it from another one of yours: entrenous device revoke {name} --lost"
+        f"revoke it from another one of yours: entrenous device revoke {as_typed(name)} --lost"
     )

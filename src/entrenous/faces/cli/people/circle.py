@@ -7,6 +7,7 @@ import typer
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import put_json, say
 from entrenous.model.circle import Circle
+from entrenous.model.errors import as_typed
 from entrenous.ports import Device
 from entrenous.send.circle.kept import circles
 from entrenous.send.circle.members import add_to_circle, people_in, remove_from_circle
@@ -39,7 +40,7 @@ def add(context: typer.Context, name: str, person: People = None, as_json: Json 
         put_json({"schema": "entrenous/circle/1", "name": circle.name, "people": people})
         return
     say(f"{circle.name}: {', '.join(people)}")
-    say(f"next: entrenous send PHOTO --to {circle.name}")
+    say(f"next: entrenous send PHOTO --to {as_typed(circle.name)}")
 
 
 def list_circles(context: typer.Context, as_json: Json = False) -> None:

@@ -7,11 +7,11 @@ import typer
 
 from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import put_json, say, write_new
+from entrenous.faces.cli.output import hint, put_json, say, write_new
 from entrenous.faces.cli.output import when as when_exactly
 from entrenous.faces.cli.people.qr import qr_picture, qr_text
 from entrenous.faces.cli.people.verify import verify
-from entrenous.model.errors import UPDATE
+from entrenous.model.errors import UPDATE, as_typed
 from entrenous.model.person import Contact
 from entrenous.model.too_old import TheyAreTooOld, WeAreTooOld
 from entrenous.ports import Device
@@ -23,7 +23,8 @@ from entrenous.send.acquaintance.rename import rename_contact
 from entrenous.send.flush import flush
 from entrenous.send.letter.chores import has_tokens_to_withdraw
 from entrenous.send.letter.repair import repair_sessions
-from entrenous.spec import INVITE_DAYS
+from entrenous.send.tokens.holding import may_write_now
+from entrenous.spec import INVITE_DAYS, INVITE_USES
 
 _TROUBLES: Final = {
     "newer": f", cannot read what this Entrenous writes: update it: {UPDATE}",
@@ -70,6 +71,9 @@ def invite(
         say()
     say("Give this link to people who may write to you, over a channel you trust.")
     say("They add you with: entrenous person add LINK --as NAME")
+    good_for = f"{INVITE_DAYS} days and {INVITE_USES} first letters"
+    say(f"It is good for {good_for}: one adds you, and each message before")
+    say("your programs have answered each other is one more. Then make another link.")
 
 
 def add(
@@ -82,6 +86,13 @@ def add(
     with device_of(context) as device:
         before = {one.person.id: one.name for one in contacts(device)}
         contact = add_person(link, name, device)
+        waits = not may_write_now(contact, device)
+    if waits:
+        hint(
+            f"That was the last letter that this link lets in. What you send to {contact.name} is "
+            "refused until they have looked into their inbox, and then you into yours. No new link "
+            "is needed for that."
+        )
     if as_json:
         put_json({"schema": "entrenous/person/1", **_shown(contact)})
         return
@@ -89,7 +100,7 @@ def add(
     called = before.get(contact.person.id, contact.name)
     if called != contact.name:
         say(f"You had called this person {called}; from now on it is {contact.name}.")
-    say(f"next: entrenous send PHOTO --to {contact.name}")
+    say(f"next: entrenous send PHOTO --to {as_typed(contact.name)}")
 
 
 def list_people(context: typer.Context, as_json: Json = False) -> None:
@@ -130,7 +141,7 @@ def block(context: typer.Context, name: str) -> None:
     say(f"{contact.name} is blocked: {when}, your relay takes nothing from them any more.")
     say("No message tells them; when they write next, they see that it was not taken.")
     say("What comes by a link of yours that they still have does nothing.")
-    say(f"To let them in again: entrenous person unblock {contact.name}")
+    say(f"To let them in again: entrenous person unblock {as_typed(contact.name)}")
 
 
 def unblock(context: typer.Context, name: str) -> None:

@@ -8,6 +8,7 @@ from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import hint, say
 from entrenous.model.compare import Comparing, ShortString, Stage
+from entrenous.model.errors import as_typed
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import verify_contact
 from entrenous.send.flush import flush
@@ -51,7 +52,7 @@ def _by_number(name: str, device: Device, *, same: bool) -> None:
         say(f"Noted: {name}'s keys are compared.")
     else:
         say(f"Compare it with the number on {name}'s device, side by side or by voice.")
-        say(f"If it is the same: entrenous person verify {name} --same")
+        say(f"If it is the same: entrenous person verify {as_typed(name)} --same")
 
 
 def _by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
@@ -78,11 +79,11 @@ def _agree(name: str, device: Device) -> None:
 def _show(name: str, comparing: Comparing, device: Device) -> None:
     if comparing.stage in _WAITING:
         say(_WAITING[comparing.stage].format(name=name))
-        say(f"Then here: entrenous person verify {name} --sas")
+        say(f"Then here: entrenous person verify {as_typed(name)} --sas")
         return
     _put(string_with(name, device))
-    hint(f"The same on {name}'s device: entrenous person verify {name} --sas --same")
-    hint(f"Anything else: entrenous person verify {name} --sas --differs")
+    hint(f"The same on {name}'s device: entrenous person verify {as_typed(name)} --sas --same")
+    hint(f"Anything else: entrenous person verify {as_typed(name)} --sas --differs")
 
 
 def _put(shown: ShortString) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from entrenous.faces.cli.output import put_json, say, write_new
 from entrenous.faces.cli.relay.settings import AsJson
+from entrenous.model.errors import as_typed
 
 
 def init(
@@ -22,7 +23,7 @@ def init(
         put_json({"schema": "entrenous/relay-init/1", "settings": str(out)})
         return
     say(f"The settings are in {out}. Every line begins with #: it runs as it is.")
-    say(f"next: entrenous relay check --settings {out}")
+    say(f"next: entrenous relay check --settings {as_typed(out)}")
 
 
 def default_settings() -> bytes:

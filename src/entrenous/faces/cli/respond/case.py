@@ -14,6 +14,7 @@ from entrenous.faces.cli.output import in_utc, put_json, read_file, say
 from entrenous.faces.cli.respond.notice import notice
 from entrenous.faces.cli.respond.words import answer_case, case_json, how_to_name_a_place
 from entrenous.model.case import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
+from entrenous.model.errors import as_typed
 from entrenous.model.verdict import NoSuchTrace, Trace
 from entrenous.ports import Device
 from entrenous.respond.add import add_file, add_sighting, add_statement
@@ -190,7 +191,7 @@ def close(context: typer.Context, name: str) -> None:
     """Close a case; it can be opened again."""
     with device_of(context) as device:
         closed = close_case(name, device)
-    say(f"{closed.name} is closed. Open it again with: entrenous case open {closed.name}")
+    say(f"{closed.name} is closed. Open it again with: entrenous case open {as_typed(closed.name)}")
 
 
 def erase(

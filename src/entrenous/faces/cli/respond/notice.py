@@ -10,6 +10,7 @@ from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import in_utc, put_json, say
 from entrenous.faces.cli.respond.words import answer_case
 from entrenous.model.case import Case, Notice, NoticeEvent
+from entrenous.model.errors import as_typed
 from entrenous.respond.case_file import case_called
 from entrenous.respond.notice import left_out, preview, write_notice
 from entrenous.respond.progress import note
@@ -85,7 +86,7 @@ def _draft(
         put_json({"schema": "entrenous/notice/1", "case": name, **_shown(drafted, case)})
     else:
         say(preview(drafted, case, today))
-        next_command = f"entrenous case notice {name} --sent {drafted.number}"
+        next_command = f"entrenous case notice {as_typed(name)} --sent {drafted.number}"
         say(f"This is notice {drafted.number}. Once you have sent it: {next_command}")
 
 

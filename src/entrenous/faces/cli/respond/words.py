@@ -3,6 +3,7 @@
 from entrenous.faces.cli.output import put_json, say, when
 from entrenous.faces.cli.trace.called import trace_here
 from entrenous.model.case import Case, Deadline
+from entrenous.model.errors import as_typed
 from entrenous.model.verdict import Trace
 from entrenous.ports import Device
 from entrenous.respond.deadlines import deadlines, in_words
@@ -93,4 +94,5 @@ def _deadline(clock: Deadline) -> dict[str, object]:
 
 def how_to_name_a_place(case: Case) -> str:
     """Laws and helpers depend on the place, and a case can be opened without one."""
-    return f"For the laws and helpers of your place: entrenous case about {case.name} --place GB"
+    command = f"entrenous case about {as_typed(case.name)} --place GB"
+    return f"For the laws and helpers of your place: {command}"

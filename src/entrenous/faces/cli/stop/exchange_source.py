@@ -8,6 +8,7 @@ import typer
 from entrenous.adapters.exchange.credentials import variable_of
 from entrenous.adapters.exchange.fetchers import check_source
 from entrenous.faces.cli.output import put_json, say
+from entrenous.model.errors import as_typed
 from entrenous.model.exchange import Source, SourceKind
 from entrenous.model.ids import BankName
 from entrenous.wiring.exchange import exchange_of, remove_source
@@ -52,7 +53,8 @@ def source_add(
     if as_json:
         put_json(_source(source) | {"schema": "entrenous/exchange-source/1"})
         return
-    say(f"{name} is known. Fetch it: entrenous gate exchange fetch {name} --data {data}")
+    fetch = f"entrenous gate exchange fetch {as_typed(name)} --data {as_typed(data)}"
+    say(f"{name} is known. Fetch it: {fetch}")
     if kind is not SourceKind.FILE and not file:
         say(f"  Its credentials are taken from {variable_of(source)}.")
 

@@ -18,6 +18,7 @@ from entrenous.faces.cli.output import (
     write_new,
 )
 from entrenous.faces.cli.trace.explain import FOR_FEW, signing_account
+from entrenous.model.errors import as_typed
 from entrenous.model.receipt import ReceiptEvent
 from entrenous.model.report import Proofs
 from entrenous.model.verdict import Finding
@@ -83,7 +84,7 @@ def disclose(
     say(f"wrote {out}")
     say(f"  its digest, to tell on another way: {made.digest.hex()}")
     say(FOR_FEW.format(path=out))
-    say(f"to check it: entrenous verdict check {out} --leak FILE --original FILE")
+    say(f"to check it: entrenous verdict check {as_typed(out)} --leak FILE --original FILE")
 
 
 def _proofs(number: int, device: Device) -> Proofs:

@@ -16,7 +16,6 @@ from entrenous.craft.crypto.short_string import agreement, public_of, short_stri
 from entrenous.craft.crypto.xwing import PRIVATE_BYTES, new_key, public_key
 from entrenous.craft.wire.identity.link import read_link_code, write_link_message
 from entrenous.craft.wire.identity.link_parts import read_grant, write_offer
-from entrenous.craft.wire.text import is_name
 from entrenous.model.compare import ShortString
 from entrenous.model.errors import EntrenousError, Malformed, Unproven
 from entrenous.model.identity import Home
@@ -34,7 +33,6 @@ from entrenous.model.link import (
     NotLinkedHere,
     Offer,
 )
-from entrenous.model.person import BadName
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.link.become import become
@@ -43,6 +41,7 @@ from entrenous.send.devices.link.mail import Box, make_box, next_message, post_m
 from entrenous.send.devices.link.states import LinkEvent, LinkState, step
 from entrenous.send.devices.own_card import ENFORCES
 from entrenous.send.devices.siblings import ourselves
+from entrenous.send.naming import refuse_bad_name
 from entrenous.spec import TOKEN_BYTES
 
 
@@ -89,8 +88,8 @@ def ask_to_link(untrusted_code: str, name: str | None, device: Device) -> NewSid
         LinkOver: the code has ended.
     """
     code = read_link_code(untrusted_code.strip())
-    if name is not None and not is_name(name):
-        raise BadName
+    if name is not None:
+        refuse_bad_name(name)
     account, unseal = new_account(), new_key(device.dice.token(PRIVATE_BYTES))
     offer = Offer(
         ed25519=signing_key(account),
