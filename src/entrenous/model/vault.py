@@ -51,6 +51,13 @@ class NoPassphrase(Refused):
     """
 
 
+class NoSuchDescriptor(NoPassphrase):
+    """
+    No passphrase can be read from file descriptor {number}, which was given by {how}: nothing that
+    can be read is open there. In a shell: {number}< FILE opens it.
+    """
+
+
 class PassphrasesDiffer(Refused):
     """
     The two passphrases are not the same, so nothing was set up. Try again.

@@ -3,12 +3,20 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.embedding.onnx import OnnxEmbedder
 from entrenous.adapters.side_by_side import side_by_side
 from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.adapters.vault.home import AskRelay, Unlocked, create, discard_vault, unlock
+from entrenous.adapters.vault.home import (
+    AskRelay,
+    Unlocked,
+    clear_away,
+    create,
+    discard_vault,
+    unlock,
+)
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.lock_head import has_vault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
@@ -110,6 +118,7 @@ def create_to_link(
     with kept_in(settings.home):
         if has_vault(settings.home):
             raise VaultExists(home=settings.home)
+        was_there = settings.home.exists()
     words = passphrase()
     with kept_in(settings.home):
         made = create(settings.home, words)
@@ -118,7 +127,11 @@ def create_to_link(
         nonlocal made
         made = lock_first(made, mail, device)
 
-    with new_client(settings.relay_ca) as client, closing(made.vault) as vault:
+    with (
+        _leaving_nothing(settings.home, folder_too=not was_there),
+        new_client(settings.relay_ca) as client,
+        closing(made.vault) as vault,
+    ):
         device = _device(vault, HttpCourier(client, settings.patience_s), settings)
         try:
             yield device, lock
@@ -127,6 +140,16 @@ def create_to_link(
             if not _is_linked(device):
                 discard_vault(settings.home)  # it would be in the way of the next attempt
             raise
+
+
+@contextmanager
+def _leaving_nothing(home: Path, *, folder_too: bool) -> Iterator[None]:
+    """What a set-up that fails left in the folder is removed once its vault is closed."""
+    try:
+        yield
+    except BaseException:
+        clear_away(home, folder_too=folder_too)
+        raise
 
 
 def _is_linked(device: Device) -> bool:

@@ -265,7 +265,17 @@ def test_a_descriptor_that_is_not_open_is_no_fault_of_ours(
     number: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("sent", "--passphrase-fd", number) == 3
-    assert "--passphrase-fd" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--passphrase-fd" in said
+    assert f"file descriptor {number}" in " ".join(said.split())
+
+
+@pytest.mark.usefixtures("device")
+def test_a_message_without_a_name_is_a_slip_of_the_command_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command("recall", "") == USAGE
+    assert "say which message" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("device")

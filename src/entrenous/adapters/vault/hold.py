@@ -28,4 +28,16 @@ def hold(folder: Path, wait_s: float) -> int:
                 raise VaultBusy from None
             time.sleep(_PAUSE_S)
         else:
-            return handle
+            if _is_there(handle, folder):
+                return handle
+            os.close(handle)  # it was taken away with a set-up that came to nothing
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _is_there(handle: int, folder: Path) -> bool:
+    """Whether this is the file that whoever comes next would ask for, and not one of before."""
+    try:
+        return os.path.samestat(os.fstat(handle), (folder / "lock").stat())
+    except FileNotFoundError:
+        return False

@@ -31,7 +31,13 @@ from entrenous.craft.crypto.vault_key import (
 from entrenous.model.lock import FewTriesLeft, Locked, RelayLock
 from entrenous.model.record import BadRecord
 from entrenous.model.secret import Secret
-from entrenous.model.vault import NoVaultHere, VaultExists, WeakPassphrase, WrongPassphrase
+from entrenous.model.vault import (
+    NoVaultHere,
+    VaultBusy,
+    VaultExists,
+    WeakPassphrase,
+    WrongPassphrase,
+)
 
 PASSPHRASE_LEAST: Final = 8  # NIST SP 800-63B section 5.1.1.2
 _FEW: Final = 3  # tries, from which on it is said how many are left
@@ -110,6 +116,24 @@ def discard_vault(home: Path) -> None:
         (home / name).unlink(missing_ok=True)
     for place in home.glob("vault.db*"):
         place.unlink()
+
+
+def clear_away(home: Path, *, folder_too: bool) -> None:
+    """Of a folder in which a set-up came to nothing, and whose vault is closed: what that left
+    there; with ``folder_too`` the folder, if nothing else is in it. A device stays as it is.
+    """
+    with suppress(OSError, VaultBusy):  # somebody else is about to set one up
+        held = hold(home, 0)
+        try:
+            if has_vault(home):
+                return
+            with suppress(OSError):
+                (home / "files").rmdir()
+            (home / "lock").unlink()  # whoever waits for it sees that (hold.py)
+        finally:
+            os.close(held)
+        if folder_too:
+            home.rmdir()
 
 
 def no_relay(_: RelayLock, __: Secret) -> RelayPart:

@@ -34,6 +34,8 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
     Before the first opening of a copy this holds by cryptography: nobody can open it any more.
     After it, the program of whoever opened it is asked to forget it; a picture of it may exist.
     """
+    if not message.strip():
+        raise typer.BadParameter("say which message; entrenous sent lists yours")
     with device_of(context) as device:
         recalls = recall_message(message, device)
         who = _called_now(message, device)
@@ -69,7 +71,7 @@ def sent(context: typer.Context, as_json: Json = False) -> None:
         if answers:
             say("    " + ", ".join(f"{sign} {who}" for who, sign in answers))
     if not messages:
-        say("Nothing sent yet.")
+        say("Nothing sent from this device yet.")
     if any(one.copies for one in messages):
         say(OF_COPIES)
 

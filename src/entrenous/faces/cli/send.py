@@ -154,6 +154,8 @@ def _addressed(
     named = within or reply
     belongs = None if named is None else conversation_of(named, device)
     going = recipients(to or names_in(belongs, device), device)
+    for blocked in going.passed_over:
+        hint(f"{blocked} is in it too, but you blocked them, so they get nothing.")
     if not going.people:
         raise typer.BadParameter(f"you know nobody else who has {named}: name them with --to")
     return Draft(

@@ -15,10 +15,13 @@ from entrenous.send.naming import refuse_bad_name
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """Whom some names mean: people, each once, and the circles that were named."""
+    """Whom some names mean: people, each once, and the circles that were named; and who was
+    ``passed_over`` in these, since we blocked them.
+    """
 
     people: tuple[RecipientId, ...]
     circles: tuple[CircleId, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
 
 def recipients(names: list[str], device: Device) -> Recipients:
@@ -37,7 +40,9 @@ def recipients(names: list[str], device: Device) -> Recipients:
     if named and not people:
         raise NobodyInReach(name=named[0].name)
     each = dict.fromkeys(RecipientId(contact.name) for contact in people)
-    return Recipients(tuple(each), tuple(dict.fromkeys(circle.id for circle in named)))
+    blocked = (one.name for circle in named for one in people_in(circle, device) if one.blocked)
+    circles_meant = tuple(dict.fromkeys(circle.id for circle in named))
+    return Recipients(tuple(each), circles_meant, tuple(dict.fromkeys(blocked)))
 
 
 def circle_named(name: str, device: Device) -> Circle:
@@ -56,6 +61,12 @@ def circle_named(name: str, device: Device) -> Circle:
 def people_in(circle: Circle, device: Device) -> tuple[Contact, ...]:
     """Everybody in a circle, by name."""
     return tuple(one for one in contacts(device) if one.person.id in circle.people)
+
+
+def circles_with(name: str, device: Device) -> tuple[str, ...]:
+    """The names of the circles that somebody is in; raises UnknownPerson."""
+    (contact,) = contacts_named([name], device)
+    return tuple(one.name for one in circles(device.vault) if contact.person.id in one.people)
 
 
 def add_to_circle(name: str, people: list[str], device: Device) -> Circle:

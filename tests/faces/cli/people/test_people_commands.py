@@ -1,6 +1,7 @@
 """Circles, blocking, renaming and comparing at the command line."""
 
 import cv2
+import pytest
 import zxingcpp
 
 from tests.faces.cli.test_letters import Street
@@ -39,6 +40,43 @@ def test_somebody_is_renamed_blocked_and_let_in_again(street: Street) -> None:
     assert "(blocked, keys compared)" in street.types("ana", "person", "list").out
     assert street.types("ana", "person", "unblock", "Ben Okri").status == 0
     assert street.does("ana", "send", "beach.jpg", "--to", "Ben Okri", "--confirm", "Ben")
+
+
+def test_who_is_left_out_of_a_circle_is_named(street: Street) -> None:
+    street.settles("caro")
+    street.adds("ana", "caro")
+    street.does("ana", "circle", "add", "all friends", "--person", "ben", "--person", "caro")
+    assert "--to 'all friends'" in street.types("ana", "circle", "add", "all friends").out
+    assert street.types("ana", "person", "block", "caro").status == 0
+    sent = street.types(
+        *("ana", "send", "beach.jpg", "--to", "all friends", "--confirm", "all friends")
+    )
+    assert (sent.status, "caro is in it too, but you blocked them" in sent.err) == (0, True)
+    gone = street.types("ana", "person", "forget", "caro")
+    assert "They are in your circle all friends no more." in gone.out
+
+
+def test_a_link_says_what_it_is_good_for_and_its_last_use_is_told(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "30 days and 10 first letters" in street.types("ben", "invite").out
+    monkeypatch.setattr("entrenous.send.acquaintance.invite.INVITE_USES", 2)
+    link = street.does("ben", "invite")["link"]
+    for who, last in (("caro", False), ("dora", True)):
+        street.settles(who)
+        added = street.types(who, "person", "add", link, "--as", "Ben Okri")
+        assert "next: entrenous send PHOTO --to 'Ben Okri'" in added.out
+        assert ("That was the last letter that this link lets in" in added.err) is last
+
+
+def test_a_set_up_that_is_refused_leaves_nothing(street: Street) -> None:
+    setup = ("setup", "--name", "-x", "--offline")
+    assert street.types("dora", *setup).status == 3
+    assert not (street.folder / "dora").exists()
+    (street.folder / "dora").mkdir()
+    (street.folder / "dora" / "mine").write_text("")
+    assert street.types("dora", *setup).status == 3
+    assert [one.name for one in (street.folder / "dora").iterdir()] == ["mine"]
 
 
 def test_two_compare_seven_pictures(street: Street) -> None:

@@ -7,7 +7,7 @@ import unicodedata
 from typing import Final
 
 from entrenous.model.secret import Secret
-from entrenous.model.vault import NoPassphrase, PassphrasesDiffer
+from entrenous.model.vault import NoPassphrase, NoSuchDescriptor, PassphrasesDiffer
 
 _DEVICES: Final = "--passphrase-fd N, or, in scripts, by ENTRENOUS_PASSPHRASE"
 _ARCHIVES: Final = "--archive-passphrase-fd N"
@@ -18,6 +18,7 @@ def ask_passphrase(descriptor: int | None) -> Secret:
 
     Raises:
         NoPassphrase: none was given and there is no terminal to ask on.
+        NoSuchDescriptor: it cannot be read.
     """
     given = _given(descriptor)
     return given if given is not None else _secret(_typed("Passphrase: ", _DEVICES))
@@ -43,7 +44,7 @@ def another_passphrase(descriptor: int | None, option: str) -> Secret:
         NoPassphrase, PassphrasesDiffer.
     """
     how = f"{option} N"
-    return _read_from(descriptor, how) if descriptor is not None else _typed_twice(how)
+    return _read_from(descriptor, option) if descriptor is not None else _typed_twice(how)
 
 
 def archive_passphrase(descriptor: int | None) -> Secret:
@@ -53,23 +54,23 @@ def archive_passphrase(descriptor: int | None) -> Secret:
         NoPassphrase: none was given and there is no terminal to ask on.
     """
     if descriptor is not None:
-        return _read_from(descriptor, _ARCHIVES)
+        return _read_from(descriptor, "--archive-passphrase-fd")
     return _secret(_typed("Passphrase of the archive: ", _ARCHIVES))
 
 
 def _given(descriptor: int | None) -> Secret | None:
     if descriptor is not None:
-        return _read_from(descriptor, _DEVICES)
+        return _read_from(descriptor, "--passphrase-fd")
     written = os.environ.get("ENTRENOUS_PASSPHRASE")
     return None if written is None else _secret(written)
 
 
-def _read_from(descriptor: int, how: str) -> Secret:
+def _read_from(descriptor: int, option: str) -> Secret:
     try:
         with os.fdopen(os.dup(descriptor), "rb") as pipe:
             return _secret(pipe.readline().rstrip(b"\r\n").decode(errors="surrogateescape"))
     except (OSError, OverflowError):
-        raise NoPassphrase(how=how) from None  # nothing can be read from that number
+        raise NoSuchDescriptor(number=descriptor, how=option) from None
 
 
 def _typed_twice(how: str) -> Secret:

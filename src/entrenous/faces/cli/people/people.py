@@ -20,6 +20,7 @@ from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contacts, forget_contact
 from entrenous.send.acquaintance.protocol import no_common_protocol
 from entrenous.send.acquaintance.rename import rename_contact
+from entrenous.send.circle.members import circles_with
 from entrenous.send.flush import flush
 from entrenous.send.letter.chores import has_tokens_to_withdraw
 from entrenous.send.letter.repair import repair_sessions
@@ -171,11 +172,14 @@ def forget(context: typer.Context, name: str) -> None:
     What they sent stays in your inbox, and copies that you sent them can still be traced.
     """
     with device_of(context) as device:
+        within = circles_with(name, device)
         contact = forget_contact(name, device)
         flush(device)
         later = has_tokens_to_withdraw(device)
     when = "as soon as your relay has answered" if later else "from now on"
     say(f"{contact.name} is forgotten here; {when}, your relay takes nothing from them any more.")
+    if within:
+        say(f"They are in your circle {' and '.join(within)} no more.")
     say("What they sent stays in your inbox. A link of yours that they still have lets them in")
     say(f"again until it ends: at most {INVITE_DAYS} days after you made it.")
 
