@@ -40,6 +40,9 @@ Fill = Callable[[BinaryIO], None]
 Show = Callable[[int, FrameFile, Fill], None]
 #: Shows the text, once all files are shown; what it raises undoes the opening too.
 Tell = Callable[[Frame], None]
+#: Told how many bytes its files have at most, where it has any, before the relay is asked for its
+#: share of their key. What it raises leaves the message unopened: it can still be taken back.
+Ready = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,17 @@ class _Unlocked:
     frame: Frame
 
 
-def open_message_to(
-    name: str, show: Show, device: Device, watch: Watch = UNWATCHED, tell: Tell | None = None
+def _ready(_: int) -> None:
+    """Who shows them in memory has room."""
+
+
+def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who looks on
+    name: str,
+    show: Show,
+    device: Device,
+    watch: Watch = UNWATCHED,
+    tell: Tell | None = None,
+    ready: Ready = _ready,
 ) -> Frame:
     """Show the files of a message, one after the other; its text, and what its files are.
 
@@ -66,13 +78,13 @@ def open_message_to(
         UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged, DoesNotOpen,
         RemovedHere, OddClock,
         BadContent, RelayUnreachable; NotThereYet: it has not ended, and its relay does not know it;
-        what ``show`` and ``tell`` raise.
+        what ``show``, ``tell`` and ``ready`` raise.
     """
     received = find_received(name, device)
     _refuse_ended(received)
     if received.key is not None and is_over(received, device):  # else its relay says so
         raise OddClock(name=name, when=when_in_words(received.expires_at))
-    unlocked = _unlocked(received, device, watch)
+    unlocked = _unlocked(received, device, watch, ready)
     if received.opens is None and received.key is None:
         _keep(unlocked, device)
     _show(unlocked, show, device)
@@ -124,14 +136,14 @@ def _refuse_ended(received: Received) -> None:
         raise Expired(when=when_in_words(received.expires_at))
 
 
-def _unlocked(received: Received, device: Device, watch: Watch) -> _Unlocked:
+def _unlocked(received: Received, device: Device, watch: Watch, ready: Ready) -> _Unlocked:
     """The message with its key; one that turns out to have ended is settled so."""
     if received.key is not None:
         frame = _frame(received.kept[0], received.key, device)
         return _Unlocked(received, received.kept, received.key, frame)
     received = _with_attempt(received, device)
     try:
-        return _asked(received, device, watch)
+        return _asked(received, device, watch, ready)
     except TakenBack:
         settle(received, InboxState.TAKEN_BACK, device)
         raise
@@ -170,7 +182,7 @@ def _with_attempt(received: Received, device: Device) -> Received:
     return named
 
 
-def _asked(received: Received, device: Device, watch: Watch) -> _Unlocked:
+def _asked(received: Received, device: Device, watch: Watch, ready: Ready) -> _Unlocked:
     """All of it downloaded, and then the share."""
     manifest = received.manifest
     if manifest is None:
@@ -181,6 +193,8 @@ def _asked(received: Received, device: Device, watch: Watch) -> _Unlocked:
         # The relay drops blob and share together; asking for the share says why.
         _share(received, manifest, device)
         raise
+    if len(manifest.blobs) > 1:
+        ready(sum(ref.size for ref in manifest.blobs[1:]))
     key = _key(received, manifest, _share(received, manifest, device))
     frame = _frame(blobs[0], key, device)
     if len(blobs) != 1 + len(frame.files):

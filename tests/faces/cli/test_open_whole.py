@@ -1,7 +1,9 @@
 """``entrenous open``: all files of a message are written, or none stays behind."""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import pytest
@@ -48,6 +50,51 @@ def test_a_name_that_is_taken_is_seen_before_the_first_file_is_written(street: S
     assert names(taken.parent) == [taken.name]
     assert taken.read_bytes() == b"mine"
     assert len(street.does("ben", "open", name, "--out", "two")["files"]) == 2
+
+
+def states(street: Street) -> list[str]:
+    (message,) = street.does("ana", "sent")["messages"]
+    return [copy["state"] for copy in message["copies"]]
+
+
+@pytest.mark.parametrize("limit", [(), ("--once",)])
+def test_where_nothing_can_be_written_nothing_counts_as_opened(
+    street: Street, limit: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = street.does("ana", *TWO, *limit)["message"]
+    (street.folder / "file").write_bytes(b"mine")
+    for out in ("/proc/x", "file", "file/x"):
+        said = street.types("ben", "open", name, "--out", out)
+        assert (said.status, said.out) == (3, "")
+        assert "Nothing could be written" in said.err
+    with monkeypatch.context() as small:
+        small.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=9999, free=9))
+        said = street.types("ben", "open", name, "--out", "new/ex")
+    assert (said.status, "The disk is full" in said.err, "counts" in said.err) == (6, True, False)
+    assert not (street.folder / "new").exists()
+    assert states(street) == ["delivered"]
+    assert len(street.does("ben", "open", name, "--out", "new/ex")["files"]) == 2
+    assert states(street) == ["opened"]
+
+
+@pytest.mark.parametrize(("limit", "told"), [((), 0), (("--once",), 1)])
+def test_what_fails_after_the_relay_gave_the_key_says_that_it_counts(
+    street: Street, limit: tuple[str, ...], told: int
+) -> None:
+    name = street.does("ana", *TWO, *limit)["message"]
+    taken = street.folder / "ex" / f"{name}-2.jpg"
+    taken.parent.mkdir()
+    taken.write_bytes(b"mine")
+    said = street.types("ben", "open", name, "--out", "ex")
+    assert (said.status, f"{name} counts as opened now" in said.err) == (3, True)
+    assert said.err.count("one of the times") == told
+    assert len(street.does("ben", "open", name, "--out", "two")["files"]) == 2
+
+
+def test_a_text_needs_no_folder(street: Street) -> None:
+    words = ("send", "--text", "hello", "--to", "ben", "--confirm", "ben", "--undo", "0")
+    name = street.does("ana", *words)["message"]
+    assert street.does("ben", "open", name, "--out", "/proc/x")["text"] == "hello"
 
 
 def test_a_file_that_differs_only_inside_takes_the_others_away(street: Street) -> None:

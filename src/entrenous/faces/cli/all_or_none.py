@@ -1,14 +1,17 @@
 """The files of one message, or of one item of evidence, written to a folder: all, or none."""
 
 import os
+import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from entrenous.adapters.private_file import sync_folder
-from entrenous.faces.cli.output import fill_new, hint
+from entrenous.faces.cli.output import fill_new, hint, write_new
 from entrenous.model.picture import AlreadyThere
+from entrenous.model.relay_problem import DiskFull
 
 
 class AllOrNone:
@@ -70,3 +73,24 @@ def _refuse_taken(place: Path, size: int) -> None:
         place.is_symlink() or not place.is_file() or place.stat().st_size != size
     ):
         raise AlreadyThere(path=place)
+
+
+def insist_on_room(folder: Path, size: int) -> None:
+    """See that ``folder`` can be made and written to, and has room for so many bytes; it is left as
+    it was.
+
+    Raises:
+        UnwritableFolder, DiskFull.
+    """
+    new = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
+    trial = folder / f".entrenous-{secrets.token_hex(16)}"  # a name that nobody can occupy
+    try:
+        write_new(trial, b"?")
+        room = shutil.disk_usage(folder)
+        if room.total and room.free < size:  # some file systems know neither
+            raise DiskFull
+    finally:
+        with suppress(OSError):
+            trial.unlink(missing_ok=True)
+            for made in new:
+                made.rmdir()

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.faces.cli.all_or_none import AllOrNone
+from entrenous.faces.cli.all_or_none import AllOrNone, insist_on_room
 from entrenous.faces.cli.bars import bars
 from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device.opened import device_of
@@ -16,7 +16,9 @@ from entrenous.model.errors import Unreachable
 from entrenous.model.ids import PersonId
 from entrenous.model.letter import Frame, FrameFile
 from entrenous.model.message import UnknownMessage
+from entrenous.model.picture import AlreadyThere, UnwritableFolder
 from entrenous.model.received import InboxState, Received
+from entrenous.model.relay_problem import DiskFull, RelayFull
 from entrenous.model.several import several
 from entrenous.ports import Device
 from entrenous.send.acquaintance.called import called_now
@@ -115,7 +117,7 @@ def open_(
     is in your hands: it can't be taken back from there.
     """
     files = AllOrNone()
-    told = False
+    told = asked = False
 
     def show(number: int, file: FrameFile, fill: Fill) -> None:
         files.want(place_of(message, number, file.media_type, out), file.size, fill)
@@ -124,6 +126,11 @@ def open_(
         catch_up(device)  # what was opened before opens without a relay
         before = find_received(message, device)
         about = _shown(before, device)
+
+        def ready(size: int) -> None:
+            nonlocal asked
+            insist_on_room(out, size)
+            asked = True  # from here on the relay may have counted it
 
         def tell(frame: Frame) -> None:
             nonlocal told
@@ -136,10 +143,26 @@ def open_(
             kept = before.opens is None
             return told and (kept or find_received(message, device).views > before.views)
 
-        with bars() as shown, files.unless(over):
-            open_message_to(message, show, device, Watch(shown.reached), tell)
+        try:
+            with bars() as shown, files.unless(over):
+                open_message_to(message, show, device, Watch(shown.reached), tell, ready)
+        except (AlreadyThere, DiskFull, UnwritableFolder) as why:
+            if asked and not isinstance(why, RelayFull):
+                hint(_counts_as_opened(message, before.opens))
+            raise
     if about["opens"] is not None and not as_json:
         hint("It may be opened a limited number of times, so nothing of it was kept in your vault.")
+
+
+def _counts_as_opened(message: str, opens: int | None) -> str:
+    """What an opening means that came as far as the relay, and could not be shown."""
+    said = f"{message} counts as opened now, though you have not seen it: its relay gave the key."
+    if opens is None:
+        return f"{said} Once the reason is gone, type the same again."
+    return (
+        f"{said} That is one of the times it may be opened, and it still opens here until it is "
+        "taken back or ends: once the reason is gone, type the same again."
+    )
 
 
 def place_of(message: str, number: int, media_type: str, out: Path) -> Path:
