@@ -16,6 +16,7 @@ from entrenous.model.ids import (
     RecipientId,
 )
 from entrenous.model.letter import ReplyTo
+from entrenous.model.relay_problem import DiskFull
 from entrenous.model.secret import Secret
 from entrenous.spec import PICTURES_MAX
 
@@ -243,6 +244,14 @@ class StoppedWhileMarking(EntrenousError):
     """
 
     family = "interrupted"
+
+
+class NoRoomForAllCopies(DiskFull):
+    """
+    The disk is full, so {count} of {total} copies were written and no more. Those are whole, and
+    each is in your vault as whose it is: a leak of one can be traced. Free some space, or choose
+    another folder with --out, and mark it anew for the others.
+    """
 
 
 class TooManyPictures(Refused):

@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 
+import entrenous.faces.cli.mark as mark_command
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.faces.cli.exits import INTERRUPTED, YES
 from entrenous.faces.cli.main import run
+from entrenous.faces.cli.output import write_new
+from entrenous.model.errors import EntrenousError
 from entrenous.model.message import Message
+from entrenous.model.picture import UnwritableFolder
+from entrenous.model.relay_problem import DiskFull
 from entrenous.model.secret import Secret
 from tests.real.stage import Shell, wait_until
 from tests.vaults import unlock_vault
@@ -95,6 +100,55 @@ def test_a_list_that_is_none_marks_nothing(
 def test_nobody_at_all_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert mark(tmp_path) == 3
     assert "--to NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (DiskFull(), 6, "so 2 of 4 copies were written"),
+        (UnwritableFolder(path="out"), 3, "2 of 4 copies were written, and no more:"),
+    ],
+    ids=("full", "shut"),
+)
+def test_what_was_written_before_it_failed_is_told_and_nothing_else_is_known(  # noqa: PLR0913, PLR0917
+    error: EntrenousError,
+    status: int,
+    told: str,
+    shell: Shell,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wrote = list[Path]()
+
+    def write(place: Path, data: bytes) -> None:
+        if len(wrote) == 2:
+            raise error
+        write_new(place, data)
+        wrote.append(place)
+
+    monkeypatch.setattr(mark_command, "write_new", write)
+    capsys.readouterr()
+    people = [f"--to={name}" for name in ("ben", "caro", "dora", "eve")]
+    assert mark(tmp_path, *people, "--json") == status
+    out, err = capsys.readouterr()
+    assert json.loads(out)["copies"] == [
+        {"to": who, "path": str(place)} for who, place in zip(("ben", "caro"), wrote, strict=True)
+    ]
+    assert told in err
+    assert "nothing was stored" not in err
+    (message,) = recorded(shell.home)
+    assert [copy.to for copy in message.pictures[0].copies] == ["ben", "caro"]
+
+
+def test_where_not_one_copy_could_be_written_none_is_known(
+    shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_bytes(b"a file")
+    capsys.readouterr()
+    assert mark(tmp_path, "--to", "ben", "--json") == 3
+    assert capsys.readouterr().out == ""
+    assert recorded(shell.home) == []
 
 
 @pytest.mark.real

@@ -13,6 +13,7 @@ from entrenous.model.ids import RecipientId
 from entrenous.model.picture import DecoderDidNotStart
 from entrenous.model.sound import NotASound, SoundTooShortToMark
 from entrenous.send.mark.sound import mark_sound_copies
+from entrenous.send.mark.unwritten import NotWritten
 from tests.send.sounds import device_for_sounds
 from tests.trace.test_trace import offline_device
 
@@ -45,6 +46,22 @@ def test_what_was_broken_off_can_be_traced_as_far_as_it_came() -> None:
     made.close()
     (message,) = device.ledger.messages()
     assert [copy.sha256 for copy in message.sounds[0].copies] == [sha256(first.data)]
+
+
+def test_what_was_not_written_is_nobodys() -> None:
+    device = device_for_sounds()
+    made = mark_sound_copies(NOTE, TO, device)
+    first = next(made)[1]
+    next(made)
+    with pytest.raises(NotWritten):
+        made.throw(NotWritten())
+    (message,) = device.ledger.messages()
+    assert [copy.sha256 for copy in message.sounds[0].copies] == [sha256(first.data)]
+    made = mark_sound_copies(NOTE, TO, device)
+    next(made)
+    with pytest.raises(NotWritten):
+        made.throw(NotWritten())
+    assert len(list(device.ledger.messages())) == 1
 
 
 def test_copies_sound_like_the_original() -> None:

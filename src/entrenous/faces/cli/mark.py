@@ -1,6 +1,7 @@
 """``entrenous mark``."""
 
-from contextlib import closing
+import os
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,11 +11,15 @@ from entrenous.faces.cli.bars import bar
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.interrupt import minding_interrupts
 from entrenous.faces.cli.media import naming, read_media
-from entrenous.faces.cli.output import put_json, read_file, say, write_new
+from entrenous.faces.cli.output import hint, put_json, read_file, say, write_new
+from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import MessageName, RecipientId
 from entrenous.model.label import NobodyNamed, labels_in, labels_of
-from entrenous.model.message import StoppedWhileMarking
-from entrenous.send.mark.any import mark_file
+from entrenous.model.message import NoRoomForAllCopies, StoppedWhileMarking
+from entrenous.model.picture import AlreadyThere
+from entrenous.model.relay_problem import DiskFull
+from entrenous.send.mark.any import Marked, mark_file
+from entrenous.send.mark.unwritten import NotWritten
 
 _COPIES: Final = Path("copies")
 
@@ -63,7 +68,13 @@ def mark(
             for message, copy in copies:
                 place = out / f"{message}-{len(written) + 1}{copy.suffix}"
                 written.append({"to": copy.to, "path": str(place)})
-                write_new(place, copy.data)
+                try:
+                    write_new(place, copy.data)
+                except EntrenousError as why:
+                    if not _is_there(place, why):
+                        written.pop()
+                        _forget_last(copies)
+                    raise
                 steps.done()
                 check()
     except KeyboardInterrupt:
@@ -72,7 +83,26 @@ def mark(
             raise
         _tell(message, written, as_json=as_json)
         raise StoppedWhileMarking(count=len(written), total=len(labels)) from None
+    except EntrenousError as why:
+        if not written:
+            raise
+        _tell(message, written, as_json=as_json)
+        if isinstance(why, DiskFull):
+            raise NoRoomForAllCopies(count=len(written), total=len(labels)) from None
+        hint(f"{len(written)} of {len(labels)} copies were written, and no more:")
+        raise
     _tell(message, written, as_json=as_json)
+
+
+def _is_there(place: Path, why: EntrenousError) -> bool:
+    """Whether a copy got its name although a later step of writing it failed."""
+    return os.path.lexists(place) and not isinstance(why, AlreadyThere)
+
+
+def _forget_last(copies: Marked) -> None:
+    """Take the copy that was not written out of the ledger, if its disk has room for that."""
+    with suppress(NotWritten, EntrenousError):
+        copies.throw(NotWritten())
 
 
 def _labels(to: list[str], to_file: Path | None) -> tuple[RecipientId, ...]:

@@ -16,6 +16,7 @@ from entrenous.send.mark.clip_copies import ClipOriginal, Wanted, prepare_clip, 
 from entrenous.send.mark.clip_sound import ClipSound, clip_sound
 from entrenous.send.mark.copies import MadeCopy, new_seed
 from entrenous.send.mark.picture import MarkedFile
+from entrenous.send.mark.unwritten import NotWritten, forget_unwritten
 from entrenous.send.message.naming import new_name
 from entrenous.send.message.watch import Reached, unseen
 
@@ -38,7 +39,7 @@ def mark_clip_copies(
 
     Copies are made in batches: one walk through the original serves up to twelve of them, and no
     more are in memory. Whoever stops early can trace the copies that were handed over, and the
-    ledger names no others.
+    ledger names no others; nor the last one, where NotWritten is thrown in.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark.
@@ -50,7 +51,11 @@ def mark_clip_copies(
     with closing(clip_copies(original, sound, len(to), device)) as copies:
         for person, made in zip(to, copies, strict=True):
             marking.add(Copy(person, made.seed, made.sha256), device)
-            yield marking.name, MarkedFile(person, made.data, SUFFIX)
+            try:
+                yield marking.name, MarkedFile(person, made.data, SUFFIX)
+            except NotWritten:
+                marking.drop_last(device)
+                raise
 
 
 def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who looks on
@@ -113,6 +118,12 @@ class _Marking:
             if self._is_heard:
                 device.ledger.add_copies(self.id, _SOUND, self.made, (copy,))
         self.made += 1
+
+    def drop_last(self, device: Device) -> None:
+        """Take out of the ledger what was added last: it was not written."""
+        self.made -= 1
+        places = (_FRAMES, _SOUND) if self._is_heard else (_FRAMES,)
+        forget_unwritten(self.id, places, self.made, device)
 
     def _begin(self, device: Device) -> None:
         original, survey = device.vault.keep(self.source), device.vault.keep(self.survey)

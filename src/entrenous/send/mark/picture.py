@@ -10,6 +10,7 @@ from entrenous.model.message import Copy, Message
 from entrenous.ports import Device
 from entrenous.send.mark.copies import MadeCopy, Original, new_seed, prepare_original, write_copies
 from entrenous.send.mark.remember import keep_looks, remember
+from entrenous.send.mark.unwritten import NotWritten
 from entrenous.send.message.naming import new_name
 
 
@@ -29,7 +30,8 @@ def mark_copies(
 
     All processors work a little ahead of what is asked for, so memory does not grow with the number
     of copies. Whoever stops early (closes the generator, or interrupts it) can trace the copies
-    that were handed over, and the ledger names no others.
+    that were handed over, and the ledger names no others; nor the last one, where NotWritten is
+    thrown in.
 
     Raises:
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
@@ -48,7 +50,11 @@ def mark_copies(
             marking.record(names, batch)
             for name, copy in zip(names, batch, strict=True):
                 marking.handed += 1
-                yield marking.name, MarkedFile(name, copy.data, suffix)
+                try:
+                    yield marking.name, MarkedFile(name, copy.data, suffix)
+                except NotWritten:
+                    marking.handed -= 1
+                    raise
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from entrenous.ports import Device
 from entrenous.send.mark.copies import new_seed
 from entrenous.send.mark.crew import crew_size, in_order
 from entrenous.send.mark.picture import MarkedFile
+from entrenous.send.mark.unwritten import NotWritten, forget_unwritten
 from entrenous.send.message.naming import new_name
 from entrenous.spec import SOUND_CONTEXT
 
@@ -43,7 +44,8 @@ def mark_sound_copies(
 ) -> Generator[tuple[MessageName, MarkedFile], None, None]:
     """One marked copy after the other; the ledger has each before it is handed over.
 
-    Whoever stops early can trace the copies that were handed over, and the ledger names no others.
+    Whoever stops early can trace the copies that were handed over, and the ledger names no others;
+    nor the last one, where NotWritten is thrown in.
 
     Raises:
         NotASound, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.
@@ -68,7 +70,12 @@ def mark_sound_copies(
     with closing(in_order(make, jobs, workers)) as crew:
         for made in crew:
             marking.add(made, device)
-            yield marking.name, MarkedFile(made.to, made.data, suffix)
+            try:
+                yield marking.name, MarkedFile(made.to, made.data, suffix)
+            except NotWritten:
+                marking.made -= 1
+                forget_unwritten(marking.id, (0,), marking.made, device)
+                raise
 
 
 def sound_crew(sound: Sound) -> int:
