@@ -22,3 +22,11 @@ class UnusableFolder(Refused):
     Nothing can be kept in {path}: a file is in the way, or its permissions do not allow it. Nothing
     was changed. Choose a folder of your own, or give this as the account that it belongs to.
     """
+
+
+class ReadOnlyDisk(Unreachable):
+    """
+    The disk with {path} can only be read at the moment, so nothing could be kept there. What is in
+    it was left as it is, and nothing was lost. Some systems do that after an error of the disk, and
+    some cards have a switch for it. Make it writable again, then try again.
+    """

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from entrenous.model.relay_problem import DiskFull
-from entrenous.model.setting import UnusableFolder
+from entrenous.model.setting import ReadOnlyDisk, UnusableFolder
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -18,6 +18,7 @@ def kept_in(folder: Path) -> Iterator[None]:
 
     Raises:
         DiskFull: there is no room.
+        ReadOnlyDisk: its disk takes no changes.
         UnusableFolder: it cannot be made, or not be written to.
     """
     try:
@@ -25,4 +26,6 @@ def kept_in(folder: Path) -> Iterator[None]:
     except OSError as why:
         if why.errno in _FULL:
             raise DiskFull from None
+        if why.errno == errno.EROFS:
+            raise ReadOnlyDisk(path=folder) from None
         raise UnusableFolder(path=folder) from None

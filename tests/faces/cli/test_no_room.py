@@ -12,6 +12,8 @@ import entrenous.faces.cli.setup as setup_command
 from entrenous.faces.cli.main import run
 from entrenous.faces.cli.output import put_json, say
 from entrenous.model.relay_problem import AnswerCut
+from tests.real.small_disk import SmallDisk, small_disk
+from tests.village.world import photo
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
@@ -54,6 +56,32 @@ def test_the_program_ends_as_with_any_full_disk(tmp_path: Path, command: tuple[s
     assert (done.returncode, "fault in Entrenous" in done.stderr) == (6, False)
     assert "disk" in done.stderr
     assert "Exception" not in done.stderr  # nor does the interpreter fail over it as it ends
+
+
+@pytest.mark.real
+def test_a_full_disk_below_the_vault_is_named_and_what_is_there_can_be_read(
+    tmp_path: Path,
+) -> None:
+    words = {"ENTRENOUS_PASSPHRASE": "four unrelated words x"}
+
+    def does(disk: SmallDisk, *command: str) -> subprocess.CompletedProcess[str]:
+        own = {**os.environ, **words, "ENTRENOUS_HOME": str(disk.folder / "ana")}
+        whole = [*disk.inside, *command]
+        return subprocess.run(whole, env=own, capture_output=True, text=True, check=False)
+
+    program = (sys.executable, "-m", "entrenous")
+    (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))
+    mark = ("mark", str(tmp_path / "beach.jpg"), "--out", str(tmp_path / "out"), "--to")
+    with small_disk(tmp_path / "small", 1) as disk:
+        for made in (("setup", "--offline", "--name", "ana"), (*mark, "ben")):
+            assert does(disk, *program, *made).returncode == 0
+        does(disk, "sh", "-c", 'head -c 2m /dev/zero > "$1"', "sh", str(disk.folder / "fill"))
+        read, written = does(disk, *program, "sent"), does(disk, *program, *mark, "caro")
+        assert (read.returncode, "ben" in read.stdout) == (0, True)
+        assert (written.returncode, "The disk is full" in written.stderr) == (6, True)
+        does(disk, "mount", "-o", "remount,ro", str(disk.folder))
+        shut = does(disk, *program, "sent")
+        assert (shut.returncode, "can only be read" in shut.stderr) == (6, True)
 
 
 @pytest.mark.parametrize(("code", "told"), [(28, "The disk is full"), (5, "reported an error")])

@@ -12,11 +12,14 @@ from typing import Any, Final
 import sqlcipher3
 
 from entrenous.model.record import BadRecord
-from entrenous.model.relay_problem import DiskFull
+from entrenous.model.relay_problem import DiskFailed, DiskFull
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WrongPassphrase
 
+# Its folder's lock keeps everybody else out, so SQLite needs no file that is shared with others: it
+# would be made at each opening, and a full disk has no room for it, not even to read.
 _SETTINGS: Final = (
+    "PRAGMA locking_mode = EXCLUSIVE",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
@@ -28,6 +31,8 @@ CREATE TABLE IF NOT EXISTS record (
 ) WITHOUT ROWID
 """
 _FILES: Final = "CREATE TABLE IF NOT EXISTS file (name TEXT PRIMARY KEY) WITHOUT ROWID"
+_NO_ROOM_TO_SHARE: Final = 4874  # SQLITE_IOERR_SHMSIZE
+_IO_ERROR: Final = 10  # SQLITE_IOERR, the low byte of all its kinds
 _READS: Final = ("SELECT", "PRAGMA")  # statements that put nothing into it
 
 
@@ -35,8 +40,14 @@ class Database:
     """A vault's tables, opened with its key, and made where there are none."""
 
     def __init__(self, folder: Path, key: Secret) -> None:
-        """Open that in ``folder``, or make it; raises WrongPassphrase when ``key`` is not its."""
-        self._connection = _connect(folder / "vault.db", key)
+        """Open that in ``folder``, or make it.
+
+        Raises:
+            WrongPassphrase: ``key`` is not its.
+            DiskFull, DiskFailed.
+        """
+        with full_disk_named():
+            self._connection = _connect(folder / "vault.db", key)
         self._depth = 0
         self._before_change: Callable[[], object] | None = None
 
@@ -58,6 +69,7 @@ class Database:
 
         Raises:
             DiskFull: there was no room for it.
+            DiskFailed: the disk reported an error.
             BadRecord: a page of the database is damaged.
         """
         with full_disk_named():
@@ -129,12 +141,17 @@ def _connect(path: Path, key: Secret) -> Any:
 
 @contextlib.contextmanager
 def full_disk_named() -> Iterator[None]:
-    """Say DiskFull for whatever SQLite or the system says when there is no room."""
+    """Say DiskFull for whatever SQLite or the system says when there is no room, and DiskFailed
+    where a disk does not do as it was asked. What is damaged is neither.
+    """
     try:
         yield
     except sqlcipher3.OperationalError as why:
-        if "full" in str(why):
+        code = getattr(why, "sqlite_errorcode", 0)  # none on what sqlcipher3 itself refuses
+        if "full" in str(why) or code == _NO_ROOM_TO_SHARE:
             raise DiskFull from None
+        if code & 0xFF == _IO_ERROR:
+            raise DiskFailed from None
         raise
     except OSError as why:
         if why.errno in (28, 122):  # ENOSPC, EDQUOT
