@@ -30,7 +30,7 @@ def next_step(case: Case, now: datetime) -> str:
     if case.age is not AgeAnswer.ADULTS:
         return f"These people can help: {who_helps(case.situation.places, now.date())}."
     if case.state is CaseState.CLOSED:
-        return "This case is closed. You can open it again at any time."
+        return f"This case is closed. Open it again at any time: entrenous case open {case.name}"
     return (
         _about_what_is_hers(case, now)
         or _about_waiting(case, now)
@@ -50,7 +50,8 @@ def _nobody_acted(case: Case, now: datetime) -> Iterator[tuple[datetime, str]]:
     for notice in case.notices:
         since = _since_when(notice, clocks.get(notice.number))
         if since is not None and not _is_led_on(notice, since, case):
-            yield since, f"Next you could go to: {notice.route.escalation}."
+            words = f"Next you could go to: {notice.route.escalation}."
+            yield since, f"{words} What reaches this case: {_routes(case)}"
 
 
 def _since_when(notice: Notice, clock: Deadline | None) -> datetime | None:
@@ -90,19 +91,20 @@ def _questions(case: Case) -> Iterator[tuple[datetime, str]]:
     for notice in case.notices:
         if notice.state is NoticeState.ASKED and notice.asked_at is not None:
             words = f"They asked for more about notice {notice.number}: give it if you like, then"
-            yield notice.asked_at, f"{words} note that you did."
+            done = f"entrenous case notice {case.name} --supplied {notice.number}"
+            yield notice.asked_at, f"{words} note that you did: {done}"
 
 
 def _drafts(case: Case) -> Iterator[tuple[datetime, str]]:
     for draft in case.notices:
         if draft.state is NoticeState.DRAFTED:
-            yield draft.drafted_at, _about_draft(draft)
+            yield draft.drafted_at, _about_draft(draft, case)
 
 
-def _about_draft(draft: Notice) -> str:
+def _about_draft(draft: Notice, case: Case) -> str:
     return (
         f"You have not sent notice {draft.number} yet: fill in what is missing, send it yourself,"
-        " then note the day."
+        f" then note the day: entrenous case notice {case.name} --sent {draft.number}"
     )
 
 
@@ -117,15 +119,28 @@ def _about_waiting(case: Case, now: datetime) -> str:
 
 def _about_removal(case: Case) -> str:
     if any(notice.state is NoticeState.REMOVED for notice in case.notices):
-        return "They removed it. Look once more in a few days, then close the case if you like."
+        words = "They removed it. Look once more in a few days, then close the case if you like"
+        return f"{words}: entrenous case close {case.name}"
     return ""
 
 
 def _about_evidence(case: Case) -> str:
+    name = case.name
     if not case.sightings:
-        return "Add where you saw it: a web address, or a chat in your own words."
+        words = "Add where you saw it: a web address, or a chat in your own words (--chat)."
+        return f"{words} Type: entrenous case add {name} --url URL"
     if not case.evidence:
-        return "Keep a screenshot of it before you notify anybody, or skip this and choose a route."
+        words = "Keep a screenshot of it before you notify anybody"
+        return f"{words}: entrenous case add {name} FILE. {_or_skip(case)}"
     if not case.stamps:
-        return "Have the evidence stamped, or skip this and choose a route."
-    return "Choose a route and draft its notice."
+        words = f"entrenous evidence stamp {name} --authority URL --ca FILE"
+        return f"Have the evidence stamped: {words}. {_or_skip(case)}"
+    return f"Choose a route and draft its notice: {_routes(case)}"
+
+
+def _or_skip(case: Case) -> str:
+    return f"Or skip this and choose a route: {_routes(case)}"
+
+
+def _routes(case: Case) -> str:
+    return f"entrenous law routes {case.name}"

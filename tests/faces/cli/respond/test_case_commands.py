@@ -101,6 +101,26 @@ def test_questions_are_asked_beside_the_answer(
     assert len(asked) == 3
 
 
+def test_a_file_without_a_byte_is_no_evidence(ask: Ask, case: str, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jpg"
+    empty.write_bytes(b"")
+    ask("case", "add", case, str(empty), status=7)
+    assert ask("case", "show", case)["evidence"] == []
+
+
+def test_erasing_asks_only_for_a_case_that_is_there_and_where_somebody_can_answer(
+    ask: Ask, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    capsys.readouterr()
+    assert run(["case", "erase", "nope"], {}) == 4
+    assert "nope" in capsys.readouterr().err
+    assert run(["case", "erase", case], {}) == 2
+    assert "--yes" in capsys.readouterr().err
+    assert ask("case", "show", case)["state"] == "open"
+    assert run(["case", "erase", case, "--yes"], {}) == 0
+
+
 def test_more_can_be_said_about_an_open_case(ask: Ask) -> None:
     name = str(ask("case", "open", "--adults")["case"])
     before = {one["route"] for one in ask("law", "routes", name)["routes"]}

@@ -10,7 +10,8 @@ import typer
 
 from entrenous.adapters.system import SystemClock
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import in_utc, put_json, read_file, say
+from entrenous.faces.cli.media import read_media
+from entrenous.faces.cli.output import in_utc, put_json, say
 from entrenous.faces.cli.respond.notice import notice
 from entrenous.faces.cli.respond.words import answer_case, case_json, how_to_name_a_place
 from entrenous.model.case import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
@@ -171,7 +172,7 @@ def add(
         raise typer.BadParameter("--url begins with http:// or https://; say others with --chat")
     if file is None and not (url or chat or statement):
         raise typer.BadParameter("give a file, --url, --chat or --statement")
-    data = None if file is None else read_file(file)
+    data = None if file is None else read_media(file)
     with device_of(context) as device:
         with device.vault.together():
             moment = in_utc(seen_at) if seen_at else device.clock.now()
@@ -182,9 +183,8 @@ def add(
                 add_statement(name, statement, device)
             if data is not None:
                 add_file(name, data, what, device)
-        answer_case(
-            case_called(name, device), device, as_json=as_json
-        )  # undoes nothing if it fails
+        # After what was done, which it does not undo if nobody reads it.
+        answer_case(case_called(name, device), device, as_json=as_json)
 
 
 def close(context: typer.Context, name: str) -> None:
@@ -200,10 +200,13 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Erase a case and everything kept in it from this device, for good."""
-    if not yes:
-        question = f"Erase {name} and all that is kept in it, for good?"
-        typer.confirm(question, abort=True, err=True)
     with device_of(context) as device:
+        case_called(name, device)
+        if not yes:
+            if not sys.stdin.isatty():
+                raise typer.BadParameter("there is no terminal to ask you at: say --yes")
+            question = f"Erase {name} and all that is kept in it, for good?"
+            typer.confirm(question, abort=True, err=True)
         erase_case(name, device)
     say(f"{name} is erased from this device.")
 
