@@ -9,6 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
+from entrenous.faces.cli.archive import counted
 from entrenous.faces.cli.exits import BY_FAMILY, YES
 from entrenous.faces.cli.main import run
 from entrenous.model.ids import BlobId
@@ -111,3 +112,11 @@ def test_an_export_writes_over_nothing(exported: Path) -> None:
     assert {file.name: file.read_bytes() for file in exported.iterdir()} == before
     assert archive("export", "--out", str(exported / "new"), words="short") == BY_FAMILY["refused"]
     assert not (exported / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "said"),
+    [("people", 1, "1 person"), ("traces", 1, "1 trace"), ("traces", 2, "2 traces")],
+)
+def test_one_is_one(name: str, count: int, said: str) -> None:
+    assert counted(name, count) == said

@@ -157,7 +157,13 @@ def test_a_stopped_send_says_so_and_sends_nothing_later(street: Street) -> None:
     assert (said.status, said.out) == (130, "")
     (message,) = street.does("ana", "sent")["messages"]
     assert message["copies"] == [
-        {"to": "ben", "state": "not confirmed yet", "at": None, "signed": False}
+        {
+            "to": "ben",
+            "state": "not confirmed yet",
+            "at": None,
+            "at_precision_s": None,
+            "signed": False,
+        }
     ]
     assert f"Take it back with: entrenous recall {message['message']}" in said.err
     assert street.does("ben", "inbox")["messages"] == []  # looking at "sent" has sent nothing

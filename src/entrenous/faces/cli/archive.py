@@ -1,7 +1,7 @@
 """``entrenous archive export`` and ``archive import``: take one's things along, or keep them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -23,6 +23,14 @@ Descriptor = Annotated[
         help="Read the archive's passphrase from this file descriptor.",
     ),
 ]
+
+_OF_ONE: Final = {
+    "people": "person",
+    "circles": "circle",
+    "traces": "trace",
+    "cases": "case",
+    "protections": "protection",
+}
 
 
 def join(app: typer.Typer) -> None:
@@ -85,7 +93,7 @@ def import_(
     if taken.nothing:
         say("Nothing in it is new here.")
     else:
-        counts = (f"{count:,} {name}" for name, count in _new(taken).items() if count)
+        counts = (counted(name, count) for name, count in _new(taken).items() if count)
         say(f"Taken in: {', '.join(counts)}.")
     for name in taken.other_cases:
         hint(f"{name} was left out: there is another case of that name here.")
@@ -108,6 +116,11 @@ def _counts(taken: TakenIn) -> dict[str, object]:
         **_new(taken),
         "other_cases": others,
     }
+
+
+def counted(name: str, count: int) -> str:
+    """So many of what is called so in the answer for scripts, in words."""
+    return f"1 {_OF_ONE.get(name, name)}" if count == 1 else f"{count:,} {name}"
 
 
 def _new(taken: TakenIn) -> dict[str, int]:

@@ -66,7 +66,7 @@ def sent(context: typer.Context, as_json: Json = False) -> None:
         put_json({"schema": "entrenous/sent/1", "messages": shown})
         return
     for one, copies, answers in told:
-        words = ", ".join(f"{to} ({_words(fate)})" for to, fate in copies)
+        words = ", ".join(f"{to} ({in_words(fate)})" for to, fate in copies)
         say(f"{one.message.name}  {when(one.message.sent_at)}  {words}")
         if answers:
             say("    " + ", ".join(f"{sign} {who}" for who, sign in answers))
@@ -103,6 +103,7 @@ def _shown(
                 "to": to,
                 "state": fate.state,
                 "at": when(fate.at) if fate.at else None,
+                "at_precision_s": _precision_s(fate),
                 "signed": fate.signed,
             }
             for to, fate in copies
@@ -111,9 +112,21 @@ def _shown(
     }
 
 
-def _words(fate: Fate) -> str:
-    since = "" if fate.at is None else f" {when(fate.at)}"
-    return f"{fate.state}{since}{', signed by their device' if fate.signed else ''}"
+def in_words(fate: Fate) -> str:
+    """What became of a copy, and when, as far as that is known."""
+    if fate.at is None:
+        return fate.state
+    if fate.signed:  # in whole minutes (docs/spec/receipts.md): its beginning may lie before the
+        # sending, and would look exact
+        return f"{fate.state} in the minute {fate.at:%Y-%m-%dT%H:%MZ}, signed by their device"
+    return f"{fate.state} {when(fate.at)}"
+
+
+def _precision_s(fate: Fate) -> int | None:
+    """Within how many seconds after ``at`` it was; None if no time is known."""
+    if fate.at is None:
+        return None
+    return 60 if fate.signed else 1
 
 
 def _copies(one: Sent, call: Call, device: Device) -> list[tuple[str, Fate]]:
