@@ -130,6 +130,6 @@ class NoSuchTrace(NotFound):
 
 class NothingToWeigh(NotFound):
     """
-    There is nobody to compare this picture with: it was not sent from this device, or its record
-    was deleted. See what was sent with: entrenous sent
+    There is nobody to compare this with: it was not sent from this device, or its record was
+    deleted. See what was sent with: entrenous sent
     """

@@ -30,6 +30,21 @@ def read_media(path: Path) -> bytes:
 
 
 @contextmanager
+def one_of_ours(path: Path) -> Iterator[None]:
+    """Say of a file that is no picture, clip or sound that it is none, by its name.
+
+    Raises:
+        NothingToSee; everything else as it is.
+    """
+    try:
+        yield
+    except _IS_NONE as error:
+        if type(error) in _IS_NONE:
+            raise NothingToSee(path=path) from None
+        raise
+
+
+@contextmanager
 def naming(files: Sequence[Path]) -> Iterator[None]:
     """Say which of these files a refusal is about, as the person typed it: on standard error, and
     in no log.

@@ -68,6 +68,26 @@ def test_one_file_is_one_object_and_a_folder_a_line_a_file(
         assert (line["trace"], line["family"]) == (None, "malformed")
         assert line["detail"].endswith(".")
     assert "Traceback" not in err
+    assert [line["error"] for line in lines[1:]] == ["EmptyFile", "NothingToSee"]
+    assert all(str(found) in line["detail"] for line in lines[1:])
+
+
+def test_what_can_not_be_read_is_named_and_of_any_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], copies: dict[str, Path]
+) -> None:
+    del copies  # something was sent
+    found = tmp_path / "found"
+    found.mkdir()
+    (found / "empty.jpg").write_bytes(b"")
+    (found / "notes.txt").write_text("no picture")
+    for name, told in (("empty.jpg", "not one byte"), ("notes.txt", "no picture, clip or sound")):
+        capsys.readouterr()
+        assert run(["trace", str(found / name)], {}) == 7
+        err = capsys.readouterr().err
+        assert (str(found / name) in err, told in err) == (True, True)
+    assert run(["trace", str(found)], {}) == 7
+    out, err = capsys.readouterr()
+    assert ("not one byte" in out, "no picture, clip or sound" in out, err) == (True, True, "")
 
 
 def test_several_files_end_as_the_best_of_them_did(

@@ -8,12 +8,13 @@ import typer
 from entrenous.faces.cli.bars import bar
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.exits import NO, YES, exit_of
-from entrenous.faces.cli.output import hint, in_one_go, put_json, read_file, say
+from entrenous.faces.cli.media import naming, one_of_ours, read_media
+from entrenous.faces.cli.output import hint, in_one_go, put_json, say
 from entrenous.faces.cli.trace.called import shown
 from entrenous.faces.cli.trace.explain import Wanted, room_for, wanted_of, write_explanation
 from entrenous.faces.cli.trace.files import files_in
 from entrenous.faces.cli.trace.words import as_error, as_json, tell
-from entrenous.model.errors import EntrenousError
+from entrenous.model.errors import EntrenousError, of_file
 from entrenous.model.verdict import Finding
 from entrenous.ports import Device
 from entrenous.trace.any import Traced, trace_file
@@ -69,7 +70,7 @@ def trace(
         raise typer.BadParameter("name a file or a folder", param_hint="FILE...")
     wanted = wanted_of(explain, Choices(blind, veil), disclose=disclose)
     found = files_in(files or [])
-    alone = read_file(found[0]) if len(found) == 1 and files == found else None
+    alone = read_media(found[0]) if len(found) == 1 and files == found else None
     with device_of(context) as opened, for_many_pictures(opened) as device:
         if learn:
             _learn(device)
@@ -82,7 +83,8 @@ def trace(
 def _one(file: Path, data: bytes, device: Device, wanted: Wanted | None, json: bool) -> int:
     if wanted is not None:
         room_for(wanted.out)
-    traced = shown(trace_file(data, device), device)
+    with naming([file]), of_file(0):
+        traced = shown(trace_file(data, device), device)
     if json:
         put_json(as_json(traced.trace, traced.lost))
     else:
@@ -100,8 +102,9 @@ def _many(files: list[Path], device: Device, wanted: Wanted | None, json: bool) 
     with bar("Tracing", len(files)) as steps:
         for file in files:
             try:
-                data = read_file(file)
-                traced = shown(trace_file(data, device, originals), device)
+                data = read_media(file)
+                with one_of_ours(file):
+                    traced = shown(trace_file(data, device, originals), device)
                 if wanted is not None:
                     own = wanted.under(f"trace-{traced.trace.number}")
                     write_explanation(traced, data, file.name, device, own)
@@ -128,7 +131,7 @@ def _fail(error: EntrenousError, file: Path, json: bool) -> None:
         put_json({**as_error(error), "file": str(file)})
     else:
         say(str(file))
-        hint(f"  {in_one_go(str(error))}")
+        say(f"  {in_one_go(str(error))}")  # beside its name, as with --json
 
 
 def _status(traced: Traced) -> int:
