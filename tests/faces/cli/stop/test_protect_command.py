@@ -133,6 +133,22 @@ def test_one_that_nobody_confirmed_can_be_taken_off_the_list(
     assert street.does("ana", "protect", "--list")["claims"] == []
 
 
+def test_where_the_platform_is_silent_it_is_said_that_the_claim_still_holds(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = street.does("ana", "protect", "note.ogg", *GATE)["claim"]
+
+    def silent(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("down", request=request)
+
+    with monkeypatch.context() as down:
+        nobody = httpx.MockTransport(silent)
+        down.setattr(outside, "new_client", lambda: httpx.Client(transport=nobody))
+        said = street.types("ana", "unprotect", claim)
+    assert (said.status, f"{claim} is still registered there" in said.err) == (6, True)
+    assert street.does("ana", "unprotect", claim)["state"] == "withdrawn"
+
+
 @pytest.mark.real
 @pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not here (Debian: ffmpeg)")
 def test_a_registered_video_is_held_when_somebody_posts_it_smaller(

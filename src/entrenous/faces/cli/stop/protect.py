@@ -113,16 +113,26 @@ def unprotect(
         try:
             with bank_client(protection.gate_url) as client:
                 protection = withdraw(protection, client, device)
-        except EntrenousError:
-            if protection.state is not None:  # the platform has it, and her token alone ends that
-                raise
-            if not off_list:
-                hint(f"Nobody confirmed it. Off your list: entrenous unprotect {claim} --forget")
-                raise
-            forget(protection, device)
-            _tell_forgotten(protection, as_json=as_json)
-            return
+        except EntrenousError as why:
+            if off_list and protection.state is None:  # else her token alone ends what they have
+                forget(protection, device)
+                _tell_forgotten(protection, as_json=as_json)
+                return
+            _hint_at_what_is_left(protection, why)
+            raise
     _tell(protection, as_json=as_json)
+
+
+def _hint_at_what_is_left(protection: Protection, why: EntrenousError) -> None:
+    """After a withdrawal that failed."""
+    claim = protection.claim
+    if protection.state is None:
+        hint(f"Nobody confirmed it. Off your list: entrenous unprotect {claim} --forget")
+    elif not isinstance(why, NoSuchClaim):
+        hint(
+            f"As far as can be told from here, {claim} is still registered there. "
+            f"When the reason is gone, type again: entrenous unprotect {claim}"
+        )
 
 
 def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
