@@ -35,7 +35,8 @@ class NobodysDevice(OfflineDevice):
 
 class VaultBusy(Refused):
     """
-    Another Entrenous command is using this device's vault. Wait for it to end, then try again.
+    Another Entrenous command is using this device's vault. Wait for it to end, then try again. One
+    that waits for letters, inbox --wait, uses it all the while; Ctrl-C ends it.
     """
 
 

@@ -59,7 +59,12 @@ def inbox(
     context: typer.Context,
     wait: Annotated[
         int,
-        typer.Option(min=0, max=86_400, metavar="SECONDS", help="Wait so long for something new."),
+        typer.Option(
+            min=0,
+            max=86_400,
+            metavar="SECONDS",
+            help="Wait so long for something new; other commands cannot use this device meanwhile.",
+        ),
     ] = 0,
     remove: Annotated[
         str | None,
