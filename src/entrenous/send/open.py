@@ -1,8 +1,9 @@
 """Open a received message: two shares make its key (docs/spec/content.md section 3).
 
-All that is sealed is here and checked before the share is asked for, so that a broken download uses
-up nothing. A message that may be opened a number of times is not kept: each opening asks, shows and
-finishes. The others stay in the vault as they came, sealed, with the key beside them.
+All that is sealed is here and checked before the share is asked for, and whoever shows it is asked
+whether there is room, so that a broken download and a full disk use up nothing. A message that may
+be opened a number of times is not kept: each opening asks, shows and finishes. The others stay
+in the vault as they came, sealed, with the key beside them.
 """
 
 import io
