@@ -66,10 +66,12 @@ def test_partners_are_added_listed_and_removed(gate: Gate) -> None:
         gate("partner", "remove", "friends")
 
 
-def test_who_may_fetch_and_what_is_fetched_is_in_the_log(gate: Gate) -> None:
+def test_who_may_fetch_and_what_is_fetched_is_in_the_log(gate: Gate, tmp_path: Path) -> None:
+    file = tmp_path / "list.txt"
+    file.write_text(bits(1).hex())
     gate("partner", "add", "friends", "--may-submit")
     gate("partner", "remove", "friends")
-    gate("add", "list", "--kind", "file", "--from", "/nowhere", "--bank", "theirs", "--confirmed")
+    gate("add", "list", "--kind", "file", "--from", str(file), "--bank", "theirs", "--confirmed")
     with open_platform(gate.data) as (platform, _):
         told = [(row.what, row.of, dict(row.details)) for row in platform.bank.log(0, 100)]
     assert told[-3:] == [
@@ -124,10 +126,15 @@ def test_credentials_come_from_a_private_file_only(
     monkeypatch.delenv("ENTRENOUS_EXCHANGE_CHARITY", raising=False)
     file = tmp_path / "keys"
     where = ("--kind", "ncmec", "--from", "https://charity.example", "--bank", "theirs")
-    gate("add", "charity", *where, "--credentials", str(file))
+    add = ("add", "charity", *where, "--credentials", str(file))
     with pytest.raises(EntrenousError, match="ENTRENOUS_EXCHANGE_CHARITY"):
-        gate.say("fetch")
+        gate.say(*add)
     file.write_text("user:password")
+    file.chmod(0o644)
+    with pytest.raises(EntrenousError, match="chmod 600"):
+        gate.say(*add)
+    file.chmod(0o600)
+    gate.say(*add)
     file.chmod(0o644)
     with pytest.raises(EntrenousError, match="chmod 600"):
         gate.say("fetch")
@@ -152,8 +159,11 @@ def test_addresses_that_are_not_private_are_refused(gate: Gate, place: str) -> N
 def test_one_source_that_fails_does_not_stop_the_others(gate: Gate, tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
     file.write_text(bits(1).hex())
-    gate("add", "a-missing", "--kind", "file", "--from", "/nowhere", "--bank", "theirs")
+    gone = tmp_path / "gone.txt"
+    gone.write_text(bits(2).hex())
+    gate("add", "a-missing", "--kind", "file", "--from", str(gone), "--bank", "theirs")
     gate("add", "b-list", "--kind", "file", "--from", str(file), "--bank", "theirs")
+    gone.unlink()
     with pytest.raises(EntrenousError):
         gate.say("fetch")
     assert gate.matching() == 1

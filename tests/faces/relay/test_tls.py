@@ -105,8 +105,9 @@ def test_without_a_certificate_a_hangup_stops_no_service(tmp_path: Path) -> None
 def test_a_relay_whose_terminal_is_closed_stops_calmly(tmp_path: Path) -> None:
     terminal, its = os.openpty()
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--listen", "127.0.0.1:0"]
+    program += ["--data", str(tmp_path / "relay")]
     with subprocess.Popen(
-        ["setsid", "--ctty", *program, "--data", str(tmp_path / "relay")],
+        ["env", "--default-signal=HUP", "setsid", "--ctty", *program],
         **dict.fromkeys(("stdin", "stdout", "stderr"), its),
     ) as process:
         os.close(its)
