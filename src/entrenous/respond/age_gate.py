@@ -20,7 +20,12 @@ def pass_age_gate(age: AgeAnswer, places: tuple[Place, ...], today: date) -> Non
 def refuse_unless_adults(case: Case, today: date) -> None:
     """Raises NotAllAdults, with who helps, if a case was said to be of somebody under 18."""
     if case.age is not AgeAnswer.ADULTS:
-        raise NotAllAdults(name=case.name, help=who_helps(case.situation.places, today))
+        raise not_all_adults(case, today)
+
+
+def not_all_adults(case: Case, today: date) -> NotAllAdults:
+    """The refusal, with who helps in the places of the case."""
+    return NotAllAdults(name=case.name, help=who_helps(case.situation.places, today))
 
 
 def who_helps(places: tuple[Place, ...], today: date) -> str:

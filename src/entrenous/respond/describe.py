@@ -1,11 +1,12 @@
 """Say more about what a case is about; the choice of routes turns on it."""
 
 from dataclasses import replace
+from typing import NoReturn
 
 from entrenous.model.case import AgeAnswer, Case, CaseState, Situation, TakenBy
 from entrenous.model.evidence import CustodyAct
 from entrenous.ports import Device
-from entrenous.respond.age_gate import refuse_unless_adults
+from entrenous.respond.age_gate import not_all_adults
 from entrenous.respond.case_file import case_called, change, put_away
 
 
@@ -22,7 +23,7 @@ def describe_case(name: str, more: Situation, device: Device) -> Case:
     return change(name, device, described, "said more about it")
 
 
-def under_18_after_all(name: str, more: Situation, device: Device) -> None:
+def under_18_after_all(name: str, more: Situation, device: Device) -> NoReturn:
     """Keep in a case, be it open or closed, that somebody in the picture was, or may have been,
     under 18, and what else was said; it is then closed for good (docs/spec/case.md section 1).
 
@@ -40,7 +41,7 @@ def under_18_after_all(name: str, more: Situation, device: Device) -> None:
         )
         if heard != case:  # it may be said again
             put_away(heard, device, CustodyAct.CHANGED, "said that somebody was under 18")
-    refuse_unless_adults(heard, device.clock.now().date())
+    raise not_all_adults(heard, device.clock.now().date())
 
 
 def _joined(known: Situation, more: Situation) -> Situation:

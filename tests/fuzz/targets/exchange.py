@@ -4,6 +4,7 @@ import json
 from typing import Any, Final
 
 from entrenous.adapters.exchange.files import read_line
+from entrenous.adapters.exchange.hma import read_missing
 from entrenous.adapters.exchange.ncmec import read_entry
 from entrenous.adapters.exchange.records import BadRecord, json_page, list_in, read_all
 from entrenous.adapters.exchange.stopncii import read_record
@@ -68,6 +69,12 @@ def _tidy(read: Read) -> bool:
     return sound and all(len(why) < 100 and why.isascii() for why in refused)
 
 
+def _goes_on(got: tuple[int, int]) -> bool:
+    """Further, or to an end, from number 41 with three missing in a row."""
+    number, missing = got
+    return (number > 41 and missing in (0, 4)) or (number == 41 and missing >= 1000)
+
+
 def _shallow(root: Element) -> bool:
     return bool(root.name) and _depth(root) <= 16
 
@@ -92,5 +99,10 @@ TARGETS: Final = (
         "exchange-lines",
         holds(_lines, _tidy),
         lambda: [f"hash\n{_HASH},1\npdq {_HASH}\n".encode()],
+    ),
+    Target(
+        "exchange-missing",
+        holds(lambda data: read_missing(data).goes_on(41, 3), _goes_on),
+        lambda: [b'{"message": "no", "next": 77}', b'{"next": null}', b'{"message": "no"}'],
     ),
 )

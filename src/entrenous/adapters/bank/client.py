@@ -38,8 +38,6 @@ _DETAIL_MAX: Final = 300  # characters of a gate's own words that we pass on
 _PLAIN: Final = {"Accept-Encoding": "identity"}  # what is counted is what is read
 _NEVER_MADE: Final = (httpx.ConnectError, httpx.ConnectTimeout)  # TLS that fails is one, too
 _BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-
-
 # What a gate never answers: it leads nobody elsewhere, and knows the methods that are used here.
 _NO_GATES: Final = frozenset({*range(300, 400), HTTPStatus.NOT_IMPLEMENTED})
 

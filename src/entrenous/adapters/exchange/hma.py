@@ -52,7 +52,7 @@ class Hma:
                 if missing >= _GAP_MAX:
                     break
                 found = self._content(number, refused)
-                if isinstance(found, _Missing):
+                if isinstance(found, Missing):
                     number, missing = found.goes_on(number, missing)
                 else:
                     number, missing = number + 1, 0
@@ -64,12 +64,12 @@ class Hma:
         if said.get("name") != self.bank:
             raise BadPage(name=self.web.name, why="that is not the bank")
 
-    def _content(self, number: int, refused: list[str]) -> "tuple[Record, ...] | _Missing":
+    def _content(self, number: int, refused: list[str]) -> "tuple[Record, ...] | Missing":
         """One number's record, none if it cannot be read or is another bank's."""
         path = f"/c/bank/{self.bank}/content/{number}"
         there, body = self.web.look(path, {"include_signals": "true"})
         if not there:
-            return _missing(body)
+            return read_missing(body)
         try:
             record = self._record(number, json_page(self.web.name, body))
         except (BadRecord, BadPage) as problem:
@@ -95,7 +95,7 @@ class Hma:
 
 
 @dataclass(frozen=True, slots=True)
-class _Missing:
+class Missing:
     """No content has this number there. ``said``: and its server said which one is the ``next``,
     None for no other.
     """
@@ -104,18 +104,21 @@ class _Missing:
     next: int | None = None
 
     def goes_on(self, number: int, missing: int) -> tuple[int, int]:
-        """Where, and how many are missing in a row. Never back: else a server could keep us."""
+        """Which number comes after this one, and how many are missing in a row by then. Never back:
+        else a server could keep us.
+        """
         if not self.said or (self.next is not None and self.next <= number):
             return number + 1, missing + 1
         return (number, _GAP_MAX) if self.next is None else (self.next, 0)
 
 
-def _missing(untrusted_body: bytes) -> _Missing:
+def read_missing(untrusted_body: bytes) -> Missing:
+    """What a 404 says of where that bank goes on; HMA's own says nothing of it."""
     try:
         said = msgspec.json.decode(untrusted_body, type=_NextSaid)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _Missing()
-    return _Missing() if said.next is msgspec.UNSET else _Missing(said=True, next=said.next)
+        return Missing()
+    return Missing() if said.next is msgspec.UNSET else Missing(said=True, next=said.next)
 
 
 def _form(problem: Exception) -> str:

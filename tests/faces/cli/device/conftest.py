@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.system import SystemClock
 from entrenous.adapters.vault import home as adapter
 from entrenous.craft.crypto.vault_key import Cost
 from entrenous.faces.cli.exits import YES
 from entrenous.faces.cli.main import run
 from entrenous.faces.relay.app import relay_app
+from entrenous.model.secret import Secret
+from entrenous.send.devices.generation import home_of
+from entrenous.settings import Settings
+from entrenous.wiring.device import open_device
 from tests.carry.relays import WoundClock, disk_relay, served
 
 WORDS = "four or five unrelated words"
@@ -44,6 +49,16 @@ class Town:
         both = self.capsys.readouterr()
         assert ended == status, both.err
         return " ".join((both.out + both.err).split())
+
+    def replaces_close_token(self, who: str) -> None:
+        """As another device of hers does when one is lost; sheets from before have the old one."""
+        words = Secret(WORDS.encode())
+        with open_device(Settings(self.folder / who, 0.0), lambda: words) as device:
+            home = home_of(device.vault)
+        assert home is not None
+        with new_client() as client:
+            close = Secret(bytes(32))
+            HttpCourier(client).set_close_token(self.url, home.mailbox, home.owner, close)
 
     def nowhere(self, *words: str, status: int = YES) -> str:
         """Ana types on somebody else's machine: no folder of hers, and no passphrase."""

@@ -5,17 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.craft.wire.identity.recovery import read_sheet, write_sheet
 from entrenous.faces.cli.exits import BY_FAMILY, USAGE
 from entrenous.faces.relay.app import relay_app
-from entrenous.model.secret import Secret
 from entrenous.send.devices.check_list import LOST_ALONE
-from entrenous.send.devices.generation import home_of
-from entrenous.settings import Settings
-from entrenous.wiring.device import open_device
 from tests.carry.relays import WoundClock, disk_relay, served
-from tests.faces.cli.device.conftest import WORDS, Town
+from tests.faces.cli.device.conftest import Town
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -81,12 +76,7 @@ def test_the_sheet_of_the_device_that_is_here_does_not_shut_it_from_here(town: T
 
 def test_a_sheet_whose_token_was_replaced_shuts_nothing_and_says_so(town: Town) -> None:
     """As when another device of hers was lost: that one may have known the token."""
-    words = Secret(WORDS.encode())
-    with open_device(Settings(town.folder / "ana", 0.0), lambda: words) as device:
-        home = home_of(device.vault)
-    assert home is not None
-    with new_client() as client:
-        HttpCourier(client).set_close_token(town.url, home.mailbox, home.owner, Secret(bytes(32)))
+    town.replaces_close_token("ana")
     assert "is not shut" in town.nowhere(*town.by_sheet, status=BY_FAMILY["unproven"])
     town.types("ana", "inbox")
 

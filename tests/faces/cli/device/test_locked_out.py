@@ -4,13 +4,8 @@ import json
 
 import pytest
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.faces.cli.exits import BY_FAMILY
-from entrenous.model.secret import Secret
-from entrenous.send.devices.generation import home_of
-from entrenous.settings import Settings
-from entrenous.wiring.device import open_device
-from tests.faces.cli.device.conftest import WORDS, Town
+from tests.faces.cli.device.conftest import Town
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -78,12 +73,7 @@ def test_the_relay_is_not_asked_about_another_device(town: Town) -> None:
 
 def test_a_sheet_that_was_replaced_frees_nothing_and_says_so(town: Town) -> None:
     """As when another device of hers was lost since."""
-    words = Secret(WORDS.encode())
-    with open_device(Settings(town.folder / "ana", 0.0), lambda: words) as device:
-        home = home_of(device.vault)
-    assert home is not None
-    with new_client() as client:
-        HttpCourier(client).set_close_token(town.url, home.mailbox, home.owner, Secret(bytes(32)))
+    town.replaces_close_token("ana")
     guess(town, "ana")
     said = town.types(*unlock(town), status=UNPROVEN)
     assert "was replaced after the sheet was written" in said

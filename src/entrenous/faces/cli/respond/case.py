@@ -43,7 +43,6 @@ TakenByMe = Annotated[
 HideMyName = Annotated[
     bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
 ]
-
 Under18 = Annotated[
     bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
 ]

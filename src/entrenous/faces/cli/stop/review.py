@@ -20,12 +20,12 @@ from entrenous.adapters.system import SystemClock
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.output import hint, in_one_go, put_json, read_file, say, write_new
 from entrenous.faces.cli.stop.hooks import setting_of
+from entrenous.model.claim import MATCHING
 from entrenous.model.picture import AlreadyThere
 from entrenous.model.secret import Secret
 from entrenous.wiring.platform import open_existing
 
 _NEAR: Final = "http://127.0.0.1"  # of an application in this process: nothing is sent there
-_MATCHING: Final = ("waiting", "confirmed")
 _DECISIONS: Final = ("confirm", "release")
 _FOUND: Final = {
     "upload": "held as it came",
@@ -221,6 +221,6 @@ def _follows_not(review: ShownReview) -> str:
     """Why a confirmed upload is not refused from now on, if it is not."""
     if not review.matches:
         return "It could not be read, so nothing is refused by it: the same file is held again."
-    if not any(match.state in _MATCHING for match in review.matches):
+    if not any(match.state in MATCHING for match in review.matches):
         return "No claim that it fits is left: nothing follows, and the same file is not stopped."
     return ""
