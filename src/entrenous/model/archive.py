@@ -33,17 +33,20 @@ class Index:
 @dataclass(frozen=True, slots=True)
 class Written:
     """What went into an archive; ``lost`` files were named by a record and are not there, or are
-    damaged, and ``unopened`` messages stay where they are.
+    damaged, ``unopened`` messages stay where they are, and so do ``left_of_cases``, files of cases
+    in which somebody was, or may have been, under 18.
     """
 
     index: Index
     lost: int
     unopened: int
+    left_of_cases: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """What an archive added to a device; ``other_cases`` have the name of one that is here.
+    """What an archive added to a device; ``other_cases`` have the name of one that is here, and
+    ``erased_cases`` were erased here after it was said that somebody was under 18.
 
     ``person`` is who made it, None of a device without a relay; ``made_by`` what this device calls
     her, None if it does not know her.
@@ -60,6 +63,7 @@ class TakenIn:
     cases: int = 0
     protections: int = 0
     other_cases: tuple[str, ...] = ()
+    erased_cases: tuple[str, ...] = ()
 
     @property
     def nothing(self) -> bool:

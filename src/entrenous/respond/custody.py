@@ -22,6 +22,7 @@ from entrenous.model.ids import CaseName
 from entrenous.ports import Device
 
 LINKS: Final = "custody"
+ERASED: Final = "erased-case"
 _SCHEMA: Final = "entrenous/custody/1"
 NOTHING: Final = bytes(SHA256_BYTES)
 
@@ -94,6 +95,13 @@ def last_link(case: Case, device: Device) -> Custody | None:
     if record is None:
         raise ChainBroken(name=case.name, number=case.links - 1, why="it is missing")
     return unpack(Custody, record)
+
+
+def remember_erased(name: CaseName, device: Device) -> None:
+    """Keep the SHA-256 of a chain's first link, and nothing else (docs/spec/case.md section 1)."""
+    first = device.vault.get(LINKS, link_key(name, 0))
+    if first is not None:
+        device.vault.put(ERASED, sha256(first).hex(), b"")
 
 
 def forget_chain(name: CaseName, device: Device) -> None:

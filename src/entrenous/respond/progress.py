@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.model.case import (
+    AgeAnswer,
     Case,
     CaseEvent,
     CaseState,
@@ -20,7 +21,7 @@ from entrenous.model.evidence import CustodyAct
 from entrenous.ports import Device
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import CASES, case_called, change, put_away
-from entrenous.respond.custody import forget_chain
+from entrenous.respond.custody import forget_chain, remember_erased
 
 NOTICE_TABLE: Final[Mapping[tuple[NoticeState, NoticeEvent], NoticeState]] = {
     (NoticeState.DRAFTED, NoticeEvent.SEND): NoticeState.SENT,
@@ -88,11 +89,16 @@ def reopen_case(name: str, device: Device) -> Case:
 def erase_case(name: str, device: Device) -> None:
     """Forget a case for good: its file, its chain and everything it kept, or none of it.
 
+    Of one in which somebody was, or may have been, under 18 it stays known how its chain began, so
+    that no archive brings it back.
+
     Raises:
         NoSuchCase: there is none.
     """
     with device.vault.together():
         case = case_called(name, device)
+        if case.age is not AgeAnswer.ADULTS:
+            remember_erased(case.name, device)
         forget_chain(case.name, device)
         device.vault.drop(CASES, case.name)
         for (

@@ -120,3 +120,29 @@ def test_an_export_writes_over_nothing(exported: Path) -> None:
 )
 def test_one_is_one(name: str, count: int, said: str) -> None:
     assert counted(name, count) == said
+
+
+def test_of_a_case_of_somebody_under_18_it_says_what_stayed_and_what_stays_away(
+    exported: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    capsys.readouterr()
+    assert run(["case", "open", "--adults", "--json"], {}) == YES
+    name = json.loads(capsys.readouterr().out)["case"]
+    assert run(["case", "add", name, str(tmp_path / "beach.jpg")], {}) == YES
+    assert archive("export", "--out", str(tmp_path / "before")) == YES
+    assert run(["case", "about", name, "--under-18"], {}) == BY_FAMILY["refused"]
+    capsys.readouterr()
+    assert archive("export", "--out", str(tmp_path / "after")) == YES
+    assert "1 file of cases in which somebody was, or may have been," in capsys.readouterr().err
+    assert run(["case", "erase", name, "--yes"], {}) == YES
+    for made in ("before", "after"):
+        assert archive("import", str(tmp_path / made)) == YES
+        assert f"{name} was left out: you erased it here" in capsys.readouterr().err
+        assert archive("import", str(tmp_path / made), "--json") == YES
+        assert json.loads(capsys.readouterr().out)["erased_cases"] == [name]
+    home(tmp_path, "anew", monkeypatch)
+    assert archive("import", str(tmp_path / "after")) == YES
+    assert "Taken in: 1 sent, 1 case." in capsys.readouterr().out

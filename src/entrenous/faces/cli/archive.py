@@ -30,6 +30,9 @@ _OF_ONE: Final = {
     "traces": "trace",
     "cases": "case",
     "protections": "protection",
+    "files": "file",
+    "messages": "message",
+    "parts": "part",
 }
 
 
@@ -59,14 +62,26 @@ def export(
     index = written.index
     if as_json:
         told = {"parts": len(index.parts), "bytes": index.size, "made_at": when(index.made_at)}
-        left = {"lost_files": written.lost, "unopened": written.unopened}
+        left = {
+            "lost_files": written.lost,
+            "unopened": written.unopened,
+            "left_of_cases": written.left_of_cases,
+        }
         put_json({"schema": "entrenous/archive-export/1", **told, **left})
         return
-    say(f"Your archive is in {out}: {len(index.parts):,} parts, {index.size:,} bytes.")
+    say(f"Your archive is in {out}: {counted('parts', len(index.parts))}, {index.size:,} bytes.")
     if written.unopened:
-        say(f"  {written.unopened:,} messages that can still be opened stay on this device only.")
+        say(f"  Not in it, since still to be opened here: {counted('messages', written.unopened)}.")
+    if written.left_of_cases:
+        hint(
+            f"{counted('files', written.left_of_cases)} of cases in which somebody was, or may have"
+            " been, under 18 stayed here. Where it was seen, and what you said, is in the archive."
+        )
     if written.lost:
-        hint(f"{written.lost:,} files are not in it: they are missing or damaged on this device.")
+        hint(
+            f"{counted('files', written.lost)} could not be put into it: missing or damaged on this"
+            " device."
+        )
     say(f"On the other device: entrenous archive import {as_typed(out)}")
 
 
@@ -97,6 +112,11 @@ def import_(
         say(f"Taken in: {', '.join(counts)}.")
     for name in taken.other_cases:
         hint(f"{name} was left out: there is another case of that name here.")
+    for name in taken.erased_cases:
+        hint(
+            f"{name} was left out: you erased it here, and somebody in it was, or may have been,"
+            " under 18."
+        )
 
 
 def _whose(person: PersonId, known: str | None) -> str:
@@ -107,14 +127,14 @@ def _whose(person: PersonId, known: str | None) -> str:
 
 
 def _counts(taken: TakenIn) -> dict[str, object]:
-    made_at, others = when(taken.made_at), list(taken.other_cases)
     person = None if taken.person is None else taken.person.hex()
     return {
-        "made_at": made_at,
+        "made_at": when(taken.made_at),
         "person": person,
         "made_by": taken.made_by,
         **_new(taken),
-        "other_cases": others,
+        "other_cases": list(taken.other_cases),
+        "erased_cases": list(taken.erased_cases),
     }
 
 

@@ -61,6 +61,12 @@ def files(device: Device) -> tuple[BlobId, ...]:
     return tuple(dict.fromkeys(blob for noun in nouns for blob in files_of(noun)))
 
 
+def left_of_cases(device: Device) -> int:
+    """How many files of cases are not in an archive, because somebody was under 18."""
+    cases = (unpack(Case, record) for _, record in device.vault.items(CASES))
+    return sum(len(case.evidence) - len(tuple(files_of(case))) for case in cases)
+
+
 def unopened(device: Device) -> int:
     """How many received messages are not in an archive, because they can still be opened here."""
     every = sum(1 for _ in take_all(Received, INBOX, device.vault))

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from entrenous.model.case import Case
+from entrenous.model.case import AgeAnswer, Case
 from entrenous.model.circle import Circle
-from entrenous.model.evidence import Custody
+from entrenous.model.evidence import Custody, Level
 from entrenous.model.ids import BlobId
 from entrenous.model.message import Message
 from entrenous.model.person import Contact
@@ -33,6 +33,7 @@ RECEIVED: Final = "received"
 KEYS: Final = "keys"
 CASES: Final = "cases"  # the drawer has this name too, and so has the next
 CUSTODY: Final = "custody"
+ERASED_DRAWER: Final = "erased-case"
 PROTECTIONS: Final = "protections"
 PROTECTION_DRAWER: Final = "protection"
 COVERS: Final = "covered"
@@ -78,7 +79,9 @@ def within(folder: str, items: Sequence[Item]) -> Iterator[Item]:
 
 
 def files_of(noun: object) -> Iterator[BlobId]:
-    """The files that a noun names."""
+    """The files of a noun that travel with it: all of them, but of a case in which somebody was,
+    or may have been, under 18 only what was said in words.
+    """
     if isinstance(noun, Message):
         yield from (picture.original for picture in noun.pictures)
         for clip in noun.clips:
@@ -88,4 +91,5 @@ def files_of(noun: object) -> Iterator[BlobId]:
     elif isinstance(noun, Received):
         yield from noun.kept
     elif isinstance(noun, Case):
-        yield from (item.blob for item in noun.evidence)
+        every = noun.age is AgeAnswer.ADULTS
+        yield from (item.blob for item in noun.evidence if every or item.level is Level.A0)

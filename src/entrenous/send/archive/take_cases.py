@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.wire.record import unpack
 from entrenous.model.archive import BadArchive
 from entrenous.model.case import Case
 from entrenous.ports import Device
-from entrenous.send.archive.parts import CASES, CUSTODY, Item, within
+from entrenous.send.archive.parts import CASES, CUSTODY, ERASED_DRAWER, Item, within
 
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """Cases that were new or further on, and the names of those that are others here."""
+    """Cases that were new or further on, and the names of those that were left out: others are
+    here of that name, or they were erased here as cases of somebody under 18.
+    """
 
     new: tuple[Case, ...]
     others: tuple[str, ...]
+    erased: tuple[str, ...]
 
 
 def take_cases(items: Sequence[Item], device: Device) -> Cases:
@@ -25,17 +29,19 @@ def take_cases(items: Sequence[Item], device: Device) -> Cases:
         BadArchive: one lies under another's name, or a link under another's number.
     """
     chains = _chains(items)
-    new, others = list[Case](), list[str]()
+    new, others, erased = list[Case](), list[str](), list[str]()
     for item in within(CASES, items):
         case: Case = item.noun
         if item.key != case.name:
             raise BadArchive
         links = chains.get(case.name, [])
-        if not _is_other(case, links, device):
-            new.extend(_stored(item, links, device))
-        else:
+        if _was_erased(links, device):
+            erased.append(case.name)
+        elif _is_other(case, links, device):
             others.append(case.name)
-    return Cases(tuple(new), tuple(others))
+        else:
+            new.extend(_stored(item, links, device))
+    return Cases(tuple(new), tuple(others), tuple(erased))
 
 
 def _chains(items: Sequence[Item]) -> dict[str, list[Item]]:
@@ -47,6 +53,12 @@ def _chains(items: Sequence[Item]) -> dict[str, list[Item]]:
             raise BadArchive
         chains.setdefault(name, []).append(item)
     return chains
+
+
+def _was_erased(links: Sequence[Item], device: Device) -> bool:
+    """Whether a chain begins as one that is never to come back (docs/spec/case.md section 1)."""
+    begin = sha256(links[0].data).hex() if links else ""
+    return device.vault.get(ERASED_DRAWER, begin) is not None
 
 
 def _is_other(case: Case, links: Sequence[Item], device: Device) -> bool:

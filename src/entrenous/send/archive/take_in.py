@@ -63,6 +63,7 @@ def take_in(items: Sequence[Item], made_at: datetime, device: Device) -> Taken:
         cases=len(cases.new),
         protections=_take_protections(items, device),
         other_cases=cases.others,
+        erased_cases=cases.erased,
     )
     date_changes(device)
     sealed = frozenset(blob for one in received for blob in one.kept)

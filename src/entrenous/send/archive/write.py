@@ -15,7 +15,7 @@ from entrenous.model.ids import BlobId, PersonId
 from entrenous.model.letter import DoesNotOpen
 from entrenous.model.relay_problem import NoSuchBlob
 from entrenous.ports import Device
-from entrenous.send.archive.gather import files, records, unopened
+from entrenous.send.archive.gather import files, left_of_cases, records, unopened
 from entrenous.send.devices.self import IDENTITY
 from entrenous.send.drawers import SELF, take
 from entrenous.send.inbox import received_messages
@@ -44,7 +44,7 @@ def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Writt
     for blob, part in held.items():
         _add_file(blob, part, out, device)
     writer.write(ending())
-    return Written(index, lost=len(wanted) - len(held), unopened=unopened(device))
+    return Written(index, len(wanted) - len(held), unopened(device), left_of_cases(device))
 
 
 def whose(device: Device) -> PersonId | None:

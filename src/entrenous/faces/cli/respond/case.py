@@ -207,7 +207,7 @@ def erase(
             question = f"Erase {name} and all that is kept in it, for good?"
             typer.confirm(question, abort=True, err=True)
         erase_case(name, device)
-    say(f"{name} is erased from this device.")
+    say(f"{name} is erased from this device. An archive that you made before still holds it.")
 
 
 def _open_again(name: str, more: Situation, device: Device, *, under_18: bool) -> Case:
