@@ -73,6 +73,23 @@ def test_a_draft_does_not_swear_what_she_never_said() -> None:
     assert len(notice.missing) == 6
 
 
+@pytest.mark.parametrize(
+    ("id_", "declared"),
+    [
+        ("uk-osa-20a", "I declare that the content is intimate"),
+        ("us-tida-removal", "The intimate visual depiction is here"),
+    ],
+)
+def test_nor_does_it_declare_that_a_picture_is_intimate(id_: str, declared: str) -> None:
+    route = ROUTES[id_]  # type: ignore[index]
+    assert declared in draft_notice(CASE, route, START).letter
+    unsaid = replace(CASE, situation=replace(CASE.situation, intimate=None))
+    notice = draft_notice(unsaid, route, START)
+    assert declared not in notice.letter
+    assert [gap for gap in notice.missing if gap.startswith("[only if it is")]
+    assert PAGE in notice.letter  # where it can be seen is said all the same
+
+
 def test_a_letter_gives_a_time_only_for_what_the_law_gives_it_for() -> None:
     def times(id_: str) -> list[str]:
         lines = draft_notice(CASE, ROUTES[id_], START).letter.splitlines()  # type: ignore[index]

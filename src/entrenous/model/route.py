@@ -58,12 +58,14 @@ class Wording:
     """How one required element is worded in a draft, with ``{places}`` for where the copy was seen.
 
     ``gap`` is what only the person can fill in, e.g. ``[your signature]``. ``if_maker_unsaid`` is
-    the gap that stands instead of ``says`` for who has not said that she took the picture.
+    the gap that stands instead of ``says`` for who has not said that she took the picture,
+    ``if_intimate_unsaid`` for who has not said that it is an intimate one.
     """
 
     says: str = ""
     gap: str = ""
     if_maker_unsaid: str = ""
+    if_intimate_unsaid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

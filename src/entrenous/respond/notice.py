@@ -17,6 +17,7 @@ from entrenous.model.case import (
     NoticeState,
     Reach,
     Sighting,
+    Situation,
     TakenBy,
 )
 from entrenous.model.route import Route, RouteKind, Wording
@@ -28,6 +29,7 @@ from entrenous.respond.told import sightings_to_tell, takes_places
 
 NO_PLACE: Final = "[where it can be seen: the web address of the page]"
 NOT_SENT: Final = "You have not sent it yet."
+_HERE: Final = "It is here:\n{places}"
 _ASKS: Final[Mapping[RouteKind, str]] = {
     RouteKind.COPYRIGHT: "Please remove the material or disable access to it.",
     RouteKind.PLATFORM: "Please remove it, and every other copy of it that you can find.",
@@ -130,17 +132,22 @@ def preview(notice: Notice, case: Case, today: date) -> str:
 
 def _elements(case: Case, route: Route, places: str) -> tuple[Element, ...]:
     wordings = route.wordings or tuple(Wording(gap=f"[{need}]") for need in route.elements)
-    hers = case.situation.taken_by is TakenBy.ME
     return tuple(
-        _element(need, wording if hers else _unsworn(wording), places)
+        _element(need, _as_far_as_said(wording, case.situation), places)
         for need, wording in zip(route.elements, wordings, strict=True)
     )
 
 
-def _unsworn(wording: Wording) -> Wording:
-    if not wording.if_maker_unsaid:
+def _as_far_as_said(wording: Wording, said: Situation) -> Wording:
+    """What she has not said stands in brackets; where it can be seen is said all the same."""
+    unsaid = [
+        wording.if_maker_unsaid if said.taken_by is not TakenBy.ME else "",
+        wording.if_intimate_unsaid if said.intimate is None else "",
+    ]
+    if not any(unsaid):
         return wording
-    return Wording(gap="\n".join(filter(None, [wording.if_maker_unsaid, wording.gap])))
+    says = _HERE if "{places}" in wording.says else ""
+    return Wording(says, "\n".join(filter(None, [*unsaid, wording.gap])))
 
 
 def _element(need: str, wording: Wording, places: str) -> Element:

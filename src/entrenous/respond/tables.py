@@ -69,6 +69,7 @@ class _WordingRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     says: str = ""
     gap: str = ""
     if_maker_unsaid: str = ""
+    if_intimate_unsaid: str = ""
 
 
 class _Wordings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -139,7 +140,8 @@ def _route(id_: str, table: _Laws, words: dict[str, tuple[_WordingRow, ...]]) ->
     row, family = table.route[id_], table.route[id_].version_of or id_
     model = _leader(row.notice_must_contain, table) or family
     wordings = tuple(
-        Wording(word.says, word.gap, word.if_maker_unsaid) for word in words.get(model, ())
+        Wording(word.says, word.gap, word.if_maker_unsaid, word.if_intimate_unsaid)
+        for word in words.get(model, ())
     )
     try:
         return Route(
