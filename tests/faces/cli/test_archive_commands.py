@@ -122,8 +122,8 @@ def test_one_is_one(name: str, count: int, said: str) -> None:
     assert counted(name, count) == said
 
 
+@pytest.mark.usefixtures("exported")
 def test_of_a_case_of_somebody_under_18_it_says_what_stayed_and_what_stays_away(
-    exported: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
