@@ -56,7 +56,7 @@ class Vault(Protocol):
         ...
 
     def kept(self, blob: BlobId) -> bytes:
-        """What was kept; raises NoSuchBlob."""
+        """What was kept; raises KeptFileGone."""
         ...
 
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
@@ -73,19 +73,19 @@ class Vault(Protocol):
         ...
 
     def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
-        """Write what was kept to ``writer``, a chunk at a time; raises NoSuchBlob.
+        """Write what was kept to ``writer``, a chunk at a time; raises KeptFileGone.
 
-        Raises DoesNotOpen when the file was changed or cut short, perhaps only at its end: then
+        Raises KeptFileDamaged when the file was changed or cut short, perhaps only at its end: then
         what ``writer`` was given is not to be used.
         """
         ...
 
     def reading(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
-        """What ``keep_sealed`` kept, as a file that can seek; raises NoSuchBlob."""
+        """What ``keep_sealed`` kept, as a file that can seek; raises KeptFileGone."""
         ...
 
     def adding(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
-        """Write on at the end of what ``keep_sealed`` kept; raises NoSuchBlob.
+        """Write on at the end of what ``keep_sealed`` kept; raises KeptFileGone.
 
         Durable when it is left, whether or not by an error; after a crash in between, some of what
         was written may be there.
@@ -93,7 +93,7 @@ class Vault(Protocol):
         ...
 
     def size(self, blob: BlobId) -> int:
-        """How many bytes of ciphertext ``keep_sealed`` kept here; raises NoSuchBlob."""
+        """How many bytes of ciphertext ``keep_sealed`` kept here; raises KeptFileGone."""
         ...
 
     def forget(self, blob: BlobId) -> None:

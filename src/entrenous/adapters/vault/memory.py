@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from entrenous.model.ids import ID_BYTES, BlobId
-from entrenous.model.relay_problem import NoSuchBlob
+from entrenous.model.kept import KeptFileGone
 
 
 class MemoryVault:
@@ -64,9 +64,9 @@ class MemoryVault:
         return blob
 
     def kept(self, blob: BlobId) -> bytes:
-        """What was kept; raises NoSuchBlob."""
+        """What was kept; raises KeptFileGone."""
         if blob not in self._files:
-            raise NoSuchBlob
+            raise KeptFileGone
         return self._files[blob]
 
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:  # noqa: ARG002
@@ -81,17 +81,17 @@ class MemoryVault:
         return self.keep(sealed if isinstance(sealed, bytes) else sealed.read())
 
     def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
-        """Write what was kept to ``writer``; raises NoSuchBlob."""
+        """Write what was kept to ``writer``; raises KeptFileGone."""
         writer.write(self.kept(blob))
 
     @contextlib.contextmanager
     def reading(self, blob: BlobId) -> Iterator[BinaryIO]:
-        """What was kept, as a file that can seek; raises NoSuchBlob."""
+        """What was kept, as a file that can seek; raises KeptFileGone."""
         yield io.BytesIO(self.kept(blob))
 
     @contextlib.contextmanager
     def adding(self, blob: BlobId) -> Iterator[BinaryIO]:
-        """Write on at its end; raises NoSuchBlob."""
+        """Write on at its end; raises KeptFileGone."""
         more, before = io.BytesIO(), self.kept(blob)
         try:
             yield more
@@ -99,7 +99,7 @@ class MemoryVault:
             self._files[blob] = before + more.getvalue()
 
     def size(self, blob: BlobId) -> int:
-        """How many bytes were kept; raises NoSuchBlob."""
+        """How many bytes were kept; raises KeptFileGone."""
         return len(self.kept(blob))
 
     def forget(self, blob: BlobId) -> None:

@@ -23,7 +23,8 @@ from entrenous.craft.crypto.sealed_file import (
     unseal_stream,
 )
 from entrenous.model.ids import ID_BYTES, BlobId
-from entrenous.model.relay_problem import NoSuchBlob
+from entrenous.model.kept import KeptFileDamaged, KeptFileGone
+from entrenous.model.letter import DoesNotOpen
 from entrenous.model.secret import Secret
 
 WAIT_S: Final = 10.0  # as long as another command may take
@@ -147,28 +148,34 @@ class SqlcipherVault:
         return blob
 
     def kept(self, blob: BlobId) -> bytes:
-        """What was kept; raises NoSuchBlob."""
+        """What was kept; raises KeptFileGone."""
         with self._reading(blob) as (file, sealed_here):
             data = file.read()
-        return unseal_file(self._files_key, data, blob) if sealed_here else data
+        try:
+            return unseal_file(self._files_key, data, blob) if sealed_here else data
+        except DoesNotOpen:
+            raise KeptFileDamaged from None
 
     def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
-        """Write what was kept to ``writer``, a chunk at a time; raises NoSuchBlob."""
+        """Write what was kept to ``writer``, a chunk at a time; raises KeptFileGone."""
         with self._reading(blob) as (file, sealed_here):
-            if sealed_here:
-                unseal_stream(self._files_key, file, writer, blob)
-            else:
+            if not sealed_here:
                 shutil.copyfileobj(file, writer, _CHUNK)
+                return
+            try:
+                unseal_stream(self._files_key, file, writer, blob)
+            except DoesNotOpen:
+                raise KeptFileDamaged from None
 
     @contextlib.contextmanager
     def reading(self, blob: BlobId) -> Iterator[BinaryIO]:
-        """What ``keep_sealed`` kept, as a file that can seek; raises NoSuchBlob."""
+        """What ``keep_sealed`` kept, as a file that can seek; raises KeptFileGone."""
         with self._as_it_is(blob, "rb") as file:
             yield file
 
     @contextlib.contextmanager
     def adding(self, blob: BlobId) -> Iterator[BinaryIO]:
-        """Write on at the end of what ``keep_sealed`` kept; raises NoSuchBlob."""
+        """Write on at the end of what ``keep_sealed`` kept; raises KeptFileGone."""
         with self._as_it_is(blob, "r+b") as file:
             file.seek(0, os.SEEK_END)
             try:
@@ -178,7 +185,7 @@ class SqlcipherVault:
                 os.fsync(file.fileno())
 
     def size(self, blob: BlobId) -> int:
-        """How many bytes ``keep_sealed`` kept; raises NoSuchBlob."""
+        """How many bytes ``keep_sealed`` kept; raises KeptFileGone."""
         with self._as_it_is(blob, "rb") as file:
             return os.fstat(file.fileno()).st_size
 
@@ -217,7 +224,7 @@ class SqlcipherVault:
         try:
             file = self._place(name).open("rb")
         except FileNotFoundError:
-            raise NoSuchBlob from None
+            raise KeptFileGone from None
         with file:
             yield file, as_it_is is None
 
@@ -228,14 +235,14 @@ class SqlcipherVault:
             try:
                 file = self._place(blob.hex() + _AS_IT_IS).open(mode)
             except FileNotFoundError:
-                raise NoSuchBlob from None
+                raise KeptFileGone from None
             with file:
                 yield file
 
     def _place(self, name: str) -> Path:
-        """Where a file lies; raises NoSuchBlob when this transaction has forgotten it."""
+        """Where a file lies; raises KeptFileGone when this transaction has forgotten it."""
         if name in self._forgotten:
-            raise NoSuchBlob
+            raise KeptFileGone
         return self._folder / "files" / name
 
     def _sweep(self) -> None:

@@ -23,7 +23,8 @@ def original_of(sent: SentPicture, device: Device) -> Picture:
     """The picture that a message's copies were marked from, decoded and reduced as it was then.
 
     Raises:
-        NoSuchBlob: its file is gone from the vault; DecoderGaveUp and its kin.
+        KeptFileGone, KeptFileDamaged: its file is gone from the vault, or spoilt.
+        DecoderGaveUp and its kin.
     """
     return _read(device.vault.kept(sent.original), sent.size_px, device.read_picture)
 

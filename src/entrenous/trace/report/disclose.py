@@ -72,7 +72,7 @@ def disclose(  # noqa: PLR0913 - a report is made of this many things
         call: what its recipients are called now.
 
     Raises:
-        NoSuchTrace, NothingToDisclose, OnlyPictures, TracedBefore.
+        NoSuchTrace, NothingToDisclose, OnlyPictures, TracedBefore, KeptFileGone, KeptFileDamaged.
         DoesNotHold: that is not the file that was traced.
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp.
     """

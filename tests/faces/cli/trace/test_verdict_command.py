@@ -82,6 +82,22 @@ def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixtu
     assert command("verdict", "check", desk / "bad.json", *files) == 7
 
 
+def test_an_original_that_is_spoilt_or_gone_is_not_the_relays_fault(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("trace", desk / "leak.jpg") == YES
+    (file,) = (desk / "home" / "files").iterdir()
+    disclosed = ("verdict", "disclose", 1, "--leak", desk / "leak.jpg", "--out", desk / "new.json")
+    for spoil, code in ((lambda: file.write_bytes(b"spoilt"), 5), (file.unlink, 4)):
+        spoil()
+        capsys.readouterr()
+        assert command(*disclosed) == code
+        told = capsys.readouterr().err
+        assert "A file that this device kept is" in told
+        assert "elay" not in told
+        assert not (desk / "new.json").exists()
+
+
 def test_what_is_there_already_is_left_alone(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
