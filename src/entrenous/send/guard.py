@@ -13,6 +13,7 @@ from entrenous.model.errors import as_typed
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import ConfirmsNobody, Doubt, Draft, GuardSaysStop
 from entrenous.model.person import Contact, TwoLists, YouBlocked
+from entrenous.model.several import several
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import as_seen, contacts, pick
 from entrenous.send.acquaintance.protocol import refuse_other_protocols
@@ -62,10 +63,14 @@ def warn_about(draft: Draft, device: Device) -> tuple[Doubt, ...]:
     """
     scene = _scene(draft, device)
     asked = [_of_circle(circle, scene) for circle in scene.circles]
-    in_circles = {person for circle in scene.circles for person in circle.people}
-    alone = (contact for contact in scene.to if contact.person.id not in in_circles)
-    asked.extend(_of_person(contact, scene) for contact in alone)
+    asked.extend(_of_person(contact, scene) for contact in _alone(scene))
     return tuple(doubt for doubt in asked if doubt is not None)
+
+
+def _alone(scene: Scene) -> tuple[Contact, ...]:
+    """Who gets it, and not by a circle."""
+    in_circles = {person for circle in scene.circles for person in circle.people}
+    return tuple(contact for contact in scene.to if contact.person.id not in in_circles)
 
 
 def insist(draft: Draft, device: Device) -> None:
@@ -76,10 +81,13 @@ def insist(draft: Draft, device: Device) -> None:
         GuardSaysStop: a doubt was not answered.
         YouBlocked, TwoLists, WeAreTooOld, TheyAreTooOld, UnknownPerson.
     """
-    answers = _answers(_scene(draft, device))
+    scene = _scene(draft, device)
+    answers = _answers(scene)
     for typed in draft.confirmed:
         if as_seen(typed) not in answers:
-            raise ConfirmsNobody(typed=typed, to=", ".join(sorted(draft.to)))
+            people = (contact.name for contact in _alone(scene))
+            named = sorted([*(circle.name for circle in scene.circles), *people])
+            raise ConfirmsNobody(typed=typed, to=several(named))
     doubts = open_doubts(draft, device)
     if doubts:
         raise GuardSaysStop(

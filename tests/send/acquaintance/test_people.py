@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.text import is_name, numbered
+from entrenous.model.ids import PersonId
 from entrenous.model.message import NotToAll, WaitsInOutbox
 from entrenous.model.peer import Peer
 from entrenous.model.person import NameTaken, UnknownPerson
@@ -47,6 +49,21 @@ def test_people_are_found_by_name_whatever_its_case_and_by_id(friends: Room) -> 
         contact_named("ben2", ana.device)
     with pytest.raises(UnknownPerson, match="nobody yet"):
         contact_named("ben", friends.settles("caro").device)
+
+
+def test_who_mistypes_a_name_is_shown_a_few_the_likest_first(friends: Room) -> None:
+    """Not everybody she knows: it ends up in logs, and in pictures of screens."""
+    ana = friends["ana"].device
+    ben = contact_named("ben", ana)
+    for name in ("Ada", "Dora", "Emil", "Ben Okri", "Fanny", "Gil"):
+        keep_contact(
+            replace(ben, name=name, person=replace(ben.person, id=PersonId(sha256(name.encode())))),
+            ana,
+        )
+    with pytest.raises(UnknownPerson) as refused:
+        contact_named("Ben Ocri", ana)
+    assert "to: Ben Okri, " in str(refused.value)
+    assert " and 2 more (all of them: entrenous person list)" in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["zoé", "ZOE\u0301", "zo\u200dé"])

@@ -114,6 +114,8 @@ def test_a_circle_is_asked_about_by_its_own_name_and_once_for_all(family: Room) 
     assert (doubt.who, doubt.answer) == ("family", "family")
     for reason in ("goes to 2 people", "first message to ben", "first message to caro"):
         assert reason in doubt.why
+    with pytest.raises(ConfirmsNobody, match="goes to family"):  # its name, not everybody's
+        insist(to_family(ana, "yes"), ana.device)
     for wrong in ("ben", "yes"):
         with pytest.raises((GuardSaysStop, ConfirmsNobody)):
             insist(to_family(ana, wrong), ana.device)

@@ -1,8 +1,9 @@
 """The people this device knows."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Final
 
 from entrenous.craft.crypto.lists import continues, extends, heads_of
@@ -12,6 +13,7 @@ from entrenous.model.card import Card
 from entrenous.model.device_list import Standing
 from entrenous.model.peer import Peer
 from entrenous.model.person import Contact, NameTaken, UnknownPerson
+from entrenous.model.several import AT_MOST, several
 from entrenous.model.unseen import as_drawn
 from entrenous.ports import Device
 from entrenous.send.circle.kept import circles, leave_circles
@@ -82,9 +84,18 @@ def pick(names: Sequence[str], known: Sequence[Contact]) -> tuple[Contact, ...]:
     by_name = {as_seen(contact.name): contact for contact in known}
     for name in names:
         if as_seen(name) not in by_name:
-            everybody = ", ".join(contact.name for contact in known)
-            raise UnknownPerson(name=name, known=everybody or "nobody yet")
+            raise UnknownPerson(name=name, known=_who_there_is(name, by_name))
     return tuple(by_name[as_seen(name)] for name in names)
+
+
+def _who_there_is(name: str, by_name: Mapping[str, Contact]) -> str:
+    """A few of them, first those whose names are spelt most like what was typed."""
+    near = get_close_matches(as_seen(name), by_name, AT_MOST)
+    seen = dict.fromkeys((*near, *by_name))
+    told = several([by_name[one].name for one in seen])
+    if len(by_name) > AT_MOST:
+        told += " (all of them: entrenous person list)"
+    return told or "nobody yet"
 
 
 def contact_of(person: bytes, device: Device) -> Contact | None:

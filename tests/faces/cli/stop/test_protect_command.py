@@ -133,6 +133,30 @@ def test_one_that_nobody_confirmed_can_be_taken_off_the_list(
     assert street.does("ana", "protect", "--list")["claims"] == []
 
 
+def test_a_silent_platform_is_asked_once_and_the_others_all_the_same(
+    street: Street, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question waits for half a minute, and nothing else can use the vault meanwhile."""
+    app, other, asked = the_gate(platform), "https://other.test", list[str]()
+    silent = [street.does("ana", "protect", one, *GATE) for one in ("note.ogg", "beach.jpg")]
+    answers = street.does("ana", "protect", "talk.mp4", "--gate", other)
+
+    def one_is_silent(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        if request.url.host == httpx.URL(URL).host:
+            raise httpx.ReadTimeout("no answer")
+        return Direct(app).handle_request(request)
+
+    monkeypatch.setattr(
+        outside, "new_client", lambda: httpx.Client(transport=httpx.MockTransport(one_is_silent))
+    )
+    told = street.types("ana", "protect", "--list", "--ask", "--json")
+    assert sorted(asked) == sorted({httpx.URL(URL).host, "other.test"})
+    assert f"2 claims at {URL} are shown as they stood before." in told.err
+    shown = {one["claim"]: one["state"] for one in json.loads(told.out)["claims"]}
+    assert shown == {one["claim"]: one["state"] for one in (*silent, answers)}
+
+
 def test_where_the_platform_is_silent_it_is_said_that_the_claim_still_holds(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,9 @@
 """``entrenous protect`` and ``entrenous unprotect``."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,10 +15,10 @@ from entrenous.faces.cli.output import hint, in_one_go, put_json, say
 from entrenous.faces.cli.stop.agreed import files_of, looks_agreed
 from entrenous.faces.cli.stop.desk import Desk
 from entrenous.model.claim import ClaimState, NoSuchClaim
-from entrenous.model.errors import EntrenousError
+from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.print import PICTURE_KIND, SOUND_KIND, VIDEO_KIND
 from entrenous.model.protection import Consent, Protection, TooYoung
-from entrenous.ports import Device
+from entrenous.ports import BankClient, Device
 from entrenous.stop.protections import ask_again, forget, protection_called, protections
 from entrenous.stop.withdraw import unprotect as withdraw
 from entrenous.wiring.outside import bank_client
@@ -147,7 +150,8 @@ def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
 
 def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
     with device_of(context) as device:
-        known = [_asked(one, device) if ask else one for one in protections(device)]
+        noted = protections(device)
+        known = _asked(noted, device) if ask else noted
     if as_json:
         _tell_all(known, as_json=True)
         return
@@ -157,15 +161,35 @@ def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
         say("Nothing registered yet.")
 
 
-def _asked(one: Protection, device: Device) -> Protection:
-    """How it stands now; a platform that does not say so leaves it as it was."""
+def _asked(known: Sequence[Protection], device: Device) -> Sequence[Protection]:
+    """How they stand now; a platform that does not say so leaves them as they were, and one that is
+    silent is not asked again: somebody waits.
+    """
+    silent = Counter[str]()
+    with ExitStack() as clients:
+        client_of = cache(lambda url: clients.enter_context(bank_client(url)))
+        answers = [_answer(one, client_of, silent, device) for one in known]
+    for url, claims in silent.items():
+        if claims > 1:
+            hint(f"{claims} claims at {url} are shown as they stood before.")
+    return answers
+
+
+def _answer(
+    one: Protection, client_of: Callable[[str], BankClient], silent: Counter[str], device: Device
+) -> Protection:
     try:
-        with bank_client(one.gate_url) as client:
-            return ask_again(one, client, device)
+        if one.gate_url not in silent:
+            return ask_again(one, client_of(one.gate_url), device)
     except NoSuchClaim:
         hint(f"{one.gate_url} has no claim {one.claim}.")
+        return one
+    except Unreachable as error:
+        hint(in_one_go(str(error)))
     except EntrenousError as error:
         hint(in_one_go(str(error)))
+        return one
+    silent[one.gate_url] += 1
     return one
 
 
