@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.postgres import open_postgres_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.model.bank import Bank, BankUnreachable, Counts, NoSuchBank
+from entrenous.model.bank import Bank, BankUnreachable, Counts, NewerBank, NoSuchBank
 from entrenous.model.claim import (
     AlreadyWithdrawn,
     Claim,
@@ -399,9 +399,25 @@ def test_sqlite_a_newer_schema_is_not_touched(tmp_path: Path) -> None:
     open_engine(path).dispose()
     with sqlite3.connect(path) as db:
         db.execute("UPDATE schema_version SET version = 99")
-    db.close()
-    with pytest.raises(BankUnreachable, match="version 99"):
+        db.execute("DROP TABLE audit")
+    before = list(db.iterdump())
+    with pytest.raises(NewerBank):
         open_engine(path)
+    assert list(db.iterdump()) == before
+    db.close()
+
+
+@pytest.mark.real
+def test_postgres_a_newer_schema_is_not_touched(postgres: Cluster) -> None:
+    url = postgres.fresh()
+    engine = open_postgres_engine(url)
+    with engine.begin() as db:
+        db.exec_driver_sql("UPDATE schema_version SET version = 99")
+        db.exec_driver_sql("DROP TABLE audit")
+    with pytest.raises(NewerBank):
+        open_postgres_engine(url)
+    assert not sa.inspect(engine).has_table("audit")
+    engine.dispose()
 
 
 def test_sqlite_no_such_folder_is_said_in_our_words(tmp_path: Path) -> None:

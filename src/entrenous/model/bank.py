@@ -115,6 +115,13 @@ class UnusableBank(Malformed):
     """
 
 
+class NewerBank(Refused):
+    """
+    The gate's database was written by a newer Entrenous, so it was not touched. Update Entrenous:
+    {update}
+    """
+
+
 class BankUnreachable(Unreachable):
     """
     The platform's database does not answer: {why}. Nothing was accepted; try again in a

@@ -23,7 +23,11 @@ from entrenous.stop.exchange.remove import Removed, remove
 
 
 def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
-    """The exchange beside a platform's banks, in the same database; tables made if missing."""
+    """The exchange beside a platform's banks, in the same database; tables made if missing.
+
+    Raises:
+        NewerBank.
+    """
     engine = _engine(platform)
     prepare_tables(engine)
     partners = SqlPartnerStore(engine, platform.clock)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from entrenous.adapters.bank.kept import GlancingPool
 from entrenous.adapters.bank.upgrade import prepare_tables
 from entrenous.adapters.private_file import keep_private, shut_out
-from entrenous.model.bank import BankUnreachable, UnusableBank
+from entrenous.model.bank import BankUnreachable, NewerBank, UnusableBank
 
 Where = sa.Engine | sa.Connection  # the database, or a transaction that is open in it
 
@@ -49,7 +49,8 @@ def open_engine(path: Path) -> sa.Engine:
 
     Raises:
         UnusableBank: it is damaged, or this account may not read or write it.
-        BankUnreachable: it cannot be opened, or a newer Entrenous made it.
+        NewerBank: a newer Entrenous made it.
+        BankUnreachable: it cannot be opened.
     """
     with suppress(OSError):  # SQLite says what is wrong when it opens it
         keep_private(path)
@@ -65,6 +66,9 @@ def open_engine(path: Path) -> sa.Engine:
     try:
         with writing(engine) as db:
             prepare_tables(db)
+    except NewerBank:
+        engine.dispose()
+        raise
     except BankUnreachable as away:
         engine.dispose()
         why = _UNUSABLE.get(_code(away.__cause__)) or _shut(path)

@@ -10,6 +10,7 @@ from entrenous.adapters.bank.engine import writing
 from entrenous.adapters.bank.kept import GlancingPool
 from entrenous.adapters.bank.upgrade import prepare_tables
 from entrenous.adapters.postgres_address import refuse_unreadable
+from entrenous.model.bank import NewerBank
 
 _CONNECTIONS: Final = 8  # of one process: as many as judge uploads at once
 # Whoever stands still inside a transaction is ended before those that wait for it give up.
@@ -27,7 +28,8 @@ def open_postgres_engine(url: str) -> sa.Engine:
 
     Raises:
         BadDatabaseAddress: libpq cannot read the ``url``.
-        BankUnreachable: it cannot be reached, does not let us in, or a newer Entrenous made it.
+        NewerBank: a newer Entrenous made it.
+        BankUnreachable: it cannot be reached, or does not let us in.
     """
     refuse_unreadable(url)
     engine = sa.create_engine(
@@ -38,8 +40,12 @@ def open_postgres_engine(url: str) -> sa.Engine:
         max_overflow=_CONNECTIONS,
         hide_parameters=True,  # hashes and pictures: not for a log
     )
-    with writing(engine) as db:
-        prepare_tables(db)
+    try:
+        with writing(engine) as db:
+            prepare_tables(db)
+    except NewerBank:
+        engine.dispose()
+        raise
     return engine
 
 

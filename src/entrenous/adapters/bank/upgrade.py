@@ -36,7 +36,7 @@ from entrenous.adapters.bank.upload_tables import (
     WAITING_LATE,
     WAITING_SINCE,
 )
-from entrenous.model.bank import BankUnreachable
+from entrenous.model.bank import NewerBank
 
 _NEW_IN_2: Final = (
     BANK.c.shadow,
@@ -72,11 +72,11 @@ def prepare_tables(db: sa.Connection) -> None:
     """Make what is missing, in the transaction of ``db``.
 
     Raises:
-        BankUnreachable: a newer Entrenous made these tables.
+        NewerBank: a newer Entrenous made these tables.
     """
     version = _version(db)
     if version is not None and version > VERSION:
-        raise BankUnreachable(why=f"its tables have version {version}, not {VERSION}")
+        raise NewerBank
     if version == 1:
         _from_version_1(db)
     if version in (1, 2):
