@@ -123,6 +123,21 @@ class BadReport(Malformed):
     """
 
 
+class OlderReport(Malformed):
+    """
+    An earlier Entrenous wrote this report: it is of version {version}, and version {ours} is read
+    here. Nothing was checked. Check it with the Entrenous that wrote it, or ask whoever made it to
+    make it anew: entrenous verdict disclose
+    """
+
+
+class NewerReport(Malformed):
+    """
+    A newer Entrenous wrote this report: it is of version {version}, and version {ours} is read
+    here. Nothing was checked. Update Entrenous: {update}
+    """
+
+
 class DoesNotHold(Unproven):
     """
     This report does not hold: {what} differs. The report says {said}; here it is {found}. Something

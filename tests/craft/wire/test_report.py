@@ -19,6 +19,8 @@ from entrenous.model.report import (
     DisclosedCopy,
     Disclosure,
     Examined,
+    NewerReport,
+    OlderReport,
     Receipted,
     Report,
     Signature,
@@ -147,7 +149,9 @@ def sealed_again(plain: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("schema",), "entrenous/verdict-report/1"),
+        (("schema",), "entrenous/verdict-report/02"),
+        (("schema",), "entrenous/verdict-report/2.1"),
+        (("schema",), "entrenous/trace/1"),
         (("warning",), ""),
         (("copies", 0, "score"), "nan"),
         (("copies", 0, "score"), "inf"),
@@ -187,6 +191,25 @@ def test_what_is_not_in_its_form_is_refused(path: tuple[Any, ...], value: object
     place[path[-1]] = value
     with pytest.raises(BadReport):
         read_report(sealed_again(plain), sha256)
+
+
+def of_version(version: int) -> bytes:
+    """A report whose fields are another version's: version 1 had no proofs and no cards."""
+    plain = {**example(), "schema": f"entrenous/verdict-report/{version}"}
+    if version == 1:
+        del plain["cards"], plain["copies"][0]["proof"]
+    else:
+        plain["a_field_of_later"] = []
+    return sealed_again(plain)
+
+
+def test_of_another_version_the_sender_is_not_blamed() -> None:
+    with pytest.raises(OlderReport, match="entrenous verdict disclose") as older:
+        read_report(of_version(1), sha256)
+    assert "it is of version 1, and version 2 is read" in " ".join(str(older.value).split())
+    with pytest.raises(NewerReport, match="Update Entrenous") as newer:
+        read_report(of_version(31), sha256)
+    assert "it is of version 31, and version 2 is read" in " ".join(str(newer.value).split())
 
 
 @pytest.mark.parametrize("char", ["\n", "\r", "\t", "\x1b", "\x85", "\u2028", "\u2029", "\u202e"])

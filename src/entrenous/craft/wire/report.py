@@ -5,6 +5,7 @@ many, too few or repeated, numbers finite and in their one form, and a digest ov
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ from entrenous.model.report import (
     DisclosedCopy,
     Disclosure,
     Examined,
+    NewerReport,
+    OlderReport,
     Receipted,
     Report,
     Signature,
@@ -38,7 +41,9 @@ from entrenous.model.report import (
 from entrenous.model.secret import Secret
 from entrenous.spec import PICTURES_MAX, PLAIN_CARD_BYTES_MAX, SEED_BYTES
 
-SCHEMA: Final = "entrenous/verdict-report/2"
+_VERSION: Final = 2
+SCHEMA: Final = f"entrenous/verdict-report/{_VERSION}"
+_ANY_SCHEMA: Final = re.compile(r"entrenous/verdict-report/([1-9][0-9]{0,3})")
 WARNING: Final = (
     "Whoever has this file can make every copy of this one picture. Give it to the person who "
     "checks the finding, and to nobody else."
@@ -77,28 +82,38 @@ def read_report(
     """The report in a file, its digest, and the signature beside it, which is *not* verified here.
 
     Raises:
+        OlderReport, NewerReport: it says that it is of another version.
         BadReport: it is none, or its digest is not that of its fields. The message repeats nothing
             of what the file holds.
     """
     if len(untrusted_data) > _BYTES_MAX:
         raise BadReport(why="it is larger than any report")
     try:
-        form = msgspec.json.decode(_once(untrusted_data), type=ReportForm)
+        _refuse_other_versions(_once(untrusted_data))
+        form = msgspec.json.decode(untrusted_data, type=ReportForm)
         return _noun(form, hashed)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as problem:
         raise BadReport(why=_why(problem)) from None
 
 
-def _once(untrusted_data: bytes) -> bytes:
-    """The same bytes, once no object in them has one name twice: readers would differ on it."""
+def _once(untrusted_data: bytes) -> object:
+    """What the bytes hold, if no object in them has one name twice: readers would differ on it."""
 
     def pairs(several: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in several}) != len(several):
             raise ValueError("a field stands there twice")
         return dict(several)
 
-    json.loads(untrusted_data.decode(), object_pairs_hook=pairs)
-    return untrusted_data
+    return json.loads(untrusted_data.decode(), object_pairs_hook=pairs)
+
+
+def _refuse_other_versions(whole: object) -> None:
+    """First of all, for other versions have other fields, and who sent one did nothing wrong."""
+    schema = whole.get("schema") if isinstance(whole, dict) else None
+    other = _ANY_SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
+    if other is None or (version := int(other[1])) == _VERSION:
+        return
+    raise (NewerReport if version > _VERSION else OlderReport)(version=version, ours=_VERSION)
 
 
 def _why(problem: Exception) -> str:

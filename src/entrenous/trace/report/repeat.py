@@ -71,6 +71,7 @@ def check_report(
 
     Raises:
         BadReport: it can't be read, or its digest does not fit.
+        OlderReport, NewerReport: another version of Entrenous wrote it.
         DoesNotHold: something else is not as it says.
         BadSignature: its signature is not that of the key beside it, or a receipt's is none.
         BadCard, BadReceipt: what it says of receipts can't be read.

@@ -116,6 +116,22 @@ def test_options_of_an_explanation_need_one(
         assert "--explain" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("version", "helps"), [(1, "entrenous verdict disclose"), (3, "Update Entrenous: ")]
+)
+def test_a_report_of_another_version_is_said_to_be_one(
+    tmp_path: Path, version: int, helps: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, file = tmp_path / "report.json", tmp_path / "leak.jpg"
+    report.write_text(json.dumps({"schema": f"entrenous/verdict-report/{version}"}))
+    file.write_bytes(b"not looked at")
+    assert command("verdict", "check", report, "--leak", file, "--original", file) == 7
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"it is of version {version}, and version 2 is read here" in told
+    assert helps in told
+    assert "whoever sent it" not in told
+
+
 def test_a_check_needs_no_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
