@@ -9,6 +9,7 @@ import av
 import cv2
 import numpy as np
 import skimage.data
+from av.subtitles.subtitle import SubtitleSet
 from numpy.typing import NDArray
 
 Rgb = NDArray[np.uint8]
@@ -22,6 +23,19 @@ _FAST = {
     "libvpx-vp9": _VPX,
     "libsvtav1": {"crf": "25", "preset": "12"},
 }
+
+_MS = Fraction(1, 1000)
+# What FFmpeg's encoders of subtitles are told before the first one
+_ASS = b"""[Script Info]
+ScriptType: v4.00+
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize
+Style: D,Arial,16
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
 
 
 def wander(
@@ -92,6 +106,28 @@ def beep(*, container: str = "mp4") -> bytes:
             frame.rate, frame.pts = 48_000, start
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
+    return file.getvalue()
+
+
+def subtitled(data: bytes, *, container: str = "mp4", codec: str = "mov_text") -> bytes:
+    """The same streams in another file, with a track of text beside them, as telephones and
+    downloads have it.
+    """
+    file = io.BytesIO()
+    with av.open(io.BytesIO(data), "r") as old, av.open(file, "w", format=container) as out:
+        streams: Any = {one.index: out.add_stream_from_template(one) for one in old.streams}
+        text: Any = out.add_stream(codec)
+        text.codec_context.subtitle_header = _ASS
+        text.codec_context.time_base = text.time_base = _MS
+        for packet in old.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream_index]
+                out.mux(packet)
+        line = text.codec_context.encode_subtitle(
+            SubtitleSet.create(b"0,0,D,,0,0,0,,hello", 0, 900)
+        )
+        line.stream, line.pts, line.dts, line.duration, line.time_base = text, 0, 0, 900, _MS
+        out.mux(line)
     return file.getvalue()
 
 

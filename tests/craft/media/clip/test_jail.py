@@ -11,7 +11,7 @@ from entrenous.craft.media.clip.jail import decode_clip_untrusted
 from entrenous.craft.media.clip.read import read_clip
 from entrenous.craft.media.jailed.walls import Limits
 from entrenous.model.clip import ClipBroken, ClipCutShort, Cut, FramesUnknown, NoFrames
-from tests.clips import beep, wander, written
+from tests.clips import beep, subtitled, wander, written
 
 pytestmark = pytest.mark.real
 
@@ -23,6 +23,13 @@ def test_frames_come_out_as_without_a_jail(codec: str, container: str) -> None:
     data, cut = written(FRAMES, codec=codec, container=container), Cut(0.1, side_px=200)
     with decode_clip_untrusted(data, cut) as jailed, read_clip(data, cut) as free:
         assert jailed.shown == free.shown
+        assert list(jailed.frames) == list(free.frames)
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mp4", "mov_text"), ("matroska", "subrip")])
+def test_a_track_of_text_is_in_nobodys_way(container: str, codec: str) -> None:
+    data = subtitled(written(FRAMES), container=container, codec=codec)
+    with decode_clip_untrusted(data) as jailed, read_clip(data) as free:
         assert list(jailed.frames) == list(free.frames)
 
 

@@ -21,6 +21,7 @@ from entrenous.craft.media.sound.read import read_sound
 from entrenous.model.errors import EntrenousError
 from entrenous.model.picture import DecoderDidNotStart
 from entrenous.model.sound import NotASound, Sound, SoundBroken, SoundTooLong
+from tests.clips import subtitled
 
 OGG = coded(voice(1.0, 48_000), 48_000, "libopus", "ogg", 32_000)
 
@@ -55,6 +56,17 @@ def answered(sound: Sound) -> bytes:
 def test_the_child_answers_as_the_decoder_does_here() -> None:
     for data in (OGG, coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)):
         assert decode_sound_untrusted(data) == read_sound(data)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("container", "codec"), [("mp4", "mov_text"), ("ipod", "mov_text"), ("matroska", "subrip")]
+)
+def test_a_track_of_text_is_in_nobodys_way(container: str, codec: str) -> None:
+    """The child meets it when nothing more can be imported."""
+    plain = coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)
+    data = subtitled(plain, container=container, codec=codec)
+    assert decode_sound_untrusted(data) == read_sound(data)
 
 
 @pytest.mark.real

@@ -7,8 +7,6 @@ comes in on standard input, its frames leave on standard output; there is nothin
 import sys
 import warnings
 from collections.abc import Iterator
-from importlib import import_module
-from typing import Final
 
 from entrenous.craft.media.clip.answer import QUESTION, write_answer, write_failure
 from entrenous.craft.media.clip.read import read_clip
@@ -19,20 +17,17 @@ from entrenous.craft.media.jailed.ends import (
     set_answers_apart,
     write_to,
 )
+from entrenous.craft.media.jailed.late import import_late
 from entrenous.craft.media.jailed.walls import build_walls
 from entrenous.model.clip import Cut
 from entrenous.model.errors import EntrenousError
-
-# PyAV imports these when a file first has such a stream: too late, once no file can be opened.
-_LATE_IMPORTS: Final = ("av.subtitles.stream", "av.subtitles.codeccontext", "av.subtitles.subtitle")
 
 
 def main(memory_bytes: int, cpu_s: int) -> None:
     """Answer one question, then end."""
     answers = set_answers_apart()
     warnings.simplefilter("ignore")  # a stranger's file does not speak to the person
-    for module in _LATE_IMPORTS:
-        import_module(module)
+    import_late()
     walls = build_walls(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
     write_to(answers, write_ready(walls))
     size, *which = QUESTION.unpack(read_from(QUESTIONS, QUESTION.size))

@@ -7,8 +7,6 @@ comes in on standard input, its samples leave on standard output; there is nothi
 import sys
 import warnings
 from collections.abc import Iterator
-from importlib import import_module
-from typing import Final
 
 from entrenous.craft.media.jailed.answer import write_ready
 from entrenous.craft.media.jailed.ends import (
@@ -17,20 +15,18 @@ from entrenous.craft.media.jailed.ends import (
     set_answers_apart,
     write_to,
 )
+from entrenous.craft.media.jailed.late import import_late
 from entrenous.craft.media.jailed.walls import build_walls
 from entrenous.craft.media.sound.answer import QUESTION, write_answer, write_failure
 from entrenous.craft.media.sound.read import read_sound
 from entrenous.model.errors import EntrenousError
-
-_LATE_IMPORTS: Final = ("av.subtitles.stream",)  # PyAV imports it when it opens the first file
 
 
 def main(memory_bytes: int, cpu_s: int) -> None:
     """Answer one question, then end."""
     answers = set_answers_apart()
     warnings.simplefilter("ignore")  # a stranger's file does not speak to the person
-    for module in _LATE_IMPORTS:
-        import_module(module)
+    import_late()
     walls = build_walls(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
     write_to(answers, write_ready(walls))
     size, mono_hz = QUESTION.unpack(read_from(QUESTIONS, QUESTION.size))
