@@ -10,25 +10,24 @@ from entrenous.faces.cli.all_or_none import AllOrNone, insist_on_room
 from entrenous.faces.cli.bars import bars
 from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import hint, in_one_go, put_json, say, when
+from entrenous.faces.cli.output import hint, in_one_go, put_json, say
 from entrenous.faces.cli.promises import OF_MESSAGES
+from entrenous.faces.cli.received import (
+    list_around,
+    list_message,
+    list_others,
+    say_text,
+    shown_messages,
+)
 from entrenous.model.errors import Unreachable
-from entrenous.model.ids import PersonId
 from entrenous.model.letter import Frame, FrameFile
 from entrenous.model.message import UnknownMessage
 from entrenous.model.picture import AlreadyThere, UnwritableFolder
-from entrenous.model.received import InboxState, Received
+from entrenous.model.received import InboxState
 from entrenous.model.relay_problem import DiskFull, RelayFull
-from entrenous.model.several import several
 from entrenous.ports import Device
-from entrenous.send.acquaintance.called import called_now
-from entrenous.send.acquaintance.people import contact_of
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.doubts.within import who_got
-from entrenous.send.inbox import ENDED, find_received, received_messages, remove_received
+from entrenous.send.inbox import find_received, received_messages, remove_received
 from entrenous.send.letter.wake import wait_for_letter
-from entrenous.send.message.meant import name_meant
-from entrenous.send.message.react import reactions_to
 from entrenous.send.message.watch import Watch
 from entrenous.send.open import Fill, open_message_to
 
@@ -44,9 +43,6 @@ _SUFFIX: Final = {
     "audio/flac": ".flac",
     "audio/wav": ".wav",
 }
-
-
-_STRANGER: Final = "somebody"
 
 
 def join(app: typer.Typer) -> None:
@@ -87,12 +83,12 @@ def inbox(
         if (error := catch_up(device)) is not None:
             why = f"{in_one_go(str(error))} " if isinstance(error, Unreachable) else ""
             hint(f"{why}So nothing new was fetched; this came before:")
-        shown = [_shown(message, device) for message in received_messages(device)]
+        shown = list(shown_messages(received_messages(device), device))
     if as_json:
         put_json({"schema": "entrenous/inbox/1", "messages": shown})
         return
     for message in shown:
-        _list(message)
+        list_message(message)
     say(OF_MESSAGES if shown else "Nothing here yet.")
 
 
@@ -100,7 +96,8 @@ def _remove(name: str, device: Device, *, as_json: bool) -> None:
     """Without asking a relay: what is removed is here."""
     removed = remove_received(name, device)
     if as_json:
-        put_json({"schema": "entrenous/inbox/1", "messages": [_shown(removed, device)]})
+        shown = list(shown_messages([removed], device))
+        put_json({"schema": "entrenous/inbox/1", "messages": shown})
     elif removed.state is InboxState.REMOVED:
         say(f"{name} is removed from this device. What you wrote to a folder stays there.")
     else:
@@ -130,7 +127,7 @@ def open_(
     with device_of(context) as device:
         catch_up(device)  # what was opened before opens without a relay
         before = find_received(message, device)
-        about = _shown(before, device)
+        (about,) = shown_messages([before], device)
 
         def ready(size: int) -> None:
             nonlocal asked
@@ -191,97 +188,8 @@ def _tell_opened(
         answer = {"files": files, "text": text, "kept": about["opens"] is None}
         put_json({"schema": "entrenous/open/1", **answer})
         return
-    _list_others(about)
-    _say_text(text)
-    _list_around(about)
+    list_others(about)
+    say_text(text)
+    list_around(about)
     for path in places:
         say(f"wrote {path}")
-
-
-def _list(message: dict[str, object]) -> None:
-    limit = _limit(message)
-    say(f"{message['message']}  from {message['from']}, {message['why']}{limit}")
-    _list_others(message, "    ")
-    _say_text(message["text"], "    ")
-    _list_around(message, "    ")
-
-
-def _list_others(message: dict[str, object], indent: str = "") -> None:
-    """Who else has it, as its sender says: an answer goes to them, too."""
-    also = message["also"]
-    if not isinstance(also, list) or not also:
-        return
-    known = [name for name in also if name != _STRANGER]
-    strangers = len(also) - len(known)
-    people = "1 person" if strangers == 1 else f"{strangers} people"
-    words = several(known, strangers) if known else f"{people} whom you do not know"
-    say(f"{indent}also to {words}")
-
-
-def _list_around(message: dict[str, object], indent: str = "") -> None:
-    """What belongs to a message: the one that it answers, and what others answered to it."""
-    if message["reply"]:
-        say(f"{indent}answers {message['reply']}")
-    reactions = message["reactions"]
-    if isinstance(reactions, list) and reactions:
-        by_sign = dict[str, list[str]]()
-        for one in reactions:
-            by_sign.setdefault(one["reaction"], []).append(one["from"])
-        for sign, names in by_sign.items():
-            say(f"{indent}{sign} {', '.join(names)}")
-
-
-def _say_text(text: object, indent: str = "") -> None:
-    for line in str(text or "").splitlines():
-        say(indent + line)
-
-
-def _limit(message: dict[str, object]) -> str:
-    opens = message["opens"]
-    if opens is None or message["why"] != InboxState.WAITING.value:
-        return ""
-    return ", opens once" if opens == 1 else f", opens {opens} times"
-
-
-def _shown(message: Received, device: Device) -> dict[str, object]:
-    over = message.state in ENDED[1:]  # to a script: it can't be opened any more
-    state = InboxState.EXPIRED if over else message.state
-    reactions = [
-        {"from": _whose(one.by, device), "reaction": one.reaction.text}
-        for one in reactions_to(message.sender, message.id, device)
-    ]
-    return {
-        "message": message.name,
-        "from": _sender(message, device),
-        "state": state.value,
-        "why": message.state.value,
-        "sent_at": when(message.sent_at),
-        "expires_at": None if message.expires_at is None else when(message.expires_at),
-        "opens": message.opens,
-        "also": _also(message, device),
-        "text": message.text,
-        "reply": None if message.reply is None else name_meant(message.reply, device),
-        "reactions": reactions,
-    }
-
-
-def _sender(message: Received, device: Device) -> str:
-    """By her name of now; a message keeps the one that she had when it came."""
-    contact = contact_of(message.sender, device)
-    if contact is not None:
-        return contact.name
-    return called_now(device)(message.sender, message.sender_name)
-
-
-def _also(message: Received, device: Device) -> list[str]:
-    """Whom we know first, by name."""
-    others = who_got(message) - {who_am_i(device).person.id, message.sender}
-    names = [_whose(person, device) for person in others]
-    return sorted(names, key=lambda name: (name == _STRANGER, name))
-
-
-def _whose(person: PersonId, device: Device) -> str:
-    if person == who_am_i(device).person.id:
-        return "you"
-    contact = contact_of(person, device)
-    return _STRANGER if contact is None else contact.name

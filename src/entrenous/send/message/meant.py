@@ -3,8 +3,10 @@
 from entrenous.model.ids import MessageName
 from entrenous.model.letter import ReplyTo
 from entrenous.model.message import UnknownMessage
+from entrenous.model.received import Received
 from entrenous.ports import Device
 from entrenous.send.devices.self import who_am_i
+from entrenous.send.drawers import INBOX, inbox_key, take
 from entrenous.send.inbox import received_messages
 
 
@@ -22,9 +24,9 @@ def message_meant(name: str, device: Device) -> ReplyTo:
 
 def name_meant(meant: ReplyTo, device: Device) -> MessageName | None:
     """What that message is called on this device; None when it is not here."""
-    for received in received_messages(device):
-        if (received.sender, received.id) == (meant.sender, meant.message):
-            return received.name
+    key = inbox_key(meant.sender, meant.message)
+    if (received := take(Received, INBOX, key, device.vault)) is not None:
+        return received.name
     if meant.sender != who_am_i(device).person.id:
         return None
     try:
