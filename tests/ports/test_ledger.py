@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 import skimage.data
+from hypothesis import given
+from hypothesis import strategies as st
 
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.memory import MemoryVault
@@ -120,6 +122,64 @@ def test_a_message_is_found_by_its_name_only(ledger: Ledger) -> None:
     for wrong in ("2-lunar-otter", "lunar-otter", "1-LUNAR-OTTER", ""):
         with pytest.raises(UnknownMessage):
             ledger.find(wrong)
+
+
+def alike(ledger: Ledger, name: str) -> set[str]:
+    """What a look at every message says."""
+    words = name.split("-", 1)[1]
+    return {one.name for one in ledger.messages() if one.name.split("-", 1)[1] == words}
+
+
+def test_names_with_the_same_words_are_found_without_reading_messages(ledger: Ledger) -> None:
+    other = replace(sent(3), name=MessageName("3-lunar-otters"))
+    for message in (sent(1), sent(12), other):
+        ledger.record(message)
+    assert ledger.names_alike("7-lunar-otter") == {"1-lunar-otter", "12-lunar-otter"}
+    assert ledger.names_alike("7-lunar-otters") == {other.name}
+    assert ledger.names_alike("7-solar-otter") == set()
+
+
+def test_what_was_recorded_before_names_were_indexed_is_found_too(
+    vault: Vault, ledger: Ledger
+) -> None:
+    vault.put("message", sent(1).id.hex(), pack(sent(1)))
+    ledger.record(sent(2))
+    assert ledger.names_alike("2-lunar-otter") == {"1-lunar-otter", "2-lunar-otter"}
+
+
+def test_a_name_whose_message_was_not_recorded_after_all_is_free(
+    vault: Vault, ledger: Ledger
+) -> None:
+    with contextlib.suppress(KeyError), vault.together():
+        ledger.record(sent(1))
+        ledger.names_alike("1-lunar-otter")
+        raise KeyError
+    assert ledger.names_alike("1-lunar-otter") == set()
+
+
+NUMBERS = st.integers(1, 4)
+STEPS = st.one_of(
+    st.tuples(st.just("record"), NUMBERS, st.sampled_from(["lunar-otter", "solar-otter"]), NUMBERS),
+    st.tuples(st.just("forget"), NUMBERS, st.none(), st.none()),
+    st.tuples(st.just("look"), st.none(), st.none(), st.none()),
+)
+
+
+@given(st.lists(STEPS, max_size=12))
+def test_whatever_is_recorded_or_forgotten_names_are_as_a_look_at_all_of_them_says(
+    steps: list[tuple[str, int, str, int]],
+) -> None:
+    """Also where a message gets another name, or two have the same."""
+    ledger = VaultLedger(MemoryVault())
+    for step, number, words, of in steps:
+        if step == "record":
+            ledger.record(replace(sent(number), name=MessageName(f"{of}-{words}")))
+        elif step == "forget":
+            ledger.forget(sent(number).id)
+        else:
+            assert ledger.names_alike("1-lunar-otter") == alike(ledger, "1-lunar-otter")
+    for name in ("1-lunar-otter", "1-solar-otter"):
+        assert ledger.names_alike(name) == alike(ledger, name)
 
 
 def photo_of(name: str) -> Picture:

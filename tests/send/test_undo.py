@@ -12,6 +12,7 @@ from entrenous.send.drawers import OUTBOX, OWN_KEY, PEER, SEALED, SELF, WINDOW_O
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.message import call_off
+from entrenous.send.message.naming import new_name
 from entrenous.send.message.watch import Stage, Watch
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
@@ -62,6 +63,7 @@ def test_undone_it_is_as_if_it_had_never_been(friends: Room, ana: Person) -> Non
     def changes_her_mind(_until: datetime) -> None:
         raise KeyboardInterrupt
 
+    new_name(ana.device)  # what stays is that names are indexed, as from the first on
     before = records(ana)
     with pytest.raises(Undone):
         send_message(held(ana), ana.device, Watch(wait=changes_her_mind))

@@ -47,3 +47,19 @@ def message_name(randomness: bytes, taken: Container[str]) -> MessageName:
     while f"{number}-{first}-{second}" in taken:
         number += 1
     return MessageName(f"{number}-{first}-{second}")
+
+
+def place_of(name: str, whose: str) -> str:
+    """Where a name stands in an index: names that differ in their number at most stand together."""
+    return f"{places_of(name)}{name.partition('-')[0]} {whose}"
+
+
+def places_of(name: str) -> str:
+    """How the places begin of this name and of those that differ from it in their number."""
+    return f"{name.partition('-')[2]} "
+
+
+def name_under(place: str) -> MessageName:
+    """The name that stands at a place of an index."""
+    words, number = place.split(" ")[:2]
+    return MessageName(f"{number}-{words}")

@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol, TypeVar
 from entrenous.model.candidate import Candidate
 from entrenous.model.claim import ClaimRequest, ClaimStatus
 from entrenous.model.clip import Clip, Cut
-from entrenous.model.ids import BlobId, ClaimId, MessageId
+from entrenous.model.ids import BlobId, ClaimId, MessageId, MessageName
 from entrenous.model.message import Copy, Message
 from entrenous.model.picture import DecoderDidNotStart, Picture
 from entrenous.model.secret import Secret
@@ -135,6 +135,12 @@ class Ledger(Protocol):
 
     def read(self, message: MessageId) -> Message:
         """One message; raises UnknownMessage."""
+        ...
+
+    def names_alike(self, name: str) -> frozenset[MessageName]:
+        """The names of messages that differ from this one in their number at most; asked once for
+        each letter, it reads no message.
+        """
         ...
 
     def learn(self, message: MessageId, place: int, picture: Picture) -> None:

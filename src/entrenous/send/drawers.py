@@ -34,6 +34,7 @@ OVERTAKEN: Final = (
     "overtaken"  # by envelope: taken back, and its relay did not know it yet, or was away
 )
 INBOX: Final = "inbox-2"  # by sender and message: a message id alone could be claimed by another
+INBOX_NAME: Final = "inbox-name"  # by a message's words and number, and as INBOX: an index
 SEEN: Final = "seen"  # by envelope
 SEEN_MESSAGE: Final = "seen-message"  # by sender and message
 GREET: Final = "greet"  # by person: who used our invite and has not been answered yet

@@ -20,9 +20,10 @@ from entrenous.adapters.vault.looks import (
     keep_look,
     put_look,
 )
+from entrenous.adapters.vault.names import drop_name, names_alike, put_name
 from entrenous.craft.wire.record import pack, unpack
 from entrenous.model.candidate import Candidate
-from entrenous.model.ids import MessageId
+from entrenous.model.ids import MessageId, MessageName
 from entrenous.model.message import Copy, Message, UnknownMessage
 from entrenous.model.picture import Picture
 from entrenous.model.verdict import Trace
@@ -45,9 +46,12 @@ class VaultLedger:
 
     def record(self, message: Message) -> None:
         """Store a message, or replace what is stored under its id."""
-        if self._vault.get(_MESSAGES, message.id.hex()) is not None:
-            drop_batches(message.id, self._vault)
-        self._vault.put(_MESSAGES, message.id.hex(), pack(message))
+        with self._vault.together():
+            if self._vault.get(_MESSAGES, message.id.hex()) is not None:
+                drop_batches(message.id, self._vault)
+                drop_name(message.id, self._vault)
+            self._vault.put(_MESSAGES, message.id.hex(), pack(message))
+            put_name(message, self._vault)
 
     def add_copies(
         self, message: MessageId, place: int, start: int, copies: tuple[Copy, ...]
@@ -57,10 +61,12 @@ class VaultLedger:
 
     def forget(self, message: MessageId) -> None:
         """Remove a message of which no copy has left; it need not exist."""
-        drop_batches(message, self._vault)
-        drop_looks(message, self._vault)
-        self._looks = None
-        self._vault.drop(_MESSAGES, message.hex())
+        with self._vault.together():
+            drop_batches(message, self._vault)
+            drop_looks(message, self._vault)
+            self._looks = None
+            self._vault.drop(_MESSAGES, message.hex())
+            drop_name(message, self._vault)
 
     def messages(self) -> Iterator[Message]:
         """Every message, oldest first."""
@@ -95,6 +101,10 @@ class VaultLedger:
             if written in record and (message := unpack(Message, record)).name == name:
                 return with_batches(message, batches_of(message.id, self._vault))
         raise UnknownMessage(name=name)
+
+    def names_alike(self, name: str) -> frozenset[MessageName]:
+        """The names of messages that differ from this one in their number at most."""
+        return names_alike(name, _MESSAGES, self._vault)
 
     def learn(self, message: MessageId, place: int, picture: Picture) -> None:
         """Keep what picture number ``place`` of a message looks like."""

@@ -15,7 +15,7 @@ from entrenous.send.archive.parts import LEDGER, LOOKS, RECEIVED, SENT, TRACES, 
 from entrenous.send.archive.take_proofs import take_proofs
 from entrenous.send.drawers import INBOX, SEALED, inbox_key, lay
 from entrenous.send.inbox import inbox_names
-from entrenous.send.message.naming import free_message_name, is_usual
+from entrenous.send.message.naming import free_message_name, is_usual, keep_name
 
 NOBODY: Final = "somebody"  # whose name is none
 _LOOK: Final = re.compile(r"([0-9a-f]{32})/([0-9]{4})")
@@ -89,6 +89,7 @@ def take_received(items: Sequence[Item], device: Device) -> tuple[Received, ...]
             received = replace(received, sender_name=NOBODY)
         taken.add(received.name)
         lay(received, INBOX, key, device.vault)
+        keep_name(received, device)
         new.append(received)
     return tuple(new)
 

@@ -28,6 +28,7 @@ _CORRESPONDENCE: Final = (
     *(drawers.CONTACT, drawers.INVITE, drawers.CHORE, drawers.BATCH, drawers.WITHDRAW),
     *(drawers.WITHDRAWN, drawers.WINDOW_IN, drawers.WINDOW_OLD, drawers.WINDOW_OUT),
     *(drawers.PEER, drawers.OWN_KEY, drawers.OUTBOX, drawers.INBOX, drawers.SEEN),
+    drawers.INBOX_NAME,
     *(drawers.SEEN_MESSAGE, drawers.GREET, drawers.RECALLED, drawers.FINISH, drawers.ASIDE),
 )
 

@@ -35,7 +35,7 @@ from entrenous.send.inbox import settle
 from entrenous.send.letter.aside import put_newer
 from entrenous.send.letter.obey import obey
 from entrenous.send.letter.read import Letter
-from entrenous.send.message.naming import free_message_name
+from entrenous.send.message.naming import free_message_name, keep_name
 from entrenous.send.message.react import take_reaction
 from entrenous.send.moment import LONGEST_ON_ITS_WAY, this_second
 from entrenous.send.move.old_home import our_relays
@@ -126,6 +126,7 @@ def _received(manifest: Manifest, letter: Letter, waiting: Waiting, device: Devi
     note_delivered(letter.header, received, device)
     taken_back = device.vault.get(RECALLED, key) is not None
     settle(received, InboxState.TAKEN_BACK if taken_back else InboxState.WAITING, device)
+    keep_name(received, device)
 
 
 def _taken_back(note: RecallNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
