@@ -119,7 +119,7 @@ class FewTriesLeft(WrongPassphrase):
 
 class OfflineWindowOver(Unreachable):
     """
-    The time in which this device opens without its relay ended at {until}, and the relay does not
+    The time in which this device opens without its relay ended on {until}, and the relay does not
     answer. Nothing was lost. Connect to the network, then try again.
     """
 

@@ -22,7 +22,7 @@ from entrenous.adapters.vault.lock_head import Head, write_head
 from entrenous.adapters.vault.offline import close_window, has_window, open_window, read_window
 from entrenous.craft.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar, finalize
 from entrenous.craft.crypto.vault_key import asked_of_relay, stretch
-from entrenous.model.errors import Unreachable
+from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.identity import Home
 from entrenous.model.lock import (
     Answered,
@@ -45,6 +45,7 @@ from entrenous.send.devices.generation import (
     note_asked,
     tries_of_others,
 )
+from entrenous.send.inbox import when_in_words
 from entrenous.send.move.lock import lock_followed, lock_to_follow
 from entrenous.send.move.old_home import give_tries_back
 from entrenous.settings import Settings
@@ -64,7 +65,8 @@ class Asking:
     dice: Dice
 
     def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
-        """The relay's part for a stretched passphrase.
+        """The relay's part for a stretched passphrase. A window whose time is over is closed once
+        the relay has answered: this device's clock may be ahead.
 
         Raises:
             Locked, DeviceShut, RelayUnreachable, OfflineWindowOver.
@@ -73,16 +75,23 @@ class Asking:
         window = read_window(self.home, stretched)
         if window is not None and self.clock.now() < window[0]:
             return RelayPart(window[1], kept_here=True)
-        if window is not None:
-            close_window(self.home)
         try:
-            return ask_relay(lock, stretched, self.courier, self.dice)
+            part = ask_relay(lock, stretched, self.courier, self.dice)
         except Unreachable:
             if window is not None:
-                raise OfflineWindowOver(until=window[0]) from None
+                raise OfflineWindowOver(until=when_in_words(window[0])) from None
             if has_window(self.home):
                 raise WrongPassphrase from None
             raise
+        except EntrenousError:
+            self._end(window)
+            raise
+        self._end(window)
+        return part
+
+    def _end(self, window: tuple[datetime, Secret] | None) -> None:
+        if window is not None:
+            close_window(self.home)
 
 
 def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) -> RelayPart:
