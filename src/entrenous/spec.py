@@ -120,6 +120,8 @@ TOMBSTONE_DAYS: Final = 30
 SPENT_KEY_DAYS: Final = 30
 LOOSE_BLOB_HOURS: Final = 24
 ON_ITS_WAY_HOURS: Final = 1  # no connection keeps a request for longer
+CLOCK_FAR_DAYS: Final = 2  # from the last sweep: a clock that says so ends nothing yet
+CLOCK_BELIEVED_MINUTES: Final = 60  # for which it has to go on from there
 
 # --- the lock of a vault: docs/spec/lock.md ------------------------------------------------------
 UNLOCK_TRIES: Final = 10  # questions that a relay answers until the vault has opened

@@ -1,11 +1,30 @@
 """What a relay does every minute (faces/relay/app.py), one after the other."""
 
+from dataclasses import replace
+from datetime import datetime
+
+from entrenous.carry.clock import last_sweep
 from entrenous.carry.expire import forget_due
 from entrenous.carry.leftovers import remove_leftovers
+from entrenous.model.clock_mark import FAR
 from entrenous.ports import Relay
+from tests.carry.relays import WoundClock
 
 
 async def expire(relay: Relay) -> None:
-    """Forget everything whose time has come, down to the bytes on the medium."""
+    """Forget everything whose time has come, down to the bytes on the medium.
+
+    Since the sweep before, the relay ran and swept: else it would not believe its clock.
+    """
+    mark = await relay.mail.look(last_sweep)
+    while mark is not None and mark.is_ahead(relay.clock.now()):
+        then = mark.at + FAR
+        await forget_due(as_of(then, relay))
+        mark = await relay.mail.look(last_sweep)
     await forget_due(relay)
     await remove_leftovers(relay)
+
+
+def as_of(moment: datetime, relay: Relay) -> Relay:
+    """The same relay when its clock said so."""
+    return replace(relay, clock=WoundClock(moment))

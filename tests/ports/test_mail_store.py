@@ -37,6 +37,7 @@ from entrenous.model.held import (
     HeldMailbox,
     HeldRestore,
     HeldShare,
+    HeldSweep,
     HeldToken,
     HeldUpload,
     LastingKeys,
@@ -82,6 +83,7 @@ EVERY_KIND = [
     HeldUpload(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", NOON),
     Leftover("name", NOON),
     HeldRestore(1, NOON),
+    HeldSweep(1, NOON, None, 7),
 ]
 
 

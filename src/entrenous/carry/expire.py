@@ -14,10 +14,12 @@
 | when the relay was restored from a backup | it is restored again |
 | card, lasting prekeys, mailbox, unlock key | replaced; as long as the mailbox is there |
 | that a mailbox was deleted (its name) | 30 days, so that nobody else takes it |
+| when it was last looked what is due | it is looked again |
 
 An envelope expires 30 days after it was posted at the latest. :func:`forget_due` runs every
 minute, and beside it leftovers.py removes the bytes of blobs; whoever asks for something that is
-due in between is told that it has expired, and gets nothing.
+due in between is told that it has expired, and gets nothing. By a clock that cannot be right
+nothing expires (clock.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -25,6 +27,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from entrenous.carry.clock import note_clock, refuse_ahead, refuse_far
 from entrenous.carry.leftovers import noted, remove_soon
 from entrenous.carry.moment import now
 from entrenous.carry.states import Event, step
@@ -66,11 +69,14 @@ async def forget_due(relay: Relay) -> None:
 
     Raises:
         DiskFailed, DiskFull, DatabaseAway: something is left, which the next time tries again.
+        RelayClockAhead: nothing was ended but what somebody had deleted.
     """
+    present = now(relay)  # one for all of it: the clock may be set meanwhile
     try:
-        while await relay.mail.together(lambda desk: _empty_any(desk, now(relay))):
+        while await relay.mail.together(lambda desk: _empty_any(desk, present)):
             pass  # whoever deleted that mailbox was not told of its end: the relay crashed
-        while await relay.mail.together(lambda desk: _sweep(desk, now(relay))):
+        refuse_far(await relay.mail.together(lambda desk: note_clock(desk, present)), present)
+        while await relay.mail.together(lambda desk: _sweep(desk, present)):
             pass
     except Exception:  # a cancellation is none: a relay that stops does not wait for this
         await relay.mail.scrub()
@@ -79,7 +85,11 @@ async def forget_due(relay: Relay) -> None:
 
 
 async def expire_envelope(envelope: EnvelopeId, relay: Relay) -> None:
-    """Forget one envelope's content now, if it is due; somebody has just asked for it."""
+    """Forget one envelope's content now, if it is due; somebody has just asked for it.
+
+    Raises:
+        RelayClockAhead: by this clock nobody knows whether it is.
+    """
 
     def work(desk: MailDesk) -> None:
         held = desk.get(HeldEnvelope, envelope)
@@ -91,10 +101,19 @@ async def expire_envelope(envelope: EnvelopeId, relay: Relay) -> None:
 
 
 def lapse(desk: MailDesk, held: HeldEnvelope, present: datetime) -> HeldEnvelope:
-    """The envelope as it is now: expired, if its time has come and its content was still there."""
-    if held.closed_at is not None or present < held.expires_at:
+    """The envelope as it is now: expired, if its time has come and its content was still there.
+
+    Raises:
+        RelayClockAhead: by this clock nobody knows whether it has.
+    """
+    if not _is_over(held, present):
         return held
+    refuse_ahead(desk, present)
     return close(desk, held, Event.EXPIRE, present)
+
+
+def _is_over(held: HeldEnvelope, present: datetime) -> bool:
+    return held.closed_at is None and present >= held.expires_at
 
 
 def close(desk: MailDesk, held: HeldEnvelope, event: Event, present: datetime) -> HeldEnvelope:
@@ -187,9 +206,9 @@ def _end_key(desk: MailDesk, row: Any, _: datetime) -> None:
 
 
 def _end_envelope(desk: MailDesk, held: HeldEnvelope, present: datetime) -> None:
-    if held.closed_at is None:
-        lapse(desk, held, present)
-    else:
+    if _is_over(held, present):
+        close(desk, held, Event.EXPIRE, present)
+    elif held.closed_at is not None:
         desk.drop(HeldEnvelope, held.envelope)
 
 

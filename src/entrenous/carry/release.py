@@ -30,6 +30,7 @@ async def open_share(envelope: EnvelopeId, token: Secret, attempt: bytes, relay:
     Raises:
         NoSuchEnvelope, WrongToken: unknown here, or not for this token.
         TakenBack, Expired, UsedUp: there is nothing left to give, at least for this attempt.
+        RelayClockAhead: by this clock nobody knows whether it has expired.
     """
     present = now(relay)
     try:

@@ -1,5 +1,6 @@
 """What a relay holds, in numbers: no id, no name, nothing of one person."""
 
+from entrenous.carry.clock import last_sweep
 from entrenous.carry.restore import restored_at
 from entrenous.model.held import (
     HeldBlob,
@@ -22,6 +23,7 @@ async def stats_of(relay: Relay) -> RelayStats:
 
 def _count(view: MailView, room: int | None) -> RelayStats:
     blobs, blob_bytes = view.weigh(HeldBlob, "size")
+    swept = last_sweep(view)
     uploads, upload_bytes = view.weigh(HeldUpload, "size")
     return RelayStats(
         mailboxes=view.count(HeldMailbox),
@@ -36,4 +38,5 @@ def _count(view: MailView, room: int | None) -> RelayStats:
         upload_bytes=upload_bytes,
         free_bytes=room,
         restored_at=restored_at(view),
+        swept_at=swept.at if swept else None,
     )

@@ -217,6 +217,19 @@ class HeldRestore:
     restored_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class HeldSweep:
+    """Until when all was ended that was due, a model/clock_mark.py; there is one such row at most.
+
+    Relays that share a database share it.
+    """
+
+    number: int
+    swept_at: datetime
+    odd_at: datetime | None = None
+    odd_s: int = 0
+
+
 #: Every kind of row with the fields that identify one, in order.
 HELD: Final[Mapping[type, tuple[str, ...]]] = {
     HeldMailbox: ("mailbox",),
@@ -236,6 +249,7 @@ HELD: Final[Mapping[type, tuple[str, ...]]] = {
     HeldUpload: ("blob",),
     Leftover: ("name",),
     HeldRestore: ("number",),
+    HeldSweep: ("number",),
 }
 
 

@@ -148,6 +148,14 @@ class DatabaseAway(Unreachable):
     """
 
 
+class RelayClockAhead(Unreachable):
+    """
+    The relay's clock is {days} days ahead of when it last ended what was due: it is wrong, or the
+    relay was off for so long. So nothing was ended, and nothing was lost. Try again in an hour; if
+    it goes on, whoever runs the relay has to set its clock.
+    """
+
+
 class NotProven(RelayUnreachable):
     """
     Whoever answers at {host} could not prove to be that relay, so nothing was sent to them and

@@ -10,7 +10,8 @@ class RelayStats:
 
     ``envelopes`` are all that the relay remembers, those included that are over; ``letters`` wait
     to be fetched; ``uploads`` are blobs that are not whole yet, with their announced sizes;
-    ``free_bytes`` is the room on the disk, None where nobody can tell.
+    ``free_bytes`` is the room on the disk, None where nobody can tell; ``swept_at`` is when all was
+    last ended that was due, up to an hour late, None if it never was.
     """
 
     mailboxes: int
@@ -25,3 +26,4 @@ class RelayStats:
     upload_bytes: int
     free_bytes: int | None
     restored_at: datetime | None
+    swept_at: datetime | None

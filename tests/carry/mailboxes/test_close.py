@@ -24,7 +24,6 @@ from entrenous.carry.release import finish, open_share
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.model.envelope import EnvelopeState, Prekeys, TokenBatch
 from entrenous.model.held import (
-    HELD,
     GoneMailbox,
     HeldEnvelope,
     HeldLock,
@@ -44,7 +43,7 @@ from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, Relay
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
-from tests.carry.test_expire import blobs_in, count, found_in, parts_of
+from tests.carry.test_expire import OF_PEOPLE, blobs_in, count, found_in, parts_of
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -104,12 +103,12 @@ def test_nothing_is_left_but_the_name_and_the_tombstones(relay: Relay) -> None:
     post = Post()
     at_once(arrive(relay, post))
     at_once(close_mailbox(post.mailbox, post.owner, relay))
-    assert count(relay, *HELD) == count(relay, GoneMailbox, HeldEnvelope) == 2
+    assert count(relay, *OF_PEOPLE) == count(relay, GoneMailbox, HeldEnvelope) == 2
     with pytest.raises(NoSuchMailbox):
         at_once(card_of(post.mailbox, post.token, relay))
     relay.clock.wind(days=30)  # type: ignore[attr-defined]
     at_once(expire(relay))
-    assert count(relay, *HELD) == 0
+    assert count(relay, *OF_PEOPLE) == 0
     assert at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay)) is True
 
 
@@ -124,9 +123,9 @@ class InParts(MemoryMail):
     async def together(self, work: Callable[[MailDesk], Any], _: Look | None = None) -> Any:
         if len(self.sizes) >= self.breaks:
             raise DiskFailed
-        before = await self.look(lambda view: sum(map(view.count, HELD)))
+        before = await self.look(lambda view: sum(map(view.count, OF_PEOPLE)))
         answer = await super().together(work)
-        self.sizes.append(before - await self.look(lambda view: sum(map(view.count, HELD))))
+        self.sizes.append(before - await self.look(lambda view: sum(map(view.count, OF_PEOPLE))))
         return answer
 
 
@@ -147,7 +146,7 @@ def test_a_large_one_goes_in_parts_so_that_others_have_their_turn() -> None:
     mail, relay = crowded(post)
     at_once(close_mailbox(post.mailbox, post.owner, relay))
     assert max(mail.sizes) == 500
-    assert count(relay, *HELD) == count(relay, GoneMailbox, HeldEnvelope) == 2
+    assert count(relay, *OF_PEOPLE) == count(relay, GoneMailbox, HeldEnvelope) == 2
 
 
 @pytest.mark.threat("stolen-device")
@@ -165,11 +164,11 @@ def test_what_a_crash_left_of_it_is_nobodys_and_goes_with_the_next_sweep(parts: 
     with pytest.raises(IdInUse):
         at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     at_once(expire(relay))
-    assert count(relay, *HELD) == count(relay, GoneMailbox, HeldEnvelope) == 2
+    assert count(relay, *OF_PEOPLE) == count(relay, GoneMailbox, HeldEnvelope) == 2
     assert max(mail.sizes) <= 500
     relay.clock.wind(days=30)  # type: ignore[attr-defined]
     at_once(expire(relay))
-    assert count(relay, *HELD) == 0
+    assert count(relay, *OF_PEOPLE) == 0
 
 
 def test_it_may_be_told_again_after_a_crash() -> None:
@@ -180,7 +179,7 @@ def test_it_may_be_told_again_after_a_crash() -> None:
         at_once(close_mailbox(post.mailbox, CLOSE, relay))
     mail.breaks = 10**9
     at_once(close_mailbox(post.mailbox, CLOSE, relay))
-    assert count(relay, *HELD) == 2
+    assert count(relay, *OF_PEOPLE) == 2
 
 
 def test_other_mailboxes_are_as_they_were(relay: Relay) -> None:
@@ -188,13 +187,13 @@ def test_other_mailboxes_are_as_they_were(relay: Relay) -> None:
     mine, others = Post(), Post(dice=dice)
     at_once(arrive(relay, mine))
     at_once(arrive(relay, others))
-    before = count(relay, *HELD)
+    before = count(relay, *OF_PEOPLE)
     at_once(close_mailbox(mine.mailbox, CLOSE, relay))
     at_once(close_mailbox(mine.mailbox, CLOSE, relay))
     assert at_once(open_share(others.id, others.open, others.attempt(), relay)) == others.share
     assert at_once(look_after(others.id, others.withdraw, relay)).state is EnvelopeState.OPENED
     assert count(relay, HeldMailbox, HeldLock) == 2
-    assert count(relay, *HELD) < before
+    assert count(relay, *OF_PEOPLE) < before
 
 
 def test_what_is_on_its_way_does_not_arrive(relay: Relay) -> None:
@@ -213,7 +212,7 @@ def test_what_is_on_its_way_does_not_arrive(relay: Relay) -> None:
 
     with pytest.raises(NoSuchBlob):
         at_once(story())
-    assert count(relay, *HELD) == count(relay, GoneMailbox) == 1
+    assert count(relay, *OF_PEOPLE) == count(relay, GoneMailbox) == 1
     assert blobs_in(relay) == 0
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from entrenous.adapters.courier.http import HttpCourier
 from entrenous.adapters.courier.memory import at_once, memory_courier
+from entrenous.carry.expire import forget_due
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay.envelope import write_envelope
 from entrenous.faces.relay.app import relay_app
 from entrenous.ports import Relay
-from tests.carry.relays import Post, WoundClock, fetched, memory_relay
+from tests.carry.relays import Post, WoundClock, fetched, memory_relay, served
 
 URL = "https://relay.test"
 
@@ -325,3 +326,18 @@ def test_a_bug_is_500_and_logged_without_values(
     assert "4711" not in answer.text + caplog.text
     assert "bug in get_blob: RuntimeError at" in caplog.text
     assert "break_down" in caplog.text
+
+
+@pytest.mark.usefixtures("socket_enabled")
+def test_a_clock_that_cannot_be_right_is_said(
+    relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once a minute, in days and no more; what failed is another event."""
+    at_once(forget_due(relay))
+    relay.clock.wind(days=400)  # type: ignore[attr-defined]
+    with served(relay_app(relay)):  # type: ignore[arg-type]
+        pass
+    (said,) = [record for record in caplog.records if record.name == "entrenous.relay"]
+    assert said.levelname == "WARNING"
+    assert said.getMessage() == "clock ahead by 400 days"
+    assert said.said == {"event": "clock-ahead", "days": 400}  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ import pytest
 from starlette.applications import Starlette
 
 from entrenous.adapters.courier.memory import memory_courier
+from entrenous.carry.expire import forget_due
 from entrenous.craft.wire.b64u import b64u
 from entrenous.faces.relay.app import relay_app
 from entrenous.faces.relay.metrics import Meters, metrics_app
@@ -68,8 +69,17 @@ def test_answers_and_what_is_held_are_counted(relay: Relay, meters: Meters) -> N
         "entrenous_letters 1.0",
         "entrenous_blob_bytes 5000.0",
         "entrenous_free_bytes NaN",
+        "entrenous_swept_at NaN",
     ):
         assert line in told.splitlines()
+
+
+def test_when_the_last_sweep_was(relay: Relay, meters: Meters) -> None:
+    """So that a monitor, which has a clock of its own, sees that a relay does not believe its."""
+    asyncio.run(forget_due(relay))
+    swept = re.search(r"entrenous_swept_at (\d\S+)", scraped(metrics_app(meters, relay)))
+    assert swept is not None
+    assert float(swept[1]) == relay.clock.now().timestamp()
 
 
 def test_nothing_in_them_is_of_one_person(relay: Relay, meters: Meters, post: Post) -> None:

@@ -161,8 +161,7 @@ class Run:
     def _sweep_later(self, relay: RelayHost) -> None:
         def sweep() -> None:
             relay.sweep()
-            if not self.at_peace:
-                self._sweep_later(relay)
+            self._sweep_later(relay)
 
         self.schedule.after(wait_s(4 * 3600.0, self.dice), sweep)
 

@@ -38,6 +38,7 @@ from entrenous.model.relay_problem import (
     NotProven,
     NotUnderstood,
     ProtocolTooOld,
+    RelayClockAhead,
     RelayFull,
     RelayUnreachable,
     TakenBack,
@@ -59,7 +60,7 @@ _KNOWN: Final[tuple[type[EntrenousError], ...]] = (
     *(NoSuchMailbox, NotUnderstood, ProtocolTooOld, TakenBack, TooFarAhead, TooLarge, TooMany),
     *(UsedUp, WrongToken),
     *(MailboxFull, TooManyRegistered),
-    *(MailboxesClosed, WrongOffset),
+    *(MailboxesClosed, RelayClockAhead, WrongOffset),
     *(Locked, LockExists, NoLock, NotAPoint, RolledBack),
 )
 SPOKEN: Final = "Entrenous-Protocol"  # in every request and in every answer of a relay

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from entrenous.carry.clock import refuse_ahead
 from entrenous.carry.group import join
 from entrenous.carry.letters.withdraw import never_came
 from entrenous.carry.mailboxes.room import room_for_letter, room_for_share, room_in_group
@@ -54,6 +55,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         TooLarge, TooFarAhead, Expired: beyond what a relay takes.
         MailboxFull: as many letters wait there as may, or as many shares are kept, for that
             mailbox or in that group.
+        RelayClockAhead: by this clock it would have expired, or its token has.
     """
     _refuse_large(envelope)
     present = now(relay)
@@ -68,6 +70,8 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         granted = sender(desk, envelope.mailbox, token, present)
         if held is not None:
             raise _refusal(held, envelope)
+        if envelope.expires_at <= present:
+            refuse_ahead(desk, present)
         refuse_date(envelope.expires_at, present, relay.limits)
         _find_room(desk, envelope, relay.limits)
         _store(desk, envelope, digest, present)

@@ -7,6 +7,7 @@ who that is.
 from dataclasses import replace
 from datetime import datetime
 
+from entrenous.carry.clock import refuse_ahead
 from entrenous.carry.mailboxes.room import room_for_token, room_for_tokens
 from entrenous.carry.moment import now
 from entrenous.craft.crypto.hashing import lock_of, same
@@ -124,10 +125,13 @@ def closer(view: MailView, mailbox: MailboxId, token: Secret) -> HeldMailbox:
 
 
 def sender(view: MailView, mailbox: MailboxId, token: Secret, present: datetime) -> HeldToken:
-    """The send token, if it holds now; raises NoSuchMailbox, WrongToken."""
+    """The send token, if it holds now; raises NoSuchMailbox, WrongToken, RelayClockAhead."""
     _mailbox(view, mailbox)
     held = view.get(HeldToken, mailbox, lock_of(token))
-    if held is None or not _holds(held, present):
+    if held is None or not _is_unused(held):
+        raise WrongToken
+    if held.due_at is not None and held.due_at <= present:
+        refuse_ahead(view, present)
         raise WrongToken
     return held
 
@@ -147,9 +151,8 @@ def spend(desk: MailDesk, held: HeldToken) -> None:
         desk.put(used)
 
 
-def _holds(held: HeldToken, present: datetime) -> bool:
-    in_time = held.due_at is None or present < held.due_at
-    return in_time and (held.uses is None or held.used < held.uses)
+def _is_unused(held: HeldToken) -> bool:
+    return held.uses is None or held.used < held.uses
 
 
 def _mailbox(view: MailView, mailbox: MailboxId) -> HeldMailbox:

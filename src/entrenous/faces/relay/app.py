@@ -11,17 +11,18 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from entrenous.carry.clock import SWEEP_S
 from entrenous.carry.expire import forget_due
 from entrenous.carry.leftovers import remove_leftovers
 from entrenous.carry.mailboxes.quota import Coming
 from entrenous.faces.relay import blobs, envelopes, locks, mailboxes, wake
 from entrenous.faces.relay.answering import Handler, Watch, answering, refuse, unwatched
 from entrenous.faces.relay.quick import Quick
+from entrenous.model.relay_problem import RelayClockAhead
 from entrenous.ports import Relay
 
 _MAILBOX: Final = "/v1/mailboxes/{mailbox}"
 _PREKEYS: Final = _MAILBOX + "/prekeys/{device}"
-_SWEEP_S: Final = 60  # how often what is due is forgotten
 
 _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/v1/status", mailboxes.look_at_status),
@@ -89,12 +90,16 @@ async def _sweep(forget: Callable[[Relay], Awaitable[None]], relay: Relay) -> No
     Rows and bytes have a minute each of their own, for a bucket that is away takes many to say so.
     """
     while True:
+        log = logging.getLogger("entrenous.relay")
         try:
             await forget(relay)
+        except RelayClockAhead as why:
+            said = {"event": "clock-ahead", **why.facts}
+            log.warning("clock ahead by %(days)d days", said, extra={"said": said})
         except Exception as why:  # noqa: BLE001 -- the next minute tries again
-            logging.getLogger("entrenous.relay").error(  # noqa: TRY400
+            log.error(  # noqa: TRY400
                 "sweep failed: %(kind)s",
                 said := {"event": "sweep", "kind": type(why).__name__},
                 extra={"said": said},
             )
-        await asyncio.sleep(_SWEEP_S)
+        await asyncio.sleep(SWEEP_S)

@@ -6,6 +6,7 @@ of its own (docs/operate.md), which nobody outside has to reach.
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -31,6 +32,7 @@ _HELD: Final[Mapping[str, str]] = {
     "blob_bytes": "Bytes of all blobs.",
     "uploads": "Blobs that are not whole yet.",
     "free_bytes": "Room on the disk of the blobs, in bytes.",
+    "swept_at": "When all was last ended that was due, in seconds since 1970; up to an hour late.",
 }
 
 
@@ -66,9 +68,14 @@ class Meters:
             self._counted_at = present
             stats = await stats_of(relay)
             for name, gauge in self._held.items():
-                value = getattr(stats, name)
-                gauge.set(float("nan") if value is None else value)
+                gauge.set(_figure(getattr(stats, name)))
         return generate_latest(self.registry)
+
+
+def _figure(value: float | datetime | None) -> float:
+    if value is None:
+        return float("nan")
+    return value.timestamp() if isinstance(value, datetime) else value
 
 
 def metrics_app(meters: Meters, relay: Relay) -> Starlette:

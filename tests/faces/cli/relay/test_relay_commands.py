@@ -95,6 +95,7 @@ def test_stats_are_numbers_without_names(data: Path, capsys: pytest.CaptureFixtu
         "uploads": 0,
         "upload_bytes": 0,
         "restored_at": None,
+        "swept_at": None,
     }
     assert run(["relay", "stats", "--data", str(data)], {}) == 0
     said, post = capsys.readouterr().out, Post()

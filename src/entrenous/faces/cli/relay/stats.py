@@ -16,8 +16,9 @@ def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJso
     with open_present_relay(wanted.data, wanted.database, wanted.blobs) as relay:
         held = asyncio.run(stats_of(relay))
     restored = when(held.restored_at) if held.restored_at else None
+    swept = when(held.swept_at) if held.swept_at else None
     if as_json:
-        told = {**asdict(held), "restored_at": restored}
+        told = {**asdict(held), "restored_at": restored, "swept_at": swept}
         put_json({"schema": "entrenous/relay-stats/1", **told})
         return
     say(f"{held.mailboxes:,} mailboxes, {held.locks:,} locks of devices, {held.tokens:,} tokens")
@@ -25,5 +26,7 @@ def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJso
     say(f"{held.blobs:,} blobs, {held.blob_bytes // MEGABYTE:,} MB; {held.uploads:,} on their way")
     if held.free_bytes is not None:
         say(f"{held.free_bytes // MEGABYTE:,} MB are free")
+    if swept:
+        say(f"what was due by {swept} has ended")
     if restored:
         say(f"restored from a backup at {restored}")

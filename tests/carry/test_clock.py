@@ -1,0 +1,210 @@
+"""A clock that cannot be right ends nothing: neither once for all, nor one machine's for others."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.courier.memory import at_once
+from entrenous.adapters.mail.postgres import open_postgres
+from entrenous.carry.clock import last_sweep
+from entrenous.carry.expire import forget_due
+from entrenous.carry.letters.accept import accept
+from entrenous.carry.letters.hand_over import waiting
+from entrenous.carry.letters.withdraw import look_after, withdraw
+from entrenous.carry.release import open_share
+from entrenous.model.clock_mark import ClockMark
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.held import HeldLetter, HeldShare, HeldToken
+from entrenous.model.relay_problem import Expired, RelayClockAhead
+from entrenous.ports import Relay
+from tests.carry.minute import as_of
+from tests.carry.relays import NOON, Post, WoundClock, disk_relay, memory_relay
+from tests.carry.test_expire import arrive, count
+from tests.postgres import Cluster
+
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+YEAR = timedelta(days=400)
+
+
+@pytest.fixture
+def clock() -> WoundClock:
+    return WoundClock()
+
+
+@pytest.fixture
+def relay(clock: WoundClock) -> Relay:
+    """One that has swept."""
+    relay = memory_relay(clock)
+    at_once(forget_due(relay))
+    return relay
+
+
+@pytest.fixture
+def post(relay: Relay) -> Post:
+    """A copy that waits for its person."""
+    post = Post()
+    at_once(arrive(relay, post, opens=1))
+    return post
+
+
+def sweeps(relay: Relay, minutes: int = 1) -> list[int]:
+    """Sweep each minute, as a relay does; of how many days ahead of the last one it spoke."""
+    spoken = list[int]()
+    for _ in range(minutes):
+        try:
+            at_once(forget_due(relay))
+        except RelayClockAhead as why:
+            spoken.append(int(str(why.facts["days"])))
+        relay.clock.wind(minutes=1)  # type: ignore[attr-defined]
+    return spoken
+
+
+def test_a_clock_that_is_wrong_for_some_minutes_ends_nothing(
+    relay: Relay, clock: WoundClock, post: Post
+) -> None:
+    right = clock.moment
+    clock.moment = right + YEAR
+    assert sweeps(relay, 59) == [400] * 59
+    clock.moment = right + timedelta(hours=1)
+    assert sweeps(relay) == []
+    assert count(relay, HeldLetter, HeldShare, HeldToken) == 3
+    assert [one.id for one in at_once(waiting(post.mailbox, post.owner, 0, 9, relay))] == [post.id]
+
+
+@pytest.mark.usefixtures("post")
+def test_a_relay_that_was_really_off_ends_what_is_due_an_hour_later(
+    relay: Relay, clock: WoundClock
+) -> None:
+    clock.wind(days=60)
+    assert sweeps(relay, 70) == [60] * 60
+    assert count(relay, HeldLetter, HeldShare) == 0
+    clock.wind(days=1)
+    assert sweeps(relay) == []
+
+
+@pytest.mark.usefixtures("post")
+def test_what_was_jumped_over_or_was_spent_off_is_no_running_time(
+    relay: Relay, clock: WoundClock
+) -> None:
+    """Neither a second jump nor a wait of a day counts as an hour that was run."""
+    clock.wind(days=400)
+    sweeps(relay, 40)
+    clock.wind(days=30)
+    sweeps(relay, 40)
+    clock.wind(days=1)
+    assert len(sweeps(relay, 15)) == 15
+    assert count(relay, HeldLetter, HeldShare) == 2
+
+
+def test_a_clock_that_goes_back_does_not_stop_it(relay: Relay, clock: WoundClock) -> None:
+    """One that was believed was a year ahead; then it is set right."""
+    sweeps(as_of(clock.now() + YEAR, relay), 70)
+    at_once(arrive(relay, Post()))
+    clock.wind(days=6)
+    assert sweeps(relay, 70) == []
+    clock.wind(days=1)
+    assert sweeps(relay) == []
+    assert count(relay, HeldLetter) == 0
+    clock.wind(days=30)
+    assert sweeps(relay) == [30]  # it goes by the right clock again
+
+
+def test_one_clock_of_two_is_never_believed_while_the_other_sweeps(
+    relay: Relay, clock: WoundClock, post: Post
+) -> None:
+    other = as_of(clock.now() + YEAR, relay)
+    for _ in range(180):
+        assert sweeps(relay) == []
+        assert sweeps(other) == [400]
+    assert count(relay, HeldLetter, HeldShare, HeldToken) == 3
+    assert at_once(look_after(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
+
+
+@pytest.mark.usefixtures("post")
+def test_two_that_were_off_together_are_believed_together(relay: Relay, clock: WoundClock) -> None:
+    clock.wind(days=60)
+    other = as_of(clock.now() - timedelta(seconds=20), relay)
+    for _ in range(62):
+        sweeps(relay)
+        sweeps(other)
+    assert count(relay, HeldLetter, HeldShare) == 0
+
+
+def test_nobody_is_told_that_a_time_is_over(relay: Relay, clock: WoundClock, post: Post) -> None:
+    """A device would settle for that; and asking ends nothing."""
+    right = clock.moment
+    clock.moment = right + YEAR
+    for ask in (
+        lambda: open_share(post.id, post.open, post.attempt(), relay),
+        lambda: look_after(post.id, post.withdraw, relay),
+        lambda: accept(post.letter(), post.token, relay),
+    ):
+        with pytest.raises(RelayClockAhead):
+            at_once(ask())
+    clock.moment = right
+    assert at_once(open_share(post.id, post.open, post.attempt(), relay)) == post.share
+    assert at_once(accept(post.letter(), post.token, relay))
+
+
+def test_what_is_taken_back_is_gone_whatever_the_clock_says(
+    relay: Relay, clock: WoundClock, post: Post
+) -> None:
+    clock.wind(days=400)
+    assert at_once(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.TAKEN_BACK
+    assert count(relay, HeldLetter, HeldShare) == 0
+
+
+def test_what_has_expired_is_said_to_have(relay: Relay, clock: WoundClock, post: Post) -> None:
+    clock.wind(days=6)
+    at_once(forget_due(as_of(clock.now() - timedelta(days=4), relay)))
+    at_once(forget_due(as_of(clock.now() - timedelta(days=2), relay)))
+    clock.wind(days=1)
+    at_once(forget_due(as_of(clock.now() - timedelta(days=1), relay)))
+    with pytest.raises(Expired):
+        at_once(open_share(post.id, post.open, post.attempt(), relay))
+    assert count(relay, HeldShare) == 0
+
+
+@pytest.mark.parametrize("store", ["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.real)])
+def test_the_last_sweep_outlives_its_relay(
+    store: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """And is not written each minute, for then all of the database would be rewritten."""
+    clock = WoundClock()
+    for relay in opened(store, tmp_path, clock, request):
+        asyncio.run(arrive(relay, Post()))
+        for _ in range(3):
+            asyncio.run(forget_due(relay))
+            clock.wind(minutes=1)
+    for relay in opened(store, tmp_path, clock, request):
+        assert asyncio.run(relay.mail.look(last_sweep)) == ClockMark(NOON)
+        ahead = as_of(clock.now() + YEAR, relay)
+        with pytest.raises(RelayClockAhead):
+            asyncio.run(forget_due(ahead))
+        mark = asyncio.run(relay.mail.look(last_sweep))
+        assert mark == ClockMark(NOON, ahead.clock.now())
+        asyncio.run(forget_due(relay))
+        assert asyncio.run(relay.mail.look(last_sweep)) == ClockMark(clock.now())
+        assert asyncio.run(relay.mail.look(lambda view: view.count(HeldLetter))) == 1
+
+
+def opened(
+    store: str, folder: Path, clock: WoundClock, request: pytest.FixtureRequest
+) -> Iterator[Relay]:
+    """A relay whose rows outlive it."""
+    with ExitStack() as stack:
+        if store == "SQLite":
+            yield stack.enter_context(disk_relay(folder, clock))
+            return
+        cluster: Cluster = request.getfixturevalue("postgres")
+        url = request.node.stash.setdefault(_URL, cluster.fresh())
+        yield replace(memory_relay(clock), mail=stack.enter_context(closing(open_postgres(url))))
+
+
+_URL = pytest.StashKey[str]()

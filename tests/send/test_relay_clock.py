@@ -1,0 +1,63 @@
+"""A relay whose clock is once wrong costs nobody a letter, nor the way to write."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from entrenous.carry.expire import forget_due
+from entrenous.model.message import WaitsInOutbox
+from entrenous.model.relay_problem import RelayClockAhead
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.open import open_message
+from tests.send.room import HERE, SMALL, Room
+from tests.village.world import WoundClock
+
+
+@pytest.fixture
+def swept(friends: Room) -> Room:
+    """Their relay has run for a while."""
+    asyncio.run(forget_due(friends.relays[HERE]))
+    return friends
+
+
+def sweeps(room: Room) -> None:
+    """Once, by a clock that is a year ahead."""
+    with pytest.raises(RelayClockAhead):
+        asyncio.run(forget_due(room.relays[HERE]))
+
+
+def test_one_sweep_by_a_wrong_clock_costs_nothing(swept: Room) -> None:
+    ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
+    ana.sends(SMALL, ben)
+    swept.clock.moment = right + timedelta(days=400)
+    sweeps(swept)
+    swept.clock.moment = right
+    fetch_messages(ben.device)
+    (message,) = received_messages(ben.device)
+    assert open_message(message.name, ben.device).files
+    assert ben.sends(SMALL, ana)
+    assert ana.sends(SMALL, ben)
+    assert (ana.received(), ben.received()) == (1, 2)
+
+
+def test_what_is_sent_or_opened_meanwhile_waits(swept: Room) -> None:
+    """By the people's clocks, which are right: neither device takes the relay's for the truth."""
+    ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
+    ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    (message,) = received_messages(ben.device)
+    for one in (ana, ben):
+        one.device = replace(one.device, clock=WoundClock(right))
+    swept.clock.moment = right + timedelta(days=400)
+    sweeps(swept)
+    with pytest.raises(RelayClockAhead):
+        open_message(message.name, ben.device)
+    with pytest.raises(WaitsInOutbox, match="400 days ahead"):
+        ana.sends(SMALL, ben)
+    swept.clock.moment = right
+    assert open_message(message.name, ben.device).files
+    fetch_messages(ana.device)
+    assert ben.received() == 2
