@@ -12,7 +12,7 @@ from entrenous.faces.cli.promises import OF_COPIES
 from entrenous.model.sealed_copy import Recall
 from entrenous.ports import Device
 from entrenous.send.acquaintance.called import Call, called_now
-from entrenous.send.devices.self import who_am_i
+from entrenous.send.devices.self import earlier_device_named, who_am_i
 from entrenous.send.doubts.talks import copies_of
 from entrenous.send.message.react import reactions_to
 from entrenous.send.recall import recall_message
@@ -36,7 +36,7 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
     """
     if not message.strip():
         raise typer.BadParameter("say which message; entrenous sent lists yours")
-    with device_of(context) as device:
+    with device_of(context) as device, earlier_device_named(device):
         recalls = recall_message(message, device)
         who = _called_now(message, device)
     if as_json:
@@ -57,7 +57,7 @@ def sent(context: typer.Context, as_json: Json = False) -> None:
 
     Of a copy whose person you compared keys with, their device signs that it came and was opened.
     """
-    with device_of(context) as device:
+    with device_of(context) as device, earlier_device_named(device):
         messages, call = sent_messages(device), called_now(device)
         told = [(one, _copies(one, call, device), _answers(one, call, device)) for one in messages]
     hint_at(problem for one in messages for problem in one.problems)

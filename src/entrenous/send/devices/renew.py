@@ -1,7 +1,8 @@
 """Begin anew on a device that an earlier version set up: new keys, and everybody is added again.
 
 What was marked, sent and traced stays, so a leak of an earlier copy is found as before. Letters and
-keys of before can be used by nobody any more, so they go.
+keys of before can be used by nobody any more, so they go. A copy that was sent can still be looked
+after and taken back, for that needs only a token.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from entrenous.model.identity import AlreadySetUp, Identity
 from entrenous.model.ids import BlobId
 from entrenous.model.outbox import Posting
 from entrenous.model.record import BadRecord
+from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.ports import Device
 from entrenous.send import drawers
 from entrenous.send.devices.self import EARLIER, IDENTITY, UNFINISHED, is_of_an_earlier_version
@@ -60,10 +62,33 @@ def _forget_correspondence(device: Device) -> None:
         for drawer in _CORRESPONDENCE:
             for key in device.vault.keys(drawer):
                 device.vault.drop(drawer, key)
+        _bring_along_copies(device)
         for key in (UNFINISHED, _UNPUBLISHED):
             device.vault.drop(SELF, key)
     for blob in blobs:
         device.vault.forget(blob)
+
+
+def _bring_along_copies(device: Device) -> None:
+    """One that cannot be read at all goes: it would be in the way of all the others."""
+    for key, record in device.vault.items(drawers.SEALED):
+        copy = _copy_of(record)
+        if copy is None:
+            device.vault.drop(drawers.SEALED, key)
+        else:
+            drawers.lay(copy, drawers.SEALED, key, device.vault)
+
+
+def _copy_of(record: bytes) -> SealedCopy | None:
+    """Version 1 noted of a copy only whether its relay had answered; if not, it may have it."""
+    with suppress(BadRecord):
+        return unpack(SealedCopy, record)
+    with suppress(BadRecord, msgspec.MsgspecError, AttributeError, KeyError, TypeError):
+        fields = msgspec.msgpack.decode(record)
+        came = fields.pop("acknowledged")
+        fields["departure"] = (Departure.ACKNOWLEDGED if came else Departure.TRIED).value
+        return unpack(SealedCopy, msgspec.msgpack.encode(fields))
+    return None
 
 
 def _waiting(device: Device) -> Iterator[BlobId]:

@@ -1,11 +1,14 @@
 """Who this device is, as its verbs need it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from entrenous.model.identity import Home, Identity
 from entrenous.model.lock import NotConfirmed, RolledBack
 from entrenous.model.message import EarlierDevice, OfflineDevice
 from entrenous.model.person import DeviceKey, Person
+from entrenous.model.record import BadRecord
 from entrenous.model.secret import Secret
 from entrenous.model.vault import NobodysDevice
 from entrenous.ports import Device
@@ -61,6 +64,19 @@ def is_of_an_earlier_version(device: Device) -> bool:
     """Whether an earlier version made this device's keys, of a kind that is not used any more."""
     held = [device.vault.get(SELF, key) is not None for key in (IDENTITY, EARLIER, ACCOUNT)]
     return held == [False, True, True]
+
+
+@contextmanager
+def earlier_device_named(device: Device) -> Iterator[None]:
+    """Say EarlierDevice where a record cannot be read since an earlier version wrote it: it is
+    brought along when that device begins anew.
+    """
+    try:
+        yield
+    except BadRecord:
+        if is_of_an_earlier_version(device):
+            raise EarlierDevice from None
+        raise
 
 
 def account_of(device: Device) -> Secret:
