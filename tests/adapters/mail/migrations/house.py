@@ -14,6 +14,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import sqlalchemy as sql
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+
+from entrenous.adapters.mail import migrations
 from entrenous.adapters.mail.sqlite import open_mail
 from entrenous.carry.hold import bring_blob
 from entrenous.carry.letters.accept import accept
@@ -67,6 +73,25 @@ def restored(folder: Path) -> Path:
         (folder / "blobs" / names[made.blob_id]).write_bytes(made.blob)
     (folder / "blobs" / f"{COMING}.part").write_bytes(b"the beginning")
     return mail
+
+
+def before_groups(mail: Path) -> None:
+    """Bring it to step 0002 as that was first published, whose relay counted at envelopes alone."""
+    engine = sql.create_engine(f"sqlite:///{mail}")
+    steps = ScriptDirectory(Path(migrations.__file__).parent)
+    with engine.begin() as rows:
+        context = MigrationContext.configure(rows)
+        for step in reversed(list(steps.iterate_revisions("0002", "base"))):
+            step.module.upgrade(Operations(context))
+        context.stamp(steps, "0002")
+        for statement in (
+            'UPDATE held_share SET "group" = NULL',
+            "DELETE FROM held_group",
+            "DROP INDEX held_share_by_group",
+            "PRAGMA user_version=2",
+        ):
+            rows.exec_driver_sql(statement)
+    engine.dispose()
 
 
 def dumped(mail: Path) -> str:

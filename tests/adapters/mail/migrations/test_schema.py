@@ -18,7 +18,7 @@ from entrenous.adapters.mail.tables import VERSION
 from entrenous.adapters.mail.tables import schema as nouns
 from entrenous.model.held import HELD, NewerDatabase, OlderDatabase
 from entrenous.model.relay_problem import DiskFull
-from tests.adapters.mail.migrations.house import dumped, restored
+from tests.adapters.mail.migrations.house import before_groups, dumped, restored
 
 STEPS = ScriptDirectory(Path(module.__file__).parent)
 
@@ -92,6 +92,14 @@ def test_an_early_database_that_lacks_what_came_later(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(old)) as file:
         file.execute("DROP INDEX held_blob_by_mailbox")
         file.execute("DROP TABLE coming_blob")
+    open_mail(old).close()
+    open_mail(tmp_path / "new.db").close()
+    assert schema(old) == schema(tmp_path / "new.db")
+
+
+def test_a_database_of_before_groups(tmp_path: Path) -> None:
+    old = restored(tmp_path)
+    before_groups(old)
     open_mail(old).close()
     open_mail(tmp_path / "new.db").close()
     assert schema(old) == schema(tmp_path / "new.db")

@@ -1,4 +1,4 @@
-"""All that lay in a relay of the first version is served by this one."""
+"""All that lay in a relay of an early version is served by this one."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -21,7 +21,15 @@ from entrenous.model.ids import MailboxId
 from entrenous.model.relay_problem import NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
-from tests.adapters.mail.migrations.house import ATTEMPT, COMING, DEVICE, post, restored, second
+from tests.adapters.mail.migrations.house import (
+    ATTEMPT,
+    COMING,
+    DEVICE,
+    before_groups,
+    post,
+    restored,
+    second,
+)
 from tests.carry.minute import expire
 from tests.carry.relays import Post, WoundClock, disk_relay
 
@@ -56,9 +64,11 @@ class House:
         return self.run(self.relay.mail.look(lambda view: view.find(kind)))
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    restored(tmp_path)
+@pytest.fixture(params=["first version", "before groups"])
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    mail = restored(tmp_path)
+    if request.param == "before groups":
+        before_groups(mail)
     clock = WoundClock()
     with asyncio.Runner() as runner, disk_relay(tmp_path, clock) as relay:
         yield House(relay, clock, runner)
