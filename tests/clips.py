@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from typing import Any
 
@@ -109,20 +110,38 @@ def beep(*, container: str = "mp4") -> bytes:
     return file.getvalue()
 
 
+def beside(clip: bytes, *others: bytes, container: str = "mp4") -> bytes:
+    """The streams of all these files in one, as they are."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as out, ExitStack() as stack:
+        every = [stack.enter_context(av.open(io.BytesIO(one), "r")) for one in (clip, *others)]
+        for old, streams in [(old, _like(old, out)) for old in every]:
+            _copy(old, streams, out)
+    return file.getvalue()
+
+
+def _like(old: Any, out: Any) -> dict[int, Any]:
+    return {one.index: out.add_stream_from_template(one) for one in old.streams}
+
+
+def _copy(old: Any, streams: dict[int, Any], out: Any) -> None:
+    for packet in old.demux():
+        if packet.dts is not None:
+            packet.stream = streams[packet.stream_index]
+            out.mux(packet)
+
+
 def subtitled(data: bytes, *, container: str = "mp4", codec: str = "mov_text") -> bytes:
     """The same streams in another file, with a track of text beside them, as telephones and
     downloads have it.
     """
     file = io.BytesIO()
     with av.open(io.BytesIO(data), "r") as old, av.open(file, "w", format=container) as out:
-        streams: Any = {one.index: out.add_stream_from_template(one) for one in old.streams}
+        streams = _like(old, out)
         text: Any = out.add_stream(codec)
         text.codec_context.subtitle_header = _ASS
         text.codec_context.time_base = text.time_base = _MS
-        for packet in old.demux():
-            if packet.dts is not None:
-                packet.stream = streams[packet.stream_index]
-                out.mux(packet)
+        _copy(old, streams, out)
         line = text.codec_context.encode_subtitle(
             SubtitleSet.create(b"0,0,D,,0,0,0,,hello", 0, 900)
         )

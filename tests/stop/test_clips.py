@@ -34,7 +34,7 @@ from entrenous.stop.gate import judge_upload
 from entrenous.stop.look_back import look_back, tidy
 from entrenous.stop.print_of import print_of
 from entrenous.stop.review import confirm, next_review, release
-from tests.clips import Rgb, beep, wander, written
+from tests.clips import Rgb, beep, beside, wander, written
 from tests.stop.room import Room, a_device, jpeg, picture, png
 from tests.trace.test_any import with_sound
 
@@ -509,6 +509,16 @@ def test_a_film_that_calls_itself_a_sound_is_looked_at(
     upload = with_sound(small(scene), talk[:, None])
     assert upload[4:8] == b"ftyp"
     assert judged(room, upload[:8] + b"M4A " + upload[12:]).outcome is Outcome.HOLD
+
+
+def test_a_film_whose_sound_is_not_read_is_judged_by_its_frames(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    surround = coded(voice(2.0), 48_000, "ac3", "mp4", 96_000)
+    upload = beside(small(scene), surround)
+    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+    register(room, film)
+    assert judged(room, upload).outcome is Outcome.HOLD
 
 
 def test_nothing_to_see_and_nothing_to_hear_is_refused_as_such(room: Room) -> None:

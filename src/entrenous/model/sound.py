@@ -93,6 +93,14 @@ class NotASound(Malformed):
     """
 
 
+class SoundUnknown(NotASound):
+    """
+    The sound in this file is in a coding that Entrenous does not read. It reads AAC, Opus, Vorbis,
+    MP3, AMR, FLAC and WAV, at 4 to 96 kHz. Nothing was changed or sent. If it plays in another
+    program, save it from there anew, a clip as MP4 with AAC and a sound as M4A, and try again.
+    """
+
+
 class SoundBroken(Malformed):
     """
     The part of Entrenous that opens sounds from strangers stopped on this one (time or memory ran

@@ -213,7 +213,7 @@ class ReadSound(Protocol):
     """
 
     def __call__(self, untrusted_data: bytes, mono_hz: int = 0, /) -> Sound:
-        """Raises NotASound, SoundBroken, SoundTooLong, DecoderDidNotStart."""
+        """Raises NotASound, SoundUnknown, SoundBroken, SoundTooLong, DecoderDidNotStart."""
         ...
 
 

@@ -168,7 +168,7 @@ def _clip_answers() -> Iterable[bytes]:
 
 def _sound_answers() -> Iterable[bytes]:
     sound = Sound(16_000, 1, bytes(16), SoundEncoding(SoundFormat.OPUS, 24_000))
-    return [b"".join(write_sound_answer(sound)), b"N", b"L", b"G"]
+    return [b"".join(write_sound_answer(sound)), b"N", b"U", b"L", b"G"]
 
 
 TARGETS: Final = (

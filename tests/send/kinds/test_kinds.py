@@ -12,6 +12,7 @@ from entrenous.craft.wire.letter.commitment import write_mark
 from entrenous.model.letter import Content, FileRole
 from entrenous.model.message import Copy, DoesNotPromise, Message, Undone
 from entrenous.model.picture import NotAPicture, OnlyPicturesHaveASize
+from entrenous.model.sound import SoundUnknown
 from entrenous.send.acquaintance.people import contact_named, keep_contact
 from entrenous.send.circle.members import add_to_circle
 from entrenous.send.fetch import fetch_messages
@@ -21,6 +22,7 @@ from entrenous.send.message.meant import message_meant, name_meant
 from entrenous.send.message.watch import UNWATCHED, Counted, Stage
 from entrenous.send.send import send_message
 from entrenous.trace.any import trace_file
+from tests.clips import beside
 from tests.send.kinds.talkers import FRIENDS, clip, large, note, talkers, to_friends
 from tests.send.room import Room
 
@@ -151,6 +153,16 @@ def test_one_bad_file_stops_all_of_it_before_anything_is_kept() -> None:
         send_message(to_friends(ana, large(), b"not a picture"), ana.device)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == {}
+
+
+def test_a_clip_whose_sound_is_not_read_is_not_sent_silent() -> None:
+    room = talkers()
+    ana = room["ana"]
+    surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
+    with pytest.raises(SoundUnknown) as told:
+        send_message(to_friends(ana, large(), beside(clip(), surround)), ana.device)
+    assert told.value.file == 1
+    assert list(ana.device.ledger.messages()) == []
 
 
 def test_it_is_called_off_with_all_that_was_kept_of_it() -> None:

@@ -12,8 +12,8 @@ from entrenous.model.media_file import EmptyFile, NothingToSee
 from entrenous.model.picture import NotAPicture
 from entrenous.model.sound import NotASound
 
-# Each speaks of the one kind as which a file was tried last; FramesUnknown, a NoFrames, is kept,
-# because it says what is in the way.
+# Each speaks of the one kind as which a file was tried last; FramesUnknown, a NoFrames, and
+# SoundUnknown, a NotASound, are kept, because they say what is in the way.
 _IS_NONE: Final = (NotAPicture, NoFrames, NotASound)
 
 

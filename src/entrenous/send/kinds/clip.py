@@ -82,7 +82,7 @@ def clip_of(place: int, untrusted_data: bytes, device: Device, reached: Reached)
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark,
-        SoundTooLong, SoundBroken.
+        SoundUnknown, SoundTooLong, SoundBroken.
     """
     original = prepare_clip(untrusted_data, device, within(reached, 0.0, _SEEN))
     sound = clip_sound(untrusted_data, device)

@@ -69,7 +69,7 @@ def voice_of(place: int, untrusted_data: bytes, device: Device, reached: Reached
     """Prepare a sound; ``reached`` is told once it is.
 
     Raises:
-        NotASound, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.
+        NotASound, SoundUnknown, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.
     """
     sound = device.read_sound(untrusted_data)
     prepared = prepare(np.asarray(sound), sound.rate_hz)

@@ -43,7 +43,7 @@ def mark_clip_copies(
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark.
-        SoundTooLong, SoundBroken: its sound track cannot be read.
+        SoundUnknown, SoundTooLong, SoundBroken: its sound track cannot be read.
     """
     original = prepare_clip(untrusted_data, device)
     sound = clip_sound(untrusted_data, device)

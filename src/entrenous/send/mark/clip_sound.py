@@ -11,7 +11,13 @@ from entrenous.craft.sound.embed import embed
 from entrenous.craft.sound.layout import stream_bytes
 from entrenous.craft.sound.prepare import PreparedSound, prepare
 from entrenous.model.secret import Secret
-from entrenous.model.sound import NotASound, Sound, SoundTooShortToMark, TooQuietToMark
+from entrenous.model.sound import (
+    NotASound,
+    Sound,
+    SoundTooShortToMark,
+    SoundUnknown,
+    TooQuietToMark,
+)
 from entrenous.ports import Device
 from entrenous.spec import SOUND_CONTEXT
 
@@ -42,10 +48,13 @@ def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
     """The sound of a clip; None when it is silent.
 
     Raises:
+        SoundUnknown: it has some, which is not read; a copy would be silent without a word.
         SoundTooLong, SoundBroken.
     """
     try:
         sound = device.read_sound(untrusted_data)
+    except SoundUnknown:
+        raise
     except NotASound:
         return None
     try:

@@ -48,7 +48,7 @@ def mark_sound_copies(
     nor the last one, where NotWritten is thrown in.
 
     Raises:
-        NotASound, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.
+        NotASound, SoundUnknown, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.
     """
     sound = device.read_sound(untrusted_data)
     prepared = prepare(np.asarray(sound), sound.rate_hz)

@@ -20,7 +20,9 @@ from entrenous.model.sound import (
     SoundEncoding,
     SoundFormat,
     SoundTooLong,
+    SoundUnknown,
 )
+from tests.clips import beside, wander, written
 
 VOICE = voice(1.5, 48_000)
 FILES = {
@@ -133,6 +135,32 @@ def test_more_than_two_channels_are_folded_into_two() -> None:
 def test_what_is_no_sound_is_not_tried(data: bytes) -> None:
     with pytest.raises(NotASound):
         container_of(data)
+
+
+def a_wave(rate_hz: int) -> bytes:
+    return coded(VOICE, 48_000, "pcm_s16le", "wav", 0, rate_hz)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        coded(VOICE, 48_000, "ac3", "mp4", 96_000),
+        coded(VOICE, 48_000, "mp2", "matroska", 96_000),
+        a_wave(2000),
+        a_wave(192_000),
+    ],
+    ids=["AC-3", "MP2", "too slow", "too fast"],
+)
+def test_a_sound_that_is_not_read_is_not_taken_for_silence(data: bytes) -> None:
+    with pytest.raises(SoundUnknown):
+        read_sound(data)
+    read_sound(beside(FILES["mp4"][0], data, container="matroska"))  # one that is read is enough
+
+
+def test_a_file_without_a_sound_is_silent() -> None:
+    with pytest.raises(NotASound) as told:
+        read_sound(written(wander(seconds=0.2)))
+    assert told.type is NotASound
 
 
 @pytest.mark.parametrize("name", ["ogg", "m4a", "flac"])

@@ -20,7 +20,7 @@ from entrenous.craft.media.sound.jail import decode_sound_untrusted
 from entrenous.craft.media.sound.read import read_sound
 from entrenous.model.errors import EntrenousError
 from entrenous.model.picture import DecoderDidNotStart
-from entrenous.model.sound import NotASound, Sound, SoundBroken, SoundTooLong
+from entrenous.model.sound import NotASound, Sound, SoundBroken, SoundTooLong, SoundUnknown
 from tests.clips import subtitled
 
 OGG = coded(voice(1.0, 48_000), 48_000, "libopus", "ogg", 32_000)
@@ -105,6 +105,8 @@ def test_the_child_reports_what_is_wrong() -> None:
         decode_sound_untrusted(b"OggS" + bytes(500))
     with pytest.raises(NotASound):
         decode_sound_untrusted(b"nothing of the kind")
+    with pytest.raises(SoundUnknown):
+        decode_sound_untrusted(coded(voice(1.0, 48_000), 48_000, "ac3", "mp4", 96_000))
 
 
 @pytest.mark.real
@@ -132,10 +134,13 @@ def test_an_answer_is_read_as_it_was_written() -> None:
     assert read_answer(Pipe(answered(sound))) == sound
 
 
-@pytest.mark.parametrize("failure", [NotASound(), SoundBroken(), SoundTooLong(limit_minutes=20)])
+@pytest.mark.parametrize(
+    "failure", [NotASound(), SoundUnknown(), SoundBroken(), SoundTooLong(limit_minutes=20)]
+)
 def test_failures_cross_the_pipe(failure: EntrenousError) -> None:
     with pytest.raises(type(failure)) as told:
         read_answer(Pipe(write_failure(failure)))
+    assert told.type is type(failure)
     assert str(told.value) == str(failure)
 
 

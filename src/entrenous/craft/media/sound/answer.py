@@ -18,6 +18,7 @@ from entrenous.model.sound import (
     SoundEncoding,
     SoundFormat,
     SoundTooLong,
+    SoundUnknown,
 )
 from entrenous.spec import SOUND_LENGTH_S_MAX, SOUND_RATE_HZ_MAX
 
@@ -46,6 +47,8 @@ def write_answer(sound: Sound) -> Iterator[bytes]:
 
 def write_failure(failure: EntrenousError) -> bytes:
     """One letter for what went wrong."""
+    if isinstance(failure, SoundUnknown):  # before the family that it belongs to
+        return b"U"
     if isinstance(failure, NotASound):
         return b"N"
     return b"L" if isinstance(failure, SoundTooLong) else b"G"
@@ -55,7 +58,7 @@ def read_answer(read: Read, mono_hz: int = 0) -> Sound:
     """The sound in an answer; with ``mono_hz`` it must be one channel of that rate.
 
     Raises:
-        NotASound, SoundTooLong, SoundBroken: what the child reported.
+        NotASound, SoundUnknown, SoundTooLong, SoundBroken: what the child reported.
         ValueError: the answer itself is not sound, so neither is the child.
     """
     word = read(1)
@@ -77,6 +80,8 @@ def read_answer(read: Read, mono_hz: int = 0) -> Sound:
 def _failure(word: bytes) -> EntrenousError:
     if word == b"N":
         return NotASound()
+    if word == b"U":
+        return SoundUnknown()
     if word == b"L":
         return SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))
     if word == b"G":

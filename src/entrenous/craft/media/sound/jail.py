@@ -27,7 +27,7 @@ def decode_sound_untrusted(
     """Like :func:`.read.read_sound`, in a child of its own that ends with the answer.
 
     Raises:
-        NotASound, SoundTooLong: as :func:`.read.read_sound`.
+        NotASound, SoundUnknown, SoundTooLong: as :func:`.read.read_sound`.
         SoundBroken: the file is broken, or the child ran out of time or memory, or answered
             nonsense.
         DecoderDidNotStart: there is no child to ask.

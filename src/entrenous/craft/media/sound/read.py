@@ -21,6 +21,7 @@ from entrenous.model.sound import (
     SoundEncoding,
     SoundFormat,
     SoundTooLong,
+    SoundUnknown,
 )
 from entrenous.spec import SOUND_LENGTH_S_MAX, SOUND_RATE_HZ_MAX
 
@@ -49,7 +50,8 @@ def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
     channel, the mean of all, at so many samples per second, which takes little memory.
 
     Raises:
-        NotASound: it holds no sound that we read.
+        NotASound: it holds no sound.
+        SoundUnknown: it holds some, and none that we read.
         SoundTooLong: more than ``SOUND_LENGTH_S_MAX`` seconds.
         SoundBroken: nothing of it could be decoded, or it is an Ogg file with moving pictures.
     """
@@ -88,7 +90,7 @@ def _stream_of(container: Any) -> Any:
             continue
         context.thread_count = 1  # no thread can be started behind the walls
         return stream
-    raise NotASound
+    raise SoundUnknown if container.streams.audio else NotASound
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[NDArray[Any]]:
