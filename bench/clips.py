@@ -44,6 +44,7 @@ from entrenous.model.verdict import Trace
 from entrenous.ports import Device
 from entrenous.send.mark.clip import mark_clip_copies
 from entrenous.send.mark.clip_copies import prepare_clip
+from entrenous.send.mark.clip_survey import shown_in
 from entrenous.trace.clip import trace_clip
 from entrenous.trace.frame import trace_frame
 
@@ -131,7 +132,7 @@ def _document(marked: dict[str, dict[str, float]], results: list[Result]) -> dic
 def _marked(data: bytes, device: Device) -> tuple[bytes, dict[str, float]]:
     """The first copy, and what marking it cost and left to see."""
     start = time.process_time()
-    original = prepare_clip(data, device)
+    original = prepare_clip(data, shown_in(data, device), device)
     shared_s = time.process_time() - start
     start = time.process_time()
     copies = [copy.data for _, copy in mark_clip_copies(data, _PEOPLE, device)]

@@ -215,6 +215,14 @@ class ClipTooLong(Malformed):
     """
 
 
+class ClipTooLongWithSound(ClipTooLong):
+    """
+    This clip is longer than the {limit_minutes} minutes that Entrenous works on where a clip has
+    sound. Nothing was changed or sent. Cut it into parts and give it those. Without its sound it
+    may be as long as {silent_minutes} minutes.
+    """
+
+
 class FramesTooLarge(Malformed):
     """
     This clip's frames claim {width_px} x {height_px} pixels, more than the {limit_mp} megapixels

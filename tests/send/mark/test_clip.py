@@ -1,12 +1,20 @@
 """Copies of a clip: its frames and what is heard in it go together, and are forgotten together."""
 
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
 import pytest
 
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
-from entrenous.model.sound import SoundUnknown
+from entrenous.craft.media.clip.read import read_clip
+from entrenous.model.clip import Clip, ClipTooLongWithSound, Cut
+from entrenous.model.sound import SoundTooLong, SoundUnknown
+from entrenous.send.kinds.clip import clip_of
+from entrenous.send.mark.any import mark_file
 from entrenous.send.mark.clip import mark_clip_copies
 from entrenous.send.mark.unwritten import NotWritten
+from entrenous.send.message.watch import unseen
 from entrenous.trace.any import trace_file
 from tests.clips import beside, wander, written
 from tests.trace.test_clip import PEOPLE, offline_device
@@ -22,6 +30,41 @@ def test_what_was_not_written_is_nobodys(whole: int) -> None:
         made.throw(NotWritten())
     known = [[copy.to for copy in one.clips[0].copies] for one in device.ledger.messages()]
     assert known == [PEOPLE[:1]][:whole]
+
+
+@pytest.fixture
+def a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that a sound may last."""
+    monkeypatch.setattr("entrenous.craft.media.sound.read.SOUND_LENGTH_S_MAX", 1.0)
+
+
+@pytest.mark.usefixtures("a_second")
+def test_a_clip_with_too_long_a_sound_is_called_a_clip_before_its_frames_are_walked() -> None:
+    heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
+    walked = list[Cut]()
+
+    def read(untrusted_data: bytes, cut: Cut) -> AbstractContextManager[Clip]:
+        walked.append(cut)
+        return read_clip(untrusted_data, cut)
+
+    device = replace(offline_device(), read_clip=read)
+    talk = beside(written(wander(seconds=2.0)), heard)
+    for ask in (
+        lambda: next(mark_clip_copies(talk, PEOPLE, device)),
+        lambda: clip_of(0, talk, device, unseen),
+    ):
+        with pytest.raises(ClipTooLongWithSound, match="This clip is longer"):
+            ask()
+    assert [cut.stop_s for cut in walked] == [0.0, 0.0]
+    assert list(device.ledger.messages()) == []
+    next(mark_clip_copies(written(wander(seconds=2.0)), PEOPLE, device))  # silent, so it may
+
+
+@pytest.mark.usefixtures("a_second")
+def test_a_sound_without_frames_is_called_a_sound() -> None:
+    heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
+    with pytest.raises(SoundTooLong):
+        next(mark_file(heard, PEOPLE, None, offline_device()))
 
 
 def test_sound_that_is_not_read_makes_no_silent_copies_and_hinders_no_trace() -> None:

@@ -13,13 +13,12 @@ from entrenous.model.message import Copy, SentSound
 from entrenous.ports import Device
 from entrenous.send.kinds.part import Remembered, Shape
 from entrenous.send.mark.clip import clip_copies, sent_clip
-from entrenous.send.mark.clip_copies import ClipOriginal, prepare_clip
-from entrenous.send.mark.clip_sound import ClipSound, clip_sound
+from entrenous.send.mark.clip_copies import ClipOriginal
+from entrenous.send.mark.clip_sound import ClipSound, prepare_with_sound
 from entrenous.send.mark.copies import MadeCopy
-from entrenous.send.message.watch import Counted, Reached, within
+from entrenous.send.message.watch import Counted, Reached
 
 _ROOM_BYTES: Final = 64 * 1024 * 1024  # for copies that are made in one walk and wait to be sealed
-_SEEN: Final = 0.95  # of what preparing takes; the rest is for what is heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +80,9 @@ def clip_of(place: int, untrusted_data: bytes, device: Device, reached: Reached)
     """Prepare a clip; ``reached`` is told how far that is.
 
     Raises:
-        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark,
-        SoundUnknown, SoundTooLong, SoundBroken.
+        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipTooLongWithSound, ClipBroken,
+        ClipTooSmallToMark, SoundUnknown, SoundBroken.
     """
-    original = prepare_clip(untrusted_data, device, within(reached, 0.0, _SEEN))
-    sound = clip_sound(untrusted_data, device)
+    original, sound = prepare_with_sound(untrusted_data, device, reached)
     reached(1.0)
     return Clip((place,), original, sound)

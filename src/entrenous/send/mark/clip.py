@@ -12,8 +12,8 @@ from entrenous.craft.wire.record import pack
 from entrenous.model.ids import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
 from entrenous.model.message import Copy, Message, SentClip, SentSound
 from entrenous.ports import Device
-from entrenous.send.mark.clip_copies import ClipOriginal, Wanted, prepare_clip, write_clips
-from entrenous.send.mark.clip_sound import ClipSound, clip_sound
+from entrenous.send.mark.clip_copies import ClipOriginal, Wanted, write_clips
+from entrenous.send.mark.clip_sound import ClipSound, prepare_with_sound
 from entrenous.send.mark.copies import MadeCopy, new_seed
 from entrenous.send.mark.picture import MarkedFile
 from entrenous.send.mark.unwritten import NotWritten, forget_unwritten
@@ -42,11 +42,11 @@ def mark_clip_copies(
     ledger names no others; nor the last one, where NotWritten is thrown in.
 
     Raises:
-        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark.
-        SoundUnknown, SoundTooLong, SoundBroken: its sound track cannot be read.
+        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipTooLongWithSound, ClipBroken,
+        ClipTooSmallToMark.
+        SoundUnknown, SoundBroken: its sound track cannot be read.
     """
-    original = prepare_clip(untrusted_data, device)
-    sound = clip_sound(untrusted_data, device)
+    original, sound = prepare_with_sound(untrusted_data, device)
     marking = _begun(original, sound, device)
     with closing(clip_copies(original, sound, len(to), device)) as copies:
         for person, made in zip(to, copies, strict=True):

@@ -86,14 +86,16 @@ class _Copy:
     patterns: dict[int, Plane]
 
 
-def prepare_clip(untrusted_data: bytes, device: Device, reached: Reached = unseen) -> ClipOriginal:
+def prepare_clip(
+    untrusted_data: bytes, shown: Shown, device: Device, reached: Reached = unseen
+) -> ClipOriginal:
     """Look through a clip, lay out its marks, and measure how finely its copies must be written;
-    ``reached`` is told how far that is.
+    ``shown`` is what :func:`.shown_in` says of it, ``reached`` is told how far that is.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark.
     """
-    shown, surveyed = survey(untrusted_data, device, within(reached, 0.0, _SURVEYED))
+    surveyed = survey(untrusted_data, device, within(reached, 0.0, _SURVEYED))
     dither = Secret(device.dice.token(SEED_BYTES))
     sides = (shown.height_px, shown.width_px)
     noise = np.frombuffer(stream(dither, DITHER_CONTEXT, sides[0] * sides[1]), np.uint8)

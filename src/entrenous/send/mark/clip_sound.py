@@ -1,6 +1,7 @@
 """The sound track of a clip: carried over into every copy, and marked where it can be."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +11,23 @@ from entrenous.craft.sound.contour import contour
 from entrenous.craft.sound.embed import embed
 from entrenous.craft.sound.layout import stream_bytes
 from entrenous.craft.sound.prepare import PreparedSound, prepare
+from entrenous.model.clip import ClipTooLongWithSound
 from entrenous.model.secret import Secret
 from entrenous.model.sound import (
     NotASound,
     Sound,
+    SoundTooLong,
     SoundTooShortToMark,
     SoundUnknown,
     TooQuietToMark,
 )
 from entrenous.ports import Device
-from entrenous.spec import SOUND_CONTEXT
+from entrenous.send.mark.clip_copies import ClipOriginal, prepare_clip
+from entrenous.send.mark.clip_survey import shown_in
+from entrenous.send.message.watch import Reached, unseen, within
+from entrenous.spec import CLIP_LENGTH_S_MAX, SOUND_CONTEXT
+
+_HEARD: Final = 0.05  # of what preparing takes; the rest is for what is seen
 
 Track = tuple[NDArray[np.float32], int]
 """Samples (samples, channels), and how many a second has."""
@@ -44,19 +52,36 @@ class ClipSound:
         return np.asarray(samples, np.float32), self.sound.rate_hz
 
 
-def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
-    """The sound of a clip; None when it is silent.
+def prepare_with_sound(
+    untrusted_data: bytes, device: Device, reached: Reached = unseen
+) -> tuple[ClipOriginal, ClipSound | None]:
+    """A clip and what is heard in it, None when it is silent; ``reached`` is told how far that is.
+
+    Its sound comes first: what refuses it by that is known before its frames are walked, which may
+    take an hour.
 
     Raises:
-        SoundUnknown: it has some, which is not read; a copy would be silent without a word.
-        SoundTooLong, SoundBroken.
+        NoFrames, before its sound is asked for: it is no clip.
+        SoundUnknown: it has sound, which is not read; a copy would be silent without a word.
+        ClipTooLongWithSound, SoundBroken; what :func:`.prepare_clip` raises.
     """
+    shown = shown_in(untrusted_data, device)
+    sound = _sound_of(untrusted_data, device)
+    reached(_HEARD)
+    seen = within(reached, _HEARD, 1.0)
+    return prepare_clip(untrusted_data, shown, device, seen), sound
+
+
+def _sound_of(untrusted_data: bytes, device: Device) -> ClipSound | None:
     try:
         sound = device.read_sound(untrusted_data)
     except SoundUnknown:
         raise
     except NotASound:
         return None
+    except SoundTooLong as error:
+        limits = {**error.facts, "silent_minutes": round(CLIP_LENGTH_S_MAX / 60)}
+        raise ClipTooLongWithSound(**limits) from None
     try:
         prepared = prepare(np.asarray(sound), sound.rate_hz)
     except (SoundTooShortToMark, TooQuietToMark):

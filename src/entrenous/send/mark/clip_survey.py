@@ -46,9 +46,17 @@ class _Seen:
         )
 
 
-def survey(
-    untrusted_data: bytes, device: Device, reached: Reached = unseen
-) -> tuple[Shown, Survey]:
+def shown_in(untrusted_data: bytes, device: Device) -> Shown:
+    """What all frames of a clip have in common, at their own size; none of them is walked.
+
+    Raises:
+        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
+    """
+    with device.read_clip(untrusted_data, Cut(stop_s=0.0)) as clip:
+        return clip.shown
+
+
+def survey(untrusted_data: bytes, device: Device, reached: Reached = unseen) -> Survey:
     """Walk through the clip; ``reached`` is told how far that is.
 
     Raises:
@@ -71,9 +79,7 @@ def survey(
                 seen.thumb_times.append(frame.at_s)
     if not seen.times:
         raise NoFrames
-    with device.read_clip(untrusted_data, Cut(stop_s=0.0)) as clip:
-        shown = clip.shown
-    return shown, seen.packed()
+    return seen.packed()
 
 
 def _key(frame: Frame) -> KeyFrame:
