@@ -10,12 +10,14 @@ from entrenous.faces.cli.all_or_none import AllOrNone, insist_on_room
 from entrenous.faces.cli.bars import bars
 from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device.opened import device_of
+from entrenous.faces.cli.listed import All, Last, listed, refuse_both, wanted
 from entrenous.faces.cli.output import hint, in_one_go, put_json, say
 from entrenous.faces.cli.promises import OF_MESSAGES
 from entrenous.faces.cli.received import (
     list_around,
     list_message,
     list_others,
+    names_now,
     say_text,
     shown_messages,
 )
@@ -23,8 +25,9 @@ from entrenous.model.errors import Unreachable
 from entrenous.model.letter import Frame, FrameFile
 from entrenous.model.message import UnknownMessage
 from entrenous.model.picture import AlreadyThere, UnwritableFolder
-from entrenous.model.received import InboxState
+from entrenous.model.received import InboxState, Received
 from entrenous.model.relay_problem import DiskFull, RelayFull
+from entrenous.model.several import several
 from entrenous.ports import Device
 from entrenous.send.inbox import find_received, received_messages, remove_received
 from entrenous.send.letter.wake import wait_for_letter
@@ -62,17 +65,25 @@ def inbox(
             help="Wait so long for something new; other commands cannot use this device meanwhile.",
         ),
     ] = 0,
+    sender: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="NAME", help="What this person or circle sent; repeatable."),
+    ] = None,
+    last: Last = None,
+    everything: All = False,
     remove: Annotated[
         str | None,
         typer.Option(metavar="MESSAGE", help="Remove it from this device for good; tells nobody."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Fetch what waits at the relay, and list what you were sent.
+    """Fetch what waits at the relay, and list what you were sent: what waits to be opened, and the
+    newest.
 
     Taking back, expiry and openings that are counted hold by cryptography before the first opening,
     and after it by the program of whoever opened it.
     """
+    refuse_both(last, everything=everything)
     with device_of(context) as device:
         if remove is not None:
             _remove(remove, device, as_json=as_json)
@@ -83,13 +94,30 @@ def inbox(
         if (error := catch_up(device)) is not None:
             why = f"{in_one_go(str(error))} " if isinstance(error, Unreachable) else ""
             hint(f"{why}So nothing new was fetched; this came before:")
-        shown = list(shown_messages(received_messages(device), device))
+        every = received_messages(device)
+        every = _from(sender, every, device) if sender else every
+        whole = everything or (as_json and last is None)
+        found = listed(every, _waits, last, everything=whole)
+        shown = list(shown_messages(found.these, device))
     if as_json:
         put_json({"schema": "entrenous/inbox/1", "messages": shown})
         return
     for message in shown:
         list_message(message)
-    say(OF_MESSAGES if shown else "Nothing here yet.")
+    found.tell_older("inbox", "--from", sender or ())
+    nothing = f"Nothing from {several(sender)} here." if sender else "Nothing here yet."
+    say(OF_MESSAGES if shown else nothing)
+
+
+def _from(sender: list[str], every: tuple[Received, ...], device: Device) -> tuple[Received, ...]:
+    names = names_now(device)
+    by = [names.sender(one) for one in every]
+    who = wanted(sender, by, device)
+    return tuple(one for one, name in zip(every, by, strict=True) if who.has(one.sender, name))
+
+
+def _waits(message: Received) -> bool:
+    return message.state is InboxState.WAITING
 
 
 def _remove(name: str, device: Device, *, as_json: bool) -> None:

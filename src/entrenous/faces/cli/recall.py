@@ -1,15 +1,19 @@
 """``entrenous recall`` and ``entrenous sent``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
 
 from entrenous.faces.cli.catch_up import hint_at
 from entrenous.faces.cli.device.opened import device_of
+from entrenous.faces.cli.listed import All, Last, listed, refuse_both, wanted
 from entrenous.faces.cli.output import put_json, say, when
 from entrenous.faces.cli.promises import OF_COPIES
-from entrenous.model.sealed_copy import Recall
+from entrenous.model.envelope import EnvelopeState
+from entrenous.model.ids import PersonId
+from entrenous.model.sealed_copy import Departure, Recall
+from entrenous.model.several import several
 from entrenous.ports import Device
 from entrenous.send.acquaintance.called import Call, called_now
 from entrenous.send.devices.self import earlier_device_named, who_am_i
@@ -49,31 +53,81 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
         say(_outcome(who[one.to], one))
 
 
-def sent(context: typer.Context, as_json: Json = False) -> None:
-    """What you sent, what became of each copy, and when. Nothing is sent by looking.
+def sent(
+    context: typer.Context,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="What went to this person or circle; repeatable."),
+    ] = None,
+    last: Last = None,
+    everything: All = False,
+    as_json: Json = False,
+) -> None:
+    """What you sent, what became of each copy, and when: what waits to be opened, and the newest.
+    Nothing is sent by looking.
 
     A copy can be taken back, and ends, by cryptography before its first opening; after that by the
     program of whoever opened it.
 
     Of a copy whose person you compared keys with, their device signs that it came and was opened.
     """
+    refuse_both(last, everything=everything)
     with device_of(context) as device, earlier_device_named(device):
-        messages, call = sent_messages(device), called_now(device)
-        told = [(one, _copies(one, call, device), _answers(one, call, device)) for one in messages]
-    hint_at(problem for one in messages for problem in one.problems)
+        every, call = sent_messages(device), called_now(device)
+        messages = _to(to, every, call, device) if to else every
+        whole = everything or (as_json and last is None)
+        found = listed(messages, _waits, last, everything=whole)
+        us = who_am_i(device).person.id if any(one.copies for one in found.these) else None
+        told = [
+            (one, _copies(one, call, device), _answers(one, us, call, device))
+            for one in found.these
+        ]
+    hint_at(problem for one in every for problem in one.problems)
     if as_json:
         shown = [_shown(*each) for each in told]
         put_json({"schema": "entrenous/sent/1", "messages": shown})
         return
-    for one, copies, answers in told:
-        words = ", ".join(f"{to} ({in_words(fate)})" for to, fate in copies)
-        say(f"{one.message.name}  {when(one.message.sent_at)}  {words}")
-        if answers:
-            say("    " + ", ".join(f"{sign} {who}" for who, sign in answers))
-    if not messages:
-        say("Nothing sent from this device yet.")
-    if any(one.copies for one in messages):
+    for each in told:
+        _list(*each)
+    found.tell_older("sent", "--to", to or ())
+    if not told:
+        whom = f"to {several(to)} from this device." if to else "from this device yet."
+        say(f"Nothing sent {whom}")
+    if us is not None:
         say(OF_COPIES)
+
+
+def _list(one: Sent, copies: list[tuple[str, Fate]], answers: list[tuple[str, str]]) -> None:
+    words = ", ".join(f"{who} ({in_words(fate)})" for who, fate in copies)
+    say(f"{one.message.name}  {when(one.message.sent_at)}  {words}")
+    if answers:
+        say("    " + ", ".join(f"{sign} {who}" for who, sign in answers))
+
+
+def _to(names: list[str], every: tuple[Sent, ...], call: Call, device: Device) -> tuple[Sent, ...]:
+    went = [tuple(_recipients(one, call)) for one in every]
+    who = wanted(names, {name for some in went for _, name in some}, device)
+    return tuple(
+        one for one, some in zip(every, went, strict=True) if any(who.has(*each) for each in some)
+    )
+
+
+def _recipients(one: Sent, call: Call) -> Iterator[tuple[PersonId | None, str]]:
+    """Who has a copy, by the name under which it is listed."""
+    if one.copies:
+        yield from ((copy.person, call(copy.person, copy.to)) for copy in one.copies)
+    else:
+        yield from ((None, copy.to) for copy in copies_of(one.message))
+
+
+def _waits(one: Sent) -> bool:
+    """Whether a copy of it may still be opened for the first time."""
+    return any(
+        copy.state in (EnvelopeState.WAITING, EnvelopeState.DELIVERED)
+        and copy.departure is not Departure.REFUSED
+        and not copy.opened
+        for copy in one.copies
+    )
 
 
 def _called_now(name: str, device: Device) -> Mapping[str, str]:
@@ -138,13 +192,12 @@ def _copies(one: Sent, call: Call, device: Device) -> list[tuple[str, Fate]]:
     return [(label, elsewhere) for label in labels]
 
 
-def _answers(one: Sent, call: Call, device: Device) -> list[tuple[str, str]]:
+def _answers(one: Sent, us: PersonId | None, call: Call, device: Device) -> list[tuple[str, str]]:
     """Who answered it in a sign, and how; nobody can answer what was marked for another channel."""
-    if not one.copies:
+    if us is None or not one.copies:
         return []
-    mine = who_am_i(device).person.id
     names = {copy.person: call(copy.person, copy.to) for copy in one.copies}
     return [
         (names.get(each.by, "you"), each.reaction.text or "")
-        for each in reactions_to(mine, one.message.id, device)
+        for each in reactions_to(us, one.message.id, device)
     ]

@@ -58,6 +58,16 @@ def circle_named(name: str, device: Device) -> Circle:
     return circle
 
 
+def people_meant(name: str, device: Device) -> frozenset[PersonId]:
+    """Everybody whom a person's or a circle's name means, blocked or not; nobody, if it is neither
+    of anybody nor of a circle.
+    """
+    if (circle := _found(name, device)) is not None:
+        return frozenset(circle.people)
+    seen = as_seen(name)
+    return frozenset(one.person.id for one in contacts(device) if as_seen(one.name) == seen)
+
+
 def people_in(circle: Circle, device: Device) -> tuple[Contact, ...]:
     """Everybody in a circle, by name."""
     return tuple(one for one in contacts(device) if one.person.id in circle.people)
