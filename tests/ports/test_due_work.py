@@ -21,6 +21,7 @@ from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.model.bank import Bank
 from entrenous.model.claim import ClaimEvent, Registration
+from entrenous.model.clock_mark import ClockMark
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import BankName, ClaimId
@@ -316,6 +317,67 @@ def test_that_a_look_back_is_due_comes_with_the_claim(made: Stores) -> None:
     assert list(taken) == ["x"]
     queue.looked_back(until, taken)
     assert queue.due() == Due()
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_what_a_clock_that_was_ahead_left_is_due(made: Stores, *, is_taken: bool) -> None:
+    """Whether it came due then, or was taken by whoever was killed, and whatever else is due."""
+    right = made.clock.moment
+    made.clock.wind(days=400)
+    made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
+    if is_taken:
+        assert list(made.reviews.take_look_backs(made.clock.now() + LEASE, 9)) == ["x"]
+    made.clock.moment = right
+    made.bank.register(Registration(claim("y"), (TWO,), looks_back=True))
+    until = made.clock.now() + LEASE
+    taken = [claim for _ in range(2) for claim in made.reviews.take_look_backs(until, 9)]
+    assert sorted(taken) == ["x", "y"]
+    assert made.reviews.take_look_backs(until, 9) == {}
+    made.clock.wind(minutes=2)
+    again = made.reviews.take_look_backs(made.clock.now() + LEASE, 9)
+    assert sorted(again) == ["x", "y"]
+    made.reviews.looked_back(made.clock.now() + LEASE, again)
+    assert made.reviews.due().look_backs == 0
+
+
+def test_a_slow_look_that_was_taken_by_a_clock_ahead_is_due(made: Stores) -> None:
+    right = made.clock.moment
+    assert keep(made.reviews, "b")
+    made.clock.wind(days=400)
+    assert made.reviews.take_slow_look(LEASE) is not None
+    made.clock.moment = right
+    assert made.reviews.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+    assert made.reviews.take_slow_look(LEASE) is None
+
+
+def test_the_clocks_of_two_gates_need_not_be_quite_alike(made: Stores) -> None:
+    """One that is a minute behind leaves alone what the other has."""
+    assert keep(made.reviews, "b")
+    made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
+    assert made.reviews.take_slow_look(LEASE) is not None
+    assert made.reviews.take_look_backs(made.clock.now() + LEASE, 9)
+    made.clock.wind(minutes=-1)
+    assert made.reviews.take_slow_look(LEASE) is None
+    assert made.reviews.take_look_backs(made.clock.now() + LEASE, 9) == {}
+
+
+def test_what_the_clock_said_is_remembered(made: Stores) -> None:
+    minute = timedelta(minutes=1)
+    assert made.reviews.clock_mark() is None
+    for _ in range(3):
+        made.reviews.note_clock(minute)
+        made.clock.wind(minutes=1)
+    assert made.reviews.clock_mark() == ClockMark(AT)  # nothing to write
+    made.clock.wind(days=400)
+    odd = made.clock.now()
+    made.reviews.note_clock(minute)
+    assert made.reviews.clock_mark() == ClockMark(AT, odd)
+    made.clock.wind(minutes=1)
+    made.reviews.note_clock(minute)
+    assert made.reviews.clock_mark() == ClockMark(AT, odd + minute, 60)
+    made.clock.moment = AT + minute
+    made.reviews.note_clock(minute)
+    assert made.reviews.clock_mark() == ClockMark(AT + minute)
 
 
 @pytest.mark.parametrize("how", ["extended", "confirmed"])

@@ -222,6 +222,15 @@ def test_somebody_is_told_of_items_that_wait_for_long(made: Stores) -> None:
     assert pages() == (Page(PageKind.WAITING, 1),)
 
 
+def test_who_was_told_by_a_clock_ahead_is_told_again(made: Stores) -> None:
+    made.reviews.record(held("a", entry=None), None)
+    made.clock.wind(days=400)
+    assert made.reviews.take_pages(made.clock.now() - DAY, 20)
+    made.clock.wind(days=-398)
+    assert made.reviews.take_pages(made.clock.now() - DAY, 20) == (Page(PageKind.WAITING, 1),)
+    assert made.reviews.take_pages(made.clock.now() - DAY, 20) == ()
+
+
 def test_what_was_found_later_waits_from_then_on(made: Stores) -> None:
     made.bank.register(Registration(claim("c"), (ONE,)))
     passed = Decision(Outcome.LET_THROUGH, "p")

@@ -1,5 +1,6 @@
 """A claim that comes after the upload: what was let through goes before a person."""
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from entrenous.model.claim import ClaimEvent, ClaimState
 from entrenous.model.decision import Outcome
 from entrenous.model.gate import GateLimits
 from entrenous.model.review import Found, ReviewState
+from entrenous.stop.clock import note_clock
 from entrenous.stop.gate import judge_upload
 from entrenous.stop.look_back import LEASE, look_back, look_back_again, look_back_due, tidy
 from entrenous.stop.policies import PolicyChange, set_policy
@@ -279,3 +281,40 @@ def test_a_bank_that_was_in_shadow_is_looked_back_for_when_the_operator_says_so(
     assert look_back_again(live, room.platform) == 1
     assert look_back_due(room.platform) == 1
     assert [one.case for one in room.platform.reviews.published("", 9)] == [case]
+
+
+def test_a_clock_that_is_once_ahead_forgets_nothing(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform, "post 17")
+    assert note_clock(room.platform) == 0
+    right = room.clock.moment
+    room.clock.wind(days=400)
+    for _ in range(59):
+        assert note_clock(room.platform) == 400
+        tidy(room.platform)
+        room.clock.wind(minutes=1)
+    room.clock.moment = right + timedelta(hours=1)
+    assert note_clock(room.platform) == 0
+    protect(room, hers)
+    assert room.platform.reviews.waiting() == 1
+
+
+def test_a_gate_that_was_really_off_forgets_an_hour_later(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform)
+    note_clock(room.platform)
+    room.clock.wind(days=60)
+    for _ in range(62):
+        note_clock(room.platform)
+        room.clock.wind(minutes=1)
+    tidy(room.platform)
+    assert room.platform.reviews.kept_pictures(0, 9) == ()
+
+
+def test_a_claim_that_came_by_a_clock_ahead_is_looked_back_for(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform, "post 17")
+    right = room.clock.moment
+    room.clock.wind(days=400)
+    room.protect(hers, parts=False)  # nobody had time to look back
+    room.clock.moment = right + timedelta(hours=1)
+    assert look_back_due(room.platform, 10) == 1
+    assert look_back_due(room.platform, 10) == 0
+    assert room.platform.reviews.waiting() == 1

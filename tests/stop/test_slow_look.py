@@ -15,6 +15,7 @@ from entrenous.model.decision import Outcome
 from entrenous.model.gate import GateLimits
 from entrenous.model.picture import DecoderGaveUp, Picture
 from entrenous.model.review import Due, Found, ReviewState
+from entrenous.stop.clock import note_clock
 from entrenous.stop.dry_run import judge_dry
 from entrenous.stop.gate import decide_upload, judge_upload, keep_held
 from entrenous.stop.look_back import tidy
@@ -208,3 +209,14 @@ def test_an_answer_writes_as_much_whether_a_slow_look_is_due_or_not(
         decide_upload(png(pixels), room.platform)
     assert written == [None] * 3
     assert room.platform.reviews.due().slow_looks == 0
+
+
+def test_a_clock_that_is_once_ahead_gives_none_up(room: Room, hers: Any) -> None:
+    room.protect(hers, parts=False)
+    judge_upload(jpeg(on_a_page(hers)), room.platform)
+    note_clock(room.platform)
+    room.clock.wind(days=400)
+    assert note_clock(room.platform) == 400
+    assert skip_slow_looks(room.platform) == 0
+    room.clock.wind(days=-400)
+    assert look_slowly(room.platform)

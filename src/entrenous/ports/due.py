@@ -4,14 +4,24 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from entrenous.model.clock_mark import ClockMark
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import Due, SlowLook
 
 
 class DueWork(Protocol):
     """What is due is taken for a time. If it was not done by then, whoever asks takes it again
-    (docs/spec/gate.md sections 5.2 and 5.4). Raises BankUnreachable, like the stores.
+    (docs/spec/gate.md sections 5.2 and 5.4). What is taken for much longer than that was taken by a
+    clock that was ahead, and is due. Raises BankUnreachable, like the stores.
     """
+
+    def note_clock(self, every: timedelta) -> None:
+        """Remember what the clock says, of all processes together; to be called so often."""
+        ...
+
+    def clock_mark(self) -> ClockMark | None:
+        """What was remembered; None before the first time."""
+        ...
 
     def keeps_bytes(self) -> bool:
         """Whether there is room on the disk for bytes of uploads; where not, none are kept."""

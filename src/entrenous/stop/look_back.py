@@ -18,6 +18,7 @@ from entrenous.model.claim import MATCHING, Claim
 from entrenous.model.ids import ClaimId
 from entrenous.model.review import LateFind, ReviewState
 from entrenous.ports import Platform
+from entrenous.stop.clock import days_ahead
 from entrenous.stop.gate import find as find_in
 from entrenous.stop.late_fits import Sought, fitting, kept_uploads
 from entrenous.stop.late_sounds import SoughtSounds, fitting_sounds, kept_sounds
@@ -86,7 +87,11 @@ def look_back_now(platform: Platform) -> None:
 
 
 def tidy(platform: Platform) -> None:
-    """Forget what is kept for a time only; to be called now and then."""
+    """Forget what is kept for a time only; to be called now and then. By a clock that cannot be
+    right, nothing.
+    """
+    if days_ahead(platform):
+        return
     days = timedelta(days=platform.limits.look_back_days)
     platform.reviews.forget_accepted(platform.clock.now() - days)
 

@@ -198,3 +198,14 @@ def test_where_slow_looks_are_off_none_is_said_to_be_skipped(
             work()
     assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
     assert platform.reviews.due().slow_looks == 0
+
+
+def test_a_clock_that_cannot_be_right_is_said(
+    platform: Platform, clock: WoundClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        for work in each_minute(platform):
+            work()
+        clock.wind(days=60)
+    (said,) = [one for one in caplog.records if one.name == "entrenous.gate"]
+    assert (said.levelname, said.getMessage()) == ("WARNING", "clock ahead by 60 days")

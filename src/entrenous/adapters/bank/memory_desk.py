@@ -85,7 +85,8 @@ class MemoryReviewDesk(MemoryDueWork):
 
     def _taken(self, kind: PageKind) -> bool:
         now = self.bank.clock.now()
-        if kind in self.taken_at and self.taken_at[kind] > now - AGAIN_AFTER:
+        taken_at = self.taken_at.get(kind)
+        if taken_at is not None and now - AGAIN_AFTER < taken_at <= now + AGAIN_AFTER:
             return False
         self.taken_at[kind] = now
         return True

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from entrenous.adapters.bank.memory_bank import MemoryBankStore
 from entrenous.adapters.bank.sql_due import DAY, SLOW_BYTES_MAX, TAKES_MAX
 from entrenous.model.claim import MATCHING
+from entrenous.model.clock_mark import ClockMark
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import Due, Review, SlowLook
 
@@ -30,6 +31,16 @@ class MemoryDueWork:
     slow: dict[str, _Slow] = field(default_factory=dict)
     slow_bytes_max: int = SLOW_BYTES_MAX
     has_disk: Callable[[], bool] = lambda: True
+    mark: ClockMark | None = None
+
+    def note_clock(self, every: timedelta) -> None:
+        """Held."""
+        now = self.bank.clock.now()
+        self.mark = self.mark.seen(now, every) if self.mark else ClockMark(now)
+
+    def clock_mark(self) -> ClockMark | None:
+        """As it is held."""
+        return self.mark
 
     def keeps_bytes(self) -> bool:
         """As it was told."""
@@ -49,8 +60,9 @@ class MemoryDueWork:
         """The oldest."""
         now = self.bank.clock.now()
         for case, one in self.slow.items():
-            free = one.free_at is not None and one.free_at <= now and one.taken < TAKES_MAX
-            if free and one.untrusted_upload is not None:
+            if one.free_at is None or one.taken >= TAKES_MAX:
+                continue
+            if _is_free(one.free_at, now, lease) and one.untrusted_upload is not None:
                 self.slow[case] = replace(one, free_at=now + lease, taken=one.taken + 1)
                 return SlowLook(case, one.untrusted_upload)
         return None
@@ -72,7 +84,9 @@ class MemoryDueWork:
     def take_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
         """The newest."""
         now = self.bank.clock.now()
-        free = [(at, claim) for claim, at in sorted(self.bank.look_backs.items()) if at <= now]
+        every = [(at, claim) for claim, at in sorted(self.bank.look_backs.items())]
+        due = [one for one in every if one[0] <= now]
+        free = due or [one for one in every if _is_free(one[0], now, until - now)]
         newest = sorted(free, key=lambda one: one[0], reverse=True)
         claims = [claim for _, claim in newest[:limit]]
         self.bank.look_backs.update(dict.fromkeys(claims, until))
@@ -117,3 +131,8 @@ class MemoryDueWork:
         """As it is recorded."""
         if review.slow_look_due:
             self.slow[review.case] = _Slow()
+
+
+def _is_free(free_at: datetime, now: datetime, lease: timedelta) -> bool:
+    """Nobody has it now; what was taken for longer than anything is was so by a clock ahead."""
+    return not now < free_at <= now + 2 * lease

@@ -95,11 +95,15 @@ class SqlReviewDesk(SqlDueWork):
 
     def _taken(self, kind: PageKind) -> bool:
         """Whether nobody has taken it within the hour; one statement, so that one process has it.
+        What was taken long after now was so by a clock that was ahead.
 
         It is never taken before 1970, which is when a row that is made here was.
         """
         now = self.clock.now()
-        free = PAGE.c.kind == kind, PAGE.c.at <= stored_time(now - AGAIN_AFTER)
+        around = PAGE.c.at.between(
+            stored_time(now - AGAIN_AFTER) + 1, stored_time(now + AGAIN_AFTER)
+        )
+        free = PAGE.c.kind == kind, sa.not_(around)
         with adding(self.engine) as db:
             made = insert_or(db, PAGE).values(kind=kind)
             db.execute(made.on_conflict_do_nothing(index_elements=["kind"]))

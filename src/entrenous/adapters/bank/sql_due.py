@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.engine import adding, glancing, reading, writing
 from entrenous.adapters.bank.held_bytes import HeldBytes
 from entrenous.adapters.bank.rows import batches
-from entrenous.adapters.bank.tables import CLAIM, stored_time
+from entrenous.adapters.bank.tables import CLAIM, CLOCK, read_time, stored_time
 from entrenous.adapters.bank.upload_tables import UPLOAD
 from entrenous.adapters.system import SystemClock
 from entrenous.model.claim import MATCHING
+from entrenous.model.clock_mark import ClockMark
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import Due, SlowLook, UploadShut
 from entrenous.ports import Clock
@@ -49,6 +50,25 @@ class SqlDueWork:
     held: HeldBytes = field(default_factory=HeldBytes)
     has_disk: Callable[[], bool] = lambda: True
 
+    def note_clock(self, every: timedelta) -> None:
+        """Most often there is nothing to write, which is asked first."""
+        now = self.clock.now()
+        before = self.clock_mark()
+        if before is not None and before.seen(now, every) == before:
+            return
+        with writing(self.engine) as db:
+            before = _clock_mark(db)
+            mark = before.seen(now, every) if before else ClockMark(now)
+            db.execute(CLOCK.delete())
+            odd_at = None if mark.odd_at is None else stored_time(mark.odd_at)
+            row = {"id": 1, "at": stored_time(mark.at), "odd_at": odd_at, "odd_s": mark.odd_s}
+            db.execute(CLOCK.insert().values(row))
+
+    def clock_mark(self) -> ClockMark | None:
+        """The only row."""
+        with glancing(self.engine) as db:
+            return _clock_mark(db)
+
     def keeps_bytes(self) -> bool:
         """As ``has_disk``, whatever the rows are."""
         return self.has_disk()
@@ -74,9 +94,9 @@ class SqlDueWork:
     def take_slow_look(self, lease: timedelta) -> SlowLook | None:
         """The oldest, and put off when it may be taken again; first asked whether there is any."""
         now = self.clock.now()
-        is_free = sa.and_(
-            _KEPT, UPLOAD.c.slow_look_at <= stored_time(now), UPLOAD.c.slow_looks_taken < TAKES_MAX
-        )
+        is_over = UPLOAD.c.slow_look_at <= stored_time(now)
+        has_nobody = sa.or_(is_over, _is_ahead(UPLOAD.c.slow_look_at, now, lease))
+        is_free = sa.and_(_KEPT, has_nobody, UPLOAD.c.slow_looks_taken < TAKES_MAX)
         with glancing(self.engine) as db:
             if db.execute(sa.select(UPLOAD.c.number).where(is_free).limit(1)).first() is None:
                 return None
@@ -122,9 +142,18 @@ class SqlDueWork:
             return db.execute(gone.values(_PASSED_OVER)).rowcount
 
     def take_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
-        """The newest; first asked whether there are any."""
-        now = stored_time(self.clock.now())
-        free = sa.select(CLAIM.c.id, CLAIM.c.changed).where(CLAIM.c.look_back_at <= now)
+        """The newest; then what a clock that was ahead left. Each is a range of the index."""
+        now = self.clock.now()
+        at = CLAIM.c.look_back_at
+        ranges = (at <= stored_time(now), _is_ahead(at, now, until - now))
+        each = (self._taken_of(due, until, limit) for due in ranges)
+        return next((taken for taken in each if taken), {})
+
+    def _taken_of(
+        self, due: sa.ColumnElement[bool], until: datetime, limit: int
+    ) -> dict[ClaimId, int]:
+        """First asked whether there are any."""
+        free = sa.select(CLAIM.c.id, CLAIM.c.changed).where(due)
         free = free.order_by(CLAIM.c.look_back_at.desc(), CLAIM.c.id).limit(limit)
         with glancing(self.engine) as db:
             if db.execute(free).first() is None:
@@ -168,6 +197,23 @@ class SqlDueWork:
         )
         with reading(self.engine) as db:
             return Due(*(db.execute(count).scalar_one() for count in wanted))
+
+
+def _clock_mark(db: sa.Connection) -> ClockMark | None:
+    row = db.execute(sa.select(CLOCK.c.at, CLOCK.c.odd_at, CLOCK.c.odd_s)).first()
+    if row is None:
+        return None
+    odd_at = None if row.odd_at is None else read_time(row.odd_at)
+    return ClockMark(read_time(row.at), odd_at, row.odd_s)
+
+
+def _is_ahead(
+    until: sa.ColumnElement[int], now: datetime, lease: timedelta
+) -> sa.ColumnElement[bool]:
+    """Whether it was taken for longer than anything is: by a clock that was ahead. Twice the lease,
+    for the clocks of several gates are never quite alike.
+    """
+    return until > stored_time(now + 2 * lease)
 
 
 def _put(db: sa.Connection, claims: Iterable[str], at: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 7  # of this schema; upgrade.py brings an earlier one up to it
+VERSION: Final = 8  # of this schema; upgrade.py brings an earlier one up to it
 
 METADATA: Final = sa.MetaData()
 # 64 bits; SQLite numbers rows by itself only in a column that is called INTEGER.
@@ -135,6 +135,15 @@ PAGE: Final = sa.Table(
     sa.Column("kind", sa.Text, primary_key=True),
     sa.Column("at", BIG, nullable=False, server_default="0"),
     sa.Column("untold", BIG, nullable=False, server_default="0"),
+)
+# What the gates' clocks said: a model/clock_mark.py.
+CLOCK: Final = sa.Table(
+    "clock",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # 1: there is one row
+    sa.Column("at", BIG, nullable=False),
+    sa.Column("odd_at", BIG),
+    sa.Column("odd_s", sa.Integer, nullable=False),
 )
 # What a platform said of claims that it listed itself: its own name for the content, and from when
 # on a suspended one matches again (docs/spec/hma.md section 4).

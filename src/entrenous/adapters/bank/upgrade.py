@@ -6,7 +6,8 @@ Version 3 adds since when an upload waits, what is due after an answer, and tabl
 sounds, released clips and embeddings. Version 4 adds by which change a claim became confirmed.
 Version 5 adds reviewers, who confirmed first, and what somebody was told of. Version 6 adds hashes
 of the frames of clips that were let through, version 7 how these sound, an
-index of what a person released, and which hashes a reviewer added.
+index of what a person released, and which hashes a reviewer added. Version 8 adds what the clock
+said.
 """
 
 from typing import Any, Final

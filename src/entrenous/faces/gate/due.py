@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from entrenous.ports import Platform
+from entrenous.stop.clock import note_clock
 from entrenous.stop.look_back import look_back_due
 from entrenous.stop.page import page_somebody
 from entrenous.stop.slow_look import skip_slow_looks
@@ -14,10 +15,10 @@ _LOG: Final = logging.getLogger("entrenous.gate")
 
 
 def each_minute(platform: Platform) -> tuple[Callable[[], object], ...]:
-    """Slow looks for which there was no room. (Those that are due are made by processes of their
-    own.)
+    """What the clock says, and slow looks for which there was no room. (Those that are due are
+    made by processes of their own.)
     """
-    return (partial(_skip, platform),)
+    return (partial(_note_clock, platform), partial(_skip, platform))
 
 
 def by_and_by(platform: Platform) -> Callable[[], object]:
@@ -32,6 +33,13 @@ def page_if_due(platform: Platform) -> None:
     for failed in page_somebody(platform):
         said = {"event": "page-failed", **failed.facts}
         _LOG.error("page failed: %(kind)s", said, extra={"said": said})
+
+
+def _note_clock(platform: Platform) -> None:
+    days = note_clock(platform)
+    if days:
+        said = {"event": "clock-ahead", "days": days}
+        _LOG.warning("clock ahead by %(days)d days", said, extra={"said": said})
 
 
 def _skip(platform: Platform) -> None:
