@@ -25,6 +25,7 @@ from entrenous.craft.media.jailed.answer import (
 from entrenous.craft.media.jailed.walls import Wall
 from entrenous.craft.media.jpeg import complete_outline_of, outline_of
 from entrenous.craft.media.kind import kind_of, medium_of
+from entrenous.craft.media.moves import moves
 from entrenous.craft.media.picture import _webp_size
 from entrenous.craft.media.profile import is_srgb, parse_profile, write_profile
 from entrenous.craft.media.sound.answer import read_answer as read_sound_answer
@@ -125,6 +126,15 @@ def _box(name: bytes, body: bytes = b"") -> bytes:
     return struct.pack(">I", 8 + len(body)) + name + body
 
 
+def _moving() -> Iterable[bytes]:
+    frames = [Image.new("RGB", (2, 2), colour) for colour in ("teal", "plum")]
+    for kind in ("GIF", "PNG", "WEBP", "AVIF"):
+        file = io.BytesIO()
+        frames[0].save(file, kind, save_all=True, append_images=frames[1:])
+        yield file.getvalue()
+    yield from _pictures()
+
+
 def _clips() -> Iterable[bytes]:
     mp4 = _box(b"ftyp", b"isom\0\0\2\0isommp42") + _box(b"mdat", b"frames")
     return [
@@ -173,6 +183,7 @@ def _sound_answers() -> Iterable[bytes]:
 
 TARGETS: Final = (
     Target("picture-walk", holds(_walk, lambda _: True), _pictures),
+    Target("picture-moves", holds(moves, lambda told: told in (True, False)), _moving),
     Target("jpeg-outline", holds(_outlined, bool), lambda: list(_pictures())[:2]),
     Target("colour-profile", holds(_profile, bool), _profiles),
     Target("clip-walk", holds(clip_container, bool), _clips, longest=1024),

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,7 +11,7 @@ import typer
 from entrenous.faces.cli.bars import bar
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.interrupt import minding_interrupts
-from entrenous.faces.cli.media import naming, read_media
+from entrenous.faces.cli.media import naming, read_media, tell_of_stills
 from entrenous.faces.cli.output import hint, put_json, read_file, say, write_new
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import MessageName, RecipientId
@@ -55,6 +56,7 @@ def mark(
     """
     labels = _labels(to or [], to_file)
     data = read_media(photo)
+    tell = partial(_tell, stills=tell_of_stills([(photo, data)]), as_json=as_json)
     written: list[dict[str, str]] = []
     message: MessageName | None = None
     try:
@@ -81,17 +83,17 @@ def mark(
         written = [one for one in written if Path(one["path"]).is_file()]
         if not written:
             raise
-        _tell(message, written, as_json=as_json)
+        tell(message, written)
         raise StoppedWhileMarking(count=len(written), total=len(labels)) from None
     except EntrenousError as why:
         if not written:
             raise
-        _tell(message, written, as_json=as_json)
+        tell(message, written)
         if isinstance(why, DiskFull):
             raise NoRoomForAllCopies(count=len(written), total=len(labels)) from None
         hint(f"{len(written)} of {len(labels)} copies were written, and no more:")
         raise
-    _tell(message, written, as_json=as_json)
+    tell(message, written)
 
 
 def _is_there(place: Path, why: EntrenousError) -> bool:
@@ -113,9 +115,12 @@ def _labels(to: list[str], to_file: Path | None) -> tuple[RecipientId, ...]:
     return labels
 
 
-def _tell(message: MessageName | None, written: list[dict[str, str]], *, as_json: bool) -> None:
+def _tell(
+    message: MessageName | None, written: list[dict[str, str]], *, stills: list[str], as_json: bool
+) -> None:
     if as_json:
-        put_json({"schema": "entrenous/mark/1", "message": message, "copies": written})
+        said = {"message": message, "copies": written, "first_picture_only": stills}
+        put_json({"schema": "entrenous/mark/1", **said})
         return
     for one in written:
         say(f"{one['path']}  is for {one['to']}")

@@ -1,11 +1,12 @@
 """Pictures, clips and sounds that a person names: read, and called by name when one is refused."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from entrenous.faces.cli.output import hint, read_file
+from entrenous.craft.media.moves import moves
+from entrenous.faces.cli.output import hint, in_a_line, read_file
 from entrenous.model.clip import NoFrames
 from entrenous.model.errors import EntrenousError
 from entrenous.model.media_file import EmptyFile, NothingToSee
@@ -27,6 +28,19 @@ def read_media(path: Path) -> bytes:
     if not data:
         raise EmptyFile(path=path)
     return data
+
+
+def tell_of_stills(files: Iterable[tuple[Path, bytes]]) -> list[str]:
+    """Say of each picture that moves that only its first one is sent, before it goes; they are
+    returned as the person typed them, for ``first_picture_only`` of ``--json``.
+    """
+    stills = [str(path) for path, data in files if moves(data)]
+    for still in stills:
+        hint(
+            f"{in_a_line(still)} moves; only its first picture is sent. To send it moving, save it"
+            " as MP4."
+        )
+    return stills
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from entrenous.faces.cli.bars import Bars, bars
 from entrenous.faces.cli.catch_up import catch_up, hint_at
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.interrupt import stopping_once
-from entrenous.faces.cli.media import naming, read_media
+from entrenous.faces.cli.media import naming, read_media, tell_of_stills
 from entrenous.faces.cli.output import hint, in_one_go, put_json, say
 from entrenous.faces.cli.promises import OF_COPIES
 from entrenous.faces.cli.undo import undo_window
@@ -111,10 +111,11 @@ def send(
         catch_up(device)  # that our own relay is silent is no reason not to seal
         policy = Policy(open_until(days, device), 1 if once else None)
         draft = _addressed(written, to or [], within, reply, policy, device)
+        stills = tell_of_stills(zip(files or (), written.files, strict=True))
         draft = _ask(replace(draft, confirmed=frozenset(confirm or ())), device)
         with stopping_once() as check, bars() as shown:
             sent = send_message(draft, device, _watch(shown, check, device))
-    _tell(sent, draft, as_json=as_json)
+    _tell(sent, draft, stills, as_json=as_json)
 
 
 def _watch(shown: Bars, check: Callable[[], None], device: Device) -> Watch:
@@ -172,10 +173,11 @@ def _addressed(
     )
 
 
-def _tell(sent: Posted, draft: Draft, *, as_json: bool) -> None:
+def _tell(sent: Posted, draft: Draft, stills: list[str], *, as_json: bool) -> None:
     if as_json:
         copies = [{"to": name, "devices": count} for name, count in sent.devices.items()]
-        put_json({"schema": "entrenous/send/1", "message": sent.name, "copies": copies})
+        said = {"message": sent.name, "copies": copies, "first_picture_only": stills}
+        put_json({"schema": "entrenous/send/1", **said})
         return
     people = in_one_go(several(draft.to))
     say(f"sent {sent.name} to {people}; take it back with: entrenous recall {sent.name}")
