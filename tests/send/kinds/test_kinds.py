@@ -9,6 +9,7 @@ from bench.sounds.attacks import coded
 from bench.sounds.material import voice
 from entrenous.craft.crypto.commitments import mark_commitment
 from entrenous.craft.wire.letter.commitment import write_mark
+from entrenous.model.clip import FramesUnknown
 from entrenous.model.letter import Content, FileRole
 from entrenous.model.message import Copy, DoesNotPromise, Message, Undone
 from entrenous.model.picture import NotAPicture, OnlyPicturesHaveASize
@@ -22,7 +23,7 @@ from entrenous.send.message.meant import message_meant, name_meant
 from entrenous.send.message.watch import UNWATCHED, Counted, Stage
 from entrenous.send.send import send_message
 from entrenous.trace.any import trace_file
-from tests.clips import beside
+from tests.clips import beside, wander, written
 from tests.send.kinds.talkers import FRIENDS, clip, large, note, talkers, to_friends
 from tests.send.room import Room
 
@@ -162,6 +163,17 @@ def test_a_clip_whose_sound_is_not_read_is_not_sent_silent() -> None:
     with pytest.raises(SoundUnknown) as told:
         send_message(to_friends(ana, large(), beside(clip(), surround)), ana.device)
     assert told.value.file == 1
+    assert list(ana.device.ledger.messages()) == []
+
+
+def test_a_clip_whose_pictures_are_not_read_is_not_sent_as_a_voice_note() -> None:
+    room = talkers()
+    ana = room["ana"]
+    film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
+    heard = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
+    with pytest.raises(FramesUnknown) as told:
+        send_message(to_friends(ana, beside(film, heard, container="matroska")), ana.device)
+    assert told.value.file == 0
     assert list(ana.device.ledger.messages()) == []
 
 

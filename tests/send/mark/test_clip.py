@@ -8,7 +8,7 @@ import pytest
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
 from entrenous.craft.media.clip.read import read_clip
-from entrenous.model.clip import Clip, ClipTooLongWithSound, Cut
+from entrenous.model.clip import Clip, ClipTooLongWithSound, Cut, FramesUnknown
 from entrenous.model.sound import SoundTooLong, SoundUnknown
 from entrenous.send.kinds.clip import clip_of
 from entrenous.send.mark.any import mark_file
@@ -65,6 +65,13 @@ def test_a_sound_without_frames_is_called_a_sound() -> None:
     heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
     with pytest.raises(SoundTooLong):
         next(mark_file(heard, PEOPLE, None, offline_device()))
+
+
+def test_a_film_that_is_not_read_makes_no_copies_of_its_sound() -> None:
+    film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
+    heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
+    with pytest.raises(FramesUnknown):
+        next(mark_file(beside(film, heard, container="matroska"), PEOPLE, None, offline_device()))
 
 
 def test_sound_that_is_not_read_makes_no_silent_copies_and_hinders_no_trace() -> None:

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TypeVar
 
 from entrenous.craft.media.kind import medium_of
-from entrenous.model.clip import NoFrames
+from entrenous.model.clip import FramesUnknown, NoFrames
 from entrenous.model.errors import of_file
 from entrenous.model.ids import MessageId
 from entrenous.model.medium import Medium
@@ -109,6 +109,8 @@ def _clip(place: int, untrusted_data: bytes, device: Device, reached: Reached) -
     try:
         with of_file(place):
             return _late("clip", "clip_of")(place, untrusted_data, device, reached)
+    except FramesUnknown:  # it has pictures, so its sound alone is not what she sends
+        raise
     except NoFrames:
         return _voice(place, untrusted_data, device, reached)
 

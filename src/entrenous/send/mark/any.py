@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Sequence
 from importlib import import_module
 
 from entrenous.craft.media.kind import medium_of
-from entrenous.model.clip import NoFrames
+from entrenous.model.clip import FramesUnknown, NoFrames
 from entrenous.model.errors import of_file
 from entrenous.model.ids import MessageName, RecipientId
 from entrenous.model.medium import Medium
@@ -45,6 +45,8 @@ def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device)
     """A clip that has no frames may still be heard."""
     try:
         yield from _late("clip", "mark_clip_copies")(untrusted_data, to, device)
+    except FramesUnknown:  # it has pictures, so its sound alone is not what she marks
+        raise
     except NoFrames:
         yield from _late("sound", "mark_sound_copies")(untrusted_data, to, device)
 
