@@ -45,7 +45,9 @@ UPLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
 
 # --- send: docs/spec/letter.md, content.md, relay.md ----------------------------------------------
 PROTOCOL_VERSION: Final = 2
-DAYS_TO_OPEN: Final = 30  # a message that nobody opens expires after this, unless said otherwise
+# A message that nobody opens expires after this, unless said otherwise; relays take a day more, so
+# that a clock which is off by some hours does not matter.
+DAYS_TO_OPEN: Final = 29
 PICTURES_MAX: Final = 64  # files of one message; content.md section 1
 TEXT_CHARS_MAX: Final = 16_384
 UNDO_S: Final = 10  # for which nothing of a message leaves, unless said otherwise

@@ -63,7 +63,7 @@ def test_opening_is_answered_everywhere() -> None:
 def test_refusals_have_names() -> None:
     with pytest.raises(TakenBack):
         step(EnvelopeState.TAKEN_BACK, Event.OPEN, NOON)
-    with pytest.raises(Expired, match="2026-11-25"):
+    with pytest.raises(Expired, match="25 November 2026"):
         step(EnvelopeState.EXPIRED, Event.OPEN, NOON)
     with pytest.raises(NoSuchEnvelope):
         step(EnvelopeState.REVOKED, Event.OPEN, NOON)

@@ -13,6 +13,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import ClassVar, Final
 
 UPDATE: Final = "in the folder it was installed from, git pull and then make .venv/.run"
@@ -32,8 +33,14 @@ def as_typed(word: object) -> str:
 
 def filled(words: str, **facts: object) -> str:
     """A message whose ``{fields}`` are filled; in a command that it suggests, :func:`as_typed`."""
+    facts = {name: _in_words(fact) for name, fact in facts.items()}
     said = _COMMAND.sub(lambda command: _FIELD.sub(r"{typed \1}", command[0]), words)
     return said.format(**facts, **{f"typed {name}": as_typed(fact) for name, fact in facts.items()})
+
+
+def _in_words(fact: object) -> object:
+    """A moment as a person reads it; its zone is said, since a relay may have chosen it."""
+    return f"{fact:%d %B %Y, %H:%M %Z}" if isinstance(fact, datetime) else fact
 
 
 class EntrenousError(Exception):

@@ -205,6 +205,12 @@ class WaitsInOutbox(Unreachable):
     """
 
 
+class HeldHere(WaitsInOutbox):
+    """
+    {name} is sealed and kept safe on this device, but it has not left yet. {why}
+    """
+
+
 class NotToAll(Refused):
     """
     {name} was not taken for {refused}. {why} It is not tried again for them. On its way: {has}.

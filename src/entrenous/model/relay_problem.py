@@ -185,6 +185,29 @@ class TooFarAhead(Refused):
     """
 
 
+class ClocksDiffer(Refused):
+    """
+    This device's clock {differs} that of the relay at {host}, so the relay did not take this. Check
+    the date, the time and the time zone here: this device has {now}. If that is right, tell the
+    people who run the relay.
+    """
+
+
+class WaitsForClock(ClocksDiffer):
+    """
+    This device's clock {differs} that of the relay at {host}, so the relay takes no letters from
+    here now. They wait here, and nothing was lost. Check the date, the time and the time zone here:
+    this device has {now}. Once that is right they leave with the next command, or with: entrenous
+    send --resume. If it is right already, tell the people who run the relay.
+    """
+
+
+class WaitedTooLong(Refused):
+    """
+    A letter waited on this device until its time was over, so it does not leave any more.
+    """
+
+
 class NotUnderstood(Malformed):
     """
     The relay and this device do not understand each other, so nothing was stored. One of them

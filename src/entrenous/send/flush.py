@@ -11,11 +11,14 @@ from entrenous.model.outbox import Posting
 from entrenous.model.person import TwoLists
 from entrenous.model.relay_problem import (
     DamagedBlob,
+    Expired,
     MailboxFull,
     NoSuchBlob,
     NotUnderstood,
     ProtocolTooOld,
+    TooFarAhead,
     TooMany,
+    WaitsForClock,
     WrongToken,
 )
 from entrenous.model.sealed_copy import Departure, SealedCopy
@@ -33,15 +36,18 @@ from entrenous.send.outbox import (
     put_out,
     take_copy,
 )
+from entrenous.send.relay_clock import clocks_differ, dated_anew, why_refused
 from entrenous.send.setup import finish_set_up
 from entrenous.send.states import CopyEvent
 from entrenous.send.tokens.posting import had_none, once_more, with_token
 
-# After these a posting goes on waiting: the relay is away, busy or newer, or the way damaged it.
-NOT_NOW: Final = (Unreachable, TooMany, ProtocolTooOld, NotUnderstood, DamagedBlob)
+# After these a posting goes on waiting: the relay is away, busy or newer, the way damaged it, or no
+# date that this device's clock gives a letter is one that the relay takes.
+NOT_NOW: Final = (Unreachable, TooMany, ProtocolTooOld, NotUnderstood, DamagedBlob, WaitsForClock)
 # Of these, what says nothing about other mailboxes at the same relay.
-_OF_ONE_MAILBOX: Final = (NotUnderstood, DamagedBlob, MailboxFull)
+_OF_ONE_MAILBOX: Final = (NotUnderstood, DamagedBlob, MailboxFull, WaitsForClock)
 _BROUGHT_AGAIN_MAX: Final = 3  # for one letter: its blobs
+_DATED_ANEW_MAX: Final = 2  # it waited for too long, and its relay keeps letters for few days only
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,8 @@ def flush(device: Device, on_sent: OnSent = nobody_counts) -> Flushed:
     A relay that does not answer keeps its own postings waiting and no others, and what it does not
     understand keeps those for the same mailbox waiting: letters must not overtake each other. A
     posting that a relay refuses is dropped, so that it never stops the ones behind it; its copy is
-    marked as refused. None of this is raised.
+    marked as refused. A letter without content is not dropped for its date: it waits until this
+    clock and the relay's agree. None of this is raised.
     """
     try:
         finish_set_up(device)
@@ -129,7 +136,7 @@ def _tried(posting: Posting, round_: _Round, device: Device) -> EntrenousError |
                 round_.held_up[posting.envelope.mailbox.hex()] = OutOfTokens()
             return OutOfTokens()
         tried = ready  # which may lead to another relay
-        _post(tried, round_.on_sent, device)
+        _post_in_time(tried, round_.on_sent, device)
     except NOT_NOW as why:
         of_one = isinstance(why, _OF_ONE_MAILBOX)
         way = tried.envelope.mailbox.hex() if of_one else tried.relay_url
@@ -155,6 +162,29 @@ def _with_token(posting: Posting, device: Device) -> Posting | None:
         if ready is not None and ready is not posting:
             put_out(ready, device)
     return ready
+
+
+def _post_in_time(
+    posting: Posting, on_sent: OnSent, device: Device, dates: int = _DATED_ANEW_MAX
+) -> None:
+    """Post. A letter without content whose date its relay refuses is dated anew: nothing in it
+    depends on that, and a relay that refuses its date does not have it.
+
+    Raises:
+        WaitsForClock: by this device's clock no date would be taken.
+        ClocksDiffer, TooFarAhead, WaitedTooLong: the same of a copy, which ends when it says.
+    """
+    try:
+        _post(posting, on_sent, device)
+    except (TooFarAhead, Expired) as why:
+        copy = take_copy(posting.envelope.id, device)
+        if copy is not None:
+            raise why_refused(why, posting, copy, device) from None
+        again = dated_anew(posting, why, device)
+        if again is None or not dates:
+            raise clocks_differ(WaitsForClock, why, posting.relay_url, device) from None
+        put_out(again, device)
+        _post_in_time(again, on_sent, device, dates - 1)
 
 
 def _post(posting: Posting, on_sent: OnSent, device: Device) -> None:

@@ -15,6 +15,14 @@ def this_second(device: Device) -> datetime:
     return device.clock.now().replace(microsecond=0)
 
 
+def plain_until(device: Device, keep_days: int = EXPIRY_DAYS_MAX) -> datetime:
+    """The end of a letter without content, at a relay that takes so many days: a day less, or half
+    of them where that is more, so that a clock which is off by hours does not matter.
+    """
+    taken = timedelta(days=keep_days)
+    return this_second(device) + taken - min(timedelta(days=1), taken / 2)
+
+
 def open_until(days: int, device: Device) -> datetime:
     """The end of so many days, at a whole hour: the next one, or the last where no relay keeps
     anything for longer.

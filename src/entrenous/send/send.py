@@ -9,13 +9,25 @@ that memory does not grow with the number of people.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from entrenous.model.card import Enforces
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.letter import PersonHead
-from entrenous.model.message import DoesNotPromise, Draft, NotToAll, Undone, WaitsInOutbox
+from entrenous.model.message import (
+    DoesNotPromise,
+    Draft,
+    HeldHere,
+    NotToAll,
+    NotYetToBeSent,
+    Undone,
+    WaitsInOutbox,
+)
+from entrenous.model.person import TwoLists
+from entrenous.model.relay_problem import WaitsForClock
 from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.model.secret import Secret
+from entrenous.model.window import OutOfTokens
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contacts_named
 from entrenous.send.devices.self import refuse_unready
@@ -32,6 +44,9 @@ from entrenous.send.message.seal import Sending
 from entrenous.send.message.watch import UNWATCHED, Counted, Stage, Watch
 from entrenous.send.moment import this_second
 from entrenous.send.outbox import waiting_bytes
+
+# What another try does nothing about, however soon; each says itself what does.
+_NOT_BY_TRYING: Final = (NotYetToBeSent, OutOfTokens, TwoLists, WaitsForClock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +129,9 @@ def _those_that_left(sending: Sending, flushed: Flushed, device: Device) -> list
             why=flushed.stayed[refused[0].envelope],
         )
     if stayed:
-        raise WaitsInOutbox(name=sending.name, why=flushed.stayed[stayed[0].envelope])
+        why = flushed.stayed[stayed[0].envelope]
+        waits = HeldHere if isinstance(why, _NOT_BY_TRYING) else WaitsInOutbox
+        raise waits(name=sending.name, why=why)
     return left
 
 

@@ -43,7 +43,7 @@ from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.setup import set_up
 from entrenous.send.tokens.holding import may_write_now
 from entrenous.send.tokens.use import lend_tokens, token_for
-from entrenous.spec import DAYS_TO_OPEN, INVITE_DAYS
+from entrenous.spec import EXPIRY_DAYS_MAX, INVITE_DAYS
 from tests.send.cards import another_device, becomes, identity_of, issue_card
 from tests.send.room import HERE, SMALL, THERE, Person, Room
 from tests.village.households import catch_up
@@ -578,7 +578,7 @@ def test_an_old_invite_lets_nobody_in_by_a_borrowed_token(friends: Room) -> None
     catch_up(ben, ana, ben)
     old, lock = make_invite(ana.device), ana.device.vault.keys(INVITE)
     catch_up(ana)
-    friends.clock.wind(days=INVITE_DAYS + DAYS_TO_OPEN + 1)
+    friends.clock.wind(days=INVITE_DAYS + EXPIRY_DAYS_MAX + 1)
     catch_up(ana, ben, ana, ben)
     lent, home = iter(lend_tokens(ana.id, who_am_i(ana.device).key.device, 4, ben.device)), ana.home
     token = next(lent).token

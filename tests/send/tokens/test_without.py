@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from entrenous.faces.cli.output import in_one_go
 from entrenous.model.ids import ID_BYTES, MessageId
 from entrenous.model.message import NotToAll, WaitsInOutbox
 from entrenous.model.notes import RecallNote
@@ -197,6 +198,33 @@ def test_what_nobody_would_take_any_more_does_not_wait(town: Room) -> None:
     town.clock.wind(days=3)
     flush(tablet.device)
     assert waiting(tablet) == 0
+
+
+def test_a_letter_that_nobody_would_take_any_more_says_so(town: Room) -> None:
+    tablet, ben = town["tablet"], town["ben"]
+    loses_its_tokens(tablet, ben)
+    writes_a_little(tablet, ben)
+    town.clock.wind(days=30)
+    (problem,) = flush(tablet.device).problems
+    assert "waited on this device until its time was over" in in_one_go(str(problem))
+    assert waiting(tablet) == 0
+
+
+def test_a_clock_that_is_once_wrong_ends_no_letter_that_waits(town: Room) -> None:
+    """Nobody asks a relay, so the clock alone would say that its time is over."""
+    tablet, ben = town["tablet"], town["ben"]
+    fetch_messages(tablet.device)
+    had = loses_its_tokens(tablet, ben)
+    writes_a_little(tablet, ben)
+    (key,) = tablet.device.vault.keys(OUTBOX)
+    right = town.clock.moment
+    town.clock.wind(days=400)
+    fetch_messages(tablet.device)
+    town.clock.moment = right
+    assert key in tablet.device.vault.keys(OUTBOX)
+    is_told(tablet, ben, had)
+    flush(tablet.device)
+    assert key not in tablet.device.vault.keys(OUTBOX)
 
 
 def test_a_crash_uses_up_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,9 +46,9 @@ from entrenous.send.naming import refuse_bad_name
 from entrenous.send.setup import finish_set_up
 from entrenous.send.tokens.holding import windows_hold
 from entrenous.send.tokens.use import has_way, take_invite
-from entrenous.spec import DAYS_TO_OPEN, INVITE_DAYS, INVITE_USES
+from entrenous.spec import EXPIRY_DAYS_MAX, INVITE_DAYS, INVITE_USES
 
-_ON_ITS_WAY: Final = timedelta(days=DAYS_TO_OPEN)  # for so long a relay keeps a letter
+_ON_ITS_WAY: Final = timedelta(days=EXPIRY_DAYS_MAX)  # for so long a relay keeps a letter
 
 
 def make_invite(device: Device) -> str:

@@ -1,11 +1,13 @@
 """Chores at our own relay that wait until it answers: tokens to register, tokens to withdraw."""
 
 from entrenous.model.errors import EntrenousError
+from entrenous.model.relay_problem import Expired, WaitsForClock
 from entrenous.ports import Device
 from entrenous.send.devices.lists.at_relay import tell_of_devices
-from entrenous.send.devices.self import NEXT_CLOSE
+from entrenous.send.devices.self import NEXT_CLOSE, who_am_i
 from entrenous.send.devices.sync.tell import tell_siblings
 from entrenous.send.drawers import SELF, WITHDRAW
+from entrenous.send.relay_clock import clocks_differ
 from entrenous.send.tokens.batch import tell_of_tokens
 
 
@@ -27,6 +29,9 @@ def do_chores(device: Device) -> list[EntrenousError]:
         tell_siblings(device)
     try:
         tell_of_tokens(device)
+    except Expired as why:
+        home = who_am_i(device).home
+        return [clocks_differ(WaitsForClock, why, home.relay_url, device), *problems]
     except EntrenousError as error:
         return [error, *problems]
     return problems

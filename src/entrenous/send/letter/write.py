@@ -1,7 +1,7 @@
 """Write a letter to another device: seal it, and lay it into the outbox (docs/spec/letter.md)."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from entrenous.craft.crypto.hashing import lock_of, sha256
 from entrenous.craft.crypto.seal import seal_letter
@@ -20,12 +20,12 @@ from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.devices.self import Me, refuse_unready, who_am_i
 from entrenous.send.drawers import OWN_KEY, PEER, lay, peer_key, take
 from entrenous.send.letter.prekeys import make_own_key
-from entrenous.send.moment import this_second
+from entrenous.send.moment import plain_until
 from entrenous.send.outbox import next_order, put_out
 from entrenous.send.receipts.cover import note_covered
 from entrenous.send.tokens.place import place_of
 from entrenous.send.tokens.use import Token, use_token
-from entrenous.spec import DAYS_TO_OPEN, OWN_KEYS_PER_PEER, WINDOW_TOKENS
+from entrenous.spec import OWN_KEYS_PER_PEER, WINDOW_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def plain_outer(device: Device) -> Outer:
     """What goes around a letter that carries no content: a hello or a recall."""
     return Outer(
         envelope=EnvelopeId(device.dice.token(ID_BYTES)),
-        expires_at=this_second(device) + timedelta(days=DAYS_TO_OPEN - 1),
+        expires_at=plain_until(device),
         withdraw_token=Secret(device.dice.token(32)),
         message=MessageId(device.dice.token(ID_BYTES)),
     )

@@ -11,11 +11,12 @@ from entrenous.craft.crypto.tokens import send_token
 from entrenous.model.ids import DeviceId, MailboxId
 from entrenous.model.outbox import Posting
 from entrenous.model.person import Contact
-from entrenous.model.relay_problem import Expired, WrongToken
+from entrenous.model.relay_problem import WaitedTooLong, WrongToken
 from entrenous.model.window import HeldWindow
 from entrenous.ports import Device
 from entrenous.send.devices.first_token import NO_TOKEN, token_for
 from entrenous.send.drawers import CONTACT, take
+from entrenous.send.odd_clock import is_clock_odd
 from entrenous.send.tokens.place import held_window, where_tokens_hold
 from entrenous.send.tokens.use import Token, keeps_last, use_held
 
@@ -33,7 +34,7 @@ def with_token(posting: Posting, device: Device) -> Posting | None:
     letter says where these lie.
 
     Raises:
-        Expired: nobody would take it any more.
+        WaitedTooLong: nobody would take it any more.
         WrongToken: it has files, where no token of ours holds.
     """
     if posting.peer is None:
@@ -66,8 +67,8 @@ def once_more(posting: Posting, device: Device) -> Posting | None:
 
 
 def _with_first(posting: Posting, whose: str, held: HeldWindow, device: Device) -> Posting | None:
-    if posting.envelope.expires_at <= device.clock.now():
-        raise Expired
+    if posting.envelope.expires_at <= device.clock.now() and not is_clock_odd(device):
+        raise WaitedTooLong
     there = where_tokens_hold(whose, held, device)
     if there is None:
         return None

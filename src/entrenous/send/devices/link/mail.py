@@ -14,10 +14,17 @@ from entrenous.model.envelope import Envelope, SendToken
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import ID_BYTES, EnvelopeId, MailboxId
 from entrenous.model.link import LinkMessage, LinkOver, LinkStop
-from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
+from entrenous.model.relay_problem import (
+    ClocksDiffer,
+    Expired,
+    NoSuchMailbox,
+    TooFarAhead,
+    WrongToken,
+)
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.moment import this_second
+from entrenous.send.relay_clock import clocks_differ
 from entrenous.spec import LINK_MINUTES, LINK_USES, TOKEN_BYTES
 
 
@@ -75,12 +82,14 @@ def post_message(  # noqa: PLR0913, PLR0917 - where it goes, and until when it i
 
     Raises:
         LinkOver: that one takes none any more.
-        RelayUnreachable.
+        ClocksDiffer, RelayUnreachable.
     """
     try:
         device.courier.post(url, token, link_envelope(mailbox, message, until, device))
     except (WrongToken, NoSuchMailbox):
         raise LinkOver from None
+    except (TooFarAhead, Expired) as why:
+        raise clocks_differ(ClocksDiffer, why, url, device) from None
 
 
 def tell_over(  # noqa: PLR0913, PLR0917 - as above
