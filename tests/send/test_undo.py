@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 import pytest
 
@@ -18,6 +19,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
 from tests.send.room import Person, Room
+from tests.send.room_text import writes
 from tests.send.test_guard import draft
 from tests.village.crashes import survived
 
@@ -38,7 +40,7 @@ def nothing_left(friends: Room) -> bool:
 def test_it_leaves_when_the_window_is_over_and_not_before(friends: Room, ana: Person) -> None:
     seen: list[bool] = []
 
-    def wait(until: datetime) -> None:
+    def wait(until: datetime) -> bool:
         assert until == friends.clock.now() + timedelta(seconds=10)
         flush(ana.device)
         seen.append(nothing_left(friends))
@@ -46,6 +48,7 @@ def test_it_leaves_when_the_window_is_over_and_not_before(friends: Room, ana: Pe
         flush(ana.device)
         seen.append(nothing_left(friends))
         friends.clock.wind(seconds=0.1)
+        return True
 
     posted = send_message(held(ana), ana.device, Watch(wait=wait))
     assert seen == [True, True]
@@ -60,7 +63,7 @@ def records(ana: Person) -> dict[str, dict[str, bytes]]:
 
 @pytest.mark.threat("wrong-recipient")
 def test_undone_it_is_as_if_it_had_never_been(friends: Room, ana: Person) -> None:
-    def changes_her_mind(_until: datetime) -> None:
+    def changes_her_mind(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
     new_name(ana.device)  # what stays is that names are indexed, as from the first on
@@ -102,7 +105,7 @@ def test_asked_twice_it_is_undone_all_the_same(
         if len(asked) == 1:
             raise KeyboardInterrupt
 
-    def changes_her_mind(_until: datetime) -> None:
+    def changes_her_mind(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(call_off, step, interrupted)
@@ -150,6 +153,35 @@ def test_after_a_crash_at_any_moment_nothing_leaves_early(friends: Room, ana: Pe
 def _sealed(ana: Person, device: object) -> None:
     with pytest.raises(WaitsInOutbox):
         send_message(held(ana), device)
+
+
+@pytest.mark.parametrize("days", [2, -2])
+def test_a_clock_that_steps_back_holds_nothing_back_for_longer(
+    friends: Room, ana: Person, days: int
+) -> None:
+    """It was ahead when the message was written, or was set wrong afterwards."""
+    right = friends.clock.moment
+    friends.clock.moment = right + timedelta(days=max(days, 0))
+    with pytest.raises(WaitsInOutbox):
+        send_message(held(ana), ana.device)
+    friends.clock.moment = right + timedelta(days=min(days, 0))
+    writes(ana, "ben")
+    assert friends["ben"].received() == 2
+
+
+def test_while_it_is_waited_for_the_clock_may_be_set(friends: Room, ana: Person) -> None:
+    def wait(_until: datetime) -> bool:
+        friends.clock.wind(minutes=-30)
+        return True
+
+    assert send_message(held(ana), ana.device, Watch(wait=wait)).devices == {"ben": 1}
+    assert friends["ben"].received() == 1
+
+
+def test_what_can_still_be_undone_is_not_said_to_leave_by_a_command(ana: Person) -> None:
+    with pytest.raises(WaitsInOutbox) as told:
+        send_message(held(ana), ana.device)
+    assert "--resume" not in str(told.value)
 
 
 def test_letters_behind_it_do_not_overtake_it(friends: Room, ana: Person) -> None:

@@ -18,7 +18,7 @@ from entrenous.model.ids import (
 from entrenous.model.letter import ReplyTo
 from entrenous.model.relay_problem import DiskFull
 from entrenous.model.secret import Secret
-from entrenous.spec import PICTURES_MAX
+from entrenous.spec import PICTURES_MAX, UNDO_S_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ class Draft:
             raise ValueError("a message goes to one or more people, each once")
         if len(self.files) > PICTURES_MAX:
             raise TooManyPictures(count=len(self.files), limit=PICTURES_MAX)
-        if self.undo_s < 0:
-            raise ValueError("a message waits from now on")
+        if not 0 <= self.undo_s <= UNDO_S_MAX:
+            raise ValueError("a message waits from now on, and for an hour at most")
         check_caption(self.caption)
         check_text(self.text)
 

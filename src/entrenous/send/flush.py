@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from entrenous.model.errors import EntrenousError, Unreachable
@@ -40,6 +41,7 @@ from entrenous.send.relay_clock import clocks_differ, dated_anew, why_refused
 from entrenous.send.setup import finish_set_up
 from entrenous.send.states import CopyEvent
 from entrenous.send.tokens.posting import had_none, once_more, with_token
+from entrenous.spec import UNDO_S_MAX
 
 # After these a posting goes on waiting: the relay is away, busy or newer, the way damaged it, or no
 # date that this device's clock gives a letter is one that the relay takes.
@@ -48,6 +50,7 @@ NOT_NOW: Final = (Unreachable, TooMany, ProtocolTooOld, NotUnderstood, DamagedBl
 _OF_ONE_MAILBOX: Final = (NotUnderstood, DamagedBlob, MailboxFull, WaitsForClock)
 _BROUGHT_AGAIN_MAX: Final = 3  # for one letter: its blobs
 _DATED_ANEW_MAX: Final = 2  # it waited for too long, and its relay keeps letters for few days only
+_UNDO_MAX: Final = timedelta(seconds=UNDO_S_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def _held_up_by(
     for way in (posting.relay_url, mailbox):
         if way in round_.held_up:
             return round_.held_up[way]
-    if posting.release_at is not None and device.clock.now() < posting.release_at:
+    if posting.release_at is not None and _can_be_undone(posting.release_at, device):
         until = when_in_words(posting.release_at)
         name = _name_of(take_copy(posting.envelope.id, device), device)
         round_.held_up[mailbox] = why = NotYetToBeSent(name=name, until=until)
@@ -116,6 +119,14 @@ def _held_up_by(
         round_.held_up[mailbox] = chores[0]
         return chores[0]
     return None
+
+
+def _can_be_undone(until: datetime, device: Device) -> bool:
+    """Whether it is not that time yet. No window is longer than an hour, so what lies farther ahead
+    was noted by a clock that was set back since, and is over.
+    """
+    now = device.clock.now()
+    return now < until <= now + _UNDO_MAX
 
 
 def _frozen(posting: Posting, device: Device) -> TwoLists | None:

@@ -7,7 +7,7 @@ record of the posting, so that a crash lets nothing out early.
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from entrenous.model.ids import EnvelopeId
+from entrenous.model.ids import EnvelopeId, MessageId
 from entrenous.model.outbox import Posting
 from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.ports import Device
@@ -28,6 +28,17 @@ def next_order(device: Device) -> int:
 def waiting_bytes(device: Device) -> int:
     """How many bytes of blobs wait to be brought."""
     return sum(posting.blob_bytes for posting in postings(device))
+
+
+def let_go(message: MessageId, device: Device) -> None:
+    """Hold nothing of a message back any more: its time to be undone is over, and was counted
+    without the clock, which may have been set back meanwhile.
+    """
+    with device.vault.together():
+        for posting in postings(device):
+            copy = take_copy(posting.envelope.id, device)
+            if copy is not None and copy.message == message:
+                put_out(replace(posting, release_at=None), device)
 
 
 def drop_postings(envelopes: Collection[EnvelopeId], device: Device) -> None:

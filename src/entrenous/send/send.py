@@ -43,7 +43,7 @@ from entrenous.send.message.naming import new_name
 from entrenous.send.message.seal import Sending
 from entrenous.send.message.watch import UNWATCHED, Counted, Stage, Watch
 from entrenous.send.moment import this_second
-from entrenous.send.outbox import waiting_bytes
+from entrenous.send.outbox import let_go, waiting_bytes
 
 # What another try does nothing about, however soon; each says itself what does.
 _NOT_BY_TRYING: Final = (NotYetToBeSent, OutOfTokens, TwoLists, WaitsForClock)
@@ -88,8 +88,8 @@ def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Post
     try:
         with device.vault.together():
             release_at = make_message(draft, plan, to, sending, device, watch)
-        if release_at is not None:
-            watch.wait(release_at)
+        if release_at is not None and watch.wait(release_at) and device.clock.now() < release_at:
+            let_go(sending.message, device)
         sent = Counted(Stage.SENDING, waiting_bytes(device), watch)
         left = _those_that_left(sending, flush(device, sent.more), device)
     except KeyboardInterrupt:

@@ -97,20 +97,43 @@ def _outbox(street: Street) -> list[str]:
     return [file.name for file in files] if len(files) >= 2 else []
 
 
+class _Seconds:
+    """Counts what is slept; ``moment`` is a clock beside it, which may be set."""
+
+    def __init__(self, step: timedelta = timedelta(0)) -> None:
+        self.slept_s, self.moment, self._step = 0.0, datetime(2026, 11, 25, tzinfo=UTC), step
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s += seconds
+        self.moment += timedelta(seconds=seconds) + self._step
+        self._step = timedelta(0)
+
+    def wait(self, until: datetime) -> bool:
+        with bars() as shown:
+            wait = undo_window(
+                shown, lambda: self.moment, lambda: None, self.sleep, lambda: self.slept_s
+            )
+            return wait(until)
+
+
 def test_the_window_ends_when_its_time_has_come() -> None:
-    moment = datetime(2026, 11, 25, tzinfo=UTC)
-    slept: list[float] = []
+    seconds = _Seconds()
+    until = seconds.moment + timedelta(seconds=2.05)
+    for _ in range(2):
+        assert seconds.wait(until)
+        assert seconds.moment >= until
+        assert seconds.slept_s == pytest.approx(2.05)
 
-    def sleep(seconds: float) -> None:
-        nonlocal moment
-        slept.append(seconds)
-        moment += timedelta(seconds=seconds)
 
-    until = moment + timedelta(seconds=2.05)
-    with bars() as shown:
-        undo_window(shown, lambda: moment, lambda: None, sleep)(until)
-    assert moment >= until
-    assert sum(slept) == pytest.approx(2.05)
-    with bars() as shown:
-        undo_window(shown, lambda: moment, lambda: None, sleep)(until)
-    assert sum(slept) == pytest.approx(2.05)
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_the_window_is_as_long_as_was_said_when_the_clock_is_set_meanwhile(hours: int) -> None:
+    seconds = _Seconds(timedelta(hours=hours))
+    assert seconds.wait(seconds.moment + timedelta(seconds=10))
+    assert seconds.slept_s == pytest.approx(10)
+
+
+def test_the_window_is_never_longer_than_an_hour() -> None:
+    """The clock was set back between the sealing and this."""
+    seconds = _Seconds()
+    assert seconds.wait(seconds.moment + timedelta(days=365))
+    assert seconds.slept_s == pytest.approx(3600)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.faces.cli.bars import Bars
+from entrenous.spec import UNDO_S_MAX
 
 _LOOK_S: Final = 0.1
 _HINT: Final = "Undo: Ctrl-C"
@@ -16,15 +17,21 @@ def undo_window(
     now: Callable[[], datetime],
     check: Callable[[], None],
     sleep_s: Callable[[float], None] = time.sleep,
-) -> Callable[[datetime], None]:
-    """What waits until a time, under a bar that says how to undo; Ctrl-C, or ``check``, ends it."""
+    ticks_s: Callable[[], float] = time.monotonic,
+) -> Callable[[datetime], bool]:
+    """What waits until a time, under a bar that says how to undo; Ctrl-C, or ``check``, ends it.
 
-    def wait(until: datetime) -> None:
-        total = max(1, round((until - now()).total_seconds()))
-        while (left_s := (until - now()).total_seconds()) > 0:
+    How long that is the clock says once: it may be set meanwhile.
+    """
+
+    def wait(until: datetime) -> bool:
+        whole_s = min((until - now()).total_seconds(), UNDO_S_MAX)
+        total, end_s = max(1, round(whole_s)), ticks_s() + whole_s
+        while (left_s := end_s - ticks_s()) > 0:
             check()
             shown.counted(_HINT, min(total, total - int(left_s)), total)
             sleep_s(min(_LOOK_S, left_s))
         shown.counted(_HINT, total, total)
+        return True
 
     return wait

@@ -21,18 +21,20 @@ def _nobody_looks(_stage: Stage, _done: int, _total: int) -> None:
     """Of a message that nobody watches."""
 
 
-def _nobody_waits(_until: datetime) -> None:
+def _nobody_waits(_until: datetime) -> bool:
     """Then what is held back leaves with a later command."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
     """``step`` is told how many bytes of a stage are done, of how many; ``wait`` returns when it is
-    a certain time, and lets its person change her mind meanwhile (KeyboardInterrupt).
+    a certain time, and lets its person change her mind meanwhile (KeyboardInterrupt). False: it did
+    not wait for it.
     """
 
     step: Callable[[Stage, int, int], None] = _nobody_looks
-    wait: Callable[[datetime], None] = _nobody_waits
+    wait: Callable[[datetime], bool] = _nobody_waits
 
 
 UNWATCHED: Final = Watch()
