@@ -10,7 +10,7 @@ from entrenous.model.received import InboxState, Received
 from entrenous.ports import Device
 from entrenous.send.drawers import INBOX, inbox_key, lay, take_all
 from entrenous.send.message.download import forget_parts
-from entrenous.send.odd_clock import is_clock_odd
+from entrenous.send.odd_clock import believed_now
 from entrenous.send.receipts.note import note_opened
 from entrenous.send.states import check_arrow
 
@@ -21,12 +21,12 @@ ENDED: Final = (
 
 
 def received_messages(device: Device) -> tuple[Received, ...]:
-    """Everything that was received, oldest first; what has expired meanwhile is ended first, unless
-    the clock is odd.
+    """Everything that was received, oldest first; what has expired meanwhile is ended first, by
+    what is believed of the clock.
     """
-    every, odd = tuple(take_all(Received, INBOX, device.vault)), is_clock_odd(device)
-    for received in () if odd else every:
-        if received.state not in ENDED and is_over(received, device):
+    every, now = tuple(take_all(Received, INBOX, device.vault)), believed_now(device)
+    for received in every:
+        if received.state not in ENDED and _is_over_at(now, received):
             settle(received, InboxState.EXPIRED, device)
     return tuple(
         sorted(take_all(Received, INBOX, device.vault), key=lambda received: received.sent_at)
@@ -91,5 +91,9 @@ def when_in_words(moment: datetime | None) -> str:
 
 
 def is_over(received: Received, device: Device) -> bool:
-    """Whether its time is over by this device's clock."""
-    return received.expires_at is not None and received.expires_at <= device.clock.now()
+    """Whether its time is over by this device's clock, which may be odd."""
+    return _is_over_at(device.clock.now(), received)
+
+
+def _is_over_at(now: datetime, received: Received) -> bool:
+    return received.expires_at is not None and received.expires_at <= now

@@ -1,9 +1,12 @@
-"""Whether this device's clock can be right: what has expired by it is removed for good, so a clock
-that is once set wrong must not do that.
+"""Whether this device's clock can be right: what is over by it is removed or given up for good, so
+a clock that is once set wrong must not do that.
+
+A clock that jumped by more than a month since letters were last looked for is odd. What is deleted,
+dropped or put aside because its time is over asks :func:`believed_now`; so no command can miss it.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from entrenous.ports import Device
@@ -13,33 +16,57 @@ from entrenous.send.moment import LONGEST_ON_ITS_WAY
 _CLOCK: Final = "clock"
 _BELIEVED_AFTER: Final = timedelta(hours=1)
 _NOTED_EVERY: Final = timedelta(hours=1)
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class SeenClock:
-    """What the clock said when letters were last looked for; since when by it its word is odd."""
+    """What the clock said when letters were last looked for; since when by it its word is odd; and
+    what it said before that, which is believed meanwhile (None: nothing is known to be over).
+    """
 
     at: datetime
     odd_since: datetime | None = None
+    believed: datetime | None = None
+
+    def at_last(self, now: datetime) -> "SeenClock":
+        """The same, once the clock says ``now``."""
+        odd, base = self.odd_since, self.at
+        if odd is not None and odd <= now < odd + _BELIEVED_AFTER:
+            return replace(self, at=now)
+        if odd is not None and now < odd:
+            base = self.believed or now  # it was set back: perhaps it is right again
+        # By then all that was there has expired, so nothing depends on the difference.
+        if abs(now - base) > LONGEST_ON_ITS_WAY:
+            return SeenClock(now, now, min(base, now))
+        return SeenClock(now)
 
 
 def note_clock(device: Device) -> None:
     """Remember what the clock says, whenever letters are looked for."""
-    last, now = take(SeenClock, SELF, _CLOCK, device.vault), device.clock.now()
-    if last is None:
-        lay(SeenClock(now), SELF, _CLOCK, device.vault)
-        return
-    # By then all that was there has expired, so nothing depends on the difference.
-    odd = now if now - last.at > LONGEST_ON_ITS_WAY else last.odd_since
-    if odd is not None and not odd <= now < odd + _BELIEVED_AFTER:
-        odd = None  # it is right again, or was right all along
-    if odd != last.odd_since or abs(now - last.at) >= _NOTED_EVERY:
-        lay(SeenClock(now, odd), SELF, _CLOCK, device.vault)
+    seen, now = take(SeenClock, SELF, _CLOCK, device.vault), device.clock.now()
+    after = SeenClock(now) if seen is None else seen.at_last(now)
+    is_news = seen is None or (after.odd_since, after.believed) != (seen.odd_since, seen.believed)
+    if seen is None or is_news or abs(now - seen.at) >= _NOTED_EVERY:
+        lay(after, SELF, _CLOCK, device.vault)
 
 
 def is_clock_odd(device: Device) -> bool:
-    """Whether the clock is more than a month ahead of when letters were looked for before. Who was
-    away for so long is believed an hour later.
+    """Whether the clock is more than a month away from when letters were looked for before, now or
+    within the last hour. Who was away for so long is believed an hour later.
     """
-    seen = take(SeenClock, SELF, _CLOCK, device.vault)
-    return seen is not None and seen.odd_since is not None
+    return _now_seen(device).odd_since is not None
+
+
+def believed_now(device: Device) -> datetime:
+    """Until when time has surely passed: now, or what an odd clock said before it was that. What
+    cannot be undone is done by this.
+    """
+    seen = _now_seen(device)
+    return seen.at if seen.odd_since is None else seen.believed or _LONG_AGO
+
+
+def _now_seen(device: Device) -> SeenClock:
+    """As if letters were looked for now; nothing is stored."""
+    seen, now = take(SeenClock, SELF, _CLOCK, device.vault), device.clock.now()
+    return SeenClock(now) if seen is None else seen.at_last(now)

@@ -35,6 +35,7 @@ from entrenous.send.inbox import inbox_names
 from entrenous.send.letter.sessions import has_session
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
 from entrenous.send.moment import this_second
+from entrenous.send.odd_clock import believed_now
 from entrenous.send.outbox import drop_postings
 from entrenous.send.status import sealed_copies
 from entrenous.spec import ON_ITS_WAY_HOURS, TOMBSTONE_DAYS
@@ -163,7 +164,7 @@ def _take_back_at_last(copy: SealedCopy, answer: Answer, device: Device) -> None
         return
     away = isinstance(answer, EntrenousError)
     end = message.expires_at or message.sent_at
-    if not away or this_second(device) >= end + _REMEMBERED:
+    if not away or believed_now(device) >= end + _REMEMBERED:
         device.vault.drop(OVERTAKEN, copy.envelope.hex())
     if not away:
         _take_back(message, copy, answer, device)
@@ -174,7 +175,7 @@ def _settle_late(copy: SealedCopy, status: EnvelopeStatus | None, device: Device
         opened = copy.opened or status.opened > 0
         came = replace(copy, departure=Departure.ACKNOWLEDGED, opened=opened)
         lay(came, SEALED, copy.envelope.hex(), device.vault)
-    elif status is None and this_second(device) < _given_up_at(copy, device):
+    elif status is None and believed_now(device) < _given_up_at(copy, device):
         return
     device.vault.drop(OVERTAKEN, copy.envelope.hex())
 

@@ -17,6 +17,7 @@ from entrenous.send.drawers import SELF
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.moment import this_second
 from entrenous.send.naming import refuse_bad_name
+from entrenous.send.odd_clock import note_clock
 
 
 def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
@@ -62,6 +63,7 @@ def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
         keep_account(account, device)
         keep_identity(identity, device)
         device.vault.put(SELF, UNFINISHED, b"")
+        note_clock(device)
     finish_set_up(device)
     return identity
 

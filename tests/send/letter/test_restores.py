@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -27,7 +28,7 @@ from tests.send.room import HERE, SMALL, THERE, Person, Room
 from tests.village.households import catch_up, links
 from tests.village.malicious_relay import Honest
 from tests.village.relay import village_relay
-from tests.village.world import LoadedDice
+from tests.village.world import LoadedDice, WoundClock
 
 
 class Restored:
@@ -69,6 +70,22 @@ def test_a_revoked_device_is_revoked_again() -> None:
         phone.device.courier.close_mailbox(url, ana.home[1], known)
     town.room.clock.wind(hours=7)
     fetch_messages(ana.device)
+
+
+def test_a_clock_that_is_ahead_when_it_is_put_back_keeps_nothing_from_being_repeated() -> None:
+    """That it was put back is heard of once."""
+    town = Restored()
+    ana, ben = town.room.settles("ana"), town.room.settles("ben")
+    ana.adds(ben)
+    name = ana.sends(SMALL, ben).name
+    town.saves()
+    recall_message(name, ana.device)
+    town.is_put_back()
+    right, before = ana.device, ana.courier.calls["withdraw"]
+    ahead = replace(right, clock=WoundClock(town.room.clock.moment + timedelta(days=400)))
+    fetch_messages(ahead)
+    fetch_messages(right)
+    assert ana.courier.calls["withdraw"] == before + 1
 
 
 def test_it_is_forgotten_in_time() -> None:

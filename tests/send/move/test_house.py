@@ -373,6 +373,8 @@ def test_a_silent_old_relay_is_asked_once_an_hour(town: Room) -> None:
         assert asked.count(HERE) == 2
         town.clock.wind(days=2 * OLD_HOME_DAYS)
         catch_up(ana, ana)
+        town.clock.wind(hours=1)  # until then her clock is odd
+        catch_up(ana, ana)
         assert old_homes(ana.device) == ()  # it will not come back
         asked.clear()
         town.clock.wind(days=1)

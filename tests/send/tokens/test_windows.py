@@ -1,5 +1,7 @@
 """Windows of send tokens: each token once, more in time, replaced and taken back."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from entrenous.model.window import GivenWindow, HeldWindow
 from entrenous.send.acquaintance.invite import add_person, make_invite
 from entrenous.send.acquaintance.people import contact_named, forget_contact
 from entrenous.send.devices.self import who_am_i
-from entrenous.send.drawers import BATCH, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, take_all
+from entrenous.send.drawers import BATCH, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, lay, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
@@ -135,9 +137,11 @@ def test_a_window_is_replaced_after_its_days_and_holds_for_a_week_more(friends: 
     assert ben.received() == 1
 
 
+@pytest.mark.parametrize("ahead", [timedelta(), timedelta(days=400)])
 def test_what_waited_while_its_window_ended_leaves_with_a_token_of_the_new_one(
-    friends: Room,
+    friends: Room, ahead: timedelta
 ) -> None:
+    """Also where the clock was far ahead when that one was noted."""
     ana, ben = friends["ana"], friends["ben"]
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(post=away), pytest.raises(WaitsInOutbox):
@@ -147,6 +151,10 @@ def test_what_waited_while_its_window_ended_leaves_with_a_token_of_the_new_one(
     fetch_messages(ben.device)
     with ana.courier.playing(post=away):
         fetch_messages(ana.device)
+    now = held(ana)
+    assert now.old is not None
+    noted = replace(now, old=replace(now.old, lapses_at=now.old.lapses_at + ahead))
+    lay(noted, WINDOW_OUT, ana.device.vault.keys(WINDOW_OUT)[0], ana.device.vault)
     friends.clock.wind(days=8)
     fetch_messages(ben.device)
     shown, trick = posted()

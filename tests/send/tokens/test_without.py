@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from entrenous.send.tokens.use import lend_tokens, take_lent
 from tests.send.room import SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import bare, catch_up, held, ids, in_touch, link, links
 from tests.village.malicious_relay import Honest
+from tests.village.world import WoundClock
 
 
 @pytest.fixture
@@ -85,6 +87,17 @@ def test_a_message_waits_until_there_is_a_token(town: Room) -> None:
     fetch_messages(tablet.device)
     assert ben.received() == 1
     assert held(tablet, ben).next == had.next + 1
+
+
+def test_it_waits_on_while_a_clock_is_far_ahead(town: Room) -> None:
+    tablet, ben = town["tablet"], town["ben"]
+    had = loses_its_tokens(tablet, ben)
+    with pytest.raises(WaitsInOutbox):
+        tablet.sends(SMALL, ben)
+    flush(replace(tablet.device, clock=WoundClock(town.clock.moment + timedelta(days=400))))
+    is_told(tablet, ben, had)
+    fetch_messages(tablet.device)
+    assert ben.received() == 1
 
 
 def test_it_leaves_with_a_token_that_is_lent(town: Room) -> None:

@@ -25,9 +25,11 @@ def hear(person: PersonId, key: DeviceId, device: Device) -> None:
 
 def heard_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
     """When a device was last heard of: its last letter or prekey, or when we first knew of it."""
-    known = max(contact.since, key.created_at)
-    heard = take(Heard, HEARD, peer_key(contact.person.id, key.device), device.vault)
-    return known if heard is None else max(known, heard.at)
+    whose, now = peer_key(contact.person.id, key.device), device.clock.now()
+    heard = take(Heard, HEARD, whose, device.vault)
+    moments = [contact.since, key.created_at, *([] if heard is None else [heard.at])]
+    past = [one for one in moments if one <= now]  # the others are from a clock that was ahead
+    return max(past, default=max(moments))
 
 
 def ask_after(contact: Contact, key: DeviceKey, device: Device) -> None:
@@ -38,7 +40,8 @@ def ask_after(contact: Contact, key: DeviceKey, device: Device) -> None:
     """
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
     heard = take(Heard, HEARD, whose, device.vault)
-    if heard is not None and heard.looked_at is not None and now - heard.looked_at < _ASK_AGAIN:
+    looked_at = None if heard is None else heard.looked_at
+    if looked_at is not None and timedelta() <= now - looked_at < _ASK_AGAIN:
         return
     at = heard_at(contact, key, device)
     with suppress(EntrenousError):

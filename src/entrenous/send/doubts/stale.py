@@ -32,5 +32,6 @@ def longest_silence(
     """How long a device of theirs has been silent; None if none has, or that was asked about."""
     silent = max(now - heard_at(contact, key, device) for key in contact.person.devices)
     asked_at = talks[-1].asked_at if talks else None
-    asked = asked_at is not None and now - asked_at <= _STALE
+    # A clock that was ahead when it was asked must not keep it from being asked again.
+    asked = asked_at is not None and timedelta() <= now - asked_at <= _STALE
     return None if asked or silent <= _STALE else silent

@@ -18,6 +18,7 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import LATE, lay, take_all
 from entrenous.send.letter.aside import put_aside
 from entrenous.send.moment import this_second
+from entrenous.send.odd_clock import believed_now
 from entrenous.spec import LATE_DAYS
 
 _LATE_MAX: Final = 64  # of up to 160 KiB each
@@ -58,7 +59,7 @@ def take_late(device: Device) -> tuple[Waiting, ...]:
     """Those that can be opened now, in the order in which they came to a mailbox. What was kept for
     too long counts as what could not be opened.
     """
-    now, due = device.clock.now(), list[Waiting]()
+    now, due = believed_now(device), list[Waiting]()
     for late in take_all(LateLetter, LATE, device.vault):
         key = late.waiting.id.hex()
         if late.lacks.epoch <= _known_epoch(late.lacks, device):

@@ -10,6 +10,7 @@ from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.drawers import INBOX, RECALLED, inbox_key, take
 from entrenous.send.inbox import settle
 from entrenous.send.moment import LONGEST_ON_ITS_WAY
+from entrenous.send.odd_clock import believed_now
 from entrenous.spec import LETTERS_WAITING_MAX
 
 _KEPT_S: Final = int(LONGEST_ON_ITS_WAY.total_seconds())
@@ -34,12 +35,12 @@ def _remember(key: str, sender: PersonId, device: Device) -> None:
     """For as long as any relay keeps what may still come, and of one person not more than would
     wait for us there.
     """
-    now = int(device.clock.now().timestamp())
+    now, since = int(device.clock.now().timestamp()), int(believed_now(device).timestamp())
     kept = {
         one: device.vault.get(RECALLED, one) for one in device.vault.keys(RECALLED, sender.hex())
     }
     by_age = sorted(kept, key=lambda one: int(kept[one] or 0))
-    old = [one for one in by_age if int(kept[one] or 0) < now - _KEPT_S]
+    old = [one for one in by_age if int(kept[one] or 0) < since - _KEPT_S]
     for one in old or by_age[: max(0, len(by_age) + 1 - LETTERS_WAITING_MAX)]:
         device.vault.drop(RECALLED, one)
     device.vault.put(RECALLED, key, str(now).encode())

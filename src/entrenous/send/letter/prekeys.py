@@ -18,7 +18,8 @@ from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.self import Me, account_of, keep_account, who_am_i
 from entrenous.send.drawers import OWN_KEY, SELF, lay, take, take_all
-from entrenous.send.moment import this_second
+from entrenous.send.moment import LONGEST_ON_ITS_WAY, this_second
+from entrenous.send.odd_clock import believed_now, is_clock_odd
 from entrenous.spec import KEY_ID_BYTES, ONE_TIME_KEYS
 
 _LOW: Final = ONE_TIME_KEYS // 2
@@ -80,11 +81,25 @@ def look_after_prekeys(device: Device) -> None:
     me = who_am_i(device)
     home = me.home
     held = device.courier.prekey_count(home.relay_url, home.mailbox, home.owner, me.key.device)
+    _date_again(device)
     now = device.clock.now()
-    fresh = [key for key in _public_keys(device) if now - key.made_at < _REPLACE_AFTER]
+    ages = [now - key.made_at for key in _public_keys(device)]
+    # One from the future was made by a clock that was ahead, and would be fresh for as long.
+    fresh = any(timedelta() <= age < _REPLACE_AFTER for age in ages)
     if held < _LOW or not fresh:
         publish_prekeys(device, lasting=not fresh)
     _forget_old_prekeys(device)
+
+
+def _date_again(device: Device) -> None:
+    """What a clock made that was far ahead is due to be replaced: else it would be the newest one
+    for as long, and be kept. Not by a clock that may be behind now.
+    """
+    now = device.clock.now()
+    for key in _public_keys(device):
+        if key.made_at - now > LONGEST_ON_ITS_WAY and not is_clock_odd(device):
+            due = replace(key, made_at=now - _REPLACE_AFTER)
+            lay(due, OWN_KEY, key.id.hex(), device.vault)
 
 
 def _public_keys(device: Device) -> list[OwnKey]:
@@ -95,8 +110,9 @@ def _public_keys(device: Device) -> list[OwnKey]:
 
 def _forget_old_prekeys(device: Device) -> None:
     """Whoever was given one before it was replaced has some days to write to it."""
+    now = believed_now(device)
     for key, successor in pairwise(_public_keys(device)):
-        if device.clock.now() - successor.made_at >= _DELETE_AFTER:
+        if now - successor.made_at >= _DELETE_AFTER:
             device.vault.drop(OWN_KEY, key.id.hex())
 
 

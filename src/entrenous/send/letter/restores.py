@@ -6,7 +6,7 @@ is as it was before (docs/spec/relay.md section 12). The relay says when it was 
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from entrenous.model.envelope import EnvelopeState
@@ -26,6 +26,7 @@ from entrenous.send.drawers import (
     take_all,
 )
 from entrenous.send.letter.prekeys import publish_prekeys
+from entrenous.send.odd_clock import believed_now
 from entrenous.send.tokens.windows import promise, windows
 from entrenous.spec import EXPIRY_DAYS_MAX
 
@@ -58,7 +59,7 @@ def _where_we_repeat(device: Device) -> set[str]:
     # One without a date of ours is taken back only as far as its relay says so, and that is no
     # reason to call there for ever.
     taken_back = {copy.relay_url for copy in _taken_back(device) if copy.ended_at is not None}
-    return taken_back | closed_at_relays(device.clock.now() - _REPEATED, device)
+    return taken_back | closed_at_relays(_since(device), device)
 
 
 def _is_due(record: bytes | None, device: Device) -> bool:
@@ -77,7 +78,7 @@ def _look(url: str, home: str, device: Device) -> None:
     if seen not in (b"", known):
         _withdraw_again(url, device)
         with device.vault.together():
-            close_again(url, device.clock.now() - _REPEATED, device)
+            close_again(url, _since(device), device)
         if url == home:
             _tell_again(device)
     device.vault.put(RESTORED, url, b"%d %s" % (now, seen))
@@ -93,11 +94,18 @@ def _withdraw_again(url: str, device: Device) -> None:
 
 def _taken_back(device: Device) -> Iterator[SealedCopy]:
     """What was taken back lately, or we do not know when; not what never left this device."""
-    since = device.clock.now() - _REPEATED
+    since = _since(device)
     for copy in take_all(SealedCopy, SEALED, device.vault):
         ended = copy.state is EnvelopeState.TAKEN_BACK and copy.departure is not Departure.WAITING
         if ended and (copy.ended_at is None or copy.ended_at >= since):
             yield copy
+
+
+def _since(device: Device) -> datetime:
+    """What is lately: a relay that was restored is heard of once, so what an odd clock calls long
+    ago is repeated too.
+    """
+    return believed_now(device) - _REPEATED
 
 
 def _now_s(device: Device) -> int:
@@ -108,7 +116,7 @@ def _tell_again(device: Device) -> None:
     """Our own relay: tokens that were dropped lately are dropped, those that hold are registered,
     what deletes our mailbox is told and prekeys are brought, all once more.
     """
-    since = device.clock.now() - _REPEATED
+    since = _since(device)
     with device.vault.together():
         keep_close_token(device)
         for key in device.vault.keys(WITHDRAWN):

@@ -29,6 +29,7 @@ from entrenous.send.drawers import NEXT_HOME, SELF, lay, take, take_all
 from entrenous.send.moment import this_second
 from entrenous.send.move.lock import lock_to_follow
 from entrenous.send.move.old_home import old_homes
+from entrenous.send.odd_clock import believed_now
 from entrenous.send.tokens.place import place_of
 from entrenous.spec import HOMES_MAX, NEXT_HOME_DAYS, OLD_HOME_DAYS, TOKEN_BYTES
 
@@ -132,7 +133,7 @@ def _keep_or_let_go(new: NewHome, device: Device, *, led: bool) -> None:
         after = replace(new, idle_since=now)
     elif new.hushed_since is None and now - new.idle_since >= _IDLE / 2:
         after = replace(new, hushed_since=now)
-    elif new.hushed_since is not None and now - new.hushed_since >= _IDLE / 2:
+    elif new.hushed_since is not None and believed_now(device) - new.hushed_since >= _IDLE / 2:
         _give_up(new, device)
         return
     else:

@@ -22,6 +22,7 @@ from entrenous.send.devices.lists.at_relay import note_closed
 from entrenous.send.devices.self import LOCK_TO_FOLLOW, who_am_i
 from entrenous.send.drawers import OLD_HOME, SELF, lay, take_all
 from entrenous.send.moment import this_second
+from entrenous.send.odd_clock import believed_now
 from entrenous.spec import GENERATION_MAX, OLD_HOME_DAYS, OPENING_BYTES, TOKEN_BYTES
 
 _ASK_AGAIN: Final = timedelta(hours=1)
@@ -75,7 +76,12 @@ def were_elsewhere(epoch: int, device: Device) -> bool:
 def homes_to_ask(device: Device) -> tuple[OldHome, ...]:
     """Old homes whose relays are to be asked now."""
     now = device.clock.now()
-    return tuple(one for one in old_homes(device) if one.ask_after is None or one.ask_after <= now)
+    return tuple(one for one in old_homes(device) if _is_due(one, now))
+
+
+def _is_due(old: OldHome, now: datetime) -> bool:
+    """One that is to be asked later than in an hour was noted by a clock that was ahead."""
+    return old.ask_after is None or not now < old.ask_after <= now + _ASK_AGAIN
 
 
 def draw_closes_anew(device: Device) -> None:
@@ -116,7 +122,7 @@ def let_go(old: OldHome, device: Device) -> None:
     if not old.overtaken:
         _overtake(home, device)
         lay(replace(old, ask_after=None, overtaken=True), OLD_HOME, key, device.vault)
-    if device.clock.now() >= old.until:
+    if believed_now(device) >= old.until:
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
         with device.vault.together():
             note_closed(Closing(home.relay_url, home.mailbox, home.owner), device)
@@ -129,7 +135,7 @@ def note_refused(old: OldHome, why: EntrenousError, device: Device) -> Entrenous
     A relay that has forgotten the mailbox is asked no more, nor one that is silent for long.
     """
     key, now = old.home.mailbox.hex(), this_second(device)
-    if isinstance(why, _FORGOTTEN) or now >= old.until + _GIVE_UP:
+    if isinstance(why, _FORGOTTEN) or believed_now(device) >= old.until + _GIVE_UP:
         if device.vault.get(SELF, LOCK_TO_FOLLOW) is None:
             device.vault.drop(OLD_HOME, key)
         return None

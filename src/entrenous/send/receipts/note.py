@@ -22,6 +22,8 @@ from entrenous.send.moment import this_second
 
 _SHORTEST_S: Final = 60
 _LONGEST_S: Final = 900
+#: What is due later than this was noted by a clock that was ahead.
+LONGEST: Final = timedelta(seconds=_LONGEST_S)
 
 
 def note_delivered(header: Header, received: Received, device: Device) -> None:

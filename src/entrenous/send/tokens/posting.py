@@ -5,6 +5,7 @@ A letter binds the index that it was written with, but its relay looks at the to
 """
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from entrenous.craft.crypto.tokens import send_token
@@ -16,9 +17,10 @@ from entrenous.model.window import HeldWindow
 from entrenous.ports import Device
 from entrenous.send.devices.first_token import NO_TOKEN, token_for
 from entrenous.send.drawers import CONTACT, take
-from entrenous.send.odd_clock import is_clock_odd
+from entrenous.send.odd_clock import believed_now
 from entrenous.send.tokens.place import held_window, where_tokens_hold
 from entrenous.send.tokens.use import Token, keeps_last, use_held
+from entrenous.spec import OLD_WINDOW_DAYS
 
 #: Tokens of a window that are left to letters which name them: by these its giver sees how many
 #: were used, and tells of more.
@@ -67,7 +69,7 @@ def once_more(posting: Posting, device: Device) -> Posting | None:
 
 
 def _with_first(posting: Posting, whose: str, held: HeldWindow, device: Device) -> Posting | None:
-    if posting.envelope.expires_at <= device.clock.now() and not is_clock_odd(device):
+    if posting.envelope.expires_at <= believed_now(device):
         raise WaitedTooLong
     there = where_tokens_hold(whose, held, device)
     if there is None:
@@ -116,5 +118,6 @@ def _still_holds(posting: Posting, held: HeldWindow, device: Device, *, is_there
     old, index = held.old, posting.index
     if old is None or index is None or posting.token != send_token(old.seed, index):
         return not is_there
-    in_time = device.clock.now() < old.lapses_at or not is_there
+    left = old.lapses_at - device.clock.now()  # longer where it was noted by a clock that was ahead
+    in_time = timedelta() < left <= timedelta(days=OLD_WINDOW_DAYS) or not is_there
     return in_time and index < old.until

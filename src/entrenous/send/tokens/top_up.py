@@ -15,7 +15,8 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import WINDOW_IN, lay
 from entrenous.send.letter.sessions import have_session
 from entrenous.send.letter.write import Addressee, addressee_of, plain_outer, write_letter
-from entrenous.send.moment import this_second
+from entrenous.send.moment import LONGEST_ON_ITS_WAY, this_second
+from entrenous.send.odd_clock import is_clock_odd
 from entrenous.send.tokens.use import has_way
 from entrenous.send.tokens.windows import (
     give_window,
@@ -57,11 +58,21 @@ Work = Callable[[GivenWindow, str, Addressee, Device], None]
 def _due(window: GivenWindow, to: Addressee, device: Device) -> Work | None:
     """What is to be done with a window now."""
     heads = to.contact.person.head, who_am_i(device).person.head
-    too_old = device.clock.now() - window.made_at >= _REPLACE_AFTER
+    age = device.clock.now() - window.made_at
+    too_old = age >= _REPLACE_AFTER or _was_ahead(age, device)
     too_long = window.until - window.first >= WINDOW_SPAN
     if too_old or too_long or heads != (window.theirs, window.ours):
         return _replace
     return _widen if window.told - window.unseen < WINDOW_LOW and _earned(window, device) else None
+
+
+def _was_ahead(age: timedelta, device: Device) -> bool:
+    """Whether a window was made by a clock that was ahead, by which it would not grow old.
+
+    Not by one that may be behind now: what it replaces would be over as soon as that is right. Less
+    than a month does no harm.
+    """
+    return age < -LONGEST_ON_ITS_WAY and not is_clock_odd(device)
 
 
 def _earned(window: GivenWindow, device: Device) -> bool:
@@ -70,7 +81,8 @@ def _earned(window: GivenWindow, device: Device) -> bool:
     Who skips tokens would have us register more and more, each time with padding.
     """
     since = device.clock.now() - (window.told_at or window.made_at)
-    return window.came >= WINDOW_LOW or since >= _WAIT
+    waits = timedelta() <= since < _WAIT  # and not since a clock was ahead
+    return window.came >= WINDOW_LOW or not waits
 
 
 def _replace(window: GivenWindow, _: str, to: Addressee, device: Device) -> None:

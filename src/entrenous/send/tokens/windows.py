@@ -7,6 +7,7 @@ send/tokens/batch.py tells of it.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.crypto.tokens import send_token
@@ -27,8 +28,11 @@ from entrenous.send.drawers import (
     peer_key,
     take,
 )
-from entrenous.send.moment import this_second
+from entrenous.send.moment import LONGEST_ON_ITS_WAY, this_second
+from entrenous.send.odd_clock import believed_now, is_clock_odd
 from entrenous.spec import OLD_WINDOW_DAYS, TOKEN_BATCH_MAX, WINDOW_SKIPPED_MAX, WINDOW_TOKENS
+
+_OLD: Final = timedelta(days=OLD_WINDOW_DAYS)
 
 
 def give_window(person: Person, key: DeviceId, device: Device) -> GivenWindow:
@@ -126,13 +130,19 @@ def withdraw_window(whose: str, device: Device) -> None:
 
 
 def withdraw_lapsed(device: Device) -> None:
-    """Take back what is left of windows that were replaced long enough ago."""
-    now = device.clock.now()
+    """Take back what is left of windows that were replaced long enough ago. One that was replaced
+    by a clock that was far ahead has its days from now on.
+    """
+    now, surely = device.clock.now(), believed_now(device)
     for key in device.vault.keys(WINDOW_OLD):
         window = take(RetiredWindow, WINDOW_OLD, key, device.vault)
-        if window is not None and window.drop_at <= now:
+        if window is None:
+            continue
+        if window.drop_at <= surely:
             with device.vault.together():
                 _withdraw_old(key, device)
+        elif window.drop_at - now > _OLD + LONGEST_ON_ITS_WAY and not is_clock_odd(device):
+            lay(replace(window, drop_at=now + _OLD), WINDOW_OLD, key, device.vault)
 
 
 def forget_given(device: Device) -> None:
@@ -167,7 +177,7 @@ def count_retired(whose: str, device: Device) -> int:
 
 
 def _retire(window: GivenWindow, whose: str, device: Device) -> None:
-    drop_at = this_second(device) + timedelta(days=OLD_WINDOW_DAYS)
+    drop_at = this_second(device) + _OLD
     retired = RetiredWindow(window.seed, window.first, window.until, drop_at)
     name = lock_of(send_token(window.seed, window.first)).hex()
     lay(retired, WINDOW_OLD, f"{whose} {name}", device.vault)

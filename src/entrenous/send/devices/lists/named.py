@@ -95,7 +95,10 @@ def ask_for_named(device: Device) -> None:
 
 
 def _is_due(waiting: NamedList, device: Device) -> bool:
-    return waiting.asked_at is None or device.clock.now() - waiting.asked_at >= _BETWEEN
+    if waiting.asked_at is None:
+        return True
+    since = device.clock.now() - waiting.asked_at
+    return not timedelta() <= since < _BETWEEN  # nor is it long if a clock was ahead then
 
 
 def _is_settled(named: Head, contact: Contact, device: Device) -> bool:

@@ -1,0 +1,346 @@
+"""A device whose clock is far ahead for one command: nothing is ended, given up or forgotten for
+good by that, and nothing that it noted then stays as it is for as long as the clock was ahead.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from entrenous.model.device_list import Head
+from entrenous.model.envelope import EnvelopeState, Waiting
+from entrenous.model.errors import EntrenousError
+from entrenous.model.identity import Home
+from entrenous.model.ids import EnvelopeId, MailboxId, MessageId
+from entrenous.model.letter import PersonHead
+from entrenous.model.link import Closing
+from entrenous.model.message import NotTakenBackYet
+from entrenous.model.move import NewHome
+from entrenous.model.notes import RecallNote
+from entrenous.model.peer import OwnKey
+from entrenous.model.receipt import OwedReceipt
+from entrenous.model.received import InboxState
+from entrenous.model.relay_problem import RelayUnreachable
+from entrenous.model.secret import Secret
+from entrenous.model.talk import Heard, Talk
+from entrenous.model.window import GivenWindow, RetiredWindow
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contact_named, contacts, keep_contact, verify_contact
+from entrenous.send.devices.lists.at_relay import close_later
+from entrenous.send.devices.lists.named import NamedList
+from entrenous.send.drawers import (
+    CLOSE,
+    HEARD,
+    INVITE,
+    LATE,
+    NAMED,
+    NEXT_HOME,
+    OVERTAKEN,
+    OWED,
+    OWN_KEY,
+    RECALLED,
+    TALK,
+    WINDOW_IN,
+    WINDOW_OLD,
+    lay,
+    peer_key,
+    take,
+    take_all,
+)
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages, remove_received
+from entrenous.send.letter.late import LateLetter
+from entrenous.send.letter.obey import obey
+from entrenous.send.move.house import move_house
+from entrenous.send.move.lock import lock_followed
+from entrenous.send.move.next_home import come_along
+from entrenous.send.move.old_home import homes_to_ask, old_homes
+from entrenous.send.open import open_message
+from entrenous.send.recall import recall_message
+from entrenous.send.status import sent_messages
+from entrenous.spec import LATE_DAYS
+from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.send.test_guard import doubts
+from tests.village.households import held, ids
+from tests.village.malicious_relay import failing
+from tests.village.world import WoundClock
+
+YEAR = timedelta(days=400)
+
+
+@contextmanager
+def ahead(room: Room, who: Person, by: timedelta = YEAR) -> Iterator[None]:
+    """Only her clock is, and that of nobody else, nor of a relay."""
+    right = who.device
+    who.device = replace(right, clock=WoundClock(room.clock.moment + by))
+    yield
+    who.device = right
+
+
+def looks_ahead(room: Room, who: Person) -> None:
+    """She looks for letters with her clock ahead, then with it set right."""
+    with ahead(room, who), suppress(EntrenousError):
+        fetch_messages(who.device)
+    fetch_messages(who.device)
+
+
+def state(ana: Person) -> EnvelopeState:
+    ((copy,),) = (one.copies for one in sent_messages(ana.device))
+    return copy.state
+
+
+def test_to_remove_one_message_ends_no_other(friends: Room) -> None:
+    """It looks for no letters first."""
+    ana, ben = friends["ana"], friends["ben"]
+    names = [ana.sends(SMALL, ben).name for _ in range(2)]
+    fetch_messages(ben.device)
+    for name in names:
+        open_message(name, ben.device)
+    with ahead(friends, ben):
+        remove_received(names[0], ben.device)
+        received_messages(ben.device)
+    states = {one.name: one.state for one in received_messages(ben.device)}
+    assert states == {names[0]: InboxState.REMOVED, names[1]: InboxState.OPENED}
+    assert open_message(names[1], ben.device).files
+
+
+def test_who_looks_every_forty_days_keeps_nothing_for_ever(friends: Room) -> None:
+    """Each time the clock is odd; what was over the time before has ended."""
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    fetch_messages(ben.device)
+    open_message(name, ben.device)
+    for ended in (InboxState.OPENED, InboxState.EXPIRED):
+        friends.clock.wind(days=40)
+        fetch_messages(ben.device)
+        assert [one.state for one in received_messages(ben.device)] == [ended]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_the_old_mailbox_stays_for_its_days(friends: Room, *, silent: bool) -> None:
+    ana = friends["ana"]
+    move_house(THERE, None, ana.device)
+    lock_followed(ana.device)
+    if silent:
+        friends.silence(HERE)
+    with ahead(friends, ana):
+        fetch_messages(ana.device)
+        fetch_messages(ana.device)
+    (old,) = old_homes(ana.device)
+    assert old.until < friends.clock.moment + timedelta(days=31)
+    assert homes_to_ask(ana.device) == (old,)  # and not only when that clock comes true
+
+
+def test_who_writes_to_a_prekey_that_was_just_replaced_is_heard(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    link = make_invite(ben.device)
+    with (
+        ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
+        suppress(EntrenousError),
+    ):
+        add_person(link, "ben", ana.device)
+    room.clock.wind(days=7, minutes=1)
+    fetch_messages(ben.device)  # replaced as usual
+    with ahead(room, ben):
+        fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    fetch_messages(ben.device)
+    assert len(contacts(ben.device)) == 1
+
+
+def public_keys(who: Person) -> list[OwnKey]:
+    return [key for key in take_all(OwnKey, OWN_KEY, who.device.vault) if key.peer is None]
+
+
+@pytest.mark.parametrize("by", [timedelta(days=20), YEAR])
+def test_a_prekey_that_was_made_then_is_replaced_and_forgotten(
+    friends: Room, by: timedelta
+) -> None:
+    ben = friends["ben"]
+    friends.clock.wind(days=8)
+    with ahead(friends, ben, by):
+        fetch_messages(ben.device)
+    made = {key.id for key in public_keys(ben)}
+    fetch_messages(ben.device)
+    assert {key.id for key in public_keys(ben)} - made
+    for _ in range(6):
+        friends.clock.wind(days=7)
+        fetch_messages(ben.device)
+    assert not {key.id for key in public_keys(ben)} & made
+
+
+def window(who: Person, to: Person) -> GivenWindow:
+    found = take(GivenWindow, WINDOW_IN, peer_key(*ids(to)), who.device.vault)
+    assert found is not None
+    return found
+
+
+def test_a_window_that_was_made_then_is_replaced(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    fetch_messages(ben.device)
+    looks_ahead(friends, ben)
+    assert window(ben, ana).made_at <= friends.clock.moment
+    fetch_messages(ana.device)
+    seed = window(ben, ana).seed
+    assert held(ana, ben).seed == seed  # she has heard of the last one
+    fetch_messages(ben.device)
+    assert window(ben, ana).seed == seed
+
+
+def test_but_not_by_a_clock_that_is_far_behind_once(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    fetch_messages(ben.device)
+    seed = window(ben, ana).seed
+    with ahead(friends, ben, datetime(1970, 1, 1, tzinfo=UTC) - friends.clock.moment):
+        fetch_messages(ben.device)
+    fetch_messages(ben.device)
+    assert window(ben, ana).seed == seed
+    assert ben.device.vault.keys(WINDOW_OLD) == ()
+
+
+def test_a_window_that_was_replaced_holds_for_its_week_and_no_longer(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    fetch_messages(ben.device)
+    for made_ahead in (False, True):
+        drop_at = friends.clock.moment + timedelta(days=7) + (YEAR if made_ahead else timedelta())
+        old = RetiredWindow(Secret(bytes(32)), 0, 8, drop_at)
+        lay(old, WINDOW_OLD, f"{peer_key(*ids(ana))} {made_ahead:02x}", ben.device.vault)
+    looks_ahead(friends, ben)
+    assert sum(one.seed == old.seed for one in retired(ben)) == 2
+    friends.clock.wind(days=8)
+    fetch_messages(ben.device)
+    assert all(one.seed != old.seed for one in retired(ben))
+
+
+def retired(who: Person) -> list[RetiredWindow]:
+    return list(take_all(RetiredWindow, WINDOW_OLD, who.device.vault))
+
+
+def test_letters_that_wait_for_a_list_go_on_waiting(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    letter = Waiting(EnvelopeId(bytes(16)), 1, b"x", friends.clock.moment + timedelta(days=20))
+    lacks = PersonHead(ana.id, 9, bytes(32))
+    late = LateLetter(letter, lacks, ana.id, friends.clock.moment)
+    lay(late, LATE, letter.id.hex(), ben.device.vault)
+    looks_ahead(friends, ben)
+    assert ben.device.vault.keys(LATE)
+    friends.clock.wind(days=LATE_DAYS + 1)
+    fetch_messages(ben.device)
+    assert not ben.device.vault.keys(LATE)
+
+
+def test_who_was_invited_is_let_in(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    link = make_invite(ben.device)
+    add_person(link, "ben", ana.device)
+    with ahead(room, ben):
+        fetch_messages(ben.device)
+    fetch_messages(ben.device)
+    assert len(contacts(ben.device)) == 1
+
+
+def test_an_invite_is_not_forgotten_when_another_is_made(room: Room) -> None:
+    ben = room["ben"]
+    make_invite(ben.device)
+    (lock,) = ben.device.vault.keys(INVITE)
+    with ahead(room, ben):
+        make_invite(ben.device)
+    assert lock in ben.device.vault.keys(INVITE)
+
+
+def test_a_recall_that_its_relay_did_not_hear_is_repeated(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    with ana.courier.playing(withdraw=failing(RelayUnreachable(host="x"))):
+        with pytest.raises(NotTakenBackYet):
+            recall_message(name, ana.device)
+        with ahead(friends, ana):
+            fetch_messages(ana.device)
+    fetch_messages(ana.device)
+    assert state(ana) is EnvelopeState.TAKEN_BACK
+    assert not ana.device.vault.keys(OVERTAKEN)
+
+
+def test_what_was_taken_back_before_it_came_is_remembered(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    obey(RecallNote(MessageId(bytes(16))), ana.id, ben.device)
+    with ahead(friends, ben):
+        obey(RecallNote(MessageId(bytes([1]) * 16)), ana.id, ben.device)
+    assert len(ben.device.vault.keys(RECALLED)) == 2
+
+
+@pytest.mark.parametrize("noted", ["give_up_at", "not_before"])
+def test_a_mailbox_that_is_to_be_deleted_is(friends: Room, noted: str) -> None:
+    ana = friends["ana"]
+    lost = friends.settles("lost")
+    url, mailbox, owner = lost.home
+    moment = friends.clock.moment + (YEAR if noted == "not_before" else timedelta(days=7))
+    close_later(replace(Closing(url, mailbox, owner), **{noted: moment}), ana.device)
+    with (
+        ana.courier.playing(close_mailbox=failing(RelayUnreachable(host="x"))),
+        ahead(friends, ana),
+    ):
+        fetch_messages(ana.device)
+    assert ana.device.vault.keys(CLOSE)
+    fetch_messages(ana.device)
+    friends.clock.wind(hours=1)
+    fetch_messages(ana.device)
+    assert not ana.device.vault.keys(CLOSE)
+
+
+def test_receipts_do_not_wait_for_that_clock_to_come_true(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    verify_contact("ana", ben.device)
+    ana.sends(SMALL, ben)
+    with ahead(friends, ben):
+        fetch_messages(ben.device)
+    assert [one.due_at > friends.clock.moment + YEAR for one in owed(ben)] == [True]
+    fetch_messages(ben.device)
+    assert owed(ben) == []
+
+
+def owed(who: Person) -> list[OwedReceipt]:
+    return list(take_all(OwedReceipt, OWED, who.device.vault))
+
+
+def test_a_mailbox_that_a_list_on_its_way_may_name_is_kept(friends: Room) -> None:
+    ana = friends["ana"]
+    home = Home(THERE, MailboxId(bytes(16)), Secret(bytes(32)))
+    hushed = friends.clock.moment - timedelta(days=1)
+    new = NewHome(home, Secret(bytes(32)), leads=False, idle_since=hushed, hushed_since=hushed)
+    lay(new, NEXT_HOME, THERE, ana.device.vault)
+    with ahead(friends, ana):
+        come_along(ana.device)
+    assert ana.device.vault.keys(NEXT_HOME) == (THERE,)
+    friends.clock.wind(days=7)
+    come_along(ana.device)
+    assert ana.device.vault.keys(NEXT_HOME) == ()
+
+
+def test_a_list_that_was_named_is_asked_for(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    named = Head(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
+    asked = NamedList(named, asked_at=friends.clock.moment + YEAR, tries=1)
+    lay(asked, NAMED, ben.id.hex(), ana.device.vault)
+    before = ana.courier.calls["card"]
+    fetch_messages(ana.device)
+    fetch_messages(ana.device)
+    assert ana.courier.calls["card"] == before + 1
+
+
+def test_a_device_that_is_silent_since_is_asked_about(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    then = friends.clock.moment + YEAR
+    lay(Heard(then, looked_at=then), HEARD, peer_key(*ids(ben)), ana.device.vault)
+    keep_contact(replace(contact_named("ben", ana.device), since=then), ana.device)
+    (key,) = ana.device.vault.keys(TALK, ben.id.hex())
+    talk = take(Talk, TALK, key, ana.device.vault)
+    assert talk is not None
+    lay(replace(talk, asked_at=then), TALK, key, ana.device.vault)
+    friends.clock.wind(days=22)
+    claims = ana.courier.calls["claim_prekeys"]
+    assert "not heard of" in doubts(ana, "ben")["ben"]
+    assert ana.courier.calls["claim_prekeys"] == claims + 1
