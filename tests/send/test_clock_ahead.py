@@ -23,6 +23,7 @@ from entrenous.model.peer import OwnKey
 from entrenous.model.receipt import OwedReceipt
 from entrenous.model.received import InboxState
 from entrenous.model.relay_problem import RelayUnreachable
+from entrenous.model.sealed_copy import SealedCopy
 from entrenous.model.secret import Secret
 from entrenous.model.talk import Heard, Talk
 from entrenous.model.window import GivenWindow, RetiredWindow
@@ -41,6 +42,7 @@ from entrenous.send.drawers import (
     OWED,
     OWN_KEY,
     RECALLED,
+    SEALED,
     TALK,
     WINDOW_IN,
     WINDOW_OLD,
@@ -86,6 +88,14 @@ def looks_ahead(room: Room, who: Person) -> None:
     fetch_messages(who.device)
 
 
+def is_believed(room: Room, who: Person) -> None:
+    """Her clock is ahead for more than an hour, and is believed."""
+    with ahead(room, who):
+        fetch_messages(who.device)
+    with ahead(room, who, YEAR + timedelta(minutes=90)):
+        fetch_messages(who.device)
+
+
 def state(ana: Person) -> EnvelopeState:
     ((copy,),) = (one.copies for one in sent_messages(ana.device))
     return copy.state
@@ -116,6 +126,42 @@ def test_who_looks_every_forty_days_keeps_nothing_for_ever(friends: Room) -> Non
         friends.clock.wind(days=40)
         fetch_messages(ben.device)
         assert [one.state for one in received_messages(ben.device)] == [ended]
+
+
+def test_a_copy_is_not_held_to_be_over_without_asking(friends: Room) -> None:
+    """She never looked for letters: the clock of her set-up is known."""
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    with ahead(friends, ana):
+        assert state(ana) is EnvelopeState.WAITING
+    fetch_messages(ben.device)
+    open_message(name, ben.device)
+    assert state(ana) is EnvelopeState.OPENED
+
+
+def test_one_that_was_held_to_be_over_is_asked_about_until_its_end(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    is_believed(friends, ana)
+    with ahead(friends, ana, YEAR + timedelta(hours=3)):
+        assert state(ana) is EnvelopeState.EXPIRED
+    fetch_messages(ben.device)
+    open_message(name, ben.device)
+    assert state(ana) is EnvelopeState.OPENED
+
+
+def test_and_a_signed_receipt_wins_after_it(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    verify_contact("ana", ben.device)
+    name = ana.sends(SMALL, ben).name
+    (copy,) = take_all(SealedCopy, SEALED, ana.device.vault)
+    lay(replace(copy, state=EnvelopeState.EXPIRED), SEALED, copy.envelope.hex(), ana.device.vault)
+    fetch_messages(ben.device)
+    open_message(name, ben.device)
+    friends.clock.wind(days=8)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert state(ana) is EnvelopeState.OPENED
 
 
 @pytest.mark.parametrize("silent", [False, True])

@@ -11,6 +11,7 @@ from entrenous.model.ids import EnvelopeId, MessageId, MessageName
 from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.model.sealed_copy import SealedCopy
 from entrenous.send.drawers import SEALED, lay, take_all
+from entrenous.send.fetch import fetch_messages
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from tests.send.room import SMALL, Person, Room
@@ -63,6 +64,9 @@ def test_a_relay_that_is_gone_is_asked_no_more_when_it_could_know_nothing(friend
         assert [asked(ana), asked(ana)] == [1, 1]
         assert state(ana) is EnvelopeState.WAITING
         friends.clock.wind(days=1)
+        fetch_messages(ana.device)
+        assert asked(ana) == 1  # her clock is odd, since she has not looked for so long
+        friends.clock.wind(hours=1)
         assert asked(ana) == 0
     assert state(ana) is EnvelopeState.EXPIRED
 

@@ -16,6 +16,7 @@ from entrenous.model.sealed_copy import Departure, SealedCopy
 from entrenous.ports import Courier, Device
 from entrenous.send.at_relays import ask_about
 from entrenous.send.drawers import SEALED, lay, take_all
+from entrenous.send.odd_clock import believed_now
 from entrenous.send.outbox import postings
 from entrenous.send.states import CopyEvent, next_departure
 from entrenous.spec import TOMBSTONE_DAYS
@@ -30,7 +31,10 @@ _ENDS: Final = (
 #: What may be at its relay.
 _LEFT: Final = (Departure.TRIED, Departure.ACKNOWLEDGED)
 #: What a copy that was opened is no more, whatever its relay says.
-_BEFORE: Final = (EnvelopeState.WAITING, EnvelopeState.DELIVERED, EnvelopeState.LOST)
+_BEFORE: Final = (
+    *(EnvelopeState.WAITING, EnvelopeState.DELIVERED),
+    *(EnvelopeState.LOST, EnvelopeState.EXPIRED),
+)
 _FORGOTTEN: Final = timedelta(days=TOMBSTONE_DAYS + 1)  # after its end; a day for clocks and sweeps
 
 
@@ -88,7 +92,7 @@ def _sent(message: Message, copies: list[SealedCopy], look: _Look) -> Sent:
 def _looked(
     messages: tuple[Message, ...], copies: Mapping[MessageId, list[SealedCopy]], device: Device
 ) -> _Look:
-    look, due, now = _Look(), list[SealedCopy](), device.clock.now()
+    look, due, now = _Look(), list[SealedCopy](), believed_now(device)
     tried_again = _tried_again(copies, device)
     for message in messages:
         left = [copy for copy in copies[message.id] if copy.envelope not in tried_again]
@@ -117,13 +121,15 @@ def _tried_again(
 
 def _living(message: Message, copies: list[SealedCopy], device: Device) -> Iterator[SealedCopy]:
     """The copies of which there can be news: one that was opened has none once its time is over,
-    and one that was refused, none. Of one that was tried no answer may have come.
+    and one that was refused, none. Of one that was tried no answer may have come. One that was
+    held to be over, as by a clock that was ahead, is asked about as long as it is not.
     """
     end = message.expires_at
     over = end is not None and device.clock.now() >= end
     for copy in copies:
+        early = copy.state is EnvelopeState.EXPIRED and end is not None and not over
         settled = copy.state in _ENDS or (over and copy.state is EnvelopeState.OPENED)
-        if copy.departure in _LEFT and not settled:
+        if copy.departure in _LEFT and (early or not settled):
             yield copy
 
 

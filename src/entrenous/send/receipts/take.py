@@ -6,6 +6,7 @@ from entrenous.craft.crypto.commitments import marks_hash
 from entrenous.craft.crypto.statements import verify_receipt
 from entrenous.craft.wire.letter.commitment import write_receipt_statement
 from entrenous.craft.wire.letter.message_body import write_commitments
+from entrenous.model.envelope import EnvelopeState
 from entrenous.model.ids import PersonId
 from entrenous.model.letter import Header, NotBound
 from entrenous.model.person import Contact, DeviceKey, Person
@@ -68,8 +69,12 @@ def _keep(
     verify_receipt(statement, one.signature, key)
     proven = ProvenReceipt(one.event, one.at, statement, one.signature, said.head)
     lay(proven, RECEIPT, f"{one.envelope.hex()} {int(one.event)}", device.vault)
-    if one.event is ReceiptEvent.OPENED and not copy.opened:
-        lay(replace(copy, opened=True), SEALED, one.envelope.hex(), device.vault)
+    if one.event is ReceiptEvent.OPENED:
+        # It may have been held to be over, as by a clock that was ahead.
+        state = EnvelopeState.OPENED if copy.state is EnvelopeState.EXPIRED else copy.state
+        opened = replace(copy, state=state, opened=True)
+        if opened != copy:
+            lay(opened, SEALED, one.envelope.hex(), device.vault)
     _keep_card(person.id, head, device)
 
 
