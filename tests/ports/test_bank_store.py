@@ -423,3 +423,21 @@ def test_postgres_a_newer_schema_is_not_touched(postgres: Cluster) -> None:
 def test_sqlite_no_such_folder_is_said_in_our_words(tmp_path: Path) -> None:
     with pytest.raises(BankUnreachable, match="unable to open"):
         open_engine(tmp_path / "missing" / "gate.sqlite")
+
+
+def test_what_is_there_already_is_not_stored_again(bank: BankStore) -> None:
+    waiting = (ClaimState.WAITING, ClaimState.CONFIRMED)
+    bank.register(Registration(claim("a"), (ONE,)))
+    news = Registration(claim("b"), (ONE,)), Registration(claim("c"), (TWO,), looks_back=True)
+    there = bank.register_new(waiting, *news)
+    assert {bits: one.id for bits, one in there.items()} == {ONE: ClaimId("a")}
+    assert bank.register_new(waiting) == {}
+    assert bank.counts().claims == 2
+    assert bank.claim(ClaimId("c")).state is ClaimState.WAITING
+    more = Registration(claim("d", ClaimState.CONFIRMED), (ONE,))
+    assert bank.register_new((ClaimState.CONFIRMED,), more) == {}
+    assert bank.counts().claims == 3
+    with pytest.raises(NoSuchBank):
+        bank.register_new(
+            waiting, Registration(replace(claim("e"), bank=BankName("none")), (THREE,))
+        )

@@ -40,6 +40,17 @@ class BankStore(EmbeddingStore, Protocol):
         """Store claims and their hashes, all or none; raises NoSuchBank."""
         ...
 
+    def register_new(
+        self, enough: Collection[ClaimState], *registrations: Registration
+    ) -> Mapping[bytes, Claim]:
+        """Store those of these, each of one picture in the same bank, whose hash no claim has that
+        :meth:`listed` would name with the states ``enough``. Looked up and stored in one
+        transaction, so of several that store the same at once one does.
+
+        Those that were there, by hash. All or none are stored; raises NoSuchBank.
+        """
+        ...
+
     def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
         """Add hashes of whole uploads to claims; those that do not match, or are not there, are
         passed over. With ``confirmed`` a person said that these uploads are what the claims are

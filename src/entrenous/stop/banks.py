@@ -93,16 +93,18 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
     elif shadow and not there[name].shadow:
         raise BankActs(bank=name)
     enough = {ClaimState.CONFIRMED} if confirmed else MATCHING  # a confirmed one asks for more
-    known = platform.bank.listed(name, hashes, enough)
+    known = dict(platform.bank.listed(name, hashes, enough))
     new = [bits for bits in dict.fromkeys(hashes) if bits not in known]
-    accepted = [_listed(bits, name, platform, confirmed=confirmed) for bits in new]
+    wanted = [_listed(bits, name, platform, confirmed=confirmed) for bits in new]
     if looks_back is None:
-        accepted = [replace(one, looks_back=True) for one in accepted]
-    for start in range(0, len(accepted), _AT_ONCE):
-        platform.bank.register(*accepted[start : start + _AT_ONCE])
+        wanted = [replace(one, looks_back=True) for one in wanted]
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        known |= platform.bank.register_new(enough, *some)  # another import may be at it
+    accepted = [one for one in wanted if one.whole[0] not in known]
     claims = [*known.values(), *(one.claim for one in accepted)] if looks_back else []
     found = look_back_all([one.id for one in claims], platform)
-    return Imported(len(accepted), refused, found, len(hashes) - len(new))
+    return Imported(len(accepted), refused, found, len(hashes) - len(accepted))
 
 
 def read_hashes(untrusted_csv: str) -> tuple[list[bytes], tuple[tuple[int, str], ...]]:

@@ -82,6 +82,16 @@ class MemoryBankStore(MemoryAsked):
             self._add_embedding(one)
             self._changed(one.claim.id, claim_told(one.claim))
 
+    def register_new(
+        self, enough: Collection[ClaimState], *registrations: Registration
+    ) -> dict[bytes, Claim]:
+        """One thread at a time."""
+        hashes, there = [one.whole[0] for one in registrations], dict[bytes, Claim]()
+        for bank in {one.claim.bank for one in registrations}:
+            there |= self.listed(bank, hashes, enough)
+        self.register(*(one for one in registrations if one.whole[0] not in there))
+        return there
+
     def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
         """One by one."""
         added = self.last_change + 1 if confirmed else HOLDS
