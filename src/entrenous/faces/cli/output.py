@@ -6,7 +6,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -92,11 +92,6 @@ def _answering() -> Iterator[None]:
 def when(moment: datetime) -> str:
     """A moment as scripts read it: RFC 3339 in UTC."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def in_utc(typed: datetime) -> datetime:
-    """A time as a person typed it, which commands say is in UTC unless it says otherwise."""
-    return typed.replace(tzinfo=UTC) if typed.tzinfo is None else typed.astimezone(UTC)
 
 
 def read_file(path: Path) -> bytes:

@@ -9,7 +9,9 @@ import pytest
 import typer
 
 from entrenous.faces.cli.main import run
+from entrenous.faces.cli.output import when
 from entrenous.faces.cli.stop.agreed import adults
+from entrenous.faces.cli.times import typed_time
 
 Ask = Callable[..., Any]
 SENT_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(days=9)
@@ -66,6 +68,48 @@ def test_asking_for_more_supplying_and_withdrawing(ask: Ask, case: str) -> None:
 def test_a_time_with_a_zone_is_that_moment(ask: Ask, case: str) -> None:
     shown = ask("case", "notice", case, "--received", "1", "--at", after(2 + 2) + "+0200")
     assert shown["deadlines"][0]["due_at"] == after(2 + 48) + "Z"
+
+
+NO_TIMES = (
+    *("20261120", "2026", "24", "0", "-1", "1e9", "1764000000", "now", ""),
+    *("2026-11", "2026-11-25T09", "2026-W47-1", "25.11.2026", "2026-02-30", "2026-11-25T25:00"),
+    *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "1989-12-31T23:59:59"),
+    "2026-11-25T09:30:00+99:00",
+)
+
+
+@pytest.mark.parametrize(
+    "act", [("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at")]
+)
+def test_what_is_no_time_is_refused_and_the_form_is_shown(
+    ask: Ask, case: str, act: tuple[str, str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, (command, what, option) = ask("case", "show", case), act
+    for typed in NO_TIMES:
+        capsys.readouterr()
+        assert run(["case", command, case, what, f"{option}={typed}"], {}) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert option in said
+        assert "write it as 2026-11-25, 2026-11-25T09:30" in said
+    assert ask("case", "show", case) == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "at"),
+    [
+        ("2026-11-20", "2026-11-20T00:00:00Z"),
+        ("2026-11-20T09:30", "2026-11-20T09:30:00Z"),
+        ("2026-11-20 09:30:05", "2026-11-20T09:30:05Z"),
+        (" 2026-11-20T09:30:05Z ", "2026-11-20T09:30:05Z"),
+        ("2026-11-20T09:30:05.5+05:30", "2026-11-20T04:00:05Z"),
+    ],
+)
+def test_times_that_are_taken(typed: str, at: str) -> None:
+    assert when(typed_time(typed)) == at
+
+
+def test_what_is_yet_to_come_was_not_seen(ask: Ask, case: str) -> None:
+    ask("case", "add", case, "--chat", "x", "--seen-at", "9999-12-31T23:59:59", status=3)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import typer
 from entrenous.adapters.system import SystemClock
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.media import read_media
-from entrenous.faces.cli.output import in_utc, put_json, say
+from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.respond.notice import notice
 from entrenous.faces.cli.respond.words import answer_case, case_json, how_to_name_a_place
+from entrenous.faces.cli.times import time_option
 from entrenous.model.case import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
 from entrenous.model.errors import as_typed
 from entrenous.model.verdict import NoSuchTrace, Trace
@@ -159,7 +160,7 @@ def add(
     ] = None,
     handle: Annotated[str, typer.Option(metavar="NAME", help="The account it was shown at.")] = "",
     seen_at: Annotated[
-        datetime | None, typer.Option(help="When you first saw it, in UTC; now if left out.")
+        datetime | None, time_option("When you first saw it, in UTC; now if left out.")
     ] = None,
     statement: Annotated[
         str | None, typer.Option(metavar="TEXT", help="What you want to note.")
@@ -174,7 +175,7 @@ def add(
     data = None if file is None else read_media(file)
     with device_of(context) as device:
         with device.vault.together():
-            moment = in_utc(seen_at) if seen_at else device.clock.now()
+            moment = seen_at or device.clock.now()
             for where, reach in ((url, Reach.PUBLIC), (chat, Reach.PRIVATE)):
                 if where:
                     add_sighting(name, Sighting(where, reach, moment, handle), device)

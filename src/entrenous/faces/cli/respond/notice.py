@@ -7,8 +7,9 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.faces.cli.device.opened import device_of
-from entrenous.faces.cli.output import in_utc, put_json, say
+from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.respond.words import answer_case
+from entrenous.faces.cli.times import time_option
 from entrenous.model.case import Case, Notice, NoticeEvent
 from entrenous.model.errors import as_typed
 from entrenous.respond.case_file import case_called
@@ -42,7 +43,7 @@ def notice(
     refused: Annotated[int | None, _number("Note that they refused.")] = None,
     withdrawn: Annotated[int | None, _number("Note that you no longer ask this.")] = None,
     at: Annotated[
-        datetime | None, typer.Option(help="When that happened, in UTC; now if left out.")
+        datetime | None, time_option("When that happened, in UTC; now if left out.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -67,7 +68,7 @@ def notice(
         return
     ((event, number),) = happened
     with device_of(context) as device:
-        moment = in_utc(at) if at else device.clock.now()
+        moment = at or device.clock.now()
         answer_case(note(name, number, event, moment, device), device, as_json=as_json)
 
 
