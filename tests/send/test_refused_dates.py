@@ -1,0 +1,365 @@
+"""A relay refuses a date: this device's clock is wrong, or it keeps nothing for so long."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from entrenous.faces.cli.output import in_one_go
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.envelope import Envelope
+from entrenous.model.ids import RecipientId
+from entrenous.model.message import CopyRefused, Draft, HeldHere, NotToAll, Policy
+from entrenous.model.received import InboxState
+from entrenous.model.relay_problem import (
+    ClocksDiffer,
+    Expired,
+    RelayUnreachable,
+    TooFarAhead,
+    WaitedTooLong,
+    WaitsForClock,
+)
+from entrenous.model.relay_settings import Limits
+from entrenous.model.window import GivenWindow
+from entrenous.send.acquaintance.block import block_contact
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contacts
+from entrenous.send.devices.link.new import ask_to_link
+from entrenous.send.devices.link.old import offer_link
+from entrenous.send.drawers import OUTBOX, WINDOW_IN, take_all
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.inbox import received_messages
+from entrenous.send.moment import open_until
+from entrenous.send.recall import recall_message
+from entrenous.send.send import send_message
+from entrenous.send.tokens.batch import tell_of_tokens
+from entrenous.spec import DAYS_TO_OPEN, EXPIRY_DAYS_MAX, WINDOW_LOW
+from tests.send.room import HERE, SMALL, Person, Room, town_of_three
+from tests.send.room_text import writes
+from tests.village.households import bare, can_write, catch_up, in_touch, links
+from tests.village.malicious_relay import Honest, Trick, failing
+from tests.village.world import WoundClock
+
+WRONG = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
+
+
+def off(who: Person, room: Room, by: timedelta) -> WoundClock:
+    """Give somebody a clock of her own, which is wrong by so much."""
+    clock = WoundClock(room.clock.moment + by)
+    who.device = replace(who.device, clock=clock)
+    return clock
+
+
+def keeping(room: Room, days: int) -> Room:
+    """The relay here, whose operator keeps nothing for longer."""
+    room.apps[HERE] = relay_app(replace(room.relays[HERE], limits=Limits(keep_days=days)))
+    return room
+
+
+def waiting(who: Person) -> int:
+    return len(who.device.vault.keys(OUTBOX))
+
+
+def noted(tried: list[Envelope]) -> Trick:
+    def trick(honest: Honest, url: str, token: Any, envelope: Envelope) -> Any:
+        tried.append(envelope)
+        return honest(url, token, envelope)
+
+    return trick
+
+
+def draft(who: Person, days: int) -> Draft:
+    """A text to Ben, to be opened for so many days, as the command line would ask for it."""
+    policy = Policy(open_until(days, who.device))
+    names = (RecipientId("ben"),)
+    return Draft((), names, policy, text="hello", confirmed=frozenset({"ben"}))
+
+
+@pytest.mark.parametrize("by", WRONG)
+def test_a_hello_waits_until_the_clock_is_right(room: Room, by: timedelta) -> None:
+    ana, ben = room["ana"], room["ben"]
+    clock = off(ana, room, by)
+    with pytest.raises(WaitsForClock, match="Check"):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    clock.moment = room.clock.moment
+    catch_up(ana, ben, ana)
+    assert in_touch(ana, ben)
+    assert waiting(ana) == 0
+    writes(ana, "ben")
+    assert ben.received() == 1
+
+
+@pytest.mark.parametrize("by", WRONG)
+def test_one_look_with_a_wrong_clock_keeps_nobody_from_writing_ever_after(
+    friends: Room, by: timedelta
+) -> None:
+    """It is the look that would tell Ben of further tokens."""
+    ana, ben = friends["ana"], friends["ben"]
+    clock = off(ana, friends, timedelta(0))
+    while _unused(ana) > WINDOW_LOW + 1:
+        writes(ben, "ana")
+        catch_up(ana, ben)
+    writes(ben, "ana")
+    writes(ben, "ana")
+    clock.moment += by
+    (problem, *_) = fetch_messages(ana.device).problems
+    assert isinstance(problem, WaitsForClock)
+    clock.moment -= by
+    for _ in range(3 * WINDOW_LOW):
+        catch_up(ana, ben)
+        writes(ben, "ana")
+
+
+def _unused(who: Person) -> int:
+    (window,) = take_all(GivenWindow, WINDOW_IN, who.device.vault)
+    return window.told - window.unseen
+
+
+@pytest.mark.parametrize("by", WRONG)
+def test_what_own_devices_tell_each_other_waits_too(by: timedelta) -> None:
+    town = town_of_three()
+    ana, ben = town["ana"], town["ben"]
+    phone = links(town, ana, "phone", "phone")
+    catch_up(ana, phone, ben, ana, phone)
+    clock = off(phone, town, by)
+    block_contact("ben", phone.device)
+    for _ in range(2):
+        catch_up(phone, ana)
+    clock.moment = town.clock.moment
+    for _ in range(2):
+        catch_up(phone, ana)
+    assert {one.name for one in contacts(ana.device) if one.blocked} == {"ben"}
+
+
+@pytest.mark.parametrize("by", WRONG)
+def test_a_recall_note_waits_and_says_that_it_asks(friends: Room, by: timedelta) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    ben.opens_newest()
+    clock = off(ana, friends, by)
+    (recall,) = recall_message(name, ana.device)
+    assert recall.asked
+    clock.moment = friends.clock.moment
+    catch_up(ana, ben)
+    assert [one.state for one in received_messages(ben.device)] == [InboxState.TAKEN_BACK]
+
+
+def test_it_is_tried_once_in_a_round_and_nothing_overtakes_it(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    clock = off(ana, room, timedelta(days=2))
+    with pytest.raises(WaitsForClock):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    tried = list[Envelope]()
+    with ana.courier.playing(post=noted(tried)):
+        for rounds in (1, 2, 3):
+            clock.wind(hours=1)
+            room.clock.wind(hours=1)
+            with pytest.raises(HeldHere, match="clock") as held:
+                send_message(draft(ana, 7), ana.device)
+            assert "Once that is right they leave" in in_one_go(str(held.value))
+            assert len(tried) == rounds
+    assert len({one.id for one in tried}) == 1
+    clock.moment = room.clock.moment
+    with ana.courier.playing(post=noted(tried)):
+        assert flush(ana.device).problems == ()
+    assert [one.share is None for one in tried[3:]] == [True, True, False, False, False]
+    assert ben.received() == 3
+
+
+def test_others_are_not_kept_waiting_by_it(room: Room) -> None:
+    """What ends sooner is taken, and is for another mailbox."""
+    ana, ben = room["ana"], room["ben"]
+    ana.adds(ben)
+    caro = room.settles("caro")
+    off(ana, room, timedelta(days=2))
+    with pytest.raises(WaitsForClock):
+        add_person(make_invite(caro.device), "caro", ana.device)
+    writes(ana, "ben")
+    assert ben.received() == 1
+
+
+def test_a_letter_that_waited_for_forty_days_still_leaves(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    ben.opens_newest()
+    with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
+        recall_message(name, ana.device)
+    friends.clock.wind(days=40)
+    assert flush(ana.device).problems == ()
+    assert waiting(ana) == 0
+
+
+@pytest.mark.parametrize("days", [1, 7])
+def test_a_relay_that_keeps_letters_for_few_days_takes_all_of_them(room: Room, days: int) -> None:
+    keeping(room, days)
+    ana, ben = room["ana"], room["ben"]
+    ana.adds(ben)
+    phone = links(room, ana, "phone", "phone")
+    for _ in range(3):
+        catch_up(ana, phone, ben)
+    assert in_touch(ana, ben, phone)
+    for writer, reader in ((ana, "ben"), (ben, "ana"), (phone, "ben")):
+        send_message(
+            replace(draft(writer, 1), to=(RecipientId(reader),), confirmed=frozenset({reader})),
+            writer.device,
+        )
+    assert (ben.received(), ana.received(), phone.received()) == (2, 1, 1)
+    name = ana.sends(SMALL, ben, days=1).name
+    ben.opens_newest()
+    recall_message(name, ana.device)
+    fetch_messages(ben.device)
+    assert received_messages(ben.device)[-1].state is InboxState.TAKEN_BACK
+    block_contact("ben", ana.device)
+    catch_up(ana, phone)
+    assert [one.blocked for one in contacts(phone.device)] == [True]
+    assert fetch_messages(ana.device).problems == ()
+
+
+def test_what_waited_for_long_is_dated_by_such_a_relay_too(friends: Room) -> None:
+    """First it is over, and then, dated by our own rule, too far ahead."""
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    ben.opens_newest()
+    with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
+        recall_message(name, ana.device)
+    friends.clock.wind(days=40)
+    keeping(friends, 7)
+    tried = list[Envelope]()
+    with ana.courier.playing(post=noted(tried)):
+        assert flush(ana.device).problems == ()
+    assert len(tried) == 3
+    assert tried[-1].expires_at == friends.clock.now() + timedelta(days=6)
+
+
+@pytest.mark.threat("lying-relay")
+@pytest.mark.parametrize("told", [-5, 0, 10**30, datetime(2026, 11, 25, tzinfo=UTC)])
+def test_what_a_relay_says_it_keeps_is_believed_within_limits(friends: Room, told: object) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    ben.opens_newest()
+    tried = list[Envelope]()
+
+    def refuses(_: Honest, _url: str, _token: object, envelope: Envelope) -> None:
+        tried.append(envelope)
+        raise TooFarAhead(limit_days=told)
+
+    with ana.courier.playing(post=refuses):
+        recall_message(name, ana.device)
+    assert 1 <= len(tried) <= 2
+    half, most = timedelta(hours=12), timedelta(days=EXPIRY_DAYS_MAX)
+    assert all(half <= one.expires_at - friends.clock.now() <= most for one in tried)
+    catch_up(ana, ben)
+    assert received_messages(ben.device)[-1].state is InboxState.TAKEN_BACK
+
+
+@pytest.mark.threat("lying-relay")
+def test_a_relay_that_changes_its_mind_is_asked_three_times_at_most(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    ben.opens_newest()
+    said = iter(range(29, 0, -1))
+    calls = Counter[str]()
+
+    def refuses(*_: object) -> None:
+        calls["post"] += 1
+        raise TooFarAhead(limit_days=next(said))
+
+    with ana.courier.playing(post=refuses):
+        recall_message(name, ana.device)
+    assert calls["post"] == 3
+
+
+@pytest.mark.parametrize("hours", [0, 2.5, 23])
+def test_what_is_sent_without_choosing_days_leaves_by_a_clock_that_is_off_by_hours(
+    friends: Room, hours: float
+) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    off(ana, friends, timedelta(hours=hours))
+    send_message(draft(ana, DAYS_TO_OPEN), ana.device)
+    assert ben.received() == 1
+
+
+def test_two_clocks_that_differ_are_named_and_not_the_days(friends: Room) -> None:
+    ana = friends["ana"]
+    off(ana, friends, timedelta(days=2))
+    with pytest.raises(NotToAll) as told:
+        send_message(draft(ana, DAYS_TO_OPEN), ana.device)
+    said = in_one_go(str(told.value))
+    assert "This device's clock is ahead of that of the relay at 127.0.0.1:7001" in said
+    assert "this device has 27 November 2026, 12:00 UTC" in said
+    assert "--days" not in said
+
+
+def test_a_clock_that_is_behind_is_named_too(friends: Room) -> None:
+    ana = friends["ana"]
+    off(ana, friends, timedelta(days=-3))
+    with pytest.raises(NotToAll) as told:
+        send_message(draft(ana, 2), ana.device)
+    said = in_one_go(str(told.value))
+    assert "This device's clock is behind that of the relay" in said
+    assert "this device has 22 November 2026, 12:00 UTC" in said
+    assert "key is gone" not in said
+
+
+def test_too_many_days_are_said_to_be_too_many(friends: Room) -> None:
+    keeping(friends, 7)
+    with pytest.raises(NotToAll, match="--days 7"):
+        send_message(draft(friends["ana"], DAYS_TO_OPEN), friends["ana"].device)
+
+
+@pytest.mark.parametrize(
+    ("by", "wound", "kind", "words"),
+    [
+        (timedelta(days=0), timedelta(days=8), WaitedTooLong, "until its time was over"),
+        (timedelta(days=400), timedelta(0), ClocksDiffer, "was, when this was written, ahead"),
+        (timedelta(days=-5), timedelta(0), ClocksDiffer, "is behind"),
+    ],
+)
+def test_why_a_copy_that_waited_does_not_leave(
+    friends: Room, by: timedelta, wound: timedelta, kind: type[Exception], words: str
+) -> None:
+    ana = friends["ana"]
+    clock = off(ana, friends, by)
+    with (
+        ana.courier.playing(bring_blob=failing(RelayUnreachable(host="x"))),
+        pytest.raises(Exception, match="has not left yet"),
+    ):
+        send_message(draft(ana, 2 if by else 7), ana.device)
+    friends.clock.wind(days=wound.days)
+    clock.moment = friends.clock.moment + min(by, timedelta(0))
+    (problem,) = flush(ana.device).problems
+    assert isinstance(problem, CopyRefused)
+    assert type(problem.facts["why"]) is kind
+    assert words in in_one_go(str(problem))
+
+
+def test_tokens_that_a_relay_finds_over_are_said_to_be_a_matter_of_clocks(friends: Room) -> None:
+    ana = friends["ana"]
+    refused = Expired(when=friends.clock.now())
+    lacking = friends.settles("caro")
+    with (
+        ana.courier.playing(change_tokens=failing(refused)),
+        pytest.raises(WaitsForClock, match="is behind"),
+    ):
+        add_person(make_invite(lacking.device), "caro", ana.device)
+    tell_of_tokens(ana.device)
+    catch_up(ana, lacking, ana)
+    assert can_write(ana, lacking)
+
+
+def test_of_a_linking_that_fails_for_a_clock_that_is_said(room: Room) -> None:
+    new = bare(room, "phone")
+    here = offer_link(None, room["ana"].device)
+    with (
+        new.courier.playing(post=failing(Expired(when=room.clock.now()))),
+        pytest.raises(ClocksDiffer, match="is behind"),
+    ):
+        ask_to_link(here.code, None, new.device)
+
+
+def test_a_moment_is_never_said_as_a_program_writes_it() -> None:
+    said = str(Expired(when=datetime(2026, 11, 25, 12, 30, tzinfo=UTC)))
+    assert "25 November 2026, 12:30 UTC" in said
