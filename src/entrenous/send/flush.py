@@ -37,7 +37,7 @@ from entrenous.send.outbox import (
     put_out,
     take_copy,
 )
-from entrenous.send.relay_clock import clocks_differ, dated_anew, why_refused
+from entrenous.send.refused_dates import clocks_differ, dated_anew, why_refused
 from entrenous.send.setup import finish_set_up
 from entrenous.send.states import CopyEvent
 from entrenous.send.tokens.posting import had_none, once_more, with_token

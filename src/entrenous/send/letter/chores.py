@@ -7,7 +7,7 @@ from entrenous.send.devices.lists.at_relay import tell_of_devices
 from entrenous.send.devices.self import NEXT_CLOSE, who_am_i
 from entrenous.send.devices.sync.tell import tell_siblings
 from entrenous.send.drawers import SELF, WITHDRAW
-from entrenous.send.relay_clock import clocks_differ
+from entrenous.send.refused_dates import clocks_differ
 from entrenous.send.tokens.batch import tell_of_tokens
 
 

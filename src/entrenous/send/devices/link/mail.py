@@ -24,7 +24,7 @@ from entrenous.model.relay_problem import (
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.moment import this_second
-from entrenous.send.relay_clock import clocks_differ
+from entrenous.send.refused_dates import clocks_differ
 from entrenous.spec import LINK_MINUTES, LINK_USES, TOKEN_BYTES
 
 
