@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from entrenous.craft.media.clip.read import read_clip
-from entrenous.craft.media.clip.write import ClipWriter
+from entrenous.craft.media.clip.write import ClipWriter, Track
 from entrenous.craft.media.sound.read import read_sound
 from entrenous.model.ids import RecipientId
 from entrenous.model.verdict import Finding, NothingToWeigh
@@ -28,7 +28,7 @@ def device_for_clips() -> Device:
 
 def with_sound(frames: bytes, samples: np.ndarray) -> bytes:
     with read_clip(frames) as clip:
-        writer = ClipWriter(clip.shown, 24, (samples, RATE_HZ))
+        writer = ClipWriter(clip.shown, 24, Track(samples, RATE_HZ))
         for frame in clip.frames:
             luma = np.asarray(frame)
             writer.add(luma, np.frombuffer(frame.planes, np.uint8)[luma.size :], frame.at_s)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 from entrenous.model.errors import Malformed, Refused
@@ -47,6 +48,40 @@ class SoundEncoding:
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """So many samples of silence, of each channel, that belong before the sample ``before``."""
+
+    before: int
+    length: int
+
+    def __post_init__(self) -> None:
+        if self.before < 0 or self.length < 1:
+            raise ValueError("a silence has a place and a length")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How a clip's sound lies beside its picture, in samples (docs/spec/clip.md, section 5).
+
+    ``ahead``: so many are heard before the picture begins. ``silences`` stand in the order of their
+    places; they are no part of the sound's samples.
+    """
+
+    ahead: int = 0
+    silences: tuple[Silence, ...] = ()
+
+    def __post_init__(self) -> None:
+        places = [silence.before for silence in self.silences]
+        if self.ahead < 0 or any(one >= next_ for one, next_ in pairwise(places)):
+            raise ValueError("silences stand in order, and nothing begins earlier than it begins")
+
+    @property
+    def silent(self) -> int:
+        """Samples of all silences."""
+        return sum(silence.length for silence in self.silences)
+
+
+@dataclass(frozen=True, slots=True)
 class Sound:
     """Samples of one sound, mono or stereo.
 
@@ -58,6 +93,7 @@ class Sound:
     channels: int
     samples: bytes
     encoding: SoundEncoding
+    timing: Timing = Timing()
 
     def __post_init__(self) -> None:
         if not 4000 <= self.rate_hz <= 192_000 or self.channels not in (1, 2):
@@ -81,7 +117,7 @@ class Sound:
 
     @property
     def length_s(self) -> float:
-        """How long it plays."""
+        """How long it plays, without silences beside its picture."""
         return len(self) / self.rate_hz
 
 

@@ -7,6 +7,7 @@ Decoders of pixels, frames and samples are others' code and run in children behi
 import io
 import struct
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -35,7 +36,7 @@ from entrenous.craft.media.whole import check_whole
 from entrenous.model.clip import Clip, Coded, Frame, Shown
 from entrenous.model.errors import Malformed
 from entrenous.model.picture import Encoding, Picture, PictureFormat
-from entrenous.model.sound import Sound, SoundEncoding, SoundFormat
+from entrenous.model.sound import Silence, Sound, SoundEncoding, SoundFormat, Timing
 from tests.fuzz.target import Target, holds
 
 _UNSOUND: Final = (Malformed, ValueError)
@@ -178,7 +179,9 @@ def _clip_answers() -> Iterable[bytes]:
 
 def _sound_answers() -> Iterable[bytes]:
     sound = Sound(16_000, 1, bytes(16), SoundEncoding(SoundFormat.OPUS, 24_000))
-    return [b"".join(write_sound_answer(sound)), b"N", b"U", b"L", b"G"]
+    apart = replace(sound, timing=Timing(3, (Silence(0, 9), Silence(2, 1))))
+    whole = [b"".join(write_sound_answer(one)) for one in (sound, apart)]
+    return [*whole, b"N", b"U", b"L", b"G"]
 
 
 TARGETS: Final = (

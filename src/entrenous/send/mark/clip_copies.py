@@ -23,7 +23,7 @@ from entrenous.craft.mark.reel.motion import (
     working_luma,
 )
 from entrenous.craft.media.clip.quality import TRIED_CRFS, copy_error, rate_factor
-from entrenous.craft.media.clip.write import ClipWriter
+from entrenous.craft.media.clip.write import ClipWriter, Track
 from entrenous.model.clip import ClipTooSmallToMark, Cut, Frame, Shown, Survey
 from entrenous.model.picture import TooSmallToMark
 from entrenous.model.secret import Secret
@@ -70,10 +70,10 @@ class _Shot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wanted:
-    """A copy to be written: whose seed marks it, its sound (samples and their rate), how finely."""
+    """A copy to be written: whose seed marks it, what is heard in it, how finely."""
 
     seed: Secret
-    sound: tuple[NDArray[np.float32], int] | None
+    sound: Track | None
     crf: float
 
 

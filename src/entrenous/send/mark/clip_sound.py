@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from entrenous.craft.crypto.derive import stream
+from entrenous.craft.media.clip.write import Track
 from entrenous.craft.sound.contour import contour
 from entrenous.craft.sound.embed import embed
 from entrenous.craft.sound.layout import stream_bytes
@@ -25,12 +25,9 @@ from entrenous.ports import Device
 from entrenous.send.mark.clip_copies import ClipOriginal, prepare_clip
 from entrenous.send.mark.clip_survey import shown_in
 from entrenous.send.message.watch import Reached, unseen, within
-from entrenous.spec import CLIP_LENGTH_S_MAX, SOUND_CONTEXT
+from entrenous.spec import CLIP_LENGTH_S_MAX, SOUND_CONTEXT, SOUND_LENGTH_S_MAX
 
 _HEARD: Final = 0.05  # of what preparing takes; the rest is for what is seen
-
-Track = tuple[NDArray[np.float32], int]
-"""Samples (samples, channels), and how many a second has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,12 +41,13 @@ class ClipSound:
     contour: bytes
 
     def track(self, seed: Secret) -> Track:
-        """One copy's samples."""
+        """What is heard in one copy, as it lay beside the original's frames."""
+        sound = self.sound
         if self.prepared is None:
-            return np.asarray(self.sound), self.sound.rate_hz
-        size = stream_bytes(len(self.sound), self.sound.rate_hz)
+            return Track(np.asarray(sound), sound.rate_hz, sound.timing)
+        size = stream_bytes(len(sound), sound.rate_hz)
         samples = embed(self.prepared, stream(seed, SOUND_CONTEXT, size))
-        return np.asarray(samples, np.float32), self.sound.rate_hz
+        return Track(np.asarray(samples, np.float32), sound.rate_hz, sound.timing)
 
 
 def prepare_with_sound(
@@ -63,7 +61,8 @@ def prepare_with_sound(
     Raises:
         NoFrames, before its sound is asked for: it is no clip.
         SoundUnknown: it has sound, which is not read; a copy would be silent without a word.
-        ClipTooLongWithSound, SoundBroken; what :func:`.prepare_clip` raises.
+        ClipTooLongWithSound: also with the silences that it needs beside its picture.
+        SoundBroken; what :func:`.prepare_clip` raises.
     """
     shown = shown_in(untrusted_data, device)
     sound = _sound_of(untrusted_data, device)
@@ -75,6 +74,7 @@ def prepare_with_sound(
 def _sound_of(untrusted_data: bytes, device: Device) -> ClipSound | None:
     try:
         sound = device.read_sound(untrusted_data)
+        _refuse_too_long(sound)
     except SoundUnknown:
         raise
     except NotASound:
@@ -87,3 +87,9 @@ def _sound_of(untrusted_data: bytes, device: Device) -> ClipSound | None:
     except (SoundTooShortToMark, TooQuietToMark):
         return ClipSound(sound, None, b"")
     return ClipSound(sound, prepared, contour(prepared.mono))
+
+
+def _refuse_too_long(sound: Sound) -> None:
+    """A copy holds the silences too, and has to be read when it is found."""
+    if len(sound) + sound.timing.silent > SOUND_LENGTH_S_MAX * sound.rate_hz:
+        raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))

@@ -3,6 +3,7 @@
 import io
 import struct
 import sys
+from dataclasses import replace
 from typing import Any
 from wave import open as wave_file
 
@@ -20,7 +21,15 @@ from entrenous.craft.media.sound.jail import decode_sound_untrusted
 from entrenous.craft.media.sound.read import read_sound
 from entrenous.model.errors import EntrenousError
 from entrenous.model.picture import DecoderDidNotStart
-from entrenous.model.sound import NotASound, Sound, SoundBroken, SoundTooLong, SoundUnknown
+from entrenous.model.sound import (
+    NotASound,
+    Silence,
+    Sound,
+    SoundBroken,
+    SoundTooLong,
+    SoundUnknown,
+    Timing,
+)
 from tests.clips import subtitled
 
 OGG = coded(voice(1.0, 48_000), 48_000, "libopus", "ogg", 32_000)
@@ -131,7 +140,9 @@ def test_time_is_limited() -> None:
 
 def test_an_answer_is_read_as_it_was_written() -> None:
     sound = read_sound(OGG)
-    assert read_answer(Pipe(answered(sound))) == sound
+    apart = Timing(9, (Silence(0, 2), Silence(7, 48_000 * 1200)))
+    for one in (sound, replace(sound, timing=apart)):
+        assert read_answer(Pipe(answered(one))) == one
 
 
 @pytest.mark.parametrize(
@@ -157,6 +168,31 @@ def test_no_number_of_an_answer_is_believed(place: int, value: int) -> None:
     fields[place] = value
     with pytest.raises(ValueError, match=r"impossible|out of range"):
         read_answer(Pipe(b"S" + HEAD.pack(*fields) + data[1 + HEAD.size :]))
+
+
+TIMED = struct.Struct(">QIQQ")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [(2**63, 1, 0, 9), (0, 2**31, 0, 9), (0, 1, 2**40, 9), (0, 1, 0, 0), (0, 1, 0, 48_000 * 1201)],
+)
+def test_no_time_of_an_answer_is_believed(times: tuple[int, ...]) -> None:
+    data = answered(read_sound(OGG))
+    head, rest = data[: 1 + HEAD.size], data[1 + HEAD.size + 12 :]
+    with pytest.raises(ValueError, match=r"silence|picture"):
+        read_answer(Pipe(head + TIMED.pack(*times) + rest))
+
+
+def test_silences_stand_in_order() -> None:
+    with pytest.raises(ValueError, match="in order"):
+        Timing(0, (Silence(5, 1), Silence(5, 1)))
+
+
+def test_for_a_fingerprint_no_times_are_believed() -> None:
+    sound = replace(read_sound(OGG, RATE_HZ), timing=Timing(1))
+    with pytest.raises(ValueError, match="more than was asked for"):
+        read_answer(Pipe(answered(sound)), RATE_HZ)
 
 
 def test_samples_that_are_no_numbers_are_refused() -> None:

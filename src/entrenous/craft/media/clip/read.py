@@ -67,13 +67,17 @@ def read_clip(untrusted_data: bytes, cut: Cut = _EVERYTHING) -> Iterator[Clip]:
     except Exception as error:
         raise ClipBroken from error
     with container:
-        stream = _stream_of(container)
+        stream = pictures_of(container)
         shown = _shown(container, stream, cut)
         yield Clip(shown, _frames(container, stream, shown, cut))
 
 
-def _stream_of(container: Any) -> Any:
-    """The first stream of moving pictures; a cover is none."""
+def pictures_of(container: Any) -> Any:
+    """The first stream of moving pictures of an open file; a cover is none.
+
+    Raises:
+        NoFrames, FramesUnknown.
+    """
     unknown = False
     for stream in container.streams.video:
         context = stream.codec_context

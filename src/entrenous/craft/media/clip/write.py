@@ -5,9 +5,10 @@ neither names, dates nor the encoder's settings travel along. docs/spec/clip.md,
 """
 
 import io
+import math
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import av
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from entrenous.craft.media.clip.whole import without_user_data
 from entrenous.model.clip import Coded, Shown
+from entrenous.model.sound import Timing
 
 SUFFIX: Final = ".mp4"
 MEDIA_TYPE: Final = "video/mp4"
@@ -43,13 +45,23 @@ Planes = NDArray[np.uint8]
 Samples = NDArray[np.float32]
 
 
+class Track(NamedTuple):
+    """What is heard in a clip: float32 (samples, channels), how many a second has, and how they lie
+    beside its frames.
+    """
+
+    samples: Samples
+    rate_hz: int
+    timing: Timing = Timing()
+
+
 class ClipWriter:
     """One copy in the making. Frames go in by the order of time; :meth:`finish` gives the file.
 
     Args:
         shown: what the frames have in common.
         crf: x264's constant rate factor; lower is finer.
-        sound: float32 (samples, channels), and samples per second; None for a silent clip.
+        sound: what is heard; None for a silent clip.
         threads: of the encoder; one costs least, when several copies are written at a time.
     """
 
@@ -57,7 +69,7 @@ class ClipWriter:
         self,
         shown: Shown,
         crf: float,
-        sound: tuple[Samples, int] | None = None,
+        sound: Track | None = None,
         threads: int = 1,
     ) -> None:
         self._file = io.BytesIO()
@@ -65,19 +77,22 @@ class ClipWriter:
         self._container = av.open(self._file, "w", format="mp4", options=dict(_NO_NAMES))
         self._stream = _video(self._container, shown, crf, threads)
         self._filter = BitStreamFilterContext(_NO_SETTINGS, self._stream)
-        self._sound = None if sound is None else _SoundTrack(self._container, *sound)
+        self._sound = None if sound is None else _SoundTrack(self._container, sound)
+        self._later_s = 0.0 if sound is None else sound.timing.ahead / sound.rate_hz
 
     def add(self, luma: Planes, chroma: Planes, at_s: float, coded: Coded = Coded.UNKNOWN) -> None:
-        """One frame: (H, W) luma, and the bytes of both chroma planes one after the other.
+        """One frame: (H, W) luma, and the bytes of both chroma planes one after the other; it is
+        shown ``at_s`` after the picture began, which a sound may be ahead of.
 
         It is coded as it was in its source (docs/spec/clip.md, section 5), where that is known.
         """
         planes = np.concatenate([luma.reshape(-1), chroma.reshape(-1)])
         frame = av.VideoFrame.from_ndarray(planes.reshape(-1, self._shown.width_px), "yuv420p")
-        frame.pts, frame.time_base = round(at_s * _TICKS), Fraction(1, _TICKS)
+        shown_s = self._later_s + at_s
+        frame.pts, frame.time_base = round(shown_s * _TICKS), Fraction(1, _TICKS)
         if coded in _KINDS:
             frame.pict_type = _KINDS[coded]
-        self._mux_sound(at_s)
+        self._mux_sound(shown_s)
         self._mux(self._stream.encode(frame))
 
     def finish(self) -> bytes:
@@ -126,19 +141,18 @@ def _video(container: Any, shown: Shown, crf: float, threads: int) -> Any:
 class _SoundTrack:
     """Samples on their way into a file, a part at a time, so that they lie beside their frames."""
 
-    def __init__(self, container: Any, samples: Samples, rate_hz: int) -> None:
-        channels = samples.shape[1]
-        self._samples, self._rate_hz, self._at = samples, rate_hz, 0
+    def __init__(self, container: Any, track: Track) -> None:
+        channels = track.samples.shape[1]
+        self._parts, self._rate_hz, self._at = _parts(track), track.rate_hz, 0
         self._layout = "mono" if channels == 1 else "stereo"
-        self._stream = container.add_stream("aac", rate=rate_hz, layout=self._layout)
+        self._stream = container.add_stream("aac", rate=track.rate_hz, layout=self._layout)
         self._stream.bit_rate = _SOUND_BPS_PER_CHANNEL * channels
         self._stream.codec_context.flags |= Flags.bitexact
 
     def packets(self, until_s: float | None) -> Iterator[Any]:
         """What is to be heard before ``until_s``, or all of the rest."""
-        stop = len(self._samples) if until_s is None else until_s * self._rate_hz
-        while self._at < min(stop, len(self._samples)):
-            part = self._samples[self._at : self._at + _SOUND_PART]
+        stop = math.inf if until_s is None else until_s * self._rate_hz
+        while self._at < stop and (part := next(self._parts, None)) is not None:
             frame = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(part.T), format="fltp", layout=self._layout
             )
@@ -148,3 +162,20 @@ class _SoundTrack:
             yield from self._stream.encode(frame)
         if until_s is None:
             yield from self._stream.encode()
+
+
+def _parts(track: Track) -> Iterator[Samples]:
+    """The samples and the silences between them; however long one is, it takes no memory."""
+    nothing = np.zeros((_SOUND_PART, track.samples.shape[1]), np.float32)
+    at = 0
+    for silence in track.timing.silences:
+        yield from _cut(track.samples[at : silence.before])
+        at = silence.before
+        for done in range(0, silence.length, _SOUND_PART):
+            yield nothing[: silence.length - done]
+    yield from _cut(track.samples[at:])
+
+
+def _cut(samples: Samples) -> Iterator[Samples]:
+    for start in range(0, len(samples), _SOUND_PART):
+        yield samples[start : start + _SOUND_PART]

@@ -13,17 +13,22 @@ import numpy as np
 from entrenous.model.errors import EntrenousError
 from entrenous.model.sound import (
     NotASound,
+    Silence,
     Sound,
     SoundBroken,
     SoundEncoding,
     SoundFormat,
     SoundTooLong,
     SoundUnknown,
+    Timing,
 )
 from entrenous.spec import SOUND_LENGTH_S_MAX, SOUND_RATE_HZ_MAX
 
 QUESTION: Final = struct.Struct(">QI")  # length of the file that follows; see read_sound's mono_hz
 _SOUND: Final = struct.Struct(">IBBIBQ")
+_TIMING: Final = struct.Struct(">QI")
+_SILENCE: Final = struct.Struct(">QQ")
+_SILENCES_MAX: Final = 1 << 15  # more than there is room for in the longest sound
 _FORMATS: Final = tuple(SoundFormat)
 _BITS_MAX: Final = 1_000_000
 
@@ -42,7 +47,13 @@ def write_answer(sound: Sound) -> Iterator[bytes]:
         encoding.deep,
         len(sound),
     )
+    yield _written(sound.timing)
     yield sound.samples
+
+
+def _written(timing: Timing) -> bytes:
+    silences = (_SILENCE.pack(one.before, one.length) for one in timing.silences)
+    return _TIMING.pack(timing.ahead, len(timing.silences)) + b"".join(silences)
 
 
 def write_failure(failure: EntrenousError) -> bytes:
@@ -71,10 +82,31 @@ def read_answer(read: Read, mono_hz: int = 0) -> Sound:
         raise ValueError("a number out of range")
     if mono_hz and (rate, channels) != (mono_hz, 1):
         raise ValueError("more than was asked for")
+    timing = _timing(read, count, round(SOUND_LENGTH_S_MAX * rate))
+    if mono_hz and timing != Timing():
+        raise ValueError("more than was asked for")
     samples = read(4 * count * channels)
     if not np.isfinite(np.frombuffer(samples, np.float32)).all():
         raise ValueError("a sample that is no number")
-    return Sound(rate, channels, samples, SoundEncoding(_FORMATS[which], bits, bool(deep)))
+    encoding = SoundEncoding(_FORMATS[which], bits, bool(deep))
+    return Sound(rate, channels, samples, encoding, timing)
+
+
+def _timing(read: Read, count: int, most: int) -> Timing:
+    """Of a sound of ``count`` samples; no silence is longer than ``most``.
+
+    Raises ValueError.
+    """
+    ahead, several = _TIMING.unpack(read(_TIMING.size))
+    if several > _SILENCES_MAX:
+        raise ValueError("more silences than there is room for")
+    silences = tuple(Silence(*_SILENCE.unpack(read(_SILENCE.size))) for _ in range(several))
+    timing = Timing(ahead, silences)
+    if ahead > count + timing.silent:
+        raise ValueError("a picture that begins after its sound")
+    if any(one.before >= count or one.length > most for one in silences):
+        raise ValueError("a silence out of range")
+    return timing
 
 
 def _failure(word: bytes) -> EntrenousError:

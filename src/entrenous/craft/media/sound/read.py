@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.craft.media.sound.container import container_of
+from entrenous.craft.media.sound.timing import Timeline, picture_start_s
 from entrenous.model.errors import EntrenousError
 from entrenous.model.sound import (
     NotASound,
@@ -22,6 +23,7 @@ from entrenous.model.sound import (
     SoundFormat,
     SoundTooLong,
     SoundUnknown,
+    Timing,
 )
 from entrenous.spec import SOUND_LENGTH_S_MAX, SOUND_RATE_HZ_MAX
 
@@ -46,8 +48,9 @@ _SCALES: Final = {"u8": (128.0, 128.0), "s16": (0.0, 2.0**15), "s32": (0.0, 2.0*
 
 
 def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
-    """The first sound track of a file: at most two channels, at its own rate; with ``mono_hz`` one
-    channel, the mean of all, at so many samples per second, which takes little memory.
+    """The first sound track of a file: at most two channels, at its own rate, and how it lies
+    beside its pictures; with ``mono_hz`` one channel, the mean of all, at so many samples per
+    second, which takes little memory.
 
     Raises:
         NotASound: it holds no sound.
@@ -65,13 +68,20 @@ def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
             _require_no_frames(container)
         stream = _stream_of(container)
         rate = int(stream.codec_context.sample_rate)
-        decoded = (_in_scale(part) for part in _decoded(container, stream))
+        timeline = Timeline(rate)
+        decoded = (_in_scale(part) for part in _decoded(container, stream, timeline))
         parts = list(_mono(decoded, rate, mono_hz) if mono_hz else decoded)
         if not parts:
             raise SoundBroken
         samples = np.concatenate(parts)
         encoding = _encoding(container, stream)
-        return Sound(mono_hz or rate, samples.shape[1], samples.tobytes(), encoding)
+        timing = Timing() if mono_hz else _timing(container, timeline)
+        return Sound(mono_hz or rate, samples.shape[1], samples.tobytes(), encoding, timing)
+
+
+def _timing(container: Any, timeline: Timeline) -> Timing:
+    picture_s = picture_start_s(container)
+    return Timing() if picture_s is None else timeline.beside(picture_s)
 
 
 def _require_no_frames(container: Any) -> None:
@@ -93,7 +103,7 @@ def _stream_of(container: Any) -> Any:
     raise SoundUnknown if container.streams.audio else NotASound
 
 
-def _decoded(container: Any, stream: Any) -> Iterator[NDArray[Any]]:
+def _decoded(container: Any, stream: Any, timeline: Timeline) -> Iterator[NDArray[Any]]:
     """(samples, channels) parts; a packet that cannot be decoded is left out, as players do."""
     rate = stream.codec_context.sample_rate
     room = int(SOUND_LENGTH_S_MAX * rate)
@@ -106,6 +116,7 @@ def _decoded(container: Any, stream: Any) -> Iterator[NDArray[Any]]:
         room -= len(part)
         if room < 0:
             raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))
+        timeline.note(frame.time, len(part))
         yield part
 
 

@@ -1,0 +1,102 @@
+"""Clips whose picture and sound show one moment: a flash and a beep; and what moves them apart."""
+
+import io
+from collections.abc import Collection
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.sounds.material import voice
+from tests.clips import wander, written
+
+FLASH_S = 2.0
+RATE_HZ = 48_000
+FPS = 6
+LONG_S = 0.1  # of flash and beep
+
+
+def flash_and_beep(seconds: float = 4.0, *, codec: str = "aac", container: str = "mp4") -> bytes:
+    """A hand-held camera and something like a voice, with a flash and a beep at ``FLASH_S``."""
+    frames = wander(seconds=seconds, fps=FPS)
+    for number in range(round(FLASH_S * FPS), round((FLASH_S + 2 * LONG_S) * FPS)):
+        frames[number] = np.full_like(frames[number], 255)
+    sound = 0.3 * voice(seconds, RATE_HZ)
+    when = np.arange(round(LONG_S * RATE_HZ))
+    start = round(FLASH_S * RATE_HZ)
+    sound[start : start + len(when)] = 0.9 * np.sin(2.0 * np.pi * 2000.0 * when / RATE_HZ)
+    return _joined(written(frames, fps=FPS), sound.astype(np.float32), codec, container)
+
+
+def moved(  # noqa: PLR0913 - each moves one thing
+    data: bytes,
+    *,
+    container: str = "mp4",
+    picture_s: float = 0.0,
+    sound_s: float = 0.0,
+    lost: Collection[int] = (),
+    late: int = 1,
+    by_s: float = 0.0,
+    **options: str,
+) -> bytes:
+    """The same packets, picture and sound later by so much; some packets of the sound are lost, and
+    those from number ``late`` on come later by ``by_s``.
+    """
+    file = io.BytesIO()
+    with (
+        av.open(io.BytesIO(data)) as old,
+        av.open(file, "w", format=container, options=options) as out,
+    ):
+        streams: Any = {one.index: out.add_stream_from_template(one) for one in old.streams}
+        heard = 0
+        for packet in old.demux():
+            if packet.dts is None or packet.pts is None:
+                continue
+            is_sound = packet.stream.type == "audio"
+            heard += is_sound
+            if is_sound and heard in lost:
+                continue
+            later_s = sound_s + by_s * (heard >= late) if is_sound else picture_s
+            later = round(later_s / packet.time_base)
+            packet.pts, packet.dts = packet.pts + later, packet.dts + later
+            packet.stream = streams[packet.stream_index]
+            out.mux(packet)
+    return file.getvalue()
+
+
+def beep_after_flash_s(data: bytes) -> float:
+    """How long after the first white frame the beep begins."""
+    with av.open(io.BytesIO(data)) as clip:
+        white = next(
+            frame.time
+            for frame in clip.decode(video=0)
+            if frame.to_ndarray(format="gray").mean() > 220
+        )
+    with av.open(io.BytesIO(data)) as clip:
+        beep = next(
+            frame.time + int(loud[0]) / frame.sample_rate
+            for frame in clip.decode(audio=0)
+            if len(loud := np.flatnonzero(np.abs(frame.to_ndarray()).max(axis=0) > 0.5))
+        )
+    return float(beep - white)
+
+
+def _joined(frames: bytes, sound: NDArray[np.float32], codec: str, container: str) -> bytes:
+    file = io.BytesIO()
+    with av.open(io.BytesIO(frames)) as old, av.open(file, "w", format=container) as out:
+        picture: Any = out.add_stream_from_template(old.streams.video[0])
+        heard: Any = out.add_stream(codec, rate=RATE_HZ, layout="mono")
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = picture
+                out.mux(packet)
+        part = heard.codec_context.frame_size or 1024
+        for start in range(0, len(sound), part):
+            some = np.ascontiguousarray(sound[None, start : start + part])
+            frame = av.AudioFrame.from_ndarray(some, format="fltp", layout="mono")
+            frame.rate, frame.pts, frame.time_base = RATE_HZ, start, Fraction(1, RATE_HZ)
+            out.mux(heard.encode(frame))
+        out.mux(heard.encode())
+    return file.getvalue()

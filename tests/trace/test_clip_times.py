@@ -1,0 +1,55 @@
+"""Copies that were given silences, so that their sound stays beside their picture, still trace."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.sounds.attacks import coded
+from entrenous.model.verdict import Trace
+from entrenous.ports import Device
+from entrenous.send.mark.clip import mark_clip_copies
+from entrenous.trace.clip import trace_clip
+from entrenous.trace.sound import trace_sound
+from tests.timelines import RATE_HZ, flash_and_beep, moved
+from tests.trace.test_any import heard_in
+from tests.trace.test_clip import PEOPLE, offline_device
+
+MADE = {
+    "sound late": {"sound_s": 1.0},
+    "picture late": {"picture_s": 1.0},
+    "one gap": {"lost": range(187, 234)},  # 1 s, in the middle of 375 packets
+    "two gaps": {"lost": [*range(125, 155), *range(250, 280)]},  # 0.6 s each
+}
+
+
+@cache
+def marked(name: str) -> tuple[Device, bytes]:
+    """A clip of eight seconds, sent, and Caro's copy of it."""
+    device = offline_device()
+    source = moved(flash_and_beep(8.0), **MADE[name])
+    copies = {copy.to: copy.data for _, copy in mark_clip_copies(source, PEOPLE, device)}
+    return device, copies["caro"]
+
+
+def by_sound(name: str) -> Trace:
+    device, copy = marked(name)
+    heard: NDArray[np.float32] = heard_in(copy)[:, 0]
+    return trace_sound(coded(heard, RATE_HZ, "libopus", "ogg", 24_000), device)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_its_frames_name_it(name: str) -> None:
+    device, copy = marked(name)
+    assert trace_clip(copy, device).verdict.named == ("caro",)
+
+
+@pytest.mark.parametrize("name", ["sound late", "picture late", "one gap"])
+def test_its_sound_names_it_after_another_coding(name: str) -> None:
+    assert by_sound(name).verdict.named == ("caro",)
+
+
+def test_with_two_gaps_its_sound_names_nobody() -> None:
+    """docs/known-attacks.md says so."""
+    assert by_sound("two gaps").verdict.named == ()
