@@ -12,17 +12,19 @@ from tests.carry.relays import WoundClock
 
 
 async def expire(relay: Relay) -> None:
-    """Forget everything whose time has come, down to the bytes on the medium.
+    """Forget everything whose time has come, down to the bytes on the medium."""
+    await sweep_until_now(relay)
+    await forget_due(relay)
+    await remove_leftovers(relay)
 
-    Since the sweep before, the relay ran and swept: else it would not believe its clock.
-    """
+
+async def sweep_until_now(relay: Relay) -> None:
+    """Since the sweep before, the relay ran and swept: else it would not believe its clock."""
     mark = await relay.mail.look(last_sweep)
     while mark is not None and mark.is_ahead(relay.clock.now()):
         then = mark.at + FAR
         await forget_due(as_of(then, relay))
         mark = await relay.mail.look(last_sweep)
-    await forget_due(relay)
-    await remove_leftovers(relay)
 
 
 def as_of(moment: datetime, relay: Relay) -> Relay:

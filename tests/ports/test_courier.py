@@ -1,7 +1,8 @@
 """One suite for every courier: to a real server on SQLite, and to the one of the village."""
 
 import io
-from collections.abc import Iterator
+from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -37,6 +38,7 @@ from entrenous.model.relay_problem import (
 )
 from entrenous.model.secret import Secret
 from entrenous.spec import BLOB_BYTES_MAX, CARD_BYTES_MAX, SEALED_BYTES_MAX
+from tests.carry.minute import sweep_until_now
 from tests.carry.relays import NOON, Post, WoundClock, disk_relay, fetched, memory_relay, served
 
 DEVICE = DeviceId(b"D" * 16)
@@ -49,6 +51,12 @@ class Town:
     url: str
     courier: HttpCourier
     clock: WoundClock
+    sweeps: Callable[[], None] = lambda: None
+
+    def waits(self, days: int) -> None:
+        """So much time goes by, in which the relay ran."""
+        self.clock.wind(days=days)
+        self.sweeps()
 
     def ready(self, opens: int | None = None, *, blobs: bool = True) -> Post:
         """A mailbox with one message in it."""
@@ -79,8 +87,15 @@ def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
         yield Town(url, memory_courier({url: app}), clock)
         return
     request.getfixturevalue("socket_enabled")
-    with disk_relay(tmp_path, clock) as relay, served(relay_app(relay)) as url, new_client() as web:
-        yield Town(url, HttpCourier(web), clock)
+    loops = list[AbstractEventLoop]()
+    with disk_relay(tmp_path, clock) as relay:
+
+        def sweeps() -> None:  # its database is asked from the loop that serves it alone
+            run_coroutine_threadsafe(sweep_until_now(relay), loops[0]).result()
+
+        app = relay_app(relay, lambda *_: loops.append(get_running_loop()))
+        with served(app) as url, new_client() as web:
+            yield Town(url, HttpCourier(web), clock, sweeps)
 
 
 def test_a_message_travels_and_leaves_nothing_to_hand_out(town: Town) -> None:
@@ -159,7 +174,7 @@ def test_what_was_taken_back_is_gone_for_good(town: Town) -> None:
 
 def test_what_has_expired_says_when(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.ready()
-    town.clock.wind(days=7)
+    town.waits(days=7)
     with pytest.raises(Expired) as refused:
         courier.open_share(url, post.id, post.open, post.attempt())
     assert refused.value.facts == {"when": post.until}
@@ -233,7 +248,7 @@ def test_registering_a_token_again_does_not_refill_it(town: Town) -> None:
 
 def test_tokens_end(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.opened()
-    town.clock.wind(days=100)
+    town.waits(days=100)
     with pytest.raises(WrongToken):
         courier.card(url, post.mailbox, post.token)
     courier.register_token(
@@ -411,7 +426,7 @@ def test_without_a_limit_it_opens_until_it_expires(town: Town) -> None:
         assert courier.open_share(url, post.id, post.open, attempt) == post.share
         courier.finish(url, post.id, post.open, attempt)
     assert courier.state(url, post.id, post.withdraw).opened == 3
-    town.clock.wind(days=8)
+    town.waits(days=8)
     with pytest.raises(Expired):
         courier.open_share(url, post.id, post.open, post.attempt())
 
