@@ -9,9 +9,10 @@ import pytest
 from entrenous.craft.media.clip.read import read_clip
 from entrenous.craft.media.sound.jail import decode_sound_untrusted
 from entrenous.craft.media.sound.read import read_sound
-from entrenous.model.sound import SoundTooLong, Timing
+from entrenous.model.clip import ClipTooLong
+from entrenous.model.sound import Timing
 from entrenous.send.mark.clip import mark_clip_copies
-from entrenous.send.mark.clip_sound import clip_sound
+from entrenous.send.mark.clip_sound import prepare_with_sound
 from tests.timelines import beep_after_flash_s, flash_and_beep, moved
 from tests.trace.test_clip import PEOPLE, offline_device
 
@@ -89,8 +90,8 @@ def test_the_child_tells_the_times_too(name: str) -> None:
 )
 def test_times_beyond_the_longest_sound_are_refused(where: dict[str, float]) -> None:
     source = moved(PLAIN, container="matroska", **where)
-    with pytest.raises(SoundTooLong):
-        clip_sound(source, offline_device())
+    with pytest.raises(ClipTooLong):
+        prepare_with_sound(source, offline_device())
 
 
 def test_a_picture_that_comes_far_too_late_begins_when_its_sound_is_over() -> None:
