@@ -20,7 +20,7 @@ import httpx
 from entrenous.model.errors import EntrenousError
 from entrenous.model.message import NothingToTakeBack
 from entrenous.model.opening import OpenedElsewhere
-from entrenous.model.relay_problem import Expired, TakenBack, UsedUp
+from entrenous.model.relay_problem import Expired, TakenBack, UsedUp, WaitedTooLong
 from tests.village.crashes import Crash
 from tests.village.siege.run import fresh_seeds
 from tests.village.sim.dice import dice_for, wait_s
@@ -32,7 +32,10 @@ from tests.village.sim.world import PEOPLE, PHONE, Host, RelayHost, World, settl
 AGAIN: Final = "python -m tests.village.sim.run --seed {seed} --steps {steps} --weeks {weeks:g}"
 WEEK_S: Final = 7 * 24 * 3600.0
 WEEKS: Final = 1.0
-_ENDED: Final = (Expired, TakenBack, UsedUp, OpenedElsewhere, NothingToTakeBack)
+_ENDED: Final = (
+    *(Expired, TakenBack, UsedUp, OpenedElsewhere, NothingToTakeBack),
+    WaitedTooLong,  # a relay was away until the end that its sender chose
+)
 
 
 @dataclass
