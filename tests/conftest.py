@@ -57,9 +57,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 OWN_LOGS = ("entrenous.relay", "entrenous.hooks", "python_multipart")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def own_log() -> Iterator[None]:
-    """For who starts a relay's log in this process: other tests find theirs as it was."""
+    """Who starts a relay's or a gate's log in this process leaves others theirs as it was."""
     every = [logging.getLogger(name) for name in (None, *OWN_LOGS)]
     before = [(one, one.level, one.propagate) for one in every]
     yield

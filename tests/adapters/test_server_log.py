@@ -29,7 +29,6 @@ def lines(kind: LogKind) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-@pytest.mark.usefixtures("own_log")
 def test_a_line_is_an_object() -> None:
     first, second = (json.loads(line) for line in lines(LogKind.JSON))
     assert set(first) == {"at", "level", "event", "status", "size_bits"}
@@ -38,25 +37,21 @@ def test_a_line_is_an_object() -> None:
     assert (second["from"], second["kind"]) == ("asyncio", "ConnectionResetError")
 
 
-@pytest.mark.usefixtures("own_log")
 def test_a_line_is_a_sentence() -> None:
     first, second = lines(LogKind.TEXT)
     assert first == "info get_blob status=200 size_bits=23"
     assert second == "error library from=asyncio kind=ConnectionResetError"
 
 
-@pytest.mark.usefixtures("own_log")
 def test_errors_only() -> None:
     assert lines(LogKind.ERRORS) == ["error library from=asyncio kind=ConnectionResetError"]
 
 
-@pytest.mark.usefixtures("own_log")
 @pytest.mark.parametrize("kind", LogKind)
 def test_what_a_library_says_of_a_peer_is_not_written(kind: LogKind) -> None:
     assert "203.0.113.7" not in "\n".join(lines(kind))
 
 
-@pytest.mark.usefixtures("own_log")
 def test_what_a_gate_says_to_a_hook_is_one_line_as_the_page_shows() -> None:
     stream = io.StringIO()
     start_hooks_log(stream)

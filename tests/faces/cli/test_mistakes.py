@@ -9,8 +9,6 @@ import pytest
 
 from entrenous.faces.cli.main import run
 
-pytestmark = pytest.mark.usefixtures("own_log")
-
 WORDS = "four or five unrelated words"
 
 
