@@ -181,12 +181,17 @@ def test_others_are_not_kept_waiting_by_it(room: Room) -> None:
     assert ben.received() == 1
 
 
-def test_a_letter_that_waited_for_forty_days_still_leaves(friends: Room) -> None:
-    ana, ben = friends["ana"], friends["ben"]
+def recall_that_waits(ana: Person, ben: Person) -> None:
+    """A letter without content, whose relay was away when it was written."""
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
     with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
         recall_message(name, ana.device)
+
+
+def test_a_letter_that_waited_for_forty_days_still_leaves(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    recall_that_waits(ana, ben)
     friends.clock.wind(days=40)
     assert flush(ana.device).problems == ()
     assert waiting(ana) == 0
@@ -221,10 +226,7 @@ def test_a_relay_that_keeps_letters_for_few_days_takes_all_of_them(room: Room, d
 def test_what_waited_for_long_is_dated_by_such_a_relay_too(friends: Room) -> None:
     """First it is over, and then, dated by our own rule, too far ahead."""
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
-    ben.opens_newest()
-    with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
-        recall_message(name, ana.device)
+    recall_that_waits(ana, ben)
     friends.clock.wind(days=40)
     keeping(friends, 7)
     tried = list[Envelope]()

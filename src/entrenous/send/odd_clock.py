@@ -66,6 +66,13 @@ def believed_now(device: Device) -> datetime:
     return seen.at if seen.odd_since is None else seen.believed or _LONG_AGO
 
 
+def is_lately(at: datetime, within: timedelta, device: Device) -> bool:
+    """Whether it is less than that ago. What lies in the future was noted by a clock that was
+    ahead, and is not: else it would be lately for as long.
+    """
+    return timedelta() <= device.clock.now() - at < within
+
+
 def _now_seen(device: Device) -> SeenClock:
     """As if letters were looked for now; nothing is stored."""
     seen, now = take(SeenClock, SELF, _CLOCK, device.vault), device.clock.now()

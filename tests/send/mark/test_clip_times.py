@@ -11,8 +11,7 @@ from entrenous.craft.media.sound.jail import decode_sound_untrusted
 from entrenous.craft.media.sound.read import read_sound
 from entrenous.model.clip import ClipTooLong
 from entrenous.model.sound import Timing
-from entrenous.send.mark.clip import mark_clip_copies
-from entrenous.send.mark.clip_sound import prepare_with_sound
+from entrenous.send.mark.clip import mark_clip_copies, prepare_with_sound
 from tests.timelines import beep_after_flash_s, flash_and_beep, moved
 from tests.trace.test_clip import PEOPLE, offline_device
 

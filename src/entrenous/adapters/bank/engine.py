@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from entrenous.adapters.bank.kept import GlancingPool
 from entrenous.adapters.bank.upgrade import prepare_tables
 from entrenous.adapters.private_file import keep_private, shut_out
-from entrenous.model.bank import BankUnreachable, NewerBank, UnusableBank
+from entrenous.model.bank import BankUnreachable, UnusableBank
+from entrenous.model.errors import EntrenousError
 
 Where = sa.Engine | sa.Connection  # the database, or a transaction that is open in it
 
@@ -64,18 +65,27 @@ def open_engine(path: Path) -> sa.Engine:
     )
     sa.event.listen(engine, "connect", _on_connect)
     try:
-        with writing(engine) as db:
-            prepare_tables(db)
-    except NewerBank:
-        engine.dispose()
-        raise
+        prepare(engine)
     except BankUnreachable as away:
-        engine.dispose()
         why = _UNUSABLE.get(_code(away.__cause__)) or _shut(path)
         if not why:
             raise
         raise UnusableBank(path=path, why=why) from None
     return engine
+
+
+def prepare(engine: sa.Engine) -> None:
+    """Make the tables that are missing; nobody else holds the engine yet, so it is let go if not.
+
+    Raises:
+        NewerBank, BankUnreachable.
+    """
+    try:
+        with writing(engine) as db:
+            prepare_tables(db)
+    except EntrenousError:
+        engine.dispose()
+        raise
 
 
 def _shut(path: Path) -> str:

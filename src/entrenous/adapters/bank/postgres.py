@@ -6,11 +6,9 @@ from typing import Any, Final
 import psycopg
 import sqlalchemy as sa
 
-from entrenous.adapters.bank.engine import writing
+from entrenous.adapters.bank.engine import prepare
 from entrenous.adapters.bank.kept import GlancingPool
-from entrenous.adapters.bank.upgrade import prepare_tables
 from entrenous.adapters.postgres_address import refuse_unreadable
-from entrenous.model.bank import NewerBank
 
 _CONNECTIONS: Final = 8  # of one process: as many as judge uploads at once
 # Whoever stands still inside a transaction is ended before those that wait for it give up.
@@ -40,12 +38,7 @@ def open_postgres_engine(url: str) -> sa.Engine:
         max_overflow=_CONNECTIONS,
         hide_parameters=True,  # hashes and pictures: not for a log
     )
-    try:
-        with writing(engine) as db:
-            prepare_tables(db)
-    except NewerBank:
-        engine.dispose()
-        raise
+    prepare(engine)
     return engine
 
 

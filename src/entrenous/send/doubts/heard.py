@@ -12,6 +12,7 @@ from entrenous.model.person import Contact, DeviceKey
 from entrenous.model.talk import Heard
 from entrenous.ports import Device, Vault
 from entrenous.send.drawers import HEARD, lay, peer_key, take
+from entrenous.send.odd_clock import is_lately
 from entrenous.send.tokens.place import way_to
 from entrenous.send.tokens.use import token_for
 
@@ -41,7 +42,7 @@ def ask_after(contact: Contact, key: DeviceKey, device: Device) -> None:
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
     heard = take(Heard, HEARD, whose, device.vault)
     looked_at = None if heard is None else heard.looked_at
-    if looked_at is not None and timedelta() <= now - looked_at < _ASK_AGAIN:
+    if looked_at is not None and is_lately(looked_at, _ASK_AGAIN, device):
         return
     at = heard_at(contact, key, device)
     with suppress(EntrenousError):

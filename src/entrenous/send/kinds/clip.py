@@ -12,9 +12,9 @@ from entrenous.model.letter import FileRole
 from entrenous.model.message import Copy, SentSound
 from entrenous.ports import Device
 from entrenous.send.kinds.part import Remembered, Shape
-from entrenous.send.mark.clip import clip_copies, sent_clip
+from entrenous.send.mark.clip import clip_copies, prepare_with_sound, sent_clip
 from entrenous.send.mark.clip_copies import ClipOriginal
-from entrenous.send.mark.clip_sound import ClipSound, prepare_with_sound
+from entrenous.send.mark.clip_sound import ClipSound
 from entrenous.send.mark.copies import MadeCopy
 from entrenous.send.message.watch import Counted, Reached
 

@@ -19,7 +19,7 @@ from entrenous.ports import Device
 from entrenous.send.devices.self import Me, account_of, keep_account, who_am_i
 from entrenous.send.drawers import OWN_KEY, SELF, lay, take, take_all
 from entrenous.send.moment import LONGEST_ON_ITS_WAY, this_second
-from entrenous.send.odd_clock import believed_now, is_clock_odd
+from entrenous.send.odd_clock import believed_now, is_clock_odd, is_lately
 from entrenous.spec import KEY_ID_BYTES, ONE_TIME_KEYS
 
 _LOW: Final = ONE_TIME_KEYS // 2
@@ -82,10 +82,7 @@ def look_after_prekeys(device: Device) -> None:
     home = me.home
     held = device.courier.prekey_count(home.relay_url, home.mailbox, home.owner, me.key.device)
     _date_again(device)
-    now = device.clock.now()
-    ages = [now - key.made_at for key in _public_keys(device)]
-    # One from the future was made by a clock that was ahead, and would be fresh for as long.
-    fresh = any(timedelta() <= age < _REPLACE_AFTER for age in ages)
+    fresh = any(is_lately(key.made_at, _REPLACE_AFTER, device) for key in _public_keys(device))
     if held < _LOW or not fresh:
         publish_prekeys(device, lasting=not fresh)
     _forget_old_prekeys(device)

@@ -12,16 +12,18 @@ from entrenous.craft.wire.record import pack
 from entrenous.model.ids import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
 from entrenous.model.message import Copy, Message, SentClip, SentSound
 from entrenous.ports import Device
-from entrenous.send.mark.clip_copies import ClipOriginal, Wanted, write_clips
-from entrenous.send.mark.clip_sound import ClipSound, prepare_with_sound
+from entrenous.send.mark.clip_copies import ClipOriginal, Wanted, prepare_clip, write_clips
+from entrenous.send.mark.clip_sound import ClipSound, clip_sound
+from entrenous.send.mark.clip_survey import shown_in
 from entrenous.send.mark.copies import MadeCopy, new_seed
 from entrenous.send.mark.picture import MarkedFile
 from entrenous.send.mark.unwritten import NotWritten, forget_unwritten
 from entrenous.send.message.naming import new_name
-from entrenous.send.message.watch import Reached, unseen
+from entrenous.send.message.watch import Reached, unseen, within
 
 _BATCH_BYTES: Final = 256 * 1024 * 1024  # of originals whose copies are in memory together
 _BATCH_MAX: Final = 12
+_HEARD: Final = 0.05  # of what preparing takes; the rest is for what is seen
 _FRAMES: Final = 0  # places in the message
 _SOUND: Final = 1
 _NOT_KEPT: Final = BlobId(b"")  # until the first copy is made, nothing is kept
@@ -56,6 +58,25 @@ def mark_clip_copies(
             except NotWritten:
                 marking.drop_last(device)
                 raise
+
+
+def prepare_with_sound(
+    untrusted_data: bytes, device: Device, reached: Reached = unseen
+) -> tuple[ClipOriginal, ClipSound | None]:
+    """A clip and what is heard in it, None when it is silent; ``reached`` is told how far that is.
+
+    Its sound comes first: what refuses it by that is known before its frames are walked, which may
+    take an hour.
+
+    Raises:
+        NoFrames, before its sound is asked for: it is no clip.
+        What :func:`.clip_sound` and :func:`.prepare_clip` raise.
+    """
+    shown = shown_in(untrusted_data, device)
+    sound = clip_sound(untrusted_data, device)
+    reached(_HEARD)
+    seen = within(reached, _HEARD, 1.0)
+    return prepare_clip(untrusted_data, shown, device, seen), sound
 
 
 def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who looks on

@@ -1,7 +1,6 @@
 """The sound track of a clip: carried over into every copy, and marked where it can be."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
@@ -22,12 +21,7 @@ from entrenous.model.sound import (
     TooQuietToMark,
 )
 from entrenous.ports import Device
-from entrenous.send.mark.clip_copies import ClipOriginal, prepare_clip
-from entrenous.send.mark.clip_survey import shown_in
-from entrenous.send.message.watch import Reached, unseen, within
 from entrenous.spec import CLIP_LENGTH_S_MAX, SOUND_CONTEXT, SOUND_LENGTH_S_MAX
-
-_HEARD: Final = 0.05  # of what preparing takes; the rest is for what is seen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,28 +44,14 @@ class ClipSound:
         return Track(np.asarray(samples, np.float32), sound.rate_hz, sound.timing)
 
 
-def prepare_with_sound(
-    untrusted_data: bytes, device: Device, reached: Reached = unseen
-) -> tuple[ClipOriginal, ClipSound | None]:
-    """A clip and what is heard in it, None when it is silent; ``reached`` is told how far that is.
-
-    Its sound comes first: what refuses it by that is known before its frames are walked, which may
-    take an hour.
+def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
+    """What is heard in a clip; None when it is silent.
 
     Raises:
-        NoFrames, before its sound is asked for: it is no clip.
         SoundUnknown: it has sound, which is not read; a copy would be silent without a word.
         ClipTooLongWithSound: also with the silences that it needs beside its picture.
-        SoundBroken; what :func:`.prepare_clip` raises.
+        SoundBroken.
     """
-    shown = shown_in(untrusted_data, device)
-    sound = _sound_of(untrusted_data, device)
-    reached(_HEARD)
-    seen = within(reached, _HEARD, 1.0)
-    return prepare_clip(untrusted_data, shown, device, seen), sound
-
-
-def _sound_of(untrusted_data: bytes, device: Device) -> ClipSound | None:
     try:
         sound = device.read_sound(untrusted_data)
         _refuse_too_long(sound)

@@ -16,7 +16,7 @@ from entrenous.send.drawers import WINDOW_IN, lay
 from entrenous.send.letter.sessions import have_session
 from entrenous.send.letter.write import Addressee, addressee_of, plain_outer, write_letter
 from entrenous.send.moment import LONGEST_ON_ITS_WAY, this_second
-from entrenous.send.odd_clock import is_clock_odd
+from entrenous.send.odd_clock import is_clock_odd, is_lately
 from entrenous.send.tokens.use import has_way
 from entrenous.send.tokens.windows import (
     give_window,
@@ -80,9 +80,8 @@ def _earned(window: GivenWindow, device: Device) -> bool:
 
     Who skips tokens would have us register more and more, each time with padding.
     """
-    since = device.clock.now() - (window.told_at or window.made_at)
-    waits = timedelta() <= since < _WAIT  # and not since a clock was ahead
-    return window.came >= WINDOW_LOW or not waits
+    told_at = window.told_at or window.made_at
+    return window.came >= WINDOW_LOW or not is_lately(told_at, _WAIT, device)
 
 
 def _replace(window: GivenWindow, _: str, to: Addressee, device: Device) -> None:

@@ -178,18 +178,17 @@ def _asked(known: Sequence[Protection], device: Device) -> Sequence[Protection]:
 def _answer(
     one: Protection, client_of: Callable[[str], BankClient], silent: Counter[str], device: Device
 ) -> Protection:
+    if one.gate_url in silent:
+        silent[one.gate_url] += 1
+        return one
     try:
-        if one.gate_url not in silent:
-            return ask_again(one, client_of(one.gate_url), device)
+        return ask_again(one, client_of(one.gate_url), device)
     except NoSuchClaim:
         hint(f"{one.gate_url} has no claim {one.claim}.")
-        return one
-    except Unreachable as error:
-        hint(in_one_go(str(error)))
     except EntrenousError as error:
         hint(in_one_go(str(error)))
-        return one
-    silent[one.gate_url] += 1
+        if isinstance(error, Unreachable):
+            silent[one.gate_url] = 1
     return one
 
 

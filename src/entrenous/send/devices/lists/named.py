@@ -30,6 +30,7 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import seen_card
 from entrenous.send.drawers import NAMED, lay, take
 from entrenous.send.moment import this_second
+from entrenous.send.odd_clock import is_lately
 from entrenous.send.tokens.place import way_to
 from entrenous.send.tokens.use import has_way, token_for
 from entrenous.spec import LIST_TRIES
@@ -95,10 +96,7 @@ def ask_for_named(device: Device) -> None:
 
 
 def _is_due(waiting: NamedList, device: Device) -> bool:
-    if waiting.asked_at is None:
-        return True
-    since = device.clock.now() - waiting.asked_at
-    return not timedelta() <= since < _BETWEEN  # nor is it long if a clock was ahead then
+    return waiting.asked_at is None or not is_lately(waiting.asked_at, _BETWEEN, device)
 
 
 def _is_settled(named: Head, contact: Contact, device: Device) -> bool:
