@@ -20,6 +20,7 @@ from entrenous.model.relay_problem import (
 )
 from entrenous.ports import Vault
 from entrenous.send import open as opening
+from entrenous.send.doubts.talks import talks_with
 from entrenous.send.drawers import FINISH, INBOX, inbox_key, lay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
@@ -38,6 +39,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from tests.carry.relays import fetched
 from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.send.room_text import writes
 from tests.village.malicious_relay import Honest, failing
 
 
@@ -110,6 +112,24 @@ def test_messages_are_listed_oldest_first_and_found_by_name(friends: Room, ben: 
     for nobody in ("", second.upper(), "1-no-such"):
         with pytest.raises(UnknownMessage):
             find_received(nobody, ben.device)
+
+
+def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) -> None:
+    """Random message ids are the keys of the records, so eight of them are hardly ever sorted."""
+    ana, ben = friends["ana"], friends["ben"]
+    sent = list[str]()
+    for number in range(8):
+        friends.clock.wind(milliseconds=30)
+        sent.append(writes(ana, "ben", text=str(number)).name)
+    fetch_messages(ben.device)
+    received = received_messages(ben.device)
+    assert len({one.sent_at for one in received}) == 1
+    assert [one.name for one in received] == sent
+    assert [one.name for one in ana.device.ledger.messages()] == sent
+    assert [one.message.name for one in sent_messages(ana.device)] == sent
+    talks = talks_with(ben.id, ana.device)
+    newest_ids = [one.id for one in ana.device.ledger.messages()][-len(talks) :]
+    assert [talk.message for talk in talks] == newest_ids
 
 
 def test_a_recall_by_somebody_who_did_not_send_it_changes_nothing(

@@ -33,7 +33,8 @@ class Received:
 
     ``kept`` are, once it was opened and openings are not counted, its frame and its files in the
     vault, sealed as they came, and ``key`` opens them; ``text`` is what its sender wrote. Where
-    openings are counted nothing is kept, and ``views`` were here.
+    openings are counted nothing is kept, and ``views`` were here. ``sequence`` is the number that
+    its relay gave it: ``sent_at`` has whole seconds, and this orders messages of the same second.
     """
 
     id: MessageId
@@ -54,3 +55,4 @@ class Received:
     views: int = 0
     reply: ReplyTo | None = None
     circle: bytes | None = None
+    sequence: int = 0

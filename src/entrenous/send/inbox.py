@@ -21,16 +21,16 @@ ENDED: Final = (
 
 
 def received_messages(device: Device) -> tuple[Received, ...]:
-    """Everything that was received, oldest first; what has expired meanwhile is ended first, by
-    what is believed of the clock.
+    """Everything that was received, oldest first, and messages of the same second in the order in
+    which their relay took them; what has expired meanwhile is ended first, by what is believed of
+    the clock.
     """
     every, now = tuple(take_all(Received, INBOX, device.vault)), believed_now(device)
     for received in every:
         if received.state not in ENDED and _is_over_at(now, received):
             settle(received, InboxState.EXPIRED, device)
-    return tuple(
-        sorted(take_all(Received, INBOX, device.vault), key=lambda received: received.sent_at)
-    )
+    every = tuple(take_all(Received, INBOX, device.vault))
+    return tuple(sorted(every, key=lambda received: (received.sent_at, received.sequence)))
 
 
 def find_received(name: str, device: Device) -> Received:

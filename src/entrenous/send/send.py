@@ -42,7 +42,6 @@ from entrenous.send.message.make import make_message
 from entrenous.send.message.naming import new_name
 from entrenous.send.message.seal import Sending
 from entrenous.send.message.watch import UNWATCHED, Counted, Stage, Watch
-from entrenous.send.moment import this_second
 from entrenous.send.outbox import let_go, waiting_bytes
 
 # What another try does nothing about, however soon; each says itself what does.
@@ -143,7 +142,7 @@ def _sending(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Sending
     return Sending(
         message=MessageId(device.dice.token(ID_BYTES)),
         name=new_name(device),
-        sent_at=this_second(device),
+        sent_at=device.clock.now(),
         policy=replace(draft.policy, expires_at=draft.policy.expires_at.replace(microsecond=0)),
         audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),
         heads=_heads(to),

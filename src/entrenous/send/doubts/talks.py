@@ -5,6 +5,7 @@ is an index over the ledger, so that a guard that looks at 256 people need not r
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from entrenous.model.ids import MessageId, PersonId
@@ -16,6 +17,7 @@ from entrenous.send.drawers import CONTACT, SELF, TALK, lay, take
 from entrenous.spec import ORDINARY_AFTER
 
 _KEPT: Final = ORDINARY_AFTER + 2  # so that one or two which are called off leave enough
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INDEXED: Final = "talks-indexed"  # what was sent before there was this index is in it
 
 
@@ -78,7 +80,8 @@ def _talks_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, Talk]]
 
 def _put(person: PersonId, talk: Talk, vault: Vault) -> None:
     start = _key_of(person)
-    lay(talk, TALK, f"{start}{int(talk.at.timestamp()):012d} {talk.message.hex()}", vault)
+    microseconds = (talk.at - _EPOCH) // timedelta(microseconds=1)
+    lay(talk, TALK, f"{start}{microseconds:018d} {talk.message.hex()}", vault)
     for old in vault.keys(TALK, start)[:-_KEPT]:
         vault.drop(TALK, old)
 

@@ -121,6 +121,7 @@ def _received(manifest: Manifest, letter: Letter, waiting: Waiting, device: Devi
         manifest=manifest,
         reply=manifest.reply,
         circle=manifest.circle,
+        sequence=waiting.sequence,
     )
     key = inbox_key(sender.person.id, message)
     note_delivered(letter.header, received, device)

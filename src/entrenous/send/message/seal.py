@@ -46,7 +46,11 @@ _HELD_MAX: Final = 16 * 1024 * 1024  # bytes of ciphertext that may be held, for
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What all copies of one message share; ``groups`` is what its share groups grow from."""
+    """What all copies of one message share; ``groups`` is what its share groups grow from.
+
+    ``sent_at`` is as exact as the clock, so that the ledger keeps the order of messages that were
+    sent within one second; recipients are told whole seconds.
+    """
 
     message: MessageId
     name: MessageName
@@ -149,7 +153,7 @@ def _blobs(files: tuple[OwnFile, ...], text: str | None) -> Iterator[tuple[Binar
 def _manifest(to: Addressee, sending: Sending, device: Device) -> Manifest:
     return Manifest(
         name=sending.name,
-        sent_at=sending.sent_at,
+        sent_at=sending.sent_at.replace(microsecond=0),
         expires_at=sending.policy.expires_at,
         opens=sending.policy.opens,
         audience=sending.audience,
