@@ -190,7 +190,7 @@ def gate(folder: Path, *options: str, slow_look: bool = False) -> Iterator[Gate]
     ) as running:
         try:
             said = json.loads(running.stdout.readline() if running.stdout else "")
-            yield Gate(running.pid, said["url"], said["operator_token"])
+            yield Gate(running.pid, said["url"], Path(said["operator_token_file"]).read_text())
         finally:
             running.terminate()
             running.wait()

@@ -11,6 +11,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from entrenous.adapters.system import hide_memory
 from entrenous.faces.cli.main import Apps, run
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line and leave with its exit status (ARCHITECTURE section 8)."""
+    hide_memory()  # before anything secret is read; docs/decisions/0040-no-dump-of-any-program.md
     # Before NumPy is loaded: matrices here are small, and threads cost them more than they gain.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     apps: Apps = {

@@ -114,7 +114,7 @@ def _going_on(
 ) -> threading.Thread:
     """At the gate that is this client's; two gates on one database have tokens of their own."""
     _, said = started[client.number % len(started)]
-    client.operator = said["operator_token"]
+    client.operator = Path(said["operator_token_file"]).read_text()
     thread = threading.Thread(target=client.live, args=(said["url"], ended))
     thread.start()
     return thread
@@ -168,7 +168,7 @@ def _faults(
     lists = [one for one in brought if one is not None]
     with running(folders[-1]) as (_, said):
         for client in clients:
-            client.operator = said["operator_token"]
+            client.operator = Path(said["operator_token_file"]).read_text()
             _upload_all(client, said["url"])
         with open_platform(folders[0]) as (platform, _):
             found = compare(stories, lists, platform)

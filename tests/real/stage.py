@@ -22,6 +22,7 @@ class Server:
     folder: Path
     arguments: tuple[str, ...]
     url: str = ""
+    program: tuple[str, ...] = PROGRAM
     said: Mapping[str, Any] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -29,10 +30,15 @@ class Server:
     def log(self) -> Path:
         return self.folder.with_suffix(".log")
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """On the same port as before, if there was one before."""
         listen = self.url.removeprefix("http://") or "127.0.0.1:0"
-        command = (*PROGRAM, *self.arguments, "--data", str(self.folder), "--listen", listen)
+        command = (*self.program, *self.arguments, "--data", str(self.folder), "--listen", listen)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 (*command, "--json"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
@@ -81,7 +87,9 @@ class Shell:
         """Where her programs would leave temporary files."""
         return self.home.with_suffix(".tmp")
 
-    def begins(self, *arguments: str, patience_s: float = 20) -> subprocess.Popen[bytes]:
+    def begins(
+        self, *arguments: str, patience_s: float = 20, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
         """Start a command and do not wait for it."""
         self.temporary.mkdir(exist_ok=True)
         environment = {
@@ -95,14 +103,14 @@ class Shell:
         return subprocess.Popen(
             (*self.program, *arguments),
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
 
-    def ends(self, command: subprocess.Popen[bytes]) -> Done:
-        """Wait for a command that was started."""
-        out, err = command.communicate(timeout=60)
+    def ends(self, command: subprocess.Popen[bytes], typed: str | None = None) -> Done:
+        """Wait for a command that was started; ``typed`` is for its standard input."""
+        out, err = command.communicate(None if typed is None else typed.encode(), timeout=60)
         self.errors.append(err)
         return Done(command.returncode, out, err)
 
@@ -110,6 +118,12 @@ class Shell:
         """Run a command that must end with that status."""
         done = self.ends(self.begins(*arguments, patience_s=patience_s))
         assert done.status == status, (arguments, done.err.decode())
+        return done
+
+    def types(self, typed: str, *arguments: str) -> Done:
+        """As :meth:`does`, with this on the command's standard input."""
+        done = self.ends(self.begins(*arguments, stdin=subprocess.PIPE), typed)
+        assert done.status == 0, (arguments, done.err.decode())
         return done
 
     def adds(self, other: "Shell") -> None:

@@ -1,9 +1,9 @@
 """Run sessions that are written down as text, and hold what is printed against what is written.
 
-A session is lines: ``$ `` begins a command, what follows is what it prints, ``[exit 4]`` its status
-and its end. Without one the status is 0 and the end is the next command. What a program draws anew
-each time is compared by the few rules of :class:`Reader`; everything else must be the same, letter
-by letter.
+A session is lines: ``$ `` begins a command, ``< `` is a line of its standard input, what follows is
+what it prints, ``[exit 4]`` its status and its end. Without one the status is 0 and the end is the
+next command. What a program draws anew each time is compared by the few rules of :class:`Reader`;
+everything else must be the same, letter by letter.
 """
 
 import os
@@ -11,8 +11,8 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 NAME = re.compile(r"\b[1-9][0-9]*-[a-z]+-[a-z]+\b")  # a message's name, like 7-lunar-otter
@@ -25,11 +25,14 @@ LATITUDE_PER_CENT = 2
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command as it is typed, the lines that it prints, and its exit status."""
+    """One command as it is typed, the lines that it prints, its exit status, and the lines that it
+    is given by standard input.
+    """
 
     typed: str
-    prints: tuple[str, ...]
-    status: int
+    prints: tuple[str, ...] = ()
+    status: int = 0
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,15 @@ def steps_of(lines: Iterable[str]) -> list[Step]:
     ended = False
     for line in lines:
         if line.startswith("$ "):
-            steps.append(Step(line[2:], (), 0))
+            steps.append(Step(line[2:]))
         elif found := EXIT.fullmatch(line):
-            steps[-1] = Step(steps[-1].typed, steps[-1].prints, int(found[1]))
+            steps[-1] = replace(steps[-1], status=int(found[1]))
             ended = True
             continue
+        elif line.startswith("< ") and not steps[-1].prints:
+            steps[-1] = replace(steps[-1], given=(*steps[-1].given, line[2:]))
         elif not ended:
-            steps[-1] = Step(steps[-1].typed, (*steps[-1].prints, line), steps[-1].status)
+            steps[-1] = replace(steps[-1], prints=(*steps[-1].prints, line))
         elif line:
             raise ValueError(f"nothing is printed after the end of a command: {line}")
         ended = ended and not line.startswith("$ ")
@@ -69,8 +74,10 @@ class Terminal:
     passphrase: str = "seven small otters swim"
     more: Mapping[str, str] = field(default_factory=dict)
 
-    def types(self, line: str) -> Printed:
-        """Run ``[NAME=value ...] entrenous ...`` as a process, nobody at the keyboard."""
+    def types(self, line: str, given: Sequence[str] = ()) -> Printed:
+        """Run ``[NAME=value ...] entrenous ...`` as a process, nobody at the keyboard; ``given``
+        are the lines of its standard input.
+        """
         words = shlex.split(line)
         settings: dict[str, str] = {}
         while "=" in words[0]:
@@ -82,7 +89,7 @@ class Terminal:
             [sys.executable, "-m", "entrenous", *words[1:]],
             cwd=self.folder,
             env={**self._surroundings(), **settings},
-            stdin=subprocess.DEVNULL,
+            input="".join(f"{one}\n" for one in given).encode(),
             capture_output=True,
             timeout=120,
             check=False,

@@ -212,7 +212,7 @@ def test_transcript(file: Path, world: World) -> None:
     steps = steps_of(session.splitlines())
     assert steps
     for step in steps:
-        printed = world.terminal.types(reader.says(step.typed))
+        printed = world.terminal.types(reader.says(step.typed), [*map(reader.says, step.given)])
         assert printed.status == step.status, printed
         spoke, silent = (printed.out, printed.err)[:: 1 if step.status in {0, 1} else -1]
         assert silent == "", step.typed
@@ -229,9 +229,7 @@ def test_the_first_steps_are_what_two_people_type() -> None:
         elif line.startswith("entrenous ") and not line.startswith("entrenous relay"):
             told.append(f"{home} {line}".replace("http://127.0.0.1", "https://localhost"))
     session = (FOLDER / "two_people.txt").read_text().partition("\n\n")[2]
-    typed = [
-        step.typed.replace("entrenous:1:LINK", "LINK") for step in steps_of(session.split("\n"))
-    ]
+    typed = [step.typed for step in steps_of(session.split("\n"))]
     assert [line for line in typed if " trace " not in line] == told
     assert len(told) > 8
 

@@ -97,7 +97,7 @@ class Invite:
 class UnknownPerson(NotFound):
     """
     You have nobody called {name} here. People you can write to: {known}. Add somebody with the link
-    they send you: entrenous person add LINK --as NAME
+    they send you: entrenous person add - --as NAME
     """
 
 

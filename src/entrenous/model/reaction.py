@@ -41,7 +41,7 @@ def is_sign(text: str) -> bool:
 class BadReaction(Refused):
     """
     A reaction is a sign or two without spaces, at most {limit} bytes. Nothing was sent. To say
-    more: entrenous send --text TEXT --reply MESSAGE
+    more: entrenous send --text - --reply MESSAGE
     """
 
 

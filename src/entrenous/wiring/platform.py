@@ -46,7 +46,7 @@ from entrenous.wiring.folders import kept_in
 INDEX: Final = "index"  # the folder of its files
 HELD_KEY: Final = "held.key"
 _DATABASE: Final = "bank.db"
-_OPERATOR: Final = "operator.token"
+TOKEN_ROLES: Final = ("operator", "uploader", "metrics")  # in the order of GateTokens
 # One that a picture takes over misleads about no more than these; fewer would cost time
 # (docs/decisions/0026-a-gates-children-see-sixteen-pictures.md).
 _PICTURES_PER_CHILD: Final = 16
@@ -84,8 +84,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         if not is_gate(folder):
             with suppress(FileExistsError):  # another process was quicker
                 add_private(folder / FILE, default_settings())
-        roles = ("operator", "uploader", "metrics")
-        tokens = GateTokens(*(kept_token(folder / f"{role}.token") for role in roles))
+        tokens = GateTokens(*(kept_token(token_file(folder, role)) for role in TOKEN_ROLES))
         settings = gate_settings(folder)
         held = _held(folder, settings)
     with ExitStack() as opened:
@@ -135,7 +134,13 @@ def is_gate(folder: Path) -> bool:
         UnusableFolder.
     """
     with kept_in(folder):
-        return any((folder / name).exists() for name in (_OPERATOR, FILE, _DATABASE))
+        signs = (token_file(folder, TOKEN_ROLES[0]), folder / FILE, folder / _DATABASE)
+        return any(sign.exists() for sign in signs)
+
+
+def token_file(folder: Path, role: str) -> Path:
+    """Where one of a gate's tokens is kept, readable by its account alone."""
+    return folder / f"{role}.token"
 
 
 def _index(folder: Path, bank: BankStore, shards: int) -> TendedIndex:

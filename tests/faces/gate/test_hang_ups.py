@@ -137,7 +137,7 @@ def test_strangers_leave_no_line_in_the_log_of_a_gate_that_runs(tmp_path: Path) 
                     b'POST /v1/claims HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{"a'
                 )
             send_malformed(told["url"])
-            who = {"authorization": f"Bearer {told['operator_token']}"}
+            who = {"authorization": f"Bearer {Path(told['operator_token_file']).read_text()}"}
             with httpx.Client(base_url=told["url"], headers=who, trust_env=False) as web:
                 assert web.post("/v1/uploads", content=b"--y\r\n", headers=FORM).status_code == 400
                 until = time.monotonic() + 60

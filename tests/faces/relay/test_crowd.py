@@ -46,6 +46,12 @@ def cramped_relay(folder: Path) -> Iterator[tuple[int, int]]:
             process.kill()
 
 
+def open_files(pid: int) -> int:
+    """How many a process has: since Linux 6.2 the size of a folder that only root can list."""
+    folder = Path(f"/proc/{pid}/fd")
+    return folder.stat().st_size or len(list(folder.iterdir()))
+
+
 @pytest.mark.parametrize("said", [b"", b"GET /v1/st", HALF], ids=["nothing", "a head", "a body"])
 def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> None:
     """Two of them for each file; a device is answered, beside them and after a kept-alive pause."""
@@ -61,7 +67,7 @@ def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> Non
             except ConnectionError:
                 continue  # it has made room for others already
         assert device.get("/v1/status").status_code == 200
-        assert len(list(Path(f"/proc/{pid}/fd").iterdir())) < FILES * 3 // 4
+        assert open_files(pid) < FILES * 3 // 4
         assert device.get("/v1/status").status_code == 200
 
 

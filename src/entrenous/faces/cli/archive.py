@@ -94,7 +94,7 @@ def import_(
     """Take an archive in. What is here already stays; importing it twice adds nothing.
 
     People you know are known by the same keys as before. To write to them from a device that is
-    new to them, add them again by a link of theirs: entrenous person add LINK --as NAME
+    new to them, add them again by a link of theirs: entrenous person add - --as NAME
     """
     with device_of(context) as device:
         passphrase = archive_passphrase(descriptor)

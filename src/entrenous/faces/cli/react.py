@@ -7,6 +7,7 @@ import typer
 from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import put_json, say
+from entrenous.faces.cli.typed_in import SAFER, line_typed
 from entrenous.send.message.react import Reacted, react
 
 
@@ -19,7 +20,8 @@ def react_(
     context: typer.Context,
     message: str,
     emoji: Annotated[
-        str | None, typer.Argument(metavar="EMOJI", help="A sign or two, at most 32 bytes.")
+        str | None,
+        typer.Argument(metavar="-|EMOJI", help=f"{SAFER} A sign or two, at most 32 bytes."),
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="Take your reaction away.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
@@ -29,7 +31,8 @@ def react_(
     It is sealed as a message is, and the relay cannot tell it from a recall.
     """
     if (emoji is None) != none:
-        raise typer.BadParameter("give one EMOJI, or --none to take yours away")
+        raise typer.BadParameter("give one EMOJI or -, or --none to take yours away")
+    emoji = None if emoji is None else line_typed(emoji, "A sign or two", context)
     with device_of(context) as device:
         catch_up(device)
         reacted = react(message, emoji, device)

@@ -15,6 +15,7 @@ from entrenous.faces.cli.interrupt import stopping_once
 from entrenous.faces.cli.media import naming, read_media, tell_of_stills
 from entrenous.faces.cli.output import hint, in_one_go, put_json, say
 from entrenous.faces.cli.promises import OF_COPIES
+from entrenous.faces.cli.typed_in import SAFER, text_typed
 from entrenous.faces.cli.undo import undo_window
 from entrenous.model.errors import Unreachable
 from entrenous.model.message import Draft, Policy
@@ -62,10 +63,12 @@ def send(
         bool, typer.Option("--yes", help="Answers nothing that the guard asks: --confirm does.")
     ] = False,
     caption: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="A line that goes with the files.")
+        str | None,
+        typer.Option(metavar="-|TEXT", help=f"{SAFER} A line that goes with the files."),
     ] = None,
     text: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="A text, with files or by itself.")
+        str | None,
+        typer.Option(metavar="-|TEXT", help=f"{SAFER} A text, with files or by itself."),
     ] = None,
     size: Annotated[
         int | None,
@@ -106,6 +109,7 @@ def send(
     _refuse_nothing(files, text, caption)
     if not (to or within or reply) or (within and reply):
         raise typer.BadParameter("say to whom: --to NAME, or one of --reply and --in MESSAGE")
+    text, caption = text_typed(text, "Text", context), text_typed(caption, "Caption", context)
     written = _Written(tuple(map(read_media, files or ())), text, caption, size, undo)
     with naming(files or ()), device_of(context) as device:
         catch_up(device)  # that our own relay is silent is no reason not to seal
@@ -139,7 +143,7 @@ class _Written:
 
 def _refuse_nothing(files: list[Path] | None, text: str | None, caption: str | None) -> None:
     if not files and not text:
-        raise typer.BadParameter("give at least one file, or --text TEXT")
+        raise typer.BadParameter("give at least one file, or --text -")
     if caption and text:
         raise typer.BadParameter("a message has one text: --caption or --text")
 

@@ -1,19 +1,16 @@
 """``entrenous setup``."""
 
-import getpass
-import sys
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from entrenous.faces.cli.device.link import link_here
 from entrenous.faces.cli.device.opened import device_of, device_to_link, new_device, session_of
 from entrenous.faces.cli.output import put_json, say
+from entrenous.faces.cli.typed_in import SAFER, line_typed
 from entrenous.send.devices.renew import renew
 from entrenous.send.devices.siblings import own_name
 from entrenous.send.setup import set_up
-
-_CODE_MAX: Final = 4096  # characters of a line; a code has at most 1024
 
 
 def join(app: typer.Typer) -> None:
@@ -39,8 +36,8 @@ def setup(
     link: Annotated[
         str | None,
         typer.Option(
-            metavar="CODE",
-            help="A further device of yours: the other one's code; - asks for it.",
+            metavar="-|CODE",
+            help=f"{SAFER} The code of your other device; this one becomes one more of yours.",
         ),
     ] = None,
     called: Annotated[
@@ -59,7 +56,7 @@ def setup(
         _link(context, link, called, as_json=as_json)
         return
     if name is None:
-        raise typer.BadParameter("give --name NAME, or --link CODE")
+        raise typer.BadParameter("give --name NAME, or --link -")
     if offline == (relay is not None):
         raise typer.BadParameter("give either --relay URL or --offline")
     with device_of(context) if again else new_device(context) as device:
@@ -75,16 +72,10 @@ def setup(
         say("entrenous device recovery --out FILE")
 
 
-def _typed() -> str:
-    """The code from standard input, unseen on a terminal: no list of commands keeps it."""
-    if sys.stdin.isatty():
-        return getpass.getpass("Code of your other device: ")
-    return sys.stdin.readline(_CODE_MAX)
-
-
 def _link(context: typer.Context, code: str, called: str | None, *, as_json: bool) -> None:
     with device_to_link(context) as (device, lock):
-        link_here(_typed() if code == "-" else code, called, device, lock, as_json=as_json)
+        code = line_typed(code, "Code of your other device", context)
+        link_here(code, called, device, lock, as_json=as_json)
         name = own_name(device)
     home = session_of(context).settings.home
     if as_json:

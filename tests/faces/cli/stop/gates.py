@@ -53,7 +53,7 @@ def running(
         try:
             assert server.stdout is not None
             told = json.loads(server.stdout.readline())
-            who = {"Authorization": f"Bearer {told['operator_token']}"}
+            who = {"Authorization": f"Bearer {Path(told['operator_token_file']).read_text()}"}
             yield Running(server.pid, told["url"], who)
         finally:
             server.terminate()

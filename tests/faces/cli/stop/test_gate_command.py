@@ -1,8 +1,9 @@
-"""``entrenous gate run`` says, in one line, where it serves and which tokens it takes."""
+"""``entrenous gate run`` says, in one line, where it serves and where its tokens are."""
 
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.media.picture import read_picture
-from tests.faces.cli.stop.gates import running
+from tests.faces.cli.stop.gates import PATIENCE_S, running
 from tests.village.world import photo
 
 pytestmark = pytest.mark.real
@@ -30,21 +31,54 @@ def gate(tmp_path: Path) -> Iterator[dict[str, Any]]:
             server.kill()
 
 
-def test_tokens_are_kept_told_and_taken(gate: dict[str, Any], tmp_path: Path) -> None:
-    assert {"schema", "url", "operator_token"} <= set(gate)  # what scripts rely on
+ROLES = ("operator", "uploader", "metrics")
+
+
+def test_tokens_are_kept_named_and_taken(gate: dict[str, Any], tmp_path: Path) -> None:
+    assert {"schema", "url", "operator_token_file"} <= set(gate)  # what scripts rely on
     assert gate["schema"] == "entrenous/gate/1"
-    roles = ("operator", "uploader", "metrics")
-    for role in roles:
+    for role in ROLES:
         kept = tmp_path / "gate" / f"{role}.token"
-        assert kept.read_text() == gate[f"{role}_token"]
+        assert kept == Path(gate[f"{role}_token_file"])
         assert kept.stat().st_mode & 0o077 == 0
-    answers = {role: _upload(gate["url"], gate[f"{role}_token"]) for role in roles[:2]}
+    tokens = {role: _kept(gate, role) for role in ROLES}
+    answers = {role: _upload(gate["url"], tokens[role]) for role in ROLES[:2]}
     assert "appeal" in answers["uploader"]
     assert "appeal" not in answers["operator"]
-    assert len({gate[f"{role}_token"] for role in roles}) == 3
-    for token in ("another", gate["metrics_token"]):
+    assert len(set(tokens.values())) == 3
+    for token in ("another", tokens["metrics"]):
         with pytest.raises(httpx.HTTPStatusError):
             _upload(gate["url"], token)
+
+
+@pytest.mark.parametrize("form", [("--json",), ()], ids=["json", "words"])
+def test_tokens_are_printed_only_when_that_is_asked_for(
+    tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    data, quiet, asked = tmp_path / "gate", tmp_path / "quiet.log", tmp_path / "asked.log"
+    for log, more in ((quiet, ()), (asked, ("--show-tokens",))):
+        _run_once(data, log, (*form, *more))
+    tokens = [(data / f"{role}.token").read_text() for role in ROLES]
+    assert [token in quiet.read_text() for token in tokens] == [False] * 3
+    assert [token in asked.read_text() for token in tokens] == [True] * 3
+
+
+def _run_once(data: Path, log: Path, words: tuple[str, ...]) -> None:
+    """Run a gate as a service does, with all that it says in one log, until it serves."""
+    arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", *words]
+    program = [sys.executable, "-m", "entrenous", *arguments, "--no-slow-look", "--judges", "0"]
+    with log.open("wb") as said, subprocess.Popen(program, stdout=said, stderr=said) as server:
+        try:
+            until = time.monotonic() + PATIENCE_S
+            while "http://127.0.0.1" not in log.read_text():
+                assert time.monotonic() < until
+                time.sleep(0.05)
+        finally:
+            server.terminate()
+
+
+def _kept(gate: dict[str, Any], role: str) -> str:
+    return Path(gate[f"{role}_token_file"]).read_text()
 
 
 def _upload(url: str, token: str) -> dict[str, Any]:
@@ -61,8 +95,8 @@ def _upload(url: str, token: str) -> dict[str, Any]:
 
 
 def test_its_figures_are_served(gate: dict[str, Any]) -> None:
-    _upload(gate["url"], gate["operator_token"])
-    bearer = {"Authorization": f"Bearer {gate['metrics_token']}"}
+    _upload(gate["url"], _kept(gate, "operator"))
+    bearer = {"Authorization": f"Bearer {_kept(gate, 'metrics')}"}
     told = httpx.get(f"{gate['url']}/v1/metrics", headers=bearer, timeout=60).text.splitlines()
     assert 'entrenous_gate_uploads_total{decision="let through"} 1.0' in told
     assert 'entrenous_gate_index_hashes{where="file"} 0.0' in told

@@ -11,6 +11,7 @@ from entrenous.faces.cli.output import hint, put_json, say, write_new
 from entrenous.faces.cli.output import when as when_exactly
 from entrenous.faces.cli.people.qr import qr_picture, qr_text
 from entrenous.faces.cli.people.verify import verify
+from entrenous.faces.cli.typed_in import SAFER, line_typed
 from entrenous.model.errors import UPDATE, as_typed
 from entrenous.model.person import Contact
 from entrenous.model.too_old import TheyAreTooOld, WeAreTooOld
@@ -71,7 +72,7 @@ def invite(
         say(qr_text(link))
         say()
     say("Give this link to people who may write to you, over a channel you trust.")
-    say("They add you with: entrenous person add LINK --as NAME")
+    say("They add you with: entrenous person add - --as NAME")
     good_for = f"{INVITE_DAYS} days and {INVITE_USES} first letters"
     say(f"It is good for {good_for}: one adds you, and each message before")
     say("your programs have answered each other is one more. Then make another link.")
@@ -79,11 +80,14 @@ def invite(
 
 def add(
     context: typer.Context,
-    link: str,
+    link: Annotated[
+        str, typer.Argument(metavar="-|LINK", help=f"{SAFER} The link that they gave you.")
+    ],
     name: Annotated[str, typer.Option("--as", metavar="NAME", help="What you call this person.")],
     as_json: Json = False,
 ) -> None:
     """Add somebody by the invite link they gave you; what an invite adds is verified."""
+    link = line_typed(link, "Their link", context)
     with device_of(context) as device:
         before = {one.person.id: one.name for one in contacts(device)}
         contact = add_person(link, name, device)

@@ -15,6 +15,7 @@ from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.respond.notice import notice
 from entrenous.faces.cli.respond.words import answer_case, case_json, how_to_name_a_place
 from entrenous.faces.cli.times import time_option
+from entrenous.faces.cli.typed_in import SAFER, line_typed, refuse_two, text_typed
 from entrenous.model.case import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
 from entrenous.model.errors import as_typed
 from entrenous.model.verdict import NoSuchTrace, Trace
@@ -150,24 +151,36 @@ def add(
     name: str,
     file: Annotated[Path | None, typer.Argument(help="A screenshot or file to keep.")] = None,
     what: Annotated[
-        str, typer.Option(metavar="TEXT", help="What the file shows, in a line.")
+        str, typer.Option(metavar="-|TEXT", help=f"{SAFER} What the file shows, in a line.")
     ] = "a file",
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Address of a page where you saw it.")
+        str | None,
+        typer.Option(metavar="-|URL", help=f"{SAFER} Address of a page where you saw it."),
     ] = None,
     chat: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The chat where you saw it, in words.")
+        str | None,
+        typer.Option(metavar="-|TEXT", help=f"{SAFER} The chat where you saw it, in words."),
     ] = None,
-    handle: Annotated[str, typer.Option(metavar="NAME", help="The account it was shown at.")] = "",
+    handle: Annotated[
+        str, typer.Option(metavar="-|NAME", help=f"{SAFER} The account it was shown at.")
+    ] = "",
     seen_at: Annotated[
         datetime | None, time_option("When you first saw it, in UTC; now if left out.")
     ] = None,
     statement: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="What you want to note.")
+        str | None, typer.Option(metavar="-|TEXT", help=f"{SAFER} What you want to note.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Add where you saw it, a file you keep, or a statement. The address is not opened."""
+    refuse_two(what=what, url=url, chat=chat, handle=handle, statement=statement)
+    what = line_typed(what, "What the file shows", context)
+    url = None if url is None else line_typed(url, "Address", context)
+    chat, statement = (
+        text_typed(chat, "The chat", context),
+        text_typed(statement, "Note", context),
+    )
+    handle = line_typed(handle, "The account", context)
     if url and urlsplit(url).scheme not in {"http", "https"}:
         raise typer.BadParameter("--url begins with http:// or https://; say others with --chat")
     if file is None and not (url or chat or statement):

@@ -11,6 +11,7 @@ import typer
 from entrenous.faces.cli.all_or_none import AllOrNone
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.output import put_json, say
+from entrenous.faces.cli.typed_in import SAFER, line_typed
 from entrenous.respond.take_out import TakenOut, take_out
 
 # The first bytes of what people keep most, so that a file opens with a click.
@@ -23,14 +24,17 @@ def export(
     item: Annotated[int, typer.Argument(help="Number of the item, as the case shows it.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write it to.")],
     purpose: Annotated[
-        str, typer.Option(metavar="TEXT", help="What for; it is noted in the chain of custody.")
+        str,
+        typer.Option(
+            metavar="-|TEXT", help=f"{SAFER} What for; it is noted in the chain of custody."
+        ),
     ] = "taken out of the vault",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Write an item out, exactly as it was kept, with its stamps and what else proves their time;
     that this was done is noted in the case.
     """
-    written = AllOrNone()
+    written, purpose = AllOrNone(), line_typed(purpose, "What for", context)
     with device_of(context) as device, written.unless(lambda: False):
         take_out(name, item, purpose, device, partial(_write_out, written, out, name))
     place, *beside = written.places

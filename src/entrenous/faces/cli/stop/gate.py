@@ -42,7 +42,13 @@ from entrenous.faces.cli.stop.slow_look import join as join_slow_look
 from entrenous.faces.cli.stop.status import NO_APPEAL
 from entrenous.model.gate_front import GateFront
 from entrenous.model.relay_settings import LogKind
-from entrenous.wiring.platform import GateTokens, front_of, open_platform
+from entrenous.wiring.platform import (
+    TOKEN_ROLES,
+    GateTokens,
+    front_of,
+    open_platform,
+    token_file,
+)
 
 _JUDGES_MAX: Final = 64
 
@@ -84,9 +90,18 @@ def run(
             help="Processes that judge pictures once two are there at a time; 0: the gate's own.",
         ),
     ] = None,
+    show_tokens: Annotated[
+        bool,
+        typer.Option(
+            "--show-tokens", help="Print its tokens too; a service's log would keep them."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
 ) -> None:
-    """Run a gate: uploads that fit a registered fingerprint are held or refused."""
+    """Run a gate: uploads that fit a registered fingerprint are held or refused.
+
+    Its tokens are in files of its folder that only its account can read.
+    """
     host, port = host_and_port(listen)
     front = front_of(data)
     ways = Ways(_certificate(front))
@@ -106,11 +121,14 @@ def run(
             opened.enter_context(kept_running(follow_command(data)))
 
         def announce(url: str) -> None:
+            shown = _shown(tokens) if show_tokens else {}
             if as_json:
-                put_json(_announced(url, tokens))
-            else:
-                say(f"The gate serves at {url}. Stop it with Ctrl-C.")
-                say(f"  Its tokens are in {data}: operator.token, uploader.token, metrics.token.")
+                put_json({"schema": "entrenous/gate/1", "url": url, **_files(data), **shown})
+                return
+            say(f"The gate serves at {url}. Stop it with Ctrl-C.")
+            say(f"  Its tokens are in {data}: operator.token, uploader.token, metrics.token.")
+            for name, token in shown.items():
+                say(f"  {name}: {token}")
 
         beside = _judges(data, judges, slow_look=slow_look)
         app = session_of(context).apps["gate"](platform, tokens, beside, front)
@@ -139,11 +157,10 @@ def _slow_looks_at_once(data: Path) -> int:
     return wanted or min(max(1, processors() // 2), SLOW_LOOK_PROCESSES_MAX)
 
 
-def _announced(url: str, tokens: GateTokens) -> dict[str, object]:
-    return {
-        "schema": "entrenous/gate/1",
-        "url": url,
-        "operator_token": tokens.operator.reveal().decode(),
-        "uploader_token": tokens.uploader.reveal().decode(),
-        "metrics_token": tokens.metrics.reveal().decode(),
-    }
+def _files(data: Path) -> dict[str, str]:
+    """Where its tokens are, since what a service prints is kept in logs that others read."""
+    return {f"{role}_token_file": str(token_file(data.absolute(), role)) for role in TOKEN_ROLES}
+
+
+def _shown(tokens: GateTokens) -> dict[str, str]:
+    return {f"{role}_token": getattr(tokens, role).reveal().decode() for role in TOKEN_ROLES}

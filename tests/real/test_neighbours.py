@@ -1,0 +1,260 @@
+"""Others on the same machine: what they can read of our programs, and what a crash leaves.
+
+A neighbour is a process of another account, which reads arguments and logs, or one of the same
+account without root's power to trace, which tries everything in /proc.
+"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from entrenous.adapters.vault.hold import hold
+from entrenous.model.vault import VaultBusy
+from tests.real.stage import Server, Shell, wait_until
+from tests.village.world import photo
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(sys.platform != "linux", reason="this is about Linux and its /proc"),
+]
+
+TEXT = "meet me where the heron nests"
+REACTION = "\U0001f9a9"
+LOOK_EVERY_S = 0.002
+
+# Root may trace everybody; without capabilities(7) it is an account like any other.
+ORDINARY = """
+import ctypes, os, sys
+
+for capability in range(64):
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+PYTHON = (sys.executable, "-c", ORDINARY)
+PROGRAM = (*PYTHON, "-m", "entrenous")
+NEIGHBOUR = """
+import json, os, sys
+
+place = f"/proc/{sys.argv[1]}"
+
+
+def succeeds(try_it):
+    try:
+        try_it()
+    except OSError:
+        return False
+    return True
+
+
+tries = {
+    "its environment": lambda: open(f"{place}/environ", "rb").read(),
+    "where its memory is": lambda: open(f"{place}/maps", "rb").read(),
+    "its memory": lambda: open(f"{place}/mem", "rb").close(),
+    "its open files": lambda: os.stat(f"{place}/fd/0"),
+    "its folder": lambda: os.listdir(f"{place}/cwd/"),
+}
+print(json.dumps([what for what, try_it in tries.items() if succeeds(try_it)]))
+"""
+
+
+@dataclass
+class Street:
+    """A relay, and two people at it who have not met."""
+
+    folder: Path
+    relay: Server
+    ana: Shell
+    ben: Shell
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    folder = tmp_path_factory.mktemp("street")
+    street = Street(
+        folder,
+        Server(folder / "relay", ("relay", "run")),
+        Shell("ana", folder / "ana"),
+        Shell("ben", folder / "ben", program=PROGRAM),
+    )
+    street.relay.start()
+    for one in (street.ana, street.ben):
+        one.does("setup", "--name", one.name, "--relay", street.relay.url)
+    yield street
+    street.relay.stop()
+
+
+@dataclass
+class Onlooker(threading.Thread):
+    """Reads the arguments of this process's children and theirs, and the environments of those
+    that a program of ours started.
+    """
+
+    arguments: set[bytes] = field(default_factory=set)
+    environments: set[bytes] = field(default_factory=set)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__(daemon=True)
+
+    __hash__ = threading.Thread.__hash__
+
+    def run(self) -> None:
+        while not self.ended.wait(LOOK_EVERY_S):
+            for program in children(os.getpid()):
+                self.arguments.add(read(program, "cmdline"))
+                for child in children(program):
+                    self.look_at(child, read(program, "cmdline"))
+
+    def look_at(self, child: int, parent: bytes) -> None:
+        """Before it runs a program of its own a child is its parent, memory and all."""
+        arguments = read(child, "cmdline")
+        self.arguments.add(arguments)
+        if arguments != parent:
+            self.environments.add(read(child, "environ"))
+
+
+def children(pid: int) -> list[int]:
+    found = list[int]()
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def read(pid: int, what: str) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/{what}").read_bytes()
+    return b""
+
+
+@contextmanager
+def looked_on() -> Iterator[Onlooker]:
+    onlooker = Onlooker()
+    onlooker.start()
+    try:
+        yield onlooker
+    finally:
+        onlooker.ended.set()
+        onlooker.join()
+
+
+def test_what_is_typed_stands_in_no_arguments_environment_or_log(street: Street) -> None:
+    """A link, a text beside a photo and a sign; each of them arrives."""
+    ana, ben, beach = street.ana, street.ben, street.folder / "beach.jpg"
+    beach.write_bytes(photo(width_px=160))
+    link = str(ben.does("invite", "--json").answer["link"])
+    with looked_on() as onlooker:
+        ana.types(link + "\n", "person", "add", "-", "--as", "ben", "--json")
+        to = ("--to", "ben", "--confirm", "ben", "--text", "-", "--json")
+        message = ana.types(TEXT + "\n", "send", str(beach), *to).answer["message"]
+        opened = ben.does("open", message, "--out", str(street.folder / "out"), "--json").answer
+        reacted = ben.types(REACTION, "react", message, "-", "--json").answer
+    assert (opened["text"], reacted["reaction"], reacted["to"]) == (TEXT, REACTION, ["ana"])
+    assert any(b"person" in one for one in onlooker.arguments)
+    assert any(b"jailed" in one for one in onlooker.arguments)  # what a program of ours started
+    log = street.relay.log.read_bytes()
+    for secret in (link, TEXT, REACTION, ana.passphrase, ben.passphrase):
+        assert not any(secret.encode() in one for one in onlooker.arguments), secret
+        assert not any(secret.encode() in one for one in onlooker.environments), secret
+        assert secret.encode() not in log
+
+
+def neighbour_reads(pid: int) -> list[str]:
+    """What somebody else of this account can read of a process."""
+    program = (*PYTHON, "-c", NEIGHBOUR, str(pid))
+    found: list[str] = json.loads(subprocess.run(program, check=True, capture_output=True).stdout)
+    return found
+
+
+@contextmanager
+def dumps_allowed() -> Iterator[None]:
+    """What is started meanwhile may leave a core dump as large as this account may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+@contextmanager
+def opened_vault(street: Street) -> Iterator[int]:
+    """A device of which a command holds the vault open."""
+    command = street.ben.begins("inbox", "--wait", "60", "--json")
+    try:
+        assert wait_until(lambda: is_held(street.ben.home), 30)
+        yield command.pid
+    finally:
+        command.kill()
+        command.communicate()
+
+
+def is_held(home: Path) -> bool:
+    time.sleep(0.05)  # asking holds it for a moment
+    try:
+        os.close(hold(home, 0))
+    except VaultBusy:
+        return True
+    return False
+
+
+@contextmanager
+def served(folder: Path, what: str) -> Iterator[int]:
+    server = Server(folder / what, (what, "run"), program=PROGRAM)
+    server.start()
+    try:
+        yield server.pid
+    finally:
+        server.stop(signal.SIGKILL)
+
+
+def is_closed(pid: int) -> None:
+    limits = read(pid, "limits").decode().splitlines()
+    (core,) = (line.split() for line in limits if line.startswith("Max core file size"))
+    assert core[4:6] == ["0", "0"]
+    assert neighbour_reads(pid) == []
+    if os.getuid() != 0:
+        assert Path(f"/proc/{pid}").stat().st_uid == 0
+
+
+@pytest.mark.parametrize("what", ["device", "relay", "gate"])
+def test_neighbours_read_nothing_and_a_crash_leaves_nothing(
+    street: Street, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where a core dump would lie
+    with (
+        dumps_allowed(),
+        opened_vault(street) if what == "device" else served(tmp_path, what) as pid,
+    ):
+        is_closed(pid)
+        beside = children(pid)
+        for child in beside:  # of a gate: what makes its deferred scans
+            assert wait_until(lambda child=child: neighbour_reads(child) == [], 30)
+            is_closed(child)
+        assert bool(beside) == (what == "gate")
+        os.kill(pid, signal.SIGSEGV)
+        _, status = os.waitpid(pid, 0)
+        assert os.WTERMSIG(status) == signal.SIGSEGV
+        assert not os.WCOREDUMP(status)
+    assert not list(tmp_path.glob("*core*"))
+
+
+def test_a_neighbour_does_read_what_is_not_closed() -> None:
+    """Else the test above would find nothing wherever it looked."""
+    program = (*PYTHON, "-c", "print(flush=True); input()")
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as open_one:
+        assert open_one.stdout is not None
+        open_one.stdout.readline()
+        assert {"its environment", "its open files"} <= set(neighbour_reads(open_one.pid))
+        open_one.communicate(b"\n")
