@@ -149,6 +149,7 @@ def looked_on() -> Iterator[Onlooker]:
         onlooker.join()
 
 
+@pytest.mark.threat("neighbours")
 def test_what_is_typed_stands_in_no_arguments_environment_or_log(street: Street) -> None:
     """A link, a text beside a photo and a sign; each of them arrives."""
     ana, ben, beach = street.ana, street.ben, street.folder / "beach.jpg"
@@ -228,6 +229,7 @@ def is_closed(pid: int) -> None:
         assert Path(f"/proc/{pid}").stat().st_uid == 0
 
 
+@pytest.mark.threat("neighbours")
 @pytest.mark.parametrize("what", ["device", "relay", "gate"])
 def test_neighbours_read_nothing_and_a_crash_leaves_nothing(
     street: Street, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

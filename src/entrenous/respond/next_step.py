@@ -128,7 +128,7 @@ def _about_evidence(case: Case) -> str:
     name = case.name
     if not case.sightings:
         words = "Add where you saw it: a web address, or a chat in your own words (--chat)."
-        return f"{words} Type: entrenous case add {name} --url URL"
+        return f"{words} Type: entrenous case add {name} --url -"
     if not case.evidence:
         words = "Keep a screenshot of it before you notify anybody"
         return f"{words}: entrenous case add {name} FILE. {_or_skip(case)}"

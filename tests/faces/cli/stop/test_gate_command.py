@@ -51,6 +51,7 @@ def test_tokens_are_kept_named_and_taken(gate: dict[str, Any], tmp_path: Path) -
             _upload(gate["url"], token)
 
 
+@pytest.mark.threat("neighbours")
 @pytest.mark.parametrize("form", [("--json",), ()], ids=["json", "words"])
 def test_tokens_are_printed_only_when_that_is_asked_for(
     tmp_path: Path, form: tuple[str, ...]

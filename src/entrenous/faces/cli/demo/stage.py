@@ -39,8 +39,10 @@ class Actor:
     home: Path
     passphrase: str
 
-    def does(self, *arguments: str) -> Said:
-        """Run one command as this person, in a process of its own."""
+    def does(self, *arguments: str, typed: str = "") -> Said:
+        """Run one command as this person, in a process of its own; ``typed`` is for its standard
+        input.
+        """
         environment = {
             **os.environ,
             "ENTRENOUS_HOME": str(self.home),
@@ -50,7 +52,7 @@ class Actor:
         done = subprocess.run(  # noqa: S603 - our own program, arguments as a list
             [sys.executable, "-m", "entrenous", *arguments],
             env=environment,
-            stdin=subprocess.DEVNULL,
+            input=typed.encode(),
             capture_output=True,
             timeout=_COMMAND_S,
             check=False,

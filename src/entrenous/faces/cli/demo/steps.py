@@ -33,7 +33,7 @@ def set_up_people(story: Story) -> Outcome:
         done(2, person.does("setup", "--name", person.name, "--relay", story.relay_url))
     for person in (story.ben, story.caro):
         link = str(done(2, person.does("invite", "--json"))["link"])
-        done(2, story.ana.does("person", "add", link, "--as", person.name, "--json"))
+        done(2, story.ana.does("person", "add", "-", "--as", person.name, "--json", typed=link))
     vaults = [(person.home / "vault.db").read_bytes() for person in (story.ana, story.ben)]
     sealed = all(not vault.startswith(b"SQLite format 3") for vault in vaults)
     should(2, hold=sealed, what="a vault is not encrypted")
