@@ -61,13 +61,13 @@ def _below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
 def options() -> set[str]:
     """Every option of every command, and those of the program itself."""
     every = [command for _, command in _below(program(), ())]
-    known = {"--help", "--passphrase-fd"}
+    known = {"--help", "--passphrase-fd", "--version"}
     return known.union(*(each.opts + each.secondary_opts for one in every for each in one.params))
 
 
 def wrong_with(words: list[str]) -> str:
     """Why the parser would not take these words after ``entrenous``; empty when it would."""
-    if words[0] in {"-h", "--help"}:
+    if words[0] in {"-h", "--help", "--version"}:
         return ""
     command, rest = program(), list(words)
     while hasattr(command, "commands"):

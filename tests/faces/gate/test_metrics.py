@@ -1,7 +1,7 @@
 """Figures for Prometheus: read by its own parser, they count, and they name nobody."""
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from entrenous.adapters.bank.client import HttpBankClient
 from entrenous.adapters.index.file_index import FileIndex
+from entrenous.adapters.program import this_program
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
 from entrenous.faces.gate.metrics import Metered, Meters, Sight, event_of
@@ -201,7 +202,11 @@ def test_nothing_in_them_is_of_one_person(
         assert name not in told
     labels = set(re.findall(r"(\w+)=\"", told))
     known = {"decision", "event", "status", "le", "kind", "state", "where", "quantile"}
-    assert labels <= known | {"bank", "distance"}
+    assert labels <= known | {"bank", "distance", "version", "commit"}
+
+
+def test_which_program_answers(web: httpx.Client) -> None:
+    assert figure(figures(web), "build_info", **asdict(this_program())) == 1
 
 
 def test_an_answer_is_counted_once_whatever_is_done_afterwards(look: Any) -> None:

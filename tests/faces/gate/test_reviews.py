@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from entrenous.adapters.bank.client import HttpBankClient
+from entrenous.adapters.program import this_program
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.model.bank import PEOPLE
 from entrenous.model.claim import Claim, ClaimState, Registration
@@ -166,6 +167,8 @@ def test_status(web: httpx.Client, case: str) -> None:
         "schema": "entrenous/gate-status/1",
         "state": "serving",
         "embedding": None,
+        "version": this_program().version,
+        "commit": this_program().commit,
     }
     counts = web.get("/v1/status", headers=OPERATOR).json()
     assert (counts["claims"], counts["hashes"], counts["reviews"]) == (1, 1, 1)

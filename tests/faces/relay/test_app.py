@@ -8,6 +8,7 @@ import pytest
 
 from entrenous.adapters.courier.http import HttpCourier
 from entrenous.adapters.courier.memory import at_once, memory_courier
+from entrenous.adapters.program import this_program
 from entrenous.carry.expire import forget_due
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay.envelope import write_envelope
@@ -249,6 +250,8 @@ def test_it_says_which_protocols_it_speaks(web: httpx.Client) -> None:
         "schema": "entrenous/relay-status/1",
         "protocol": {"floor": 2, "newest": 2},
         "restored_at": None,
+        "version": this_program().version,
+        "commit": this_program().commit,
     }
 
 

@@ -8,6 +8,7 @@ import pytest
 from starlette.applications import Starlette
 
 from entrenous.adapters.courier.memory import memory_courier
+from entrenous.adapters.program import this_program
 from entrenous.carry.expire import forget_due
 from entrenous.craft.wire.b64u import b64u
 from entrenous.faces.relay.app import relay_app
@@ -60,11 +61,12 @@ def scraped(app: Starlette) -> str:
 
 @pytest.mark.usefixtures("post")
 def test_answers_and_what_is_held_are_counted(relay: Relay, meters: Meters) -> None:
-    told = scraped(metrics_app(meters, relay))
+    told, ours = scraped(metrics_app(meters, relay)), this_program()
     for line in (
         'entrenous_answers_total{event="put_blob",status="201"} 1.0',
         'entrenous_answers_total{event="get_blob",status="401"} 1.0',
         'entrenous_answer_seconds_count{event="post_envelope"} 1.0',
+        f'entrenous_build_info{{commit="{ours.commit}",version="{ours.version}"}} 1.0',
         "entrenous_mailboxes 1.0",
         "entrenous_letters 1.0",
         "entrenous_blob_bytes 5000.0",
@@ -90,7 +92,7 @@ def test_nothing_in_them_is_of_one_person(relay: Relay, meters: Meters, post: Po
         assert b64u(secret) not in told
         assert secret.hex() not in told
     labels = set(re.findall(r"(\w+)=\"", told))
-    assert labels == {"event", "status", "le"}
+    assert labels == {"event", "status", "le", "version", "commit"}
     assert re.search(r"\d+\.\d+\.\d+\.\d+", told) is None
 
 

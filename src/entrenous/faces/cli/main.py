@@ -14,8 +14,9 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import typer
 
+from entrenous.adapters.program import this_program
 from entrenous.faces.cli.exits import BUG, INTERRUPTED, USAGE, YES, exit_of
-from entrenous.faces.cli.output import NO_ROOM, hint, in_one_go
+from entrenous.faces.cli.output import NO_ROOM, hint, in_one_go, say
 from entrenous.model.errors import EntrenousError
 from entrenous.model.relay_problem import DiskFailed, DiskFull
 from entrenous.model.setting import BadSetting
@@ -53,6 +54,7 @@ MODULES: Final = {
     "passphrase": "device.lock",
 }
 _HELP: Final = "Private pictures that stay between us: send, carry, trace, stop, respond, learn."
+_VERSION: Final = "--version"
 _EVERY_OPTION: Final = {"auto_envvar_prefix": "ENTRENOUS", "help_option_names": ["-h", "--help"]}
 
 
@@ -167,18 +169,34 @@ def _app(arguments: list[str]) -> typer.Typer:
     app.callback()(_options)
     asked = next((word for word in arguments if word in MODULES), None)
     wanted = {MODULES[asked]} if asked is not None else dict.fromkeys(MODULES.values())
+    if asked is None and _VERSION in arguments:
+        wanted = {}  # it is answered before any command is looked for
     for name in wanted:
         importlib.import_module(f"entrenous.faces.cli.{name}").join(app)
     return app
 
 
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        say(str(this_program()))
+        raise typer.Exit
+
+
 def _options(
+    version: bool = typer.Option(
+        False,
+        _VERSION,
+        callback=_show_version,
+        is_eager=True,
+        allow_from_autoenv=False,
+        help="Show the version and the commit of this program, and end.",
+    ),
     passphrase_fd: int | None = typer.Option(
         None, "--passphrase-fd", help="Read the passphrase from this file descriptor."
     ),
 ) -> None:
     """Private pictures that stay between us: send, carry, trace, stop, respond, learn."""
-    del passphrase_fd  # taken out of the arguments before the parser sees them; here for --help
+    del version, passphrase_fd  # here for --help; both were heeded before the parser came to this
 
 
 def _take_passphrase_fd(arguments: list[str]) -> tuple[int | None, list[str]]:

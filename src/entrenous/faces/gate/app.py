@@ -5,6 +5,7 @@ Uploads and the database are worked on in threads, so that a slow picture does n
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from entrenous.adapters.judging.pool import Judges
+from entrenous.adapters.program import this_program
 from entrenous.faces.gate.access import GateAccess, require_figures, require_operator
 from entrenous.faces.gate.answers import PRIVATE
 from entrenous.faces.gate.claims import Claims
@@ -53,7 +55,7 @@ def gate_app(
         waiting = await run_in_threadpool(platform.reviews.waiting)
         embedding = await run_in_threadpool(embedding_taken, platform)
         answer: dict[str, Any] = {"schema": "entrenous/gate-status/1", "state": "serving"}
-        answer["embedding"] = embedding
+        answer |= {"embedding": embedding, **asdict(this_program())}
         if request.headers.get("authorization"):
             require_operator(request, access)
             counts = await run_in_threadpool(platform.bank.counts)

@@ -9,14 +9,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from entrenous.adapters.program import this_program
 from entrenous.model.bank import Bank
 from entrenous.model.decision import Decision
 from entrenous.model.ids import BankName
@@ -39,6 +41,8 @@ class Meters:
     def __init__(self, look: Callable[[], Sight] | None = None) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        about = asdict(this_program())
+        Info("entrenous_gate_build", "Which program answers.", registry=self.registry).info(about)
         self._uploads = self._counter("uploads", "Uploads that were answered.", "decision")
         self._shadow = self._counter(
             *("shadow", "Uploads that banks in shadow would have stopped."),

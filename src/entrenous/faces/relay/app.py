@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from entrenous.adapters.program import this_program
 from entrenous.carry.clock import SWEEP_S
 from entrenous.carry.expire import forget_due
 from entrenous.carry.leftovers import remove_leftovers
@@ -61,6 +62,7 @@ def relay_app(relay: Relay, watch: Watch = unwatched) -> ASGIApp:
 
     ``watch`` is told of each answer.
     """
+    this_program()  # git is asked before requests come, not while others wait
     routes = [
         Route(path, answering(handler, relay, watch), methods=[method])
         for method, path, handler in _ROUTES

@@ -5,6 +5,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from entrenous.adapters.program import this_program
 from entrenous.carry.mailboxes.mailbox import card_of, create_mailbox, put_card
 from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys, count_prekeys
 from entrenous.carry.mailboxes.tokens import add_tokens, prove_owner, register_token, withdraw_token
@@ -47,7 +48,7 @@ async def look_at_status(_: Request, relay: Relay) -> Response:
     """``GET /v1/status``"""
     protocol = Protocol(relay.limits.floor, PROTOCOL_NEWEST)
     restored = await relay.mail.look(restored_at)
-    return Response(write_status(protocol, restored), media_type=JSON)
+    return Response(write_status(protocol, restored, this_program()), media_type=JSON)
 
 
 async def make_mailbox(request: Request, relay: Relay) -> Response:

@@ -6,16 +6,18 @@ of its own (docs/operate.md), which nobody outside has to reach.
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from entrenous.adapters.program import this_program
 from entrenous.carry.stats import stats_of
 from entrenous.ports import Relay
 
@@ -42,6 +44,8 @@ class Meters:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        about = asdict(this_program())
+        Info("entrenous_build", "Which program answers.", registry=self.registry).info(about)
         self._answers = Counter(
             "entrenous_answers", "Answers.", ("event", "status"), registry=self.registry
         )

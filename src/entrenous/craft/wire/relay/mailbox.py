@@ -22,10 +22,12 @@ from entrenous.craft.wire.relay.strict import (
 )
 from entrenous.model.envelope import PrekeyBundle, Prekeys, Protocol, SendToken, TokenBatch
 from entrenous.model.ids import DeviceId
+from entrenous.model.program import UNKNOWN, Program
 from entrenous.model.relay_problem import NotUnderstood
 from entrenous.spec import LOCK_BYTES, ONE_TIME_KEYS, TOKEN_BATCH_MAX
 
 STATUS_SCHEMA: Final = "entrenous/relay-status/1"
+_NOT_SAID: Final = Program()
 _Locked = Annotated[list[str], msgspec.Meta(max_length=TOKEN_BATCH_MAX)]
 
 
@@ -75,6 +77,8 @@ class _Status(Strict, frozen=True):
     schema: str
     protocol: _Versions
     restored_at: Seconds | None
+    version: str = UNKNOWN
+    commit: str = UNKNOWN
 
 
 def write_mailbox_locks(owner_lock: bytes, close_lock: bytes | None) -> bytes:
@@ -169,7 +173,11 @@ def read_status(untrusted_body: bytes) -> tuple[Protocol, datetime | None]:
     return protocol, maybe_moment(read.restored_at)
 
 
-def write_status(protocol: Protocol, restored_at: datetime | None) -> bytes:
-    """What a relay says about itself; when it was last restored from a backup, if ever."""
-    versions = _Versions(protocol.floor, protocol.newest)
-    return to_json(_Status(STATUS_SCHEMA, versions, maybe_seconds(restored_at)))
+def write_status(
+    protocol: Protocol, restored_at: datetime | None, program: Program = _NOT_SAID
+) -> bytes:
+    """What a relay says about itself: what it speaks, when it was last restored from a backup, if
+    ever, and which program it is. A device has no use for the last, and does not read it.
+    """
+    versions, restored = _Versions(protocol.floor, protocol.newest), maybe_seconds(restored_at)
+    return to_json(_Status(STATUS_SCHEMA, versions, restored, program.version, program.commit))
