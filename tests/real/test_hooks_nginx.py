@@ -27,6 +27,7 @@ daemon off; {user} pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 64; }}
 http {{
   access_log off;
+  map $request_method $entrenous {{ default {upstream}; POST {proxy}; PUT {proxy}; PATCH {proxy}; }}
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   server {{
@@ -36,8 +37,7 @@ http {{
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     proxy_set_header X-User $remote_user;
     proxy_http_version 1.1;
-    location / {{ proxy_pass {upstream}; }}
-    location ~* ^/api/v[12]/media {{ proxy_pass {proxy}; }}
+    location / {{ proxy_pass $entrenous; }}
   }}
 }}
 """
@@ -56,9 +56,11 @@ async def media(request: Request) -> JSONResponse:
     return JSONResponse({"id": "1", "bytes": len(data), "words": form["description"], "seen": seen})
 
 async def page(request: Request) -> JSONResponse:
+    await request.body()
     return JSONResponse({"path": request.url.path, "host": request.headers["host"]})
 
-routes = [Route("/api/v2/media", media, methods=["POST"]), Route("/{path:path}", page)]
+every = Route("/{path:path}", page, methods=["GET", "POST"])
+routes = [Route("/api/v2/media", media, methods=["POST"]), every]
 serve(Starlette(routes=routes), "127.0.0.1", 0, lambda url: print(url, flush=True))
 """
 
@@ -157,6 +159,22 @@ def test_a_refused_one_does_not(site: httpx.Client, path: str) -> None:
             "application/problem+json",
         )
         assert answer.json()["type"] == "urn:entrenous:refused:stopped-upload"
+
+
+@needs_nginx
+@pytest.mark.parametrize(
+    "path", ["/api;x/v2/media", "/x/..;/api/v2/media", "/api%2fv2/media", "/%2561pi/v2/media"]
+)
+def test_nor_by_a_path_that_nginx_leads_elsewhere(site: httpx.Client, path: str) -> None:
+    """A server behind may find the covered one in it."""
+    files = {"file": ("x.jpg", hers(), "image/jpeg")}
+    url = httpx.URL(site.base_url).copy_with(raw_path=path.encode())
+    assert site.post(url, files=files).status_code == 422
+
+
+@needs_nginx
+def test_what_is_written_elsewhere_passes(site: httpx.Client) -> None:
+    assert post(site, hers(), "/api/v1/statuses").json()["path"] == "/api/v1/statuses"
 
 
 @needs_nginx

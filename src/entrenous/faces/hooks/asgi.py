@@ -74,7 +74,8 @@ class GateMiddleware:
             await self._app(scope, receive, send)
             return
         headers = [(name, value) for name, value in scope["headers"] if not _is_ours(name)]
-        if self._rules.look_at(scope["method"], scope["path"]):
+        target = scope.get("raw_path") or b""
+        if self._rules.look_at(scope["method"], scope["path"], target):
             await self._look(scope, headers, receive, send)
         else:
             await self._app({**scope, "headers": headers}, receive, send)

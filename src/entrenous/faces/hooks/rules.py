@@ -1,9 +1,11 @@
 """Which requests bring uploads, and how their answers are handed to the application."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 from entrenous.adapters.gate_client.answer import Answer, Said, strictest
 from entrenous.adapters.gate_client.form import Unreadable, uploads_in
@@ -14,8 +16,15 @@ HEADER: Final = "Entrenous-Decision"
 FILES_MAX: Final = 32  # of one request; each is asked about
 _FORM_BYTES_MAX: Final = 64 * 1024  # of headers and other fields, beside the files
 _METHODS: Final = frozenset(("POST", "PUT", "PATCH"))
-_AGAIN: Final = re.compile(r"/{2,}|/\.(?=/|$)")
 _WORD: Final = re.compile(r"[\w-]")
+# Servers disagree about a path in which, as it was sent, one of . / ; \ % is written in hexadecimal
+_WRITTEN_ODDLY: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
+# and, once it is decoded, about: what is still encoded; parameters of a segment (Java servers drop
+# them); backslashes, which some take for slashes; bytes that were no UTF-8; empty segments; dots
+# and spaces at the end of a segment, which Windows drops; and a script in front of a route (PHP).
+_READ_IN_MANY_WAYS: Final = re.compile(
+    r"[%;\\\ufffd]|//|[. ](?:/|$)|\.(?:php\d?|phtml|f?cgi|pl|aspx?|ashx|jsp)/"
+)
 _ON_HOLD: Final = ("refuse", "answer", "header")
 
 
@@ -24,7 +33,8 @@ class Rules:
     """What a middleware does.
 
     Args:
-        paths: where uploads come: a path and all below it; "/" is every path.
+        paths: where uploads come: a path and all below it, in any case; "/" is every path. What
+            servers may read in more than one way counts as one of them.
         on_hold: what becomes of a held upload. "refuse" (the default, as nothing is published by
             an application that knows of no holding): it is not accepted, and the uploader told so.
             "answer": it is answered with 202, and stays with the gate's reviewers. "header": the
@@ -44,14 +54,26 @@ class Rules:
         if not self.paths or not all(_is_path(path) for path in self.paths):
             raise BadSetting(name="paths", wanted='a list of paths, such as ["/api/v2/media"]')
 
-    def look_at(self, method: str, path: str) -> bool:
-        """Whether a request may bring an upload; in doubt, it may."""
+    def look_at(self, method: str, path: str, untrusted_target: bytes = b"") -> bool:
+        """Whether a request may bring an upload; in doubt, it may.
+
+        Args:
+            method: GET, POST, ...
+            path: as the server that called the hook has decoded it.
+            untrusted_target: the same as it was sent, where that server tells: somebody behind may
+                decode it in another way.
+        """
         if method.upper() not in _METHODS:
             return False
-        read = [_plain(one) for one in _readings(path)]
-        if any("/../" in plain for plain in read):
+        sent = untrusted_target.decode(errors="replace").partition("?")[0]
+        if _WRITTEN_ODDLY.search(sent):
             return True
-        return any(_is_below(plain, _plain(own)) for plain in read for own in self.paths)
+        return self._covers(path) or (bool(sent) and self._covers(unquote(sent)))
+
+    def _covers(self, decoded: str) -> bool:
+        plain = _plain(decoded)
+        is_odd = not plain.isprintable() or _READ_IN_MANY_WAYS.search(plain) is not None
+        return is_odd or any(_is_below(plain, _plain(own)) for own in map(_written, self.paths))
 
 
 def rules_of(paths: Iterable[str], on_hold: str) -> Rules:
@@ -95,27 +117,27 @@ def header_value(answer: Answer) -> str:
 
 
 def _is_path(path: object) -> bool:
-    return isinstance(path, str) and path.startswith("/")
+    if not isinstance(path, str) or not path.startswith("/"):
+        return False
+    return {".", ".."}.isdisjoint(path.split("/"))
 
 
-def _readings(path: str) -> list[str]:
-    """What servers may take it for: some read "//name/path", and "http://name/path", as a path at
-    another host (RFC 3986, section 4.2), others as a path whose slashes repeat.
-    """
-    host, mark, rest = path.partition("//")
-    if not mark or "/" in host:
-        return [path]
-    return [path, "/" + rest.lstrip("/").partition("/")[2]]
+def _written(own: str) -> str:
+    """A path as its operator may write it: encoded or not, with slashes that repeat."""
+    return re.sub("/+", "/", unquote(own))
 
 
 def _plain(path: str) -> str:
-    """As servers read paths: repeated slashes are one, and many do not tell cases apart."""
-    return _AGAIN.sub("/", path + "/").replace("//", "/").casefold()
+    """As the most lenient servers compare paths: without regard to case or to how a letter is
+    written in Unicode, and with the slash in front that some do not ask for.
+    """
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
+    return plain if plain.startswith("/") else f"/{plain}"
 
 
 def _is_below(plain: str, own: str) -> bool:
-    """Servers lead "media", "media/", "media.json" and "media;a=b" to one place: so what follows
-    may be anything but the rest of a longer word.
+    """Servers lead "media", "media/", "media.json" and "media:a" to one place: so what follows may
+    be anything but the rest of a longer word.
     """
     own = own.rstrip("/")
     return plain.startswith(own) and _WORD.match(plain[len(own) :]) is None
