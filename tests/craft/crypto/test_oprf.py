@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrenous.craft.crypto import oprf
 from entrenous.craft.crypto.oprf import (
     blind,
     draw_scalar,
@@ -95,11 +97,92 @@ def test_a_scalar_is_drawn_from_enough_chance(uniform: bytes) -> None:
         draw_scalar(uniform)
 
 
+# What a neighbour does who may write into the folder for temporary files: at the moment at which a
+# library there is about to be loaded, another one lies under its name.
+NEIGHBOUR = """
+import os, sys
+written, shared = [], os.environ["TMPDIR"]
+def watch(event, told):
+    if event in ("open", "tempfile.mkstemp", "tempfile.mkdtemp", "os.mkdir"):
+        written.extend(str(one) for one in told[:1] if str(one).startswith(shared))
+    elif event == "ctypes.dlopen" and str(told[0]).startswith(shared):
+        planted = open(told[0], "rb").read().replace(b"1.0.18", b"6.6.66")
+        os.remove(told[0])
+        open(told[0], "wb").write(planted)
+sys.addaudithook(watch)
+from entrenous.craft.crypto.oprf import draw_scalar
+draw_scalar(bytes([1] * 64))
+from ctypes import c_char_p
+import rbcl
+rbcl._sodium.sodium_version_string.restype = c_char_p
+print(rbcl._sodium.sodium_version_string().decode(), written)
+"""
+DRAW = "from entrenous.craft.crypto.oprf import draw_scalar; draw_scalar(bytes([1] * 64))"
+
+
+def ran(program: str, shared: Path) -> str:
+    """What a program prints that starts in a folder in which others write, too."""
+    shared.chmod(0o777)
+    environment = {**os.environ, "TMPDIR": str(shared)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, cwd=shared, check=True, capture_output=True)
+    return done.stdout.decode().strip()
+
+
+@pytest.mark.real
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is loaded from a private folder")
+def test_a_library_that_a_neighbour_plants_is_not_loaded(tmp_path: Path) -> None:
+    """Nor is anything written where one could be: not even for a moment."""
+    assert ran(NEIGHBOUR, tmp_path) == "1.0.18 []"
+
+
+@pytest.mark.real
+def test_nor_a_module_that_lies_on_the_path(tmp_path: Path) -> None:
+    (tmp_path / "_sodium.py").write_text("print('planted'); _sodium = None")
+    assert ran(DRAW, tmp_path) == ""
+
+
+@pytest.mark.real
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root changes who")
+def test_who_may_not_be_looked_into_loads_it_as_well(tmp_path: Path) -> None:
+    """A process that opens a vault is not dumpable, so what /proc has of it is root's."""
+    program = """
+import ctypes, os
+from entrenous.craft.crypto import oprf
+library = oprf._bundled()
+os.setresuid(65534, 65534, 65534)
+assert ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0
+print(oprf._loaded(library).sodium_init())
+"""
+    assert ran(program, tmp_path) == "0"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX")
+def test_without_memory_for_it_a_private_folder_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+
+    def load(file: str) -> str:
+        modes.append(Path(file).parent.stat().st_mode & 0o777)
+        return Path(file).read_text()
+
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    monkeypatch.setattr(oprf, "CDLL", load)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert (oprf._loaded(b"library"), modes) == ("library", [0o700])
+    assert list(tmp_path.iterdir()) == []
+    tmp_path.chmod(0o777)  # whoever may rename the folder could put another in its place
+    with pytest.raises(ImportError, match="TMPDIR"):
+        oprf._loaded(b"library")
+    tmp_path.chmod(0o1777)
+    assert oprf._loaded(b"library")
+
+
 @pytest.mark.real
 def test_the_library_leaves_no_file_behind(tmp_path: Path) -> None:
-    asked = "from entrenous.craft.crypto.oprf import draw_scalar; draw_scalar(bytes([1] * 64))"
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", asked], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", DRAW], env=environment, check=True)
     assert list(tmp_path.iterdir()) == []
 
 

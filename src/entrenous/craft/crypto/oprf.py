@@ -9,11 +9,18 @@ The group is ristretto255 (RFC 9496), from libsodium by way of ``rbcl``. Element
 bytes, as those documents write them.
 """
 
-import contextlib
 import hashlib
 import importlib
+import importlib.util
+import os
+import re
+import stat
+import sys
+import tempfile
+from ctypes import CDLL
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from entrenous.craft.crypto.hashing import same
@@ -32,6 +39,7 @@ _IDENTITY: Final = bytes(ELEMENT_BYTES)
 # with which it then fails.
 _UNUSED_BIT: Final = 0x80
 _BLOCK_BYTES: Final = 128  # of SHA-512
+_LOOKED_FOR: Final = "_sodium"
 
 
 def draw_scalar(uniform: bytes) -> Secret:
@@ -97,14 +105,58 @@ def finalize(untold: Secret, scalar: Secret, untrusted_evaluated: bytes) -> Secr
 
 @cache
 def _group() -> Any:
-    """``rbcl``, when it is first needed. It unpacks libsodium into a temporary file and leaves that
-    there; once it is loaded, the file is not needed any more (Windows keeps it).
+    """``rbcl``, when it is first needed, over a libsodium that nobody else could have written.
+
+    Left alone, rbcl takes any ``_sodium.py`` on the path for its own, and else unpacks libsodium
+    into the folder for temporary files (docs/decisions/0039-libsodium-in-memory.md).
     """
-    group = importlib.import_module("rbcl")
-    unpacked = importlib.import_module("rbcl._sodium").lib_path
-    with contextlib.suppress(OSError):
-        Path(unpacked).unlink()
-    return group
+    sodium = ModuleType(_LOOKED_FOR)
+    sodium._sodium = _loaded(_bundled())  # type: ignore[attr-defined]
+    sys.modules[_LOOKED_FOR] = sodium  # where rbcl looks first
+    try:
+        return importlib.import_module("rbcl")
+    finally:
+        sys.modules.pop(_LOOKED_FOR, None)
+
+
+def _bundled() -> bytes:
+    """The library in rbcl's own module, which is read and not run.
+
+    Raises:
+        ImportError: rbcl is not there, or carries it in another way.
+    """
+    spec = importlib.util.find_spec("rbcl")
+    places = spec.submodule_search_locations if spec is not None else None
+    source = b"".join((Path(place) / "_sodium.py").read_bytes() for place in places or ())
+    found = re.search(rb"fromhex\('([0-9a-f]+)'\)", source)
+    if found is None:
+        raise ImportError("rbcl carries no libsodium that is known here")
+    return bytes.fromhex(found[1].decode())
+
+
+def _loaded(library: bytes) -> CDLL:
+    """From memory alone, where the system can (Linux); elsewhere by a folder of our own."""
+    if not hasattr(os, "memfd_create"):
+        return _loaded_from_folder(library)
+    with os.fdopen(os.memfd_create("libsodium"), "wb") as memory:
+        memory.write(library)
+        memory.flush()
+        return CDLL(f"/proc/self/fd/{memory.fileno()}")
+
+
+def _loaded_from_folder(library: bytes) -> CDLL:
+    """By a new folder of mode 0700, which is gone when it is loaded (Windows keeps it).
+
+    Raises:
+        ImportError: others may put another folder in its place meanwhile.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as private:
+        above = Path(private).parent.stat().st_mode
+        if above & stat.S_IWOTH and not above & stat.S_ISVTX and os.name == "posix":
+            raise ImportError(f"others can replace files in {tempfile.gettempdir()}: set TMPDIR")
+        file = Path(private) / "libsodium"
+        file.write_bytes(library)
+        return CDLL(str(file))
 
 
 def _times(scalar: Secret, element: bytes) -> bytes:
