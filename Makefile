@@ -1,12 +1,16 @@
 # Two commands set everything up on a machine that has only Python 3.11+:
 #     make demo     send, leak, trace and stop one picture, and open a case: PHOTO=path for your own
 #     make test     every check that guards a change
-# uv is used when it can be had, plain pip when it cannot; both read the same hashed lock.
+# Everything comes from a package index by the hashes in locks/ (docs/decisions/0004-no-uv-lock.md).
 
 PYTHON ?= python3
 PHOTO  ?=
 BIN    := .venv/bin
 UV     := $(BIN)/uv
+PIP     = $(BIN)/pip --quiet --disable-pip-version-check
+HASHED  = --only-binary :all: --require-hashes -r
+INSTALL = VIRTUAL_ENV=.venv $(UV) pip install --quiet
+COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
 # What tests meet for real, from Debian: the program that proves it is there, and its package.
 SYSTEM := exiftool:libimage-exiftool-perl openssl:openssl chromium:chromium age:age node:nodejs npm:npm ffmpeg:ffmpeg fpcalc:libchromaprint-tools pdftotext:poppler-utils nginx:nginx-light pg_ctlcluster:postgresql strace:strace \
   swift-proxy-server:swift-proxy swift-account-server:swift-account swift-container-server:swift-container swift-object-server:swift-object
@@ -29,34 +33,64 @@ system:
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	  else echo "Some tests will be skipped. To run them: sudo apt-get install$$missing"; fi; fi
 
-.venv/.uv:
+# Every file that comes from a package index is named by a hash in locks/, what builds others
+# included: any other file makes the install fail. Python brings its own pip; that one fetches uv.
+# The files that build are kept in .venv/wheels: tests/house/test_index.py changes one of them.
+.venv/.uv: locks/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Entrenous needs Python 3.11 or newer: make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
-	-$(BIN)/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@rm -rf .venv/wheels
+	@$(PIP) download --no-deps --dest .venv/wheels $(HASHED) locks/build.txt
+	@$(PIP) install --no-deps --no-index --find-links .venv/wheels $(HASHED) locks/build.txt
 	@touch $@
 
 # A homeserver to try its module in; apart, for it brings a package that hides one of ours.
-.venv-synapse/.done: .venv/.uv
-	@$(PYTHON) -m venv .venv-synapse && \
-	if [ -x $(UV) ]; then VIRTUAL_ENV=.venv-synapse $(UV) pip install --quiet 'matrix-synapse>=1.150,<2' httpx; \
-	else .venv-synapse/bin/pip install --quiet --disable-pip-version-check 'matrix-synapse>=1.150,<2' httpx; fi && touch $@ || \
+.venv-synapse/.done: locks/synapse.txt .venv/.uv
+	@$(PYTHON) -m venv .venv-synapse && VIRTUAL_ENV=.venv-synapse $(UV) pip install --quiet $(HASHED) locks/synapse.txt && touch $@ || \
 	{ rm -rf .venv-synapse; echo "Synapse could not be installed: the test of its module will be skipped."; }
 
 .venv/.run: locks/run.txt pyproject.toml .venv/.uv
-	$(call install,run)
+	@echo "Installing (about 400 MB the first time) ..."
+	@$(INSTALL) $(HASHED) locks/run.txt
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
 
-.venv/.dev: locks/dev.txt pyproject.toml .venv/.uv
-	$(call install,dev)
+.venv/.dev: locks/dev.txt locks/source.txt pyproject.toml .venv/.uv
+	@echo "Installing (about 400 MB the first time) ..."
+	@$(INSTALL) $(HASHED) locks/dev.txt
+	@$(INSTALL) --no-deps --no-build-isolation --require-hashes -r locks/source.txt
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
 
-define install
-@echo "Installing (about 400 MB the first time) ..."
-@if [ -x $(UV) ]; then VIRTUAL_ENV=.venv $(UV) pip install --quiet --require-hashes -r locks/$(1).txt && VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps -e .; \
-else $(BIN)/pip install --quiet --require-hashes -r locks/$(1).txt && $(BIN)/pip install --quiet --no-deps -e .; fi
-@touch $@
+# Writes every lock anew. What exists as source alone has one of its own, as it is built by what the
+# others bring.
+lock: .venv/.uv
+	$(COMPILE) --group pyproject.toml:build --output-file locks/build.txt
+	$(COMPILE) --group pyproject.toml:source --no-deps --output-file locks/source.txt
+	$(COMPILE) pyproject.toml --group demo --constraints locks/build.txt --output-file locks/run.txt
+	$(COMPILE) pyproject.toml --group dev --constraints locks/build.txt --constraints locks/source.txt \
+	  $$(sed -n 's/^\([a-z-]*\)==.*/--no-emit-package \1/p' locks/source.txt) --output-file locks/dev.txt
+	$(COMPILE) --group pyproject.toml:synapse --output-file locks/synapse.txt
+	cd locks/npm && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund
+
+# The wheel and the sdist of the last commit, twice: in two places, under two clocks and masks. They
+# must be the same, byte for byte.
+dist: .venv/.uv
+	@rm -rf dist && mkdir dist
+	@$(call build,first,022,UTC)
+	@$(call build,second,077,Asia/Tokyo)
+	@for file in dist/first/out/*; do cmp "$$file" "dist/second/out/$${file##*/}" || exit 1; done
+	@mv dist/first/out/* dist && rm -rf dist/first dist/second
+	@cd dist && sha256sum *
+
+# One build: a clone of its own, a mask for new files, a time zone.
+define build
+umask $(2) && git clone --quiet --no-local . dist/$(1) && cd dist/$(1) && \
+TZ=$(3) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(abspath $(BIN))/hatchling build -d out >/dev/null
 endef
 
-lock: .venv/.uv
-	for set in run dev; do $(UV) pip compile pyproject.toml --group $$( [ $$set = dev ] && echo dev || echo demo ) --universal --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet --output-file locks/$$set.txt; done
+# Moves the fragments in changes/ into CHANGELOG.md, under the version of pyproject.toml.
+changelog: .venv/.dev
+	$(BIN)/towncrier build --yes
 
-.PHONY: demo test system lock
+.PHONY: demo test system lock dist changelog

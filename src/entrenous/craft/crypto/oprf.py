@@ -111,7 +111,7 @@ def _group() -> Any:
     into the folder for temporary files (docs/decisions/0039-libsodium-in-memory.md).
     """
     sodium = ModuleType(_LOOKED_FOR)
-    sodium._sodium = _loaded(_bundled())  # type: ignore[attr-defined]
+    vars(sodium)[_LOOKED_FOR] = _loaded(_bundled())
     sys.modules[_LOOKED_FOR] = sodium  # where rbcl looks first
     try:
         return importlib.import_module("rbcl")
