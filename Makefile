@@ -8,7 +8,7 @@ PHOTO  ?=
 BIN    := .venv/bin
 UV     := $(BIN)/uv
 PIP     = $(BIN)/pip --quiet --disable-pip-version-check
-HASHED  = --only-binary :all: --require-hashes -r
+HASHED  = --no-deps --only-binary :all: --require-hashes -r
 INSTALL = VIRTUAL_ENV=.venv $(UV) pip install --quiet
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
 # What tests meet for real, from Debian: the program that proves it is there, and its package.
@@ -40,8 +40,8 @@ system:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Entrenous needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	@rm -rf .venv/wheels
-	@$(PIP) download --no-deps --dest .venv/wheels $(HASHED) locks/build.txt
-	@$(PIP) install --no-deps --no-index --find-links .venv/wheels $(HASHED) locks/build.txt
+	@$(PIP) download --dest .venv/wheels $(HASHED) locks/build.txt
+	@$(PIP) install --no-index --find-links .venv/wheels $(HASHED) locks/build.txt
 	@touch $@
 
 # A homeserver to try its module in; apart, for it brings a package that hides one of ours.
