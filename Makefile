@@ -81,12 +81,12 @@ dist: .venv/.uv
 	@$(call build,second,077,Asia/Tokyo)
 	@for file in dist/first/out/*; do cmp "$$file" "dist/second/out/$${file##*/}" || exit 1; done
 	@mv dist/first/out/* dist && rm -rf dist/first dist/second
-	@cd dist && sha256sum *
+	@cd dist && { sha256sum * 2>/dev/null || shasum -a 256 *; }
 
 # One build: a clone of its own, a mask for new files, a time zone.
 define build
 umask $(2) && git clone --quiet --no-local . dist/$(1) && cd dist/$(1) && \
-TZ=$(3) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(abspath $(BIN))/hatchling build -d out >/dev/null
+TZ=$(3) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(abspath $(BIN))/hatchling build -d out >/dev/null 2>out.log || { cat out.log; exit 1; }
 endef
 
 # Moves the fragments in changes/ into CHANGELOG.md, under the version of pyproject.toml.

@@ -1,4 +1,4 @@
-"""Writes the commit into what is built, where no git can be asked later (hatchling's build hook)."""
+"""hatchling's build hook: writes the commit into what is built, where no git can be asked later."""
 
 import sys
 import tempfile
@@ -17,7 +17,7 @@ class CommitHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """An editable install asks git; an sdist that is built again has the file already."""
         sys.path.insert(0, str(ROOT / "src"))
-        from entrenous.adapters.program import COMMIT_FILE, commit_of
+        from entrenous.adapters.program import COMMIT_FILE, commit_of  # noqa: PLC0415 - found only now
 
         if version == "editable" or (PACKAGE / COMMIT_FILE).exists():
             return

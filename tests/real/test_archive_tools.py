@@ -72,6 +72,7 @@ if (way === "open") {
   writeFileSync(tar, await rage.encrypt_with_x25519(recipient, plain, false));
 }
 """
+LOCKED = Path(__file__).parents[2] / "locks" / "npm"  # every package by its hash
 PACKAGES = {"age-encryption": TYPAGE, "@kanru/rage-wasm": RAGE}
 
 
@@ -100,12 +101,15 @@ def node(
     tool("node")
     tool("npm")
     place = tmp_path_factory.mktemp("node")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(LOCKED / name, place)
     got = subprocess.run(
-        ["npm", "install", "--no-audit", "--no-fund", "--silent", request.param],
+        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         cwd=place,
         capture_output=True,
         check=False,
     )
+    assert b"EINTEGRITY" not in got.stderr, got.stderr
     if got.returncode:
         pytest.skip(f"npm cannot get {request.param}")
     (place / "way.mjs").write_text(PACKAGES[request.param])

@@ -1,0 +1,80 @@
+"""``make dist``: the same bytes wherever a commit is built, and they know that commit."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = ROOT / ".venv" / "bin"
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout: no commit to build"),
+]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder with what was built twice from the last commit, and what was said."""
+    clone = tmp_path_factory.mktemp("dist") / "clone"
+    git = ["git", "-c", "safe.directory=*", "clone", "--quiet", "--no-local", "--depth", "1"]
+    subprocess.run([*git, f"file://{ROOT}", clone], check=True)
+    command = ["make", "-o", ".venv/.uv", f"BIN={BIN}", "dist"]
+    done = subprocess.run(command, cwd=clone, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr  # it compares the two itself
+    return clone / "dist", done.stdout
+
+
+def test_it_says_what_it_built(built: tuple[Path, str]) -> None:
+    folder, said = built
+    told = {
+        name: digest for digest, name in re.findall(r"^([0-9a-f]{64})  (\S+)$", said, re.MULTILINE)
+    }
+    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+    assert told == files
+    assert sorted(file.rsplit(".", 1)[1] for file in files) == ["gz", "whl"]
+
+
+def test_what_was_built_knows_its_commit(built: tuple[Path, str], tmp_path: Path) -> None:
+    folder, _ = built
+    git = ["git", "-c", "safe.directory=*", "-C", str(ROOT), "rev-parse", "HEAD"]
+    commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout[:12]
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        assert len(files.namelist()) == len(set(files.namelist()))
+        files.extractall(tmp_path)
+    program = "from entrenous.adapters.program import this_program; print(this_program().commit)"
+    shown = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout == f"{commit}\n"
+
+
+def test_an_sdist_makes_the_same_wheel(built: tuple[Path, str], tmp_path: Path) -> None:
+    """Also where it is unpacked, and no git is there to be asked."""
+    folder, _ = built
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    command = [str(BIN / "hatchling"), "build", "-t", "wheel", "-d", str(tmp_path / "again")]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    (again,) = (tmp_path / "again").iterdir()
+    assert packed(again) == packed(wheel)
+    assert any(name.endswith("/commit.txt") for name in packed(wheel))
+
+
+def packed(wheel: Path) -> dict[str, bytes]:
+    """Its files, without the list of them, whose order may differ."""
+    with zipfile.ZipFile(wheel) as files:
+        return {name: files.read(name) for name in files.namelist() if "/RECORD" not in name}
