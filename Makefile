@@ -90,7 +90,7 @@ TZ=$(3) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(abspath $(BIN))/hatchlin
 endef
 
 # Moves the fragments in changes/ into CHANGELOG.md, under the version of pyproject.toml.
-changelog: .venv/.dev
-	$(BIN)/towncrier build --yes
+changelog:
+	@$(PYTHON) -m tests.house.changelog
 
 .PHONY: demo test system lock dist changelog

@@ -1,0 +1,100 @@
+"""Moves the news fragments in changes/ into CHANGELOG.md, under the version of pyproject.toml.
+
+``python -m tests.house.changelog`` (``make changelog``) does it. A release tool such as towncrier
+writes a new section each time; here one unreleased version grows, sorted by what people want to do.
+"""
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+KINDS: Final = (
+    *("send", "carry", "trace", "stop", "respond", "learn", "demo", "security", "removed"),
+)
+SENTENCES_MAX: Final = 2
+_NAME: Final = re.compile(r"\d+\.([a-z]+)(?:\.\d+)?\.md")
+_CODE: Final = re.compile(r"`[^`]*`|\]\([^)]*\)")
+_END: Final = re.compile(r"[.?](?=\s|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """One change that people can notice; ``kind`` is empty when its file's name tells none."""
+
+    file: Path
+    kind: str
+    text: str
+
+    def faults(self) -> Iterator[str]:
+        """What keeps it from being gathered, in words."""
+        if self.kind not in KINDS:
+            yield f"{self.file.name}: its name is ISSUE.KIND.md or ISSUE.KIND.NUMBER.md"
+        sentences = len(_END.findall(_CODE.sub("x", self.text)))
+        if not 1 <= sentences <= SENTENCES_MAX:
+            yield f"{self.file.name}: it has {sentences} sentences, and may have one or two"
+
+
+def fragments(root: Path = ROOT) -> list[Fragment]:
+    """All that wait, by name."""
+    files = [one for one in sorted((root / "changes").iterdir()) if one.name != "README.md"]
+    return [_fragment(file) for file in files]
+
+
+def _fragment(file: Path) -> Fragment:
+    named = _NAME.fullmatch(file.name)
+    text = " ".join(file.read_text().split()).replace("](../", "](")
+    return Fragment(file, named[1] if named else "", text)
+
+
+def version(root: Path = ROOT) -> str:
+    """The one that pyproject.toml declares."""
+    declared = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    return str(declared)
+
+
+def gather(root: Path = ROOT) -> int:
+    """Move every fragment into its part of the changelog. Returns: how many.
+
+    Raises:
+        ValueError: one has a fault, or the changelog has no part for this version; nothing moved.
+    """
+    found, page = fragments(root), root / "CHANGELOG.md"
+    faults = [fault for one in found for fault in one.faults()]
+    if faults:
+        raise ValueError("\n".join(faults))
+    page.write_text(_with(found, page.read_text(), version(root)))
+    for one in found:
+        one.file.unlink()
+    return len(found)
+
+
+def _with(found: list[Fragment], page: str, version: str) -> str:
+    """The page with these fragments in the part of this version."""
+    start = re.search(rf"^## {re.escape(version)}\b.*\n", page, re.MULTILINE)
+    if start is None:
+        raise ValueError(f"CHANGELOG.md has no part for {version}: add ## {version} (unreleased)")
+    end = page.find("\n## ", start.end())
+    head, part, rest = page[: start.end()], page[start.end() :], ""
+    if end >= 0:
+        part, rest = page[start.end() : end], page[end:]
+    told = {
+        title: body.strip()
+        for title, body in re.findall(r"### (\w+)\n(.*?)(?=\n### |\Z)", part, re.DOTALL)
+    }
+    for one in found:
+        title = one.kind.capitalize()
+        told[title] = f"{told.get(title, '')}\n- {one.text}".strip()
+    order = [kind.capitalize() for kind in KINDS if kind.capitalize() in told]
+    return head + "".join(f"\n### {title}\n\n{told[title]}\n" for title in order) + rest
+
+
+if __name__ == "__main__":
+    try:
+        print(f"{gather()} fragments are in CHANGELOG.md now.")
+    except ValueError as fault:
+        sys.exit(str(fault))
