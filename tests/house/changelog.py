@@ -14,12 +14,21 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 KINDS: Final = (
-    *("send", "carry", "trace", "stop", "respond", "learn", "demo", "security", "removed"),
+    "send",
+    "carry",
+    "trace",
+    "stop",
+    "respond",
+    "learn",
+    "demo",
+    "security",
+    "removed",
 )
 SENTENCES_MAX: Final = 2
 _NAME: Final = re.compile(r"\d+\.([a-z]+)(?:\.\d+)?\.md")
 _CODE: Final = re.compile(r"`[^`]*`|\]\([^)]*\)")
-_END: Final = re.compile(r"[.?](?=\s|$)")
+_END: Final = re.compile(r"[.?][)\"']*(?=\s|$)")
+_PART: Final = re.compile(r"### (\w+)\n(.*?)(?=\n### |\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +91,7 @@ def _with(found: list[Fragment], page: str, version: str) -> str:
     head, part, rest = page[: start.end()], page[start.end() :], ""
     if end >= 0:
         part, rest = page[start.end() : end], page[end:]
-    told = {
-        title: body.strip()
-        for title, body in re.findall(r"### (\w+)\n(.*?)(?=\n### |\Z)", part, re.DOTALL)
-    }
+    told = {title: body.strip() for title, body in _PART.findall(part)}
     for one in found:
         title = one.kind.capitalize()
         told[title] = f"{told.get(title, '')}\n- {one.text}".strip()
@@ -95,6 +101,6 @@ def _with(found: list[Fragment], page: str, version: str) -> str:
 
 if __name__ == "__main__":
     try:
-        print(f"{gather()} fragments are in CHANGELOG.md now.")
+        sys.stdout.write(f"{gather()} fragments are in CHANGELOG.md now.\n")
     except ValueError as fault:
         sys.exit(str(fault))

@@ -86,6 +86,7 @@ def made(target: str, tree: Path, index: Index) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.threat("changed-package")
 def test_a_changed_file_makes_the_install_fail(index: Index, tmp_path: Path) -> None:
     tree = checkout(tmp_path / "tree")
     index.change()

@@ -3,7 +3,7 @@
 Synapse has an environment of its own, as where it really runs; of ours it has the source alone, and
 httpx. It is made with:
 
-    python -m venv .venv-synapse && .venv-synapse/bin/pip install matrix-synapse httpx
+    make .venv-synapse/.done
 
 or ENTRENOUS_TEST_SYNAPSE names another environment's Python.
 """

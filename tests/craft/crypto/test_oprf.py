@@ -129,6 +129,7 @@ def ran(program: str, shared: Path) -> str:
     return done.stdout.decode().strip()
 
 
+@pytest.mark.threat("planted-library")
 @pytest.mark.real
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is loaded from a private folder")
 def test_a_library_that_a_neighbour_plants_is_not_loaded(tmp_path: Path) -> None:
@@ -136,6 +137,7 @@ def test_a_library_that_a_neighbour_plants_is_not_loaded(tmp_path: Path) -> None
     assert ran(NEIGHBOUR, tmp_path) == "1.0.18 []"
 
 
+@pytest.mark.threat("planted-library")
 @pytest.mark.real
 def test_nor_a_module_that_lies_on_the_path(tmp_path: Path) -> None:
     (tmp_path / "_sodium.py").write_text("print('planted'); _sodium = None")
