@@ -16,7 +16,8 @@ class GateLimits:
     ``second_look_hashes`` of parts the second look is left to the slow one. So many
     ``confirmers``, persons, confirm a case; somebody is told when one has waited for more than
     ``page_after_hours``. While less than ``free_mb_min`` MiB are free beside the database, no
-    upload's bytes are kept; 0 never looks.
+    upload's bytes are kept; 0 never looks. In ``shadow`` every upload is let through, and what
+    would have been held or refused is listed as published.
     """
 
     claims_per_hour: int = 20
@@ -28,6 +29,7 @@ class GateLimits:
     confirmers: int = 1
     page_after_hours: int = 24
     free_mb_min: int = 1000
+    shadow: bool = False
 
     def __post_init__(self) -> None:
         if min(self.claims_per_hour, self.claims_of_all, self.held_per_hash) < 1:
@@ -121,7 +123,7 @@ class UnknownGateSetting(BadGateSettings):
     slow_looks, second_look_hashes, index_shards, fetch_minutes,
     tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account,
     refused_per_account, confirmers, page, page_after_hours,
-    slow_look_processes, free_mb_min and held_key.
+    slow_look_processes, free_mb_min, held_key and shadow.
     """
 
 

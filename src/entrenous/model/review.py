@@ -1,7 +1,7 @@
 """Uploads that were judged, and a person's look at them (docs/spec/gate.md sections 5 and 7)."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -29,10 +29,15 @@ class Found(StrEnum):
     LOOK_BACK = "look back"  # it was let through, and a newer claim fits it
     SLOW_LOOK = "slow look"  # it was let through, and the look after the answer found more
     APPEAL = "appeal"  # it was refused, and the uploader asked for a person
+    PUBLISHED = "published"  # it fits, and the platform published it all the same
 
 
-LATER: Final = frozenset({Found.LOOK_BACK, Found.SLOW_LOOK})
-"""What was let through before: the platform has published it."""
+LATE: Final = frozenset({Found.LOOK_BACK, Found.SLOW_LOOK})
+"""What was let through before, and found afterwards."""
+LATER: Final = LATE | {Found.PUBLISHED}
+"""What the platform has published, before a person looked."""
+LISTED_FOR: Final = timedelta(days=30)
+"""How long a platform is told to remove what it had published and a person confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +146,7 @@ class LateFind:
     upload_sha256: bytes | None = None
 
     def __post_init__(self) -> None:
-        if self.found not in LATER:
+        if self.found not in LATE:
             raise ValueError("it was let through before")
 
 

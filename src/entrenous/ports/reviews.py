@@ -110,8 +110,14 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         ...
 
     def published(self, after: str, limit: int) -> tuple[Review, ...]:
-        """Uploads that were let through and wait now, each one, by arrival after that case; from
-        the first one if there is no such case.
+        """Uploads that were published and wait now, or that were confirmed since and are to be
+        removed, each one, by arrival after that case; from the first one if there is no such case.
+        """
+        ...
+
+    def forget_removed(self, now: datetime) -> int:
+        """List no more, and forget the reference, of what was confirmed :data:`LISTED_FOR` ago; of
+        how many uploads.
         """
         ...
 

@@ -41,6 +41,14 @@ def prepare_banks(bank: BankStore) -> None:
             bank.set_bank(wanted)
 
 
+def banks_as_they_act(platform: Platform) -> tuple[Bank, ...]:
+    """Every bank; where the gate is in shadow, each of them is."""
+    banks = platform.bank.banks()
+    if not platform.limits.shadow:
+        return banks
+    return tuple(replace(one, shadow=True) for one in banks)
+
+
 def bank_for_list(untrusted_name: str, platform: Platform) -> BankName:
     """The bank that a list may be brought into; it need not be there yet.
 

@@ -10,7 +10,7 @@ from entrenous.stop.before_answer import first_look, second_look
 from entrenous.stop.deep import deep_matches
 from entrenous.stop.gate import UNREAD, find
 from entrenous.stop.released import file_releases, unread_outcome
-from entrenous.stop.weigh import decision_of
+from entrenous.stop.weigh import decision_of, in_shadow
 
 
 def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) -> Decision:
@@ -22,6 +22,11 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
         NotAPicture, NotASound, TooManyPixels, FramesTooLarge: there is nothing to judge.
         BankUnreachable: no decision could be made.
     """
+    decision = _judged(untrusted_data, platform, deep=deep)
+    return in_shadow(decision) if platform.limits.shadow else decision
+
+
+def _judged(untrusted_data: bytes, platform: Platform, *, deep: bool) -> Decision:
     sha256 = hashlib.sha256(untrusted_data).digest()
     try:
         if medium_of(untrusted_data) is not Medium.PICTURE:

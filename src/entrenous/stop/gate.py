@@ -15,13 +15,13 @@ from entrenous.craft.media.kind import medium_of
 from entrenous.model.bank import Bank
 from entrenous.model.claim import Claim
 from entrenous.model.clip import ClipBroken, ClipCutShort, ClipTooLong, FramesUnknown
-from entrenous.model.decision import Decision, Outcome
+from entrenous.model.decision import Decision, Outcome, Publishes
 from entrenous.model.fingerprint import Match, Near
 from entrenous.model.ids import BankName
 from entrenous.model.medium import Medium
 from entrenous.model.picture import CutShort, DecoderGaveUp, Picture
 from entrenous.model.print import SoundPrint
-from entrenous.model.review import LateFind, Review, ReviewState
+from entrenous.model.review import Found, LateFind, Review, ReviewState
 from entrenous.model.secret import Secret
 from entrenous.model.sound import SoundBroken, SoundTooLong
 from entrenous.ports import Platform
@@ -36,6 +36,7 @@ from entrenous.stop.weigh import (
     best_of_each,
     decision_of,
     how_found,
+    in_shadow,
 )
 
 CASE_BYTES: Final = 6
@@ -51,11 +52,14 @@ _Spot = tuple[Near, str, bool]  # a registered hash, how the view near it was ma
 
 @dataclass(frozen=True, slots=True)
 class _Upload:
-    """What came, the platform's own name of it, and its hash, which is asked for twice."""
+    """What came, the platform's own name of it, its hash, which is asked for twice, and what the
+    platform publishes all the same.
+    """
 
     untrusted_data: bytes
     reference: str
     sha256: bytes
+    publishes: Publishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +77,38 @@ class _Kept:
 _NOTHING: Final = _Kept()
 
 
-def judge_upload(untrusted_data: bytes, platform: Platform, reference: str = "") -> Decision:
+def judge_upload(
+    untrusted_data: bytes,
+    platform: Platform,
+    reference: str = "",
+    publishes: Publishes = Publishes.NOTHING,
+) -> Decision:
     """Decode what a stranger sent, compare it with the banks, and keep the decision.
 
-    ``reference`` is the platform's own name of the upload.
+    ``reference`` is the platform's own name of the upload. What the platform ``publishes`` although
+    it should be held or refused is listed as published. A gate in shadow lets everything through,
+    and lists it too.
 
     Raises:
         NotAPicture, NotASound, TooManyPixels, FramesTooLarge: there is nothing to judge; refuse the
             upload as such.
         BankUnreachable: no decision could be made; publish nothing.
     """
-    decision = decide_upload(untrusted_data, platform, reference)
+    decision = decide_upload(untrusted_data, platform, reference, publishes)
     keep_held(decision, untrusted_data, platform)
     return decision
 
 
-def decide_upload(untrusted_data: bytes, platform: Platform, reference: str = "") -> Decision:
+def decide_upload(
+    untrusted_data: bytes,
+    platform: Platform,
+    reference: str = "",
+    publishes: Publishes = Publishes.NOTHING,
+) -> Decision:
     """:func:`judge_upload` as far as the answer: what is done takes as long held as let through."""
-    upload = _Upload(untrusted_data, reference, hashlib.sha256(untrusted_data).digest())
+    publishes = Publishes.ALL if platform.limits.shadow else publishes
+    sha256 = hashlib.sha256(untrusted_data).digest()
+    upload = _Upload(untrusted_data, reference, sha256, publishes)
     try:
         if medium_of(untrusted_data) is not Medium.PICTURE:
             return _decide_clip(upload, platform)
@@ -103,22 +121,27 @@ def decide_upload(untrusted_data: bytes, platform: Platform, reference: str = ""
 
 
 def keep_held(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
-    """Keep the bytes of a held upload for the reviewer, and gather a flood of them; those of one
-    that was let through for the slow look, if there is room.
+    """Keep the bytes of an upload that waits for the reviewer, and gather a flood of them; those of
+    one that was published for the slow look, if there is room.
     """
     limits, case = platform.limits, decision.case
-    if not is_kept(decision, platform):
-        return
-    if decision.outcome is Outcome.HOLD:
+    if _waits(decision):
         platform.reviews.keep(case, untrusted_data, limits.held_per_hash)
-    else:
+    if _is_public(decision) and limits.slow_looks > 0:
         platform.reviews.keep_for_slow_look(case, untrusted_data, limits.slow_looks)
 
 
 def is_kept(decision: Decision, platform: Platform) -> bool:
     """Whether :func:`keep_held` has anything to do."""
-    looked_at = decision.outcome is Outcome.LET_THROUGH and platform.limits.slow_looks > 0
-    return looked_at or decision.outcome is Outcome.HOLD
+    return _waits(decision) or (_is_public(decision) and platform.limits.slow_looks > 0)
+
+
+def _waits(decision: Decision) -> bool:
+    return decision.outcome is Outcome.HOLD or decision.listed
+
+
+def _is_public(decision: Decision) -> bool:
+    return decision.outcome is Outcome.LET_THROUGH or decision.listed
 
 
 def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) -> Decision:
@@ -128,8 +151,8 @@ def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) 
     found, banks = _fits([*whole, *_near(cut, platform, part=True)], platform)
     hits = [hit for _, hit in found]
     judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
-    decision = replace(judged, case=new_case(platform), secret=_new_secret(platform))
-    _record(decision, upload, platform, _Kept(seen.bits, best_entry(found)))
+    decided = replace(judged, case=new_case(platform), secret=_new_secret(platform))
+    decision = _record(decided, upload, platform, _Kept(seen.bits, best_entry(found)))
     again = _near(seen.whole, platform, part=False)
     if not cut:  # the first parts may have come while this was judged
         again += _near(second(), platform, part=True)
@@ -164,9 +187,9 @@ def _decide_clip(upload: _Upload, platform: Platform) -> Decision:
     found, banks = clip_fits(seen, platform)
     hits = [hit for _, hit in found]
     judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
-    decision = replace(judged, case=new_case(platform), secret=_new_secret(platform))
+    decided = replace(judged, case=new_case(platform), secret=_new_secret(platform))
     kept = _Kept(entry=best_entry(found), frames=frames, sound=sound)
-    _record(decision, upload, platform, kept)
+    decision = _record(decided, upload, platform, kept)
     if claims_near(frames, platform) - known or platform.sounds.newest() != newest:
         found, banks = clip_fits(seen, platform)
         hits = [hit for _, hit in found]
@@ -185,7 +208,7 @@ def _look_again(
     The index was asked whatever was decided, so that an answer takes as long held as let through.
     """
     news = [spot for spot in spots if spot[0].entry not in known]
-    if not news or decision.outcome is not Outcome.LET_THROUGH:
+    if not news or not _is_public(decision):
         return
     _hold_after_all(decision, *_fits(news, platform), platform)
 
@@ -196,7 +219,7 @@ def _hold_after_all(
     banks: dict[BankName, Bank],
     platform: Platform,
 ) -> None:
-    if decision.outcome is not Outcome.LET_THROUGH:
+    if not _is_public(decision):
         return
     asked = asked_about(found, banks)
     matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
@@ -271,25 +294,40 @@ def _record(
 ) -> Decision:
     """One row, whatever was decided: of a refused upload its SHA-256, for an appeal; of the others
     their hash too, for the reviewer and for looking back, which may end in a refusal; of a clip
-    those of its frames, and how it sounds.
+    those of its frames, and how it sounds. What is published all the same waits for a person.
+
+    Returns: the decision as it is answered.
     """
-    refused, held = decision.outcome is Outcome.REFUSE, decision.outcome is Outcome.HOLD
+    answered = in_shadow(decision) if platform.limits.shadow else decision
+    answered = replace(answered, listed=_is_listed(decision, upload.publishes))
+    waits = _waits(answered)
+    refused = answered.outcome is Outcome.REFUSE and not waits
     is_picture = seen.bits is not None
     may_fit = is_picture or bool(seen.frames) or seen.sound is not None
     looks_back = may_fit and not refused and platform.limits.look_back_days > 0
-    slowly = is_picture and not (refused or held) and platform.limits.slow_looks > 0
+    slowly = is_picture and _is_public(answered) and platform.limits.slow_looks > 0
     review = Review(
-        decision=decision,
+        decision=replace(answered, outcome=Outcome.HOLD) if waits else answered,
         at=platform.clock.now(),
-        state=ReviewState.WAITING if held else ReviewState.CLOSED,
-        bits=seen.bits if held or looks_back else None,
-        entry=seen.entry if held else None,
-        reference=upload.reference if held or refused or slowly or looks_back else "",
+        state=ReviewState.WAITING if waits else ReviewState.CLOSED,
+        bits=seen.bits if waits or looks_back else None,
+        entry=seen.entry if waits else None,
+        reference=upload.reference if waits or refused or slowly or looks_back else "",
+        found=Found.PUBLISHED if answered.listed else Found.UPLOAD,
         secret_sha256=secret_hash(decision.secret) if decision.secret else None,
-        upload_sha256=upload.sha256 if held or refused or looks_back else None,
+        upload_sha256=upload.sha256 if waits or refused or looks_back else None,
         slow_look_due=slowly,
         frames=seen.frames if looks_back else (),
         sound=seen.sound if looks_back else None,
     )
     platform.reviews.record(review, None)
-    return decision
+    return answered
+
+
+def _is_listed(decision: Decision, publishes: Publishes) -> bool:
+    """Whether it is published although it should not be. What could not be read fits nothing, and
+    is published by nobody who is not in shadow.
+    """
+    if publishes is Publishes.HELD:
+        return decision.outcome is Outcome.HOLD and bool(decision.matches)
+    return publishes is Publishes.ALL and decision.outcome is not Outcome.LET_THROUGH

@@ -94,6 +94,7 @@ def tidy(platform: Platform) -> None:
         return
     days = timedelta(days=platform.limits.look_back_days)
     platform.reviews.forget_accepted(platform.clock.now() - days)
+    platform.reviews.forget_removed(platform.clock.now())
 
 
 def _sought(claims: Collection[ClaimId], platform: Platform) -> tuple[list[Sought], SoughtSounds]:

@@ -4,6 +4,7 @@ The same rules for uploads, dry runs, the look back and the slow look. Nothing h
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from entrenous.model.bank import RELEASED, SAME_BITS, Bank
@@ -63,6 +64,14 @@ def decision_of(
     would = weigh_hits(hits, banks, released)
     matches = tuple(match for match, _ in best_of_each(hits) if match.bank != RELEASED)
     return Decision(acting, "", matches, None if would is acting else would)
+
+
+def in_shadow(decision: Decision) -> Decision:
+    """What a gate in shadow answers: let through, and what it would have done."""
+    if decision.outcome is Outcome.LET_THROUGH:
+        return decision
+    would = decision.would or decision.outcome
+    return replace(decision, outcome=Outcome.LET_THROUGH, would=would)
 
 
 def weigh_hits(

@@ -18,7 +18,8 @@ def standing_of(platform: Platform, *, with_shadow: bool = False) -> Standing:
     if not isinstance(engine, sa.Engine):
         raise TypeError("figures are counted in a database")
     due = platform.reviews.due()
-    return standing(engine, platform.clock.now(), due, with_shadow=with_shadow)
+    now, shadow = platform.clock.now(), platform.limits.shadow
+    return standing(engine, now, due, with_shadow=with_shadow, all_in_shadow=shadow)
 
 
 def shut_away_of(platform: Platform) -> int:

@@ -27,7 +27,7 @@ from entrenous.model.decision import Decision, Outcome
 from entrenous.model.picture import NotAPicture
 with open(sys.argv[1], "a") as told:
     told.write(f"{os.getpid()}\\n")
-def decide(upload, reference):
+def decide(upload, reference, publishes):
     if upload == b"raise":
         raise NotAPicture
     if upload == b"hang":

@@ -15,7 +15,7 @@ from entrenous.adapters.judging.words import (
     write_question,
 )
 from entrenous.model.bank import BankUnreachable
-from entrenous.model.decision import Decision, Outcome
+from entrenous.model.decision import Decision, Outcome, Publishes
 from entrenous.model.errors import EntrenousError
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import BankName, ClaimId
@@ -34,6 +34,7 @@ decisions = st.builds(
     st.lists(matches, max_size=3).map(tuple),
     st.none() | outcomes,
     st.none() | st.binary(min_size=1, max_size=16).map(Secret),
+    st.booleans(),
 )
 
 
@@ -43,11 +44,13 @@ def heard(answer: bytes) -> Decision:
     return read_answer(answer[SIZE.size :])
 
 
-@given(st.binary(max_size=300), words)
-def test_a_question_arrives_and_then_there_are_none(upload: bytes, reference: str) -> None:
-    said = b"".join(write_question(upload, reference))
+@given(st.binary(max_size=300), words, st.sampled_from(Publishes))
+def test_a_question_arrives_and_then_there_are_none(
+    upload: bytes, reference: str, publishes: Publishes
+) -> None:
+    said = b"".join(write_question(upload, reference, publishes))
     stream = io.BytesIO(said)
-    assert read_question(stream.read) == (upload, reference)
+    assert read_question(stream.read) == (upload, reference, publishes)
     assert read_question(stream.read) is None
     assert read_question(io.BytesIO(said[:-1]).read) is None
 

@@ -60,6 +60,9 @@ def decided(decision: str, **more: Any) -> httpx.Response:
 def _by_content(request: httpx.Request) -> httpx.Response:
     data = request.read()
     if data.startswith(b"\xff\xd8\xffHOLD"):
+        is_listed = request.headers.get("entrenous-publishes") in ("held", "all")
+        return decided("hold", **({"published": True} if is_listed else {}))
+    if data.startswith(b"\xff\xd8\xffUNREAD"):
         return decided("hold")
     if data.startswith(b"\xff\xd8\xffREFUSE"):
         return decided("refuse")
@@ -69,7 +72,9 @@ def _by_content(request: httpx.Request) -> httpx.Response:
 
 
 #: Uploads as :class:`Scripted` decides them by their first bytes; a real gate decides elsewhere.
-FINE, HELD, REFUSED = (b"\xff\xd8\xff" + word + bytes(20) for word in (b"FINE", b"HOLD", b"REFUSE"))
+FINE, HELD, REFUSED, UNREAD = (
+    b"\xff\xd8\xff" + word + bytes(20) for word in (b"FINE", b"HOLD", b"REFUSE", b"UNREAD")
+)
 
 
 class Scripted:

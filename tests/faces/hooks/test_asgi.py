@@ -22,7 +22,7 @@ from entrenous.faces.hooks import body as arriving
 from entrenous.faces.hooks.asgi import GateMiddleware
 from entrenous.faces.hooks.rules import FILES_MAX
 from tests.adapters.gate_client.test_form import NAMED, form
-from tests.faces.hooks.gates import CASE, FINE, HELD, REFUSED, Scripted, setting
+from tests.faces.hooks.gates import CASE, FINE, HELD, REFUSED, UNREAD, Scripted, setting
 
 FORM = "multipart/form-data; boundary=edge"
 
@@ -86,10 +86,12 @@ def test_whose_a_request_is() -> None:
 @pytest.mark.parametrize(
     ("picture", "on_hold", "status"),
     [
-        (FINE, "refuse", 200),
-        (HELD, "refuse", 422),
-        (HELD, "answer", 202),
+        (FINE, "publish", 200),
+        (HELD, "publish", 200),
+        (UNREAD, "publish", 422),
+        (REFUSED, "publish", 422),
         (HELD, "header", 200),
+        (UNREAD, "header", 200),
         (REFUSED, "header", 422),
     ],
 )
@@ -100,9 +102,10 @@ def test_a_picture(kind: str, picture: bytes, on_hold: str, status: int) -> None
     answer = ask(app, [body[:7], b"", body[7:]], kind)
     assert (answer.status_code, gate.asked) == (status, [picture])
     if status == 200:
-        decision = "hold" if picture is HELD else "let through"
+        decision = "let through" if picture is FINE else "hold"
+        listed = "; published" if (picture, on_hold) == (HELD, "publish") else ""
         assert behind.bodies == [body]
-        assert behind.headers == [f"{decision}; case={CASE}; why=gate"]
+        assert behind.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
     else:
         assert behind.bodies == []
         assert answer.json()["case"] == CASE
@@ -274,9 +277,9 @@ def test_idle_senders_keep_nobody_waiting() -> None:
 @pytest.mark.parametrize(
     ("on_hold", "shadow", "status", "said"),
     [
-        ("refuse", False, 503, []),
+        ("publish", False, 503, []),
         ("header", False, 200, ["hold; why=gate-busy"]),
-        ("refuse", True, 200, ["hold; why=gate-busy; shadow"]),
+        ("publish", True, 200, ["hold; why=gate-busy; shadow"]),
     ],
 )
 def test_a_large_body_without_room_is_held(

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.adapters.gate_client.answer import Answer, Said, Why
+from entrenous.adapters.gate_client.answer import Answer, Said, Why, strictest
 from entrenous.faces.hooks.replies import headers_of, reply_to
 from entrenous.faces.hooks.rules import header_value, rules_of
 from entrenous.model.setting import BadSetting
 from tests.faces.hooks.gates import CASE
 
-MEDIA = rules_of(["/api/v2/media", "/avatar/"], "refuse")
+MEDIA = rules_of(["/api/v2/media", "/avatar/"], "publish")
 
 
 @pytest.mark.parametrize(
@@ -77,36 +77,36 @@ def test_a_path_may_be_written_as_its_operator_likes(own: str) -> None:
 
 @given(st.text())
 def test_everywhere_is_everywhere(path: str) -> None:
-    assert rules_of(["/"], "refuse").look_at("POST", f"/{path}")
+    assert rules_of(["/"], "publish").look_at("POST", f"/{path}")
 
 
 @pytest.mark.parametrize("paths", [[], "/upload", ["upload"], [7], ["/a/../b"]])
 def test_wrong_paths(paths: list[str]) -> None:
     with pytest.raises(BadSetting, match="paths"):
-        rules_of(paths, "refuse")
+        rules_of(paths, "publish")
 
 
-def test_wrong_choice() -> None:
+@pytest.mark.parametrize("on_hold", ["refuse", "answer", "Publish", ""])
+def test_wrong_choice(on_hold: str) -> None:
     with pytest.raises(BadSetting, match="on_hold"):
-        rules_of(["/"], "publish")
+        rules_of(["/"], on_hold)
 
 
-HELD = Answer(Said.HOLD, Why.GATE, CASE)
+HELD = Answer(Said.HOLD, Why.GATE, CASE)  # and not listed: it could not be read
 
 
 @pytest.mark.parametrize(
     ("answer", "on_hold", "status", "kind"),
     [
         (Answer(Said.REFUSE, Why.GATE, CASE), "header", 422, "refused:stopped-upload"),
-        (Answer(Said.REFUSE, Why.GATE, CASE), "answer", 422, "refused:stopped-upload"),
-        (HELD, "refuse", 422, "refused:held-upload"),
-        (HELD, "answer", 202, ""),
-        (Answer(Said.HOLD, Why.AWAY), "answer", 503, "unreachable:unchecked-upload"),
-        (Answer(Said.HOLD, Why.BUSY), "refuse", 503, "unreachable:unchecked-upload"),
-        (Answer(Said.HOLD, Why.OTHER_MEDIA), "refuse", 415, "refused:uncheckable-upload"),
-        (Answer(Said.HOLD, Why.TOO_LARGE), "refuse", 413, "refused:large-upload"),
-        (Answer(Said.HOLD, Why.TOO_MANY), "refuse", 413, "refused:large-upload"),
-        (Answer(Said.HOLD, Why.UNREADABLE), "refuse", 400, "malformed:odd-upload"),
+        (Answer(Said.REFUSE, Why.GATE, CASE), "publish", 422, "refused:stopped-upload"),
+        (HELD, "publish", 422, "refused:held-upload"),
+        (Answer(Said.HOLD, Why.AWAY), "publish", 503, "unreachable:unchecked-upload"),
+        (Answer(Said.HOLD, Why.BUSY), "publish", 503, "unreachable:unchecked-upload"),
+        (Answer(Said.HOLD, Why.OTHER_MEDIA), "publish", 415, "refused:uncheckable-upload"),
+        (Answer(Said.HOLD, Why.TOO_LARGE), "publish", 413, "refused:large-upload"),
+        (Answer(Said.HOLD, Why.TOO_MANY), "publish", 413, "refused:large-upload"),
+        (Answer(Said.HOLD, Why.UNREADABLE), "publish", 400, "malformed:odd-upload"),
     ],
 )
 def test_what_the_uploader_is_told(answer: Answer, on_hold: str, status: int, kind: str) -> None:
@@ -122,7 +122,7 @@ def test_what_the_uploader_is_told(answer: Answer, on_hold: str, status: int, ki
 
 def test_who_brought_as_many_as_are_checked_is_told_when_to_come_again() -> None:
     answer = Answer(Said.HOLD, Why.ACCOUNT, again_s=1501)
-    reply = reply_to(answer, "answer", "https://site.example/appeal")
+    reply = reply_to(answer, "publish", "https://site.example/appeal")
     assert reply is not None
     said = json.loads(reply.body)
     assert (reply.status, said["type"]) == (429, "urn:entrenous:unreachable:many-uploads")
@@ -134,11 +134,12 @@ def test_who_brought_as_many_as_are_checked_is_told_when_to_come_again() -> None
 @pytest.mark.parametrize(
     ("answer", "on_hold"),
     [
-        (Answer(Said.LET_THROUGH, Why.GATE, CASE), "refuse"),
+        (Answer(Said.LET_THROUGH, Why.GATE, CASE), "publish"),
+        (Answer(Said.HOLD, Why.GATE, CASE, listed=True), "publish"),
         (HELD, "header"),
         (Answer(Said.HOLD, Why.AWAY), "header"),
-        (Answer(Said.REFUSE, Why.GATE, CASE, shadow=True), "refuse"),
-        (Answer(Said.HOLD, Why.AWAY, shadow=True), "answer"),
+        (Answer(Said.REFUSE, Why.GATE, CASE, shadow=True), "publish"),
+        (Answer(Said.HOLD, Why.AWAY, shadow=True), "publish"),
     ],
 )
 def test_what_the_application_has(answer: Answer, on_hold: str) -> None:
@@ -152,3 +153,28 @@ def test_the_header() -> None:
     assert header_value(named) == f"hold; case={CASE}; secret=AAEC; why=gate"
     shadowed = Answer(Said.REFUSE, Why.GATE, CASE, shadow=True)
     assert header_value(shadowed) == f"refuse; case={CASE}; why=gate; shadow"
+    listed = Answer(Said.HOLD, Why.GATE, CASE, listed=True, also=("3f9a", "70c2"))
+    assert header_value(listed) == f"hold; case={CASE}; why=gate; also=3f9a,70c2; published"
+
+
+LISTED = Answer(Said.HOLD, Why.GATE, CASE, listed=True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "acts"),
+    [
+        ([LISTED, Answer(Said.HOLD, Why.AWAY)], Said.HOLD),
+        ([LISTED, Answer(Said.REFUSE, Why.GATE, "1")], Said.REFUSE),
+        ([LISTED, Answer(Said.LET_THROUGH, Why.GATE, "1")], Said.LET_THROUGH),
+        ([LISTED, LISTED], Said.LET_THROUGH),
+    ],
+)
+def test_what_passes_although_it_is_held_outweighs_nothing(
+    answers: list[Answer], acts: Said
+) -> None:
+    for given_in in (answers, answers[::-1]):
+        worst = strictest(given_in)
+        assert worst is not None
+        assert worst.acts is acts
+        cases = {worst.case, *worst.also} - {""}
+        assert cases == {one.case for one in answers} - {""}

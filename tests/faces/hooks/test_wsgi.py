@@ -15,7 +15,7 @@ from entrenous.adapters.gate_client.client import GateClient
 from entrenous.faces.hooks.rules import FILES_MAX
 from entrenous.faces.hooks.wsgi import GateMiddleware
 from tests.adapters.gate_client.test_form import NAMED, form
-from tests.faces.hooks.gates import CASE, FINE, HELD, REFUSED, Scripted, setting
+from tests.faces.hooks.gates import CASE, FINE, HELD, REFUSED, UNREAD, Scripted, setting
 
 FORM = "multipart/form-data; boundary=edge"
 
@@ -55,10 +55,12 @@ def ask(app: Any, body: bytes, kind: str = "image/jpeg", **more: Any) -> tuple[i
 @pytest.mark.parametrize(
     ("picture", "on_hold", "status"),
     [
-        (FINE, "refuse", 200),
-        (HELD, "refuse", 422),
-        (HELD, "answer", 202),
+        (FINE, "publish", 200),
+        (HELD, "publish", 200),
+        (UNREAD, "publish", 422),
+        (REFUSED, "publish", 422),
         (HELD, "header", 200),
+        (UNREAD, "header", 200),
         (REFUSED, "header", 422),
     ],
 )
@@ -69,9 +71,10 @@ def test_a_picture(kind: str, picture: bytes, on_hold: str, status: int) -> None
     answered, said = ask(app, body, kind)
     assert (answered, gate.asked) == (status, [picture])
     if status == 200:
-        decision = "hold" if picture is HELD else "let through"
+        decision = "let through" if picture is FINE else "hold"
+        listed = "; published" if (picture, on_hold) == (HELD, "publish") else ""
         assert behind.bodies == [body]
-        assert behind.headers == [f"{decision}; case={CASE}; why=gate"]
+        assert behind.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
     else:
         assert behind.bodies == []
         assert json.loads(said)["case"] == CASE

@@ -13,6 +13,7 @@ from entrenous.spec import PDQ_RADIUS
 
 UNREAD_BYTES_MAX: Final = 256 * 1024 * 1024  # of waiting uploads without a hash, together
 HOUR: Final = timedelta(hours=1)
+_AS_IT_CAME: Final = (Found.UPLOAD, Found.PUBLISHED)
 _DECIDED_WITHIN: Final = {
     ReviewState.RELEASED: RELEASED_RADIUS,
     ReviewState.CONFIRMED: PDQ_RADIUS,
@@ -21,7 +22,7 @@ _DECIDED_WITHIN: Final = {
 
 def is_unread(review: Review) -> bool:
     """Whether it was held because it could not be read: it has no hash, and fits none."""
-    return review.entry is None and review.bits is None and review.found is Found.UPLOAD
+    return review.entry is None and review.bits is None and review.found in _AS_IT_CAME
 
 
 def wait_together(review: Review, others: Sequence[Review], held_per_hash: int) -> bool:

@@ -26,10 +26,13 @@ from entrenous.model.review import (
 
 @dataclass(slots=True)
 class MemoryLate(MemoryFloods):
-    """``frames`` and ``sounds`` of clips, by case."""
+    """``frames`` and ``sounds`` of clips, by case; ``listed`` is for how long a platform is told to
+    remove one.
+    """
 
     frames: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     sounds: dict[str, SoundPrint] = field(default_factory=dict)
+    listed: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.bank.on_withdraw = self._forget_claim
@@ -90,8 +93,21 @@ class MemoryLate(MemoryFloods):
     def published(self, after: str, limit: int) -> tuple[Review, ...]:
         """By arrival."""
         found = [self.reviews[case] for case in self._cases_after(after)]
-        late = [one for one in found if one.state is ReviewState.WAITING and one.found in LATER]
-        return tuple(self.review(one.case) for one in late[:limit])
+        waits = ReviewState.WAITING
+        late = [
+            one.case
+            for one in found
+            if (one.state is waits and one.found in LATER) or one.case in self.listed
+        ]
+        return tuple(self.review(case) for case in late[:limit])
+
+    def forget_removed(self, now: datetime) -> int:
+        """By time."""
+        over = [case for case, until in self.listed.items() if until <= now]
+        for case in over:
+            del self.listed[case]
+            self.reviews[case] = replace(self.reviews[case], reference="")
+        return len(over)
 
     def forget_accepted(self, before: datetime) -> int:
         """By time."""

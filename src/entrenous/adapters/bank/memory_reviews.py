@@ -9,6 +9,8 @@ from entrenous.adapters.bank.memory_late import MemoryLate
 from entrenous.adapters.bank.told import review_told, unkept_told
 from entrenous.model.decision import Decision
 from entrenous.model.review import (
+    LATER,
+    LISTED_FOR,
     AlreadyAppealed,
     AlreadyDecided,
     Appeal,
@@ -117,6 +119,7 @@ class MemoryReviewQueue(MemoryLate):
             if appeal.upload_sha256 not in (None, review.upload_sha256):
                 raise NotThatUpload(case=appeal.case)
             self.since.pop(appeal.case, None)
+            self.listed.pop(appeal.case, None)
             self.reviews[appeal.case] = replace(
                 review, state=ReviewState.WAITING, found=Found.APPEAL, at=appeal.at
             )
@@ -129,11 +132,15 @@ class MemoryReviewQueue(MemoryLate):
 
     def _forget(self, case: str, state: ReviewState, *, keeps: bool) -> None:
         decided = replace(self.reviews[case], state=state, first_confirmer="")
+        self.listed.pop(case, None)
+        if state is ReviewState.CONFIRMED and decided.found in LATER:
+            self.listed[case] = self.bank.clock.now() + LISTED_FOR
         if not keeps:
             self._forget_clip(case)
         if not keeps or not self._is_compared(decided):
             file = None if state is ReviewState.RELEASED else decided.upload_sha256
-            decided = replace(decided, bits=None, reference="", upload_sha256=file)
+            named = decided.reference if case in self.listed else ""
+            decided = replace(decided, bits=None, reference=named, upload_sha256=file)
         self.reviews[case] = decided
         self.uploads.pop(case, None)
         self.slow.pop(case, None)

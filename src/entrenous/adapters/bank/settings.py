@@ -96,6 +96,7 @@ def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
             confirmers=form.confirmers,
             page_after_hours=form.page_after_hours,
             free_mb_min=form.free_mb_min,
+            shadow=form.shadow,
         )
         return GateSettings(
             database=form.database,

@@ -42,6 +42,7 @@ class Form(msgspec.Struct, forbid_unknown_fields=True):
     refused_per_account: int = GateFront().refused_per_account
     slow_look_processes: int | None = None
     held_key: str | None = None
+    shadow: bool = GateLimits().shadow
 
 
 #: What is no whole number.
@@ -54,6 +55,7 @@ _WANTED: Final[Mapping[str, str]] = {
     "trusted_proxies": 'a list of addresses or networks, such as ["10.0.0.0/24"]',
     "appeal_url": "an address that begins with https://",
     "held_key": "the whole path of a file, from /",
+    "shadow": "true or false",
 }
 
 

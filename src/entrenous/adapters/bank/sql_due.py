@@ -12,12 +12,12 @@ from entrenous.adapters.bank.engine import adding, glancing, reading, writing
 from entrenous.adapters.bank.held_bytes import HeldBytes
 from entrenous.adapters.bank.rows import batches
 from entrenous.adapters.bank.tables import CLAIM, CLOCK, read_time, stored_time
-from entrenous.adapters.bank.upload_tables import UPLOAD
+from entrenous.adapters.bank.upload_tables import UPLOAD, WAITS
 from entrenous.adapters.system import SystemClock
 from entrenous.model.claim import MATCHING
 from entrenous.model.clock_mark import ClockMark
 from entrenous.model.ids import BankName, ClaimId
-from entrenous.model.review import Due, SlowLook, UploadShut
+from entrenous.model.review import Due, Found, SlowLook, UploadShut
 from entrenous.ports import Clock
 
 SLOW_BYTES_MAX: Final = 256 * 1024 * 1024  # of uploads that a slow look is due of, together
@@ -29,9 +29,11 @@ _KEPT: Final = UPLOAD.c.slow_look == "kept"
 _SKIPPED: Final = UPLOAD.c.slow_look == "skipped"
 # Where nothing is looked back at, the reference was kept for this look alone.
 _REFERENCE: Final = sa.case((UPLOAD.c.bits.is_(None), ""), else_=UPLOAD.c.reference)
+# What was published and waits is there for a reviewer, too; of a flood the first one will do.
+_IS_SHOWN: Final = sa.and_(WAITS, UPLOAD.c.found == Found.PUBLISHED, UPLOAD.c.lead.is_(None))
 _NONE: Final[dict[str, Any]] = {
     "slow_look": None,
-    "untrusted_upload": None,
+    "untrusted_upload": sa.case((_IS_SHOWN, UPLOAD.c.untrusted_upload)),
     "reference": _REFERENCE,
 }
 _PASSED_OVER: Final = _NONE | {"slow_look": "skipped"}

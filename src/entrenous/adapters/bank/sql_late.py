@@ -24,6 +24,7 @@ from entrenous.adapters.bank.upload_tables import (
     PUBLISHED,
     RELEASED,
     RELEASED_KEPT,
+    TO_REMOVE,
     UPLOAD,
     UPLOAD_FRAMES,
     WAITS,
@@ -169,9 +170,10 @@ def fits_more(db: sa.Connection, find: LateFind, left: Sequence[Match]) -> bool:
 
 
 def published(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
-    """Those that were let through and wait now, after that case."""
-    wanted = sa.select(UPLOAD.c.number).where(*PUBLISHED, is_after(after))
-    numbers = db.execute(wanted.order_by(UPLOAD.c.number).limit(limit)).scalars().all()
+    """Those that were published and wait now, or are to be removed, after that case."""
+    later = sa.select(UPLOAD.c.number).where(is_after(after))
+    every = sa.union_all(later.where(*PUBLISHED), later.where(TO_REMOVE))
+    numbers = db.execute(every.order_by("number").limit(limit)).scalars().all()
     seen = sa.select(*SEEN).where(UPLOAD.c.number.in_(numbers)).order_by(UPLOAD.c.number)
     return tuple(to_review(row) for row in db.execute(seen))
 
@@ -188,13 +190,14 @@ def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
 
 
 def accept_again(db: sa.Connection, review: Review) -> None:
-    """What was found late was let through, and is so again. Bytes that are kept for a slow look
-    stay: it is still due.
+    """What was published is let through again. Bytes that are kept for a slow look stay: it is
+    still due.
     """
+    is_due = UPLOAD.c.slow_look == "kept"
     change(
         db, review.case, state=ReviewState.CLOSED, outcome=Outcome.LET_THROUGH,
         found=Found.UPLOAD, entry=None, lead=None, waits_since=None, first_confirmer=None,
-        **({"untrusted_upload": None} if review.found is Found.SLOW_LOOK else {}),
+        untrusted_upload=sa.case((is_due, UPLOAD.c.untrusted_upload)),
     )  # fmt: skip
     lead_again(db, review.case)
 

@@ -20,8 +20,16 @@ from entrenous.adapters.bank.sql_log import tell
 from entrenous.adapters.bank.tables import stored_time
 from entrenous.adapters.bank.together import Row, Together
 from entrenous.adapters.bank.told import FITS_MORE_TOLD, LATE_TOLD, review_told, unkept_told
-from entrenous.adapters.bank.upload_tables import ACCEPTED, RELEASED_KEPT, SINGLE, UPLOAD, WAITS
+from entrenous.adapters.bank.upload_tables import (
+    ACCEPTED,
+    RELEASED_KEPT,
+    SINGLE,
+    TO_REMOVE,
+    UPLOAD,
+    WAITS,
+)
 from entrenous.model.review import (
+    LISTED_FOR,
     AlreadyAppealed,
     AlreadyDecided,
     Appeal,
@@ -131,7 +139,8 @@ class SqlReviewQueue(SqlReviewDesk):
             alike = decided_with(review, uploads.waiting_with(db, case), state)
             review = uploads.named(review, alike)
             keeps = keeps and state is ReviewState.RELEASED
-            uploads.forget(db, (case, *review.also), state, keeps=keeps)
+            until = self.clock.now() + LISTED_FOR
+            uploads.forget(db, (case, *review.also), state, until, keeps=keeps)
             uploads.lead_again(db, case)
             tell(db, self.clock, review_told(review, state, by))
             also(review, SqlBankStore(db, self.clock))
@@ -189,6 +198,12 @@ class SqlReviewQueue(SqlReviewDesk):
             pictures = (db.execute(old.where(*those)) for those in (ACCEPTED, RELEASED_KEPT))
             return clips + sum(gone.rowcount for gone in pictures)
 
+    def forget_removed(self, now: datetime) -> int:
+        """By time."""
+        over = UPLOAD.update().where(TO_REMOVE, UPLOAD.c.listed_until <= stored_time(now))
+        with writing(self.engine) as db:
+            return db.execute(over.values(listed_until=None, reference="")).rowcount
+
     def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
         """One row by an index, and no lock."""
         wanted = sa.select(UPLOAD.c.secret_sha256).where(UPLOAD.c.case_number == case)
@@ -212,7 +227,7 @@ class SqlReviewQueue(SqlReviewDesk):
                 waits = {"state": ReviewState.WAITING, "found": Found.APPEAL, "lead": None}
                 uploads.change(
                     db, appeal.case, **waits, at=stored_time(appeal.at), waits_since=None,
-                    untrusted_upload=kept,
+                    untrusted_upload=kept, listed_until=None,
                 )  # fmt: skip
                 if untrusted_upload is not None and brought is None:
                     tell(db, self.clock, unkept_told(appeal.case, len(untrusted_upload)))

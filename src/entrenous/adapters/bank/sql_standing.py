@@ -34,10 +34,18 @@ _SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
 _DECIDED: Final = [f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)]
 
 
-def standing(engine: sa.Engine, at: datetime, due: Due, *, with_shadow: bool = False) -> Standing:
+def standing(
+    engine: sa.Engine,
+    at: datetime,
+    due: Due,
+    *,
+    with_shadow: bool = False,
+    all_in_shadow: bool = False,
+) -> Standing:
     """As of now, which is ``at``; ``due`` was counted apart.
 
-    With what banks in shadow would have done, if that is asked for.
+    With what banks in shadow would have done, if that is asked for: where the gate is in shadow,
+    all of them.
 
     Raises BankUnreachable.
     """
@@ -51,7 +59,7 @@ def standing(engine: sa.Engine, at: datetime, due: Due, *, with_shadow: bool = F
             oldest=oldest,
             review_s=_review_s(db),
             due=due,
-            shadow=_shadow(db, at - SHADOW_KEPT) if with_shadow else {},
+            shadow=_shadow(db, at - SHADOW_KEPT, every=all_in_shadow) if with_shadow else {},
         )
 
 
@@ -93,9 +101,10 @@ def _review_s(db: sa.Connection) -> float | None:
     return median(took) / 1e6 if took else None
 
 
-def _shadow(db: sa.Connection, since: datetime) -> dict[ShadowCell, int]:
-    """By the banks that are in shadow now."""
-    dark = set(db.execute(sa.select(BANK.c.name).where(BANK.c.shadow)).scalars())
+def _shadow(db: sa.Connection, since: datetime, *, every: bool) -> dict[ShadowCell, int]:
+    """By the banks that are in shadow now, or every one."""
+    names = sa.select(BANK.c.name)
+    dark = set(db.execute(names if every else names.where(BANK.c.shadow)).scalars())
     wanted = sa.select(UPLOAD.c.would, UPLOAD.c.matches)
     wanted = wanted.where(UPLOAD.c.would.is_not(None), UPLOAD.c.at >= stored_time(since))
     rows = db.execute(wanted.order_by(UPLOAD.c.at.desc()).limit(_SHADOW_MAX))

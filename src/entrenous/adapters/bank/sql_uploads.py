@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -9,9 +10,15 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.flood import alike, is_unread, wait_together
 from entrenous.adapters.bank.insert import insert_or
 from entrenous.adapters.bank.sql_log import tell
-from entrenous.adapters.bank.tables import PAGE, read_time, stored_time
+from entrenous.adapters.bank.tables import BIG, PAGE, read_time, stored_time
 from entrenous.adapters.bank.told import flood_told
-from entrenous.adapters.bank.upload_tables import IS_COMPARED, UPLOAD, UPLOAD_FRAMES, WAITS
+from entrenous.adapters.bank.upload_tables import (
+    IS_COMPARED,
+    UPLOAD,
+    UPLOAD_FRAMES,
+    WAITS,
+    WAS_PUBLISHED,
+)
 from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.page import PageKind
@@ -72,18 +79,27 @@ def change(db: sa.Connection, case: str, **values: Any) -> None:
 
 
 def forget(
-    db: sa.Connection, cases: Collection[str], state: ReviewState, *, keeps: bool = False
+    db: sa.Connection,
+    cases: Collection[str],
+    state: ReviewState,
+    until: datetime,
+    *,
+    keeps: bool = False,
 ) -> None:
     """Decided: neither hash nor bytes nor reference are kept; of a refused one its SHA-256, for an
-    appeal. With ``keeps``, what a released one that has a hash is looked back at by.
+    appeal. With ``keeps``, what a released one that has a hash is looked back at by. What had been
+    published and is confirmed is to be removed, and is listed ``until`` then, with its reference.
     """
     mine = UPLOAD.c.case_number == sa.bindparam("case")
     those = [{"case": case} for case in cases]
     decided = UPLOAD.update().where(mine).values(
-        state=state, untrusted_upload=None, lead=None, slow_look=None, first_confirmer=None
+        state=state, untrusted_upload=None, lead=None, slow_look=None, first_confirmer=None,
+        listed_until=sa.case((WAS_PUBLISHED, sa.bindparam("until", type_=BIG))),
     )  # fmt: skip
-    db.execute(decided, those)
-    gone: dict[str, Any] = {"bits": None, "reference": ""}
+    to_remove = stored_time(until) if state is ReviewState.CONFIRMED else None
+    db.execute(decided, [one | {"until": to_remove} for one in those])
+    named = sa.case((UPLOAD.c.listed_until.is_not(None), UPLOAD.c.reference), else_="")
+    gone: dict[str, Any] = {"bits": None, "reference": named}
     if state is ReviewState.RELEASED:
         gone["upload_sha256"] = None
     forgotten = sa.and_(mine, ~IS_COMPARED) if keeps else mine

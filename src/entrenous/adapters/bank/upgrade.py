@@ -7,7 +7,7 @@ sounds, released clips and embeddings. Version 4 adds by which change a claim be
 Version 5 adds reviewers, who confirmed first, and what somebody was told of. Version 6 adds hashes
 of the frames of clips that were let through, version 7 how these sound, an
 index of what a person released, and which hashes a reviewer added. Version 8 adds what the clock
-said.
+said, version 9 what a platform is told to remove.
 """
 
 from typing import Any, Final
@@ -31,6 +31,7 @@ from entrenous.adapters.bank.upload_tables import (
     UPLOAD,
     UPLOAD_FRAMES,
     UPLOADS_IN_SHADOW,
+    UPLOADS_TO_REMOVE,
     WAITING_BY_ENTRY,
     WAITING_BY_FILE,
     WAITING_BY_LEAD,
@@ -88,8 +89,8 @@ def prepare_tables(db: sa.Connection) -> None:
         _to_version_4(db, version)
     if version in (1, 2, 3, 4):
         _add(db, UPLOAD.c.first_confirmer)
-    if version in (1, 2, 3, 4, 5, 6):
-        _to_version_7(db, version)
+    if version is not None:
+        _to_version_9(db, version)
     METADATA.create_all(db)
     if version is None:
         db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
@@ -129,6 +130,14 @@ def _to_version_7(db: sa.Connection, version: int) -> None:
         _add(db, UPLOAD_FRAMES.c.words)
     _add(db, CLAIM_HASH.c.added)
     RELEASED_UPLOADS.create(db)
+
+
+def _to_version_9(db: sa.Connection, version: int) -> None:
+    if version < 7:
+        _to_version_7(db, version)
+    if version < 9:
+        _add(db, UPLOAD.c.listed_until)
+        UPLOADS_TO_REMOVE.create(db)
 
 
 def _add(db: sa.Connection, *columns: sa.Column[Any]) -> None:

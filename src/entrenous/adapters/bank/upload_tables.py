@@ -10,7 +10,8 @@ from entrenous.adapters.bank.tables import BIG, METADATA, partial_index
 # ``waits_since`` is when it came before a reviewer, where that was later than ``at``.
 # ``slow_look`` is "due" until the bytes are "kept" for it, or it was "skipped"; null when it was
 # made or none is due. Somebody may take it at ``slow_look_at``. ``first_confirmer`` is who
-# confirmed it first, while it waits for another person to do so.
+# confirmed it first, while it waits for another person to do so. ``listed_until`` is for how long
+# the platform is told to remove it: it had published it, and a person confirmed it.
 UPLOAD: Final = sa.Table(
     "upload",
     METADATA,
@@ -35,6 +36,7 @@ UPLOAD: Final = sa.Table(
     sa.Column("slow_look_at", BIG),
     sa.Column("slow_looks_taken", sa.Integer),
     sa.Column("first_confirmer", sa.Text),
+    sa.Column("listed_until", BIG),
     sqlite_autoincrement=True,
 )
 # Of a clip or a sound, while it may be looked back at: hashes of its frames, one after the other,
@@ -61,12 +63,14 @@ ACCEPTED: Final = (*LET_THROUGH, _HAS_HASH)
 RELEASED_KEPT: Final = (RELEASED, _HAS_HASH)
 # Whether a hash of it is kept, or what it is if it is a clip.
 IS_COMPARED: Final = sa.or_(_HAS_HASH, sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number))
-# What was let through first, and waits now: neither of the others.
-PUBLISHED: Final = (
-    WAITS,
+# What was published first, and waits now: neither of the others.
+_FOUND: Final = (
     UPLOAD.c.found != sa.literal_column("'upload'"),
     UPLOAD.c.found != sa.literal_column("'appeal'"),
 )
+WAS_PUBLISHED: Final = sa.and_(*_FOUND)
+PUBLISHED: Final = (WAITS, *_FOUND)
+TO_REMOVE: Final = UPLOAD.c.listed_until.is_not(None)
 _SINGLE: Final = sa.and_(*SINGLE)
 _ACCEPTED: Final = sa.and_(*ACCEPTED)
 _PUBLISHED: Final = sa.and_(*PUBLISHED)
@@ -86,6 +90,9 @@ WAITING_SINCE: Final = partial_index(
 )
 WAITING_LATE: Final = partial_index(
     "waiting_late", _PUBLISHED, UPLOAD.c.state, UPLOAD.c.number, UPLOAD.c.found
+)
+UPLOADS_TO_REMOVE: Final = partial_index(
+    "uploads_to_remove", TO_REMOVE, UPLOAD.c.number, UPLOAD.c.listed_until
 )
 SLOW_LOOKS: Final = partial_index(
     "slow_looks",

@@ -7,12 +7,31 @@ find the account by trying names.
 
 import base64
 import hmac
+import ipaddress
 from typing import Final
 
 from entrenous.model.secret import Secret
 
 HEADER: Final = "Entrenous-Account"
 _BYTES: Final = 16
+_HOUSEHOLD_BITS: Final = 64  # of an IPv6 address: whoever has one has all that begin like it
+
+
+def account_of(name: str | None, address: object) -> str:
+    """Whose an upload is: who is signed in, else whose ``address`` it comes from; empty where that
+    is not known, as behind a web server that says nothing of it.
+    """
+    if name:
+        return name
+    try:
+        asked = ipaddress.ip_address(str(address))
+    except ValueError:
+        return ""
+    asked = getattr(asked, "ipv4_mapped", None) or asked
+    if not asked.is_global:  # of this house: the server in front, that everybody comes through
+        return ""
+    bits = asked.max_prefixlen if asked.version == 4 else _HOUSEHOLD_BITS
+    return f"network\0{ipaddress.ip_network((asked, bits), strict=False)}"
 
 
 def account_header(account: str, token: Secret) -> dict[str, str]:

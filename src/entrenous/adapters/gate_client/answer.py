@@ -1,7 +1,7 @@
 """What a hook does with an upload, and why (docs/spec/gate.md section 6)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -45,6 +45,8 @@ class Answer:
     ``case`` is the gate's number for it, empty when it gave none, and ``secret`` what the uploader
     needs besides to appeal. ``would``: what the gate's banks in shadow would have done. ``shadow``:
     the hook only asked and logged, and ``said`` must not be acted upon (see :attr:`acts`).
+    ``listed``: the gate knows that this platform publishes it all the same, and lists it so.
+    ``also``: the numbers of what else came with the same request.
     ``again_s``: so many seconds later the gate looks at uploads of this account again.
     """
 
@@ -55,13 +57,32 @@ class Answer:
     would: Said | None = None
     secret: str = field(default="", repr=False)
     again_s: int | None = None
+    listed: bool = False
+    also: tuple[str, ...] = ()
 
     @property
     def acts(self) -> Said:
-        """What is to be done: as was said, but in shadow mode always to let through."""
-        return Said.LET_THROUGH if self.shadow else self.said
+        """What is to be done: as was said, but to let through in shadow mode, and what is held and
+        listed as published.
+        """
+        passes = self.shadow or (self.listed and self.said is Said.HOLD)
+        return Said.LET_THROUGH if passes else self.said
 
 
 def strictest(answers: Iterable[Answer]) -> Answer | None:
-    """The answer for a request that brought several uploads; None for none."""
-    return max(answers, key=lambda one: _STRICTNESS.index(one.said), default=None)
+    """The answer for a request that brought several uploads, with the cases of the others; None for
+    none.
+    """
+    every = tuple(answers)
+    if not every:
+        return None
+    which = max(range(len(every)), key=lambda at: _strictness(every[at]))
+    also = tuple(one.case for at, one in enumerate(every) if at != which and one.case)
+    return replace(every[which], also=also) if also else every[which]
+
+
+def _strictness(answer: Answer) -> tuple[int, int]:
+    """What is to be done comes first: one that is to be held is not outweighed by one that passes
+    although it is held.
+    """
+    return _STRICTNESS.index(answer.acts), _STRICTNESS.index(answer.said)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import anyio
 import httpx
@@ -18,7 +19,13 @@ import httpx
 from entrenous.adapters.gate_client.account import account_header
 from entrenous.adapters.gate_client.answer import FAILURES, Answer, Said, Why
 from entrenous.adapters.gate_client.kind import is_media
-from entrenous.adapters.gate_client.reply import REPLY_BYTES_MAX, held, read_reply
+from entrenous.adapters.gate_client.reply import (
+    REPLY_BYTES_MAX,
+    STATE_BYTES_MAX,
+    held,
+    read_reply,
+    read_state,
+)
 from entrenous.adapters.gate_client.setting import HookSetting
 from entrenous.adapters.gate_client.upload import (
     Outgoing,
@@ -54,7 +61,7 @@ class GateClient:
             limits=_LIMITS,
         )
 
-    def ask(
+    def ask(  # noqa: PLR0913 - all but one have a default
         self,
         untrusted: bytes | Iterable[bytes],
         reference: str = "",
@@ -62,26 +69,55 @@ class GateClient:
         account: str = "",
         left: TimeLeft | None = None,
         says_media: bool = False,
+        publishes_held: bool = False,
     ) -> Answer:
         """The gate's answer about one upload, which is sent as it comes; logged by case number.
 
         ``reference`` is the platform's own name for it, and comes back with a review. ``account``
         is whose it is, and leaves as a hash. ``left``: the time for it, when it shares one budget
         with others. ``says_media``: it came as a picture, video or sound, so it is none of the
-        "other files", whatever its bytes are.
+        "other files", whatever its bytes are. ``publishes_held``: what fits a claim and is held is
+        published all the same, for there is no place where it could wait; the gate is told so, and
+        lists it.
         """
         left = TimeLeft(self.setting.budget_s) if left is None else left
         chunks = (untrusted,) if isinstance(untrusted, bytes) else untrusted
         outgoing = Outgoing(chunks, self.setting.upload_bytes_max, left)
         headers = _headers(self.setting, untrusted, reference, account)
+        headers |= _publishes(self.setting, held=publishes_held)
         answer = self._exchange(outgoing, left, headers)
         may_show = says_media or is_media(outgoing.start)
         return _told(_weighed(answer, self.setting, may_show=may_show), self.setting)
 
-    def ask_file(self, path: Path, reference: str = "", account: str = "") -> Answer:
+    def ask_file(
+        self, path: Path, reference: str = "", account: str = "", *, publishes_held: bool = False
+    ) -> Answer:
         """As :meth:`ask`, about a file; raises OSError when it can't be read."""
         with path.open("rb") as file:
-            return self.ask(chunks_of(file), reference, account=account)
+            chunks = chunks_of(file)
+            return self.ask(chunks, reference, account=account, publishes_held=publishes_held)
+
+    def state_of(self, case: str) -> str:
+        """How a case stands at the gate ("waiting", "confirmed", "released", "closed"); empty where
+        that can't be told now.
+        """
+        left = TimeLeft(self.setting.budget_s)
+        try:
+            with self._http.stream(
+                "GET",
+                f"{self.setting.gate.rstrip('/')}/v1/reviews/{quote(case, safe='')}",
+                headers=_headers(self.setting, ()),
+                extensions={"timeout": left},
+            ) as reply:
+                body = bytearray()
+                for chunk in reply.iter_raw():
+                    left.check()
+                    body += chunk
+                    if len(body) > STATE_BYTES_MAX:
+                        return ""
+                return read_state(reply.status_code, bytes(body))
+        except (OutOfTime, httpx.HTTPError, httpx.InvalidURL, UnicodeError):
+            return ""
 
     def held(self, why: Why) -> Answer:
         """The answer about an upload that can't even be asked about; logged."""
@@ -128,18 +164,24 @@ class AsyncGateClient:
         )
 
     async def ask(
-        self, untrusted_data: bytes, left: TimeLeft | None = None, account: str = ""
+        self,
+        untrusted_data: bytes,
+        left: TimeLeft | None = None,
+        account: str = "",
+        *,
+        publishes_held: bool = False,
     ) -> Answer:
-        """The gate's answer about one upload; logged by case number. ``left`` and ``account``: see
-        GateClient.
+        """The gate's answer about one upload; logged by case number. ``left``, ``account`` and
+        ``publishes_held``: see GateClient.
         """
         setting = self.setting
         left = TimeLeft(setting.budget_s) if left is None else left
         if len(untrusted_data) > setting.upload_bytes_max:
             return _told(held(Why.TOO_LARGE), setting)
+        publishes = _publishes(setting, held=publishes_held)
         try:
             with anyio.fail_after(left.get("")):
-                answer = await self._exchange(untrusted_data, account)
+                answer = await self._exchange(untrusted_data, account, publishes)
         except TimeoutError:
             answer = held(Why.SLOW)
         return _told(_weighed(answer, setting, may_show=is_media(untrusted_data)), setting)
@@ -148,8 +190,11 @@ class AsyncGateClient:
         """Close its connections."""
         await self._http.aclose()
 
-    async def _exchange(self, untrusted_data: bytes, account: str) -> Answer:
+    async def _exchange(
+        self, untrusted_data: bytes, account: str, publishes: dict[str, str]
+    ) -> Answer:
         headers = _headers(self.setting, untrusted_data, account=account)
+        headers |= publishes
         address = _address(self.setting)
         try:
             async with self._http.stream(
@@ -191,6 +236,13 @@ def _headers(
     if _REFERENCE.fullmatch(reference):
         headers["Entrenous-Reference"] = reference
     return headers | account_header(account, setting.token)
+
+
+def _publishes(setting: HookSetting, *, held: bool) -> dict[str, str]:
+    """What the platform publishes whatever the gate says."""
+    if setting.shadow:
+        return {"Entrenous-Publishes": "all"}
+    return {"Entrenous-Publishes": "held"} if held else {}
 
 
 def _context(setting: HookSetting) -> ssl.SSLContext:
@@ -236,5 +288,8 @@ def _told(answer: Answer, setting: HookSetting) -> Answer:
     words = (
         "upload decision=%(decision)s why=%(why)s case=%(case)s would=%(would)s shadow=%(shadow)s"
     )
+    if answer.listed:
+        said["published"] = True
+        words += " published=True"
     _LOG.log(level, words, said, extra={"said": said})
     return answer

@@ -10,6 +10,9 @@ from entrenous.adapters.gate_client.answer import Answer, Said, Why
 
 #: Bytes that a reply may have; one takes some hundred.
 REPLY_BYTES_MAX: Final = 64 * 1024
+#: And a review, with every claim that an upload fits.
+STATE_BYTES_MAX: Final = 4 * 1024 * 1024
+_STATES: Final = ("waiting", "confirmed", "released", "closed")
 _CASE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _SCHEMA: Final = "entrenous/decision/1"
@@ -38,6 +41,12 @@ def read_reply(status: int, untrusted_body: bytes) -> Answer:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return _busy(untrusted_body)
     return held(_WHY.get(status, Why.MALFORMED))
+
+
+def read_state(status: int, untrusted_body: bytes) -> str:
+    """How a case stands; empty for anything else. Never raises."""
+    state = _document(untrusted_body).get("state") if status == HTTPStatus.OK else None
+    return state if isinstance(state, str) and state in _STATES else ""
 
 
 def _busy(untrusted_body: bytes) -> Answer:
@@ -69,7 +78,8 @@ def _decision(untrusted_body: bytes) -> Answer:
     if would not in (None, *Said) or not isinstance(secret, str) or not _is_secret(secret):
         return held(Why.MALFORMED)
     would = None if would is None else Said(would)
-    return Answer(Said(said), Why.GATE, case, would=would, secret=secret)
+    listed = document.get("published") is True
+    return Answer(Said(said), Why.GATE, case, would=would, secret=secret, listed=listed)
 
 
 def _is_secret(text: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 from entrenous.adapters.judging.words import READY, SIZE, read_answer, write_question
-from entrenous.model.decision import Decision
+from entrenous.model.decision import Decision, Publishes
 from entrenous.model.gate import GateBusy
 
 _READY_S: Final = 120.0  # an index of gigabytes is checked first
@@ -58,7 +58,9 @@ class Judges:
             self._starting.add(starting)
             starting.add_done_callback(self._starting.discard)
 
-    async def decide(self, untrusted_data: bytes, reference: str) -> Decision | None:
+    async def decide(
+        self, untrusted_data: bytes, reference: str, publishes: Publishes = Publishes.NOTHING
+    ) -> Decision | None:
         """What a judge says of it; None when none is free.
 
         Raises:
@@ -71,7 +73,7 @@ class Judges:
             return None
         try:
             async with asyncio.timeout(_ANSWER_S):
-                answer = await _asked(judge, untrusted_data, reference)
+                answer = await _asked(judge, untrusted_data, reference, publishes)
         except BaseException as problem:
             self._dismiss(judge)  # the rest of its answer must not become part of another's
             if isinstance(problem, _BROKEN):
@@ -118,11 +120,13 @@ class Judges:
         ending.add_done_callback(self._ending.discard)
 
 
-async def _asked(judge: Process, untrusted_data: bytes, reference: str) -> bytes:
+async def _asked(
+    judge: Process, untrusted_data: bytes, reference: str, publishes: Publishes
+) -> bytes:
     into = judge.stdin
     if into is None:
         raise EOFError
-    into.writelines(write_question(untrusted_data, reference))
+    into.writelines(write_question(untrusted_data, reference, publishes))
     await into.drain()
     (size,) = SIZE.unpack(await _read(judge, SIZE.size))
     return await _read(judge, size)

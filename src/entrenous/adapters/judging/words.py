@@ -1,8 +1,9 @@
 """What a gate and its judges say to each other, over two pipes that nobody else holds.
 
-A question is an upload and the platform's name of it: four bytes say how long the name is, eight
-how long the upload is, then both follow. An answer is one JSON object, after four bytes that say
-how long it is. Both ends are this program, so what is read is not doubted.
+A question is an upload, the platform's name of it, and what the platform publishes all the same:
+four bytes say how long the name is, eight how long the upload is, one what is published (its place
+in :class:`Publishes`), then name and upload follow. An answer is one JSON object, after four bytes
+that say how long it is. Both ends are this program, so what is read is not doubted.
 """
 
 import struct
@@ -12,37 +13,40 @@ from typing import Any, Final
 
 import msgspec
 
-from entrenous.model.decision import Decision, Outcome
+from entrenous.model.decision import Decision, Outcome, Publishes
 from entrenous.model.errors import EntrenousError
 from entrenous.model.fingerprint import Match
 from entrenous.model.secret import Secret
 
 READY: Final = b"R"
 SIZE: Final = struct.Struct(">I")
-_HEAD: Final = struct.Struct(">IQ")
+_HEAD: Final = struct.Struct(">IQB")
+_PUBLISHES: Final = tuple(Publishes)
 
 
 class JudgeFailed(RuntimeError):
     """A judge met a fault of ours; of that only its kind is said, for its words may tell more."""
 
 
-def write_question(untrusted_data: bytes, reference: str) -> tuple[bytes, bytes]:
+def write_question(
+    untrusted_data: bytes, reference: str, publishes: Publishes = Publishes.NOTHING
+) -> tuple[bytes, bytes]:
     """In two pieces, so that the upload is not copied."""
-    name = reference.encode()
-    return _HEAD.pack(len(name), len(untrusted_data)) + name, untrusted_data
+    name, which = reference.encode(), _PUBLISHES.index(publishes)
+    return _HEAD.pack(len(name), len(untrusted_data), which) + name, untrusted_data
 
 
-def read_question(read: Callable[[int], bytes]) -> tuple[bytes, str] | None:
-    """An upload and its reference; None when there will be none. ``read`` gives so many bytes, or
-    fewer at the end.
+def read_question(read: Callable[[int], bytes]) -> tuple[bytes, str, Publishes] | None:
+    """An upload, its reference, and what is published; None when there will be none. ``read`` gives
+    so many bytes, or fewer at the end.
     """
     head = read(_HEAD.size)
     if len(head) < _HEAD.size:
         return None
-    name_bytes, data_bytes = _HEAD.unpack(head)
+    name_bytes, data_bytes, which = _HEAD.unpack(head)
     name, data = read(name_bytes), read(data_bytes)
     is_whole = (len(name), len(data)) == (name_bytes, data_bytes)
-    return (data, name.decode()) if is_whole else None
+    return (data, name.decode(), _PUBLISHES[which]) if is_whole else None
 
 
 def write_answer(decide: Callable[[], Decision]) -> bytes:
@@ -79,6 +83,7 @@ def _decision(one: Decision) -> dict[str, Any]:
         "matches": [asdict(match) for match in one.matches],
         "would": one.would,
         "secret": one.secret.reveal() if one.secret else None,
+        "listed": one.listed,
     }
 
 
@@ -89,6 +94,7 @@ def _read_decision(said: dict[str, Any]) -> Decision:
         tuple(Match(**match) for match in said["matches"]),
         Outcome(said["would"]) if said["would"] else None,
         Secret(msgspec.convert(said["secret"], bytes)) if said["secret"] else None,
+        said["listed"],
     )
 
 

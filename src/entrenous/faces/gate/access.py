@@ -12,7 +12,8 @@ from starlette.requests import Request
 
 from entrenous.craft.wire.b64u import unb64u
 from entrenous.faces.gate.names import case_in
-from entrenous.model.errors import Unproven
+from entrenous.model.decision import Publishes
+from entrenous.model.errors import Malformed, Unproven
 from entrenous.model.gate import GateBusy
 from entrenous.model.gate_front import GateFront
 from entrenous.model.relay_problem import NotUnderstood
@@ -28,6 +29,7 @@ from entrenous.stop.reviewers import reviewer_with
 # a /56, a site a /48; of the wider ones so many times as much is taken.
 _HOUSEHOLDS: Final = ((64, 1), (56, 2), (48, 10))
 _HOUR_S: Final = 3600
+PUBLISHES_HEADER: Final = "Entrenous-Publishes"
 
 
 class Role(StrEnum):
@@ -53,6 +55,12 @@ class GateAccess:
     refused_per_account: int = GateFront().refused_per_account
 
 
+class BadPublishes(Malformed):
+    """
+    The header Entrenous-Publishes is "held" or "all", or left out. Nothing was looked at.
+    """
+
+
 class WrongToken(Unproven):
     """
     This needs a token that you did not show: "Authorization: Bearer ...". The gate keeps its tokens
@@ -67,6 +75,20 @@ def role_of(request: Request, access: GateAccess) -> Role:
     if _shows(request, access.uploader):
         return Role.UPLOADER
     raise WrongToken
+
+
+def publishes_of(request: Request, role: Role) -> Publishes:
+    """What the platform publishes whatever the gate says; an uploader's word is not looked at.
+
+    Raises BadPublishes.
+    """
+    said = request.headers.get(PUBLISHES_HEADER)
+    if said is None or role is not Role.OPERATOR:
+        return Publishes.NOTHING
+    try:
+        return Publishes(said)
+    except ValueError:
+        raise BadPublishes from None
 
 
 def is_operator(request: Request, access: GateAccess) -> bool:

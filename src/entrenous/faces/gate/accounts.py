@@ -24,6 +24,9 @@ _ACCOUNT: Final = re.compile(r"[!-~]{1,128}")
 _KEPT_MAX: Final = 200_000
 _NAME_BYTES: Final = 16
 _HOUR_S: Final = 3600
+# Many people are one name where a hook does not know whose an upload is: so many times as many
+# refusals are theirs, and their uploads are not bounded.
+_NOBODY_TIMES: Final = 50
 
 #: Under which names somebody is counted, and how many times the limit each of them has.
 Names = tuple[tuple[bytes, int], ...]
@@ -57,13 +60,15 @@ class Accounts:
     refused: dict[bytes, int] = field(default_factory=dict)
 
     def of(self, request: Request, role: Role) -> Names:
-        """Whom an upload counts for: an operator's server says it, if it knows; what an uploader
-        says of herself is not looked at, and her address counts. Raises BadAccount.
+        """Whom an upload counts for: an operator's server says it, if it knows, and else they are
+        one; what an uploader says of herself is not looked at, and her address counts.
+
+        Raises BadAccount.
         """
         if role is Role.OPERATOR:
             said = request.headers.get(HEADER)
             if said is None:
-                return ()
+                return ((self._name("nobody", ""), _NOBODY_TIMES),)
             if not _ACCOUNT.fullmatch(said):
                 raise BadAccount
             return ((self._name("account", said), 1),)
@@ -73,11 +78,12 @@ class Accounts:
     def count(self, names: Names, now: datetime) -> None:
         """One more upload of theirs; raises TooManyUploads."""
         self._begin(now)
-        if _is_full(names, self.uploads, self.access.uploads_per_account) or _is_full(
+        known = names if names[0][0] != self._name("nobody", "") else ()
+        if _is_full(known, self.uploads, self.access.uploads_per_account) or _is_full(
             names, self.refused, self.access.refused_per_account
         ):
             raise self._too_many(now)
-        _add(names, self.uploads)
+        _add(known, self.uploads)
 
     def was_refused(self, names: Names, now: datetime) -> None:
         """One that was counted fits what nobody may post."""

@@ -26,9 +26,11 @@ def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, A
         answer["secret"] = b64u(decision.secret.reveal())
     if role is Role.OPERATOR:
         shadow = {} if decision.would is None else {"shadow": decision.would}
+        published = {"published": True} if decision.listed else {}
         return (
             answer
             | shadow
+            | published
             | {
                 "decision": decision.outcome,
                 "matches": [match_for_operator(match) for match in decision.matches],

@@ -30,6 +30,7 @@ from entrenous.faces.gate.reviews import Reviews
 from entrenous.faces.gate.uploads import Uploads
 from entrenous.model.errors import EntrenousError
 from entrenous.ports import Platform
+from entrenous.stop.banks import banks_as_they_act
 from entrenous.stop.register import embedding_taken
 
 
@@ -47,7 +48,7 @@ def gate_app(
     """
     meters = Meters(look)
     uploads, claims = Uploads.of(platform, access, judges), Claims.of(platform)
-    uploads.judged = partial(meters.judged, banks=platform.bank.banks)
+    uploads.judged = partial(meters.judged, banks=partial(banks_as_they_act, platform))
     reviews = Reviews(platform, access, meters.reviewed)
 
     async def status(request: Request) -> Response:
@@ -63,6 +64,7 @@ def gate_app(
             slow = {"waiting": due.slow_looks, "skipped": due.slow_looks_skipped}
             answer |= {"claims": counts.claims, "hashes": counts.hashes, "reviews": waiting}
             answer |= {"slow_looks": slow, "look_backs": due.look_backs}
+            answer["in_shadow"] = platform.limits.shadow
         return JSONResponse(answer, headers=PRIVATE)
 
     async def metrics(request: Request) -> Response:

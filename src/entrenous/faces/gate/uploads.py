@@ -15,13 +15,19 @@ from starlette.responses import JSONResponse, Response
 from entrenous.adapters.judging.pool import Judges
 from entrenous.adapters.processors import processors
 from entrenous.craft.media.kind import medium_of
-from entrenous.faces.gate.access import GateAccess, Role, appeal_secret, role_of
+from entrenous.faces.gate.access import (
+    GateAccess,
+    Role,
+    appeal_secret,
+    publishes_of,
+    role_of,
+)
 from entrenous.faces.gate.accounts import Accounts
 from entrenous.faces.gate.afterwards import afterwards
 from entrenous.faces.gate.answers import PRIVATE, appeal_answer, decision_for
 from entrenous.faces.gate.body import read_upload
 from entrenous.faces.gate.names import case_in
-from entrenous.model.decision import Decision, Outcome
+from entrenous.model.decision import Decision, Outcome, Publishes
 from entrenous.model.gate import GateBusy
 from entrenous.model.medium import Medium
 from entrenous.model.review import NoSuchReview
@@ -82,7 +88,9 @@ class Uploads:
         role = role_of(request, self.access)
         names = self.accounts.of(request, role)
         async with _place(self.bodies[role], request):
-            self.accounts.count(names, self.platform.clock.now())
+            publishes = publishes_of(request, role)
+            if self._tells(publishes):
+                self.accounts.count(names, self.platform.clock.now())
             sent = await read_upload(request, self.access.upload_bytes_max)
             if role is not Role.OPERATOR:
                 sent = replace(sent, reference="")
@@ -91,11 +99,11 @@ class Uploads:
                 if self.judges is not None and self.deciding.borrowed_tokens:
                     self.judges.wanted()  # two at once are more than a gate judges alone
                 async with _turn(self.deciding):
-                    decision = await self._judged(data, reference)
+                    decision = await self._judged(data, reference, publishes)
             else:
                 async with _turn(self.clips):
-                    decision = await self._decided(data, reference)
-        if decision.outcome is Outcome.REFUSE:
+                    decision = await self._decided(data, reference, publishes)
+        if decision.outcome is Outcome.REFUSE and not decision.listed:
             self.accounts.was_refused(names, self.platform.clock.now())
         answer = decision_for(role, decision, self.access.appeal_url)
         return JSONResponse(
@@ -115,16 +123,28 @@ class Uploads:
             await run_in_threadpool(appeal, case, secret, data, self.platform)
         return JSONResponse(appeal_answer(case), headers=PRIVATE)
 
-    async def _judged(self, untrusted_picture: bytes, reference: str) -> Decision:
+    def _tells(self, publishes: Publishes) -> bool:
+        """Whether an answer can tell its uploader anything: in shadow everything is published, so
+        nothing is counted, and nothing passes unseen because too much came.
+        """
+        return publishes is not Publishes.ALL and not self.platform.limits.shadow
+
+    async def _judged(
+        self, untrusted_picture: bytes, reference: str, publishes: Publishes
+    ) -> Decision:
         """By a judge, if one is free."""
         if self.judges is not None:
-            decision = await self.judges.decide(untrusted_picture, reference)
+            decision = await self.judges.decide(untrusted_picture, reference, publishes)
             if decision is not None:
                 return decision
-        return await self._decided(untrusted_picture, reference)
+        return await self._decided(untrusted_picture, reference, publishes)
 
-    async def _decided(self, untrusted_data: bytes, reference: str) -> Decision:
-        return await run_in_threadpool(decide_upload, untrusted_data, self.platform, reference)
+    async def _decided(
+        self, untrusted_data: bytes, reference: str, publishes: Publishes
+    ) -> Decision:
+        return await run_in_threadpool(
+            decide_upload, untrusted_data, self.platform, reference, publishes
+        )
 
     async def _require_secret(self, case: str, secret: Secret) -> None:
         """Before a stranger's body is read or a place is taken; raises NoSuchReview."""

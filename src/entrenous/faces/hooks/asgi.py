@@ -11,6 +11,7 @@ from typing import Any, Final
 import anyio
 import anyio.to_thread
 
+from entrenous.adapters.gate_client.account import account_of
 from entrenous.adapters.gate_client.answer import Answer, Said, Why, strictest
 from entrenous.adapters.gate_client.client import AsyncGateClient, told_unasked
 from entrenous.adapters.gate_client.form import Unreadable
@@ -44,7 +45,8 @@ class GateMiddleware:
         on_hold: what becomes of a held one: see :class:`entrenous.faces.hooks.rules.Rules`.
         client: what asks, if not the network.
         account: whose request it is, by its scope, where the application knows: something that a
-            sender cannot choose, as the name of who is signed in. It leaves as a hash.
+            sender cannot choose, as the name of who is signed in. It leaves as a hash. Where it is
+            not known, the client's address counts.
 
     Raises:
         BadSetting.
@@ -56,7 +58,7 @@ class GateMiddleware:
         setting: HookSetting | Mapping[str, Any],
         *,
         paths: Iterable[str] = ("/",),
-        on_hold: str = "refuse",
+        on_hold: str = "publish",
         client: AsyncGateClient | None = None,
         account: Callable[[Scope], str | None] | None = None,
     ) -> None:
@@ -87,7 +89,8 @@ class GateMiddleware:
         receive: Receive,
         send: Send,
     ) -> None:
-        account = (self._account and self._account({**scope, "headers": headers})) or ""
+        name = self._account and self._account({**scope, "headers": headers})
+        account = account_of(name, (scope.get("client") or [""])[0])
         async with Place(self._room) as place:
             body = Body(receive, place)
             try:
@@ -128,8 +131,11 @@ class GateMiddleware:
         answers: list[Answer] = []
         left = TimeLeft(self._setting.budget_s)  # one for all of them
         for untrusted_data in files:
-            answers.append(await self._client.ask(untrusted_data, left, account))
-            if answers[-1].said is Said.REFUSE:
+            answer = await self._client.ask(
+                untrusted_data, left, account, publishes_held=self._rules.publishes_held
+            )
+            answers.append(answer)
+            if answer.acts is Said.REFUSE:
                 break
         return strictest(answers)
 

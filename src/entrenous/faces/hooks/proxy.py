@@ -51,7 +51,7 @@ def proxy_app(
     setting: HookSetting | Mapping[str, Any],
     *,
     paths: Iterable[str] = ("/",),
-    on_hold: str = "refuse",
+    on_hold: str = "publish",
     account_header: str = "",
 ) -> App:
     """An ASGI application in front of the server at ``upstream`` (https, or http to this machine).

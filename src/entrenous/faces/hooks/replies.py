@@ -20,16 +20,9 @@ class StoppedUpload(Refused):
 
 class HeldUpload(Refused):
     """
-    This upload has to be checked by a person first, so it was not accepted yet. Nothing was
-    published. Try again later, or ask the people who run this site{where}, and give the case number
-    {case}.
-    """
-
-
-class WaitingUpload(Refused):
-    """
-    This upload was received, and is checked before it appears. You need not send it again. If it
-    does not appear, ask the people who run this site{where}, and give the case number {case}.
+    This upload could not be read, so it has to be checked by a person first and was not accepted
+    yet. Nothing was published. Save it anew and send that, or ask the people who run this
+    site{where}, and give the case number {case}.
     """
 
 
@@ -117,9 +110,6 @@ def reply_to(answer: Answer, on_hold: str, appeal_url: str) -> Reply | None:
     error = error_for(answer, appeal_url)
     if error is None or (answer.acts is Said.HOLD and on_hold == "header"):
         return None
-    if isinstance(error, HeldUpload) and on_hold == "answer":
-        said = {"detail": words(WaitingUpload(**error.facts)), **_named(answer)}
-        return Reply(202, "application/json", json.dumps(said).encode())
     status = 422 if answer.case else _UNASKED.get(answer.why, (UncheckedUpload, 503))[1]
     return replace(problem(error, status, **_named(answer)), again_s=_again_s(answer, status))
 

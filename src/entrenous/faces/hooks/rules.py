@@ -25,7 +25,7 @@ _WRITTEN_ODDLY: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
 _READ_IN_MANY_WAYS: Final = re.compile(
     r"[%;\\\ufffd]|//|[. ](?:/|$)|\.(?:php\d?|phtml|f?cgi|pl|aspx?|ashx|jsp)/"
 )
-_ON_HOLD: Final = ("refuse", "answer", "header")
+_ON_HOLD: Final = ("publish", "header")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +35,30 @@ class Rules:
     Args:
         paths: where uploads come: a path and all below it, in any case; "/" is every path. What
             servers may read in more than one way counts as one of them.
-        on_hold: what becomes of a held upload. "refuse" (the default, as nothing is published by
-            an application that knows of no holding): it is not accepted, and the uploader told so.
-            "answer": it is answered with 202, and stays with the gate's reviewers. "header": the
-            application has it, and must keep it back until it is released; only so does an
-            uploader not see the difference.
+        on_hold: what becomes of an upload that the gate holds because it fits a claim. "publish"
+            (the default, for an application that has no place where it could wait): the application
+            has it as any other, and the gate lists it as published until a person has decided.
+            "header": the application has it, and must keep it back until it is released. What a
+            person has not confirmed is refused by neither. What nobody could look at is not
+            accepted by the first, and handed on to be kept back by the second.
 
     Raises:
         BadSetting.
     """
 
     paths: tuple[str, ...] = ("/",)
-    on_hold: str = "refuse"
+    on_hold: str = "publish"
 
     def __post_init__(self) -> None:
         if self.on_hold not in _ON_HOLD:
-            raise BadSetting(name="on_hold", wanted='"refuse", "answer" or "header"')
+            raise BadSetting(name="on_hold", wanted='"publish" or "header"')
         if not self.paths or not all(_is_path(path) for path in self.paths):
             raise BadSetting(name="paths", wanted='a list of paths, such as ["/api/v2/media"]')
+
+    @property
+    def publishes_held(self) -> bool:
+        """Whether what is held for a claim is published all the same."""
+        return self.on_hold == "publish"
 
     def look_at(self, method: str, path: str, untrusted_target: bytes = b"") -> bool:
         """Whether a request may bring an upload; in doubt, it may.
@@ -99,11 +105,13 @@ def files_of(untrusted_body: bytes, types: list[str], encodings: list[str]) -> l
 
 
 def settled(files: list[bytes], ask: Callable[[bytes], Answer]) -> Answer | None:
-    """The strictest answer about these files, None for none; asks until one is refused."""
+    """The strictest answer about these files, None for none; asks until one is refused, and in
+    shadow, where none is, about all of them.
+    """
     answers: list[Answer] = []
     for untrusted_data in files:
         answers.append(ask(untrusted_data))
-        if answers[-1].said is Said.REFUSE:
+        if answers[-1].acts is Said.REFUSE:
             break
     return strictest(answers)
 
@@ -112,8 +120,11 @@ def header_value(answer: Answer) -> str:
     """For the application, e.g. "hold; case=3f9a-70c2-b11e; secret=...; why=gate"."""
     case = f"; case={answer.case}" if answer.case else ""
     case += f"; secret={answer.secret}" if answer.secret else ""
+    also = f"; also={','.join(answer.also)}" if answer.also else ""
     shadow = "; shadow" if answer.shadow else ""
-    return f"{answer.said.value}{case}; why={answer.why.value.replace(' ', '-')}{shadow}"
+    listed = "; published" if answer.listed else ""
+    why = answer.why.value.replace(" ", "-")
+    return f"{answer.said.value}{case}; why={why}{also}{shadow}{listed}"
 
 
 def _is_path(path: object) -> bool:

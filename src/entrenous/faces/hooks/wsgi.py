@@ -11,6 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, cast
 
+from entrenous.adapters.gate_client.account import account_of
 from entrenous.adapters.gate_client.answer import Answer, Why
 from entrenous.adapters.gate_client.client import GateClient, told_unasked
 from entrenous.adapters.gate_client.form import Unreadable
@@ -47,7 +48,8 @@ class GateMiddleware:
         on_hold: what becomes of a held one: see :class:`entrenous.faces.hooks.rules.Rules`.
         client: what asks, if not the network.
         account: whose request it is, by its environ, where the application knows: something that a
-            sender cannot choose. It leaves as a hash. REMOTE_USER, if not given.
+            sender cannot choose. It leaves as a hash. REMOTE_USER, if not given. Where it is not
+            known, the client's address counts.
 
     Raises:
         BadSetting.
@@ -59,7 +61,7 @@ class GateMiddleware:
         setting: HookSetting | Mapping[str, Any],
         *,
         paths: Iterable[str] = ("/",),
-        on_hold: str = "refuse",
+        on_hold: str = "publish",
         client: GateClient | None = None,
         account: Callable[[Mapping[str, Any]], str | None] = _remote_user,
     ) -> None:
@@ -99,8 +101,10 @@ class GateMiddleware:
         if len(files) > FILES_MAX:
             return told_unasked(Why.TOO_MANY, self._setting)
         left = TimeLeft(self._setting.budget_s)  # one for all of them
-        account = self._account(environ) or ""
-        return settled(files, partial(self._client.ask, left=left, account=account))
+        account = account_of(self._account(environ), environ.get("REMOTE_ADDR", ""))
+        held = self._rules.publishes_held
+        ask = partial(self._client.ask, left=left, account=account, publishes_held=held)
+        return settled(files, ask)
 
 
 class _Body(io.RawIOBase):

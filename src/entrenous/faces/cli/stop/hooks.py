@@ -42,8 +42,8 @@ def proxy(
         str, typer.Option(metavar="HOST:PORT", help="Host and port; port 0 takes a free one.")
     ] = "127.0.0.1:7803",
     on_hold: Annotated[
-        str, typer.Option(metavar="refuse|answer|header", help="What becomes of a held upload.")
-    ] = "refuse",
+        str, typer.Option(metavar="publish|header", help="What becomes of a held upload.")
+    ] = "publish",
     other_media: Media = "hold",
     appeal_url: Annotated[
         str, typer.Option(metavar="URL", help="Where people ask for a look at what was refused.")

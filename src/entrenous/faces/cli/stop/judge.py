@@ -47,8 +47,9 @@ def _judge_one(platform: Platform, answers: int) -> bool:
     asked = read_question(partial(read_from, QUESTIONS))
     if asked is None:
         return False
-    upload, reference = asked
-    write_to(answers, write_answer(partial(decide_upload, upload, platform, reference)))
+    upload, reference, publishes = asked
+    decide = partial(decide_upload, upload, platform, reference, publishes)
+    write_to(answers, write_answer(decide))
     return True
 
 

@@ -26,6 +26,9 @@ NO_APPEAL: Final = (
     "People whose uploads are refused get a case number and no link to ask for a look: set"
     " appeal_url in gate.toml."
 )
+IN_SHADOW: Final = (
+    "This gate is in shadow: it lets every upload through, and lists what it would have stopped."
+)
 _HOUR_S: Final = 3600
 
 
@@ -52,9 +55,12 @@ def status(data: Data, as_json: AsJson = False) -> None:
         wrong += [*_readable(data), *_unsealed(data)]
         if not front_of(data).appeal_url:
             wrong.append(NO_APPEAL)
+        in_shadow = platform.limits.shadow
     if as_json:
-        put_json({**_as_json(standing, file), "wrong": wrong})
+        put_json({**_as_json(standing, file), "in_shadow": in_shadow, "wrong": wrong})
         return
+    if in_shadow:
+        say(IN_SHADOW)
     for line in (*_in_words(standing, file), *_shadow_in_words(standing)):
         say(line)
     for line in wrong or ["Nothing is wrong."]:

@@ -11,6 +11,7 @@ from entrenous.model.decision import Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import BankName
 from entrenous.ports import Platform
+from entrenous.stop.banks import banks_as_they_act
 from entrenous.stop.look import Seen
 from entrenous.stop.weigh import answered, called_for, release_of
 
@@ -33,7 +34,7 @@ def fits_near(seen: Seen, platform: Platform) -> list[Fit]:
     for one in platform.index.near([bits for _, bits in seen], part=False):
         closest[one.entry] = min(one.distance, closest.get(one.entry, one.distance))
     claims = platform.bank.claims_on(closest)
-    banks: dict[BankName, Bank] = {bank.name: bank for bank in platform.bank.banks()}
+    banks: dict[BankName, Bank] = {bank.name: bank for bank in banks_as_they_act(platform)}
     fits = [Fit(entry, closest[entry], claim, banks[claim.bank]) for entry, claim in claims]
     inside = [fit for fit in fits if fit.distance <= fit.bank.radius]
     return sorted(inside, key=lambda fit: (fit.distance, fit.number))
