@@ -26,6 +26,8 @@ from entrenous.model.decision import Decision, Outcome
 from entrenous.model.fingerprint import Match
 from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.review import (
+    LISTED_FOR,
+    Appeal,
     Due,
     Found,
     LateFind,
@@ -298,6 +300,70 @@ def test_what_was_published_is_listed_page_by_page(made: Stores) -> None:
     assert [one.case for one in queue.published("c", 2)] == ["d"]
     queue.close("b", ReviewState.RELEASED, nothing_else)
     assert [one.case for one in queue.published("", 9)] == ["c", "d"]
+
+
+def published_although(case: str, **more: Any) -> Review:
+    """What a hook published although it fits a claim."""
+    review = Review(
+        Decision(Outcome.HOLD, case, (MATCH,)), AT, ReviewState.WAITING, ONE, 1, f"post {case}",
+        Found.PUBLISHED, upload_sha256=TWO, slow_look_due=True,
+    )  # fmt: skip
+    return replace(review, **more)
+
+
+def test_what_was_published_although_it_fits_is_looked_at_slowly_and_stays_for_its_reviewer(
+    made: Stores,
+) -> None:
+    queue = made.reviews
+    for case in "bc":
+        queue.record(published_although(case), None)
+        queue.keep(case, b"bytes of " + case.encode(), 9)
+        assert queue.keep_for_slow_look(case, b"bytes of " + case.encode(), 9)
+    assert [one.case for one in queue.published("", 9)] == ["b", "c"]
+    taken = queue.take_slow_look(LEASE)
+    assert taken == SlowLook("b", b"bytes of b")
+    queue.slow_look_made("b")
+    assert (queue.upload("b"), queue.due().slow_looks) == (b"bytes of b", 1)
+    made.bank.withdraw(MATCH.claim)  # it is let through again, and the other look is still due
+    assert [queue.review(case).state for case in "bc"] == [ReviewState.CLOSED] * 2
+    assert [queue.review(case).has_bytes for case in "bc"] == [False] * 2
+    assert queue.take_slow_look(LEASE) == SlowLook("c", b"bytes of c")
+    queue.slow_look_made("c")
+    assert queue.due() == Due()
+
+
+def test_of_a_flood_of_them_no_more_bytes_are_kept_than_of_others(queue: ReviewQueue) -> None:
+    for case in "bcdefgh":
+        queue.record(published_although(case), None)
+        queue.keep(case, b"bytes", 3)
+        queue.keep_for_slow_look(case, b"bytes", 9)
+    while (taken := queue.take_slow_look(LEASE)) is not None:
+        queue.slow_look_made(taken.case)
+    assert (queue.waiting(), queue.review("b").gathered) == (1, 6)
+    assert queue.review("b").has_bytes
+    assert sum(queue.review(case).has_bytes for case in "cdefgh") <= 3
+
+
+def test_what_was_published_and_is_confirmed_is_to_be_removed_for_a_while(made: Stores) -> None:
+    queue = made.reviews
+    for case, found in (("b", Found.PUBLISHED), ("c", Found.UPLOAD)):
+        queue.record(published_although(case, found=found, secret_sha256=ONE), None)
+    keep(queue, "d")
+    assert queue.hold_late(find("d"), 9)
+    for case in "bcd":
+        queue.close(case, ReviewState.CONFIRMED, nothing_else)
+    listed = queue.published("", 9)
+    assert [(one.case, one.state, one.reference) for one in listed] == [
+        ("b", ReviewState.CONFIRMED, "post b"),
+        ("d", ReviewState.CONFIRMED, "post d"),
+    ]
+    assert [one.case for one in queue.published("b", 9)] == ["d"]
+    assert [one.bits for one in listed] == [None, None]
+    assert (queue.review("c").reference, queue.forget_removed(made.clock.now())) == ("", 0)
+    queue.appeal(Appeal("b", ONE, AT), None)  # who asks for a person waits hidden
+    assert [one.case for one in queue.published("", 9)] == ["d"]
+    assert queue.forget_removed(made.clock.now() + LISTED_FOR) == 1
+    assert (queue.published("", 9), queue.review("d").reference) == ((), "")
 
 
 def test_that_a_look_back_is_due_comes_with_the_claim(made: Stores) -> None:

@@ -1,0 +1,299 @@
+"""Every hook, in a real server before a real gate: what one unreviewed claim does to the uploads of
+a famous picture (nothing), what a person's confirmation does, and what shadow does.
+
+Synapse, which has an environment of its own: test_hooks_synapse.py.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+import skimage.data
+
+from entrenous.adapters.bank.client import HttpBankClient
+from entrenous.stop.protect import protect_picture
+from tests.faces.cli.stop.gates import Running, running, within_an_hour
+from tests.faces.hooks.gates import jpeg
+from tests.stop.room import a_device, picture
+
+pytestmark = pytest.mark.real
+
+UPLOADS = 26  # as many as the review brought
+WSGI = """
+import json, sys
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from entrenous.faces.hooks.wsgi import GateMiddleware
+
+def behind(environ, start_response):
+    environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ.get("HTTP_ENTRENOUS_DECISION", "").encode()]
+
+class Silent(WSGIRequestHandler):
+    def log_message(self, *_): ...
+
+given = json.loads(sys.argv[1])
+app = behind if given is None else GateMiddleware(
+    behind, given, account=lambda environ: environ.get("HTTP_X_USER")
+)
+with make_server("127.0.0.1", 0, app, handler_class=Silent) as server:
+    print(json.dumps({"url": f"http://127.0.0.1:{server.server_port}"}), flush=True)
+    server.serve_forever()
+"""
+ASGI = """
+import json, sys
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from entrenous.adapters.http_server import serve
+from entrenous.faces.hooks.asgi import GateMiddleware
+
+async def behind(request):
+    await request.body()
+    return PlainTextResponse(request.headers.get("entrenous-decision", ""))
+
+app = Starlette(routes=[Route("/upload", behind, methods=["POST"])])
+
+def who(scope):
+    return dict(scope["headers"]).get(b"x-user", b"").decode()
+
+app = GateMiddleware(app, json.loads(sys.argv[1]), account=who)
+serve(app, "127.0.0.1", 0, lambda url: print(json.dumps({"url": url}), flush=True))
+"""
+# The handler for every form at /handler, the validator of one field at /validator.
+DJANGO = """
+import json, sys
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+import django
+from django.conf import settings
+
+settings.configure(
+    ALLOWED_HOSTS=["*"], DATABASES={}, ROOT_URLCONF=__name__, SECRET_KEY="only for this test",
+    ENTRENOUS_GATE=json.loads(sys.argv[1]),
+    MIDDLEWARE=["__main__.who", "entrenous.faces.hooks.django.with_account"],
+)
+django.setup()
+from django import forms
+from django.core.files.uploadhandler import load_handler
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path
+from entrenous.faces.hooks import django as hook
+
+class Known:
+    def __init__(self, name): self.pk = name
+
+def who(get_response):
+    def answer(request):
+        request.user = Known(request.headers.get("X-User"))
+        return get_response(request)
+    return answer
+
+class Form(forms.Form):
+    file = forms.FileField(validators=[hook.GateValidator()])
+
+def handler(request):
+    names = "entrenous.faces.hooks.django.GateUploadHandler", *settings.FILE_UPLOAD_HANDLERS
+    request.upload_handlers = [load_handler(one, request) for one in names]
+    return HttpResponse(status=200 if list(request.FILES) else 422)
+
+def validator(request):
+    form = Form(request.POST, request.FILES)
+    return HttpResponse(form.errors.as_json(), status=200 if form.is_valid() else 422)
+
+urlpatterns = [path("handler/upload", handler), path("validator/upload", validator)]
+
+class Silent(WSGIRequestHandler):
+    def log_message(self, *_): ...
+
+with make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=Silent) as server:
+    print(json.dumps({"url": f"http://127.0.0.1:{server.server_port}"}), flush=True)
+    server.serve_forever()
+"""
+HOOKS = ["wsgi", "asgi", "proxy", "django handler", "django validator"]
+
+
+@dataclass
+class Gate:
+    """A real gate, and how many pictures were registered at it."""
+
+    running: Running
+    token_file: Path
+    pictures: int = 0
+
+    def famous(self) -> Any:
+        """A picture that nothing was registered of yet: a piece of a photograph, enlarged."""
+        at, self.pictures = self.pictures, self.pictures + 1
+        photo = (skimage.data.astronaut, skimage.data.coffee, skimage.data.chelsea)[at % 3]()
+        row, column = divmod(at // 3, 3)
+        high, wide = photo.shape[0] // 3, photo.shape[1] // 3
+        piece = photo[row * high : (row + 1) * high, column * wide : (column + 1) * wide]
+        return cv2.resize(np.ascontiguousarray(piece), (512, 512), interpolation=cv2.INTER_CUBIC)
+
+    def claimed(self, pixels: Any) -> None:
+        """By somebody who says nothing of herself."""
+        with httpx.Client(timeout=60, trust_env=False) as web:
+            client = HttpBankClient(self.running.url, web)
+            protect_picture(
+                picture(pixels), adult=True, parts=False, gate=client, device=a_device()
+            )
+
+    def confirm(self) -> list[str]:
+        """A reviewer confirms the first case that waits; all that are decided by it."""
+        case = self.running.ask("/v1/reviews")["next"]["case"]
+        answer = httpx.post(
+            f"{self.running.url}/v1/reviews/{case}",
+            json={"decision": "confirm"},
+            headers=self.running.who,
+            timeout=60,
+        )
+        assert answer.json()["state"] == "confirmed", answer.text
+        return [case, *answer.json()["also"]]
+
+    def decide_the_rest(self) -> None:
+        while self.running.ask("/v1/reviews")["next"]:
+            self.confirm()
+
+    def published(self) -> dict[str, str]:
+        said = self.running.ask("/v1/reviews/published")
+        assert not said["more"]
+        return {one["case"]: one["state"] for one in said["cases"]}
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    data = tmp_path_factory.mktemp("gate")
+    (data / "gate.toml").write_text("refused_per_account = 3\n")
+    with running(data, "--no-slow-look") as one:
+        yield Gate(one, data / "operator.token")
+
+
+@contextmanager
+def started(*command: str) -> Iterator[str]:
+    """The address that a program prints."""
+    with subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield str(json.loads(process.stdout.readline())["url"])
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@contextmanager
+def site(hook: str, gate: Gate, **more: Any) -> Iterator[httpx.Client]:
+    """A server with this hook as it is by default, asked at /upload."""
+    given = {"gate": gate.running.url, "token_file": str(gate.token_file), "budget_s": 30, **more}
+    with ExitStack() as opened:
+        if hook == "proxy":
+            behind = opened.enter_context(started("-c", WSGI, "null"))
+            words = ["--gate", gate.running.url, "--token-file", str(gate.token_file)]
+            words += ["--upstream", behind, "--listen", "127.0.0.1:0", "--budget", "30", "--json"]
+            words += ["--account-header", "X-User", *(["--shadow"] if more.get("shadow") else [])]
+            url = opened.enter_context(started("-m", "entrenous", "gate", "proxy", *words))
+        else:
+            kind, _, path = hook.partition(" ")
+            program = {"wsgi": WSGI, "asgi": ASGI, "django": DJANGO}[kind]
+            url = opened.enter_context(started("-c", program, json.dumps(given)))
+            url += f"/{path}" if path else ""
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as web:
+            yield web
+
+
+def post(web: httpx.Client, pixels: Any, quality: int = 90, user: str = "ana") -> httpx.Response:
+    files = {"file": ("x.jpg", jpeg(pixels, quality), "image/jpeg")}
+    return web.post("/upload", files=files, headers={"X-User": user})
+
+
+@pytest.mark.threat("claim-censors")
+@pytest.mark.threat("probing-registered")
+@pytest.mark.parametrize("hook", HOOKS)
+def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
+    hook: str, gate: Gate
+) -> None:
+    """And what a person confirmed is refused, to each account some times in an hour."""
+    within_an_hour(90)
+    famous, other = gate.famous(), gate.famous()
+    before = set(gate.published())
+    with site(hook, gate) as web:
+        unclaimed = post(web, famous)
+        gate.claimed(famous)
+        answers = [post(web, famous, 60 + number) for number in range(UPLOADS)]
+        assert [one.status_code for one in answers] == [200] * UPLOADS
+        told = ("date", "content-length") if hook in ("wsgi", "asgi", "proxy") else ("date",)
+        same = [{n: v for n, v in one.headers.items() if n not in told} for one in answers]
+        assert same[0] == {n: v for n, v in unclaimed.headers.items() if n not in told}
+        listed = {case: how for case, how in gate.published().items() if case not in before}
+        assert len(listed) >= UPLOADS  # and what came before the claim, once it was looked back at
+        assert set(listed.values()) == {"waiting"}
+        confirmed = set(gate.confirm())
+        removed = {case for case, how in gate.published().items() if how == "confirmed"}
+        assert confirmed <= removed
+        statuses = [
+            post(web, famous, 40 + number, user=f"ben of {hook}").status_code for number in range(3)
+        ]
+        assert statuses == [422] * 3
+        probed = {
+            post(web, pixels, user=f"ben of {hook}").status_code for pixels in (famous, other)
+        }
+        assert probed == ({429} if hook in ("wsgi", "asgi", "proxy") else {422})
+        assert post(web, other, user=f"carla of {hook}").status_code == 200
+    gate.decide_the_rest()
+
+
+@pytest.mark.threat("shadow-acts")
+@pytest.mark.parametrize("hook", HOOKS)
+def test_what_a_hook_in_shadow_let_through_is_listed_and_to_be_removed(
+    hook: str, gate: Gate
+) -> None:
+    famous = gate.famous()
+    before = set(gate.published())
+    with site(hook, gate, shadow=True) as web:
+        gate.claimed(famous)
+        assert post(web, famous).status_code == 200
+        (held,) = set(gate.published()) - before
+        assert gate.confirm() == [held]
+        assert gate.published()[held] == "confirmed"
+        assert [post(web, famous, quality).status_code for quality in range(50, 55)] == [200] * 5
+    refused = set(gate.published()) - before - {held}
+    assert len(refused) == 5
+    assert {gate.published()[case] for case in refused} == {"waiting"}
+    gate.decide_the_rest()
+    assert {gate.published()[case] for case in refused} == {"confirmed"}
+
+
+@pytest.mark.threat("shadow-acts")
+def test_one_switch_has_a_whole_gate_in_shadow(tmp_path: Path) -> None:
+    """Hooks are live; what people register, and what is confirmed, is let through and listed."""
+    (tmp_path / "gate.toml").write_text("shadow = true\n")
+    with running(tmp_path, "--judges", "2") as one:
+        gate = Gate(one, tmp_path / "operator.token")
+        famous = gate.famous()
+        gate.claimed(famous)
+        with site("asgi", gate) as web:
+            answers = [post(web, famous, 60 + number) for number in range(4)]
+            assert [answer.status_code for answer in answers] == [200] * 4
+            assert answers[0].text.startswith("let through; case=")
+            gate.decide_the_rest()
+            assert set(gate.published().values()) == {"confirmed"}
+            assert post(web, famous).status_code == 200
+        assert sorted(gate.published().values()) == ["confirmed"] * 4 + ["waiting"]
+        assert one.ask("/v1/status")["in_shadow"] is True
+    done = subprocess.run(
+        [sys.executable, "-m", "entrenous", "gate", "status", "--data", str(tmp_path)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "This gate is in shadow" in done.stdout
+    assert "In shadow, people would have done this in 30 days: hold 4" in done.stdout
+    assert "In shadow, people would have done this in 30 days: refuse 1" in done.stdout
