@@ -142,13 +142,13 @@ def sites(gate: tuple[str, Path]) -> Iterator[dict[tuple[str, str], Site]]:
         yield {
             (kind, on_hold): stack.enter_context(a_site(kind, on_hold, *gate))
             for kind in PROGRAMS
-            for on_hold in ("refuse", "header")
+            for on_hold in ("publish", "header")
         }
 
 
 @pytest.fixture(params=PROGRAMS)
 def site(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Site]) -> Site:
-    return sites[request.param, "refuse"]
+    return sites[request.param, "publish"]
 
 
 @pytest.fixture(params=PROGRAMS)
@@ -169,15 +169,32 @@ def test_what_fits_nothing_reaches_the_application_whole(site: Site, *, form: bo
 
 
 @pytest.mark.parametrize("form", [False, True])
-def test_what_is_held_or_refused_does_not(site: Site, *, form: bool) -> None:
+def test_what_is_refused_or_cannot_be_read_does_not(site: Site, *, form: bool) -> None:
     before = site.seen()
-    for picture, kind in ((waiting(), "held-upload"), (hers_mirrored(), "stopped-upload")):
+    broken = hers_mirrored()[:9000]
+    for picture, kind in ((broken, "held-upload"), (hers_mirrored(), "stopped-upload")):
         answer = site.post(picture, form=form)
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["type"].endswith(kind)
         assert answer.json()["case"] in answer.json()["detail"]
     assert site.seen() == before
+
+
+@pytest.mark.parametrize("form", [False, True])
+def test_what_is_held_for_a_claim_does_and_is_listed_as_published(
+    site: Site, gate: tuple[str, Path], *, form: bool
+) -> None:
+    before = len(site.seen())
+    answer = site.post(waiting(), form=form)
+    assert answer.status_code == 200, answer.text
+    [[digest, decision]] = site.seen()[before:]
+    assert digest == sha256(answer.request.content)
+    assert decision.startswith("hold; case=")
+    assert decision.endswith("; why=gate; published")
+    who = {"Authorization": f"Bearer {gate[1].read_text().strip()}"}
+    listed = httpx.get(f"{gate[0]}/v1/reviews/published", headers=who).json()["cases"]
+    assert decision.split("case=")[1].partition(";")[0] in {one["case"] for one in listed}
 
 
 def test_a_held_one_is_marked_where_the_application_holds_it(marking: Site) -> None:
@@ -202,7 +219,7 @@ def test_one_that_is_too_large_is_never_let_through_unseen(site: Site, marking: 
 def test_a_slow_body_is_judged_when_it_is_whole_and_keeps_nobody_waiting(site: Site) -> None:
     before = len(site.seen())
     stopped, passes = site.begins(hers_mirrored()), site.begins(another())
-    assert site.post(waiting()).status_code == 422  # others are answered meanwhile
+    assert site.post(hers()).status_code == 422  # others are answered meanwhile
     assert len(site.seen()) == before
     stopped.sendall(hers_mirrored()[-5000:])
     passes.sendall(another()[-5000:])
@@ -220,7 +237,7 @@ def test_half_a_body_reaches_no_application(site: Site) -> None:
 
 def test_a_body_that_does_not_end_is_given_up(sites: dict[tuple[str, str], Site]) -> None:
     """In ASGI; a WSGI server has the body's time in its own hands."""
-    site = sites["asgi", "refuse"]
+    site = sites["asgi", "publish"]
     before = site.seen()
     assert status_of(site.begins(another())) == 408
     assert site.seen() == before
@@ -230,7 +247,7 @@ def test_a_body_that_does_not_end_is_given_up(sites: dict[tuple[str, str], Site]
 def test_a_gate_that_goes_away_lets_nothing_through(kind: str, tmp_path: Path) -> None:
     with ExitStack() as sites:
         with running_gate(tmp_path) as gate:
-            refusing = sites.enter_context(a_site(kind, "refuse", *gate))
+            refusing = sites.enter_context(a_site(kind, "publish", *gate))
             marking = sites.enter_context(a_site(kind, "header", *gate))
             assert refusing.post(another()).status_code == 200
         before = refusing.seen()

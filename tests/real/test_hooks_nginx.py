@@ -179,8 +179,16 @@ def test_what_is_written_elsewhere_passes(site: httpx.Client) -> None:
 
 
 @needs_nginx
-def test_a_held_one_does_not(site: httpx.Client) -> None:
+def test_one_that_is_held_for_a_claim_comes_through(site: httpx.Client) -> None:
     answer = post(site, waiting())
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["seen"][0].startswith("hold; case=")
+    assert answer.json()["seen"][0].endswith("; published")
+
+
+@needs_nginx
+def test_one_that_cannot_be_read_does_not(site: httpx.Client) -> None:
+    answer = post(site, waiting()[:9000])
     assert (answer.status_code, json.loads(answer.text)["title"]) == (422, "Held upload")
 
 

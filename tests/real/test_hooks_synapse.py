@@ -14,15 +14,16 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.faces.cli.stop.gates import within_an_hour
-from tests.faces.hooks.gates import another, hers, hers_mirrored, running_gate, waiting
+from tests.faces.cli.stop.gates import Running, within_an_hour
+from tests.faces.hooks.gates import another, hers, hers_mirrored, jpeg, running_gate, waiting
+from tests.real.test_hooks_claims import UPLOADS, Gate
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("ENTRENOUS_TEST_SYNAPSE", ROOT / ".venv-synapse/bin/python"))
@@ -91,24 +92,31 @@ def configured(folder: Path, modules: str) -> tuple[list[str], str]:
 
 
 @contextmanager
-def homeserver(folder: Path, house: Path, settings: str) -> Iterator[httpx.Client]:
+def homeserver(
+    folder: Path,
+    house: Path,
+    settings: str,
+    module: str = "entrenous.faces.hooks.synapse.GateModule",
+    also_from: str = "",
+) -> Iterator[httpx.Client]:
     """A homeserver with our module, as Ana sees it, who is registered there."""
     shutil.copytree(house, folder, dirs_exist_ok=True)
-    module = f"[{{module: entrenous.faces.hooks.synapse.GateModule, config: {settings}}}]"
-    program, url = configured(folder, module)
+    program, url = configured(folder, f"[{{module: {module}, config: {settings}}}]")
     with (
-        running(folder, program, url),
+        running(folder, program, url, also_from),
         httpx.Client(base_url=url, headers=seen_as("ana", house), timeout=30) as web,
     ):
         yield web
 
 
 @contextmanager
-def running(folder: Path, program: list[str], url: str) -> Iterator[None]:
+def running(folder: Path, program: list[str], url: str, also_from: str = "") -> Iterator[None]:
     """A homeserver that answers; what it says is in out.log."""
+    path = ":".join(filter(None, (SURROUNDINGS["PYTHONPATH"], also_from)))
+    around = SURROUNDINGS | {"PYTHONPATH": path}
     with (
         (folder / "out.log").open("wb") as log,
-        subprocess.Popen(program, stdout=log, stderr=log, env=SURROUNDINGS) as process,
+        subprocess.Popen(program, stdout=log, stderr=log, env=around) as process,
     ):
         try:
             _wait_for(url, process)
@@ -165,7 +173,10 @@ def test_uploads(gate: tuple[str, Path], house: Path, tmp_path: Path) -> None:
         assert download(web, fine).content == another()
         small = download(web, fine, "?width=32&height=32&method=crop")
         assert small.headers["content-type"].startswith("image/")
-        for data in (hers(), hers_mirrored(), waiting(), b"OggS" + bytes(60)):
+        listed = upload(web, waiting())
+        assert listed.status_code == 200, listed.text
+        assert download(web, listed).content == waiting()
+        for data in (hers(), hers_mirrored(), b"OggS" + bytes(60)):
             refused = upload(web, data)
             # Synapse's own words for every file that a module refuses, whatever its code
             assert (refused.status_code, refused.json()["error"]) == (400, "Bad content")
@@ -174,20 +185,82 @@ def test_uploads(gate: tuple[str, Path], house: Path, tmp_path: Path) -> None:
     log = (tmp_path / "out.log").read_text()
     assert "entrenous.hooks upload decision=refuse why=gate case=" in log
     kept = [path for path in (tmp_path / "media").rglob("*") if path.is_file()]
-    held = {hers(), hers_mirrored(), waiting()}
-    assert held.isdisjoint(path.read_bytes() for path in kept)
+    refused_ones = {hers(), hers_mirrored()}
+    assert refused_ones.isdisjoint(path.read_bytes() for path in kept)
+    assert references(gate)[media_id(listed)] == "waiting"
 
 
+@pytest.mark.threat("shadow-acts")
 def test_in_shadow_mode_and_with_a_gate_that_is_away(
     gate: tuple[str, Path], house: Path, tmp_path: Path
 ) -> None:
+    """What passed in shadow is listed by its id, and to be removed once a person confirms it."""
     settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, shadow: true}}"
+    famous = claims_at(gate).famous(3)
     with homeserver(tmp_path / "shadow", house, settings) as web:
-        assert upload(web, hers()).status_code == 200
+        claims_at(gate).claimed(famous)
+        for data in (hers(), jpeg(famous)):
+            answer = upload(web, data)
+            assert answer.status_code == 200
+            assert references(gate)[media_id(answer)] == "waiting"
+            confirm_all(gate, answer)
     away = f"{{gate: 'http://127.0.0.1:9', token_file: {gate[1]}}}"
     with homeserver(tmp_path / "away", house, away) as web:
         assert upload(web, another()).status_code == 400
     assert "why=gate-away" in (tmp_path / "away/out.log").read_text()
+
+
+@pytest.mark.threat("claim-censors")
+def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
+    gate: tuple[str, Path], house: Path, tmp_path: Path
+) -> None:
+    """What was taken meanwhile is listed by its id, and to be removed once a person confirms it."""
+    at, famous = claims_at(gate), claims_at(gate).famous()
+    settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20}}"
+    with homeserver(tmp_path, house, settings) as web:
+        at.claimed(famous)
+        answers = [upload(web, jpeg(famous, 60 + number)) for number in range(UPLOADS)]
+        assert [answer.status_code for answer in answers] == [200] * UPLOADS
+        assert {references(gate)[media_id(one)] for one in answers} == {"waiting"}
+        confirm_all(gate, *answers)
+        refused = upload(web, jpeg(famous, 50))
+        assert (refused.status_code, refused.json()["error"]) == (400, "Bad content")
+
+
+@pytest.mark.threat("claim-censors")
+def test_in_quarantine_a_held_file_waits_and_no_other_copy_of_it_does(
+    house: Path, tmp_path: Path
+) -> None:
+    """Not the one that was there before anybody registered the picture."""
+    (tmp_path / "often.py").write_text(OFTEN)
+    with running_gate(tmp_path) as gate:
+        at, famous, confirmed = (
+            claims_at(gate),
+            claims_at(gate).famous(1),
+            claims_at(gate).famous(2),
+        )
+        settings = (
+            f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, on_hold: quarantine}}"
+        )
+        folder, data = tmp_path / "house", jpeg(famous)
+        with homeserver(folder, house, settings, "often.Often", str(tmp_path)) as web:
+            before = upload(web, data)
+            at.claimed(famous)
+            at.claimed(confirmed)
+            held, other = upload(web, data), upload(web, jpeg(confirmed))
+            assert (held.status_code, other.status_code) == (200, 200)
+            until(lambda: download(web, held).status_code == 404)
+            until(lambda: download(web, other).status_code == 404)
+            assert download(web, before).content == data
+            # The one from before was looked back at: that one is listed, these two are not.
+            assert set(references(gate)) <= {media_id(before)}
+            case = case_of(gate, media_id(other))
+            decide(gate, case, "confirm")
+            decide(gate, case_of(gate, media_id(held)), "release")
+            until(lambda: download(web, held).status_code == 200)
+            assert download(web, held).content == data
+            assert download(web, other).status_code == 404
+            assert upload(web, jpeg(confirmed)).status_code == 400
 
 
 @pytest.mark.threat("probing-registered")
@@ -208,6 +281,65 @@ def test_each_person_has_her_uploads_of_an_hour(house: Path, tmp_path: Path) -> 
     assert "house.example" not in "".join(line for line in log.splitlines() if "hooks" in line)
 
 
+# The module as it is, but that it asks after what is hidden twice a second.
+OFTEN = """
+from entrenous.faces.hooks import synapse
+
+synapse._ASK_MS = 500
+Often = synapse.GateModule
+"""
+
+
+def claims_at(gate: tuple[str, Path]) -> Gate:
+    who = {"Authorization": f"Bearer {gate[1].read_text().strip()}"}
+    return Gate(Running(0, gate[0], who), gate[1])
+
+
+def media_id(answer: httpx.Response) -> str:
+    return str(answer.json()["content_uri"]).rpartition("/")[2]
+
+
+def references(gate: tuple[str, Path]) -> dict[str, str]:
+    """How each file stands that the gate lists as published."""
+    said = claims_at(gate).running.ask("/v1/reviews/published")
+    return {one["reference"]: one["state"] for one in said["cases"]}
+
+
+def case_of(gate: tuple[str, Path], media: str) -> str:
+    """The case of a file that waits."""
+    after, ask = "", claims_at(gate).running.ask
+    while review := ask(f"/v1/reviews?after={after}")["next"]:
+        after = review["case"]
+        if review["reference"] == media:
+            return str(after)
+    raise AssertionError(media)
+
+
+def decide(gate: tuple[str, Path], case: str, decision: str) -> None:
+    url, who = f"{gate[0]}/v1/reviews/{case}", claims_at(gate).running.who
+    answer = httpx.post(url, json={"decision": decision}, headers=who, timeout=60)
+    assert answer.status_code == 200, answer.text
+
+
+def confirm_all(gate: tuple[str, Path], *uploads: httpx.Response) -> None:
+    """These are listed as to be removed once a reviewer has confirmed them, however they wait."""
+    media, after, ask = {media_id(one) for one in uploads}, "", claims_at(gate).running.ask
+    while review := ask(f"/v1/reviews?after={after}")["next"]:
+        after = review["case"]
+        if review["reference"] in media:
+            decide(gate, after, "confirm")
+            after = ""
+    listed = references(gate)
+    assert {listed[one] for one in media} == {"confirmed"}
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 PARSE = """
 import json, sys
 from synapse.module_api.errors import ConfigError
@@ -223,8 +355,12 @@ for given in json.loads(sys.argv[1]):
 
 def test_a_wrong_setting_is_said(gate: tuple[str, Path]) -> None:
     good = {"gate": "https://gate.example", "token_file": str(gate[1])}
-    wrong = {"gate": "http://gate.example", "token_file": "/nowhere", "on_hold": "keep", "key": 1}
-    given = [good, good | {"on_hold": "pass"}, *[good | {name: wrong[name]} for name in wrong]]
+    wrong = {"gate": "http://gate.example", "token_file": "/nowhere", "on_hold": "refuse", "key": 1}
+    given = [
+        good,
+        good | {"on_hold": "quarantine"},
+        *[good | {name: wrong[name]} for name in wrong],
+    ]
     done = subprocess.run(
         [str(PYTHON), "-c", PARSE, json.dumps(given)],
         check=True,
@@ -233,7 +369,7 @@ def test_a_wrong_setting_is_said(gate: tuple[str, Path]) -> None:
         env=SURROUNDINGS,
     )
     said = done.stdout.splitlines()
-    assert said[:2] == ["refuse", "pass"]
+    assert said[:2] == ["publish", "quarantine"]
     assert [line.partition(" should be")[0] for line in said[2:]] == [
         f"The setting {name}" for name in wrong
     ]

@@ -10,7 +10,7 @@ from entrenous.model.bank import PEOPLE, Bank
 from entrenous.model.claim import ClaimEvent, ClaimState
 from entrenous.model.decision import Outcome
 from entrenous.model.gate import GateLimits
-from entrenous.model.review import Found, ReviewState
+from entrenous.model.review import LISTED_FOR, Found, ReviewState
 from entrenous.stop.clock import note_clock
 from entrenous.stop.gate import judge_upload
 from entrenous.stop.look_back import LEASE, look_back, look_back_again, look_back_due, tidy
@@ -61,7 +61,10 @@ def test_confirming_it_confirms_the_claim_and_forgets_the_hash(room: Room, hers:
     protect(room, hers)
     assert confirm(case, room.platform).reference == "post 17"
     kept = room.platform.reviews.review(case)
-    assert (kept.state, kept.bits, kept.reference) == (ReviewState.CONFIRMED, None, "")
+    assert (kept.state, kept.bits, kept.reference) == (ReviewState.CONFIRMED, None, "post 17")
+    room.clock.moment += LISTED_FOR  # until then the platform is told to remove it
+    tidy(room.platform)
+    assert room.platform.reviews.review(case).reference == ""
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
 
 

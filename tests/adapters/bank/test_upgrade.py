@@ -104,6 +104,8 @@ INSERT INTO upload VALUES (4, 'bbbb', 4000000, 'let through', 'closed', '[]', X'
 VERSION_4 = """
 ALTER TABLE claim_hash DROP COLUMN added;
 DROP INDEX released_uploads;
+DROP INDEX uploads_to_remove;
+ALTER TABLE upload DROP COLUMN listed_until;
 ALTER TABLE upload DROP COLUMN first_confirmer;
 DROP TABLE reviewer;
 DROP TABLE page;
@@ -121,6 +123,8 @@ INSERT INTO upload (case_number, at, outcome, state, matches, untrusted_upload) 
 VERSION_3 = f"""
 ALTER TABLE claim_hash DROP COLUMN added;
 DROP INDEX released_uploads;
+DROP INDEX uploads_to_remove;
+ALTER TABLE upload DROP COLUMN listed_until;
 ALTER TABLE upload DROP COLUMN first_confirmer;
 DROP TABLE reviewer;
 DROP TABLE page;
@@ -283,6 +287,7 @@ def test_version_5_gets_a_place_for_frames(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.executescript(
             "ALTER TABLE claim_hash DROP COLUMN added; DROP INDEX released_uploads;"
+            "DROP INDEX uploads_to_remove; ALTER TABLE upload DROP COLUMN listed_until;"
             "DROP TABLE upload_frames;"
             "UPDATE schema_version SET version = 5;"
         )
@@ -299,6 +304,7 @@ def test_version_6_gets_a_place_for_how_clips_sound(tmp_path: Path) -> None:
         db.executescript("""
             ALTER TABLE claim_hash DROP COLUMN added;
 DROP INDEX released_uploads;
+            DROP INDEX uploads_to_remove; ALTER TABLE upload DROP COLUMN listed_until;
             ALTER TABLE upload_frames DROP COLUMN words; UPDATE schema_version SET version = 6;
             INSERT INTO upload (number, case_number, at, outcome, state, matches)
                 VALUES (7, 'old', 1, 'let through', 'closed', '[]');

@@ -69,6 +69,8 @@ INSERT INTO upload (case_number, at, outcome, state, matches, bits, reference) V
 VERSION_4 = """
 ALTER TABLE claim_hash DROP COLUMN added;
 DROP INDEX released_uploads;
+DROP INDEX uploads_to_remove;
+ALTER TABLE upload DROP COLUMN listed_until;
 ALTER TABLE upload DROP COLUMN first_confirmer;
 DROP TABLE reviewer;
 DROP TABLE page;

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrenous.adapters.gate_client.account import account_of
 from entrenous.adapters.gate_client.answer import Answer, Said, Why, strictest
 from entrenous.adapters.gate_client.client import AsyncGateClient, GateClient
 from entrenous.adapters.gate_client.reply import read_reply
@@ -183,6 +185,56 @@ def test_too_large_is_not_asked_about_or_given_up() -> None:
 )
 def test_what_is_no_picture(data: bytes, choices: dict[str, Any], expected: Answer) -> None:
     assert both(Scripted(**choices), data) == expected
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+def test_what_is_published_all_the_same_is_said_beforehand(
+    *, shadow: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Scripted(shadow=shadow)
+    caplog.set_level("INFO", "entrenous.hooks")
+    held, listed = (gate.client().ask(HELD, publishes_held=held) for held in (False, True))
+    anyio.run(partial(gate.async_client().ask, HELD, publishes_held=True))
+    said = [head.get("entrenous-publishes") for head in gate.heads]
+    assert said == (["all"] * 3 if shadow else [None, "held", "held"])
+    assert [one.listed for one in (held, listed)] == [shadow, True]
+    assert [one.acts is Said.HOLD for one in (held, listed)] == [not shadow, False]
+    assert caplog.text.count("published=True") == 2 + shadow
+
+
+@pytest.mark.parametrize("more", [{"published": 1}, {"published": "true"}, {"published": None}])
+def test_only_a_plain_word_of_the_gate_lets_a_held_one_pass(more: dict[str, object]) -> None:
+    answer = Scripted(lambda _: decided("hold", **more)).client().ask(FINE, publishes_held=True)
+    assert (answer.acts, answer.listed) == (Said.HOLD, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "whose"),
+    [
+        ("ana", "8.8.8.8", "ana"),
+        ("", "8.8.8.8", "network\0008.8.8.8/32"),
+        (None, "2001:4860:4860:7::8888", "network\0002001:4860:4860:7::/64"),
+        ("", "::ffff:8.8.8.8", "network\0008.8.8.8/32"),
+        *((None, near, "") for near in ("127.0.0.1", "10.0.0.7", "::1", "fe80::1", "", None)),
+        (None, "testclient", ""),
+    ],
+)
+def test_whose_account_is_not_known_counts_by_the_address(
+    name: str | None, address: str | None, whose: str
+) -> None:
+    """Not by that of a server in front, which everybody comes through."""
+    assert account_of(name, address) == whose
+
+
+def test_how_a_case_stands() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        case = request.url.path.rpartition("/")[2]
+        return httpx.Response(200 if case != "none" else 404, json={"state": case})
+
+    client = Scripted(answer).client()
+    told = {case: client.state_of(case) for case in ("waiting", "released", "none", "odd", "a/b")}
+    assert told == {"waiting": "waiting", "released": "released", "none": "", "odd": "", "a/b": ""}
+    assert Scripted(lambda _: httpx.Response(200, text="[")).client().state_of("1") == ""
 
 
 def test_what_came_as_media_is_no_other_file() -> None:

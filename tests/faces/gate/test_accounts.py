@@ -97,9 +97,44 @@ def test_held_ones_count_like_those_that_passed(web: httpx.Client, waiting: byte
     assert answers == [200] * 4 + [429]
 
 
-def test_of_nobody_known_nothing_is_counted(web: httpx.Client, confirmed: bytes) -> None:
-    """A platform that names no account counts for itself."""
+def test_whose_account_nobody_knows_has_more_refusals(web: httpx.Client, confirmed: bytes) -> None:
+    """A platform that names no account counts for itself; here they are one."""
     assert {bring(web, confirmed, OPERATOR).status_code for _ in range(6)} == {200}
+
+
+@pytest.mark.threat("probing-registered")
+def test_but_not_without_end(
+    web: httpx.Client, confirmed: bytes, another: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uploads that fit nothing are not bounded, for these are those of everybody."""
+    monkeypatch.setattr(counting, "_NOBODY_TIMES", 2)
+    assert {bring(web, jpeg(another), OPERATOR).status_code for _ in range(6)} == {200}
+    told = [bring(web, confirmed, OPERATOR) for _ in range(5)]
+    assert [answer.status_code for answer in told] == [200] * 4 + [429]
+    assert said(bring(web, jpeg(another), OPERATOR)) == said(told[-1])
+    assert bring(web, confirmed, ANA).json()["decision"] == "refuse"
+
+
+@pytest.mark.threat("shadow-acts")
+def test_in_shadow_nothing_is_told_so_nothing_is_counted(
+    web: httpx.Client, confirmed: bytes
+) -> None:
+    """Else what comes beyond a limit would be published unseen, and be on no list."""
+    shadow = {**ANA, "Entrenous-Publishes": "all"}
+    told = [bring(web, confirmed, shadow).json() for _ in range(6)]
+    assert {(one["decision"], one["published"]) for one in told} == {("refuse", True)}
+    listed = web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]
+    assert {one["case"] for one in listed} == {one["case"] for one in told}
+    assert bring(web, confirmed, ANA).json()["decision"] == "refuse"
+    assert bring(web, confirmed, {**UPLOADER, "Entrenous-Publishes": "all"}).json()["appeal"]
+    assert len(web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]) == 6
+
+
+@pytest.mark.parametrize("word", ["", "everything", "All", "held,all"])
+def test_what_is_published_is_said_in_one_word(web: httpx.Client, another: Any, word: str) -> None:
+    answer = bring(web, jpeg(another), {**OPERATOR, "Entrenous-Publishes": word})
+    assert (answer.status_code, answer.json()["title"]) == (400, "Bad publishes")
+    assert bring(web, jpeg(another), {**UPLOADER, "Entrenous-Publishes": word}).status_code == 200
 
 
 def test_what_an_uploader_says_of_herself_is_not_looked_at(web: httpx.Client, another: Any) -> None:

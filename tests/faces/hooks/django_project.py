@@ -23,6 +23,7 @@ settings.configure(
     MIDDLEWARE=[
         "django.contrib.sessions.middleware.SessionMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "entrenous.faces.hooks.django.with_account",
     ],
     SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
     ENTRENOUS_GATE=json.loads(sys.argv[2]),
@@ -126,9 +127,10 @@ def accounts() -> dict[str, str | None]:
     ask("handle", "another", client)
     client.force_login(User.objects.create_user("ana"))
     ask("handle", "another", client)
+    ask("post", "another", client)
     hook.gate_client()._http.event_hooks = {}
     assert hook._account(InALoop()) == ""
-    return {"nobody": said[0], "ana": said[1]}
+    return {"nobody": said[0], "ana": said[1], "ana by the validator": said[2]}
 
 
 def main() -> None:
@@ -136,12 +138,12 @@ def main() -> None:
     with connection.schema_editor() as editor:
         editor.create_model(Post)
     answers = {}
-    for name in ("hers", "waiting", "another", "text", "clip"):
+    for name in ("hers", "waiting", "another", "text", "clip", "broken"):
         answers[f"validator {name}"] = ask("post", name)
     for name in ("hers", "waiting"):
         answers[f"marking {name}"] = ask("mark", name)
         answers[f"marking handler {name}"] = ask("handle-marking", name)
-    for name in ("hers", "waiting", "another"):
+    for name in ("hers", "waiting", "another", "broken"):
         answers[f"handler {name}"] = ask("handle", name)
     limit = hook.gate_client().setting.upload_bytes_max
     (FOLDER / "large").write_bytes(b"\xff\xd8\xff" + bytes(limit))

@@ -23,6 +23,7 @@ def project(gate: tuple[str, Path], folder: Path, **more: Any) -> dict[str, Any]
     for name, data in (
         *(("hers", hers_mirrored()), ("waiting", waiting()), ("another", another())),
         ("text", b"words"),
+        ("broken", another()[:9000]),
         ("clip", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)),
     ):
         (folder / name).write_bytes(data)
@@ -48,7 +49,8 @@ def answers(gate: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
 def test_the_validator(answers: dict[str, Any]) -> None:
     assert answers["validator another"] == {"saved": "let through"}
     assert answers["validator text"] == {"saved": "let through"}
-    for name, code in (("hers", "stopped"), ("waiting", "held")):
+    assert answers["validator waiting"] == {"saved": "hold"}
+    for name, code in (("hers", "stopped"), ("broken", "held")):
         ((error,),) = answers[f"validator {name}"]["errors"].values()
         assert error["code"] == code
         assert "https://site.example/appeal" in error["message"]
@@ -68,7 +70,8 @@ def test_the_validator_stands_in_migrations(answers: dict[str, Any]) -> None:
 
 def test_the_upload_handler(answers: dict[str, Any]) -> None:
     assert answers["handler another"] == {"files": ["file"], "said": ["let through"]}
-    assert answers["handler waiting"] == {"files": [], "said": ["hold"]}
+    assert answers["handler waiting"] == {"files": ["file"], "said": ["hold"]}
+    assert answers["handler broken"] == {"files": [], "said": ["hold"]}
     assert answers["handler hers"] == {"files": [], "said": ["refuse"]}
     assert answers["handler large"] == {"files": [], "said": ["hold"]}
     assert answers["marking handler waiting"] == {"files": ["file"], "said": ["hold"]}
@@ -79,7 +82,7 @@ def test_who_is_signed_in_is_told_as_a_hash(
     answers: dict[str, Any], gate: tuple[str, Path]
 ) -> None:
     her_key = account_header("1", Secret(gate[1].read_bytes()))["Entrenous-Account"]
-    assert answers["accounts"] == {"nobody": None, "ana": her_key}
+    assert answers["accounts"] == {"nobody": None, "ana": her_key, "ana by the validator": her_key}
 
 
 def test_a_gate_that_is_away(tmp_path: Path, gate: tuple[str, Path]) -> None:

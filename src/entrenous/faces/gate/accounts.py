@@ -68,7 +68,7 @@ class Accounts:
         if role is Role.OPERATOR:
             said = request.headers.get(HEADER)
             if said is None:
-                return ((self._name("nobody", ""), _NOBODY_TIMES),)
+                return self._nobody()
             if not _ACCOUNT.fullmatch(said):
                 raise BadAccount
             return ((self._name("account", said), 1),)
@@ -78,7 +78,7 @@ class Accounts:
     def count(self, names: Names, now: datetime) -> None:
         """One more upload of theirs; raises TooManyUploads."""
         self._begin(now)
-        known = names if names[0][0] != self._name("nobody", "") else ()
+        known = () if names == self._nobody() else names
         if _is_full(known, self.uploads, self.access.uploads_per_account) or _is_full(
             names, self.refused, self.access.refused_per_account
         ):
@@ -101,6 +101,9 @@ class Accounts:
         wait_s = _HOUR_S - now.minute * 60 - now.second
         where = f" here: {self.access.appeal_url}" if self.access.appeal_url else ""
         return TooManyUploads(minutes=-(-wait_s // 60), retry_after_s=wait_s, where=where)
+
+    def _nobody(self) -> Names:
+        return ((self._name("nobody", ""), _NOBODY_TIMES),)
 
     def _name(self, kind: str, text: str) -> bytes:
         said = f"{kind}\0{text}".encode()
