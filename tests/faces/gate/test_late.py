@@ -73,7 +73,7 @@ def test_the_platform_finds_what_it_has_published_by_its_reference(
 def test_why_a_case_left_the_list_is_told_by_the_case(
     web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any, became: str
 ) -> None:
-    """Released and withdrawn ones are gone from the list alike; a confirmed one is to be removed."""
+    """Released and withdrawn ones are gone from it alike; a confirmed one is to be removed."""
     claim = protect(device_gate, hers)
     case = upload(web, jpeg(on_a_page(hers)), OPERATOR)["case"]
     assert look_slowly(platform)
