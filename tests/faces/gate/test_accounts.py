@@ -130,7 +130,7 @@ def test_in_shadow_nothing_is_told_so_nothing_is_counted(
     assert len(web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]) == 6
 
 
-@pytest.mark.parametrize("word", ["", "everything", "All", "held,all"])
+@pytest.mark.parametrize("word", ["", "nothing", "everything", "All", "held,all"])
 def test_what_is_published_is_said_in_one_word(web: httpx.Client, another: Any, word: str) -> None:
     answer = bring(web, jpeg(another), {**OPERATOR, "Entrenous-Publishes": word})
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad publishes")

@@ -5,7 +5,7 @@ from typing import Final
 from entrenous.adapters.gate_client.answer import Answer, Said
 from entrenous.adapters.gate_client.form import uploads_in
 from entrenous.adapters.gate_client.mail import media_in
-from entrenous.adapters.gate_client.reply import read_reply
+from entrenous.adapters.gate_client.reply import read_reply, read_state
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, holds
 
@@ -24,6 +24,7 @@ _REPLY: Final = (
     b'{"schema":"entrenous/decision/1","case":"3f9a-70c2-b11e","secret":"AAEC",'
     b'"decision":"let through","matches":[],"shadow":"hold"}'
 )
+_STATES: Final = ("", "waiting", "confirmed", "released", "closed")
 
 
 def _brought(untrusted: bytes) -> tuple[bytes, list[bytes]]:
@@ -35,7 +36,7 @@ def _fits(answer: Answer) -> bool:
     """Nothing passes without a case; a case and a secret are safe in a header."""
     named = answer.case + answer.secret
     return (
-        (bool(answer.case) or answer.said is Said.HOLD) and named.isascii() and named.isprintable()
+        (bool(answer.case) or answer.acts is Said.HOLD) and named.isascii() and named.isprintable()
     )
 
 
@@ -55,7 +56,18 @@ TARGETS: Final = (
     Target(
         "hook-reply",
         holds(lambda untrusted: read_reply(200, untrusted), _fits),
-        lambda: [_REPLY, _REPLY.replace(b"let through", b"refuse")],
+        lambda: [
+            _REPLY,
+            _REPLY.replace(b"let through", b"refuse"),
+            _REPLY.replace(b'"let through"', b'"hold","published":true'),
+        ],
+        change_json,
+        longest=1024,
+    ),
+    Target(
+        "hook-case",
+        holds(lambda untrusted: read_state(200, untrusted), lambda state: state in _STATES),
+        lambda: [b'{"schema":"entrenous/review/1","state":"released"}', b'{"state":"waiting"}'],
         change_json,
         longest=1024,
     ),

@@ -85,10 +85,9 @@ def publishes_of(request: Request, role: Role) -> Publishes:
     said = request.headers.get(PUBLISHES_HEADER)
     if said is None or role is not Role.OPERATOR:
         return Publishes.NOTHING
-    try:
-        return Publishes(said)
-    except ValueError:
-        raise BadPublishes from None
+    if said not in (Publishes.HELD, Publishes.ALL):
+        raise BadPublishes
+    return Publishes(said)
 
 
 def is_operator(request: Request, access: GateAccess) -> bool:

@@ -29,6 +29,7 @@ _NEAR: Final = "http://127.0.0.1"  # of an application in this process: nothing 
 _DECISIONS: Final = ("confirm", "release")
 _FOUND: Final = {
     "upload": "held as it came",
+    "published": "published all the same: your server keeps nothing back, or is in shadow",
     "look back": "published before, found when a claim came",
     "slow look": "published before, found by the slow look",
     "appeal": "refused, and appealed",
