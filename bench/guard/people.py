@@ -12,9 +12,16 @@ import numpy as np
 from entrenous.adapters.courier.memory import memory_courier
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.memory import MemoryVault
-from entrenous.craft.crypto.device import new_account, signing_key
-from entrenous.craft.crypto.statements import sign_prekeys
+from entrenous.craft.crypto.device import (
+    DeviceSigner,
+    mldsa65_hash,
+    mldsa65_key,
+    new_signer,
+    signing_key,
+)
+from entrenous.craft.crypto.statements import prekey_leaf, sign_prekeys
 from entrenous.craft.media.picture import read_picture
+from entrenous.craft.wire.identity.batch import write_batch
 from entrenous.craft.wire.identity.prekey import write_prekey, write_prekey_statement
 from entrenous.model.card import Prekey, PrekeyKind
 from entrenous.model.circle import Circle, CircleId
@@ -22,6 +29,7 @@ from entrenous.model.envelope import PrekeyBundle
 from entrenous.model.ids import DeviceId, MailboxId, PersonId
 from entrenous.model.person import Contact, DeviceKey, MasterKey, Person
 from entrenous.model.secret import Secret
+from entrenous.model.signed_batch import Batch, Place, SignedBatch
 from entrenous.ports import Device
 
 NEW_YEAR: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -70,23 +78,27 @@ class Shelf:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._accounts = dict[DeviceId, Secret]()
+        self._signers = dict[DeviceId, DeviceSigner]()
         self.last_used = dict[DeviceId, datetime]()
 
-    def add(self, device: DeviceId) -> bytes:
-        """A new device is in use from now on; its public key, 32 bytes."""
-        self._accounts[device] = new_account()
-        return signing_key(self._accounts[device])
+    def add(self, device: DeviceId, seed: bytes) -> tuple[bytes, bytes]:
+        """A new device is in use from now on; its Ed25519 key, and the hash of its ML-DSA-65 key,
+        which grows from ``seed``; 32 bytes each.
+        """
+        signer = self._signers[device] = new_signer(seed)
+        return signing_key(signer.account), mldsa65_hash(mldsa65_key(signer))
 
     def claim(self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId) -> PrekeyBundle:
         """What that device left when its program last ran."""
-        del url, mailbox, token
+        del url, token
         made_at = self.last_used.get(device, self._clock.now()) - timedelta(days=3)
         made_at = made_at.replace(microsecond=0)
         prekey = Prekey(PrekeyKind.XWING, bytes(8), device, 1, bytes(32), made_at, bytes(1216))
         statement = write_prekey_statement(prekey)
-        xwing = write_prekey(statement, *sign_prekeys(self._accounts[device], [statement]))
-        return PrekeyBundle(device, None, b"", xwing)
+        signer, batch = self._signers[device], Batch(device, mailbox, 1, prekey_leaf(statement))
+        said = write_batch(batch)
+        signed = SignedBatch(batch, said, mldsa65_key(signer), sign_prekeys(signer, said))
+        return PrekeyBundle(device, None, b"", write_prekey(statement, Place(0, ()), signed))
 
 
 class QuickVault(MemoryVault):
@@ -140,7 +152,8 @@ def a_device(device: Device, shelf: Shelf) -> DeviceKey:
     """A device that nobody has heard of."""
     name, now = DeviceId(device.dice.token(16)), device.clock.now().replace(microsecond=0)
     mailbox = MailboxId(device.dice.token(16))
-    return DeviceKey(name, mailbox, shelf.add(name), bytes(32), now)
+    ed25519, mldsa65 = shelf.add(name, device.dice.token(32))
+    return DeviceKey(name, mailbox, ed25519, bytes(32), mldsa65, now)
 
 
 def circle_of(name: str, people: list[Contact], rng: Rng) -> Circle:

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from entrenous.craft.wire.identity.batch import write_batch
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import (
     BlobId,
@@ -25,6 +26,7 @@ from entrenous.model.reaction import Reaction
 from entrenous.model.receipt import Receipt, ReceiptEvent, Receipts
 from entrenous.model.recovery import RecoverySheet
 from entrenous.model.secret import Secret
+from entrenous.model.signed_batch import Batch, SignedBatch
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
 NOON: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -48,11 +50,13 @@ MANIFEST: Final = Manifest(
     *(Secret(b"f" * 32), Secret(b"o" * 32), URL, (PersonHead(PERSON, 3, b"H" * 32),)),
     marks=(b"k" * 32,),
 )
+_BATCH: Final = Batch(DEVICE, None, 1, b"r" * 32)
+SIGNED: Final = SignedBatch(_BATCH, write_batch(_BATCH), bytes(1952), bytes(3373))
 BODIES: Final = (
     MANIFEST,
     Hello(b"card", Secret(bytes(32)), 64, b"i" * 32),
     Receipts(
-        (Receipt(ReceiptEvent.OPENED, MessageId(bytes(16)), ENVELOPE, NOON, LOCK, bytes(64)),)
+        (Receipt(ReceiptEvent.OPENED, MessageId(bytes(16)), ENVELOPE, NOON, LOCK, LOCK),), SIGNED
     ),
     Reaction(PERSON, MessageId(bytes(16)), "\u2764"),
     CompareStep(bytes(16), 2, b"x" * 32),

@@ -204,7 +204,7 @@ def test_prekeys_are_handed_out_once(town: Town) -> None:
     assert {bundle.one_time for bundle in claimed} == {b"one", b"two", None}
     assert {(b.device, b.fallback, b.xwing) for b in claimed} == {(DEVICE, b"fallback", b"xwing")}
     assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, keys) == 0
-    more = Prekeys(tuple(b"%d" % number for number in range(60)), None, None)
+    more = Prekeys(tuple(b"%d" % number for number in range(60)), b"fallback", b"xwing")
     assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, more) == 50
     assert courier.prekey_count(url, post.mailbox, post.owner, DEVICE) == 50
 
@@ -267,7 +267,7 @@ def test_tokens_end(town: Town) -> None:
 @pytest.mark.threat("others-rights")
 def test_nobody_does_what_is_another_ones(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.ready()
-    keys, other = Prekeys((), None, None), post.other
+    keys, other = Prekeys((), b"fallback", b"xwing"), post.other
     for refused in (
         lambda: courier.publish_card(url, post.mailbox, post.token, b"card"),
         lambda: courier.card(url, post.mailbox, other),

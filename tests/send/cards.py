@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from entrenous.craft.crypto.device import new_account
+from entrenous.craft.crypto.device import DeviceSigner, new_signer
 from entrenous.craft.crypto.lists import head_of
 from entrenous.craft.crypto.statements import proof_of, verify_card
 from entrenous.craft.wire.identity.card import read_card, write_card
@@ -13,7 +13,6 @@ from entrenous.model.card import SignedCertificate
 from entrenous.model.device_list import ListedDevice, ListStatement
 from entrenous.model.identity import Identity
 from entrenous.model.ids import DeviceId, MailboxId
-from entrenous.model.secret import Secret
 from entrenous.send.devices.own_card import certify, signed_card
 from entrenous.send.devices.self import IDENTITY
 from entrenous.send.drawers import SELF, lay, take
@@ -73,8 +72,8 @@ def issue_card(
     return write_card(issued)
 
 
-def another_device(who: Person, account: Secret | None = None) -> SignedCertificate:
+def another_device(who: Person, signer: DeviceSigner | None = None) -> SignedCertificate:
     """A device that she certified, without a session, a prekey or a mailbox anywhere."""
     identity = identity_of(who)
     assert identity.master is not None
-    return certify(identity.master, account or new_account(), DeviceId(bytes(16)), NOON)
+    return certify(identity.master, signer or new_signer(bytes(32)), DeviceId(bytes(16)), NOON)

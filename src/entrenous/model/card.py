@@ -8,6 +8,7 @@ from entrenous.model.device_list import ListStatement
 from entrenous.model.errors import Malformed
 from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.person import MasterKey
+from entrenous.model.signed_batch import Place, SignedBatch
 
 
 class Enforces(IntEnum):
@@ -22,13 +23,15 @@ class Enforces(IntEnum):
 class Certificate:
     """What a person's master key says about one of her devices.
 
-    ``enforces`` are the numbers of :class:`Enforces`, and unknown ones, ascending.
+    ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key. ``enforces`` are the numbers of
+    :class:`Enforces`, and unknown ones, ascending.
     """
 
     person: PersonId
     device: DeviceId
     ed25519: bytes
     curve25519: bytes
+    mldsa65_hash: bytes
     created_at: datetime
     enforces: tuple[int, ...]
 
@@ -90,11 +93,20 @@ class Prekey:
 
 @dataclass(frozen=True, slots=True)
 class SignedPrekey:
-    """A prekey as it was read; unproven before craft/crypto/statements.py verified it."""
+    """A prekey as it was read; unproven before craft/crypto/statements.py verified it.
+
+    ``place`` is where its statement is in its batch. Every claim brings an X-Wing prekey, so that
+    one carries the ``batch``, and no other does.
+    """
 
     prekey: Prekey
     statement: bytes
-    signature: bytes
+    place: Place
+    batch: SignedBatch | None = None
+
+    def __post_init__(self) -> None:
+        if (self.batch is None) == (self.prekey.kind is PrekeyKind.XWING):
+            raise ValueError("an X-Wing prekey carries its batch, and no other one does")
 
 
 class BadCard(Malformed):

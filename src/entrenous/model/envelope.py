@@ -115,11 +115,13 @@ class EnvelopeStatus:
 
 @dataclass(frozen=True, slots=True)
 class Prekeys:
-    """Signed prekeys of one device, each opaque to the relay (docs/spec/identity.md section 5)."""
+    """Prekeys of one device that were signed together, each opaque to the relay, which hands out
+    none of an earlier set once it has these (docs/spec/identity.md section 5).
+    """
 
     one_time: tuple[bytes, ...]
-    fallback: bytes | None
-    xwing: bytes | None
+    fallback: bytes
+    xwing: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,11 +65,13 @@ LinkMessage = LinkAsk | LinkAnswer | LinkShow | LinkGrant | LinkStop
 class Offer:
     """What the new device is: its keys, where it receives, and what deletes that mailbox.
 
-    ``name`` is what its person calls it, for her own devices only; None: the old one chooses.
+    ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key. ``name`` is what its person calls it, for
+    her own devices only; None: the old one chooses.
     """
 
     ed25519: bytes
     curve25519: bytes
+    mldsa65_hash: bytes
     device: DeviceId
     enforces: tuple[int, ...]
     seal_to: bytes

@@ -20,6 +20,7 @@ class MasterKey:
 class DeviceKey:
     """One device on its owner's list: its public keys, certified by her master key.
 
+    ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key, which comes with what that key signed.
     ``mailbox`` is where it receives, ``enforces`` what its program holds its person to
     (:class:`.card.Enforces`).
     """
@@ -28,15 +29,16 @@ class DeviceKey:
     mailbox: MailboxId
     ed25519: bytes
     curve25519: bytes
+    mldsa65_hash: bytes
     created_at: datetime
     enforces: tuple[int, ...] = ()
 
     @property
-    def keys(self) -> tuple[DeviceId, bytes, bytes]:
+    def keys(self) -> tuple[DeviceId, bytes, bytes, bytes]:
         """What makes it this device and no other: it may receive elsewhere, but under another key
         it is another one, whatever it is called.
         """
-        return self.device, self.ed25519, self.curve25519
+        return self.device, self.ed25519, self.curve25519, self.mldsa65_hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from entrenous.model.errors import Malformed
 from entrenous.model.ids import DeviceId, EnvelopeId, MessageId, PersonId
+from entrenous.model.signed_batch import Place, SignedBatch
 
 
 class ReceiptEvent(IntEnum):
@@ -19,7 +20,8 @@ class ReceiptEvent(IntEnum):
 class Receipt:
     """One receipt as it travels; unproven before craft/crypto/statements.py verified it.
 
-    ``marks`` is the marks hash (docs/spec/content.md section 6), 32 bytes; ``signature`` has 64.
+    ``marks`` is the marks hash (docs/spec/content.md section 6); ``leaf`` the hash of the receipt's
+    statement in its batch; 32 bytes each.
     """
 
     event: ReceiptEvent
@@ -27,19 +29,28 @@ class Receipt:
     envelope: EnvelopeId
     at: datetime
     marks: bytes
-    signature: bytes
+    leaf: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """A letter of 1 to 64 receipts."""
+    """A letter of 1 to 64 receipts; ``batch`` has a leaf for each, in their order."""
 
     receipts: tuple[Receipt, ...]
+    batch: SignedBatch
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptProof:
+    """What proves one receipt by itself: its place in the batch that was signed."""
+
+    place: Place
+    batch: SignedBatch
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptStatement:
-    """Everything that a receipt's signature covers; both ends rebuild it from what they know.
+    """Everything that is signed of a receipt; both ends rebuild it from what they know.
 
     ``sender`` wrote the message; ``head`` is that of the recipient's list, ``manifest`` the hash of
     the message's manifest (32 bytes each).
@@ -82,12 +93,15 @@ class OwedReceipt:
 
 @dataclass(frozen=True, slots=True)
 class ProvenReceipt:
-    """A receipt whose signature held: what was signed, and the list under which it was."""
+    """A receipt whose proof held: what was signed, and the list under which it was.
+
+    ``proof`` is an encoded :class:`ReceiptProof`.
+    """
 
     event: ReceiptEvent
     at: datetime
     statement: bytes
-    signature: bytes
+    proof: bytes
     head: bytes
 
 

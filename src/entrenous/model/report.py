@@ -14,10 +14,10 @@ from entrenous.model.verdict import Finding
 
 @dataclass(frozen=True, slots=True)
 class Receipted:
-    """What a recipient's device signed, and its signature (64 bytes)."""
+    """What a recipient's device signed, and an encoded :class:`.receipt.ReceiptProof` of it."""
 
     statement: bytes
-    signature: bytes
+    proof: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Make a device: keys for its owner and for itself, a mailbox at her relay."""
 
-from entrenous.craft.crypto.device import new_account
+from entrenous.craft.crypto.device import SIGNING_SEED_BYTES, new_signer
 from entrenous.craft.crypto.master import MASTER_BYTES, new_master
 from entrenous.craft.crypto.statements import verify_card
 from entrenous.craft.wire.cbor import BadCbor
@@ -11,7 +11,7 @@ from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.own_card import certify, first_list, signed_card
-from entrenous.send.devices.self import UNFINISHED, keep_account, keep_identity, who_am_i
+from entrenous.send.devices.self import UNFINISHED, keep_identity, keep_signer, who_am_i
 from entrenous.send.devices.shown_card import shown_card
 from entrenous.send.drawers import SELF
 from entrenous.send.letter.prekeys import publish_prekeys
@@ -46,9 +46,9 @@ def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
     tokens = (Secret(device.dice.token(32)) for _ in ("owner", "close"))
     home = Home(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
     master = new_master(device.dice.token(MASTER_BYTES))
-    account = new_account()
+    signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
     now = this_second(device)
-    signed = certify(master, account, _new_device_id(device), now)
+    signed = certify(master, signer, _new_device_id(device), now)
     card = signed_card(master, (first_list(name, home, signed, now),), (signed,))
     identity = Identity(
         name=name,
@@ -60,7 +60,7 @@ def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
         master=master,
     )
     with device.vault.together():
-        keep_account(account, device)
+        keep_signer(signer, device)
         keep_identity(identity, device)
         device.vault.put(SELF, UNFINISHED, b"")
         note_clock(device)

@@ -1,5 +1,6 @@
 """The kit of tests/vectors/crypto: what was sent or stored years ago must still open."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,18 @@ import pytest
 from entrenous.craft.crypto.blob import decrypt_blob
 from entrenous.craft.crypto.commitments import mark_commitment, marks_hash
 from entrenous.craft.crypto.derive import blob_key, content_key
+from entrenous.craft.crypto.device import DeviceSigner, mldsa65_hash, mldsa65_key, new_account
 from entrenous.craft.crypto.hashing import person_id
 from entrenous.craft.crypto.lists import heads_of
 from entrenous.craft.crypto.master import new_master, public_master, verify_both
 from entrenous.craft.crypto.seal import open_around, open_first_letter
 from entrenous.craft.crypto.sealed_file import unseal_file
-from entrenous.craft.crypto.statements import verify_card, verify_receipt
+from entrenous.craft.crypto.statements import (
+    receipt_leaf,
+    verify_card,
+    verify_prekey,
+    verify_receipt,
+)
 from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.crypto.vault_key import (
     asked_of_relay,
@@ -22,7 +29,9 @@ from entrenous.craft.crypto.vault_key import (
     vault_key,
 )
 from entrenous.craft.wire.identity.card import read_card
-from entrenous.model.ids import EnvelopeId, MessageId
+from entrenous.craft.wire.identity.prekey import read_prekey
+from entrenous.craft.wire.letter.receipt import read_receipt_proof
+from entrenous.model.ids import EnvelopeId, MailboxId, MessageId
 from entrenous.model.letter import NotBound
 from entrenous.model.person import BadSignature
 from entrenous.model.secret import Secret
@@ -107,9 +116,27 @@ def test_a_receipt() -> None:
     """Signed by the one device of the card of three lists."""
     parts, (by,) = facts("receipt"), verify_card(read_card(facts("card")["bytes"])).devices
     assert by.ed25519 == parts["ed25519"]
-    verify_receipt(parts["statement"], parts["bytes"], by)
+    proof = read_receipt_proof(parts["bytes"])
+    key = mldsa65_key(DeviceSigner(new_account(), Secret(parts["mldsa65_seed"])))
+    assert (proof.batch.mldsa65, mldsa65_hash(key)) == (key, by.mldsa65_hash)
+    assert receipt_leaf(parts["statement"]) == parts["leaf"]
+    assert (proof.batch.statement, proof.batch.batch.root) == (parts["batch"], parts["root"])
+    verify_receipt(parts["statement"], proof, by)
     with pytest.raises(BadSignature, match="receipt"):
-        verify_receipt(parts["statement"] + b"\0", parts["bytes"], by)
+        verify_receipt(parts["statement"] + b"\0", proof, by)
+
+
+def test_a_batch_of_prekeys() -> None:
+    """Signed by that device too, for the mailbox that the card names."""
+    parts, (by,) = facts("prekeys"), verify_card(read_card(facts("card")["bytes"])).devices
+    batch = read_prekey(parts["bytes"]).batch
+    assert batch is not None
+    assert (batch.statement, batch.batch.root) == (parts["batch"], parts["root"])
+    for name in ("one_time_1", "one_time_2", "one_time_3", "fallback", "bytes"):
+        verify_prekey(read_prekey(parts[name]), batch, by, MailboxId(parts["mailbox"]))
+    moved = replace(read_prekey(parts["fallback"]), place=read_prekey(parts["one_time_1"]).place)
+    with pytest.raises(BadSignature, match="prekey"):
+        verify_prekey(moved, batch, by, by.mailbox)
 
 
 def test_a_vault_key() -> None:

@@ -1,29 +1,38 @@
 """Cards, certificates, prekeys and receipts: every swap that a relay could try is refused."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from entrenous.craft.crypto.device import (
+    DeviceSigner,
     add_one_time_keys,
     identity_key,
-    new_account,
+    mldsa65_hash,
+    mldsa65_key,
+    new_signer,
     signing_key,
 )
 from entrenous.craft.crypto.hashing import person_id
 from entrenous.craft.crypto.lists import head_of, sign_list
 from entrenous.craft.crypto.master import new_master, public_master
+from entrenous.craft.crypto.merkle import path_of, root_of
 from entrenous.craft.crypto.statements import (
+    prekey_leaf,
     proof_of,
+    receipt_leaf,
     sign_certificate,
     sign_prekeys,
-    sign_receipt,
+    sign_receipts,
     verify_card,
     verify_certificate,
     verify_prekey,
     verify_receipt,
+    verify_receipts,
 )
+from entrenous.craft.wire.identity.batch import write_batch
 from entrenous.craft.wire.identity.card import read_card, write_card
 from entrenous.craft.wire.identity.certificate import write_certificate
 from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
@@ -40,12 +49,14 @@ from entrenous.model.card import (
 from entrenous.model.device_list import DeviceList, ListedDevice, ListStatement, Speaks
 from entrenous.model.ids import DeviceId, EnvelopeId, MailboxId, MessageId, PersonId
 from entrenous.model.person import BadSignature
-from entrenous.model.receipt import ReceiptEvent, ReceiptStatement
+from entrenous.model.receipt import ReceiptEvent, ReceiptProof, ReceiptStatement
 from entrenous.model.secret import Secret
+from entrenous.model.signed_batch import Batch, Place, SignedBatch
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MASTER, OTHER_MASTER = new_master(bytes(range(64))), new_master(bytes(64))
-ACCOUNT = new_account()
+SIGNER = new_signer(bytes(range(32)))
+ACCOUNT = SIGNER.account
 
 
 def who(master: Secret) -> PersonId:
@@ -53,13 +64,17 @@ def who(master: Secret) -> PersonId:
 
 
 def certified(
-    master: Secret, device: bytes = b"d", person: PersonId | None = None, account: Secret = ACCOUNT
+    master: Secret,
+    device: bytes = b"d",
+    person: PersonId | None = None,
+    signer: DeviceSigner = SIGNER,
 ) -> SignedCertificate:
     certificate = Certificate(
         person or who(master),
         DeviceId(device * 16),
-        signing_key(account),
-        identity_key(account),
+        signing_key(signer.account),
+        identity_key(signer.account),
+        mldsa65_hash(mldsa65_key(signer)),
         NOON,
         (1, 2, 3),
     )
@@ -109,6 +124,7 @@ def test_a_card_travels_and_verifies() -> None:
     (device,) = person.devices
     assert (device.device, device.mailbox) == (b"d" * 16, b"d" * 16)
     assert (device.ed25519, device.enforces) == (signing_key(ACCOUNT), (1, 2, 3))
+    assert device.mldsa65_hash == mldsa65_hash(mldsa65_key(SIGNER))
 
 
 def test_somebody_elses_signature_is_refused() -> None:
@@ -168,7 +184,7 @@ def test_a_device_that_the_master_key_did_not_certify_is_refused(added: SignedCe
 
 def test_a_certificate_that_is_hers_and_not_the_listed_one_is_refused() -> None:
     """As when a relay brings an earlier certificate of the same device back."""
-    earlier = certified(MASTER, account=new_account())
+    earlier = certified(MASTER, signer=new_signer(bytes(32)))
     with pytest.raises(BadSignature, match="device certificate"):
         verify_card(replace(CARD, certificates=(earlier,)))
 
@@ -183,34 +199,113 @@ def test_a_list_signature_is_no_certificate() -> None:
 BY = verify_card(CARD).devices[0]
 
 
-def signed_prekey(account: Secret, device: bytes = b"d") -> SignedPrekey:
-    _, keys = add_one_time_keys(account, 1)
-    ((key_id, public),) = keys.items()
-    prekey = Prekey(PrekeyKind.ONE_TIME, key_id, DeviceId(device * 16), 1, bytes(32), NOON, public)
-    statement = write_prekey_statement(prekey)
-    return read_prekey(write_prekey(statement, *sign_prekeys(account, [statement])))
+BOX = MailboxId(b"m" * 16)
+OTHER = DeviceSigner(ACCOUNT, Secret(bytes(32)))  # who forges Ed25519 and has a key of her own
 
 
-def test_each_statement_has_its_own_signature_in_order() -> None:
-    statements = [b"one", b"two", b"three"]
-    several = sign_prekeys(ACCOUNT, iter(statements))
-    assert list(several) == [sign_prekeys(ACCOUNT, [one])[0] for one in statements]
-    assert len(set(several)) == 3
-    assert sign_prekeys(ACCOUNT, []) == ()
+def statements(signer: DeviceSigner, device: bytes = b"d") -> list[bytes]:
+    """Statements of three one-time keys."""
+    _, keys = add_one_time_keys(signer.account, 3)
+    return [
+        write_prekey_statement(
+            Prekey(PrekeyKind.ONE_TIME, name, DeviceId(device * 16), 1, bytes(32), NOON, public)
+        )
+        for name, public in keys.items()
+    ]
 
 
-def test_a_prekey_travels_and_verifies() -> None:
-    verify_prekey(signed_prekey(ACCOUNT), by=BY)
+def signed_by(
+    signer: DeviceSigner,
+    leaves: list[bytes],
+    mailbox: MailboxId | None = BOX,
+    device: bytes = b"d",
+    sign: Callable[[DeviceSigner, bytes], bytes] = sign_prekeys,
+) -> SignedBatch:
+    batch = Batch(DeviceId(device * 16), mailbox, len(leaves), root_of(leaves))
+    encoded = write_batch(batch)
+    return SignedBatch(batch, encoded, mldsa65_key(signer), sign(signer, encoded))
 
 
-def test_prekeys_of_another_device_are_refused() -> None:
-    for swapped in (
-        signed_prekey(new_account()),
-        signed_prekey(ACCOUNT, device=b"e"),
-        replace(signed_prekey(ACCOUNT), signature=signed_prekey(ACCOUNT).signature),
+def prekey_at(index: int, said: list[bytes], tree: list[bytes] | None = None) -> SignedPrekey:
+    """One of these, with its path in the batch of these, or in another ``tree``."""
+    place = Place(index, path_of(tree or [prekey_leaf(one) for one in said], index))
+    return read_prekey(write_prekey(said[index], place, None))
+
+
+SAID_KEYS = statements(SIGNER)
+LEAVES = [prekey_leaf(one) for one in SAID_KEYS]
+KEYS = signed_by(SIGNER, LEAVES)
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_each_prekey_of_a_batch_verifies(index: int) -> None:
+    verify_prekey(prekey_at(index, SAID_KEYS), KEYS, BY, BOX)
+
+
+@pytest.mark.threat("quantum-forger")
+@pytest.mark.parametrize(
+    "batch",
+    [
+        signed_by(OTHER, LEAVES),
+        replace(signed_by(OTHER, LEAVES), mldsa65=KEYS.mldsa65),
+        replace(KEYS, signature=KEYS.signature[:64] + signed_by(OTHER, LEAVES).signature[64:]),
+        replace(
+            KEYS,
+            signature=signed_by(new_signer(bytes(32)), LEAVES).signature[:64] + KEYS.signature[64:],
+        ),
+        replace(KEYS, signature=KEYS.signature[:64]),
+        replace(KEYS, signature=bytes(3373)),
+        replace(KEYS, mldsa65=KEYS.mldsa65[:-1]),
+        signed_by(SIGNER, LEAVES, MailboxId(b"n" * 16)),
+        signed_by(SIGNER, LEAVES, None),
+        signed_by(SIGNER, LEAVES, device=b"e"),
+        signed_by(SIGNER, LEAVES, sign=sign_receipts),
+        signed_by(new_signer(bytes(range(32))), LEAVES),
+    ],
+    ids=[
+        "her own ML-DSA key",
+        "the certified key, her own ML-DSA signature",
+        "another ML-DSA signature",
+        "another Ed25519 signature",
+        "Ed25519 alone",
+        "no signature",
+        "a short key",
+        "another mailbox",
+        "no mailbox",
+        "another device",
+        "signed as receipts",
+        "another Ed25519 key",
+    ],
+)
+def test_a_batch_that_is_not_signed_by_both_keys_for_this_place_is_refused(
+    batch: SignedBatch,
+) -> None:
+    with pytest.raises(BadSignature, match="prekey"):
+        verify_prekey(prekey_at(0, SAID_KEYS), batch, BY, BOX)
+
+
+@pytest.mark.threat("quantum-forger")
+def test_a_prekey_has_its_own_place_in_its_own_batch() -> None:
+    true, others = prekey_at(0, SAID_KEYS), statements(SIGNER)
+    wrong = Place(1, true.place.path), Place(0, true.place.path[:-1]), Place(0, ())
+    for moved in (
+        prekey_at(0, others),
+        prekey_at(0, [others[0], *SAID_KEYS[1:]], LEAVES),
+        replace(true, statement=SAID_KEYS[1]),
+        *(replace(true, place=place) for place in wrong),
+        replace(true, place=Place(0, (*true.place.path, bytes(32)))),
     ):
         with pytest.raises(BadSignature, match="prekey"):
-            verify_prekey(swapped, by=BY)
+            verify_prekey(moved, KEYS, BY, BOX)
+    shorter = replace(KEYS, batch=replace(KEYS.batch, root=LEAVES[0], size=1))
+    assert shorter.statement == KEYS.statement  # it is the reader who takes them apart
+
+
+def test_a_prekey_of_another_device_is_refused_in_an_honest_batch_too() -> None:
+    said = statements(SIGNER, device=b"e")
+    batch = signed_by(SIGNER, [prekey_leaf(one) for one in said])
+    with pytest.raises(BadSignature, match="prekey"):
+        verify_prekey(prekey_at(0, said), batch, BY, BOX)
 
 
 SAID = ReceiptStatement(
@@ -225,6 +320,11 @@ SAID = ReceiptStatement(
     manifest=b"f" * 32,
     marks=b"k" * 32,
 )
+
+
+def receipts_of(*several: ReceiptStatement) -> tuple[list[bytes], SignedBatch]:
+    leaves = [receipt_leaf(write_receipt_statement(one)) for one in several]
+    return leaves, signed_by(SIGNER, leaves, None, sign=sign_receipts)
 
 
 @pytest.mark.parametrize(
@@ -244,10 +344,33 @@ SAID = ReceiptStatement(
     ids=lambda change: next(iter(change)),
 )
 def test_a_receipt_is_for_one_message_device_and_list(change: dict[str, object]) -> None:
-    signature = sign_receipt(ACCOUNT, write_receipt_statement(SAID))
-    verify_receipt(write_receipt_statement(SAID), signature, BY)
+    leaves, batch = receipts_of(SAID, replace(SAID, event=ReceiptEvent.DELIVERED))
+    proof = ReceiptProof(Place(0, path_of(leaves, 0)), batch)
+    verify_receipts(leaves, batch, BY)
+    verify_receipt(write_receipt_statement(SAID), proof, BY)
     other = write_receipt_statement(replace(SAID, **change))  # type: ignore[arg-type]
     with pytest.raises(BadSignature, match="receipt"):
-        verify_receipt(other, signature, BY)
+        verify_receipt(other, proof, BY)
     with pytest.raises(BadSignature, match="receipt"):
-        verify_receipt(other, sign_prekeys(ACCOUNT, [other])[0], BY)
+        verify_receipts([receipt_leaf(other), leaves[1]], batch, BY)
+
+
+@pytest.mark.threat("quantum-forger")
+def test_receipts_are_signed_by_both_keys_as_receipts() -> None:
+    leaves, batch = receipts_of(SAID)
+    statement = write_receipt_statement(SAID)
+    for forged in (
+        signed_by(OTHER, leaves, None, sign=sign_receipts),
+        replace(batch, signature=batch.signature[:64] + bytes(3309)),
+        replace(batch, signature=bytes(64) + batch.signature[64:]),
+        signed_by(SIGNER, leaves, None),
+        signed_by(SIGNER, leaves, BOX, sign=sign_receipts),
+        signed_by(SIGNER, leaves, None, b"e", sign_receipts),
+    ):
+        with pytest.raises(BadSignature, match="receipt"):
+            verify_receipts(leaves, forged, BY)
+        with pytest.raises(BadSignature, match="receipt"):
+            verify_receipt(statement, ReceiptProof(Place(0, ()), forged), BY)
+    for more_or_less in ([], [*leaves, leaves[0]]):
+        with pytest.raises(BadSignature, match="receipt"):
+            verify_receipts(more_or_less, batch, BY)

@@ -9,6 +9,7 @@ import cbor2
 import pytest
 
 from entrenous.craft.wire.cbor import decode, encode
+from entrenous.craft.wire.identity.batch import plain_signed_batch, write_batch
 from entrenous.craft.wire.identity.card import read_card, recent, write_card
 from entrenous.craft.wire.identity.certificate import read_certificate, write_certificate
 from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
@@ -29,6 +30,7 @@ from entrenous.craft.wire.letter.letter import (
     write_info,
     write_sealed,
 )
+from entrenous.craft.wire.letter.receipt import PROOF_BYTES_MAX, write_receipt_proof
 from entrenous.model.card import (
     BadCard,
     BadPrekey,
@@ -82,14 +84,16 @@ from entrenous.model.notes import (
 )
 from entrenous.model.person import BadInvite, Invite, MasterKey
 from entrenous.model.reaction import Reaction
-from entrenous.model.receipt import Receipt, ReceiptEvent, Receipts
+from entrenous.model.receipt import Receipt, ReceiptEvent, ReceiptProof, Receipts
 from entrenous.model.secret import Secret
+from entrenous.model.signed_batch import Batch, Place, SignedBatch
+from entrenous.spec import PREKEY_BYTES_MAX
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ANA, BEN = PersonId(b"a" * 32), PersonId(b"b" * 32)
 ANAS, BENS = DeviceId(b"A" * 16), DeviceId(b"B" * 16)
 SIGNATURE = bytes(3373)
-CERTIFICATE = Certificate(ANA, ANAS, b"e" * 32, b"c" * 32, NOON, (1, 2, 3))
+CERTIFICATE = Certificate(ANA, ANAS, b"e" * 32, b"c" * 32, b"q" * 32, NOON, (1, 2, 3))
 SIGNED = SignedCertificate(CERTIFICATE, write_certificate(CERTIFICATE), SIGNATURE)
 GONE = RevokedDevice(DeviceId(b"Z" * 16), NOON, RevokedAs.LOST)
 LIST = DeviceList(
@@ -143,6 +147,10 @@ HEADER = Header(
     token=None,
 )
 ADDRESS = Address(BEN, BENS, b"k" * 8, 2, b"2" * 32)
+BATCH = Batch(ANAS, MailboxId(b"m" * 16), 52, b"r" * 32)
+SIGNED_BATCH = SignedBatch(BATCH, write_batch(BATCH), b"q" * 1952, SIGNATURE)
+BATCH_FIELDS = plain_signed_batch(SIGNED_BATCH)
+PLACE = Place(51, (b"1" * 32, b"2" * 32, b"3" * 32))
 PREKEY = Prekey(PrekeyKind.XWING, b"k" * 8, ANAS, 1, b"1" * 32, NOON, b"x" * 1216)
 FRAME = Frame((FrameFile("image/jpeg", 7, FileRole.PICTURE),), "For you")
 
@@ -318,17 +326,56 @@ def test_what_is_no_prekey(at: int, value: object) -> None:
     fields: list[Any] = decode(write_prekey_statement(PREKEY))
     fields[at] = value
     with pytest.raises(BadPrekey):
-        read_prekey(encode([encode(fields), bytes(64)]))
+        read_prekey(encode([encode(fields), 51, [], BATCH_FIELDS]))
 
 
 def test_a_prekey_names_its_kind_key_and_epoch() -> None:
     statement = write_prekey_statement(PREKEY)
     made_at = int(NOON.timestamp())
     assert decode(statement) == [3, b"k" * 8, ANAS, 1, b"1" * 32, made_at, b"x" * 1216]
-    assert read_prekey(write_prekey(statement, bytes(64))).prekey == PREKEY
-    for signature in (bytes(63), bytes(65)):
+    assert read_prekey(write_prekey(statement, PLACE, SIGNED_BATCH)).prekey == PREKEY
+    for size in (3372, 3374):
         with pytest.raises(ValueError, match="specification"):
-            write_prekey(statement, signature)
+            write_prekey(statement, PLACE, replace(SIGNED_BATCH, signature=bytes(size)))
+
+
+def test_an_xwing_prekey_alone_carries_its_batch() -> None:
+    one_time = replace(PREKEY, kind=PrekeyKind.ONE_TIME, public=b"c" * 32)
+    statement = write_prekey_statement(one_time)
+    read = read_prekey(write_prekey(statement, PLACE, None))
+    assert (read.prekey, read.place, read.batch) == (one_time, PLACE, None)
+    xwing = read_prekey(write_prekey(write_prekey_statement(PREKEY), PLACE, SIGNED_BATCH))
+    assert (xwing.prekey, xwing.place, xwing.batch) == (PREKEY, PLACE, SIGNED_BATCH)
+    with pytest.raises(ValueError, match="specification"):
+        write_prekey(statement, PLACE, SIGNED_BATCH)
+    with pytest.raises(ValueError, match="specification"):
+        write_prekey(write_prekey_statement(PREKEY), PLACE, None)
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        *((0, bytes(15)), (0, None), (1, bytes(15)), (1, 0), (2, 0), (2, 65), (3, bytes(31))),
+        *((3, None), (4, 0)),
+    ],
+)
+def test_what_is_no_batch(at: int, value: object) -> None:
+    fields: list[Any] = decode(write_batch(BATCH))
+    fields[at:] = [value, *fields[at + 1 :]]
+    entry = [encode(fields), *BATCH_FIELDS[1:]]
+    with pytest.raises(BadPrekey):
+        read_prekey(encode([write_prekey_statement(PREKEY), 51, [], entry]))
+
+
+def test_the_longest_prekeys_and_proofs_keep_within_their_limits() -> None:
+    path = tuple(bytes([n]) * 32 for n in range(6))
+    longest = write_prekey(write_prekey_statement(PREKEY), Place(51, path), SIGNED_BATCH)
+    assert len(longest) == 6_905 < PREKEY_BYTES_MAX
+    proof = write_receipt_proof(ReceiptProof(Place(63, path), SIGNED_BATCH))
+    assert len(proof) == 5_638 < PROOF_BYTES_MAX
+    several = write_body(Receipts((RECEIPT,) * 64, SIGNED_BATCH))
+    assert len(several) < 16_384 - 2048  # so they fit a letter of that size
+    assert len(write_body(Receipts((RECEIPT,) * 5, SIGNED_BATCH))) < 8192 - 2048
 
 
 LINK = write_invite(INVITE)
@@ -476,7 +523,7 @@ def test_what_is_no_message(key: int, value: object) -> None:
 
 
 RECEIPT = Receipt(
-    ReceiptEvent.OPENED, MessageId(bytes(16)), EnvelopeId(bytes(16)), NOON, bytes(32), bytes(64)
+    ReceiptEvent.OPENED, MessageId(bytes(16)), EnvelopeId(bytes(16)), NOON, bytes(32), b"l" * 32
 )
 BODIES = {
     1: Hello(b"card", Secret(bytes(32)), 0, None),
@@ -484,7 +531,7 @@ BODIES = {
     3: RecallNote(MessageId(bytes(16))),
     4: CardNote(b"card"),
     5: SyncNote(SyncTopic.CIRCLE, b"record"),
-    6: Receipts((RECEIPT,)),
+    6: Receipts((RECEIPT,), SIGNED_BATCH),
     7: Reaction(ANA, MessageId(bytes(16)), "\u2764"),
     8: CompareStep(bytes(16), 1, b"mac"),
     9: WindowNote(Secret(bytes(32)), 64),
@@ -521,11 +568,13 @@ def test_bodies_are_told_apart_by_their_number() -> None:
         [5, [0, b""]],
         [5, [7, b""]],
         [5, [1, bytes(102_401)]],
-        [6, []],
-        [6, [[0, bytes(16), bytes(16), 0, bytes(32), bytes(64)]]],
-        [6, [[3, bytes(16), bytes(16), 0, bytes(32), bytes(64)]]],
-        [6, [[1, bytes(16), bytes(16), 0, bytes(32), bytes(63)]]],
-        [6, [[1, bytes(16), bytes(16), 0, bytes(32), bytes(64)]] * 65],
+        [6, [[], BATCH_FIELDS]],
+        [6, [[[0, bytes(16), bytes(16), 0, bytes(32), bytes(32)]], BATCH_FIELDS]],
+        [6, [[[3, bytes(16), bytes(16), 0, bytes(32), bytes(32)]], BATCH_FIELDS]],
+        [6, [[[1, bytes(16), bytes(16), 0, bytes(32), bytes(31)]], BATCH_FIELDS]],
+        [6, [[[1, bytes(16), bytes(16), 0, bytes(32), bytes(32)]] * 65, BATCH_FIELDS]],
+        [6, [[1, bytes(16), bytes(16), 0, bytes(32), bytes(64)]]],
+        [6, [[[1, bytes(16), bytes(16), 0, bytes(32), bytes(32)]], None]],
         [7, [bytes(32), bytes(16), ""]],
         [7, [bytes(32), bytes(16), "a" * 33]],
         [7, [bytes(32), bytes(16), "\u2764" * 11]],

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.craft.wire.cbor import decode, encode
+from entrenous.craft.wire.identity.batch import write_batch
 from entrenous.craft.wire.identity.card import read_card, write_card
 from entrenous.craft.wire.identity.certificate import read_certificate, write_certificate
 from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
@@ -75,6 +76,7 @@ from entrenous.model.person import Invite, MasterKey
 from entrenous.model.reaction import Reaction
 from entrenous.model.receipt import Receipt, ReceiptEvent, Receipts
 from entrenous.model.secret import Secret
+from entrenous.model.signed_batch import Batch, Place, SignedBatch
 from entrenous.spec import WINDOW_FIRST_MAX
 
 UINT_MAX = 2**63 - 1
@@ -108,7 +110,7 @@ urls = st.text(string.ascii_letters + string.digits + ".:/-_~%", max_size=200).m
 )
 media_types = st.sampled_from(["image/jpeg", "image/png", "image/webp", "application/vnd.x+json"])
 enforced = st.lists(st.integers(0, UINT_MAX), max_size=3, unique=True).map(sorted).map(tuple)
-certificates = st.builds(Certificate, hashes, ids, hashes, hashes, times, enforced)
+certificates = st.builds(Certificate, hashes, ids, hashes, hashes, hashes, times, enforced)
 signatures = exactly(3373)
 
 
@@ -159,11 +161,21 @@ def cards(draw: st.DrawFn) -> Card:
 
 
 @st.composite
+def batches(draw: st.DrawFn) -> SignedBatch:
+    batch = Batch(draw(ids), draw(st.none() | ids), draw(st.integers(1, 64)), draw(hashes))  # type: ignore[arg-type]
+    return SignedBatch(batch, write_batch(batch), draw(exactly(1952)), draw(signatures))
+
+
+places = st.builds(Place, st.integers(0, 63), st.lists(hashes, max_size=6).map(tuple))
+
+
+@st.composite
 def prekeys(draw: st.DrawFn) -> SignedPrekey:
     kind = draw(st.sampled_from(PrekeyKind))
     public = draw(exactly(1216 if kind is PrekeyKind.XWING else 32))
     prekey = Prekey(kind, draw(key_ids), draw(ids), draw(counts), draw(hashes), draw(times), public)  # type: ignore[arg-type]
-    return SignedPrekey(prekey, write_prekey_statement(prekey), draw(exactly(64)))
+    batch = draw(batches()) if kind is PrekeyKind.XWING else None
+    return SignedPrekey(prekey, write_prekey_statement(prekey), draw(places), batch)
 
 
 headers = st.builds(
@@ -218,7 +230,7 @@ _manifests = st.builds(
 )
 shown = st.text(max_size=100).filter(lambda text: not any(map(acts_on_screen, text)))
 signs = shown.filter(lambda text: 1 <= len(text.encode()) <= 32)
-receipts = st.builds(Receipt, st.sampled_from(ReceiptEvent), ids, ids, times, hashes, exactly(64))
+receipts = st.builds(Receipt, st.sampled_from(ReceiptEvent), ids, ids, times, hashes, hashes)
 values = st.recursive(
     st.none() | st.integers(0, UINT_MAX) | st.binary(max_size=30) | st.text(max_size=30),
     lambda inner: (
@@ -233,7 +245,7 @@ bodies = (
     | st.builds(RecallNote, ids)
     | st.builds(CardNote, st.binary(max_size=300))
     | st.builds(SyncNote, st.sampled_from(SyncTopic), st.binary(max_size=300))
-    | st.builds(Receipts, st.lists(receipts, min_size=1, max_size=3).map(tuple))
+    | st.builds(Receipts, st.lists(receipts, min_size=1, max_size=3).map(tuple), batches())
     | st.builds(Reaction, hashes, ids, st.none() | signs)
     | st.builds(CompareStep, ids, st.integers(1, 4), st.binary(max_size=96))
     | st.builds(WindowNote, secrets, indices)
@@ -270,7 +282,7 @@ PARSERS = {
     "list": Parser(lists(), write_device_list, lambda untrusted: read_device_list(untrusted).said),
     "card": Parser(cards(), write_card, read_card),
     "prekey": Parser(
-        prekeys(), lambda key: write_prekey(key.statement, key.signature), read_prekey
+        prekeys(), lambda key: write_prekey(key.statement, key.place, key.batch), read_prekey
     ),
     "header": Parser(headers, write_header, read_header),
     "body": Parser(bodies, write_body, read_body),

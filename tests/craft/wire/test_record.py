@@ -89,7 +89,7 @@ MOMENT = datetime(2026, 11, 25, 13, 0, 0, 123456, tzinfo=UTC)
 
 
 def ana() -> Contact:
-    device = DeviceKey(b"d" * 16, b"m" * 16, b"e" * 32, b"c" * 32, MOMENT, (1, 2))  # type: ignore[arg-type]
+    device = DeviceKey(b"d" * 16, b"m" * 16, b"e" * 32, b"c" * 32, b"q" * 32, MOMENT, (1, 2))  # type: ignore[arg-type]
     person = Person(
         b"p" * 32,  # type: ignore[arg-type]
         "Ana",

@@ -25,7 +25,7 @@ FORMATS: dict[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
     "header": (read_header, write_header),
     "list": (lambda untrusted: read_device_list(untrusted).said, write_device_list),
     "invite": (lambda link: read_invite(link.decode()), lambda one: write_invite(one).encode()),
-    "prekey": (read_prekey, lambda key: write_prekey(key.statement, key.signature)),
+    "prekey": (read_prekey, lambda key: write_prekey(key.statement, key.place, key.batch)),
 }
 
 

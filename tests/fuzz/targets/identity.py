@@ -64,7 +64,8 @@ _TOKEN: Final = Secret(b"t" * 32)
 _SHEET_PREFIX: Final = b"entrenous-recovery:2:"
 _TOPICS: Final = tuple(SyncTopic)
 _OFFER: Final = Offer(
-    *(b"e" * 32, b"c" * 32, DEVICE, (1, 2), b"x" * 1216, BOX, Secret(b"c" * 32), "Tablet")
+    *(b"e" * 32, b"c" * 32, b"q" * 32, DEVICE, (1, 2), b"x" * 1216),
+    *(BOX, Secret(b"c" * 32), "Tablet"),
 )
 _MESSAGES: Final = (
     LinkAsk(BOX, _TOKEN, b"p" * 32),
@@ -160,7 +161,7 @@ TARGETS: Final = (
     ),
     Target(
         "prekey",
-        one_form(read_prekey, lambda key: write_prekey(key.statement, key.signature)),
+        one_form(read_prekey, lambda key: write_prekey(key.statement, key.place, key.batch)),
         lambda: encoded("prekey"),
         change_cbor,
     ),

@@ -34,7 +34,12 @@ from entrenous.craft.wire.letter.letter import (
     write_header,
     write_sealed,
 )
-from entrenous.craft.wire.letter.receipt import read_receipt_statement
+from entrenous.craft.wire.letter.receipt import (
+    PROOF_BYTES_MAX,
+    read_receipt_proof,
+    read_receipt_statement,
+    write_receipt_proof,
+)
 from entrenous.model.errors import Malformed
 from entrenous.model.letter import NotBound
 from entrenous.model.secret import Secret
@@ -172,6 +177,13 @@ TARGETS: Final = (
         lambda: [bytes.fromhex(one["statement"]) for one in vectors("receipt", "crypto")],
         change_cbor,
         longest=1024,
+    ),
+    Target(
+        "receipt-proof",
+        one_form(read_receipt_proof, write_receipt_proof),
+        lambda: [bytes.fromhex(one["bytes"]) for one in vectors("receipt", "crypto")],
+        change_cbor,
+        longest=PROOF_BYTES_MAX,
     ),
     Target(
         "frame",

@@ -73,7 +73,7 @@ _BODIES: Final = (
         "prekeys",
         mailbox.read_prekeys,
         mailbox.write_prekeys,
-        *(Prekeys((b"one", b"two"), b"fallback", b"xwing"), Prekeys((), None, None)),
+        *(Prekeys((b"one", b"two"), b"fallback", b"xwing"), Prekeys((), b"fallback", b"xwing")),
     ),
     _body("key-count", mailbox.read_key_count, mailbox.write_key_count, 0, 50),
     _body(

@@ -139,7 +139,7 @@ def changed_receipt(**fields: Any) -> Any:
         {"message": bytes(16)},
         {"marks": bytes(32)},
         {"event": ReceiptEvent.OPENED},
-        {"signature": bytes(64)},
+        {"leaf": bytes(32)},
     ],
     ids=lambda fields: next(iter(fields)),
 )

@@ -8,21 +8,27 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from entrenous.craft.crypto.statements import sign_receipt
+from entrenous.craft.crypto.statements import receipt_leaf, sign_receipts
 from entrenous.craft.media.picture import read_picture
 from entrenous.craft.wire.letter.commitment import write_receipt_statement
-from entrenous.craft.wire.letter.receipt import read_receipt_statement
+from entrenous.craft.wire.letter.receipt import (
+    read_receipt_proof,
+    read_receipt_statement,
+    write_receipt_proof,
+)
 from entrenous.faces.cli.main import run
 from entrenous.faces.cli.output import keys_in_words
 from entrenous.model.ids import PersonId
 from entrenous.model.message import Message
 from entrenous.model.person import BadSignature
-from entrenous.model.receipt import ReceiptEvent
+from entrenous.model.receipt import ReceiptEvent, ReceiptProof
 from entrenous.model.report import CopyProof, DisclosedCopy, DoesNotHold, Receipted
 from entrenous.model.secret import Secret
+from entrenous.model.signed_batch import Place
 from entrenous.send.acquaintance.people import contact_named, verify_contact
+from entrenous.send.devices.batch import place_in, signed_batch
 from entrenous.send.devices.lists.take_list import take_list
-from entrenous.send.devices.self import account_of, who_am_i
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.receipts.shown import proofs_of
@@ -159,7 +165,10 @@ def test_receipts_that_name_different_senders_are_refused(case: Case, disclosed:
     said = read_receipt_statement(ben.proof.receipts[0].statement)
     others = replace(said, sender=PersonId(bytes(32)))
     statement = write_receipt_statement(others)
-    signed = Receipted(statement, sign_receipt(account_of(case.ben.device), statement))
+    leaves = [receipt_leaf(statement)]
+    batch = signed_batch(leaves, None, sign_receipts, case.ben.device)
+    proof = write_receipt_proof(ReceiptProof(place_in(leaves, 0), batch))
+    signed = Receipted(statement, proof)
     claimed = replace(ben, proof=replace(ben.proof, receipts=(signed,)))
     assert set(check_proofs([claimed], disclosed.report.cards)) == {"ben"}
     with pytest.raises(DoesNotHold, match="who sent what was signed for"):
@@ -248,7 +257,8 @@ def test_neither_does_what_nobody_signed_or_somebody_under_another_list(
     ben = copy_of(disclosed, "ben")
     assert ben.proof is not None
     (first, *rest) = ben.proof.receipts
-    forged = Receipted(first.statement, bytes(64))
+    unproven = replace(read_receipt_proof(first.proof), place=Place(63, (bytes(32),) * 6))
+    forged = Receipted(first.statement, write_receipt_proof(unproven))
     unsigned = replace(ben, proof=replace(ben.proof, receipts=(forged, *rest)))
     with pytest.raises(BadSignature):
         check_proofs([unsigned], disclosed.report.cards)

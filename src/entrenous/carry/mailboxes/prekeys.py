@@ -28,13 +28,14 @@ _HOUR: Final = timedelta(hours=1)
 async def add_prekeys(
     mailbox: MailboxId, token: Secret, device: DeviceId, prekeys: Prekeys, relay: Relay
 ) -> int:
-    """Add one-time keys, replace the lasting ones that are given; the count of one-time keys held.
+    """Replace all keys of a device by these; the count of one-time keys held.
 
-    A key that was handed out before is not taken again, nor is one beyond the fiftieth.
+    What is handed out together is of one set, since one signature covers a set (identity.md
+    section 5). A key that was handed out before is not taken again, nor is one beyond the fiftieth.
 
     Raises:
         NoSuchMailbox, WrongToken: this is not the owner.
-        TooLarge: a key of more than 4 KiB.
+        TooLarge: a key of more than 8 KiB.
         TooManyRegistered: it would be one device too many.
     """
     _refuse_large(prekeys)
@@ -44,9 +45,10 @@ async def add_prekeys(
         held = desk.get(LastingKeys, mailbox, device)
         if held is None:
             room_for_device(desk, mailbox)
+        _drop_others(desk, mailbox, device, prekeys)
         for signed in prekeys.one_time:
             _add(desk, HeldKey(mailbox, device, sha256(signed), signed))
-        desk.put(_renewed(held or LastingKeys(mailbox, device, None, None), prekeys))
+        desk.put(LastingKeys(mailbox, device, prekeys.fallback, prekeys.xwing))
         return desk.count(HeldKey, mailbox=mailbox, device=device)
 
     return await relay.mail.together(work)
@@ -87,9 +89,16 @@ async def claim_prekeys(
 
 
 def _refuse_large(prekeys: Prekeys) -> None:
-    every = (*prekeys.one_time, prekeys.fallback or b"", prekeys.xwing or b"")
+    every = (*prekeys.one_time, prekeys.fallback, prekeys.xwing)
     if any(len(signed) > PREKEY_BYTES_MAX for signed in every):
         raise TooLarge(limit_bytes=PREKEY_BYTES_MAX)
+
+
+def _drop_others(desk: MailDesk, mailbox: MailboxId, device: DeviceId, prekeys: Prekeys) -> None:
+    kept = {sha256(signed) for signed in prekeys.one_time}
+    for held in desk.find(HeldKey, limit=ONE_TIME_KEYS, mailbox=mailbox, device=device):
+        if held.digest not in kept:
+            desk.drop(HeldKey, mailbox, device, held.digest)
 
 
 def _add(desk: MailDesk, key: HeldKey) -> None:
@@ -97,11 +106,6 @@ def _add(desk: MailDesk, key: HeldKey) -> None:
     held = desk.count(HeldKey, mailbox=key.mailbox, device=key.device)
     if spent is None and held < ONE_TIME_KEYS:
         desk.put(key)
-
-
-def _renewed(held: LastingKeys, prekeys: Prekeys) -> LastingKeys:
-    fallback = held.fallback if prekeys.fallback is None else prekeys.fallback
-    return replace(held, fallback=fallback, xwing=prekeys.xwing or held.xwing)
 
 
 def _counted(held: HeldToken, present: datetime) -> HeldToken:

@@ -1,22 +1,68 @@
-"""A device's own keys: an Olm account (vodozemac), as pickles that are passed in and given back.
+"""A device's own keys: an Olm account (vodozemac), as pickles that are passed in and given back,
+and the seed of an ML-DSA-65 key, so that what it signs for others holds with either broken.
 
 A pickle holds private keys. It is "encrypted" under a key of zeros: vodozemac makes no other
 form, and the vault that keeps it is what protects it; a second key beside it would add nothing.
 """
 
 import base64
-from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 import vodozemac
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
-from entrenous.model.person import BadSignature
+from entrenous.craft.crypto.hashing import same, sha256
+from entrenous.craft.crypto.master import verify_both
+from entrenous.model.person import BadSignature, DeviceKey, MasterKey
 from entrenous.model.secret import Secret
+from entrenous.model.signed_batch import SignedBatch
 from entrenous.spec import ONE_TIME_KEYS
 
+SIGNING_SEED_BYTES: Final = 32  # an ML-DSA-65 private key is its seed (FIPS 204)
 _NO_KEY: Final = bytes(32)
+_MLDSA65: Final = b"entrenous/2 device mldsa65\x00"
+_MLDSA65_BYTES: Final = 1952
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSigner:
+    """The private keys that a device signs with: its Olm account, whose Ed25519 key it is, and the
+    seed of its ML-DSA-65 key.
+    """
+
+    account: Secret
+    seed: Secret
+
+
+def new_signer(seed: bytes) -> DeviceSigner:
+    """The keys of a new device: a fresh account, and an ML-DSA-65 key that grows from 32 random
+    bytes.
+
+    Raises:
+        ValueError: ``seed`` has another length.
+    """
+    if len(seed) != SIGNING_SEED_BYTES:
+        raise ValueError("a device's ML-DSA-65 key grows from 32 bytes")
+    return DeviceSigner(new_account(), Secret(seed))
+
+
+def mldsa65_key(signer: DeviceSigner) -> bytes:
+    """The device's public ML-DSA-65 key, 1,952 bytes."""
+    return _mldsa65(signer).public_key().public_bytes_raw()
+
+
+def mldsa65_hash(public: bytes) -> bytes:
+    """What a certificate names an ML-DSA-65 key by, 32 bytes (docs/spec/identity.md section 2).
+
+    Raises:
+        ValueError: the key has another length.
+    """
+    if len(public) != _MLDSA65_BYTES:
+        raise ValueError("an ML-DSA-65 key has 1,952 bytes")
+    return sha256(_MLDSA65 + public)
 
 
 def new_account() -> Secret:
@@ -63,21 +109,30 @@ def replace_fallback_key(account: Secret) -> tuple[Secret, bytes, bytes]:
 
 def sign_as_device(account: Secret, context: bytes, statement: bytes) -> bytes:
     """The device's Ed25519 signature, 64 bytes, over ``context || 0x00 || statement``."""
-    (signature,) = sign_each_as_device(account, context, [statement])
-    return signature
-
-
-def sign_each_as_device(
-    account: Secret, context: bytes, statements: Iterable[bytes]
-) -> tuple[bytes, ...]:
-    """As :func:`sign_as_device`, for each of these: an account that remembers thousands of one-time
-    keys takes longer to read than to sign with.
-    """
     opened = unpickled_account(account)
-    return tuple(
-        _unbase64(opened.sign(context + b"\x00" + statement).to_base64())
-        for statement in statements
-    )
+    return _unbase64(opened.sign(context + b"\x00" + statement).to_base64())
+
+
+def sign_twice_as_device(signer: DeviceSigner, context: bytes, statement: bytes) -> bytes:
+    """Both signatures of a device over ``context || 0x00 || statement``: Ed25519's 64 bytes and
+    then ML-DSA-65's 3,309.
+    """
+    ed25519 = sign_as_device(signer.account, context, statement)
+    return ed25519 + _mldsa65(signer).sign(context + b"\x00" + statement)
+
+
+def verify_batch(signed: SignedBatch, by: DeviceKey, context: bytes, *, what: str) -> None:
+    """Return only if a device signed that batch with both keys that its certificate names.
+
+    Raises:
+        BadSignature: it did not, or the batch names another device.
+    """
+    mldsa65 = signed.mldsa65
+    ours = len(mldsa65) == _MLDSA65_BYTES and same(mldsa65_hash(mldsa65), by.mldsa65_hash)
+    if not ours or not same(signed.batch.device, by.device):
+        raise BadSignature(what=what)
+    keys = MasterKey(by.ed25519, mldsa65)
+    verify_both(keys, context, signed.statement, signed.signature, what=what)
 
 
 def verify_device(
@@ -103,6 +158,10 @@ def pickled_account(account: vodozemac.Account) -> Secret:
 def unpickled_account(account: Secret) -> vodozemac.Account:
     """The account from its bytes."""
     return vodozemac.Account.from_pickle(account.reveal().decode(), _NO_KEY)
+
+
+def _mldsa65(signer: DeviceSigner) -> MLDSA65PrivateKey:
+    return MLDSA65PrivateKey.from_seed_bytes(signer.seed.reveal())
 
 
 def _key_id(name: str) -> bytes:

@@ -13,6 +13,7 @@ import msgspec
 
 from entrenous.craft.wire.canonical import canonical_json
 from entrenous.craft.wire.evidence import read_time, write_time
+from entrenous.craft.wire.letter.receipt import PROOF_BYTES_MAX
 from entrenous.craft.wire.report_form import (
     CopyForm,
     ProofForm,
@@ -214,7 +215,10 @@ def _proof(form: ProofForm) -> CopyProof:
         device=DeviceId(hex_of(form.device, ID_BYTES)),
         marks=tuple(None if one is None else hex_of(one) for one in marks),
         receipts=tuple(
-            Receipted(hex_up_to(one.statement, _STATEMENT_BYTES_MAX), hex_of(one.signature, 64))
+            Receipted(
+                hex_up_to(one.statement, _STATEMENT_BYTES_MAX),
+                hex_up_to(one.proof, PROOF_BYTES_MAX),
+            )
             for one in few(form.receipts, _RECEIPTS_MAX)
         ),
         place=within(form.place, 1, len(marks)),
@@ -274,7 +278,6 @@ def _plain_proof(proof: CopyProof) -> dict[str, object]:
         "nonce": None if proof.nonce is None else proof.nonce.reveal().hex(),
         "marks": [None if one is None else one.hex() for one in proof.marks],
         "receipts": [
-            {"statement": one.statement.hex(), "signature": one.signature.hex()}
-            for one in proof.receipts
+            {"statement": one.statement.hex(), "proof": one.proof.hex()} for one in proof.receipts
         ],
     }

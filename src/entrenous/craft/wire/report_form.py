@@ -33,10 +33,10 @@ class EvidenceForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ReceiptForm(msgspec.Struct, forbid_unknown_fields=True):
-    """One signed receipt."""
+    """One receipt, and what proves it."""
 
     statement: str
-    signature: str
+    proof: str
 
 
 class ProofForm(msgspec.Struct, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from entrenous.craft.crypto.commitments import marks_hash
 from entrenous.craft.crypto.statements import verify_card, verify_receipt
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.craft.wire.letter.message_body import write_commitments
-from entrenous.craft.wire.letter.receipt import read_receipt_statement
+from entrenous.craft.wire.letter.receipt import read_receipt_proof, read_receipt_statement
 from entrenous.model.errors import EntrenousError
 from entrenous.model.person import Person
 from entrenous.model.receipt import Covered, ProvenReceipt
@@ -56,7 +56,7 @@ def _holds(
     try:
         said = read_receipt_statement(receipt.statement)
         signer = next(one for one in person.devices if one.device == copy.device)
-        verify_receipt(receipt.statement, receipt.signature, signer)
+        verify_receipt(receipt.statement, read_receipt_proof(receipt.proof), signer)
     except (EntrenousError, StopIteration):
         return False
     marks = marks_hash(write_commitments(covered.marks))

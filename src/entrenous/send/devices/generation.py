@@ -11,7 +11,14 @@ from entrenous.model.identity import Home, Identity
 from entrenous.model.lock import DeviceShut, NoLock, Opening, RolledBack
 from entrenous.model.relay_problem import NoSuchMailbox
 from entrenous.ports import Device, Vault
-from entrenous.send.devices.self import ACCOUNT, IDENTITY, ROLLED_BACK, UNCONFIRMED, UNFINISHED
+from entrenous.send.devices.self import (
+    ACCOUNT,
+    IDENTITY,
+    ROLLED_BACK,
+    SIGNING_SEED,
+    UNCONFIRMED,
+    UNFINISHED,
+)
 from entrenous.send.drawers import (
     BATCH,
     CHORE,
@@ -138,6 +145,7 @@ def _forget_ratchets(vault: Vault) -> None:
     with vault.together():
         vault.put(SELF, ROLLED_BACK, b"")
         vault.drop(SELF, ACCOUNT)
+        vault.drop(SELF, SIGNING_SEED)
         for drawer in _RATCHETS:
             for key in vault.keys(drawer):
                 vault.drop(drawer, key)

@@ -3,7 +3,13 @@
 from datetime import datetime
 from typing import Final
 
-from entrenous.craft.crypto.device import identity_key, signing_key
+from entrenous.craft.crypto.device import (
+    DeviceSigner,
+    identity_key,
+    mldsa65_hash,
+    mldsa65_key,
+    signing_key,
+)
 from entrenous.craft.crypto.hashing import person_id
 from entrenous.craft.crypto.lists import sign_list
 from entrenous.craft.crypto.master import public_master
@@ -23,14 +29,15 @@ ENFORCES: Final = tuple(int(one) for one in Enforces)  # what this program does
 
 
 def certify(
-    master: Secret, account: Secret, device: DeviceId, created_at: datetime
+    master: Secret, signer: DeviceSigner, device: DeviceId, created_at: datetime
 ) -> SignedCertificate:
-    """What the master key says about the device whose Olm account this is."""
+    """What the master key says about the device whose keys these are."""
     certificate = Certificate(
         person=person_id(public_master(master)),
         device=device,
-        ed25519=signing_key(account),
-        curve25519=identity_key(account),
+        ed25519=signing_key(signer.account),
+        curve25519=identity_key(signer.account),
+        mldsa65_hash=mldsa65_hash(mldsa65_key(signer)),
         created_at=created_at,
         enforces=ENFORCES,
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from entrenous.craft.crypto.device import DeviceSigner
 from entrenous.model.identity import Home, Identity
 from entrenous.model.lock import NotConfirmed, RolledBack
 from entrenous.model.message import EarlierDevice, OfflineDevice
@@ -17,6 +18,7 @@ from entrenous.send.drawers import SELF, lay, take
 IDENTITY = "identity-2"
 EARLIER = "identity"  # where version 1 kept one, with other keys
 ACCOUNT = "account"
+SIGNING_SEED = "signing-seed"  # that this device's ML-DSA-65 key grows from
 UNFINISHED = "set-up-unfinished"  # the mailbox is not there yet, or lacks something
 UNCONFIRMED = "unconfirmed"  # the relay has not heard yet that this state opened
 ROLLED_BACK = "rolled-back"  # it has heard of a later one
@@ -92,6 +94,18 @@ def account_of(device: Device) -> Secret:
     return Secret(stored)
 
 
+def signer_of(device: Device) -> DeviceSigner:
+    """The private keys that this device signs with.
+
+    Raises:
+        OfflineDevice, RolledBack, NotConfirmed.
+    """
+    account, seed = account_of(device), device.vault.get(SELF, SIGNING_SEED)
+    if seed is None:
+        raise OfflineDevice
+    return DeviceSigner(account, Secret(seed))
+
+
 def refuse_unready(device: Device) -> None:
     """Return only if ratchets may move now (send/devices/generation.py).
 
@@ -117,6 +131,12 @@ def _refuse_rolled_back(device: Device) -> None:
 def keep_account(account: Secret, device: Device) -> None:
     """Store the account after it moved on."""
     device.vault.put(SELF, ACCOUNT, account.reveal())
+
+
+def keep_signer(signer: DeviceSigner, device: Device) -> None:
+    """Store the keys of a new device."""
+    keep_account(signer.account, device)
+    device.vault.put(SELF, SIGNING_SEED, signer.seed.reveal())
 
 
 def keep_identity(identity: Identity, device: Device) -> None:

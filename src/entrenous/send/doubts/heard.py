@@ -6,6 +6,7 @@ from typing import Final
 
 from entrenous.craft.crypto.statements import verify_prekey
 from entrenous.craft.wire.identity.prekey import read_prekey
+from entrenous.model.card import BadPrekey
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.person import Contact, DeviceKey
@@ -61,5 +62,7 @@ def _newest_prekey(contact: Contact, key: DeviceKey, device: Device) -> datetime
     url, mailbox = way_to(contact.person, key, device)
     bundle = device.courier.claim_prekeys(url, mailbox, token, key.device)
     signed = read_prekey(bundle.xwing)
-    verify_prekey(signed, key)
+    if signed.batch is None:
+        raise BadPrekey
+    verify_prekey(signed, signed.batch, key, mailbox)
     return signed.prekey.made_at

@@ -1,21 +1,21 @@
 """This device's own prekeys at its relay: make them, top them up, replace them in time."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Final
 
 from entrenous.craft.crypto.device import add_one_time_keys, replace_fallback_key
-from entrenous.craft.crypto.statements import sign_prekeys
+from entrenous.craft.crypto.statements import prekey_leaf, sign_prekeys
 from entrenous.craft.crypto.xwing import PRIVATE_BYTES, new_key, public_key
 from entrenous.craft.wire.identity.prekey import write_prekey, write_prekey_statement
 from entrenous.model.card import Prekey, PrekeyKind
 from entrenous.model.envelope import Prekeys
 from entrenous.model.letter import XWingKey
 from entrenous.model.peer import OwnKey
-from entrenous.model.secret import Secret
 from entrenous.ports import Device
+from entrenous.send.devices.batch import place_in, signed_batch
 from entrenous.send.devices.self import Me, account_of, keep_account, who_am_i
 from entrenous.send.drawers import OWN_KEY, SELF, lay, take, take_all
 from entrenous.send.moment import LONGEST_ON_ITS_WAY, this_second
@@ -26,10 +26,23 @@ _LOW: Final = ONE_TIME_KEYS // 2
 _REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
 _DELETE_AFTER: Final = timedelta(days=14)  # counted from when it was replaced
 _UNPUBLISHED: Final = "prekeys"
+_LASTING: Final = "lasting-prekeys"
+
+
+@dataclass(frozen=True, slots=True)
+class LastingKeys:
+    """The statements of our present fallback key and X-Wing key: each set repeats them until they
+    are replaced.
+    """
+
+    fallback: bytes
+    xwing: bytes
 
 
 def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
-    """Bring one-time keys to the relay, and with ``lasting`` a fallback key and an X-Wing key.
+    """Bring a set of prekeys to the relay, with fresh one-time keys; with ``lasting`` its fallback
+    key and its X-Wing key are fresh too. One signature covers a set, and the relay hands out none
+    of the one before it.
 
     The private halves are on disk before the public ones leave. A set that the relay did not take
     is brought again rather than a new one: an account keeps the private halves of two fallback keys
@@ -38,37 +51,38 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
     """
     me = who_am_i(device)
     prekeys = take(Prekeys, SELF, _UNPUBLISHED, device.vault)
-    prekeys = prekeys or (_full_set if lasting else _one_time_keys)(me, device)
+    prekeys = prekeys or _new_set(me, device, lasting=lasting)
     device.courier.publish_prekeys(
         me.home.relay_url, me.home.mailbox, me.home.owner, me.key.device, prekeys
     )
     device.vault.drop(SELF, _UNPUBLISHED)
 
 
-def _one_time_keys(me: Me, device: Device) -> Prekeys:
+def _new_set(me: Me, device: Device, *, lasting: bool) -> Prekeys:
     with device.vault.together():
+        known = None if lasting else take(LastingKeys, SELF, _LASTING, device.vault)
         account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
         keep_account(account, device)
-        keys = [(PrekeyKind.ONE_TIME, key_id, public) for key_id, public in one_time.items()]
-        prekeys = Prekeys(_signed(keys, me, account, device), None, None)
-        lay(prekeys, SELF, _UNPUBLISHED, device.vault)
-    return prekeys
-
-
-def _full_set(me: Me, device: Device) -> Prekeys:
-    with device.vault.together():
-        prekeys = _one_time_keys(me, device)
-        account, fallback_id, fallback = replace_fallback_key(account_of(device))
-        keep_account(account, device)
-        xwing = make_own_key(None, me, device)
-        keys = [
-            (PrekeyKind.FALLBACK, fallback_id, fallback),
-            (PrekeyKind.XWING, xwing.id, xwing.public),
+        kept = known or _new_lasting_keys(me, device)
+        statements = [
+            _statement(PrekeyKind.ONE_TIME, key_id, public, me, device)
+            for key_id, public in one_time.items()
         ]
-        signed_fallback, signed_xwing = _signed(keys, me, account, device)
-        prekeys = replace(prekeys, fallback=signed_fallback, xwing=signed_xwing)
+        prekeys = _signed([*statements, kept.fallback, kept.xwing], me, device)
         lay(prekeys, SELF, _UNPUBLISHED, device.vault)
     return prekeys
+
+
+def _new_lasting_keys(me: Me, device: Device) -> LastingKeys:
+    account, fallback_id, fallback = replace_fallback_key(account_of(device))
+    keep_account(account, device)
+    xwing = make_own_key(None, me, device)
+    made = LastingKeys(
+        _statement(PrekeyKind.FALLBACK, fallback_id, fallback, me, device),
+        _statement(PrekeyKind.XWING, xwing.id, xwing.public, me, device),
+    )
+    lay(made, SELF, _LASTING, device.vault)
+    return made
 
 
 def forget_unpublished(device: Device) -> None:
@@ -122,16 +136,20 @@ def make_own_key(peer: str | None, me: Me, device: Device) -> XWingKey:
     return XWingKey(key_id, public_key(private))
 
 
-def _signed(
-    keys: Sequence[tuple[PrekeyKind, bytes, bytes]], me: Me, account: Secret, device: Device
-) -> tuple[bytes, ...]:
-    """Each of these public keys, by its kind and id, as the relay hands it out."""
+def _statement(kind: PrekeyKind, key_id: bytes, public: bytes, me: Me, device: Device) -> bytes:
     now, person = this_second(device), me.person
-    statements = [
-        write_prekey_statement(
-            Prekey(kind, key_id, me.key.device, person.epoch, person.head, now, public)
-        )
-        for kind, key_id, public in keys
-    ]
-    signatures = sign_prekeys(account, statements)
-    return tuple(map(write_prekey, statements, signatures))
+    return write_prekey_statement(
+        Prekey(kind, key_id, me.key.device, person.epoch, person.head, now, public)
+    )
+
+
+def _signed(statements: Sequence[bytes], me: Me, device: Device) -> Prekeys:
+    """A set as the relay hands it out; the last two statements are those of the lasting keys."""
+    leaves = tuple(map(prekey_leaf, statements))
+    batch = signed_batch(leaves, me.home.mailbox, sign_prekeys, device)
+    last = len(statements) - 1
+    *one_time, fallback, xwing = (
+        write_prekey(statement, place_in(leaves, index), batch if index == last else None)
+        for index, statement in enumerate(statements)
+    )
+    return Prekeys(tuple(one_time), fallback, xwing)

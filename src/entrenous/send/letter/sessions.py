@@ -15,6 +15,7 @@ from entrenous.model.ids import PersonId
 from entrenous.model.letter import XWingKey
 from entrenous.model.peer import Peer
 from entrenous.model.relay_problem import NoPrekeys, NoSuchMailbox, WrongToken
+from entrenous.model.signed_batch import SignedBatch
 from entrenous.ports import Device
 from entrenous.send.devices.known_lists import check_head
 from entrenous.send.devices.self import account_of
@@ -96,11 +97,12 @@ def begin_again(to: Addressee, device: Device) -> None:
 
 
 def _begun(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
+    batch = signed_with(bundle)
     if bundle.one_time is not None:
-        begin = _proven(bundle.one_time, PrekeyKind.ONE_TIME, to, device)
+        begin = _proven(bundle.one_time, PrekeyKind.ONE_TIME, batch, to, device)
     else:
-        begin = _proven(bundle.fallback, PrekeyKind.FALLBACK, to, device)
-    xwing = _proven(bundle.xwing, PrekeyKind.XWING, to, device)
+        begin = _proven(bundle.fallback, PrekeyKind.FALLBACK, batch, to, device)
+    xwing = _proven(bundle.xwing, PrekeyKind.XWING, batch, to, device)
     session = begin_session(account_of(device), to.key.curve25519, begin.prekey.public)
     return Peer(
         device=to.key.device,
@@ -114,9 +116,23 @@ def _begun(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
     )
 
 
-def _proven(untrusted: bytes, kind: PrekeyKind, to: Addressee, device: Device) -> SignedPrekey:
+def signed_with(bundle: PrekeyBundle) -> SignedBatch:
+    """The batch to which all keys of one claim have to belong; unproven.
+
+    Raises:
+        BadPrekey: the X-Wing prekey carries none.
+    """
+    batch = read_prekey(bundle.xwing).batch
+    if batch is None:
+        raise BadPrekey
+    return batch
+
+
+def _proven(
+    untrusted: bytes, kind: PrekeyKind, batch: SignedBatch, to: Addressee, device: Device
+) -> SignedPrekey:
     signed = read_prekey(untrusted)
-    verify_prekey(signed, to.key)
+    verify_prekey(signed, batch, to.key, to.key.mailbox)
     if signed.prekey.kind is not kind:
         raise BadPrekey
     check_head(to.contact, Head(signed.prekey.epoch, signed.prekey.head), device)

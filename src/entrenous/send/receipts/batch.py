@@ -2,13 +2,14 @@
 
 from contextlib import suppress
 
-from entrenous.craft.crypto.statements import sign_receipt
+from entrenous.craft.crypto.statements import receipt_leaf, sign_receipts
 from entrenous.craft.wire.letter.commitment import write_receipt_statement
 from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.receipt import OwedReceipt, Receipt, Receipts, ReceiptStatement
 from entrenous.ports import Device
-from entrenous.send.devices.self import account_of, who_am_i
+from entrenous.send.devices.batch import signed_batch
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import OWED, take
 from entrenous.send.letter.sessions import have_session
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
@@ -37,7 +38,8 @@ def _send(whose: str, device: Device) -> None:
     if to is not None and wanted:
         have_session(to, device)
         receipts = tuple(_signed(one, PersonId(person), device) for one in owed)
-        write_letter(Receipts(receipts), to, plain_outer(device), device)
+        batch = signed_batch([one.leaf for one in receipts], None, sign_receipts, device)
+        write_letter(Receipts(receipts, batch), to, plain_outer(device), device)
     for one_key in keys:
         device.vault.drop(OWED, one_key)
 
@@ -56,5 +58,5 @@ def _signed(owed: OwedReceipt, sender: PersonId, device: Device) -> Receipt:
         manifest=owed.manifest,
         marks=owed.marks,
     )
-    signature = sign_receipt(account_of(device), write_receipt_statement(said))
-    return Receipt(owed.event, owed.message, owed.envelope, owed.at, owed.marks, signature)
+    leaf = receipt_leaf(write_receipt_statement(said))
+    return Receipt(owed.event, owed.message, owed.envelope, owed.at, owed.marks, leaf)

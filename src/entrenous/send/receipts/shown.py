@@ -60,7 +60,7 @@ def proofs_of(message: MessageId, device: Device) -> Proofs:
         proven = {one.head: _card(copy.person, one.head, device) for one in receipts}
         cards |= {head: card for head, card in proven.items() if card}
         receipts = [one for one in receipts if one.head in cards]
-        said = tuple(Receipted(one.statement, one.signature) for one in receipts)
+        said = tuple(Receipted(one.statement, one.proof) for one in receipts)
         proofs.append(CopyProof(message, copy.person, copy.device, covered.marks, said))
     return Proofs(tuple(proofs), tuple(sorted(set(cards.values()))))
 

@@ -15,7 +15,7 @@ from entrenous.craft.crypto.statements import verify_card, verify_receipt
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.craft.wire.letter.commitment import write_mark
 from entrenous.craft.wire.letter.message_body import write_commitments
-from entrenous.craft.wire.letter.receipt import read_receipt_statement
+from entrenous.craft.wire.letter.receipt import read_receipt_proof, read_receipt_statement
 from entrenous.model.card import Card
 from entrenous.model.device_list import DeviceList, ListedDevice
 from entrenous.model.ids import PersonId, RecipientId
@@ -123,7 +123,8 @@ def _held(
     )
     if (said.message, said.recipient, said.device, said.marks) != wanted:
         raise _refused(copy, "a receipt for this copy", "one for another copy")
-    verify_receipt(receipt.statement, receipt.signature, _key(said, copy, people))
+    key = _key(said, copy, people)
+    verify_receipt(receipt.statement, read_receipt_proof(receipt.proof), key)
     return said
 
 

@@ -65,7 +65,9 @@ MESSAGES: list[LinkMessage] = [
     LinkGrant(b"sealed"),
     LinkStop(b"p" * 32),
 ]
-OFFER = Offer(b"e" * 32, b"c" * 32, DEVICE, (1, 2, 9), b"x" * 1216, MAILBOX, TOKEN, "phone")
+OFFER = Offer(
+    b"e" * 32, b"c" * 32, b"q" * 32, DEVICE, (1, 2, 9), b"x" * 1216, MAILBOX, TOKEN, "phone"
+)
 GRANT = Grant(
     card=b"card",
     master=Secret(b"s" * 64),

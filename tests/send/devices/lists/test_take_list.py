@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.craft.crypto.device import new_account
+from entrenous.craft.crypto.device import new_signer
 from entrenous.craft.crypto.statements import proof_of
 from entrenous.craft.wire.identity.card import read_card, write_card
 from entrenous.model.card import Card
@@ -75,7 +75,7 @@ def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
     known, card = contact_named("ben", ana.device), newest(ben)
     (listed,), master = card.newest.said.devices, identity_of(ben).master
     assert master is not None
-    theirs = certify(master, new_account(), listed.device, NOON)
+    theirs = certify(master, new_signer(bytes(32)), listed.device, NOON)
     place = ListedDevice(listed.device, proof_of(theirs), MailboxId(bytes(16)))
     following = after(card.newest, devices=(place,))
     later = instead(following, epoch=following.said.epoch + 7, previous=bytes(32))

@@ -26,7 +26,7 @@ from entrenous.model.ids import ID_BYTES, DeviceId, PersonId
 _VERSION: Final = 2
 _ED25519: Final = 64  # bytes of each signature
 _MLDSA65: Final = 3309
-_CERTIFICATE_MAX: Final = 512  # bytes; today's have 147
+_CERTIFICATE_MAX: Final = 512  # bytes; today's have 182
 _ENFORCES_MAX: Final = 16
 
 
@@ -45,6 +45,7 @@ def write_certificate(certificate: Certificate) -> bytes:
             5: certificate.curve25519,
             6: seconds(certificate.created_at),
             7: list(certificate.enforces),
+            8: certificate.mldsa65_hash,
         },
         read_certificate,
     )
@@ -57,7 +58,7 @@ def read_certificate(untrusted: bytes) -> Certificate:
         BadCard: not a certificate of this version.
     """
     with named(BadCard):
-        fields = as_map(decode(untrusted), 7)
+        fields = as_map(decode(untrusted), 8)
         as_uint(fields[1], _VERSION, _VERSION)
         return Certificate(
             person=PersonId(as_bytes(fields[2], 32)),
@@ -66,6 +67,7 @@ def read_certificate(untrusted: bytes) -> Certificate:
             curve25519=as_bytes(fields[5], 32),
             created_at=as_time(fields[6]),
             enforces=_enforces(fields[7]),
+            mldsa65_hash=as_bytes(fields[8], 32),
         )
 
 
@@ -88,12 +90,12 @@ def as_signed_certificate(entry: Any) -> SignedCertificate:
 
 
 def joined_signature(ed25519: object, mldsa65: object) -> bytes:
-    """Both signatures of a master key, 3,373 bytes, from the two fields that carry them."""
+    """Both signatures, 3,373 bytes, from the two fields that carry them."""
     return as_bytes(ed25519, _ED25519) + as_bytes(mldsa65, _MLDSA65)
 
 
 def split_signature(signature: bytes) -> tuple[bytes, bytes]:
-    """The two fields that carry both signatures of a master key."""
+    """The two fields that carry both signatures, Ed25519's and ML-DSA-65's."""
     return signature[:_ED25519], signature[_ED25519:]
 
 

@@ -35,7 +35,8 @@ def write_offer(offer: Offer) -> bytes:
     """
     return written(
         [
-            *(offer.ed25519, offer.curve25519, offer.device, list(offer.enforces)),
+            *(offer.ed25519, offer.curve25519, offer.mldsa65_hash),
+            *(offer.device, list(offer.enforces)),
             *(offer.seal_to, offer.mailbox, offer.close.reveal(), offer.name),
         ],
         read_offer,
@@ -49,12 +50,13 @@ def read_offer(untrusted: bytes) -> Offer:
         BadLink: it is no offer.
     """
     with named(BadLink):
-        ed25519, curve25519, device, enforces, seal_to, mailbox, close, name = as_list(
-            decode(untrusted), 8, 8
+        ed25519, curve25519, mldsa65, device, enforces, seal_to, mailbox, close, name = as_list(
+            decode(untrusted), 9, 9
         )
         return Offer(
             ed25519=as_bytes(ed25519, 32),
             curve25519=as_bytes(curve25519, 32),
+            mldsa65_hash=as_bytes(mldsa65, 32),
             device=DeviceId(as_bytes(device, ID_BYTES)),
             enforces=_enforces(enforces),
             seal_to=as_bytes(seal_to, _XWING_BYTES),

@@ -1,4 +1,4 @@
-"""Prekeys: signed by a device, handed out by the relay (docs/spec/identity.md section 5)."""
+"""Prekeys: signed by a device in batches, handed out by the relay (docs/spec/identity.md 5)."""
 
 from typing import Any, Final
 
@@ -12,17 +12,25 @@ from entrenous.craft.wire.cbor import (
     decode,
     named,
     seconds,
+    unless_null,
     written,
+)
+from entrenous.craft.wire.identity.batch import (
+    as_place,
+    as_signed_batch,
+    plain_place,
+    plain_signed_batch,
 )
 from entrenous.model.card import BadPrekey, Prekey, PrekeyKind, SignedPrekey
 from entrenous.model.ids import ID_BYTES, DeviceId
+from entrenous.model.signed_batch import Place, SignedBatch
 from entrenous.spec import KEY_ID_BYTES, PREKEY_BYTES_MAX
 
 _PUBLIC: Final = {PrekeyKind.ONE_TIME: 32, PrekeyKind.FALLBACK: 32, PrekeyKind.XWING: 1216}
 
 
 def write_prekey_statement(prekey: Prekey) -> bytes:
-    """The bytes that a device signs.
+    """The bytes whose hash is a leaf of the batch that a device signs.
 
     Raises:
         ValueError: a field has not the length of its kind.
@@ -39,13 +47,16 @@ def write_prekey_statement(prekey: Prekey) -> bytes:
     return written(fields, _read_statement)
 
 
-def write_prekey(statement: bytes, signature: bytes) -> bytes:
-    """A signed prekey, from its statement and the device's Ed25519 signature over it (64 bytes).
+def write_prekey(statement: bytes, place: Place, batch: SignedBatch | None) -> bytes:
+    """A prekey as the relay hands it out: its statement, and where that is in its batch, which an
+    X-Wing prekey carries.
 
     Raises:
-        ValueError: the statement is none, or the signature has the wrong length.
+        ValueError: the statement is none, a field has not the length of its kind, or ``batch`` is
+            missing, or is there for another kind.
     """
-    return written([statement, signature], read_prekey)
+    signed = None if batch is None else plain_signed_batch(batch)
+    return written([statement, *plain_place(place), signed], read_prekey)
 
 
 def read_prekey(untrusted: bytes) -> SignedPrekey:
@@ -57,12 +68,12 @@ def read_prekey(untrusted: bytes) -> SignedPrekey:
     with named(BadPrekey):
         if len(untrusted) > PREKEY_BYTES_MAX:
             raise BadCbor
-        statement, signature = as_list(decode(untrusted), 2, 2)
-        return SignedPrekey(
-            prekey=_read_statement(as_blob(statement, PREKEY_BYTES_MAX)),
-            statement=statement,
-            signature=as_bytes(signature, 64),
-        )
+        statement, index, path, signed = as_list(decode(untrusted), 4, 4)
+        prekey = _read_statement(as_blob(statement, PREKEY_BYTES_MAX))
+        batch = unless_null(signed, as_signed_batch)
+        if (batch is None) == (prekey.kind is PrekeyKind.XWING):
+            raise BadCbor
+        return SignedPrekey(prekey, statement, as_place(index, path), batch)
 
 
 def _read_statement(encoded: bytes) -> Prekey:

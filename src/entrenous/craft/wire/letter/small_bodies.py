@@ -17,6 +17,7 @@ from entrenous.craft.wire.cbor import (
     seconds,
     unless_null,
 )
+from entrenous.craft.wire.identity.batch import as_signed_batch, plain_signed_batch
 from entrenous.model.caption import acts_on_screen
 from entrenous.model.ids import ID_BYTES, EnvelopeId, MessageId, PersonId
 from entrenous.model.notes import (
@@ -90,15 +91,18 @@ def as_sync(value: object) -> SyncNote:
 
 def plain_receipts(several: Receipts) -> object:
     """What became of copies that were sent to us."""
-    return [
-        [int(one.event), one.message, one.envelope, seconds(one.at), one.marks, one.signature]
+    entries = [
+        [int(one.event), one.message, one.envelope, seconds(one.at), one.marks, one.leaf]
         for one in several.receipts
     ]
+    return [entries, plain_signed_batch(several.batch)]
 
 
 def as_receipts(value: object) -> Receipts:
     """What became of copies that we sent."""
-    return Receipts(tuple(map(_receipt, as_list(value, 1, RECEIPTS_MAX))))
+    entries, batch = as_list(value, 2, 2)
+    receipts = tuple(map(_receipt, as_list(entries, 1, RECEIPTS_MAX)))
+    return Receipts(receipts, as_signed_batch(batch))
 
 
 def plain_reaction(reaction: Reaction) -> object:
@@ -147,14 +151,14 @@ def as_request(value: object) -> RequestNote:
 
 
 def _receipt(entry: Any) -> Receipt:
-    event, message, envelope, at, marks, signature = as_list(entry, 6, 6)
+    event, message, envelope, at, marks, leaf = as_list(entry, 6, 6)
     return Receipt(
         event=ReceiptEvent(as_uint(event, max(ReceiptEvent), min(ReceiptEvent))),
         message=_message(message),
         envelope=EnvelopeId(as_bytes(envelope, ID_BYTES)),
         at=as_time(at),
         marks=_hash(marks),
-        signature=as_bytes(signature, 64),
+        leaf=_hash(leaf),
     )
 
 

@@ -37,10 +37,10 @@ class _Locks(Strict, frozen=True):
 
 
 class _Prekeys(Strict, frozen=True):
-    # A full load beside one that is on its way: more would only make the relay count.
+    # The relay keeps 50 of them: more than twice as many would only make it count.
     one_time: Annotated[list[str], msgspec.Meta(max_length=2 * ONE_TIME_KEYS)]
-    fallback: str | None
-    xwing: str | None
+    fallback: str
+    xwing: str
 
 
 class _KeyCount(Strict, frozen=True):
@@ -96,14 +96,14 @@ def read_mailbox_locks(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
 def write_prekeys(prekeys: Prekeys) -> bytes:
     """The body that publishes prekeys."""
     one_time = [b64u(signed) for signed in prekeys.one_time]
-    return to_json(_Prekeys(one_time, maybe_b64u(prekeys.fallback), maybe_b64u(prekeys.xwing)))
+    return to_json(_Prekeys(one_time, b64u(prekeys.fallback), b64u(prekeys.xwing)))
 
 
 def read_prekeys(untrusted_body: bytes) -> Prekeys:
     """Prekeys, each still opaque."""
     read = from_json(_Prekeys, untrusted_body)
     one_time = tuple(unb64u(signed) for signed in read.one_time)
-    return Prekeys(one_time, maybe_bytes(read.fallback), maybe_bytes(read.xwing))
+    return Prekeys(one_time, unb64u(read.fallback), unb64u(read.xwing))
 
 
 def write_key_count(count: int) -> bytes:

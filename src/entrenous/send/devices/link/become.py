@@ -1,5 +1,6 @@
 """Be the device that was granted: identity, siblings, and what is still to be done at the relay."""
 
+from entrenous.craft.crypto.device import DeviceSigner
 from entrenous.craft.crypto.hashing import same
 from entrenous.craft.crypto.master import public_master
 from entrenous.craft.crypto.statements import verify_card
@@ -8,16 +9,15 @@ from entrenous.model.card import Card
 from entrenous.model.identity import Home, Identity
 from entrenous.model.link import Grant, LinkNotProven, Offer
 from entrenous.model.person import DeviceKey, Person
-from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.devices.link.mail import Box
-from entrenous.send.devices.self import DEVICE_NAME, UNFINISHED, keep_account, keep_identity
+from entrenous.send.devices.self import DEVICE_NAME, UNFINISHED, keep_identity, keep_signer
 from entrenous.send.devices.siblings import keep_sibling
 from entrenous.send.drawers import GREET_DEVICE, SELF, peer_key
 from entrenous.send.tokens.use import take_lent
 
 
-def become(grant: Grant, offer: Offer, account: Secret, box: Box, device: Device) -> None:
+def become(grant: Grant, offer: Offer, signer: DeviceSigner, box: Box, device: Device) -> None:
     """Store who this device is now, in one transaction; the next flush tells the relay.
 
     Raises:
@@ -40,7 +40,7 @@ def become(grant: Grant, offer: Offer, account: Secret, box: Box, device: Device
         master=grant.master,
     )
     with device.vault.together():
-        keep_account(account, device)
+        keep_signer(signer, device)
         keep_identity(identity, device)
         device.vault.put(SELF, UNFINISHED, b"")
         device.vault.put(SELF, DEVICE_NAME, grant.name.encode())
@@ -49,8 +49,8 @@ def become(grant: Grant, offer: Offer, account: Secret, box: Box, device: Device
 
 def _own_key(person: Person, offer: Offer) -> DeviceKey:
     for key in person.devices:
-        keys = (key.device, key.mailbox, key.ed25519, key.curve25519)
-        if keys == (offer.device, offer.mailbox, offer.ed25519, offer.curve25519):
+        offered = (offer.device, offer.ed25519, offer.curve25519, offer.mldsa65_hash)
+        if key.keys == offered and key.mailbox == offer.mailbox:
             return key
     raise LinkNotProven
 

@@ -80,6 +80,7 @@ def _certified(compared: Compared, me: Me, device: Device) -> SignedCertificate:
         device=compared.offer.device,
         ed25519=compared.offer.ed25519,
         curve25519=compared.offer.curve25519,
+        mldsa65_hash=compared.offer.mldsa65_hash,
         created_at=this_second(device),
         enforces=compared.offer.enforces,
     )

@@ -4,7 +4,15 @@
 
 from dataclasses import dataclass, replace
 
-from entrenous.craft.crypto.device import identity_key, new_account, signing_key
+from entrenous.craft.crypto.device import (
+    SIGNING_SEED_BYTES,
+    DeviceSigner,
+    identity_key,
+    mldsa65_hash,
+    mldsa65_key,
+    new_signer,
+    signing_key,
+)
 from entrenous.craft.crypto.hashing import same
 from entrenous.craft.crypto.link import (
     link_promise,
@@ -52,7 +60,7 @@ class NewSide:
     state: LinkState
     code: LinkCode
     box: Box
-    account: Secret
+    signer: DeviceSigner
     private: Secret
     unseal: Secret
     offer: Offer
@@ -90,10 +98,12 @@ def ask_to_link(untrusted_code: str, name: str | None, device: Device) -> NewSid
     code = read_link_code(untrusted_code.strip())
     if name is not None:
         refuse_bad_name(name)
-    account, unseal = new_account(), new_key(device.dice.token(PRIVATE_BYTES))
+    signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
+    unseal = new_key(device.dice.token(PRIVATE_BYTES))
     offer = Offer(
-        ed25519=signing_key(account),
-        curve25519=identity_key(account),
+        ed25519=signing_key(signer.account),
+        curve25519=identity_key(signer.account),
+        mldsa65_hash=mldsa65_hash(mldsa65_key(signer)),
         device=DeviceId(device.dice.token(ID_BYTES)),
         enforces=ENFORCES,
         seal_to=public_key(unseal),
@@ -106,7 +116,7 @@ def ask_to_link(untrusted_code: str, name: str | None, device: Device) -> NewSid
     promise = link_promise(public_of(private), write_offer(offer))
     asked = write_link_message(LinkAsk(box.mailbox, box.token, promise))
     post_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
-    return NewSide(LinkState.ASKED, code, box, account, private, unseal, offer, asked, promise)
+    return NewSide(LinkState.ASKED, code, box, signer, private, unseal, offer, asked, promise)
 
 
 def look_new(new: NewSide, device: Device) -> NewSide:
@@ -189,7 +199,7 @@ def _show(new: NewSide, answer: LinkAnswer, encoded: bytes, device: Device) -> N
 def _take(new: NewSide, message: LinkGrant, device: Device) -> NewSide:
     grant = read_grant(open_grant(new.unseal, new.transcript, message.sealed))
     _check(grant, new)
-    become(grant, new.offer, new.account, new.box, device)
+    become(grant, new.offer, new.signer, new.box, device)
     return replace(new, state=LinkState.LINKED)
 
 

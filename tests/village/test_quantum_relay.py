@@ -1,0 +1,187 @@
+"""A relay that can forge Ed25519, as whoever has a quantum computer could: nothing that it hands
+out or posts passes for what a device signed.
+
+The thief has all that Ben's device has, Ed25519 and Curve25519 keys and every ratchet, but for its
+ML-DSA-65 key: instead of that it has one of its own.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.model.card import BadPrekey
+from entrenous.model.envelope import PrekeyBundle, Prekeys
+from entrenous.model.person import BadSignature
+from entrenous.model.receipt import OwedReceipt, ReceiptEvent
+from entrenous.ports import Device
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contact_named, contacts, verify_contact
+from entrenous.send.doubts.heard import ask_after, heard_at
+from entrenous.send.drawers import OWED, RECEIPT, SELF, lay, take
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.letter.prekeys import publish_prekeys
+from entrenous.send.move.house import move_house
+from entrenous.send.receipts.batch import send_receipts
+from tests.send.room import THERE, Person, Room
+from tests.send.room_text import writes
+from tests.village.households import links
+from tests.village.malicious_relay import Honest, MaliciousCourier
+from tests.village.world import LoadedDice
+
+REFUSED = (BadSignature, BadPrekey)
+
+
+@pytest.fixture
+def room() -> Room:
+    """Ana and Ben at one relay, not acquainted."""
+    room = Room()
+    for name in ("ana", "ben"):
+        room.settles(name)
+    return room
+
+
+def thief_of(who: Person, room: Room) -> Device:
+    """Whoever computed this device's classical keys from the public ones, and saw all it did."""
+    vault = MemoryVault()
+    vault._drawers = {name: dict(held) for name, held in who.vault._drawers.items()}
+    vault.put(SELF, "signing-seed", b"a seed of the thief's own, of 32"[:32])
+    courier = MaliciousCourier(room.honest)
+    return replace(who.device, vault=vault, courier=courier, dice=LoadedDice("thief"))
+
+
+def published(device: Device, *, reaches: bool = True) -> Prekeys:
+    """The set of prekeys that this device signs now; the relay keeps it only if it ``reaches``."""
+    sets = list[Prekeys]()
+
+    def noted(honest: Honest, *arguments: Any) -> Any:
+        sets.append(arguments[-1])
+        return honest(*arguments) if reaches else 50
+
+    courier = device.courier
+    assert isinstance(courier, MaliciousCourier)
+    with courier.playing(publish_prekeys=noted):
+        publish_prekeys(device)
+    return sets[-1]
+
+
+@contextmanager
+def handing_out(who: Person, bundle: Callable[[PrekeyBundle], PrekeyBundle]) -> Iterator[None]:
+    """The relay answers every claim of hers like that."""
+
+    def trick(honest: Honest, *arguments: Any) -> PrekeyBundle:
+        return bundle(honest(*arguments))
+
+    with who.courier.playing(claim_prekeys=trick):
+        yield
+
+
+def refuses(who: Person, link: str, bundle: Callable[[PrekeyBundle], PrekeyBundle]) -> bool:
+    """Whether she adds nobody, and seals nothing, on what the relay hands out."""
+    with handing_out(who, bundle), pytest.raises(REFUSED):
+        add_person(link, "ben", who.device)
+    return contacts(who.device) == ()
+
+
+EVERY_SWAP = [
+    ("one_time",),
+    ("fallback",),
+    ("xwing",),
+    ("one_time", "xwing"),
+    ("fallback", "xwing"),
+    ("one_time", "fallback", "xwing"),
+]
+
+
+def swapped(true: PrekeyBundle, other: Prekeys, names: tuple[str, ...]) -> PrekeyBundle:
+    """The honest answer with these keys of another set; on the fallback key if that is swapped."""
+    fields = {name: getattr(other, name) for name in names}
+    fields["one_time"] = other.one_time[0] if "one_time" in names else true.one_time
+    if "fallback" in names and "one_time" not in names:
+        fields["one_time"] = None
+    return replace(true, **fields)
+
+
+@pytest.mark.threat("quantum-forger")
+@pytest.mark.parametrize("names", EVERY_SWAP, ids="+".join)
+def test_a_prekey_that_is_signed_without_mldsa_is_refused(
+    room: Room, names: tuple[str, ...]
+) -> None:
+    ana, ben = room["ana"], room["ben"]
+    forged, link = published(thief_of(ben, room), reaches=False), make_invite(ben.device)
+    assert refuses(ana, link, lambda true: swapped(true, forged, names))
+    add_person(link, "ben", ana.device)
+    fetch_messages(ben.device)
+    assert len(contacts(ben.device)) == 1
+
+
+@pytest.mark.threat("quantum-forger")
+@pytest.mark.parametrize("names", EVERY_SWAP[:3], ids="+".join)
+def test_a_prekey_of_another_batch_is_refused(room: Room, names: tuple[str, ...]) -> None:
+    """All of it is honest: the relay kept what it was brought before."""
+    ana, ben = room["ana"], room["ben"]
+    earlier, link = published(ben.device), make_invite(ben.device)
+    publish_prekeys(ben.device)
+    assert refuses(ana, link, lambda true: swapped(true, earlier, names))
+    add_person(link, "ben", ana.device)
+
+
+@pytest.mark.threat("quantum-forger")
+@pytest.mark.parametrize("names", EVERY_SWAP, ids="+".join)
+def test_a_prekey_of_another_device_of_hers_is_refused(room: Room, names: tuple[str, ...]) -> None:
+    ana, ben = room["ana"], room["ben"]
+    phones = published(links(room, ben, "phone").device)
+    link = make_invite(ben.device)
+    assert refuses(ana, link, lambda true: swapped(true, phones, names))
+
+
+@pytest.mark.threat("quantum-forger")
+def test_a_batch_of_the_mailbox_before_a_move_is_refused(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    earlier = published(ben.device)
+    move_house(THERE, None, ben.device)
+    flush(ben.device)
+    link = make_invite(ben.device)
+    assert refuses(ana, link, lambda true: swapped(true, earlier, EVERY_SWAP[-1]))
+    add_person(link, "ben", ana.device)
+
+
+@pytest.mark.threat("quantum-forger")
+def test_a_device_that_is_silent_is_not_heard_of_by_a_forged_prekey(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    ana.adds(ben)
+    fetch_messages(ana.device)
+    contact = contact_named("ben", ana.device)
+    (key,) = contact.person.devices
+    before = heard_at(contact, key, ana.device)
+    room.clock.wind(days=30)
+    forged = published(thief_of(ben, room), reaches=False)
+    with handing_out(ana, lambda true: swapped(true, forged, EVERY_SWAP[-1])):
+        ask_after(contact, key, ana.device)
+    assert ana.courier.calls["claim_prekeys"] > 1
+    assert heard_at(contact, key, ana.device) == before
+
+
+@pytest.mark.threat("quantum-forger")
+def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    ana.adds(ben)
+    verify_contact("ana", ben.device)
+    writes(ana, "ben")
+    fetch_messages(ben.device)
+    thief = thief_of(ben, room)
+    (key,) = thief.vault.keys(OWED)
+    owed = take(OwedReceipt, OWED, key, thief.vault)
+    assert owed is not None
+    lay(replace(owed, event=ReceiptEvent.OPENED), OWED, key, thief.vault)
+    room.clock.wind(minutes=16)
+    send_receipts(thief)
+    flush(thief)
+    fetch_messages(ana.device)
+    assert take_from_aside(ana.device) == 1
+    assert ana.device.vault.keys(RECEIPT) == ()
