@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import signatures
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
 from bench.stopping import acting, lookups, recall_reel, shrunk
 from bench.stopping.reels import LEAKS, made, photographs
@@ -73,3 +74,10 @@ def test_ours_is_compared_with_the_public_hash_in_each_way_that_a_file_is_read(
         assert told["files"] == 4
         assert told["median"] <= told["max"] <= (0 if way == "registering" else 8), way
     assert {one["filter"] for one in said["bits"]} == {"ours", "of the smaller size"}
+
+
+def test_signing_with_both_keys_is_slower_and_a_batch_makes_up_for_it() -> None:
+    told = signatures.measured(2)
+    assert told["sign_both_to_ed25519"] > 1
+    assert told["verify_both_to_ed25519"] > 1
+    assert 0 < told["set_as_batch_to_each"] < told["sign_both_to_ed25519"]

@@ -1,0 +1,99 @@
+"""What signing with two keys costs beside Ed25519 alone (docs/decisions/0038-signed-batches.md).
+
+    python -m bench.signatures
+
+Both sides of a ratio run in turns, in processor time, so a machine with other work gives the same.
+The last line is JSON.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+
+from entrenous.craft.crypto.device import (
+    DeviceSigner,
+    add_one_time_keys,
+    mldsa65_key,
+    new_signer,
+    sign_twice_as_device,
+    unpickled_account,
+)
+from entrenous.craft.crypto.merkle import leaf_of, path_of, root_of
+from entrenous.spec import ONE_TIME_KEYS
+
+SCHEMA: Final = "entrenous/bench-signatures/1"
+_SAID: Final = bytes(90)  # as long as the statement of a batch
+_SET: Final = tuple(bytes([number]) * 110 for number in range(ONE_TIME_KEYS + 2))
+Step = Callable[[], object]
+
+
+def measured(rounds: int) -> dict[str, float]:
+    """Signatures per second of processor time, and the ratios that count, to two places."""
+    seconds = _in_turns(_steps(), rounds)
+    per_second = {f"{name}_per_s": round(1 / seconds[name]) for name in seconds}
+    ratios = {
+        "sign_both_to_ed25519": seconds["sign_both"] / seconds["sign_ed25519"],
+        "verify_both_to_ed25519": seconds["verify_both"] / seconds["verify_ed25519"],
+        "set_as_batch_to_each": seconds["set_as_batch"] / seconds["set_each_ed25519"],
+    }
+    return {**per_second, **{name: round(value, 2) for name, value in ratios.items()}}
+
+
+def _steps() -> dict[str, Step]:
+    ed25519, mldsa65 = Ed25519PrivateKey.generate(), MLDSA65PrivateKey.generate()
+    public, large = ed25519.public_key(), mldsa65.public_key()
+    one, other = ed25519.sign(_SAID), mldsa65.sign(_SAID)
+    fresh = new_signer(bytes(32))
+    account, _ = add_one_time_keys(fresh.account, ONE_TIME_KEYS)
+    signer = DeviceSigner(account, fresh.seed)
+    return {
+        "sign_ed25519": lambda: ed25519.sign(_SAID),
+        "sign_both": lambda: (ed25519.sign(_SAID), mldsa65.sign(_SAID)),
+        "verify_ed25519": lambda: public.verify(one, _SAID),
+        "verify_both": lambda: (public.verify(one, _SAID), large.verify(other, _SAID)),
+        "set_each_ed25519": lambda: _each(signer),
+        "set_as_batch": lambda: _batch(signer),
+    }
+
+
+def _each(signer: DeviceSigner) -> object:
+    """What a set took before there were batches."""
+    opened = unpickled_account(signer.account)
+    return [opened.sign(b"bench\x00" + said).to_base64() for said in _SET]
+
+
+def _batch(signer: DeviceSigner) -> object:
+    """All that a device does for one set of prekeys."""
+    leaves = [leaf_of(b"bench", said) for said in _SET]
+    signed = sign_twice_as_device(signer, b"bench", root_of(leaves))
+    return signed, mldsa65_key(signer), [path_of(leaves, at) for at in range(len(leaves))]
+
+
+def _in_turns(steps: dict[str, Step], rounds: int) -> dict[str, float]:
+    took: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            before = time.process_time_ns()
+            for _ in range(10):
+                step()
+            took[name].append((time.process_time_ns() - before) / 10e9)
+    return {name: median(several) for name, several in took.items()}
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    told = {"schema": SCHEMA, **measured(parser.parse_args().rounds)}
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    main()
