@@ -209,6 +209,19 @@ def test_prekeys_are_handed_out_once(town: Town) -> None:
     assert courier.prekey_count(url, post.mailbox, post.owner, DEVICE) == 50
 
 
+def test_a_set_of_prekeys_replaces_the_one_before(town: Town) -> None:
+    """What is handed out together was signed together; a repeat changes nothing."""
+    courier, url, post = town.courier, town.url, town.opened()
+    first = Prekeys((b"1", b"2", b"3"), b"fallback 1", b"xwing 1")
+    second = Prekeys((b"3", b"4"), b"fallback 2", b"xwing 2")
+    for keys, held in ((first, 3), (second, 2), (second, 2)):
+        assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, keys) == held
+    claimed = [courier.claim_prekeys(url, post.mailbox, post.token, DEVICE) for _ in range(3)]
+    assert {bundle.one_time for bundle in claimed} == {b"3", b"4", None}
+    assert {(b.fallback, b.xwing) for b in claimed} == {(b"fallback 2", b"xwing 2")}
+    assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, first) == 2
+
+
 @pytest.mark.threat("prekey-depletion")
 def test_claims_are_limited_for_an_hour(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.opened()

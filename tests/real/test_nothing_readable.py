@@ -21,7 +21,7 @@ from entrenous.model.received import Received
 from entrenous.model.sealed_copy import SealedCopy
 from entrenous.model.secret import Secret
 from entrenous.ports import Vault
-from entrenous.send.devices.self import ACCOUNT, IDENTITY
+from entrenous.send.devices.self import ACCOUNT, IDENTITY, SIGNING_SEED
 from entrenous.send.drawers import (
     CONTACT,
     INBOX,
@@ -75,7 +75,8 @@ def secrets_of(vault: Vault) -> Iterator[bytes]:
     assert identity.master is not None
     yield from (identity.master.reveal()[:32], identity.master.reveal()[32:])
     yield from secrets_in(identity)
-    yield from (vault.get(SELF, ACCOUNT) or b"", vault.get(SELF, "files-key") or b"")
+    for key in (ACCOUNT, SIGNING_SEED, "files-key"):
+        yield vault.get(SELF, key) or b""
 
 
 @contextmanager

@@ -46,9 +46,9 @@ def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
     tokens = (Secret(device.dice.token(32)) for _ in ("owner", "close"))
     home = Home(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
     master = new_master(device.dice.token(MASTER_BYTES))
+    now, name_of_device = this_second(device), _new_device_id(device)
     signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
-    now = this_second(device)
-    signed = certify(master, signer, _new_device_id(device), now)
+    signed = certify(master, signer, name_of_device, now)
     card = signed_card(master, (first_list(name, home, signed, now),), (signed,))
     identity = Identity(
         name=name,

@@ -41,7 +41,7 @@ from entrenous.send.archive.gather import NO_TOKEN
 from entrenous.send.archive.write import write_archive
 from entrenous.send.circle.kept import circles, keep_circle
 from entrenous.send.circle.members import add_to_circle, circle_named, people_in
-from entrenous.send.devices.self import ACCOUNT, IDENTITY
+from entrenous.send.devices.self import ACCOUNT, IDENTITY, SIGNING_SEED
 from entrenous.send.drawers import (
     CONTACT,
     INBOX,
@@ -123,6 +123,7 @@ def secrets_of(device: Device) -> Iterator[bytes]:
     held += [window.seed for window in take_all(HeldWindow, WINDOW_OUT, device.vault)]
     yield from (secret.reveal() for secret in held if secret is not None)
     yield device.vault.get(SELF, ACCOUNT) or b"no account"
+    yield device.vault.get(SELF, SIGNING_SEED) or b"no seed"
     for received in take_all(Received, INBOX, device.vault):
         if received.manifest is not None:
             yield received.manifest.secret.reveal()
@@ -395,8 +396,8 @@ def test_receipts_that_prove_nothing_are_left_out(told: Told) -> None:
     assert len(kept) == 2
     (key, first), (other, second) = sorted(kept.items())
     one = unpack(ProvenReceipt, first)
-    forged = bytes([one.signature[0] ^ 1]) + one.signature[1:]
-    lay(replace(one, signature=forged), RECEIPT, key, evil.vault)
+    forged = one.proof[:-1] + bytes([one.proof[-1] ^ 1])
+    lay(replace(one, proof=forged), RECEIPT, key, evil.vault)
     said = unpack(ProvenReceipt, second)
     lay(replace(said, at=said.at + timedelta(days=1)), RECEIPT, other, evil.vault)
     imported(exported(evil), anew)

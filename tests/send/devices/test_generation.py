@@ -17,7 +17,7 @@ from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import make_invite
 from entrenous.send.devices.generation import begin_opening, confirm_opening, home_of
-from entrenous.send.devices.self import ACCOUNT, ROLLED_BACK, UNCONFIRMED, is_ready
+from entrenous.send.devices.self import ACCOUNT, ROLLED_BACK, SIGNING_SEED, UNCONFIRMED, is_ready
 from entrenous.send.drawers import OUTBOX, OWN_KEY, PEER, SELF
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
@@ -96,6 +96,7 @@ def test_the_copy_forgets_its_ratchets_and_keeps_what_is_hers(room: Room) -> Non
     for drawer in (PEER, OWN_KEY, OUTBOX):
         assert list(other.vault.items(drawer)) == []
     assert other.vault.get(SELF, ACCOUNT) is None
+    assert other.vault.get(SELF, SIGNING_SEED) is None
     assert [one.message.name for one in sent_messages(other)] == [sent]
     assert [one.name for one in received_messages(other)] == [name]
     assert open_message(name, other).files

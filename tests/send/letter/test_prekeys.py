@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from entrenous.craft.wire.identity.prekey import read_prekey
+from entrenous.model.envelope import Prekeys
 from entrenous.model.peer import OwnKey
 from entrenous.model.relay_problem import RelayFull, RelayUnreachable
 from entrenous.send.acquaintance.invite import add_person, make_invite
@@ -52,6 +54,30 @@ def test_one_time_keys_are_topped_up_when_few_are_left(room: Room) -> None:
     with ben.courier.playing(prekey_count=lambda *_: 24):
         fetch_messages(ben.device)
     assert ben.courier.calls["publish_prekeys"] == 2
+
+
+def test_a_set_that_tops_up_keeps_the_lasting_keys_and_has_a_signature_of_its_own(
+    room: Room,
+) -> None:
+    ben, sets = room["ben"], list[Prekeys]()
+
+    def noted(honest: Honest, *arguments: Any) -> Any:
+        sets.append(arguments[-1])
+        return honest(*arguments)
+
+    with ben.courier.playing(publish_prekeys=noted, prekey_count=lambda *_: 0):
+        publish_prekeys(ben.device)
+        fetch_messages(ben.device)
+        room.clock.wind(days=7)
+        fetch_messages(ben.device)
+    lasting = [[read_prekey(one).statement for one in (a.fallback, a.xwing)] for a in sets]
+    assert lasting[0] == lasting[1]
+    assert not set(lasting[1]) & set(lasting[2])
+    assert len({one for several in sets for one in several.one_time}) == 3 * ONE_TIME_KEYS
+    batches = [read_prekey(one.xwing).batch for one in sets]
+    assert [one.batch.size for one in batches if one] == [ONE_TIME_KEYS + 2] * 3
+    assert len({one.batch.root for one in batches if one}) == 3
+    assert held(ben) == ONE_TIME_KEYS
 
 
 @pytest.mark.threat("prekey-depletion")

@@ -30,7 +30,7 @@ _LASTING: Final = "lasting-prekeys"
 
 
 @dataclass(frozen=True, slots=True)
-class LastingKeys:
+class LastingStatements:
     """The statements of our present fallback key and X-Wing key: each set repeats them until they
     are replaced.
     """
@@ -60,7 +60,7 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
 
 def _new_set(me: Me, device: Device, *, lasting: bool) -> Prekeys:
     with device.vault.together():
-        known = None if lasting else take(LastingKeys, SELF, _LASTING, device.vault)
+        known = None if lasting else take(LastingStatements, SELF, _LASTING, device.vault)
         account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
         keep_account(account, device)
         kept = known or _new_lasting_keys(me, device)
@@ -73,11 +73,11 @@ def _new_set(me: Me, device: Device, *, lasting: bool) -> Prekeys:
     return prekeys
 
 
-def _new_lasting_keys(me: Me, device: Device) -> LastingKeys:
+def _new_lasting_keys(me: Me, device: Device) -> LastingStatements:
     account, fallback_id, fallback = replace_fallback_key(account_of(device))
     keep_account(account, device)
     xwing = make_own_key(None, me, device)
-    made = LastingKeys(
+    made = LastingStatements(
         _statement(PrekeyKind.FALLBACK, fallback_id, fallback, me, device),
         _statement(PrekeyKind.XWING, xwing.id, xwing.public, me, device),
     )

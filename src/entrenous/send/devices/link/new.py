@@ -98,20 +98,21 @@ def ask_to_link(untrusted_code: str, name: str | None, device: Device) -> NewSid
     code = read_link_code(untrusted_code.strip())
     if name is not None:
         refuse_bad_name(name)
-    signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
     unseal = new_key(device.dice.token(PRIVATE_BYTES))
+    name_of_device, mailbox = (device.dice.token(ID_BYTES) for _ in range(2))
+    close, owner, private = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
+    signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
     offer = Offer(
         ed25519=signing_key(signer.account),
         curve25519=identity_key(signer.account),
         mldsa65_hash=mldsa65_hash(mldsa65_key(signer)),
-        device=DeviceId(device.dice.token(ID_BYTES)),
+        device=DeviceId(name_of_device),
         enforces=ENFORCES,
         seal_to=public_key(unseal),
-        mailbox=MailboxId(device.dice.token(ID_BYTES)),
-        close=Secret(device.dice.token(TOKEN_BYTES)),
+        mailbox=MailboxId(mailbox),
+        close=close,
         name=name,
     )
-    owner, private = (Secret(device.dice.token(32)) for _ in range(2))
     box = make_box(code.relay_url, offer.mailbox, owner, offer.close, device)
     promise = link_promise(public_of(private), write_offer(offer))
     asked = write_link_message(LinkAsk(box.mailbox, box.token, promise))
