@@ -14,6 +14,7 @@ from collections.abc import Callable
 # Before NumPy is loaded: two workers with two threads each only get in each other's way.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("ENTRENOUS_UNDO", "0")  # what is sent in a test leaves at once
+os.environ.setdefault("ENTRENOUS_PAUSE", "0")
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

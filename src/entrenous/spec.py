@@ -102,6 +102,7 @@ WAKE_ASK_S: Final = 20  # how long ours does: less than its client waits for any
 PAGE_MAX: Final = 50  # envelopes in one answer
 PACE_BYTES_MIN: Final = 60 * 1024  # of what is large in PACE_S, else both sides give it up: 1 KiB/s
 PACE_S: Final = 60.0
+PAUSE_S: Final = 3.0  # between own errands and what is sent, at most (relay.md section 14)
 PAGE_FULL_BYTES: Final = 512 * 1024  # sealed bytes after which it ends, however few they are
 
 # --- what one mailbox may hold: docs/spec/relay.md section 9, carry/mailboxes/room.py ---

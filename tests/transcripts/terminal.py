@@ -102,6 +102,7 @@ class Terminal:
             **ours,
             "ENTRENOUS_HOME": str(self.home),
             "ENTRENOUS_UNDO": "0",
+            "ENTRENOUS_PAUSE": "0",
             "ENTRENOUS_PASSPHRASE": self.passphrase,
             "COLUMNS": "100",
             "NO_COLOR": "1",

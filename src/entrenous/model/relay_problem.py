@@ -112,6 +112,21 @@ class RelayUnreachable(Unreachable):
     """
 
 
+class OnionNeedsProxy(RelayUnreachable):
+    """
+    The relay at {host} is reached through Tor only, and no proxy is set, so nobody was asked and
+    nothing was lost. Start Tor, then set ENTRENOUS_PROXY to its address, for example
+    socks5h://127.0.0.1:9050
+    """
+
+
+class ProxySilent(RelayUnreachable):
+    """
+    The proxy at {host}, which ENTRENOUS_PROXY names, does not answer. Nothing was sent past it, and
+    nothing was lost. Start it (for example Tor), and try again.
+    """
+
+
 class DiskFull(Unreachable):
     """
     The disk is full, so nothing was stored and nothing was lost. Free some space and try

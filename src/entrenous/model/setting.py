@@ -1,6 +1,20 @@
 """What can be wrong with how Entrenous is set up on this machine."""
 
+from dataclasses import dataclass
+
 from entrenous.model.errors import Refused, Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A SOCKS5 proxy that is asked for names, as Tor is."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 class BadSetting(Refused):

@@ -81,7 +81,7 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
         here = has_vault(settings.home)
         if here and not _is_of(settings.home, sheet):
             raise SheetOfAnother(home=settings.home)
-    with new_client(settings.relay_ca) as client:
+    with new_client(settings.relay_ca, settings.proxy) as client:
         courier = HttpCourier(client, settings.patience_s)
         try:
             courier.allow_more_tries(sheet.relay_url, sheet.mailbox, sheet.close)
@@ -107,7 +107,7 @@ def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
     with kept_in(settings.home):
         if has_vault(settings.home) and _is_of(settings.home, sheet):
             raise SheetOfThisDevice(home=settings.home)
-    with new_client(settings.relay_ca) as client:
+    with new_client(settings.relay_ca, settings.proxy) as client:
         courier = HttpCourier(client, settings.patience_s)
         try:
             with suppress(NoSuchMailbox):  # then there is no lock either

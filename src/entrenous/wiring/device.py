@@ -64,8 +64,8 @@ def open_unlocked(
         if not has_vault(settings.home):
             raise NoVaultHere(home=settings.home)
     words = passphrase()
-    with new_client(settings.relay_ca) as client:
-        courier = HttpCourier(client, settings.patience_s)
+    with new_client(settings.relay_ca, settings.proxy) as client:
+        courier = HttpCourier(client, settings.patience_s, pause_s=settings.pause_s)
         ask = Asking(settings.home, courier, SystemClock(), SystemDice())
         with kept_in(settings.home):
             opened = _unlocked(settings, words, ask, sheet)
@@ -129,10 +129,11 @@ def create_to_link(
 
     with (
         _leaving_nothing(settings.home, folder_too=not was_there),
-        new_client(settings.relay_ca) as client,
+        new_client(settings.relay_ca, settings.proxy) as client,
         closing(made.vault) as vault,
     ):
-        device = _device(vault, HttpCourier(client, settings.patience_s), settings)
+        courier = HttpCourier(client, settings.patience_s, pause_s=settings.pause_s)
+        device = _device(vault, courier, settings)
         try:
             yield device, lock
             settle(lock_up(made, device), device, settings)

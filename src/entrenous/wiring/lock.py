@@ -257,6 +257,6 @@ def _asked(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[D
     if not unlocked.part.kept_here:
         yield device
         return
-    with new_client(settings.relay_ca) as client:
+    with new_client(settings.relay_ca, settings.proxy) as client:
         client.timeout = _BRIEFLY
         yield replace(device, courier=HttpCourier(client))

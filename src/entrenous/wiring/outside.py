@@ -7,17 +7,24 @@ from pathlib import Path
 import httpx
 
 from entrenous.adapters.bank.client import HttpBankClient
-from entrenous.adapters.courier.http import new_client
+from entrenous.adapters.courier.http import new_client, way_to
+from entrenous.adapters.courier.lanes import Lanes
+from entrenous.adapters.courier.pace import PacedTransport
 from entrenous.adapters.machine import LocalMachine
 from entrenous.adapters.rfc3161 import HttpTimestampAuthority, KeptAuthorities
 from entrenous.adapters.stamp_roots import TrustedAuthorities, fingerprints
+from entrenous.model.setting import Proxy
 from entrenous.ports import BankClient, Machine, StampChecker, TimestampAuthority
 
 
 @contextmanager
-def timestamp_authority(url: str, authorities: bytes) -> Iterator[TimestampAuthority]:
+def timestamp_authority(
+    url: str, authorities: bytes, proxy: Proxy | None = None
+) -> Iterator[TimestampAuthority]:
     """A stamp authority over HTTP; ``authorities`` are the certificates trusted for it, PEM."""
-    with httpx.Client(timeout=30, trust_env=False) as client:
+    context = httpx.create_ssl_context(trust_env=False)  # many speak no TLS 1.3
+    lanes = Lanes(lambda asked: PacedTransport(context, way_to(asked, proxy)))
+    with httpx.Client(transport=lanes, timeout=30, trust_env=False) as client:
         yield HttpTimestampAuthority(url, authorities, client)
 
 
@@ -37,9 +44,9 @@ def root_fingerprints(authorities: bytes) -> tuple[bytes, ...]:
 
 
 @contextmanager
-def bank_client(url: str) -> Iterator[BankClient]:
+def bank_client(url: str, proxy: Proxy | None = None) -> Iterator[BankClient]:
     """A platform's gate as this device sees it."""
-    with new_client() as client:
+    with new_client(proxy=proxy) as client:
         yield HttpBankClient(url, client)
 
 

@@ -59,7 +59,7 @@ class Street:
         self.monkeypatch.setattr(wiring, "HttpCourier", self._no_network)
         self.monkeypatch.setattr(wiring, "decode_untrusted", read_picture)
 
-    def _no_network(self, *_: object) -> Courier:
+    def _no_network(self, *_: object, **__: object) -> Courier:
         return self.courier
 
     def types(self, who: str, *words: str) -> Said:

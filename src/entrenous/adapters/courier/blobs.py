@@ -6,7 +6,7 @@ from typing import BinaryIO, Final
 
 import httpx
 
-from entrenous.adapters.courier.request import Ask, Asks, Streams
+from entrenous.adapters.courier.request import Ask, Asks, Errand, Streams
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay.upload import read_upload
 from entrenous.model.envelope import BlobDeposit
@@ -39,14 +39,19 @@ class HttpBlobs:
             "Content-Length": str(_length(deposit, data) - start),
         }
         path = _path(deposit.mailbox, deposit.id)
-        self._stream(url, lambda: Ask("PUT", path, token, _from(data, start), said), lambda _: None)
+
+        def each_try() -> Ask:
+            return Ask("PUT", path, token, _from(data, start), said, errand=Errand.LETTER)
+
+        self._stream(url, each_try, lambda _: None)
 
     def how_much_came(
         self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
     ) -> int:
         """How many bytes of a blob are there, for who brings it; 0 when nothing is."""
         try:
-            told = self._ask(url, Ask("GET", _path(mailbox, blob), withdraw_token))
+            what = Ask("GET", _path(mailbox, blob), withdraw_token, errand=Errand.LETTER)
+            told = self._ask(url, what)
         except NoSuchBlob:
             return 0
         came, size = read_upload(told)

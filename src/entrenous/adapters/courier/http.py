@@ -11,26 +11,33 @@ from typing import Final
 
 import httpx
 
+from entrenous.adapters.courier.apart import Apart
 from entrenous.adapters.courier.blobs import HttpBlobs
+from entrenous.adapters.courier.lanes import HEADERS, Lanes, no_cookies
 from entrenous.adapters.courier.letters import HttpLetters
 from entrenous.adapters.courier.lock import HttpLocks
 from entrenous.adapters.courier.mailboxes import HttpMailboxes
-from entrenous.adapters.courier.pace import PacedTransport
+from entrenous.adapters.courier.pace import PacedTransport, Way
 from entrenous.adapters.courier.patience import Patience
 from entrenous.adapters.courier.request import Ask, Takes, ask, converse
 from entrenous.adapters.courier.shares import HttpShares
 from entrenous.adapters.courier.wake import HttpWakes
-from entrenous.model.setting import BadSetting
+from entrenous.adapters.loopback import is_this_machine
+from entrenous.adapters.system import SystemDice
+from entrenous.model.setting import BadSetting, Proxy
+from entrenous.ports.world import Dice
 from entrenous.spec import PACE_BYTES_MIN
 
 _TIMEOUT: Final = httpx.Timeout(30, connect=10)
+_NAME_BYTES: Final = 16  # of a user name, and of a password, at a proxy
+_DICE: Final = SystemDice()
 
 
 class HttpCourier:
     """A :class:`entrenous.ports.Courier` over one client, as :func:`new_client` makes it.
 
     ``patience_s``: how long a relay that does not answer is waited for; ``now_s`` tells how time
-    passes.
+    passes. ``pause_s``: the longest pause between two errands (courier/apart.py).
     """
 
     def __init__(
@@ -38,8 +45,11 @@ class HttpCourier:
         client: httpx.Client,
         patience_s: float = 0.0,
         now_s: Callable[[], float] = time.monotonic,
+        pause_s: float = 0.0,
     ) -> None:
         self._client = client
+        rest = client.rest if isinstance(client, RelayClient) else None
+        self._apart = Apart(pause_s, _DICE, rest)
         self._patience = Patience(patience_s, now_s)
         # What is long may time out on a slow line, which says nothing about how the relay answers
         # what is short, and nothing of one of these two about the other.
@@ -81,27 +91,59 @@ class HttpCourier:
         self.close_mailbox = locks.close_mailbox
 
     def _ask(self, url: str, what: Ask) -> bytes:
-        return ask(self._client, url, what, self._patience)
+        with self._apart.during(what):
+            return ask(self._client, url, what, self._patience)
 
     def _ask_long(self, url: str, what: Ask) -> bytes:
         """A question that may wait for its answer."""
-        return ask(self._client, url, what, self._of_wakes)
+        with self._apart.during(what):
+            return ask(self._client, url, what, self._of_wakes)
 
     def _stream(self, url: str, each_try: Callable[[], Ask], take: Takes) -> None:
-        converse(self._client, url, each_try, take, self._of_files, PACE_BYTES_MIN)
+        with self._apart.during(each_try()):
+            converse(self._client, url, each_try, take, self._of_files, PACE_BYTES_MIN)
 
 
-def new_client(authorities: Path | None = None) -> httpx.Client:
-    """A client that speaks TLS 1.3 or newer, follows no redirect, and asks no proxy.
+class RelayClient(httpx.Client):
+    """A client that remembers nothing, and whose requests look like everybody's."""
 
-    It believes the public certificate authorities, or those of a PEM file alone.
+    def __init__(self, lanes: Lanes) -> None:
+        super().__init__(
+            transport=lanes,
+            headers=HEADERS,
+            cookies=no_cookies(),
+            timeout=_TIMEOUT,
+            trust_env=False,
+        )
+        self._lanes = lanes
+
+    def rest(self) -> None:
+        """Close every connection that has no request under way."""
+        self._lanes.rest()
+
+
+def new_client(
+    authorities: Path | None = None, proxy: Proxy | None = None, dice: Dice = _DICE
+) -> RelayClient:
+    """A client that speaks TLS 1.3 or newer, follows no redirect and keeps no cookie; each token
+    that it shows has connections of its own.
+
+    It believes the public certificate authorities, or those of a PEM file alone. Whatever is not on
+    this machine is asked through ``proxy``, which gets other random credentials for each token.
 
     Raises:
         BadSetting: there are no certificates in that file.
     """
     context = _believing(authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return httpx.Client(transport=PacedTransport(context), timeout=_TIMEOUT, trust_env=False)
+    return RelayClient(Lanes(lambda url: PacedTransport(context, way_to(url, proxy, dice))))
+
+
+def way_to(url: httpx.URL, proxy: Proxy | None, dice: Dice = _DICE) -> Way | None:
+    """By which proxy, and as whom; this machine needs none."""
+    if proxy is None or is_this_machine(url.host):
+        return None
+    return Way(proxy, dice.token(_NAME_BYTES).hex(), dice.token(_NAME_BYTES).hex())
 
 
 def _believing(authorities: Path | None) -> ssl.SSLContext:

@@ -1,6 +1,6 @@
 """Envelopes at a relay: post, fetch, acknowledge, take back."""
 
-from entrenous.adapters.courier.request import PAGE_BYTES_MAX, Ask, Asks
+from entrenous.adapters.courier.request import PAGE_BYTES_MAX, Ask, Asks, Errand
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay import envelope as about
 from entrenous.model.envelope import Envelope, EnvelopeStatus, Waiting
@@ -17,7 +17,8 @@ class HttpLetters:
     def post(self, url: str, token: Secret, envelope: Envelope) -> None:
         """Post an envelope; durable when it returns; may be repeated."""
         path = f"mailboxes/{b64u(envelope.mailbox)}/envelopes/{b64u(envelope.id)}"
-        self._ask(url, Ask("PUT", path, token, about.write_envelope(envelope)))
+        body = about.write_envelope(envelope)
+        self._ask(url, Ask("PUT", path, token, body, errand=Errand.LETTER))
 
     def waiting(self, url: str, mailbox: MailboxId, owner: Secret, after: int) -> list[Waiting]:
         """Envelopes with a sequence above ``after``, oldest first, at most a page of them."""
@@ -35,9 +36,11 @@ class HttpLetters:
     def withdraw(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
         """Take an envelope back."""
         path = f"envelopes/{b64u(envelope)}/withdraw"
-        return about.read_look(self._ask(url, Ask("POST", path, withdraw_token)))
+        what = Ask("POST", path, withdraw_token, errand=Errand.OF_NOBODY)  # each second counts
+        return about.read_look(self._ask(url, what))
 
     def state(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
         """Where one of our own envelopes is."""
         path = f"envelopes/{b64u(envelope)}/state"
-        return about.read_look(self._ask(url, Ask("GET", path, withdraw_token)))
+        what = Ask("GET", path, withdraw_token, errand=Errand.LOOK)
+        return about.read_look(self._ask(url, what))

@@ -1,6 +1,6 @@
 """Mailboxes, cards, prekeys and send tokens at a relay."""
 
-from entrenous.adapters.courier.request import Ask, Asks
+from entrenous.adapters.courier.request import Ask, Asks, Errand
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay import mailbox as about
@@ -28,7 +28,8 @@ class HttpMailboxes:
 
     def card(self, url: str, mailbox: MailboxId, token: Secret) -> bytes:
         """Read a card."""
-        return self._ask(url, Ask("GET", f"mailboxes/{b64u(mailbox)}/card", token))
+        path = f"mailboxes/{b64u(mailbox)}/card"
+        return self._ask(url, Ask("GET", path, token, errand=Errand.LETTER))
 
     def publish_prekeys(
         self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId, prekeys: Prekeys
@@ -47,7 +48,8 @@ class HttpMailboxes:
         self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId
     ) -> PrekeyBundle:
         """Take what is needed to start a session with that device."""
-        answer = self._ask(url, Ask("POST", f"{_prekeys(mailbox, device)}/claim", token))
+        path = f"{_prekeys(mailbox, device)}/claim"
+        answer = self._ask(url, Ask("POST", path, token, errand=Errand.LETTER))
         return about.read_bundle(answer, device)
 
     def register_token(self, url: str, mailbox: MailboxId, owner: Secret, token: SendToken) -> None:

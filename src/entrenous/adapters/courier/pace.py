@@ -11,11 +11,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpcore
 import httpx
+import socksio
 
+from entrenous.model.relay_problem import OnionNeedsProxy, ProxySilent
+from entrenous.model.setting import Proxy
 from entrenous.spec import PACE_S
 
 #: Also the longest answer that is neither a page of letters nor a blob: it comes in a minute, or
@@ -23,6 +27,7 @@ from entrenous.spec import PACE_S
 SMALL_BYTES: Final = 256 * 1024
 
 _PIECE: Final = 64 * 1024  # bytes
+_SILENT_S: Final = 30.0  # httpcore gives what it says to a proxy no time-out
 
 
 class Pace:
@@ -58,23 +63,50 @@ def keeping(pace: Pace) -> Iterator[None]:
         _KEPT.reset(before)
 
 
-class PacedTransport(httpx.HTTPTransport):
-    """httpx's own, but for its sockets; they know no limit outside of :func:`keeping`."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A proxy, and the credentials that it is shown; Tor keeps a circuit for each of them."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    proxy: Proxy
+    name: str
+    password: str
+
+
+class PacedTransport(httpx.HTTPTransport):
+    """httpx's own, but for its sockets; they know no pace outside of :func:`keeping`."""
+
+    def __init__(self, context: ssl.SSLContext, way: Way | None = None) -> None:
         super().__init__(verify=context, trust_env=False)
-        self._pool = httpcore.ConnectionPool(  # limits as httpx has them
-            ssl_context=context,
-            max_connections=100,
-            max_keepalive_connections=20,
-            keepalive_expiry=5.0,
-            network_backend=_Network(),
+        limits: dict[str, Any] = {  # as httpx has them
+            "ssl_context": context,
+            "max_connections": 100,
+            "max_keepalive_connections": 20,
+            "keepalive_expiry": 5.0,
+        }
+        if way is None:
+            self._pool = httpcore.ConnectionPool(**limits, network_backend=_Network())
+            return
+        self._pool = httpcore.SOCKSProxy(
+            f"socks5://{way.proxy}",  # as every SOCKSProxy of httpcore, it is told names
+            proxy_auth=(way.name, way.password),
+            **limits,
+            network_backend=_Network(way.proxy),
         )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """As httpx does; raises httpx.ProxyError also for a proxy that speaks no SOCKS."""
+        try:
+            return super().handle_request(request)
+        except (AssertionError, socksio.SOCKSError):
+            raise httpx.ProxyError("it speaks no SOCKS5", request=request) from None
 
 
 class _Network(httpcore.NetworkBackend):
-    def __init__(self) -> None:
+    """Sockets to relays; or to ``proxy`` alone, which looks names up."""
+
+    def __init__(self, proxy: Proxy | None = None) -> None:
         self._real = httpcore.SyncBackend()
+        self._proxy = proxy
 
     def connect_tcp(
         self,
@@ -84,17 +116,29 @@ class _Network(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """To the first of its addresses that answers; who named the host chose how many it has."""
+        """To the first of its addresses that answers; who named the host chose how many it has.
+
+        Raises:
+            OnionNeedsProxy: nobody may be asked where such a name leads (RFC 7686 section 2).
+            ProxySilent.
+        """
+        if host.rstrip(".").lower().endswith(".onion"):
+            raise OnionNeedsProxy(host=host)
         last: Exception = httpcore.ConnectError("it has no address")
-        for address in _addresses(host, port):
-            left_s = _within(timeout, httpcore.ConnectTimeout)
-            try:
-                return _Paced(
-                    self._real.connect_tcp(address, port, left_s, local_address, socket_options)
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as why:
-                last = why
-        raise last
+        try:
+            for address in _addresses(host, port):
+                left_s = _within(timeout, httpcore.ConnectTimeout)
+                try:
+                    return _Paced(
+                        self._real.connect_tcp(address, port, left_s, local_address, socket_options)
+                    )
+                except (httpcore.ConnectError, httpcore.ConnectTimeout) as why:
+                    last = why
+            raise last
+        except (httpcore.ConnectError, httpcore.ConnectTimeout):
+            if self._proxy is None:
+                raise
+            raise ProxySilent(host=self._proxy) from None
 
 
 class _Paced(httpcore.NetworkStream):
@@ -140,12 +184,14 @@ def _addresses(host: str, port: int) -> list[str]:
 def _within(timeout: float | None, late: type[Exception]) -> float | None:
     """The client's own timeout, cut short; raises ``late`` when nothing is left of the minute."""
     pace = _KEPT.get()
+    if timeout is None:
+        timeout = _SILENT_S
     if pace is None:
         return timeout
     left_s = pace.left_s()
     if left_s <= 0:
         raise late
-    return left_s if timeout is None else min(timeout, left_s)
+    return min(timeout, left_s)
 
 
 def _moved(count: int) -> None:

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from http import HTTPStatus
 from typing import Final
 
@@ -67,6 +68,15 @@ SPOKEN: Final = "Entrenous-Protocol"  # in every request and in every answer of 
 PAGE_BYTES_MAX: Final = 16 * 1024 * 1024  # fifty of the largest, as older relays send: 11 MB
 
 
+class Errand(Enum):
+    """Whom a request's token tells the relay about (docs/spec/relay.md section 14)."""
+
+    OWN = auto()  # this device: its mailbox, its lock, or what came to it
+    LETTER = auto()  # whoever the letter is for
+    LOOK = auto()  # the letters whose state is asked for
+    OF_NOBODY = auto()  # nobody; or it cannot wait
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A request below ``/v1/`` of a relay; its answer may have ``limit`` bytes.
@@ -80,6 +90,7 @@ class Ask:
     body: bytes | Iterable[bytes] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     limit: int = SMALL_BYTES
+    errand: Errand = Errand.OWN
 
 
 #: Makes one request to the relay at a URL; what :func:`ask` answers and raises.

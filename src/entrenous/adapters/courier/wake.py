@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from entrenous.adapters.courier.request import Ask, Asks
+from entrenous.adapters.courier.request import Ask, Asks, Errand
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay.mailbox import read_status
 from entrenous.model.envelope import Protocol
@@ -23,4 +23,4 @@ class HttpWakes:
 
     def status(self, url: str) -> tuple[Protocol, datetime | None]:
         """What a relay says about itself."""
-        return read_status(self._ask(url, Ask("GET", "status")))
+        return read_status(self._ask(url, Ask("GET", "status", errand=Errand.OF_NOBODY)))

@@ -61,7 +61,7 @@ def street(
 ) -> Iterator[Street]:
     """Ana, who can ask a gate on a real SQLite file."""
     app = the_gate(platform)
-    monkeypatch.setattr(outside, "new_client", lambda: httpx.Client(transport=Direct(app)))
+    monkeypatch.setattr(outside, "new_client", lambda **_: httpx.Client(transport=Direct(app)))
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     street = Street(tmp_path, monkeypatch, capsys)
     (tmp_path / "talk.mp4").write_bytes(
@@ -122,7 +122,7 @@ def test_one_that_nobody_confirmed_can_be_taken_off_the_list(
         raise httpx.ReadTimeout("no answer")
 
     monkeypatch.setattr(
-        outside, "new_client", lambda: httpx.Client(transport=httpx.MockTransport(lost))
+        outside, "new_client", lambda **_: httpx.Client(transport=httpx.MockTransport(lost))
     )
     assert street.types("ana", "protect", "talk.mp4", *GATE).status == 6
     (asked,) = street.does("ana", "protect", "--list")["claims"]
@@ -147,9 +147,8 @@ def test_a_silent_platform_is_asked_once_and_the_others_all_the_same(
             raise httpx.ReadTimeout("no answer")
         return Direct(app).handle_request(request)
 
-    monkeypatch.setattr(
-        outside, "new_client", lambda: httpx.Client(transport=httpx.MockTransport(one_is_silent))
-    )
+    over = httpx.MockTransport(one_is_silent)
+    monkeypatch.setattr(outside, "new_client", lambda **_: httpx.Client(transport=over))
     told = street.types("ana", "protect", "--list", "--ask", "--json")
     assert sorted(asked) == sorted({httpx.URL(URL).host, "other.test"})
     assert f"2 claims at {URL} are shown as they stood before." in told.err
@@ -167,7 +166,7 @@ def test_where_the_platform_is_silent_it_is_said_that_the_claim_still_holds(
 
     with monkeypatch.context() as down:
         nobody = httpx.MockTransport(silent)
-        down.setattr(outside, "new_client", lambda: httpx.Client(transport=nobody))
+        down.setattr(outside, "new_client", lambda **_: httpx.Client(transport=nobody))
         said = street.types("ana", "unprotect", claim)
     assert (said.status, f"{claim} is still registered there" in said.err) == (6, True)
     assert street.does("ana", "unprotect", claim)["state"] == "withdrawn"

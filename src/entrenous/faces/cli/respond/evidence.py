@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from entrenous.faces.cli.device.opened import device_of
+from entrenous.faces.cli.device.opened import device_of, session_of
 from entrenous.faces.cli.output import put_json, read_file, say, when
 from entrenous.faces.cli.respond.export import export
 from entrenous.model.evidence import Stamp
@@ -42,7 +42,8 @@ def stamp(
 ) -> None:
     """Have a case's evidence stamped; the authority sees one hash, never the evidence."""
     trusted = read_file(ca)
-    with device_of(context) as device, timestamp_authority(authority, trusted) as stamper:
+    proxy = session_of(context).settings.proxy
+    with device_of(context) as device, timestamp_authority(authority, trusted, proxy) as stamper:
         case = stamp_evidence(name, stamper, device)
     newest = case.stamps[-1]
     if as_json:

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.faces.cli.device.opened import device_of
+from entrenous.faces.cli.device.opened import device_of, session_of
 from entrenous.faces.cli.media import naming, read_media
 from entrenous.faces.cli.output import hint, in_one_go, put_json, say
 from entrenous.faces.cli.stop.agreed import files_of, looks_agreed
@@ -18,6 +18,7 @@ from entrenous.model.claim import ClaimState, NoSuchClaim
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.print import PICTURE_KIND, SOUND_KIND, VIDEO_KIND
 from entrenous.model.protection import Consent, Protection, TooYoung
+from entrenous.model.setting import Proxy
 from entrenous.ports import BankClient, Device
 from entrenous.stop.protections import ask_again, forget, protection_called, protections
 from entrenous.stop.withdraw import unprotect as withdraw
@@ -81,7 +82,8 @@ def protect(
     data = None if file is None else read_media(file)
     looks = embedding and looks_agreed()
     consent = Consent(adult=True, parts=parts, sound=sound, embedding=looks)
-    with device_of(context) as device, bank_client(gate) as client:
+    proxy = session_of(context).settings.proxy
+    with device_of(context) as device, bank_client(gate, proxy) as client:
         desk = Desk(consent, client, device, asks=not yes)
         if data is not None:
             with naming([] if file is None else [file]):
@@ -114,7 +116,8 @@ def unprotect(
     with device_of(context) as device:
         protection = protection_called(claim, device)
         try:
-            with bank_client(protection.gate_url) as client:
+            proxy = session_of(context).settings.proxy
+            with bank_client(protection.gate_url, proxy) as client:
                 protection = withdraw(protection, client, device)
         except EntrenousError as why:
             if off_list and protection.state is None:  # else her token alone ends what they have
@@ -151,7 +154,7 @@ def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
 def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
     with device_of(context) as device:
         noted = protections(device)
-        known = _asked(noted, device) if ask else noted
+        known = _asked(noted, session_of(context).settings.proxy, device) if ask else noted
     if as_json:
         _tell_all(known, as_json=True)
         return
@@ -161,13 +164,15 @@ def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
         say("Nothing registered yet.")
 
 
-def _asked(known: Sequence[Protection], device: Device) -> Sequence[Protection]:
+def _asked(
+    known: Sequence[Protection], proxy: Proxy | None, device: Device
+) -> Sequence[Protection]:
     """How they stand now; a platform that does not say so leaves them as they were, and one that is
     silent is not asked again: somebody waits.
     """
     silent = Counter[str]()
     with ExitStack() as clients:
-        client_of = cache(lambda url: clients.enter_context(bank_client(url)))
+        client_of = cache(lambda url: clients.enter_context(bank_client(url, proxy)))
         answers = [_answer(one, client_of, silent, device) for one in known]
     for url, claims in silent.items():
         if claims > 1:

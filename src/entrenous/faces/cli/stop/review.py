@@ -96,7 +96,7 @@ def _client(
                 "entrenous gate reviewer add"
             )
         setting = setting_of(gate or "", token_file)
-        with new_client() as client:
+        with new_client(proxy=session_of(context).settings.proxy) as client:
             yield ReviewClient(setting.gate.rstrip("/"), setting.token, client)
         return
     token = None if token_file is None else Secret(read_file(token_file).strip())
