@@ -5,6 +5,7 @@ import signal
 import socket
 import ssl
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -22,13 +23,16 @@ class Pair:
     key: Path
 
 
-def certificate(folder: Path, begins_days: float = -1, lasts_days: float = 90) -> Pair:
-    """A self-signed certificate of localhost and 127.0.0.1, and its key."""
+def certificate(
+    folder: Path, begins_days: float = -1, lasts_days: float = 90, names: Iterable[str] = ()
+) -> Pair:
+    """A self-signed certificate of localhost, 127.0.0.1 and other names, and its key."""
     folder.mkdir(exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     since = datetime.now(UTC) + timedelta(days=begins_days)
     hosts = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    hosts += [x509.DNSName(one) for one in names]
     made = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -6,7 +6,7 @@ from typing import BinaryIO, Final
 
 import httpx
 
-from entrenous.adapters.courier.request import Ask, Asks, Errand, Streams
+from entrenous.adapters.courier.request import Ask, Asks, Errand, Streams, end_of
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.relay.upload import read_upload
 from entrenous.model.envelope import BlobDeposit
@@ -43,7 +43,7 @@ class HttpBlobs:
         def each_try() -> Ask:
             return Ask("PUT", path, token, _from(data, start), said, errand=Errand.LETTER)
 
-        self._stream(url, each_try, lambda _: None)
+        self._stream(url, each_try, end_of)
 
     def how_much_came(
         self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret

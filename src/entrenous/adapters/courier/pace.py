@@ -51,6 +51,7 @@ class Pace:
 
 
 _KEPT: Final[ContextVar[Pace | None]] = ContextVar("kept", default=None)
+_OPENED: Final[ContextVar[list[httpcore.NetworkStream] | None]] = ContextVar("opened", default=None)
 
 
 @contextmanager
@@ -95,10 +96,18 @@ class PacedTransport(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """As httpx does; raises httpx.ProxyError also for a proxy that speaks no SOCKS."""
+        opened = list[httpcore.NetworkStream]()
+        before = _OPENED.set(opened)
         try:
             return super().handle_request(request)
-        except (AssertionError, socksio.SOCKSError):
-            raise httpx.ProxyError("it speaks no SOCKS5", request=request) from None
+        except BaseException as why:
+            for stream in opened:  # httpcore leaves open what a proxy did not connect
+                stream.close()
+            if isinstance(why, (AssertionError, socksio.SOCKSError)):
+                raise httpx.ProxyError("it speaks no SOCKS5", request=request) from None
+            raise
+        finally:
+            _OPENED.reset(before)
 
 
 class _Network(httpcore.NetworkBackend):
@@ -129,7 +138,7 @@ class _Network(httpcore.NetworkBackend):
             for address in _addresses(host, port):
                 left_s = _within(timeout, httpcore.ConnectTimeout)
                 try:
-                    return _Paced(
+                    return _noted(
                         self._real.connect_tcp(address, port, left_s, local_address, socket_options)
                     )
                 except (httpcore.ConnectError, httpcore.ConnectTimeout) as why:
@@ -171,6 +180,13 @@ class _Paced(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._real.get_extra_info(info)
+
+
+def _noted(stream: httpcore.NetworkStream) -> _Paced:
+    opened = _OPENED.get()
+    if opened is not None:
+        opened.append(stream)
+    return _Paced(stream)
 
 
 def _addresses(host: str, port: int) -> list[str]:

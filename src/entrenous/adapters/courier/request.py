@@ -213,6 +213,11 @@ def _whole(answer: httpx.Response, limit: int) -> bytes:
     return bytes(held)
 
 
+def end_of(answer: httpx.Response) -> None:
+    """Read an answer that says no more than that it is one, so that its connection can go on."""
+    _whole(answer, SMALL_BYTES)
+
+
 def _error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
     """What the relay says went wrong, or that nothing sensible answers there."""
     if answer.headers.get("content-type") == MEDIA_TYPE:

@@ -1,0 +1,217 @@
+"""A relay that keeps the rules and writes down all that could join two requests.
+
+It speaks TLS on loopback, hands out session tickets, and a new cookie to whoever shows none, and
+asks the real relay application. What it heard is in ``seen``.
+"""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import h11
+
+from entrenous.adapters.courier.memory import App, at_once
+from tests.faces.relay.certificates import Pair
+
+_KEY_SHARE, _PRE_SHARED_KEY, _SERVER_NAME = 51, 41, 0
+_PEEK_BYTES: Final = 16 * 1024
+#: What a name or an address could not be told from, as headers go: the rest is looked at whole.
+_OF_ONE_REQUEST: Final = (b"authorization", b"content-length", b"range")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request, as the one who serves it sees it."""
+
+    connection: int
+    hello: bytes  # the client's greeting in TLS, without what is random in each
+    ticket: bytes | None  # the session that the client wants to go on with
+    resumed: bool
+    method: str
+    target: str
+    headers: tuple[tuple[bytes, bytes], ...]  # as they came
+    body: bytes
+    cookie: bytes  # that came with it, or else the new one that its answer had
+
+    def header(self, name: bytes) -> bytes | None:
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+    @property
+    def style(self) -> tuple[tuple[bytes, bytes], ...]:
+        """How the client writes requests: its headers' spelling, order and values, but for those
+        that one request has and another has not.
+        """
+        return tuple(
+            one
+            for one in self.headers
+            if one[0].lower() not in _OF_ONE_REQUEST
+            and not one[0].lower().startswith((b"entrenous-", b"cookie"))
+        )
+
+
+@dataclass
+class HostileRelay:
+    """Serves ``app`` until it is closed; one thread for each connection."""
+
+    app: App
+    listener: socket.socket
+    context: ssl.SSLContext
+    seen: list[Seen] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._connections, self._cookies = 0, 0
+        self._one_at_a_time = threading.Lock()
+
+    @property
+    def port(self) -> int:
+        return int(self.listener.getsockname()[1])
+
+    def serve(self) -> None:
+        with suppress(OSError):  # the listener is closed
+            while True:
+                line, _ = self.listener.accept()
+                self._connections += 1
+                threading.Thread(
+                    target=self._connection, args=(line, self._connections), daemon=True
+                ).start()
+
+    def _connection(self, line: socket.socket, number: int) -> None:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with line, suppress(OSError, h11.RemoteProtocolError):
+            line.settimeout(60)
+            hello, ticket = greeting(_peeked(line))
+            with self.context.wrap_socket(line, server_side=True) as secure:
+                self._requests(secure, number, hello, ticket)
+
+    def _requests(
+        self, secure: ssl.SSLSocket, number: int, hello: bytes, ticket: bytes | None
+    ) -> None:
+        http = h11.Connection(h11.SERVER)
+        while (request := _read(http, secure)) is not None:
+            head, body = request
+            came = next((value for name, value in head.headers if name == b"cookie"), None)
+            with self._one_at_a_time:
+                self._cookies += 1
+                cookie = came or b"who=%d" % self._cookies
+                self.seen.append(
+                    Seen(
+                        number,
+                        hello,
+                        ticket,
+                        bool(secure.session_reused),
+                        head.method.decode(),
+                        head.target.decode(),
+                        tuple(head.headers.raw_items()),
+                        body,
+                        cookie,
+                    )
+                )
+                status, headers, answer = _asked(self.app, head, body)
+            if came is None:
+                headers.append((b"Set-Cookie", cookie + b"; Path=/; Max-Age=999999"))
+            headers = [one for one in headers if one[0].lower() != b"content-length"]
+            headers.append((b"Content-Length", b"%d" % len(answer)))
+            said = http.send(h11.Response(status_code=status, headers=headers)) or b""
+            said += (http.send(h11.Data(data=answer)) or b"") if status != 204 else b""
+            secure.sendall(said + (http.send(h11.EndOfMessage()) or b""))
+            http.start_next_cycle()
+
+
+@contextmanager
+def hostile_relay(pair: Pair) -> Iterator[HostileRelay]:
+    """One that serves no application yet: set ``app``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert, pair.key)
+    assert context.num_tickets == 2  # what OpenSSL hands out by itself
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        relay = HostileRelay(_nobody, listener, context)
+        thread = threading.Thread(target=relay.serve, daemon=True)
+        thread.start()
+        try:
+            yield relay
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+
+
+async def _nobody(*_: Any) -> None:
+    raise NotImplementedError
+
+
+def _read(http: h11.Connection, secure: ssl.SSLSocket) -> tuple[h11.Request, bytes] | None:
+    """The next request and its body; None when the client is gone."""
+    head, body = None, bytearray()
+    while True:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(secure.recv(1 << 16))
+        elif isinstance(event, h11.Request):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+        elif isinstance(event, h11.EndOfMessage) and head is not None:
+            return head, bytes(body)
+        else:
+            return None
+
+
+def _asked(
+    app: App, head: h11.Request, body: bytes
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """What the application answers."""
+    path, _, query = head.target.partition(b"?")
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": head.method.decode(),
+        "scheme": "https",
+        "path": path.decode(),
+        "raw_path": path,
+        "query_string": query,
+        "root_path": "",
+        "headers": list(head.headers),
+        "server": ("127.0.0.1", 0),
+        "client": None,
+    }
+    sent = list[Any]()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    at_once(app(scope, receive, send))
+    start, *rest = sent
+    return start["status"], list(start["headers"]), b"".join(one.get("body", b"") for one in rest)
+
+
+def _peeked(line: socket.socket) -> bytes:
+    """A whole greeting, which stays to be read."""
+    while True:
+        came = line.recv(_PEEK_BYTES, socket.MSG_PEEK)
+        if not came or len(came) >= 5 + int.from_bytes(came[3:5], "big"):
+            return came
+
+
+def greeting(came: bytes) -> tuple[bytes, bytes | None]:
+    """A ClientHello without what is random (RFC 8446 section 4.1.2), and the session in it."""
+    at = 5 + 4 + 2 + 32  # record, message, version, random
+    at += 1 + came[at]  # the session id of older versions: random
+    suites = 2 + int.from_bytes(came[at : at + 2], "big")
+    kept, at = came[at : at + suites], at + suites
+    at += 1 + came[at] + 2
+    ticket = None
+    while at + 4 <= len(came):
+        kind, size = (int.from_bytes(came[at + n : at + n + 2], "big") for n in (0, 2))
+        value = came[at + 4 : at + 4 + size]
+        kept += came[at : at + 4]
+        kept += value if kind not in {_KEY_SHARE, _PRE_SHARED_KEY, _SERVER_NAME} else b""
+        ticket = value if kind == _PRE_SHARED_KEY else ticket
+        at += 4 + size
+    return kept, ticket

@@ -1,0 +1,289 @@
+"""Who wrote a letter, as a relay could learn it from how the letter came (issue 24, relay.md 14).
+
+Fifty people write 1,000 messages through a relay that writes down every connection, session ticket,
+cookie and header. Its owners' tokens tell it whose mailbox is asked for; for each letter it guesses
+who sent it. Addresses and times are left out: those a device cannot hide by itself.
+"""
+
+import json
+import random
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.courier.memory import memory_courier
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.craft.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar
+from entrenous.craft.media.picture import read_picture
+from entrenous.craft.wire.b64u import b64u
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.ids import RecipientId
+from entrenous.model.lock import Opening, RelayLock
+from entrenous.model.message import Draft, Policy
+from entrenous.model.secret import Secret
+from entrenous.ports import Courier, Device
+from entrenous.send.devices.self import who_am_i
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter import prekeys
+from entrenous.send.open import open_message
+from entrenous.send.send import send_message
+from entrenous.send.setup import set_up
+from entrenous.send.status import sent_messages
+from tests.faces.relay.certificates import certificate
+from tests.real.hostile import HostileRelay, Seen, hostile_relay
+from tests.village.relay import village_relay
+from tests.village.world import LoadedDice, Villager, WoundClock
+
+pytestmark = pytest.mark.real
+
+PEOPLE: Final = 50
+MESSAGES: Final = 1000
+CHANCE: Final = 1 / (PEOPLE - 1)  # of a guess: anybody but the recipient
+#: A share of right guesses that chance exceeds once in some million runs.
+BY_CHANCE: Final = CHANCE + 5.5 * (CHANCE * (1 - CHANCE) / MESSAGES) ** 0.5
+_LONG: Final = re.compile(r"[A-Za-z0-9_-]{16,}")  # an id, a token, a lock or a key
+_OWN: Final = re.compile(r"/v1/mailboxes/([A-Za-z0-9_-]{22})/(?:envelopes\?|lock/opened|tokens$)")
+_POST: Final = re.compile(r"/v1/mailboxes/([A-Za-z0-9_-]{22})/envelopes/")
+
+
+@dataclass
+class Person(Villager):
+    lock: RelayLock
+    generation: int = 0
+
+    def visits(self, courier: Courier, work: Callable[[Device], object]) -> None:
+        """One command: the vault opens, and the relay is told so; then ``work``."""
+        device, home = replace(self.device, courier=courier), who_am_i(self.device).home
+        if self.generation % 5 == 0:  # each time in life; here some are enough
+            scalar = draw_scalar(device.dice.token(UNIFORM_BYTES))
+            courier.unlock(self.lock, blind(Secret(bytes(32)), scalar))
+        self.generation += 1
+        opening = Opening(self.generation, device.dice.token(16))
+        courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
+        work(device)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """All requests that showed one token to write, and what only the people know: who sent it."""
+
+    requests: tuple[Seen, ...]
+    sender: str
+    recipient: str
+
+
+@dataclass
+class Log:
+    """What the relay wrote down; ``names`` are the people's, by their mailboxes."""
+
+    seen: list[Seen]
+    letters: list[Letter]
+    names: dict[str, str]
+
+    def own_errands(self) -> Iterator[tuple[str, Seen]]:
+        """Requests with which somebody says whose mailbox is hers."""
+        for one in self.seen:
+            own = _OWN.match(one.target)
+            if own is not None and one.method in {"GET", "POST"}:
+                yield self.names[own[1]], one
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(prekeys, "ONE_TIME_KEYS", 2)  # fifty for each take longer than all else
+    pair = certificate(tmp_path_factory.mktemp("tls"))
+    with hostile_relay(pair) as relay:
+        people = town(relay)
+        yield lived(people, relay, lambda: new_client(pair.cert))
+    patch.undo()
+
+
+def town(relay: HostileRelay) -> list[Person]:
+    """Fifty people, each of whom knows four; what they said to meet is no letter of the log."""
+    clock, url = WoundClock(), f"https://127.0.0.1:{relay.port}"
+    real, _ = village_relay(url, clock, LoadedDice("relay"))
+    relay.app = relay_app(real)
+    near = memory_courier({url: relay.app})
+    people = [settled(f"person {number}", url, near, clock) for number in range(PEOPLE)]
+    for place, one in enumerate(people):
+        for far in (1, 7):
+            one.adds(people[(place + far) % PEOPLE])
+    return people
+
+
+def settled(name: str, url: str, courier: Courier, clock: WoundClock) -> Person:
+    vault, dice = MemoryVault(), LoadedDice(name)
+    device = Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
+    set_up(name, url, device)
+    home = who_am_i(device).home
+    lock = RelayLock(url, home.mailbox, Secret(dice.token(32)))
+    courier.make_lock(lock, home.owner)
+    return Person(name, device, vault, lock)
+
+
+def lived(people: list[Person], relay: HostileRelay, client: Callable[[], httpx.Client]) -> Log:
+    """1,000 commands that send a message; most begin or end with a look into the inbox."""
+    chance, letters = random.Random(24), list[Letter]()
+    names = {b64u(who_am_i(one.device).home.mailbox): one.name for one in people}
+    for number in range(MESSAGES):
+        place = chance.randrange(PEOPLE)
+        one, other = people[place], people[(place + chance.choice((1, 7, -1, -7))) % PEOPLE]
+        begun = len(relay.seen)
+        with client() as web:
+            one.visits(HttpCourier(web), partial(does, other=other, number=number))
+        for seen in relay.seen[begun:]:
+            post = _POST.match(seen.target)
+            if seen.method == "PUT" and post is not None:
+                letters.append(Letter(with_its_token(seen, relay.seen), one.name, names[post[1]]))
+        one.device.clock.wind(seconds=61)  # type: ignore[attr-defined]
+    return Log(relay.seen, letters, names)
+
+
+def with_its_token(post: Seen, seen: list[Seen]) -> tuple[Seen, ...]:
+    """The posting of a letter, its blobs, and a claim of keys for it, however long ago."""
+    token = post.header(b"authorization")
+    return tuple(one for one in seen if one.header(b"authorization") == token)
+
+
+def does(device: Device, other: Person, number: int) -> None:
+    """Look, write, and now and then open what came and ask what became of what went."""
+    if number % 3 == 0:
+        fetch_messages(device)
+    until = device.clock.now() + timedelta(days=7)
+    to = RecipientId(other.name)
+    named = frozenset({str(to)})
+    send_message(Draft((), (to,), Policy(until), text=f"{number}", confirmed=named), device)
+    if number % 10 == 0:
+        fetch_messages(device)
+        for received in received_messages(device)[-1:]:
+            open_message(received.name, device)
+        sent_messages(device)
+
+
+def values(seen: Seen) -> frozenset[str]:
+    """Every long value in a request: ids, tokens, locks, keys, cookies."""
+    told = [seen.target, *(value.decode() for _, value in seen.headers)]
+    if seen.body[:1] == b"{":
+        told.append(json.dumps(json.loads(seen.body)))
+    return frozenset(match for text in told for match in _LONG.findall(text))
+
+
+#: What may join two requests; each is some values of a request, and none where it has nothing.
+FEATURES: Final[dict[str, Callable[[Seen], frozenset[object]]]] = {
+    "connection": lambda seen: frozenset({seen.connection}),
+    "session ticket": lambda seen: frozenset({seen.ticket} - {None}),
+    "cookie": lambda seen: frozenset({seen.cookie}),
+    "greeting in TLS": lambda seen: frozenset({seen.hello}),
+    "user agent": lambda seen: frozenset({seen.header(b"user-agent")}),
+    "headers, their order and spelling": lambda seen: frozenset({seen.style}),
+    "any id, token, lock or key": lambda seen: frozenset(values(seen)),
+}
+
+
+def guessed(log: Log, *features: str) -> float:
+    """How often the sender is guessed: among those whose own errands share a value with the letter
+    in each feature, as far as anybody's do; who is left is as likely as the others.
+    """
+    people = sorted(set(log.names.values()))
+    known = {name: sharers(log, name) for name in features}
+    chance, right = random.Random(7), 0
+    for letter in log.letters:
+        left = {one for one in people if one != letter.recipient}
+        for name in features:
+            shared = {
+                one
+                for seen in letter.requests
+                for value in FEATURES[name](seen)
+                for one in known[name].get(value, ())
+            }
+            left = left & shared or left
+        right += chance.choice(sorted(left)) == letter.sender
+    return right / len(log.letters)
+
+
+def sharers(log: Log, feature: str) -> dict[object, set[str]]:
+    """Whose own errands had each value."""
+    found = dict[object, set[str]]()
+    for whose, seen in log.own_errands():
+        for value in FEATURES[feature](seen):
+            found.setdefault(value, set()).add(whose)
+    return found
+
+
+def test_the_log_is_what_it_says(log: Log) -> None:
+    """All letters are there, and everybody's own errands are known."""
+    assert len(log.letters) >= MESSAGES  # and new tokens, which letters bring
+    assert {whose for whose, _ in log.own_errands()} == set(log.names.values())
+    assert all(one.sender != one.recipient for one in log.letters)
+
+
+@pytest.mark.threat("hostile-relay")
+@pytest.mark.parametrize("feature", FEATURES)
+def test_no_feature_names_a_sender_more_often_than_chance(
+    log: Log, feature: str, record_property: Callable[[str, object], None]
+) -> None:
+    found = guessed(log, feature)
+    record_property("linked", f"{found:.3f} by {feature}, {CHANCE:.3f} by chance")
+    assert found <= BY_CHANCE
+
+
+@pytest.mark.threat("hostile-relay")
+def test_all_features_together_name_no_sender(log: Log) -> None:
+    assert guessed(log, *FEATURES) <= BY_CHANCE
+
+
+def test_no_connection_carries_two_tokens_and_none_is_gone_on_with(log: Log) -> None:
+    """Also those of opening, of states and of blobs; a request without a token is alone."""
+    tokens = dict[int, set[bytes | None]]()
+    count = dict[int, int]()
+    for seen in log.seen:
+        tokens.setdefault(seen.connection, set()).add(seen.header(b"authorization"))
+        count[seen.connection] = count.get(seen.connection, 0) + 1
+    assert max(map(len, tokens.values())) == 1
+    assert all(count[one] == 1 for one, held in tokens.items() if None in held)
+    assert max(count.values()) > 1  # a connection is used again for the same token
+    assert not any(seen.resumed or seen.ticket is not None for seen in log.seen)
+    assert not any(seen.header(b"cookie") for seen in log.seen)
+
+
+def test_requests_of_a_kind_have_the_same_headers_in_the_same_order(log: Log) -> None:
+    kinds = dict[tuple[str, str], set[tuple[bytes, ...]]]()
+    for seen in log.seen:
+        kind = (seen.method, _LONG.sub("*", seen.target.partition("?")[0]))
+        kinds.setdefault(kind, set()).add(tuple(name for name, _ in seen.headers))
+    assert len(kinds) > 8
+    assert {kind: orders for kind, orders in kinds.items() if len(orders) > 1} == {}
+    assert {seen.header(b"user-agent") for seen in log.seen} == {b"Entrenous"}
+
+
+def test_a_session_that_is_gone_on_with_would_be_seen(tmp_path: Path) -> None:
+    """By a client of this Python that does so; the hostile relay is not blind."""
+    pair = certificate(tmp_path)
+    context, session = ssl.create_default_context(cafile=pair.cert), None
+    with hostile_relay(pair) as relay:
+        relay.app = relay_app(village_relay("", WoundClock(), LoadedDice("relay"))[0])
+        for _ in range(2):
+            with (
+                socket.create_connection(("127.0.0.1", relay.port)) as line,
+                context.wrap_socket(line, session=session, server_hostname="localhost") as secure,
+            ):
+                secure.sendall(b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert secure.recv(1 << 16).startswith(b"HTTP/1.1 200")
+                session = secure.session
+        first, second = relay.seen
+    assert (first.ticket, first.resumed) == (None, False)
+    assert second.ticket is not None
+    assert second.resumed
