@@ -230,7 +230,7 @@ def test_the_log_is_what_it_says(log: Log) -> None:
     assert all(one.sender != one.recipient for one in log.letters)
 
 
-@pytest.mark.threat("hostile-relay")
+@pytest.mark.threat("sender-linked")
 @pytest.mark.parametrize("feature", FEATURES)
 def test_no_feature_names_a_sender_more_often_than_chance(
     log: Log, feature: str, record_property: Callable[[str, object], None]
@@ -240,7 +240,7 @@ def test_no_feature_names_a_sender_more_often_than_chance(
     assert found <= BY_CHANCE
 
 
-@pytest.mark.threat("hostile-relay")
+@pytest.mark.threat("sender-linked")
 def test_all_features_together_name_no_sender(log: Log) -> None:
     assert guessed(log, *FEATURES) <= BY_CHANCE
 

@@ -86,8 +86,10 @@ def _fetched(home: Home, problems: tuple[EntrenousError, ...], device: Device) -
     take_back_late(device)
     look_after_windows(device)
     send_receipts(device)
-    problems += (*flush(device).problems, *take_newer(device), *silent, *unready)
-    look_after_prekeys(device)
+    try:
+        look_after_prekeys(device)  # our own errand: before letters leave (relay.md section 14)
+    finally:
+        problems += (*flush(device).problems, *take_newer(device), *silent, *unready)
     return Fetched(came + late, problems)
 
 

@@ -80,7 +80,7 @@ def by(proxy: Socks) -> Proxy:
     return Proxy("127.0.0.1", proxy.port)
 
 
-@pytest.mark.threat("hostile-network")
+@pytest.mark.threat("sender-linked")
 @pytest.mark.parametrize("url", [RELAY, ONION])
 def test_names_go_to_the_proxy_alone_with_credentials_for_each_token(
     url: str, pair: Pair, proxy: Socks, relay: HostileRelay, looked_up: list[str]

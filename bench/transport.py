@@ -1,0 +1,185 @@
+"""What a connection of its own for each capability costs a sent photograph.
+
+    python -m bench.transport --against DIR [--pairs 15] [--megapixels 12] [--people 1]
+
+One vault sends the same photograph over TLS 1.3 through a relay on this machine, in turn with the
+client of this tree and with that of the tree in ``DIR`` (``git worktree add --detach DIR COMMIT``),
+each time in a process of its own, after a look into the inbox. Neither pauses (relay.md
+section 14): what a pause costs is a setting. ``ratio`` is the median of the pairs' ratios; the bar
+is 1.5. With ``--text`` a text is sent: what is left of it is nearly all transport. The last line is
+JSON.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import entrenous
+from bench.send import _photograph
+from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.system import SystemClock, SystemDice
+from entrenous.adapters.vault.ledger import VaultLedger
+from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.adapters.vault.sqlcipher import SqlcipherVault
+from entrenous.craft.media.jail import decode_untrusted
+from entrenous.model.message import Draft, Policy
+from entrenous.model.secret import Secret
+from entrenous.ports import Device, Vault
+from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contacts
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.send import send_message
+from entrenous.send.setup import set_up
+
+SCHEMA: Final = "entrenous/bench-transport/1"
+ROOT: Final = Path(__file__).parents[1]
+_KEY: Final = Secret(bytes(32))
+
+
+def measure(against: Path, photo: bytes | None, people: int, pairs: int) -> dict[str, Any]:
+    """Seconds of both trees' sends, in turn, and how many times as long ours take."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        if photo is not None:
+            (folder / "photo").write_bytes(photo)
+        cert = _certificate(folder)
+        with _relay(folder, cert) as url:
+            _prepare(folder, url, people)
+            took = [(_sent_s(against, folder), _sent_s(ROOT, folder)) for _ in range(pairs + 1)]
+    took = took[1:]  # the first loads both trees from the disk
+    return {
+        "schema": SCHEMA,
+        "people": people,
+        "photo_mb": round(len(photo or b"") / 1e6, 2),
+        "against_s": round(statistics.median(before for before, _ in took), 3),
+        "ours_s": round(statistics.median(ours for _, ours in took), 3),
+        "ratio": round(statistics.median(ours / before for before, ours in took), 3),
+    }
+
+
+def _sent_s(tree: Path, folder: Path) -> float:
+    """Seconds of one send by the program of that tree."""
+    done = subprocess.run(  # noqa: S603 - this very program, over that tree's
+        (sys.executable, "-m", "bench.transport", "--send", str(folder)),
+        env={**os.environ, "PYTHONPATH": f"{tree / 'src'}{os.pathsep}{ROOT}"},
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    said = json.loads(done.stdout)
+    assert said["tree"] == str(tree / "src"), said  # noqa: S101
+    return float(said["seconds"])
+
+
+def send(folder: Path) -> dict[str, Any]:
+    """Look into the inbox, then send the photograph, or a text if there is none."""
+    photo = folder / "photo"
+    with _device(SqlcipherVault(folder / "ana", _KEY), folder / "cert.pem") as ana:
+        names = tuple(one.name for one in contacts(ana))
+        policy = Policy(ana.clock.now() + timedelta(days=1))
+        typed = frozenset(map(str, names))
+        what: dict[str, Any] = (
+            {"files": (photo.read_bytes(),)}
+            if photo.exists()
+            else {
+                "files": (),
+                "text": "hello",
+            }
+        )
+        began = time.perf_counter()
+        fetch_messages(ana)
+        send_message(Draft(to=names, policy=policy, confirmed=typed, **what), ana)
+        took = time.perf_counter() - began
+    return {"tree": str(Path(entrenous.__file__).parents[1]), "seconds": took}
+
+
+def _prepare(folder: Path, url: str, people: int) -> None:
+    """Ana, who knows so many people; each of them has heard of her."""
+    (folder / "ana").mkdir()
+    cert = folder / "cert.pem"
+    with _device(SqlcipherVault(folder / "ana", _KEY), cert) as ana:
+        set_up("ana", url, ana)
+        for number in range(people):
+            with _device(MemoryVault(), cert) as friend:
+                set_up(f"friend {number}", url, friend)
+                add_person(make_invite(friend), f"friend {number}", ana)
+                fetch_messages(friend)
+        fetch_messages(ana)
+
+
+@contextmanager
+def _device(vault: Vault, cert: Path) -> Iterator[Device]:
+    with new_client(cert) as client:
+        clock, dice, courier = SystemClock(), SystemDice(), HttpCourier(client, 20.0)
+        device = Device(clock, dice, vault, VaultLedger(vault), courier, decode_untrusted)
+        if isinstance(vault, SqlcipherVault):
+            with closing(vault):
+                yield device
+        else:
+            yield device
+
+
+def _certificate(folder: Path) -> Path:
+    """A self-signed one of 127.0.0.1, by openssl."""
+    subprocess.run(  # noqa: S603 - openssl, with fixed arguments
+        (
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2"),
+            *("-subj", "/CN=relay", "-addext", "subjectAltName=IP:127.0.0.1"),
+        ),
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    return folder / "cert.pem"
+
+
+@contextmanager
+def _relay(folder: Path, cert: Path) -> Iterator[str]:
+    """A real relay with that certificate, in a process of its own."""
+    settings = folder / "relay.toml"
+    settings.write_text(
+        f'listen = "127.0.0.1:0"\nfree_mb_min = 0\ntls_cert = "{cert.name}"\ntls_key = "key.pem"\n'
+    )
+    command = (sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings))
+    with subprocess.Popen(  # noqa: S603 - our own program
+        (*command, "--json"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as relay:
+        try:
+            line = b"" if relay.stdout is None else relay.stdout.readline()
+            yield str(json.loads(line)["url"])
+        finally:
+            relay.terminate()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--against", type=Path)
+    parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--megapixels", type=float, default=12.0)
+    parser.add_argument("--people", type=int, default=1)
+    parser.add_argument("--text", action="store_true")
+    parser.add_argument("--send", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.send:
+        sys.stdout.write(json.dumps(send(asked.send)) + "\n")
+        return
+    if asked.against is None:
+        parser.error("--against DIR is needed: the tree to compare with")
+    photo = None if asked.text else _photograph(asked.megapixels)
+    said = measure(asked.against.resolve(), photo, asked.people, asked.pairs)
+    sys.stdout.write(json.dumps(said) + "\n")
+
+
+if __name__ == "__main__":
+    main()
