@@ -81,11 +81,11 @@ class Town:
 
     @property
     def settings(self) -> Settings:
-        return Settings(self.home, 0.0)
+        return Settings(self.home, 0.0, pause_s=0)
 
     @contextmanager
     def opened(self, words: Secret = WORDS, home: Path | None = None) -> Iterator[Device]:
-        with open_device(Settings(home or self.home, 0.0), lambda: words) as device:
+        with open_device(Settings(home or self.home, 0.0, pause_s=0), lambda: words) as device:
             yield device
 
     @contextmanager
@@ -502,16 +502,19 @@ def test_the_master_key_leaves_with_the_sheet(town: Town) -> None:
 
 
 def test_a_sheet_of_somebody_else_is_refused(town: Town, tmp_path: Path) -> None:
-    with create_device(Settings(tmp_path / "ben", 0.0), lambda: WORDS) as ben:
+    with create_device(Settings(tmp_path / "ben", 0.0, pause_s=0), lambda: WORDS) as ben:
         set_up("Ben", town.url, ben)
-    with open_unlocked(Settings(tmp_path / "ben", 0.0), lambda: WORDS) as (ben, unlocked):
+    with open_unlocked(Settings(tmp_path / "ben", 0.0, pause_s=0), lambda: WORDS) as (
+        ben,
+        unlocked,
+    ):
         others = sheet_of(unlocked.part.output, None, ben)
     with town.unlocked() as (device, mine), pytest.raises(OthersSheet):
         sheet_of(mine.part.output, others, device)
 
 
 def test_a_device_without_a_relay_needs_none(tmp_path: Path) -> None:
-    settings = Settings(tmp_path / "home", 0.0)
+    settings = Settings(tmp_path / "home", 0.0, pause_s=0)
     with create_device(settings, lambda: WORDS) as device:
         set_up("Ana", None, device)
     with open_unlocked(settings, lambda: WORDS) as (device, unlocked):
@@ -528,7 +531,7 @@ def test_a_set_up_that_was_cut_short_before_its_lock_is_locked_by_the_next_comma
     town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed after the relay made the lock, before the vault was encrypted under it."""
-    settings = Settings(tmp_path / "ben", 0.0)
+    settings = Settings(tmp_path / "ben", 0.0, pause_s=0)
 
     def killed(_: Path) -> None:
         """A process that is killed tidies nothing up."""

@@ -47,7 +47,7 @@ class Town:
 
     @property
     def settings(self) -> Settings:
-        return Settings(self.home, 0.0)
+        return Settings(self.home, 0.0, pause_s=0)
 
     @property
     def sheet(self) -> Path:

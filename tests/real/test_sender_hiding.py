@@ -77,7 +77,9 @@ class Person(Villager):
 
 @dataclass(frozen=True)
 class Letter:
-    """All requests that showed one token to write, and what only the people know: who sent it."""
+    """All requests that showed one token to write: the post, its blobs, a claim of keys before it;
+    and what only the people know, who sent it.
+    """
 
     requests: tuple[Seen, ...]
     sender: str
@@ -136,7 +138,7 @@ def settled(name: str, url: str, courier: Courier, clock: WoundClock) -> Person:
 
 def lived(people: list[Person], relay: HostileRelay, client: Callable[[], httpx.Client]) -> Log:
     """1,000 commands that send a message; most begin or end with a look into the inbox."""
-    chance, letters = random.Random(24), list[Letter]()
+    chance, posts = random.Random(24), list[tuple[Seen, str, str]]()
     names = {b64u(who_am_i(one.device).home.mailbox): one.name for one in people}
     for number in range(MESSAGES):
         place = chance.randrange(PEOPLE)
@@ -147,26 +149,27 @@ def lived(people: list[Person], relay: HostileRelay, client: Callable[[], httpx.
         for seen in relay.seen[begun:]:
             post = _POST.match(seen.target)
             if seen.method == "PUT" and post is not None:
-                letters.append(Letter(with_its_token(seen, relay.seen), one.name, names[post[1]]))
+                posts.append((seen, one.name, names[post[1]]))
         one.device.clock.wind(seconds=61)  # type: ignore[attr-defined]
+    by_token = dict[bytes | None, list[Seen]]()
+    for seen in relay.seen:
+        by_token.setdefault(seen.header(b"authorization"), []).append(seen)
+    letters = [
+        Letter(tuple(by_token[seen.header(b"authorization")]), sender, recipient)
+        for seen, sender, recipient in posts
+    ]
     return Log(relay.seen, letters, names)
-
-
-def with_its_token(post: Seen, seen: list[Seen]) -> tuple[Seen, ...]:
-    """The posting of a letter, its blobs, and a claim of keys for it, however long ago."""
-    token = post.header(b"authorization")
-    return tuple(one for one in seen if one.header(b"authorization") == token)
 
 
 def does(device: Device, other: Person, number: int) -> None:
     """Look, write, and now and then open what came and ask what became of what went."""
-    if number % 3 == 0:
+    if number % 5 == 0:
         fetch_messages(device)
     until = device.clock.now() + timedelta(days=7)
     to = RecipientId(other.name)
     named = frozenset({str(to)})
     send_message(Draft((), (to,), Policy(until), text=f"{number}", confirmed=named), device)
-    if number % 10 == 0:
+    if number % 25 == 0:
         fetch_messages(device)
         for received in received_messages(device)[-1:]:
             open_message(received.name, device)

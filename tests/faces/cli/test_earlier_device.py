@@ -25,7 +25,9 @@ def name(
     (tmp_path / "a.jpg").write_bytes(photo(width_px=160))
     marked = ["mark", str(tmp_path / "a.jpg"), "--out", str(tmp_path / "out"), "--to", "ben"]
     assert run(marked, {}) == YES
-    with open_device(Settings(tmp_path / "ana", 0.0), lambda: Secret(WORDS.encode())) as device:
+    with open_device(
+        Settings(tmp_path / "ana", 0.0, pause_s=0), lambda: Secret(WORDS.encode())
+    ) as device:
         (message,) = device.ledger.messages()
         sealed = in_version_1(copy_of(message.id), acknowledged=True)
         device.vault.put(SEALED, bytes(16).hex(), sealed)

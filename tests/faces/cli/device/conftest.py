@@ -53,7 +53,7 @@ class Town:
     def replaces_close_token(self, who: str) -> None:
         """As another device of hers does when one is lost; sheets from before have the old one."""
         words = Secret(WORDS.encode())
-        with open_device(Settings(self.folder / who, 0.0), lambda: words) as device:
+        with open_device(Settings(self.folder / who, 0.0, pause_s=0), lambda: words) as device:
             home = home_of(device.vault)
         assert home is not None
         with new_client() as client:

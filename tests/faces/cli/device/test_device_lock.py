@@ -91,12 +91,12 @@ def test_a_sheet_is_written_once_and_frees_the_device(
 def test_a_sheet_is_of_what_the_relay_has_heard(home: Path, answer: Any, tmp_path: Path) -> None:
     """What follows a loss is brought there first; that relay did not answer the command before."""
     following, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
-    with open_device(Settings(home, 0.0), lambda: Secret(FIRST.encode())) as device:
+    with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
         device.vault.put(SELF, NEXT_CLOSE, following.reveal())
     answer("device", "recovery", "--out", str(sheet))
     assert read_sheet(sheet.read_text()).close == following
     answer("device", "list")
-    with open_device(Settings(home, 0.0), lambda: Secret(FIRST.encode())) as device:
+    with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
         assert who_am_i(device).home.close == following
 
 

@@ -65,8 +65,10 @@ def said(capsys: pytest.CaptureFixture[str]) -> Said:
 
 def links_a_phone(home: Path) -> None:
     with (
-        open_device(Settings(home, 0.0), lambda: Secret(WORDS.encode())) as laptop,
-        create_device(Settings(home / "../phone", 0.0), lambda: Secret(WORDS.encode())) as phone,
+        open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(WORDS.encode())) as laptop,
+        create_device(
+            Settings(home / "../phone", 0.0, pause_s=0), lambda: Secret(WORDS.encode())
+        ) as phone,
     ):
         link(laptop, phone, "phone")
         for one in (phone, laptop):
@@ -94,13 +96,13 @@ def test_a_device_that_was_linked_outlives_what_goes_wrong_afterwards(
     words, phone_home = Secret(WORDS.encode()), home / "../phone"
 
     def stopped(place: Path, laptop: Device | None) -> None:
-        with create_device(Settings(place, 0.0), lambda: words) as new:
+        with create_device(Settings(place, 0.0, pause_s=0), lambda: words) as new:
             if laptop is not None:
                 link(laptop, new, "phone")
             raise KeyboardInterrupt
 
     with (
-        open_device(Settings(home, 0.0), lambda: words) as laptop,
+        open_device(Settings(home, 0.0, pause_s=0), lambda: words) as laptop,
         pytest.raises(KeyboardInterrupt),
     ):
         stopped(phone_home, laptop)
@@ -119,12 +121,12 @@ def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
     words, stolen = Secret(WORDS.encode()), home / "../phone"
 
     def stopped(laptop: Device) -> None:
-        with create_to_link(Settings(stolen, 0.0), lambda: words) as (phone, lock):
+        with create_to_link(Settings(stolen, 0.0, pause_s=0), lambda: words) as (phone, lock):
             link(laptop, phone, "phone", lock)
             raise KeyboardInterrupt
 
     with (
-        open_device(Settings(home, 0.0), lambda: words) as laptop,
+        open_device(Settings(home, 0.0, pause_s=0), lambda: words) as laptop,
         pytest.raises(KeyboardInterrupt),
     ):
         stopped(laptop)
@@ -139,7 +141,7 @@ def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
 def test_a_linking_that_is_killed_before_the_grant_bars_no_other(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words, place = Secret(WORDS.encode()), Settings(home / "../phone", 0.0)
+    words, place = Secret(WORDS.encode()), Settings(home / "../phone", 0.0, pause_s=0)
 
     def killed(laptop: Device) -> None:
         """A process that is killed tidies nothing up."""
@@ -151,7 +153,7 @@ def test_a_linking_that_is_killed_before_the_grant_bars_no_other(
             lock(ask_to_link(offer_link(None, laptop).code, None, phone).home)
             raise KeyboardInterrupt
 
-    with open_device(Settings(home, 0.0), lambda: words) as laptop:
+    with open_device(Settings(home, 0.0, pause_s=0), lambda: words) as laptop:
         with pytest.raises(KeyboardInterrupt):
             killed(laptop)
         assert not has_vault(place.home)
@@ -192,7 +194,7 @@ def test_what_cannot_be_revoked(home: Path, said: Said) -> None:
 def test_what_a_new_device_is_not_set_up_with(
     home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_device(Settings(home, 0.0), lambda: Secret(WORDS.encode())) as laptop:
+    with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(WORDS.encode())) as laptop:
         code = offer_link(None, laptop).code
     monkeypatch.setenv("ENTRENOUS_HOME", str(home / "../other"))
     malformed = BY_FAMILY["malformed"]

@@ -1,0 +1,18 @@
+"""The bench of the transport runs, in small: this tree against itself."""
+
+from pathlib import Path
+
+import pytest
+
+import bench.transport
+
+pytestmark = pytest.mark.real
+
+
+def test_it_measures_both_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)
+    said = bench.transport.measure(root, None, people=1, pairs=1)
+    assert said["schema"] == bench.transport.SCHEMA
+    assert said["ours_s"] > 0
+    assert said["ratio"] == pytest.approx(said["ours_s"] / said["against_s"], abs=0.01)
