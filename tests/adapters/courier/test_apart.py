@@ -1,13 +1,21 @@
 """Pauses between errands, with a clock and dice of the test's."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import httpx
 import pytest
 
+from entrenous.adapters.courier import http
 from entrenous.adapters.courier.apart import Apart
+from entrenous.adapters.courier.memory import InProcess
 from entrenous.adapters.courier.request import Ask, Errand
+from entrenous.faces.relay.app import relay_app
 from entrenous.model.secret import Secret
 from entrenous.settings import read_settings
+from tests.carry.relays import Post, fetched
+from tests.village.relay import village_relay
+from tests.village.world import LoadedDice, WoundClock
 
 BEN, CARO, OWN = Secret(b"b" * 32), Secret(b"c" * 32), Secret(b"o" * 32)
 
@@ -92,6 +100,45 @@ def test_what_comes_first_waits_for_nothing() -> None:
     world = World()
     does(world.apart(), Errand.LETTER, BEN)
     assert world.pauses == []
+
+
+def test_every_request_of_a_courier_knows_its_errand(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, post, url = World(), Post(), "https://relay.test"
+    monkeypatch.setattr(http, "Apart", lambda longest_s, *_: world.apart(longest_s))
+    app = relay_app(village_relay(url, WoundClock(), LoadedDice("relay"))[0])
+    client = httpx.Client(transport=InProcess({url: app}))
+    courier = http.HttpCourier(client, pause_s=4.0)
+    own: list[Callable[[], object]] = [
+        lambda: courier.create_mailbox(url, post.mailbox, post.owner),
+        lambda: courier.register_token(url, post.mailbox, post.owner, post.granted()),
+        lambda: courier.publish_card(url, post.mailbox, post.owner, b"card"),
+        lambda: courier.waiting(url, post.mailbox, post.owner, 0),
+    ]
+    letter: list[Callable[[], object]] = [
+        lambda: courier.card(url, post.mailbox, post.token),
+        lambda: courier.bring_blob(url, post.token, post.deposit(), post.blob),
+        lambda: courier.post(url, post.token, post.envelope(1)),
+    ]
+    look: list[Callable[[], object]] = [lambda: courier.state(url, post.id, post.withdraw)]
+    opening: list[Callable[[], object]] = [
+        lambda: courier.open_share(url, post.id, post.open, post.attempt()),
+        lambda: fetched(courier, url, post.blob_id, post.fetch),
+    ]
+    at_once: list[Callable[[], object]] = [
+        lambda: courier.status(url),
+        lambda: courier.withdraw(url, post.id, post.withdraw),
+    ]
+    for asks, pauses in (
+        (own, 0),
+        (letter, 1),
+        (opening, 2),
+        (look, 3),
+        (own[3:], 4),
+        (at_once, 4),
+    ):
+        for ask in asks:
+            ask()
+        assert len(world.pauses) == pauses
 
 
 def test_by_default_it_is_three_seconds_at_most() -> None:
