@@ -27,7 +27,7 @@ from entrenous.model.card import Prekey, PrekeyKind
 from entrenous.model.circle import Circle, CircleId
 from entrenous.model.envelope import PrekeyBundle
 from entrenous.model.ids import DeviceId, MailboxId, PersonId
-from entrenous.model.person import Contact, DeviceKey, MasterKey, Person
+from entrenous.model.person import Contact, DeviceKey, MasterKey, Person, Trust
 from entrenous.model.secret import Secret
 from entrenous.model.signed_batch import Batch, Place, SignedBatch
 from entrenous.ports import Device
@@ -122,8 +122,8 @@ def device_of(clock: Clock, shelf: Shelf, rng: Rng) -> Device:
     return Device(clock, SeededDice(rng), vault, VaultLedger(vault), courier, read_picture)
 
 
-def somebody(name: str, device: Device, shelf: Shelf, *, verified: bool) -> Contact:
-    """A contact with one device."""
+def somebody(name: str, device: Device, shelf: Shelf) -> Contact:
+    """A contact with one device, who came by a link."""
     person = Person(
         PersonId(device.dice.token(32)),
         name,
@@ -133,7 +133,7 @@ def somebody(name: str, device: Device, shelf: Shelf, *, verified: bool) -> Cont
         head=device.dice.token(32),
         devices=(a_device(device, shelf),),
     )
-    return Contact(name, person, Secret(device.dice.token(32)), verified, device.clock.now())
+    return Contact(name, person, Secret(device.dice.token(32)), Trust.BY_LINK, device.clock.now())
 
 
 def with_new_phone(contact: Contact, device: Device, shelf: Shelf) -> Contact:

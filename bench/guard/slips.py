@@ -26,7 +26,7 @@ from bench.guard.year import Year
 from entrenous.model.circle import Circle, Conversation
 from entrenous.model.ids import MessageName
 from entrenous.model.message import Draft
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, Trust
 from entrenous.model.talk import Heard
 from entrenous.send.acquaintance.people import as_seen, contacts, keep_contact
 from entrenous.send.circle.kept import circles
@@ -127,7 +127,7 @@ def others_picture(year: Year) -> Slip | None:
 
 def somebody_new(year: Year) -> Slip | None:
     """Somebody whom she has only just added."""
-    new = somebody("Wilhelmina", year.device, year.shelf, verified=bool(year.rng.random() < 0.5))
+    new = somebody("Wilhelmina", year.device, year.shelf)
     keep_contact(new, year.device)
     return _picture(year, [new], None, None), new.name
 
@@ -138,6 +138,15 @@ def changed_keys(year: Year) -> Slip | None:
     moved = with_new_phone(meant, year.device, year.shelf)
     keep_contact(moved, year.device)
     return _picture(year, [moved], None, _talk_of(moved)), moved.name
+
+
+def link_in_two_hands(year: Year) -> Slip | None:
+    """Whom she means came by a link that somebody else has had too, and may not be who she means,
+    however often she has confirmed the name.
+    """
+    meant = replace(year.usual(), trust=Trust.UNKNOWN)
+    keep_contact(meant, year.device)
+    return _picture(year, [meant], None, _talk_of(meant)), meant.name
 
 
 SLIPS: Final[Mapping[str, Callable[[Year], Slip | None]]] = {
@@ -153,6 +162,7 @@ SLIPS: Final[Mapping[str, Callable[[Year], Slip | None]]] = {
     "other's picture": others_picture,
     "somebody new": somebody_new,
     "changed keys": changed_keys,
+    "link in two hands": link_in_two_hands,
 }
 
 

@@ -1,8 +1,8 @@
 """One person's traffic, as a sequence of messages that are meant to go where they go.
 
 What is assumed, none of it measured on anybody: she has 30 contacts, among them three pairs of
-names that are alike, and meets 8 more; how much she writes to each falls as in Zipf's law; half of
-them are verified at once (she had their link), and one talk in ten with another makes her compare.
+names that are alike, and meets 8 more; how much she writes to each falls as in Zipf's law; all of
+them came by a link, hers or theirs, and one talk in ten makes her compare keys.
 She has two talks a day, and sends six messages in each on average. 12 talks in 100 are in one of
 four circles of 6 to 20 people. She begins half of the talks with one person and a quarter of those
 in a circle; what she sends after the first message of a talk, she sends within it. A contact gets a
@@ -39,7 +39,7 @@ from entrenous.model.circle import Circle, Conversation
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.ids import BlobId, MessageId, MessageName, RecipientId
 from entrenous.model.message import Copy, Doubt, Draft, Message, Policy, SentPicture
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, Trust
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contacts, keep_contact
@@ -87,9 +87,8 @@ class Year:
             keep_circle(circle_of(name, self.some(size), self.rng), self.device.vault)
 
     def meets(self, name: str) -> None:
-        """Somebody is added, by their link or by hers."""
-        verified = bool(self.rng.random() < 0.5)
-        keep_contact(somebody(name, self.device, self.shelf, verified=verified), self.device)
+        """Somebody is added, by their link or by hers: known by link, until keys are compared."""
+        keep_contact(somebody(name, self.device, self.shelf), self.device)
 
     def is_asked(self, doubts: tuple[Doubt, ...]) -> None:
         """She answers; and is tired of two names that are alike after three times."""
@@ -198,8 +197,8 @@ class Year:
 
     def _compares(self, to: list[Contact]) -> None:
         for one in to:
-            if not one.verified and len(to) == 1 and self.rng.random() < 0.1:
-                keep_contact(replace(one, verified=True), self.device)
+            if not one.compared and len(to) == 1 and self.rng.random() < 0.1:
+                keep_contact(replace(one, trust=Trust.COMPARED), self.device)
 
     def _writes_since_long(self) -> None:
         """Before this year she has written to everybody, and heard of them."""

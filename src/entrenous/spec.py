@@ -64,8 +64,9 @@ LISTS_MAX: Final = 64
 PLAIN_CARD_BYTES_MAX: Final = 96 * 1024
 SHOWN_CARD_SIZES: Final = tuple(size * 1024 for size in (16, 32, 64, 100))  # before it is sealed
 CAPTION_CHARS_MAX: Final = 4096
-INVITE_USES: Final = 10  # first letters that one invite admits
+INVITE_USES: Final = 10  # first letters that one invite admits for each person it is made for
 INVITE_DAYS: Final = 30
+INVITE_PEOPLE_MAX: Final = 64  # whom one link can be made for
 KEY_ID_BYTES: Final = 8
 ONE_TIME_KEYS: Final = 50  # of one device; a relay keeps no more, vodozemac makes no more at once
 OWN_KEYS_PER_PEER: Final = 64  # X-Wing keys kept for one peer
@@ -142,7 +143,6 @@ OFFLINE_HOURS_MAX: Final = 168
 
 # --- people: docs/spec/people.md -----------------------------------------------------------------
 CIRCLE_PEOPLE_MAX: Final = 256
-ORDINARY_AFTER: Final = 3  # messages under the same keys after which these are asked about no more
 STALE_DAYS: Final = 21  # a device that was not heard of for longer may be in other hands
 COMPARE_HOURS: Final = 24  # how long one comparing of keys may take
 

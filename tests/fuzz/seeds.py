@@ -20,7 +20,7 @@ from entrenous.model.ids import (
 )
 from entrenous.model.letter import BlobRef, Header, Manifest, PersonHead, XWingKey
 from entrenous.model.message import Copy, Message, SentPicture
-from entrenous.model.notes import CompareStep, Hello, RequestNote, WindowNote
+from entrenous.model.notes import CompareStep, Hello, LinkUsed, RequestNote, WindowNote
 from entrenous.model.person import Invite
 from entrenous.model.reaction import Reaction
 from entrenous.model.receipt import Receipt, ReceiptEvent, Receipts
@@ -62,6 +62,7 @@ BODIES: Final = (
     CompareStep(bytes(16), 2, b"x" * 32),
     WindowNote(Secret(bytes(32)), 64),
     RequestNote(b"card", "It is Ana"),
+    LinkUsed(b"l" * 32),
 )
 _COPY: Final = Copy(RecipientId("ben"), Secret(b"s" * 32), b"h" * 32, PERSON, DEVICE)
 MESSAGE: Final = Message(

@@ -102,7 +102,7 @@ def test_a_second_device_is_linked_and_lost_and_stays_shut(relay: Server, tmp_pa
     old, new = links(laptop, phone, "yes", "yes")
     assert (old.status, new.status) == (0, 0), (old.err, new.err)
     people = phone.does("person", "list", "--json").answer["people"]
-    assert [(one["name"], one["verified"]) for one in people] == [("ben", True)]
+    assert [(one["name"], one["trust"]) for one in people] == [("ben", "by link")]
     ben.does("inbox")
     assert {one["name"] for one in laptop.does("device", "list", "--json").answer["devices"]} == {
         "device 1",

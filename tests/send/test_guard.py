@@ -7,7 +7,7 @@ import pytest
 
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import ConfirmsNobody, Draft, GuardSaysStop, Policy, WaitsInOutbox
-from entrenous.model.person import UnknownPerson, YouBlocked
+from entrenous.model.person import Trust, UnknownPerson, YouBlocked
 from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.send.acquaintance.block import block_contact
 from entrenous.send.acquaintance.people import contact_named, keep_contact, verify_contact
@@ -40,11 +40,41 @@ def test_a_first_message_is_asked_about_and_a_second_is_not(friends: Room) -> No
     insist(draft(ana, "ben"), ana.device)
 
 
-def test_keys_that_were_not_compared_are_asked_about_until_they_are(friends: Room) -> None:
+BY_LINK = (
+    "you know ana by link only, and whoever read or changed that link on its way may be in "
+    "ana's place"
+)
+
+
+@pytest.mark.threat("link-in-other-hands")
+def test_somebody_known_by_link_is_asked_about_before_the_first_picture(friends: Room) -> None:
+    """Also after texts, about which nothing is asked; and again after another link."""
     ana, ben = friends["ana"], friends["ben"]
+    text = replace(draft(ben, "ana", confirmed=("ana",)), files=(), text="Hello")
+    for _ in range(7):
+        send_message(text, ben.device)
+        assert warn_about(text, ben.device) == ()
+        friends.clock.wind(seconds=1)
+    assert doubts(ben, "ana") == {"ana": BY_LINK}
     ben.sends(SMALL, ana)
-    assert doubts(ben, "ana") == {"ana": "you have not compared ana's keys yet"}
+    assert doubts(ben, "ana") == {}
+    for _ in range(7):
+        friends.clock.wind(seconds=1)
+        send_message(text, ben.device)
+    assert doubts(ben, "ana") == {}, "it is remembered, however many texts come after it"
+    known = contact_named("ana", ben.device)
+    for trust in (Trust.UNKNOWN, Trust.BY_LINK):
+        friends.clock.wind(seconds=1)
+        keep_contact(replace(known, trust=trust), ben.device)
+        assert "ana" in doubts(ben, "ana")
+        ben.sends(SMALL, ana)
+
+
+def test_nothing_is_asked_about_keys_that_were_compared(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
     verify_contact("ana", ben.device)
+    assert doubts(ben, "ana") == {"ana": "this is the first message to ana"}
+    ben.sends(SMALL, ana)
     assert doubts(ben, "ana") == {}
 
 
@@ -98,12 +128,14 @@ def test_in_a_conversation_with_them_no_name_is_easily_taken_for_another(friends
     assert f"bet is not in the conversation of {sent.name}" in doubt.why
 
 
-def test_keys_on_trust_are_asked_about_three_times(friends: Room) -> None:
-    """Whoever is asked for ever answers without reading."""
+@pytest.mark.threat("link-in-other-hands")
+def test_somebody_unknown_is_asked_about_however_often_she_was_confirmed(friends: Room) -> None:
     ben, ana = friends["ben"], friends["ana"]
-    for _ in range(3):
-        assert "compared" in doubts(ben, "ana")["ana"]
+    keep_contact(replace(contact_named("ana", ben.device), trust=Trust.UNKNOWN), ben.device)
+    for _ in range(5):
+        assert "ana's keys are unknown" in doubts(ben, "ana")["ana"]
         ben.sends(SMALL, ana)
+    verify_contact("ana", ben.device)
     assert doubts(ben, "ana") == {}
 
 
@@ -157,7 +189,7 @@ def test_every_reason_is_said_and_only_the_odd_ones_are_asked_about(friends: Roo
     called("cara", friends)
     why = doubts(ana, "ben", "caro")
     assert list(why) == ["caro"]
-    for reason in ("compared caro's keys", "first message to caro", "easily taken for cara"):
+    for reason in ("know caro by link only", "first message to caro", "easily taken for cara"):
         assert reason in why["caro"]
     with pytest.raises(GuardSaysStop) as stopped:
         send_message(draft(ana, "ben", "caro"), ana.device)

@@ -15,6 +15,7 @@ from entrenous.model.envelope import EnvelopeState
 from entrenous.model.ids import RecipientId
 from entrenous.model.letter import FrameFile
 from entrenous.model.message import Draft, Policy
+from entrenous.model.person import Trust
 from entrenous.model.received import InboxState, Received
 from entrenous.model.relay_problem import TakenBack, UsedUp
 from entrenous.ports import Device
@@ -227,7 +228,7 @@ def test_adding_somebody(friends: Room, ana: Person, ben: Person) -> None:
         lived = survived(lambda device: add_person(link, dan.name, device), ana.device, moments)
         known = [contact.name for contact in contacts(ana.device)]
         add_person(link, dan.name, ana.device)
-        assert contact_named(dan.name, ana.device).verified
+        assert contact_named(dan.name, ana.device).trust is Trust.BY_LINK
         assert known.count(dan.name) <= 1
         for one in (ana, dan, ana, dan):
             fetch_messages(one.device)

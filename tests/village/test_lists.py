@@ -93,7 +93,7 @@ def test_a_newer_list_that_a_letter_names_is_asked_for(home: Room) -> None:
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
-    assert contact_named("ana", ben.device).verified
+    assert contact_named("ana", ben.device).compared
     assert not list(ben.device.vault.items(NAMED))
 
 
@@ -123,7 +123,7 @@ def test_two_lists_of_one_epoch_freeze_the_person(home: Room) -> None:
     fetch_messages(ben.device)
     assert contradictions(ben) == [("ana", Contradiction.FORKED)]
     frozen = contact_named("ana", ben.device)
-    assert (frozen.forked, frozen.verified) == (True, False)
+    assert (frozen.forked, frozen.compared) == (True, False)
     with pytest.raises(TwoLists):
         ben.sends(SMALL, ana)
     kept = take(Fork, FORK, ana.id.hex(), ben.device.vault)

@@ -6,6 +6,7 @@ import pytest
 
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.wire.identity.sync import write_sync
+from entrenous.model.person import Trust
 from entrenous.model.received import InboxState
 from entrenous.model.sync import Shared, SharedBlock, SharedContact, SharedGone
 from entrenous.send.acquaintance.people import contact_named, contacts
@@ -41,7 +42,7 @@ def nothing_unread(*people: Person) -> bool:
 def test_a_linked_device_knows_who_the_first_one_knows(home: Room) -> None:
     phone, ana, ben = home["phone"], home["ana"], home["ben"]
     known = contact_named("ben", phone.device)
-    assert (known.person.id, known.verified) == (ben.id, True)
+    assert (known.person.id, known.compared) == (ben.id, True)
     assert [one.name for one in siblings(phone.device)] == ["device 1"]
     assert [one.name for one in siblings(ana.device)] == ["phone"]
     assert len(contact_named("ana", ben.device).person.devices) == 2
@@ -131,7 +132,7 @@ def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: ty
         catch_up(phone, watch, more, ana)
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)
     said: Shared = {
-        SharedContact: SharedContact(ana.id, at, "x", verified=True, since=at, card=b""),
+        SharedContact: SharedContact(ana.id, at, "x", trust=Trust.COMPARED, since=at, card=b""),
         SharedGone: SharedGone(ana.id, at),
         SharedBlock: SharedBlock(ana.id, at, blocked=True),
     }[about]
@@ -153,7 +154,7 @@ def test_a_date_at_the_end_of_time_does_not_stop_a_later_change(home: Room) -> N
     ana, phone = home["ana"], home["phone"]
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)
     ben = contact_named("ben", phone.device)
-    said = SharedContact(ben.person.id, at, "benny", verified=True, since=at, card=b"")
+    said = SharedContact(ben.person.id, at, "benny", trust=Trust.COMPARED, since=at, card=b"")
     found = addressee_of(*ids(ana), phone.device)
     assert found is not None
     write_letter(write_sync(said), found, plain_outer(phone.device), phone.device)

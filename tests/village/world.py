@@ -19,9 +19,12 @@ from entrenous.model.ids import RecipientId
 from entrenous.model.message import Draft, Policy
 from entrenous.ports import Courier, Device, Relay
 from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import contact_of, verify_contact
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.send import Posted, send_message
 from entrenous.send.setup import set_up
+from entrenous.send.verify.safety import safety_number
 from tests.village.relay import village_relay
 
 RELAY = "http://127.0.0.1:7001"
@@ -65,6 +68,15 @@ class Villager:
         add_person(make_invite(other.device), other.name, self.device)
         fetch_messages(other.device)
         fetch_messages(self.device)
+        self.compares(other)
+
+    def compares(self, other: "Villager") -> None:
+        """Look at the number on both devices, and note here that it is the same."""
+        ours = contact_of(who_am_i(self.device).person.id, other.device)
+        assert ours is not None
+        theirs = safety_number(ours.name, other.device)
+        assert safety_number(other.name, self.device) == theirs
+        verify_contact(other.name, self.device)
 
     def sends(
         self, photo: bytes, *to: "Villager", opens: int | None = None, days: int = 7

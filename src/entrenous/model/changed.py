@@ -22,8 +22,8 @@ class Moving(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What changed about somebody: how many devices came and went, and whether her keys stopped to
-    count as compared.
+    """What changed about somebody: how many devices came and went, and whether she counts as
+    unknown since then.
 
     ``lists`` is what is wrong with their lists; without a name it is about our own. ``was`` is what
     we called them, or a circle, until two devices of ours turned out to call two so. ``moving`` is

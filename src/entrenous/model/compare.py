@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from entrenous.model.errors import NotFound, Refused
+from entrenous.model.errors import Malformed, NotFound, Refused, Unproven
 from entrenous.model.ids import DeviceId
 from entrenous.model.secret import Secret
 from entrenous.model.signs import Sign
@@ -67,6 +67,28 @@ class NothingToCompare(NotFound):
     """
     There is nothing of {name}'s to compare at the moment. Begin: entrenous person verify {name}
     --sas
+    """
+
+
+class OtherKeys(Unproven):
+    """
+    The code in this picture is not the one that {name}'s device shows to yours, so {name}'s keys do
+    not count as compared. Photograph the code again, from {name}'s own screen. If it is refused
+    again, somebody may stand between you: do not send {name} anything private.
+    """
+
+
+class OwnCode(Refused):
+    """
+    This is the code that your own device shows to {name}, so nothing was noted. {name} reads it;
+    you photograph the one on {name}'s screen.
+    """
+
+
+class NoCode(Malformed):
+    """
+    No code was found in this picture, so nothing was noted. Photograph it again: straight, sharp,
+    and with the light frame around it.
     """
 
 

@@ -10,6 +10,7 @@ from entrenous.model.notes import (
     CardNote,
     CompareStep,
     Hello,
+    LinkUsed,
     RecallNote,
     RequestNote,
     SyncNote,
@@ -137,6 +138,7 @@ Body = (
     | CompareStep
     | WindowNote
     | RequestNote
+    | LinkUsed
     | UnknownBody
 )
 

@@ -81,6 +81,13 @@ class RequestNote:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkUsed:
+    """The invite link with this lock (32 bytes) had been used already, so you were not added."""
+
+    invite_lock: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownBody:
     """A body of a kind that is newer than this program; ``value`` is its encoding."""
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from entrenous.model.errors import Malformed, NotFound, Refused, Unproven
 from entrenous.model.ids import DeviceId, MailboxId, PersonId
@@ -58,29 +59,48 @@ class Person:
     devices: tuple[DeviceKey, ...]
 
 
+class Trust(StrEnum):
+    """What is known of somebody's keys (docs/spec/people.md section 2); the words are shown."""
+
+    UNKNOWN = "unknown"  # nothing vouches for them, or what did holds no longer
+    BY_LINK = "by link"  # an invite link, which others may have read or changed on its way
+    COMPARED = "compared"  # both people compared what both devices show
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """Somebody this device knows.
 
-    ``name`` is how *we* call them; ``send_token`` lets us put a letter into their mailbox;
-    ``verified`` is true when their keys came with an invite or were compared. ``changed_at`` is
-    when their devices last changed. Of somebody ``blocked`` nothing is taken, and nothing is sent
-    to them, nor to somebody whose lists are ``forked``.
+    ``name`` is how *we* call them; ``send_token`` lets us put a letter into their mailbox.
+    ``changed_at`` is when their devices last changed. Of somebody ``blocked`` nothing is taken, and
+    nothing is sent to them, nor to somebody whose lists are ``forked``. ``receipts`` is the
+    person's answer when asked whether somebody known by link gets receipts; None: not asked yet.
     """
 
     name: str
     person: Person
     send_token: Secret
-    verified: bool
+    trust: Trust
     since: datetime
     blocked: bool = False
     changed_at: datetime | None = None
     forked: bool = False
+    receipts: bool | None = None
 
     @property
     def first_name(self) -> str:
         """The first word of what we call them."""
         return self.name.split()[0]
+
+    @property
+    def compared(self) -> bool:
+        """Whether both people compared keys: an invite link does not count as that."""
+        return self.trust is Trust.COMPARED
+
+    @property
+    def gets_receipts(self) -> bool:
+        """Whether receipts are owed to them, as far as that depends on their keys."""
+        return self.compared or (self.trust is Trust.BY_LINK and self.receipts is True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from entrenous.model.circle import CircleId
 from entrenous.model.errors import Malformed
 from entrenous.model.ids import DeviceId, PersonId
 from entrenous.model.move import SiblingHome
+from entrenous.model.person import Trust
 from entrenous.model.secret import Secret
 from entrenous.model.window import LentToken
 
@@ -21,9 +22,10 @@ class SharedContact:
     person: PersonId
     at: datetime
     name: str
-    verified: bool
+    trust: Trust
     since: datetime
     card: bytes
+    receipts: bool | None = None
     lent: tuple[tuple[DeviceId, tuple[LentToken, ...]], ...] = ()
 
 

@@ -4,20 +4,23 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from entrenous.model.ids import DeviceId, MessageId
+from entrenous.model.person import Trust
 
 
 @dataclass(frozen=True, slots=True)
 class Talk:
     """One message that we sent to one person.
 
-    ``devices`` got it, and ``verified`` says whether they counted as hers without doubt;
-    ``asked_at`` is when the guard last asked about a device of hers that was not heard of.
+    ``devices`` got it, and ``trust`` is what was known of her keys. ``media`` says whether this
+    message or an earlier one under the same trust had a picture, clip or voice note. ``asked_at``
+    is when the guard last asked about a device of hers that was not heard of.
     """
 
     at: datetime
     message: MessageId
     devices: frozenset[DeviceId]
-    verified: bool
+    trust: Trust
+    media: bool = False
     asked_at: datetime | None = None
 
 

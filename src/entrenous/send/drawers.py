@@ -11,7 +11,8 @@ Noun = TypeVar("Noun")
 SELF: Final = "self"
 # Those that end in 2 hold other nouns than version 1 laid under the bare name (devices/renew.py).
 CONTACT: Final = "contact-2"  # by person
-INVITE: Final = "invite"  # by lock
+INVITE: Final = "invite"  # by lock: links that this device made
+LINK_NOTICE: Final = "link-notice"  # by order: what became of links, and nobody was told
 CHORE: Final = "chore-2"  # by the last lock: tokens to register before a letter tells of them
 BATCH: Final = "batch"  # by order: what our relay is to be told about tokens, in these very bytes
 WITHDRAW: Final = "withdraw-2"  # by the last lock: tokens that shall not hold any longer

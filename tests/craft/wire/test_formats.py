@@ -75,6 +75,7 @@ from entrenous.model.notes import (
     CardNote,
     CompareStep,
     Hello,
+    LinkUsed,
     RecallNote,
     RequestNote,
     SyncNote,
@@ -536,7 +537,8 @@ BODIES = {
     8: CompareStep(bytes(16), 1, b"mac"),
     9: WindowNote(Secret(bytes(32)), 64),
     10: RequestNote(b"card", "It is Ana, from the market"),
-    11: UnknownBody(11, encode([1, "later"])),
+    11: LinkUsed(b"l" * 32),
+    12: UnknownBody(12, encode([1, "later"])),
 }
 
 

@@ -65,6 +65,7 @@ from entrenous.model.notes import (
     CardNote,
     CompareStep,
     Hello,
+    LinkUsed,
     RecallNote,
     RequestNote,
     SyncNote,
@@ -250,7 +251,8 @@ bodies = (
     | st.builds(CompareStep, ids, st.integers(1, 4), st.binary(max_size=96))
     | st.builds(WindowNote, secrets, indices)
     | st.builds(RequestNote, st.binary(max_size=300), shown)
-    | st.builds(UnknownBody, st.integers(11, 65_535), values.map(encode_within_a_body))
+    | st.builds(LinkUsed, st.binary(min_size=32, max_size=32))
+    | st.builds(UnknownBody, st.integers(12, 65_535), values.map(encode_within_a_body))
 )
 invites = st.builds(Invite, names, urls, ids, hashes, secrets)
 frames = st.builds(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from entrenous.craft.wire.record import pack, unpack
 from entrenous.model.errors import Malformed
-from entrenous.model.person import Contact, DeviceKey, MasterKey, Person
+from entrenous.model.person import Contact, DeviceKey, MasterKey, Person, Trust
 from entrenous.model.record import BadRecord
 from entrenous.model.secret import Secret
 from entrenous.model.verdict import Finding, Trace, Verdict, Warp
@@ -99,7 +99,7 @@ def ana() -> Contact:
         b"h" * 32,
         (device,),
     )
-    return Contact("ana", person, Secret(b"t" * 32), verified=True, since=MOMENT)
+    return Contact("ana", person, Secret(b"t" * 32), trust=Trust.COMPARED, since=MOMENT)
 
 
 @given(trees)

@@ -45,6 +45,7 @@ from entrenous.model.link import (
 )
 from entrenous.model.move import HomeIs, SiblingHome
 from entrenous.model.notes import SyncNote, SyncTopic
+from entrenous.model.person import Trust
 from entrenous.model.secret import Secret
 from entrenous.model.sync import (
     Shared,
@@ -124,7 +125,7 @@ def _shared() -> list[bytes]:
         for what in HomeIs
     )
     every: tuple[Shared, ...] = (
-        SharedContact(PERSON, NOON, "Ben", True, NOON, good("card"), lent),
+        SharedContact(PERSON, NOON, "Ben", Trust.BY_LINK, NOON, good("card"), True, lent),
         SharedGone(PERSON, NOON),
         SharedCircle(CircleId(b"o" * 16), NOON, "Friends", (PERSON,), NOON),
         SharedClose(DEVICE, NOON, "Tablet", _TOKEN),

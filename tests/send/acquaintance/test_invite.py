@@ -26,6 +26,7 @@ from entrenous.model.person import (
     NotTheirKeys,
     OnThisMachine,
     ThatIsYou,
+    Trust,
     TwoLists,
 )
 from entrenous.model.relay_problem import RelayUnreachable, TooMany, WrongToken
@@ -68,11 +69,16 @@ def nobody_was_added(who: Person) -> bool:
     return contacts(who.device) == ()
 
 
-def test_both_know_each_other_and_only_who_had_the_link_has_compared_keys(friends: Room) -> None:
-    ana, ben = friends["ana"], friends["ben"]
+def test_both_know_each_other_by_link_and_only_who_compared_has_compared_keys(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    add_person(make_invite(ben.device), "ben", ana.device)
+    fetch_messages(ben.device)
     (of_ana,), (of_ben,) = contacts(ana.device), contacts(ben.device)
-    assert (of_ana.name, of_ana.verified, of_ana.person.id) == ("ben", True, ben.id)
-    assert (of_ben.name, of_ben.verified, of_ben.person.id) == ("ana", False, ana.id)
+    assert (of_ana.name, of_ana.trust, of_ana.person.id) == ("ben", Trust.BY_LINK, ben.id)
+    assert (of_ben.name, of_ben.trust, of_ben.person.id) == ("ana", Trust.BY_LINK, ana.id)
+    ana.compares(ben)
+    assert contact_named("ben", ana.device).trust is Trust.COMPARED
+    assert contact_named("ana", ben.device).trust is Trust.BY_LINK
 
 
 def test_afterwards_neither_writes_with_the_invites_token(friends: Room) -> None:
@@ -226,9 +232,9 @@ def test_who_has_forgotten_us_is_written_to_by_the_new_invite(friends: Room) -> 
 def test_who_used_the_last_place_of_an_invite_may_write_once_it_was_answered(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.send.acquaintance.invite.INVITE_USES", 2)
+    monkeypatch.setattr("entrenous.send.acquaintance.invite.INVITE_USES", 1)
     ana, ben, caro = room["ana"], room["ben"], room.settles("caro")
-    link = make_invite(ben.device)
+    link = make_invite(ben.device, people=2)
     of_ana = add_person(link, "ben", ana.device)
     assert may_write_now(of_ana, ana.device)
     of_caro = add_person(link, "ben", caro.device)
@@ -275,10 +281,17 @@ def test_added_once_more_somebody_is_renamed_and_stays_one_person(friends: Room)
     assert ana.received() == 1
 
 
-def test_what_came_by_hello_is_verified_once_an_invite_names_it(friends: Room) -> None:
+def test_added_again_keys_that_were_compared_still_are_and_others_are_known_by_link(
+    friends: Room,
+) -> None:
     ben, ana = friends["ben"], friends["ana"]
     add_person(make_invite(ana.device), "ana", ben.device)
-    assert contact_named("ana", ben.device).verified
+    assert contact_named("ana", ben.device).trust is Trust.BY_LINK
+    add_person(make_invite(ben.device), "ben", ana.device)
+    assert contact_named("ben", ana.device).trust is Trust.COMPARED
+    forgotten = replace(contact_named("ana", ben.device), trust=Trust.UNKNOWN)
+    keep_contact(forgotten, ben.device)
+    assert add_person(make_invite(ana.device), "ana", ben.device).trust is Trust.BY_LINK
 
 
 def test_forgotten_and_added_again_both_can_write(friends: Room) -> None:
@@ -451,7 +464,7 @@ def test_no_link_leads_to_another_list_of_whose_lists_contradict_each_other(frie
     assert contacts(ana.device) == (frozen,)
     assert fetch_messages(ben.device).came == 0
     forget_contact("ben", ana.device)
-    assert add_person(link, "ben", ana.device).verified
+    assert add_person(link, "ben", ana.device).trust is Trust.BY_LINK
 
 
 @pytest.mark.threat("server-adds-device")

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from entrenous.model.ids import DeviceId, MailboxId
+from entrenous.model.person import Trust
 from entrenous.send.acquaintance.invite import greet
 from entrenous.send.acquaintance.notices import note_change, take_changes
 from entrenous.send.acquaintance.people import contact_named
@@ -55,7 +56,7 @@ def test_devices_that_went_and_doubts_are_counted(friends: Room) -> None:
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     key = replace(before.person.devices[0], device=DeviceId(bytes(16)))
-    after = replace(before, person=replace(before.person, devices=(key,)), verified=False)
+    after = replace(before, person=replace(before.person, devices=(key,)), trust=Trust.UNKNOWN)
     assert note_change(before, after, ana.device).changed_at is not None
     (changed,) = take_changes(ana.device)
     assert (changed.came, changed.went, changed.in_doubt) == (1, 1, True)

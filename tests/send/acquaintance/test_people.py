@@ -12,7 +12,7 @@ from entrenous.craft.wire.text import is_name, numbered
 from entrenous.model.ids import PersonId
 from entrenous.model.message import NotToAll, WaitsInOutbox
 from entrenous.model.peer import Peer
-from entrenous.model.person import NameTaken, UnknownPerson
+from entrenous.model.person import NameTaken, Trust, UnknownPerson
 from entrenous.model.relay_problem import RelayUnreachable, WrongToken
 from entrenous.model.window import HeldWindow
 from entrenous.send.acquaintance.invite import add_person, make_invite
@@ -111,7 +111,7 @@ def test_who_keeps_her_name_is_kept_though_another_has_it(friends: Room) -> None
     ana.adds(caro)
     known = contact_named("caro", ana.device)
     lay(replace(known, name="ben"), CONTACT, caro.id.hex(), ana.device.vault)
-    keep_contact(replace(known, name="ben", verified=False), ana.device)
+    keep_contact(replace(known, name="ben", trust=Trust.UNKNOWN), ana.device)
     assert [one.name for one in contacts(ana.device)] == ["ben", "ben"]
 
 
@@ -120,7 +120,7 @@ def test_a_strangers_name_takes_nobodys_place(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     other_ben = friends.settles("ben")
     other_ben.adds(ana)
-    assert [(one.name, one.verified) for one in contacts(ana.device)] == [
+    assert [(one.name, one.compared) for one in contacts(ana.device)] == [
         ("ben", True),
         ("ben 2", False),
     ]
@@ -131,7 +131,7 @@ def test_comparing_is_noted_for_that_person_alone(friends: Room) -> None:
     ben = friends["ben"]
     friends.settles("caro").adds(ben)
     verify_contact("ana", ben.device)
-    assert {one.name: one.verified for one in contacts(ben.device)} == {"ana": True, "caro": False}
+    assert {one.name: one.compared for one in contacts(ben.device)} == {"ana": True, "caro": False}
 
 
 def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:

@@ -10,7 +10,7 @@ import pytest
 from entrenous.craft.wire.identity.sync import write_sync
 from entrenous.model.device_list import Head
 from entrenous.model.notes import SyncNote, SyncTopic
-from entrenous.model.person import UnknownPerson
+from entrenous.model.person import Trust, UnknownPerson
 from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.model.sync import SharedBlock, SharedGone
 from entrenous.send.acquaintance.block import block_contact, unblock_contact
@@ -72,7 +72,7 @@ def test_somebody_who_is_added_on_one_is_written_to_from_both(home: Room) -> Non
     phone.adds(caro)
     talk(phone, ana, caro)
     assert names(ana) == names(phone) == ["ben", "caro"]
-    assert contact_named("caro", ana.device).verified
+    assert contact_named("caro", ana.device).compared
     assert ana.sends(SMALL, caro).devices == {"caro": 1}
     assert caro.opens_newest().files
     assert caro.sends(SMALL, ana).devices == {"ana": 2}
@@ -129,8 +129,8 @@ def test_whose_lists_contradict_each_other_here_is_not_verified_by_another_devic
     rename_contact("ben", "Benjamin", phone.device)
     catch_up(phone, ana)
     (frozen,) = contacts(ana.device)
-    assert contact_named("Benjamin", phone.device).verified
-    assert (frozen.name, frozen.forked, frozen.verified) == ("Benjamin", True, False)
+    assert contact_named("Benjamin", phone.device).compared
+    assert (frozen.name, frozen.forked, frozen.compared) == ("Benjamin", True, False)
 
 
 def test_nothing_more_is_told_once_all_is_told(home: Room) -> None:
@@ -346,7 +346,7 @@ def test_every_change_is_dated_when_it_is_made(
     home: Room, change: Callable[[Person, Room], object]
 ) -> None:
     ana, phone = home["ana"], home["phone"]
-    known = replace(contact_named("ben", ana.device), verified=False)
+    known = replace(contact_named("ben", ana.device), trust=Trust.UNKNOWN)
     lay(known, CONTACT, known.person.id.hex(), ana.device.vault)
     talk(ana, phone)
     change(ana, home)

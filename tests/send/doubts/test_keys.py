@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from entrenous.model.ids import DeviceId
+from entrenous.model.person import Trust
 from entrenous.send.acquaintance.people import contact_named, keep_contact
 from tests.send.room import SMALL, Room
 from tests.send.test_guard import doubts
@@ -23,6 +24,6 @@ def test_a_new_device_is_asked_about(friends: Room) -> None:
 def test_keys_that_count_no_more_are_asked_about(friends: Room) -> None:
     ana = friends["ana"]
     ana.sends(SMALL, friends["ben"])
-    keep_contact(replace(contact_named("ben", ana.device), verified=False), ana.device)
+    keep_contact(replace(contact_named("ben", ana.device), trust=Trust.UNKNOWN), ana.device)
     assert "do not count as compared any more" in doubts(ana, "ben")["ben"]
-    assert "have not compared" in doubts(ana, "ben")["ben"]
+    assert "keys are unknown" in doubts(ana, "ben")["ben"]

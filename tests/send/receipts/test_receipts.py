@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from entrenous.model.person import Trust
 from entrenous.model.receipt import Covered, OwedReceipt, ReceiptEvent
 from entrenous.model.sealed_copy import SealedCopy
 from entrenous.send.acquaintance.block import block_contact
@@ -120,7 +121,12 @@ def test_who_may_not_know_gets_no_reply_of_any_kind(friends: Room, who: str) -> 
 def unverify(who: Person) -> None:
     """As when somebody's list changed and what was known of it could not be followed."""
     contact = contact_named("ana", who.device)
-    lay(replace(contact, verified=False), "contact-2", contact.person.id.hex(), who.device.vault)
+    lay(
+        replace(contact, trust=Trust.UNKNOWN),
+        "contact-2",
+        contact.person.id.hex(),
+        who.device.vault,
+    )
 
 
 def changed_receipt(**fields: Any) -> Any:

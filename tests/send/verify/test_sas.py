@@ -43,7 +43,7 @@ def compared(ana: Person, ben: Person, theirs: str = "ben", ours: str = "ana") -
 
 
 def verified(of: Person, name: str) -> bool:
-    return contact_named(name, of.device).verified
+    return contact_named(name, of.device).compared
 
 
 def test_both_see_the_same_and_are_verified_when_both_said_so(friends: Room) -> None:
@@ -51,10 +51,10 @@ def test_both_see_the_same_and_are_verified_when_both_said_so(friends: Room) -> 
     assert not verified(ben, "ana")
     compared(ana, ben)
     assert string_with("ben", ana.device) == string_with("ana", ben.device)
-    assert not agree("ana", ben.device).verified, "one side alone says nothing yet"
+    assert not agree("ana", ben.device).compared, "one side alone says nothing yet"
     flush(ben.device)
     looks(ana)
-    assert agree("ben", ana.device).verified
+    assert agree("ben", ana.device).compared
     flush(ana.device)
     looks(ben)
     assert verified(ben, "ana")
@@ -97,7 +97,7 @@ def test_whoever_stands_in_between_is_seen(room: Room) -> None:
     shown.append(string_with("ana", ben.device))
     assert shown[0].signs != shown[1].signs
     assert shown[0].numbers != shown[1].numbers
-    assert not disagree("ben", ana.device).verified
+    assert not disagree("ben", ana.device).compared
     with pytest.raises(NothingToCompare):
         agree("ben", ana.device)
 

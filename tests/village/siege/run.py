@@ -20,7 +20,7 @@ from entrenous.model.errors import EntrenousError
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import Draft, Message, Policy
 from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contacts, forget_contact
+from entrenous.send.acquaintance.people import contacts, forget_contact, verify_contact
 from entrenous.send.devices.generation import begin_opening, confirm_opening
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import shown_card
@@ -202,7 +202,7 @@ class Siege:
         link = self._do("invites", other, lambda: make_invite(other.device))
         if link is not None:
             name = f"{other.name} of {who.name}"
-            self._do("adds", who, lambda: add_person(link, name, who.device))
+            self._do("adds", who, lambda: _adds(link, name, who))
 
     def changes_the_list(self, who: Villager) -> None:
         """Says anew which devices are theirs, and publishes it."""
@@ -323,3 +323,9 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
+
+
+def _adds(link: str, name: str, who: Villager) -> None:
+    """By a link, and then both look at the same number, so that receipts are owed."""
+    add_person(link, name, who.device)
+    verify_contact(name, who.device)

@@ -15,6 +15,7 @@ from entrenous.craft.media.picture import read_picture
 from entrenous.faces.relay.app import relay_app
 from entrenous.ports import Device, Relay
 from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.send.acquaintance.people import verify_contact
 from entrenous.send.devices.self import Me, who_am_i
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.setup import set_up
@@ -217,3 +218,4 @@ def _add(one: Device, other: Device, name: str) -> None:
     add_person(make_invite(other), name, one)
     fetch_messages(other)
     fetch_messages(one)
+    verify_contact(name, one)

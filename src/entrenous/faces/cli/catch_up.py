@@ -5,11 +5,12 @@ Nothing that goes wrong here keeps a command from doing what it was asked for.
 
 from collections.abc import Iterable
 
-from entrenous.faces.cli.changes import words_for
+from entrenous.faces.cli.changes import words_for, words_for_link
 from entrenous.faces.cli.output import hint, in_one_go
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.message import OfflineDevice
 from entrenous.ports import Device
+from entrenous.send.acquaintance.links import take_link_notices
 from entrenous.send.acquaintance.notices import take_changes
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.aside import take_from_aside
@@ -32,6 +33,8 @@ def catch_up(device: Device) -> EntrenousError | None:
         _hint_at_unreadable(take_from_aside(device))
         for changed in take_changes(device):
             hint(words_for(changed))
+        for notice in take_link_notices(device):
+            hint(words_for_link(notice))
     return None
 
 

@@ -4,6 +4,8 @@ from typing import Final
 
 from entrenous.model.changed import Changed, Contradiction, Moving
 from entrenous.model.errors import as_typed, filled
+from entrenous.model.made_link import LinkEvent, LinkNotice
+from entrenous.model.several import several
 
 
 def words_for(changed: Changed) -> str:
@@ -15,17 +17,47 @@ def words_for(changed: Changed) -> str:
         return filled(_MOVING[changed.moving], relay=changed.name)
     if changed.was is not None:
         return _RENAMED.format(was=changed.was, name=changed.name)
-    at = changed.at.strftime("%d %B %Y, %H:%M UTC")
+    at = changed.at.strftime(_MOMENT)
     parts = [_devices(changed.came, "new"), _devices(changed.went, "gone")]
     what = " and ".join(part for part in parts if part)
     said = f"{changed.name}'s devices changed on {at}: {what}." if what else ""
     if changed.in_doubt:
-        said += f" Seen on {at}: {changed.name}'s keys do not count as compared any more."
+        said += f" Seen on {at}: {changed.name}'s keys count as unknown now."
     return (
         f"{said.strip()} A new phone does this; so does somebody who took over their keys. If you "
         f"did not expect it, ask {changed.name} in another way, and compare: "
         f"entrenous person verify {as_typed(changed.name)}"
     )
+
+
+def words_for_link(notice: LinkNotice) -> str:
+    """What became of a link, in a few sentences: who, when, with which device, and what to do."""
+    said = filled(
+        _LINKS[notice.event],
+        at=notice.at.strftime(_MOMENT),
+        name=notice.name,
+        called=notice.called,
+        device=_device(notice),
+        link=_link_of(notice),
+        before=several(notice.before) if notice.before else "somebody",
+    )
+    if notice.event is LinkEvent.REFUSED and len(notice.before) == 1:
+        said += filled(_IN_TWO_HANDS, who=notice.before[0])
+    if notice.alike:
+        said += filled(_ALIKE, name=notice.name, others=several(notice.alike))
+    return said
+
+
+def _link_of(notice: LinkNotice) -> str:
+    return f"the link that you made for {notice.meant_for}" if notice.meant_for else "your link"
+
+
+def _device(notice: LinkNotice) -> str:
+    """A device as others can tell it from another one: its number, and its age by its own word."""
+    if notice.device is None or notice.made_at is None:
+        return "a device"
+    made = notice.made_at.strftime("%d %B %Y")
+    return f"a device set up on {made} (device {notice.device.hex()[:8]})"
 
 
 def _devices(count: int, what: str) -> str:
@@ -34,6 +66,35 @@ def _devices(count: int, what: str) -> str:
     return f"1 is {what}" if count == 1 else f"{count} are {what}"
 
 
+_MOMENT: Final = "%d %B %Y, %H:%M UTC"
+_LINKS: Final = {
+    LinkEvent.JOINED: (
+        'Somebody who calls themselves "{called}" came in by {link} on {at}, with {device}. You '
+        "call them {name}, and know them by link only: others may have read it on its way. "
+        "Compare keys: entrenous person verify {name}"
+    ),
+    LinkEvent.ELSEWHERE: (
+        "By another device of yours you know {name} since {at}, by link; they call themselves "
+        '"{called}" and use {device}. Compare keys: entrenous person verify {name}'
+    ),
+    LinkEvent.REFUSED: (
+        'Somebody who calls themselves "{called}" came by {link} on {at}, with {device}, and was '
+        "not added: it had been used already, by {before}."
+    ),
+    LinkEvent.TOO_LATE: (
+        "{name}'s link had been used before you used it, so {name}'s device did not add you, and "
+        "{name} is not in your list any more. What you sent to {name} meanwhile cannot be opened "
+        "there. If it was not you who used the link before, somebody else has it: tell {name} in "
+        "another way, and ask for a new one."
+    ),
+}
+_IN_TWO_HANDS: Final = (
+    " So two people have had a link that was for one, and {who} may not be who you mean: {who} "
+    "counts as unknown unless you compared keys. Ask in another way, and compare: "
+    "entrenous person verify {who}. If {who} is not who you mean, make a new link after this: "
+    "entrenous person forget {who}"
+)
+_ALIKE: Final = " The name {name} is easily taken for {others}: entrenous person rename"
 _RENAMED: Final = (
     "Two of your devices called two different people or circles {was}. So that a name means the "
     "same on all of them, one is called {name} now. Look which is which before you send anything: "

@@ -1,5 +1,6 @@
 """``entrenous inbox`` and ``entrenous open``."""
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final
@@ -21,7 +22,7 @@ from entrenous.faces.cli.received import (
     say_text,
     shown_messages,
 )
-from entrenous.model.errors import Unreachable
+from entrenous.model.errors import Unreachable, as_typed
 from entrenous.model.letter import Frame, FrameFile
 from entrenous.model.message import UnknownMessage
 from entrenous.model.picture import AlreadyThere, UnwritableFolder
@@ -33,6 +34,7 @@ from entrenous.send.inbox import find_received, received_messages, remove_receiv
 from entrenous.send.letter.wake import wait_for_letter
 from entrenous.send.message.watch import Watch
 from entrenous.send.open import Fill, open_message_to
+from entrenous.send.receipts.answer import answer_receipts, is_to_be_asked
 
 _SUFFIX: Final = {
     "image/jpeg": ".jpg",
@@ -156,6 +158,7 @@ def open_(
         catch_up(device)  # what was opened before opens without a relay
         before = find_received(message, device)
         (about,) = shown_messages([before], device)
+        _ask_about_receipts(before, device)
 
         def ready(size: int) -> None:
             nonlocal asked
@@ -182,6 +185,24 @@ def open_(
             raise
     if about["opens"] is not None and not as_json:
         hint("It may be opened a limited number of times, so nothing of it was kept in your vault.")
+
+
+def _ask_about_receipts(message: Received, device: Device) -> None:
+    """Ask once whether a sender known by link learns what became of this: on a terminal for an
+    answer, else by saying how to give one.
+    """
+    sender = is_to_be_asked(message.sender, device)
+    if sender is None:
+        return
+    asked = f"{sender.name} is known to you by link only, so {sender.name}'s program is not told"
+    if not sys.stdin.isatty():
+        answer_receipts(sender.name, device, wanted=False)
+        command = f"entrenous person receipts {as_typed(sender.name)} --on"
+        hint(f"{asked} when you get and open what they send. To have it told: {command}")
+        return
+    hint(f"{asked} when you get and open what they send. This is asked once.")
+    wanted = typer.confirm(f"Have {sender.name} told?", default=False, err=True)
+    answer_receipts(sender.name, device, wanted=wanted)
 
 
 def _counts_as_opened(message: str, opens: int | None) -> str:

@@ -3,30 +3,33 @@
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
 
 from entrenous.craft.crypto.hashing import lock_of, same
 from entrenous.craft.crypto.statements import verify_card
 from entrenous.craft.crypto.tokens import send_token
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.craft.wire.identity.invite import read_invite, write_invite
-from entrenous.model.device_list import OldList
+from entrenous.model.device_list import OldList, Standing
 from entrenous.model.envelope import SendToken
 from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import DeviceId, EnvelopeId
+from entrenous.model.made_link import MadeLink
 from entrenous.model.notes import Hello
 from entrenous.model.person import (
     BadSignature,
     Contact,
     Invite,
+    NameTaken,
     NotTheirKeys,
     Person,
     ThatIsYou,
+    Trust,
     TwoLists,
 )
 from entrenous.model.relay_problem import NoPrekeys, TooMany
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
+from entrenous.send.acquaintance.links import drop_old_links, keep_link
 from entrenous.send.acquaintance.people import contact_of, free_name, keep_contact, newest_card
 from entrenous.send.devices.known_lists import keep_list
 from entrenous.send.devices.lists.gone import forget_devices, left_behind
@@ -37,43 +40,42 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.devices.shown_card import seen_card
 from entrenous.send.devices.sync.records import date_changes
 from entrenous.send.devices.sync.tell import tell_anew
-from entrenous.send.drawers import CONTACT, GREET, INVITE, lay, take, take_all
+from entrenous.send.drawers import CONTACT, GREET, take
 from entrenous.send.flush import flush
 from entrenous.send.letter.sessions import begin_again, within_reach
 from entrenous.send.letter.write import addressees
 from entrenous.send.moment import this_second
 from entrenous.send.naming import refuse_bad_name
-from entrenous.send.odd_clock import believed_now
 from entrenous.send.setup import finish_set_up
 from entrenous.send.tokens.holding import windows_hold
 from entrenous.send.tokens.use import has_way, take_invite
-from entrenous.spec import EXPIRY_DAYS_MAX, INVITE_DAYS, INVITE_USES
-
-_ON_ITS_WAY: Final = timedelta(days=EXPIRY_DAYS_MAX)  # for so long a relay keeps a letter
+from entrenous.spec import INVITE_DAYS, INVITE_PEOPLE_MAX, INVITE_USES
 
 
-def make_invite(device: Device) -> str:
-    """A link with which somebody can write to us, and be sure of our keys (docs/spec/identity.md
-    6).
+def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> str:
+    """A link by which so many ``people`` (1 to 64) can come in and write to us
+    (docs/spec/identity.md 6). With a ``name``, it is for one, whom we call so from then on.
 
     Raises:
-        OfflineDevice, RelayUnreachable.
+        BadName, NameTaken, OfflineDevice, RelayUnreachable.
     """
+    if not 1 <= people <= (INVITE_PEOPLE_MAX if name is None else 1):
+        raise ValueError("a link is for 1 to 64 people, and one with a name for one")
+    if name is not None:
+        _refuse_known_name(name, device)
     finish_set_up(device)
     me = who_am_i(device)
     token = Secret(device.dice.token(32))
     expires_at = this_second(device) + timedelta(days=INVITE_DAYS)
-    registered = SendToken(lock_of(token), INVITE_USES, expires_at)
+    registered = SendToken(lock_of(token), INVITE_USES * people, expires_at)
     device.courier.register_token(me.home.relay_url, me.home.mailbox, me.home.owner, registered)
-    for old in take_all(SendToken, INVITE, device.vault):
-        if _is_over(old, device):
-            device.vault.drop(INVITE, old.lock.hex())
-    lay(registered, INVITE, registered.lock.hex(), device.vault)
+    drop_old_links(device)
+    keep_link(MadeLink(registered, people, name), device)
     return write_invite(Invite(me.name, me.home.relay_url, me.home.mailbox, me.person.id, token))
 
 
 def add_person(link: str, name: str, device: Device) -> Contact:
-    """Add the person whose link this is, and tell her how to write back.
+    """Add the person whose link this is, known by link, and tell her how to write back.
 
     Somebody whose lists contradict each other is not added again before that is settled, or she is
     forgotten: her link could lead to the wrong one of both.
@@ -91,10 +93,10 @@ def add_person(link: str, name: str, device: Device) -> Contact:
         raise TwoLists(name=known.name)
     card = _card_of(invite, device)
     person = _person_of(card, invite, device)
-    contact = Contact(name, person, invite.token, verified=True, since=this_second(device))
+    contact = Contact(name, person, invite.token, Trust.BY_LINK, since=this_second(device))
     if known is not None:
-        newest_card(read_card(card), known, device)
-        contact = replace(known, name=name, person=person, send_token=invite.token, verified=True)
+        trust = _trust_again(known, newest_card(read_card(card), known, device))
+        contact = replace(known, name=name, person=person, send_token=invite.token, trust=trust)
         contact = replace(contact, blocked=False)
     through = _device_of(invite, person)
     keeps = known is not None and windows_hold(contact, through, device)
@@ -117,6 +119,21 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     return contact
 
 
+def _trust_again(known: Contact, standing: Standing) -> Trust:
+    """What is known of somebody's keys who is added again: the link names the same master key, so
+    keys that were compared still are, unless her lists leave a gap.
+    """
+    if known.compared and standing is not Standing.NEWER_UNPROVEN:
+        return Trust.COMPARED
+    return Trust.BY_LINK
+
+
+def _refuse_known_name(name: str, device: Device) -> None:
+    refuse_bad_name(name)
+    if free_name(name, device) != name:
+        raise NameTaken(name=name)
+
+
 def greet(contact: Contact, invite_lock: bytes | None, device: Device) -> tuple[EnvelopeId, ...]:
     """Lay a hello for each device of a contact that we have a way to into the outbox, with a
     window of tokens of its own.
@@ -132,11 +149,10 @@ def _begin_again(contact: Contact, device: Device) -> None:
             begin_again(to, device)
 
 
-def be_greeted(hello: Hello, person: Person, device: Device) -> Contact:
+def be_greeted(hello: Hello, person: Person, made: MadeLink | None, device: Device) -> Contact:
     """Take in somebody's hello: her newest card. What it tells of tokens is not for here.
 
-    She is not verified by this: the name is only what she calls herself. Nor does she stay so when
-    what we knew of her list is older than what she shows of its history.
+    Somebody new is known by link, and called as our link says; without that, as she calls herself.
 
     Raises:
         ForkedList, OnThisMachine.
@@ -148,8 +164,10 @@ def be_greeted(hello: Hello, person: Person, device: Device) -> Contact:
             return take_list(known, hello.card, device)
         except OldList:
             return known  # a device of hers that has not heard of the newest one yet
-    name, token = free_name(person.name, device), send_token(hello.seed, hello.first)
-    contact = Contact(name, person, token, verified=False, since=this_second(device))
+    meant = None if made is None else made.name
+    name, token = free_name(meant or person.name, device), send_token(hello.seed, hello.first)
+    trust = Trust.UNKNOWN if made is None else Trust.BY_LINK
+    contact = Contact(name, person, token, trust, since=this_second(device))
     keep_contact(contact, device)
     keep_list(person.id, hello.card, device)
     return contact
@@ -179,19 +197,6 @@ def _answer(person: str, device: Device) -> None:
         raise
     except EntrenousError:
         device.vault.drop(GREET, person)  # their keys or their address will never do
-
-
-def invited_by(lock: bytes, device: Device) -> bool:
-    """Whether this is the lock of an invite that we made, and a hello that used it in time may
-    still come.
-    """
-    made = take(SendToken, INVITE, lock.hex(), device.vault)
-    return made is not None and not _is_over(made, device)
-
-
-def _is_over(made: SendToken, device: Device) -> bool:
-    over = made.expires_at
-    return over is not None and believed_now(device) > over + _ON_ITS_WAY
 
 
 def _device_of(invite: Invite, person: Person) -> DeviceId:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from entrenous.model.changed import Changed, Contradiction, Moving
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, Trust
 from entrenous.ports import Device
 from entrenous.send.drawers import CHANGED, lay, take_all
 from entrenous.send.moment import this_second
@@ -13,12 +13,12 @@ _UNTOLD_MAX: Final = 1000  # whoever may write to us must not fill the vault
 
 
 def note_change(before: Contact, after: Contact, device: Device) -> Contact:
-    """``after``, with the moment if it has other devices or lost its being verified; call it in
-    the transaction that stores it.
+    """``after``, with the moment if it has other devices or became unknown; call it in the
+    transaction that stores it.
     """
     old = {key.keys for key in before.person.devices}
     new = {key.keys for key in after.person.devices}
-    in_doubt = before.verified and not after.verified
+    in_doubt = before.trust is not Trust.UNKNOWN and after.trust is Trust.UNKNOWN
     if old == new and not in_doubt:
         return after
     now = this_second(device)

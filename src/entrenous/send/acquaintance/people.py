@@ -12,7 +12,7 @@ from entrenous.craft.wire.text import numbered
 from entrenous.model.card import Card
 from entrenous.model.device_list import Standing
 from entrenous.model.peer import Peer
-from entrenous.model.person import Contact, NameTaken, UnknownPerson
+from entrenous.model.person import Contact, NameTaken, Trust, UnknownPerson
 from entrenous.model.several import AT_MOST, several
 from entrenous.model.unseen import as_drawn
 from entrenous.ports import Device
@@ -156,7 +156,7 @@ def newest_card(shown: Card, known: Contact, device: Device) -> Standing:
 
 def verify_contact(name: str, device: Device) -> Contact:
     """Note that a person's safety number was compared and agreed."""
-    contact = replace(contact_named(name, device), verified=True)
+    contact = replace(contact_named(name, device), trust=Trust.COMPARED)
     with device.vault.together():
         keep_contact(contact, device)
         date_changes(device)

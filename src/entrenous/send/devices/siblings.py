@@ -7,7 +7,7 @@ from entrenous.craft.wire.text import numbered
 from entrenous.model.identity import Identity
 from entrenous.model.ids import DeviceId, MailboxId
 from entrenous.model.link import Sibling, UnknownDevice
-from entrenous.model.person import Contact, Person
+from entrenous.model.person import Contact, Person, Trust
 from entrenous.ports import Device
 from entrenous.send.devices.first_token import NO_TOKEN
 from entrenous.send.devices.self import DEVICE_NAME, IDENTITY
@@ -73,4 +73,4 @@ def ourselves(device: Device) -> Contact | None:
         return None
     others = tuple(key for key in identity.person.devices if key.device != identity.device)
     person = replace(identity.person, devices=others)
-    return Contact(identity.name, person, NO_TOKEN, verified=True, since=identity.created_at)
+    return Contact(identity.name, person, NO_TOKEN, Trust.COMPARED, since=identity.created_at)

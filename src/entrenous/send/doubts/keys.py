@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, Trust
 from entrenous.send.doubts.scene import Scene
 
 
@@ -14,5 +14,5 @@ def keys_changed(contact: Contact, scene: Scene) -> Iterator[str]:
     last = talks[-1]
     if {key.device for key in contact.person.devices} - last.devices:
         yield f"{contact.name} has a device that you have not sent anything to"
-    if last.verified and not contact.verified:
+    if last.trust is Trust.COMPARED and not contact.compared:
         yield f"{contact.name}'s keys do not count as compared any more"

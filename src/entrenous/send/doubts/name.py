@@ -11,7 +11,8 @@ _WAY_OUT: Final = "to tell them apart: entrenous person rename"
 
 
 def easily_taken(contact: Contact, scene: Scene) -> Iterator[str]:
-    """Whom we call nearly so could be meant, unless this belongs to a conversation with them.
+    """Whom we call nearly so could be meant, unless this belongs to a conversation with them in
+    which something of ours went to them before.
 
     How often one writes to somebody proves nothing: a slip takes the very name that is usual.
     """
@@ -32,4 +33,6 @@ def in_two_alphabets(contact: Contact, scene: Scene) -> Iterator[str]:
 
 def _belongs(contact: Contact, scene: Scene) -> bool:
     within = scene.draft.within
+    if not scene.talks_with(contact):
+        return False  # who is new may have chosen her name, and begun the conversation
     return within is not None and contact.person.id in within.people

@@ -10,13 +10,12 @@ from typing import Final
 
 from entrenous.model.ids import MessageId, PersonId
 from entrenous.model.message import Copy, Message
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, Trust
 from entrenous.model.talk import Talk
 from entrenous.ports import Device, Vault
 from entrenous.send.drawers import CONTACT, SELF, TALK, lay, take
-from entrenous.spec import ORDINARY_AFTER
 
-_KEPT: Final = ORDINARY_AFTER + 2  # so that one or two which are called off leave enough
+_KEPT: Final = 5  # so that those which are called off leave the one before
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INDEXED: Final = "talks-indexed"  # what was sent before there was this index is in it
 
@@ -74,8 +73,8 @@ def _talks_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, Talk]]
         devices = {copy.device for copy in copies if copy.person == person}
         known = frozenset(one for one in devices if one is not None)
         contact = take(Contact, CONTACT, person.hex(), vault)
-        verified = contact is not None and contact.verified
-        yield person, Talk(message.sent_at, message.id, known, verified)
+        trust = Trust.UNKNOWN if contact is None else contact.trust
+        yield person, Talk(message.sent_at, message.id, known, trust, media=True)
 
 
 def _put(person: PersonId, talk: Talk, vault: Vault) -> None:

@@ -10,14 +10,23 @@ from typing import Any, Final
 from entrenous.model.device_list import Head
 from entrenous.model.envelope import Waiting
 from entrenous.model.letter import Manifest, NotBound
-from entrenous.model.notes import CardNote, CompareStep, Hello, RecallNote, SyncNote, WindowNote
+from entrenous.model.notes import (
+    CardNote,
+    CompareStep,
+    Hello,
+    LinkUsed,
+    RecallNote,
+    SyncNote,
+    WindowNote,
+)
 from entrenous.model.person import Contact, NotInvited
 from entrenous.model.reaction import Reaction
 from entrenous.model.receipt import Receipts
 from entrenous.model.received import InboxState, Received
 from entrenous.ports import Device
 from entrenous.send.acquaintance.block import is_blocked
-from entrenous.send.acquaintance.invite import be_greeted, invited_by
+from entrenous.send.acquaintance.invite import be_greeted
+from entrenous.send.acquaintance.links import come_too_late, link_with, note_joined, turn_away
 from entrenous.send.acquaintance.people import contact_of
 from entrenous.send.devices.lists.named import hear_of
 from entrenous.send.devices.lists.sibling_letters import (
@@ -85,12 +94,18 @@ def _greeted(hello: Hello, letter: Letter, _waiting: Waiting, device: Device) ->
     if is_sibling(letter.header, device):
         sibling_greets(hello, letter.header, device)
         return
-    invited = hello.invite_lock is not None and invited_by(hello.invite_lock, device)
-    if not invited and contact_of(letter.person.id, device) is None:
+    made = None if hello.invite_lock is None else link_with(hello.invite_lock, device)
+    is_new = contact_of(letter.person.id, device) is None
+    if is_new and made is None:
         raise NotInvited
-    contact = be_greeted(hello, letter.person, device)
+    if is_new and made is not None and made.is_used_up:
+        turn_away(made, hello, letter.person, letter.header, device)
+        return
+    contact = be_greeted(hello, letter.person, made, device)
     take_window(letter.header, hello.seed, hello.first, device)
-    if invited:
+    if is_new and made is not None:
+        note_joined(made, contact, letter.header.from_device, device)
+    if made is not None:
         tell_anew(contact.person.id, device)
         device.vault.put(GREET, contact.person.id.hex(), b"")
     else:
@@ -155,6 +170,10 @@ def _list_changed(note: CardNote, letter: Letter, _waiting: Waiting, device: Dev
     card_comes(note, letter.header, sender_of(letter, device), device)
 
 
+def _came_too_late(note: LinkUsed, letter: Letter, _waiting: Waiting, device: Device) -> None:
+    come_too_late(note, sender_of(letter, device), device)
+
+
 def _told(note: SyncNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
     sibling_tells(note, letter.header, device)
 
@@ -169,4 +188,5 @@ ARRIVALS: Final[Mapping[type[Any], Handler]] = {
     Reaction: _reacted,
     CardNote: _list_changed,
     SyncNote: _told,
+    LinkUsed: _came_too_late,
 }

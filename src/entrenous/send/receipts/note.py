@@ -1,7 +1,8 @@
 """Note that a receipt is owed: in the transaction of what it is about (docs/spec/receipts.md 1).
 
 Nothing leaves here. Nobody learns from a receipt that a stranger's letter was read: it is owed to
-people whose keys were compared, and to nobody who was blocked.
+people whose keys were compared, to others known by link if this device's person said so when
+asked, and to nobody who was blocked.
 """
 
 from datetime import datetime, timedelta
@@ -41,13 +42,13 @@ def note_opened(received: Received, device: Device) -> None:
 
 
 def may_know(person: PersonId, device: Device) -> bool:
-    """Whether somebody may learn what became of a message: her keys were compared, and no two lists
-    of hers contradict each other.
+    """Whether somebody may learn what became of a message: her keys were compared, or she is known
+    by link and the answer was yes; and no two lists of hers contradict each other.
     """
     contact = take(Contact, CONTACT, person.hex(), device.vault)
     if contact is None or contact.blocked or contact.forked:
         return False
-    return contact.verified
+    return contact.gets_receipts
 
 
 def _owe(event: ReceiptEvent, received: Received, device: Device) -> None:

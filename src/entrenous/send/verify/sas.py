@@ -13,7 +13,7 @@ from entrenous.model.compare import (
 )
 from entrenous.model.ids import ID_BYTES, DeviceId
 from entrenous.model.notes import CompareStep
-from entrenous.model.person import Contact, YouBlocked
+from entrenous.model.person import Contact, Trust, YouBlocked
 from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.acquaintance.people import contact_named, keep_contact
@@ -63,7 +63,7 @@ def string_with(name: str, device: Device) -> ShortString:
 
 
 def agree(name: str, device: Device) -> Contact:
-    """Note, and tell them, that both see the same; verified once they said so too.
+    """Note, and tell them, that both see the same; compared once they said so too.
 
     Raises:
         UnknownPerson, NothingToCompare, NotComparedYet.
@@ -80,7 +80,7 @@ def agree(name: str, device: Device) -> Contact:
 
 
 def disagree(name: str, device: Device) -> Contact:
-    """Note that they see something else: their keys do not count as compared.
+    """Note that they see something else: their keys count as unknown.
 
     Raises:
         UnknownPerson, NothingToCompare.
@@ -90,7 +90,7 @@ def disagree(name: str, device: Device) -> Contact:
         raise NothingToCompare(name=contact.name)
     with device.vault.together():
         drop_comparing(contact.person.id, device)
-        doubted = replace(contact, verified=False)
+        doubted = replace(contact, trust=Trust.UNKNOWN)
         keep_contact(doubted, device)
         date_changes(device)
     return doubted
@@ -102,10 +102,10 @@ def settle_agreed(contact: Contact, device: Device) -> Contact:
     if now is None or now.stage is not Stage.AGREED or not now.they_agree:
         return contact
     drop_comparing(contact.person.id, device)
-    verified = replace(thaw(contact, device), verified=True)
-    keep_contact(verified, device)
+    compared = replace(thaw(contact, device), trust=Trust.COMPARED)
+    keep_contact(compared, device)
     date_changes(device)
-    return verified
+    return compared
 
 
 def show_key(comparing: Comparing, step: int, contact: Contact, device: Device) -> None:

@@ -41,6 +41,7 @@ from entrenous.model.link import (
 )
 from entrenous.model.move import HomeIs, SiblingHome
 from entrenous.model.notes import SyncNote, SyncTopic
+from entrenous.model.person import Trust
 from entrenous.model.secret import Secret
 from entrenous.model.sync import (
     BadSync,
@@ -79,7 +80,11 @@ GRANT = Grant(
     proof=b"w" * 32,
 )
 SHARED: list[Shared] = [
-    SharedContact(PERSON, AT, "Ben", True, AT, b"card", ((DEVICE, LENT),)),
+    *(
+        SharedContact(PERSON, AT, "Ben", trust, AT, b"card", receipts, ((DEVICE, LENT),))
+        for trust in Trust
+        for receipts in (None, True, False)
+    ),
     SharedGone(PERSON, AT),
     SharedCircle(CircleId(b"c" * 16), AT, "friends", (PERSON,), AT),
     SharedCircle(CircleId(b"c" * 16), AT, None, (), AT),

@@ -33,11 +33,17 @@ def test_somebody_is_renamed_blocked_and_let_in_again(street: Street) -> None:
     assert "blocked" in street.types("ana", "person", "block", "ben okri").out
     (shown,) = street.does("ana", "person", "list")["people"]
     keys = street.does("ben", "device", "list")["keys"]
-    assert shown == {"name": "Ben Okri", "verified": True, "keys": keys, "blocked": True}
+    assert shown == {
+        "name": "Ben Okri",
+        "trust": "by link",
+        "keys": keys,
+        "receipts": False,
+        "blocked": True,
+    }
     assert f"Your keys: {keys[:4]} {keys[4:8]} " in street.types("ben", "device", "list").out
     refused = street.types("ana", "send", "beach.jpg", "--to", "Ben Okri", "--confirm", "Ben")
     assert (refused.status, "You blocked Ben Okri" in refused.err) == (3, True)
-    assert "(blocked, keys compared)" in street.types("ana", "person", "list").out
+    assert "(blocked, by link, keys not compared yet)" in street.types("ana", "person", "list").out
     assert street.types("ana", "person", "unblock", "Ben Okri").status == 0
     assert street.does("ana", "send", "beach.jpg", "--to", "Ben Okri", "--confirm", "Ben")
 
@@ -59,9 +65,16 @@ def test_who_is_left_out_of_a_circle_is_named(street: Street) -> None:
 def test_a_link_says_what_it_is_good_for_and_its_last_use_is_told(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "30 days and 10 first letters" in street.types("ben", "invite").out
-    monkeypatch.setattr("entrenous.send.acquaintance.invite.INVITE_USES", 2)
-    link = street.does("ben", "invite")["link"]
+    said = street.types("ben", "invite").out
+    assert "This link is for one person." in said
+    assert "good for 30 days" in said
+    assert "This link is for eva." in street.types("ben", "invite", "--for", "eva").out
+    assert street.types("ben", "invite", "--for", "ana").status == 3
+    assert street.types("ben", "invite", "--for", "eva", "--uses", "2").status == 2
+    monkeypatch.setattr("entrenous.send.acquaintance.invite.INVITE_USES", 1)
+    made = street.does("ben", "invite", "--uses", "2")
+    assert (made["for"], made["uses"]) == (None, 2)
+    link = made["link"]
     for who, last in (("caro", False), ("dora", True)):
         street.settles(who)
         added = street.types(who, "person", "add", link, "--as", "Ben Okri")
@@ -91,7 +104,7 @@ def test_two_compare_seven_pictures(street: Street) -> None:
     assert "as soon as ana has said so too" in early
     assert "are compared" in street.types("ana", *compare, "ben", "--sas", "--same").out
     (shown,) = street.does("ben", "person", "list")["people"]
-    assert shown["verified"] is True
+    assert (shown["trust"], shown["receipts"]) == ("compared", True)
     assert street.types("ben", *compare, "ana", "--differs").status == 2
     nothing = street.types("ben", *compare, "ana", "--sas", "--differs")
     assert (nothing.status, "nothing of ana's to compare" in nothing.err) == (4, True)
@@ -105,3 +118,78 @@ def test_an_invite_as_a_picture_and_on_the_terminal(street: Street) -> None:
     assert found is not None
     assert found.text == link
     assert "█▀" in street.types("ana", "invite", "--qr", "-").out
+
+
+@pytest.mark.threat("link-in-other-hands")
+def test_a_stranger_who_used_the_link_first_is_told_of_and_so_is_who_came_after(
+    street: Street,
+) -> None:
+    link = street.does("ben", "invite", "--for", "dora")["link"]
+    for who in ("mallory", "dora"):
+        street.settles(who)
+        added = street.types(who, "person", "add", link, "--as", "ben").out
+        assert "ben is added, and known by link" in added
+    said = street.types("ben", "inbox").err
+    joined, refused = said.splitlines()
+    assert joined.startswith('Somebody who calls themselves "mallory" came in by the link that')
+    assert "you made for dora on " in joined
+    assert "UTC, with a device set up on " in joined
+    assert "You call them dora, and know them by link only" in joined
+    assert refused.startswith('Somebody who calls themselves "dora" came by the link that you')
+    assert "was not added: it had been used already, by dora." in refused
+    assert "dora counts as unknown" in refused
+    assert street.types("ben", "inbox").err == "", "told once"
+    listed = street.types("ben", "person", "list").out
+    assert "dora  (unknown: compare keys before you send anything private)" in listed
+    late = street.types("dora", "inbox").err
+    assert "ben's link had been used before you used it" in late
+    assert "Nobody yet." in street.types("dora", "person", "list").out
+    stopped = street.types("ben", "send", "beach.jpg", "--to", "dora")
+    assert (stopped.status, "dora's keys are unknown" in stopped.err) == (3, True)
+
+
+def test_two_compare_face_to_face(street: Street) -> None:
+    """Each shows a code and photographs the other's; here the photo is the picture itself."""
+    assert street.types("ana", "person", "verify", "ben", "--qr", "anas.png").status == 0
+    assert street.types("ben", "person", "verify", "ana", "--qr", "bens.png").status == 0
+    assert "\u2588\u2580" in street.types("ana", "person", "verify", "ben", "--qr", "-").out
+    own = street.types("ana", "person", "verify", "ben", "--scan", "anas.png")
+    assert (own.status, "your own device shows" in own.err) == (3, True)
+    for who, other, code in (("ana", "ben", "bens.png"), ("ben", "ana", "anas.png")):
+        noted = street.types(who, "person", "verify", other, "--scan", code)
+        assert (noted.status, "keys are compared on this device" in noted.out) == (0, True)
+        people = street.does(who, "person", "list")["people"]
+        assert next(one for one in people if one["name"] == other)["trust"] == "compared"
+    street.settles("caro")
+    street.adds("ana", "caro")
+    wrong = street.types("ana", "person", "verify", "caro", "--scan", "bens.png")
+    assert (wrong.status, "not the one that caro's device shows" in wrong.err) == (5, True)
+    none = street.types("ana", "person", "verify", "ben", "--scan", "beach.jpg")
+    assert (none.status, "No code was found" in none.err) == (7, True)
+    both = street.types("ana", "person", "verify", "ben", "--scan", "bens.png", "--same")
+    assert both.status == 2
+
+
+@pytest.mark.threat("receipt-probing")
+def test_who_is_known_by_link_gets_receipts_after_a_question_that_is_asked_once(
+    street: Street,
+) -> None:
+    """Here nobody is at a terminal: the question is how to say yes, and the answer no."""
+    said = list[str]()
+    for number in range(2):
+        sent = street.does("ana", "send", "--text", "Hello", "--to", "ben", "--confirm", "ben")
+        street.does("ben", "inbox")
+        out = ("--out", f"got {number}")
+        said.append(street.types("ben", "open", sent["message"], *out).err)
+    assert "To have it told: entrenous person receipts ana --on" in said[0]
+    assert "receipts" not in said[1]
+
+    def gets_receipts() -> bool:
+        people = street.does("ben", "person", "list")["people"]
+        return bool(next(one for one in people if one["name"] == "ana")["receipts"])
+
+    assert not gets_receipts()
+    assert street.types("ben", "person", "receipts", "ana", "--on").status == 0
+    assert gets_receipts()
+    assert "ana is not told" in street.types("ben", "person", "receipts", "ana", "--off").out
+    assert not gets_receipts()

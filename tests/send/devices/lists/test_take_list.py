@@ -11,7 +11,7 @@ from entrenous.model.card import Card
 from entrenous.model.device_list import ForkedList, ListedDevice, ListStatement, Speaks
 from entrenous.model.ids import MailboxId
 from entrenous.model.notes import CardNote
-from entrenous.model.person import BadSignature, OnThisMachine
+from entrenous.model.person import BadSignature, OnThisMachine, Trust
 from entrenous.model.reaction import NobodyToAnswer
 from entrenous.send.acquaintance.people import contact_named, keep_contact
 from entrenous.send.devices.lists.take_list import take_list
@@ -99,11 +99,13 @@ def test_nor_does_an_older_protocol_come_back_so(friends: Room) -> None:
 def test_what_follows_what_is_known_is_proven_without_its_history(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     known = contact_named("ana", ben.device)
-    keep_contact(replace(known, verified=True), ben.device)
+    keep_contact(replace(known, trust=Trust.COMPARED), ben.device)
     issue_card(ana)
     card = newest(ana)
-    taken = take_list(replace(known, verified=True), signed(ana, card.newest, card), ben.device)
-    assert taken.verified
+    taken = take_list(
+        replace(known, trust=Trust.COMPARED), signed(ana, card.newest, card), ben.device
+    )
+    assert taken.compared
     assert taken.person.epoch == known.person.epoch + 1
 
 
@@ -139,7 +141,7 @@ def test_nothing_but_comparing_goes_to_whose_lists_contradict_each_other(friends
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     catch_up(ben, ana, ben)
-    frozen = replace(contact_named("ana", ben.device), forked=True, verified=False)
+    frozen = replace(contact_named("ana", ben.device), forked=True, trust=Trust.UNKNOWN)
     keep_contact(frozen, ben.device)
     issue_card(ana)
     assert take_list(frozen, who_am_i(ana.device).card, ben.device) == frozen

@@ -25,6 +25,7 @@ from entrenous.model.circle import CircleId
 from entrenous.model.ids import ID_BYTES, DeviceId, MailboxId, PersonId
 from entrenous.model.move import HomeIs, SiblingHome
 from entrenous.model.notes import SyncNote, SyncTopic
+from entrenous.model.person import Trust
 from entrenous.model.secret import Secret
 from entrenous.model.sync import (
     BadSync,
@@ -45,6 +46,7 @@ from entrenous.spec import (
 )
 
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TRUST: Final = (Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED)  # the places travel
 
 
 def write_sync(shared: Shared) -> SyncNote:
@@ -86,8 +88,9 @@ def _plain(shared: Shared) -> list[object]:
         case SharedContact():
             lent = [[device, plain_lent(tokens)] for device, tokens in shared.lent]
             return [
-                *(shared.person, seconds(shared.at), shared.name, int(shared.verified)),
+                *(shared.person, seconds(shared.at), shared.name, _TRUST.index(shared.trust)),
                 *(seconds(shared.since), shared.card, lent),
+                None if shared.receipts is None else int(shared.receipts),
             ]
         case SharedGone():
             return [shared.person, seconds(shared.at)]
@@ -107,14 +110,15 @@ def _plain_home(home: SiblingHome) -> list[object]:
 
 
 def _contact(value: Any) -> SharedContact:
-    person, at, name, verified, since, card, lent = as_list(value, 7, 7)
+    person, at, name, trust, since, card, lent, receipts = as_list(value, 8, 8)
     return SharedContact(
         person=_person(person),
         at=as_time(at),
         name=as_name(name),
-        verified=_flag(verified),
+        trust=_TRUST[as_uint(trust, len(_TRUST) - 1)],
         since=as_time(since),
         card=as_blob(card, PLAIN_CARD_BYTES_MAX),
+        receipts=unless_null(receipts, _flag),
         lent=tuple(map(_lent, as_list(lent, 0, DEVICES_MAX))),
     )
 

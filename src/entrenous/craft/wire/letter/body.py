@@ -11,6 +11,7 @@ from entrenous.model.notes import (
     CardNote,
     CompareStep,
     Hello,
+    LinkUsed,
     RecallNote,
     RequestNote,
     SyncNote,
@@ -44,6 +45,7 @@ _KINDS: Final[Mapping[int, _Kind]] = {
     8: _Kind(CompareStep, small.plain_step, small.as_step),
     9: _Kind(WindowNote, small.plain_window, small.as_window),
     10: _Kind(RequestNote, small.plain_request, small.as_request),
+    11: _Kind(LinkUsed, small.plain_link_used, small.as_link_used),
 }
 
 

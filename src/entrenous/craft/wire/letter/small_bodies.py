@@ -24,6 +24,7 @@ from entrenous.model.notes import (
     CardNote,
     CompareStep,
     Hello,
+    LinkUsed,
     RecallNote,
     RequestNote,
     SyncNote,
@@ -148,6 +149,16 @@ def as_request(value: object) -> RequestNote:
     """Somebody asks to be let in."""
     card, note = as_list(value, 2, 2)
     return RequestNote(_card(card), _shown(as_text(note, REQUEST_CHARS_MAX)))
+
+
+def plain_link_used(note: LinkUsed) -> object:
+    """Your link had been used already."""
+    return note.invite_lock
+
+
+def as_link_used(value: object) -> LinkUsed:
+    """Our link had been used already."""
+    return LinkUsed(_hash(value))
 
 
 def _receipt(entry: Any) -> Receipt:

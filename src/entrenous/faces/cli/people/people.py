@@ -13,7 +13,7 @@ from entrenous.faces.cli.people.qr import qr_picture, qr_text
 from entrenous.faces.cli.people.verify import verify
 from entrenous.faces.cli.typed_in import SAFER, line_typed
 from entrenous.model.errors import UPDATE, as_typed
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, Trust
 from entrenous.model.too_old import TheyAreTooOld, WeAreTooOld
 from entrenous.ports import Device
 from entrenous.send.acquaintance.block import block_contact, unblock_contact
@@ -25,12 +25,18 @@ from entrenous.send.circle.members import circles_with
 from entrenous.send.flush import flush
 from entrenous.send.letter.chores import has_tokens_to_withdraw
 from entrenous.send.letter.repair import repair_sessions
+from entrenous.send.receipts.answer import answer_receipts
 from entrenous.send.tokens.holding import may_write_now
-from entrenous.spec import INVITE_DAYS, INVITE_USES
+from entrenous.spec import INVITE_DAYS, INVITE_PEOPLE_MAX
 
 _TROUBLES: Final = {
     "newer": f", cannot read what this Entrenous writes: update it: {UPDATE}",
     "older": f", has an Entrenous that is too old: they update it: {UPDATE}",
+}
+_TRUST: Final = {
+    Trust.UNKNOWN: "unknown: compare keys before you send anything private",
+    Trust.BY_LINK: "by link, keys not compared yet",
+    Trust.COMPARED: "keys compared",
 }
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
@@ -46,6 +52,7 @@ def join(app: typer.Typer) -> None:
     people.command("block")(block)
     people.command("unblock")(unblock)
     people.command("repair")(repair)
+    people.command("receipts")(receipts)
     people.command("forget")(forget)
     app.add_typer(people, name="person")
 
@@ -56,26 +63,39 @@ def invite(
         str | None,
         typer.Option(metavar="FILE", help="A QR code of it: a PNG file, or - for this terminal."),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--for", metavar="NAME", help="What you call whoever comes in by it."),
+    ] = None,
+    uses: Annotated[
+        int,
+        typer.Option(min=1, max=INVITE_PEOPLE_MAX, metavar="N", help="For so many people, not 1."),
+    ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Make a link with which somebody can add you, and be sure that it is you."""
+    """Make a link with which somebody can add you: for one person, unless you say otherwise.
+
+    Whoever comes in by it is told to you, with the time and their device. Whoever comes after that
+    is not added, and you are told that too.
+    """
+    if name is not None and uses > 1:
+        raise typer.BadParameter("a link --for somebody is for one person: leave out --uses")
     with device_of(context) as device:
-        link = make_invite(device)
+        link = make_invite(device, name=name, people=uses)
     if qr is not None and qr != "-":
         write_new(Path(qr), qr_picture(link))
     if as_json:
-        put_json({"schema": "entrenous/invite/1", "link": link})
+        put_json({"schema": "entrenous/invite/1", "link": link, "for": name, "uses": uses})
         return
     say(link)
     say()
     if qr == "-":
         say(qr_text(link))
         say()
-    say("Give this link to people who may write to you, over a channel you trust.")
+    whom = name or ("one person" if uses == 1 else f"{uses} people")
+    say(f"This link is for {whom}. Give it to nobody else, over a channel you trust.")
     say("They add you with: entrenous person add - --as NAME")
-    good_for = f"{INVITE_DAYS} days and {INVITE_USES} first letters"
-    say(f"It is good for {good_for}: one adds you, and each message before")
-    say("your programs have answered each other is one more. Then make another link.")
+    say(f"It is good for {INVITE_DAYS} days. You are told who came in by it; compare keys then.")
 
 
 def add(
@@ -86,7 +106,11 @@ def add(
     name: Annotated[str, typer.Option("--as", metavar="NAME", help="What you call this person.")],
     as_json: Json = False,
 ) -> None:
-    """Add somebody by the invite link they gave you; what an invite adds is verified."""
+    """Add somebody by the invite link they gave you.
+
+    They are known by link: whoever could change the link on its way may be in their place. Only
+    comparing makes sure: entrenous person verify NAME.
+    """
     link = line_typed(link, "Their link", context)
     with device_of(context) as device:
         before = {one.person.id: one.name for one in contacts(device)}
@@ -101,7 +125,12 @@ def add(
     if as_json:
         put_json({"schema": "entrenous/person/1", **_shown(contact)})
         return
-    say(f"{contact.name} is added, and the keys are the ones the invite names.")
+    if contact.compared:
+        say(f"{contact.name} is added, and the keys are the ones that you compared.")
+    else:
+        say(f"{contact.name} is added, and known by link: the keys are the ones the link names.")
+        say("Whoever could change the link on its way could name their own. To make sure,")
+        say(f"compare: entrenous person verify {as_typed(contact.name)}")
     called = before.get(contact.person.id, contact.name)
     if called != contact.name:
         say(f"You had called this person {called}; from now on it is {contact.name}.")
@@ -170,6 +199,28 @@ def repair(context: typer.Context, name: str) -> None:
     say("Ask for what you miss to be sent again.")
 
 
+def receipts(
+    context: typer.Context,
+    name: str,
+    on: Annotated[
+        bool, typer.Option("--on/--off", help="Whether this person learns that; off at first.")
+    ] = False,
+) -> None:
+    """Say whether somebody known by link is told when what they send comes and is opened.
+
+    People whose keys you compared are always told, unless ENTRENOUS_RECEIPTS=off; unknown ones
+    never.
+    """
+    with device_of(context) as device:
+        contact = answer_receipts(name, device, wanted=on)
+    if contact.compared:
+        say(f"{contact.name}'s keys are compared, so {contact.name} is told.")
+    elif on:
+        say(f"{contact.name} is told, as long as you know them by link.")
+    else:
+        say(f"{contact.name} is not told.")
+
+
 def forget(context: typer.Context, name: str) -> None:
     """Forget somebody: their keys, your way to write to them, and theirs to write to you.
 
@@ -184,14 +235,15 @@ def forget(context: typer.Context, name: str) -> None:
     say(f"{contact.name} is forgotten here; {when}, your relay takes nothing from them any more.")
     if within:
         say(f"They are in your circle {' and '.join(within)} no more.")
-    say("What they sent stays in your inbox. A link of yours that they still have lets them in")
-    say(f"again until it ends: at most {INVITE_DAYS} days after you made it.")
+    say("What they sent stays in your inbox. A link that let them in counts as used; one that you")
+    say(f"made and nobody used lets in whoever has it, for {INVITE_DAYS} days at most.")
 
 
 def _shown(contact: Contact) -> dict[str, object]:
     shown: dict[str, object] = {
         "name": contact.name,
-        "verified": contact.verified,
+        "trust": contact.trust.value,
+        "receipts": contact.gets_receipts,
         "keys": contact.person.id.hex(),
     }
     if contact.blocked:
@@ -217,7 +269,7 @@ def _protocol(speaks: str) -> dict[str, object]:
 
 
 def _keys(contact: Contact) -> str:
-    said = "keys compared" if contact.verified else "keys not compared yet"
+    said = _TRUST[contact.trust]
     if contact.changed_at is not None:
         said += f", devices changed on {contact.changed_at:%d %B %Y}"
     return f"blocked, {said}" if contact.blocked else said

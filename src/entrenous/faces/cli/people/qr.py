@@ -1,11 +1,17 @@
-"""QR codes of links: as a picture in a file, or drawn on the terminal."""
+"""QR codes: as a picture in a file or drawn on the terminal, and read from a picture."""
 
 import io
 from typing import Final
 
+import cv2
+import numpy as np
 import segno
 
+from entrenous.craft.media.jail import decode_untrusted
+from entrenous.model.compare import NoCode
+
 _PIXELS: Final = 8  # of one square of the code
+_SIDES_PX: Final = (1600, 1000, 640, 400)  # longest sides at which a code is looked for
 
 
 def qr_picture(link: str) -> bytes:
@@ -13,6 +19,24 @@ def qr_picture(link: str) -> bytes:
     file = io.BytesIO()
     segno.make(link, error="m", micro=False).save(file, kind="png", scale=_PIXELS)
     return file.getvalue()
+
+
+def qr_read(untrusted_data: bytes) -> str:
+    """The text of the QR code in a picture: the file is decoded in a jail, and its pixels are
+    searched here, at several sizes, since a code may be missed at one and found at another.
+
+    Raises:
+        NoCode; NotAPicture and its like.
+    """
+    pixels = np.asarray(decode_untrusted(untrusted_data))
+    for side_px in _SIDES_PX:
+        factor = min(1.0, side_px / max(pixels.shape[:2]))
+        smaller = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        for reader in (cv2.QRCodeDetector(), cv2.QRCodeDetectorAruco()):
+            text, _, _ = reader.detectAndDecode(np.ascontiguousarray(smaller))
+            if text:
+                return str(text)
+    raise NoCode
 
 
 def qr_text(link: str) -> str:

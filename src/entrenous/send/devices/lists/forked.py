@@ -6,7 +6,7 @@ from datetime import datetime
 from entrenous.model.changed import Contradiction
 from entrenous.model.device_list import ForkedList, Head
 from entrenous.model.ids import PersonId
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, Trust
 from entrenous.ports import Device
 from entrenous.send.acquaintance.notices import note_contradiction
 from entrenous.send.acquaintance.people import contact_of
@@ -52,7 +52,7 @@ def freeze(fork: ForkedList, device: Device) -> None:
     lay(kept, FORK, whose, device.vault)
     ours = person == who_am_i(device).person.id
     if not ours:
-        lay(replace(contact, forked=True, verified=False), CONTACT, whose, device.vault)
+        lay(replace(contact, forked=True, trust=Trust.UNKNOWN), CONTACT, whose, device.vault)
     note_contradiction(None if ours else contact.name, Contradiction.FORKED, device)
 
 

@@ -7,7 +7,7 @@ from entrenous.craft.crypto.lists import head_of
 from entrenous.craft.crypto.statements import verify_card
 from entrenous.craft.wire.identity.card import read_card
 from entrenous.model.device_list import ForkedList, Head, Standing
-from entrenous.model.person import BadSignature, Contact
+from entrenous.model.person import BadSignature, Contact, Trust
 from entrenous.ports import Device
 from entrenous.send.acquaintance.notices import note_change
 from entrenous.send.acquaintance.people import keep_contact, newest_card
@@ -23,8 +23,8 @@ from entrenous.send.tokens.use import take_told
 def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
     """The contact as this card has them, stored; call it in a transaction.
 
-    Devices that left the list are forgotten, and what changed is told once. A person does not stay
-    verified when what we knew is older than what the card shows of its history; one whose lists
+    Devices that left the list are forgotten, and what changed is told once. A person becomes
+    unknown when what we knew is older than what the card shows of its history; one whose lists
     contradict each other stays as they are, and no other list of theirs is taken.
 
     Raises:
@@ -43,8 +43,8 @@ def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
     except ForkedList:
         head = Head(person.epoch, head_of(card.newest.statement))
         raise fork_of(person.id, head, untrusted_card) from None
-    verified = known.verified and standing is not Standing.NEWER_UNPROVEN
-    after = note_change(known, replace(known, person=person, verified=verified), device)
+    trust = Trust.UNKNOWN if standing is Standing.NEWER_UNPROVEN else known.trust
+    after = note_change(known, replace(known, person=person, trust=trust), device)
     forget_devices(person.id, left_behind(known.person, person), device)
     note_moved(known.person, person, device)
     keep_contact(after, device)

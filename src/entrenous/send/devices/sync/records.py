@@ -9,7 +9,7 @@ from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.wire.identity.sync import lasting
 from entrenous.model.circle import CircleId
 from entrenous.model.ids import PersonId
-from entrenous.model.person import Contact, Person
+from entrenous.model.person import Contact, Person, Trust
 from entrenous.model.sync import (
     Shared,
     SharedBlock,
@@ -152,9 +152,10 @@ def _contact(contact: Contact, now: datetime, device: Device) -> SharedContact:
         person=contact.person.id,
         at=now,
         name=contact.name,
-        verified=contact.verified,
+        trust=contact.trust,
         since=contact.since,
         card=b"" if known is None else known.card,
+        receipts=contact.receipts,
     )
 
 
@@ -162,7 +163,7 @@ def _ourselves(us: Person, now: datetime) -> SharedContact:
     """So that two other devices of ours, of which neither linked the other, can write to each
     other: it carries the tokens, and says nothing else.
     """
-    return SharedContact(us.id, now, us.name, verified=True, since=_LONG_AGO, card=b"")
+    return SharedContact(us.id, now, us.name, Trust.COMPARED, since=_LONG_AGO, card=b"")
 
 
 def _gone(key: str, now: datetime) -> Shared:

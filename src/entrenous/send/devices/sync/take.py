@@ -13,7 +13,7 @@ from entrenous.model.ids import DeviceId
 from entrenous.model.letter import NotBound
 from entrenous.model.link import Sibling
 from entrenous.model.notes import SyncNote
-from entrenous.model.person import Contact
+from entrenous.model.person import Contact, Trust
 from entrenous.model.sync import (
     Shared,
     SharedBlock,
@@ -25,6 +25,8 @@ from entrenous.model.sync import (
 )
 from entrenous.ports import Device
 from entrenous.send.acquaintance.block import block_contact
+from entrenous.send.acquaintance.links import note_elsewhere
+from entrenous.send.acquaintance.notices import note_change
 from entrenous.send.acquaintance.people import contact_of, forget_contact, keep_contact
 from entrenous.send.circle.kept import drop_circle, keep_circle
 from entrenous.send.devices.first_token import NO_TOKEN
@@ -117,12 +119,24 @@ def _somebody(person: bytes, device: Device) -> Contact | None:
 
 
 def _contact(shared: SharedContact, device: Device) -> None:
-    known = _somebody(shared.person, device)
-    known = _new(shared, device) if known is None else _newer(known, shared, device)
+    before = _somebody(shared.person, device)
+    known = _new(shared, device) if before is None else _newer(before, shared, device)
     name = settle_name(shared.name, known.name, shared.person, device)
-    verified = shared.verified and not known.forked
-    keep_contact(replace(known, name=name, verified=verified, since=shared.since), device)
+    trust = Trust.UNKNOWN if known.forked else shared.trust
+    after = replace(known, name=name, trust=trust, since=shared.since, receipts=shared.receipts)
+    if before is not None:
+        after = note_change(known, after, device)
+    keep_contact(after, device)
+    if before is None and trust is Trust.BY_LINK and _came_since_we_did(shared, device):
+        note_elsewhere(after, device)
     _take_lent(shared, device)
+
+
+def _came_since_we_did(shared: SharedContact, device: Device) -> bool:
+    """Whether they were met after this device was set up: whom its person knew before is no news
+    to a device that was just linked.
+    """
+    return shared.since >= who_am_i(device).key.created_at
 
 
 def _take_lent(shared: SharedContact, device: Device) -> None:
@@ -155,7 +169,7 @@ def _new(shared: SharedContact, device: Device) -> Contact:
     leads_outside(person.relay_url, device)
     keep_list(person.id, shared.card, device)
     blocked = is_told_blocked(shared.person, device)
-    return Contact(shared.name, person, NO_TOKEN, shared.verified, shared.since, blocked=blocked)
+    return Contact(shared.name, person, NO_TOKEN, shared.trust, shared.since, blocked=blocked)
 
 
 def _newer(known: Contact, shared: SharedContact, device: Device) -> Contact:
