@@ -2,7 +2,8 @@
 
 A session is lines: ``$ `` begins a command, ``< `` is a line of its standard input, what follows is
 what it prints, ``[exit 4]`` its status and its end. Without one the status is 0 and the end is the
-next command. What a program draws anew each time is compared by the few rules of :class:`Reader`;
+next command. A line that begins with ``(aside) `` is what a command that succeeds tells a person on
+standard error. What a program draws anew each time is compared by the few rules of :class:`Reader`;
 everything else must be the same, letter by letter.
 """
 
@@ -16,23 +17,29 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 NAME = re.compile(r"\b[1-9][0-9]*-[a-z]+-[a-z]+\b")  # a message's name, like 7-lunar-otter
-MOMENT = re.compile(r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z")
+MOMENT = re.compile(
+    r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z"
+    r"|\b[0-9]{2} [A-Z][a-z]+ 20[0-9]{2}(, [0-9]{2}:[0-9]{2} UTC)?"
+)
 PER_CENT = re.compile(r"\b([0-9]+) %")
 INVITE = re.compile(r"\bentrenous:1:[\w-]+")
+DEVICE = re.compile(r"\bdevice [0-9a-f]{8}\b")
+ASIDE = "(aside) "
 EXIT = re.compile(r"\[exit ([0-9]+)\]")
 LATITUDE_PER_CENT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command as it is typed, the lines that it prints, its exit status, and the lines that it
-    is given by standard input.
+    """One command as it is typed, the lines that it prints, its exit status, the lines that it is
+    given by standard input, and the lines that it says on the other stream (``aside``).
     """
 
     typed: str
     prints: tuple[str, ...] = ()
     status: int = 0
     given: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,9 @@ def steps_of(lines: Iterable[str]) -> list[Step]:
             continue
         elif line.startswith("< ") and not steps[-1].prints:
             steps[-1] = replace(steps[-1], given=(*steps[-1].given, line[2:]))
+        elif not ended and line.startswith(ASIDE):
+            said = line.removeprefix(ASIDE)
+            steps[-1] = replace(steps[-1], aside=(*steps[-1].aside, said))
         elif not ended:
             steps[-1] = replace(steps[-1], prints=(*steps[-1].prints, line))
         elif line:
@@ -128,7 +138,7 @@ class Reader:
 
     def differs(self, written: str, printed: str) -> str:
         """Why a printed line is not the written one; empty when it is."""
-        for drawn in (NAME, INVITE):
+        for drawn in (NAME, INVITE, DEVICE):
             for theirs, ours in zip(drawn.findall(written), drawn.findall(printed), strict=False):
                 if theirs not in self.words and ours not in self.words.values():
                     self.words[theirs] = ours

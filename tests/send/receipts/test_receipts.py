@@ -20,11 +20,12 @@ from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.receipts import batch
+from entrenous.send.receipts.answer import answer_receipts, is_to_be_asked
 from entrenous.send.receipts.shown import Fate, fate_of
 from entrenous.send.status import sent_messages
 from tests.send.room import Person, Room
 from tests.send.room_text import writes
-from tests.village.households import links
+from tests.village.households import catch_up, links
 
 
 @pytest.fixture
@@ -235,3 +236,29 @@ def test_of_what_was_taken_back_that_is_what_is_shown(both: Room) -> None:
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     assert owed(ben) == []
+
+
+@pytest.mark.threat("receipt-probing")
+@pytest.mark.parametrize("trust", Trust)
+@pytest.mark.parametrize("said", [None, False, True])
+def test_whom_receipts_are_owed_to(friends: Room, trust: Trust, *, said: bool | None) -> None:
+    """To compared people; to those known by link if that was the answer; to nobody unknown."""
+    ana, ben = friends["ana"], friends["ben"]
+    known = replace(contact_named("ana", ben.device), trust=trust, receipts=said)
+    keep_contact(known, ben.device)
+    asked = is_to_be_asked(ana.id, ben.device)
+    assert asked == (known if trust is Trust.BY_LINK and said is None else None)
+    opens(ben, writes(ana, "ben").name)
+    owes = trust is Trust.COMPARED or (trust is Trust.BY_LINK and said is True)
+    assert len(owed(ben)) == (2 if owes else 0)
+
+
+@pytest.mark.threat("receipt-probing")
+def test_what_was_answered_about_receipts_holds_on_every_device(friends: Room) -> None:
+    ben = friends["ben"]
+    phone = links(friends, ben, "phone")
+    assert is_to_be_asked(friends["ana"].id, phone.device) is not None
+    answer_receipts("ana", phone.device, wanted=True)
+    catch_up(phone, ben, phone)
+    assert contact_named("ana", ben.device).receipts is True
+    assert is_to_be_asked(friends["ana"].id, ben.device) is None

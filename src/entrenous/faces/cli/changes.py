@@ -39,7 +39,7 @@ def words_for_link(notice: LinkNotice) -> str:
         called=notice.called,
         device=_device(notice),
         link=_link_of(notice),
-        before=several(notice.before) if notice.before else "somebody",
+        before=f", by {several(notice.before)}" if notice.before else "",
     )
     if notice.event is LinkEvent.REFUSED and len(notice.before) == 1:
         said += filled(_IN_TWO_HANDS, who=notice.before[0])
@@ -79,7 +79,7 @@ _LINKS: Final = {
     ),
     LinkEvent.REFUSED: (
         'Somebody who calls themselves "{called}" came by {link} on {at}, with {device}, and was '
-        "not added: it had been used already, by {before}."
+        "not added: it had been used already{before}."
     ),
     LinkEvent.TOO_LATE: (
         "{name}'s link had been used before you used it, so {name}'s device did not add you, and "

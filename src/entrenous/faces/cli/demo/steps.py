@@ -28,16 +28,16 @@ def start_servers(story: Story) -> Outcome:
 
 
 def set_up_people(story: Story) -> Outcome:
-    """2: Ana, Ben and Caro, each with an encrypted vault of their own; Ana adds both by invite."""
+    """2: Ana, Ben and Caro, each with an encrypted vault of their own; Ana adds both by link."""
     for person in (story.ana, story.ben, story.caro):
         done(2, person.does("setup", "--name", person.name, "--relay", story.relay_url))
     for person in (story.ben, story.caro):
-        link = str(done(2, person.does("invite", "--json"))["link"])
+        link = str(done(2, person.does("invite", "--for", "ana", "--json"))["link"])
         done(2, story.ana.does("person", "add", "-", "--as", person.name, "--json", typed=link))
     vaults = [(person.home / "vault.db").read_bytes() for person in (story.ana, story.ben)]
     sealed = all(not vault.startswith(b"SQLite format 3") for vault in vaults)
     should(2, hold=sealed, what="a vault is not encrypted")
-    return Outcome("Ana, Ben and Caro have a vault each; Ana knows both by their invites.")
+    return Outcome("Ana, Ben and Caro have a vault each; Ana knows both by their links.")
 
 
 def send_photo(story: Story) -> Outcome:
