@@ -12,8 +12,8 @@ from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.identity.invite import read_invite
 from entrenous.craft.wire.record import unpack
-from entrenous.model.envelope import SendToken
 from entrenous.model.identity import Identity
+from entrenous.model.made_link import MadeLink
 from entrenous.model.peer import OwnKey, Peer
 from entrenous.model.person import Contact
 from entrenous.model.protection import Protection
@@ -44,7 +44,7 @@ WINDOW = 24  # bytes of a picture that are nowhere by chance
 DRAWERS: dict[str, type] = {
     CONTACT: Contact,
     INBOX: Received,
-    INVITE: SendToken,
+    INVITE: MadeLink,
     OWN_KEY: OwnKey,
     PEER: Peer,
     SEALED: SealedCopy,

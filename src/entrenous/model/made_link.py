@@ -44,7 +44,8 @@ class LinkNotice:
     ``name`` is what we call them, ``called`` what they call themselves. ``device`` is the one that
     came, ``made_at`` when it was set up by its own word; both None where the event is not about a
     device. ``meant_for`` is the name that the link was made for, ``before`` are those whom it let
-    in before, and ``alike`` are people whose names are easily taken for this one.
+    in before, ``for_one`` says that it was for one person, and ``alike`` are people whose names are
+    easily taken for this one.
     """
 
     event: LinkEvent
@@ -55,4 +56,5 @@ class LinkNotice:
     made_at: datetime | None = None
     meant_for: str | None = None
     before: tuple[str, ...] = ()
+    for_one: bool = False
     alike: tuple[str, ...] = ()

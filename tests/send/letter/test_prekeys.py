@@ -145,7 +145,7 @@ def test_what_began_before_a_renewal_is_read_after_it(room: Room, begins: str) -
 def test_a_set_that_the_relay_does_not_take_is_brought_again(room: Room, error: Exception) -> None:
     """The fallback key that the relay goes on handing out is not forgotten here meanwhile."""
     ana, ben = room["ana"], room["ben"]
-    link = make_invite(ben.device)
+    link = make_invite(ben.device, people=2)
     for _ in range(4):
         with ben.courier.playing(publish_prekeys=failing(error)), pytest.raises(type(error)):
             publish_prekeys(ben.device)

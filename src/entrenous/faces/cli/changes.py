@@ -41,7 +41,7 @@ def words_for_link(notice: LinkNotice) -> str:
         link=_link_of(notice),
         before=f", by {several(notice.before)}" if notice.before else "",
     )
-    if notice.event is LinkEvent.REFUSED and len(notice.before) == 1:
+    if notice.for_one and notice.before:
         said += filled(_IN_TWO_HANDS, who=notice.before[0])
     if notice.alike:
         said += filled(_ALIKE, name=notice.name, others=several(notice.alike))

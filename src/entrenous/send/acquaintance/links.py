@@ -67,8 +67,8 @@ def turn_away(made: MadeLink, hello: Hello, person: Person, header: Header, devi
     if made.uses == 1:
         _doubt(made.used_by[0], device)
     notice = _about(LinkEvent.REFUSED, person.name, person, header.from_device, device)
-    before = _names_of(made, device)
-    note_link(replace(notice, meant_for=made.name, before=before, alike=()), device)
+    notice = replace(notice, meant_for=made.name, before=_names_of(made, device), alike=())
+    note_link(replace(notice, for_one=made.uses == 1), device)
     with suppress(OnThisMachine):
         leads_outside(person.relay_url, device)
         _tell_refused(hello, person, header, device)
