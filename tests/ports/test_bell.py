@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from entrenous.adapters.bell.local import LocalBell
 from entrenous.adapters.bell.postgres import PostgresBell
 from entrenous.adapters.mail.postgres import connect_to
 from entrenous.model.ids import MailboxId
+from entrenous.model.relay_settings import WakeBounds
 from entrenous.ports import Bell
 from tests.postgres import Cluster, cluster
 
@@ -88,6 +90,61 @@ def test_listening_again_starts_anew(bell: Bell, run: Run) -> None:
             return [first, await rings(0)]
 
     assert run(story()) == [True, False]
+
+
+@pytest.fixture(params=["local", pytest.param("postgres", marks=pytest.mark.real)])
+def small(request: pytest.FixtureRequest) -> Iterator[Bell]:
+    """At which two may listen at one mailbox, three from one network, five in all."""
+    bounds = WakeBounds(mailbox=2, network=3, total=5)
+    if request.param == "local":
+        yield LocalBell(bounds)
+        return
+    url = request.getfixturevalue("postgres").url("ours")
+    made = PostgresBell(partial(connect_to, url), bounds)
+    yield made
+    made.close()
+
+
+async def yielded(bell: Bell, *listeners: tuple[int, bytes]) -> list[int]:
+    """Which of those who listen, one after the other, have to yield; all others are woken."""
+    with ExitStack() as listening:
+        waiting = []
+        for mailbox, network in listeners:
+            rings = listening.enter_context(bell.listen(MailboxId(bytes([mailbox]) * 16), network))
+            waiting.append(asyncio.create_task(rings(20)))
+        await asyncio.sleep(0)  # who has to yield is told at once
+        bell.hush()
+        heard = await asyncio.gather(*waiting)
+    return [number for number, rung in enumerate(heard) if not rung]
+
+
+def test_at_a_full_mailbox_the_oldest_yields(small: Bell, run: Run) -> None:
+    assert run(yielded(small, (1, b"a"), (2, b"b"), (1, b"c"), (1, b"d"))) == [0]
+
+
+def test_from_a_full_network_the_oldest_yields(small: Bell, run: Run) -> None:
+    crowd = [(number, b"crowd") for number in range(1, 5)]
+    assert run(yielded(small, (9, b"home"), *crowd)) == [1]
+
+
+def test_where_all_is_full_who_has_many_places_yields_to_who_has_few(small: Bell, run: Run) -> None:
+    """And not the oldest of all, who has one place: so nobody drives others out by asking anew."""
+    one, many = [(1, b"home")], [(number, b"many") for number in range(2, 5)]
+    more = [(number, b"more") for number in range(5, 8)]
+    assert run(yielded(small, *one, *many, *more)) == [1, 2]
+
+
+def test_where_no_network_is_known_mailboxes_are_equal(small: Bell, run: Run) -> None:
+    assert run(yielded(small, (1, b""), (2, b""), (2, b""), (3, b""), (4, b""), (5, b""))) == [1]
+
+
+def test_who_yielded_leaves_its_place(small: Bell, run: Run) -> None:
+    async def story() -> list[int]:
+        for _ in range(3):
+            await yielded(small, *[(number, b"x") for number in range(9)])
+        return await yielded(small, *[(number, bytes([number])) for number in range(1, 6)])
+
+    assert run(story()) == []
 
 
 @pytest.mark.real

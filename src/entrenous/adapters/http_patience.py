@@ -31,6 +31,7 @@ _UNREAD_MAX: Final = 256 << 20  # bytes of answers that wait for all who are ans
 _HEAD_MAX: Final = 32768  # bytes of a request's first line and headers, or behind its body
 _MUCH: Final = 65536  # bytes of a body; so much is let in of strangers by no address
 _MOST: Final = 4096  # connections; each may have another file open
+_OWN_FILES: Final = 32  # of the process itself: databases, listening sockets, the log
 _PORTION: Final = 64  # parts of all; as many go at once as one has, so that they are seldom sorted
 _TICKS: Final = 10  # of a server in a second
 
@@ -222,7 +223,7 @@ class PatientServer(uvicorn.Server):
 
 
 def connections_max() -> int:
-    """Half of the files that this process may have open: the others are blobs and databases.
+    """Half of the files that this process may open beside its own: the others are blobs.
 
     It may have as many as it can be given, up to what the most connections need.
     """
@@ -233,7 +234,8 @@ def connections_max() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _MOST
-    wanted = 2 * _MOST if hard == resource.RLIM_INFINITY else min(2 * _MOST, hard)
+    needed = 2 * _MOST + _OWN_FILES
+    wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return min(_MOST, max(soft, wanted) // 2)
+    return max(1, min(_MOST, (max(soft, wanted) - _OWN_FILES) // 2))

@@ -17,6 +17,28 @@ from entrenous.spec import (
 )
 
 MEGABYTE: Final = 1 << 20  # as settings and people count them
+_WAKES_AT_MAILBOX: Final = 8  # a device waits once, and again after a broken line
+_WAKES_FROM_NETWORK: Final = 16  # at least: a household's devices
+_NETWORKS: Final = 16  # that may have all the places of which one may have its share
+
+
+@dataclass(frozen=True, slots=True)
+class WakeBounds:
+    """How many may wait for letters at the same time: at one mailbox, from one network, in all.
+
+    ``network`` is None where the relay sees no address but that of a web server in front.
+    """
+
+    mailbox: int = _WAKES_AT_MAILBOX
+    network: int | None = None
+    total: int = 3072
+
+
+def wake_bounds(connections: int, *, behind_proxy: bool) -> WakeBounds:
+    """Three of four connections may wait; the fourth is left for all other requests."""
+    total = max(connections * 3 // 4, 1)
+    network = None if behind_proxy else max(total // _NETWORKS, _WAKES_FROM_NETWORK)
+    return WakeBounds(_WAKES_AT_MAILBOX, network, total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +48,8 @@ class Limits:
     ``keep_days`` is the farthest expiry; ``letters`` and ``mailbox_bytes`` are of one mailbox;
     ``coming_bytes`` of what one send token brings at the same time; below ``free_bytes_min`` on
     its disk a relay takes no blobs. ``floor`` is the oldest protocol that it speaks;
-    ``mailbox_open`` whether new mailboxes are made.
+    ``mailbox_open`` whether new mailboxes are made. ``wakes`` follows from the files that the
+    process may open.
     """
 
     keep_days: int = EXPIRY_DAYS_MAX
@@ -36,6 +59,7 @@ class Limits:
     free_bytes_min: int = 0
     floor: int = PROTOCOL_FLOOR
     mailbox_open: bool = True
+    wakes: WakeBounds = WakeBounds()
 
     def __post_init__(self) -> None:
         if not 1 <= self.keep_days <= EXPIRY_DAYS_MAX:

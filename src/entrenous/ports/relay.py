@@ -163,14 +163,13 @@ class Bell(Protocol):
         ...
 
     def listen(
-        self, mailbox: MailboxId
+        self, mailbox: MailboxId, network: bytes = b""
     ) -> AbstractContextManager[Callable[[float], Awaitable[bool]]]:
         """Hear every ring from now on.
 
         What it gives waits for one: at most that many seconds, and tells whether there was one.
-
-        Raises:
-            TooMany: too many listen there already.
+        Where too many listen at the mailbox, from the ``network`` (b"" where it is not known) or in
+        all, the oldest yields: it is told at once that there was none.
         """
         ...
 

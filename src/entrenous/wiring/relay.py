@@ -15,7 +15,13 @@ from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.model.errors import EntrenousError
 from entrenous.model.held import BrokenDatabase, OlderDatabase
 from entrenous.model.relay_problem import DiskFailed
-from entrenous.model.relay_settings import LacksPostgresql, LacksS3, Limits, NoRelayHere
+from entrenous.model.relay_settings import (
+    LacksPostgresql,
+    LacksS3,
+    Limits,
+    NoRelayHere,
+    WakeBounds,
+)
 from entrenous.model.setting import UnusableFolder
 from entrenous.ports import Bell, BlobStore, MailStore, Relay
 from entrenous.wiring.folders import kept_in
@@ -45,18 +51,19 @@ def open_relay(
         BadDatabaseAddress: it cannot be read as one.
         LacksPostgresql, LacksS3: a library.
     """
+    limits = limits or Limits()
     with told_why(folder) if database is None else nullcontext():
         with kept_in(folder), ExitStack() as opened:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             store = FileBlobs(folder / "blobs") if blobs is None else _in_bucket(blobs)
             mail, bell = (
-                _in_folder(folder, opened, upgrade=upgrade)
+                _in_folder(folder, opened, limits.wakes, upgrade=upgrade)
                 if database is None
-                else _in_postgresql(database, opened, upgrade=upgrade)
+                else _in_postgresql(database, opened, limits.wakes, upgrade=upgrade)
             )
             going = opened.pop_all()
         with going:
-            yield Relay(mail, store, SystemClock(), SystemDice(), limits or Limits(), bell)
+            yield Relay(mail, store, SystemClock(), SystemDice(), limits, bell)
 
 
 @contextmanager
@@ -93,7 +100,7 @@ def postgres_fault(url: str) -> str | None:
     """Why no relay can use that PostgreSQL, in words; None if one can."""
     try:
         with ExitStack() as opened:
-            _in_postgresql(url, opened, upgrade=False)
+            _in_postgresql(url, opened, WakeBounds(), upgrade=False)
     except OlderDatabase:
         return None  # the start of a relay brings it up to date
     except EntrenousError as why:
@@ -101,11 +108,16 @@ def postgres_fault(url: str) -> str | None:
     return None
 
 
-def _in_folder(folder: Path, opened: ExitStack, *, upgrade: bool) -> tuple[MailStore, Bell]:
-    return opened.enter_context(closing(open_mail(folder / MAIL, upgrade=upgrade))), LocalBell()
+def _in_folder(
+    folder: Path, opened: ExitStack, wakes: WakeBounds, *, upgrade: bool
+) -> tuple[MailStore, Bell]:
+    mail = opened.enter_context(closing(open_mail(folder / MAIL, upgrade=upgrade)))
+    return mail, LocalBell(wakes)
 
 
-def _in_postgresql(url: str, opened: ExitStack, *, upgrade: bool) -> tuple[MailStore, Bell]:
+def _in_postgresql(
+    url: str, opened: ExitStack, wakes: WakeBounds, *, upgrade: bool
+) -> tuple[MailStore, Bell]:
     """Rows and bell in PostgreSQL; imported here, for not everybody has its library."""
     try:
         from entrenous.adapters.bell.postgres import PostgresBell  # noqa: PLC0415
@@ -113,7 +125,7 @@ def _in_postgresql(url: str, opened: ExitStack, *, upgrade: bool) -> tuple[MailS
     except ImportError:
         raise LacksPostgresql from None
     mail = opened.enter_context(closing(open_postgres(url, upgrade=upgrade)))
-    return mail, opened.enter_context(closing(PostgresBell(partial(connect_to, url))))
+    return mail, opened.enter_context(closing(PostgresBell(partial(connect_to, url), wakes)))
 
 
 @contextmanager

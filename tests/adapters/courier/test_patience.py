@@ -9,6 +9,7 @@ import pytest
 
 from entrenous.adapters.courier.http import HttpCourier
 from entrenous.adapters.courier.patience import Patience
+from entrenous.adapters.courier.wake import HttpWakes
 from entrenous.model.ids import BlobId, EnvelopeId, MailboxId
 from entrenous.model.relay_problem import RelayUnreachable
 from entrenous.model.secret import Secret
@@ -203,3 +204,20 @@ def test_a_file_that_a_slow_line_did_not_take_in_time_silences_no_short_question
         with pytest.raises(RelayUnreachable):
             courier.withdraw(url, envelope, token)
     assert [path.split("/")[2] for path in asked] == ["blobs", "envelopes"]
+
+
+@pytest.mark.parametrize(("patient_s", "rests"), [(20.0, [20.0]), (5.0, [5.0]), (0.0, [])])
+def test_a_wake_up_that_a_full_relay_answers_early_is_not_asked_for_again_at_once(
+    patient_s: float, rests: list[float]
+) -> None:
+    time = Time()
+    wakes = HttpWakes(lambda _url, _what: b"", patient_s, time.now, time.sleep)
+    assert not wakes.wake("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
+    assert time.slept == rests
+
+
+def test_who_is_woken_does_not_rest() -> None:
+    time = Time()
+    wakes = HttpWakes(lambda _url, _what: b"{}", 20.0, time.now, time.sleep)
+    assert wakes.wake("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
+    assert time.slept == []

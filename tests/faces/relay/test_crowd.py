@@ -25,8 +25,8 @@ pytestmark = pytest.mark.real
 
 FILES = 256
 RUN = (
-    "import resource, runpy, sys;"
-    f"resource.setrlimit(resource.RLIMIT_NOFILE, ({FILES}, {FILES}));"
+    "import resource, runpy, sys; files = int(sys.argv.pop(1));"
+    "resource.setrlimit(resource.RLIMIT_NOFILE, (files, files));"
     "sys.argv[0] = 'entrenous'; runpy.run_module('entrenous', run_name='__main__', alter_sys=True)"
 )
 HALF = (
@@ -35,10 +35,11 @@ HALF = (
 
 
 @contextmanager
-def cramped_relay(folder: Path) -> Iterator[tuple[int, int]]:
-    """Its process and its port."""
+def cramped_relay(folder: Path, files: int = FILES) -> Iterator[tuple[int, int]]:
+    """Its process, which may open so many files, and its port."""
     words = ("relay", "run", "--data", str(folder), "--listen", "127.0.0.1:0", "--json")
-    with subprocess.Popen([sys.executable, "-c", RUN, *words], stdout=subprocess.PIPE) as process:
+    program = [sys.executable, "-c", RUN, str(files), *words]
+    with subprocess.Popen(program, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             yield process.pid, httpx.URL(json.loads(process.stdout.readline())["url"]).port or 0

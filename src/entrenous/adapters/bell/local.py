@@ -1,59 +1,102 @@
-"""A bell that is heard within one process."""
+"""A bell that is heard within one process, by so many at the same time."""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
-from typing import Final
+from typing import Any
 
 from entrenous.model.ids import MailboxId
-from entrenous.model.relay_problem import TooMany
+from entrenous.model.relay_settings import WakeBounds
 
-_EARS_MAX: Final = 8  # at one mailbox: a device listens once, and again after a broken line
-_RETRY_S: Final = 60
+
+class _Ear:
+    """One who listens; ``source`` is the network, or where none is known the mailbox."""
+
+    __slots__ = ("is_rung", "mailbox", "over", "source")
+
+    def __init__(self, mailbox: MailboxId, source: bytes) -> None:
+        self.mailbox, self.source = mailbox, source
+        self.over, self.is_rung = asyncio.Event(), False
+
+    def ring(self) -> None:
+        self.is_rung = True
+        self.over.set()
+
+    async def rings(self, seconds: float) -> bool:
+        """Whether it is rung within that time; one that has to yield is told at once: no."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.over.wait(), seconds)
+        return self.is_rung
 
 
 class LocalBell:
     """A :class:`entrenous.ports.Bell`; it remembers nothing of who listened or what rang."""
 
-    def __init__(self) -> None:
-        self._ears: defaultdict[MailboxId, set[asyncio.Event]] = defaultdict(set)
+    def __init__(self, bounds: WakeBounds | None = None) -> None:
+        self._bounds = bounds or WakeBounds()
+        # Ears in the order in which they came, so the first is the oldest.
+        self._all: dict[_Ear, None] = {}
+        self._at: defaultdict[MailboxId, dict[_Ear, None]] = defaultdict(dict)
+        self._from: defaultdict[bytes, dict[_Ear, None]] = defaultdict(dict)
         self._hushed = False
 
     def ring(self, mailbox: MailboxId) -> None:
         """Wake whoever listens there."""
-        for ear in self._ears.get(mailbox, ()):
-            ear.set()
+        for ear in self._at.get(mailbox, ()):
+            ear.ring()
 
     @contextmanager
-    def listen(self, mailbox: MailboxId) -> Iterator[Callable[[float], Awaitable[bool]]]:
-        """Hear every ring from now on."""
-        ear, ears = asyncio.Event(), self._ears[mailbox]
-        if len(ears) >= _EARS_MAX:
-            raise TooMany(retry_after_s=_RETRY_S)
-        ears.add(ear)
+    def listen(
+        self, mailbox: MailboxId, network: bytes = b""
+    ) -> Iterator[Callable[[float], Awaitable[bool]]]:
+        """Hear every ring from now on; if need be, the oldest who listens yields."""
+        source = network if self._bounds.network and network else mailbox
+        ear = _Ear(mailbox, source)
+        self._make_room(ear)
+        for ears in (self._all, self._at[mailbox], self._from[source]):
+            ears[ear] = None
         if self._hushed:
-            ear.set()
+            ear.ring()
         try:
-            yield partial(_heard, ear)
+            yield ear.rings
         finally:
-            ears.discard(ear)
-            if not ears:
-                self._ears.pop(mailbox, None)
+            self._forget(ear)
 
     def hush(self) -> None:
         """Wake everybody, now and from now on."""
         self._hushed = True
-        for mailbox in self._ears:
-            self.ring(mailbox)
+        for ear in self._all:
+            ear.ring()
 
     def places(self) -> int:
         """At how many mailboxes somebody listens."""
-        return len(self._ears)
+        return len(self._at)
+
+    def _make_room(self, ear: _Ear) -> None:
+        """The oldest goes: at a mailbox or from a network that is full, and where all is full of
+        the source that has most, so that nobody who has many takes the place of who has few.
+        """
+        at, its = self._at[ear.mailbox], self._from[ear.source]
+        if len(at) >= self._bounds.mailbox:
+            self._let_go(at)
+        if self._bounds.network and len(its) >= self._bounds.network:
+            self._let_go(its)
+        if len(self._all) >= self._bounds.total:
+            self._let_go(max(self._from.values(), key=len))
+
+    def _let_go(self, ears: dict[_Ear, None]) -> None:
+        oldest = next(iter(ears))
+        self._forget(oldest)
+        oldest.over.set()
+
+    def _forget(self, ear: _Ear) -> None:
+        self._all.pop(ear, None)
+        for ears, key in ((self._at, ear.mailbox), (self._from, ear.source)):
+            _drop(ears, key, ear)
 
 
-async def _heard(ear: asyncio.Event, seconds: float) -> bool:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(ear.wait(), seconds)
-    return ear.is_set()
+def _drop(ears: defaultdict[Any, dict[_Ear, None]], key: Any, ear: _Ear) -> None:
+    ears[key].pop(ear, None)
+    if not ears[key]:
+        del ears[key]

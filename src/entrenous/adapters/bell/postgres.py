@@ -17,6 +17,7 @@ import psycopg
 
 from entrenous.adapters.bell.local import LocalBell
 from entrenous.model.ids import ID_BYTES, MailboxId
+from entrenous.model.relay_settings import WakeBounds
 
 _CHANNEL: Final = "entrenous_bell"
 _LOOK_S: Final = 0.5
@@ -29,9 +30,9 @@ Connect = Callable[[], psycopg.Connection[Any]]
 class PostgresBell:
     """A :class:`entrenous.ports.Bell`; ``connect`` makes a connection that commits by itself."""
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, bounds: WakeBounds | None = None) -> None:
         self._connect = connect
-        self._local = LocalBell()
+        self._local = LocalBell(bounds)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rung: queue.Queue[MailboxId | None] = queue.Queue(maxsize=_UNTOLD_MAX)
         self._ended = threading.Event()
@@ -50,10 +51,12 @@ class PostgresBell:
             self._rung.put_nowait(mailbox)
 
     @contextmanager
-    def listen(self, mailbox: MailboxId) -> Iterator[Callable[[float], Awaitable[bool]]]:
-        """Hear every ring from now on."""
+    def listen(
+        self, mailbox: MailboxId, network: bytes = b""
+    ) -> Iterator[Callable[[float], Awaitable[bool]]]:
+        """Hear every ring from now on; the oldest in this process may yield."""
         self._loop = asyncio.get_running_loop()
-        with self._local.listen(mailbox) as rings:
+        with self._local.listen(mailbox, network) as rings:
             yield rings
 
     def hush(self) -> None:

@@ -80,7 +80,7 @@ class HttpCourier:
         self.finish = shares.finish
 
         self.status = HttpWakes(self._ask).status
-        self.wake = HttpWakes(self._ask_long).wake
+        self.wake = HttpWakes(self._ask_long, patience_s).wake
         locks = HttpLocks(self._ask)
         self.make_lock = locks.make_lock
         self.unlock = locks.unlock

@@ -1,5 +1,7 @@
 """Wake-ups from a relay, and its status."""
 
+import time
+from collections.abc import Callable
 from datetime import datetime
 
 from entrenous.adapters.courier.request import Ask, Asks, Errand
@@ -11,15 +13,36 @@ from entrenous.model.secret import Secret
 
 
 class HttpWakes:
-    """The port of the same name over HTTP; ``asks`` makes one request and reads its answer."""
+    """The port of the same name over HTTP; ``asks`` makes one request and reads its answer.
 
-    def __init__(self, asks: Asks) -> None:
+    ``rest_s``: how long at most it rests where a relay answered a wake-up early.
+    """
+
+    def __init__(
+        self,
+        asks: Asks,
+        rest_s: float = 0.0,
+        now_s: Callable[[], float] = time.monotonic,
+        sleep_s: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._ask = asks
+        self._rest_s = rest_s
+        self._now_s = now_s
+        self._sleep_s = sleep_s
 
     def wake(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
-        """Whether something waits; a relay has 204 and no body for "nothing"."""
-        path = f"mailboxes/{b64u(mailbox)}/wake?seconds={seconds}"
-        return bool(self._ask(url, Ask("GET", path, owner)))
+        """Whether something waits; a relay has 204 and no body for "nothing".
+
+        A relay that has no place for us says so early. Who asked again at once would take the place
+        of somebody else, who would do the same; so the rest of the time passes here.
+        """
+        path, began_s = f"mailboxes/{b64u(mailbox)}/wake?seconds={seconds}", self._now_s()
+        if self._ask(url, Ask("GET", path, owner)):
+            return True
+        left_s = seconds - (self._now_s() - began_s)
+        if (rest_s := min(left_s, self._rest_s)) > 0:
+            self._sleep_s(rest_s)
+        return False
 
     def status(self, url: str) -> tuple[Protocol, datetime | None]:
         """What a relay says about itself."""

@@ -7,17 +7,25 @@ from entrenous.model.secret import Secret
 from entrenous.ports import MailView, Relay
 
 
-async def letter_comes(mailbox: MailboxId, token: Secret, seconds: float, relay: Relay) -> bool:
-    """Whether a letter waits, or comes within ``seconds``.
+async def letter_comes(
+    mailbox: MailboxId, token: Secret, seconds: float, relay: Relay, network: bytes = b""
+) -> bool:
+    """Whether a letter waits, or comes within ``seconds``; False sooner if others need the place.
+
+    Args:
+        mailbox: where it would come.
+        token: the owner's.
+        seconds: how long to wait.
+        relay: the relay.
+        network: from where it is asked, if that is known.
 
     Raises:
         NoSuchMailbox, WrongToken: this is not the owner.
-        TooMany: too many listen at this mailbox already.
     """
     waits = await _waits(mailbox, token, relay)
     if waits or relay.bell is None:
         return waits
-    with relay.bell.listen(mailbox) as rings:
+    with relay.bell.listen(mailbox, network) as rings:
         # Looked at again: a letter may have come before we listened.
         return await _waits(mailbox, token, relay) or await rings(seconds)
 

@@ -1,8 +1,11 @@
 """Wake-ups without content (docs/spec/relay.md section 13)."""
 
-from typing import Final
+import asyncio
+import ipaddress
+from collections.abc import Coroutine
+from typing import Any, Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from entrenous.carry.letters.wake import letter_comes
@@ -12,11 +15,48 @@ from entrenous.ports import Relay
 from entrenous.spec import WAKE_S_MAX
 
 _SOMETHING: Final = b"{}"  # the same for whatever came, from whomever
+_NETWORK_BYTES: Final = 8  # of an IPv6 address: one customer has all that follow
 
 
 async def wait_for_letter(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/wake``"""
     seconds = number(request.query_params.get("seconds", str(WAKE_S_MAX)), WAKE_S_MAX)
-    if await letter_comes(mailbox_of(request), token_of(request), seconds, relay):
+    network = network_of(request.client.host) if request.client else b""
+    waiting = letter_comes(mailbox_of(request), token_of(request), seconds, relay, network)
+    comes = waiting if relay.bell is None else _while_there(request, waiting)
+    if await comes:
         return Response(_SOMETHING, media_type=JSON)
     return Response(status_code=204)
+
+
+def network_of(untrusted_address: str) -> bytes:
+    """An IPv4 address, or the first 64 bits of an IPv6 one; b"" for anything else."""
+    try:
+        address = ipaddress.ip_address(untrusted_address.partition("%")[0])
+    except ValueError:
+        return b""
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.packed[:_NETWORK_BYTES]
+
+
+async def _while_there(request: Request, waiting: Coroutine[Any, Any, bool]) -> bool:
+    """What ``waiting`` returns. Who hangs up gives the place back at once, and not a minute later.
+
+    Raises:
+        ClientDisconnect: nobody is there who could be answered.
+    """
+    answer, gone = asyncio.create_task(waiting), asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientDisconnect
+        return answer.result()
+    finally:
+        for task in (answer, gone):
+            task.cancel()
+        await asyncio.gather(answer, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -10,7 +10,7 @@ def wait_for_letter(seconds: int, device: Device) -> bool:
     whom, shows only when it is fetched.
 
     Raises:
-        OfflineDevice, RelayUnreachable, TooMany.
+        OfflineDevice, RelayUnreachable.
     """
     home = who_am_i(device).home
     for left in range(seconds, -1, -WAKE_ASK_S):

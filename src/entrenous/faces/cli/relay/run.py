@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
 import typer
 
+from entrenous.adapters.http_patience import connections_max
 from entrenous.adapters.http_server import Beside, Ways, serve
 from entrenous.adapters.server_log import start_log
 from entrenous.adapters.tls import Certificate
@@ -15,7 +17,7 @@ from entrenous.faces.cli.listen import host_and_port
 from entrenous.faces.cli.main import Apps, Session
 from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.relay.settings import DataFolder, SettingsFile, settings_of
-from entrenous.model.relay_settings import MetricsAddressTaken, RelaySettings
+from entrenous.model.relay_settings import MetricsAddressTaken, RelaySettings, wake_bounds
 from entrenous.model.setting import AddressTaken
 from entrenous.ports import Relay
 from entrenous.wiring.relay import open_relay
@@ -44,7 +46,8 @@ def run(
             say(f"The relay serves at {url}. Stop it with Ctrl-C.")
 
     elsewhere = partial(open_relay, database=wanted.database, blobs=wanted.blobs)
-    with elsewhere(wanted.data, wanted.limits) as relay:
+    wakes = wake_bounds(connections_max(), behind_proxy=wanted.behind_proxy)
+    with elsewhere(wanted.data, replace(wanted.limits, wakes=wakes)) as relay:
         stopping = None if relay.bell is None else relay.bell.hush
         app, beside = _apps(wanted, relay, _known_to(context))
         with _told_which(beside):

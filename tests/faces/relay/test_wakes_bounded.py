@@ -1,0 +1,100 @@
+"""Whoever waits for letters at many mailboxes takes nobody else's place at a relay."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrenous.adapters.bell.local import LocalBell
+from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.craft.wire.b64u import b64u
+from entrenous.faces.relay.app import relay_app
+from entrenous.model.ids import MailboxId
+from entrenous.model.relay_settings import wake_bounds
+from entrenous.model.secret import Secret
+from tests.carry.relays import CountingDice, Post, memory_relay, served
+from tests.faces.relay.test_crowd import cramped_relay
+from tests.real.stage import wait_until
+
+pytestmark = pytest.mark.real
+
+Box = tuple[MailboxId, Secret]
+NEIGHBOUR = Path(__file__).with_name("neighbour.py")
+
+
+def mailboxes(port: int, number: int) -> list[Box]:
+    dice, url = CountingDice(), f"http://127.0.0.1:{port}"
+    made = [(MailboxId(dice.token(16)), Secret(dice.token(32))) for _ in range(number)]
+    with new_client() as web:
+        for mailbox, owner in made:
+            HttpCourier(web).create_mailbox(url, mailbox, owner)
+    return made
+
+
+@contextmanager
+def neighbour(port: int, boxes: list[Box]) -> Iterator[None]:
+    told = [port, [(b64u(mailbox), b64u(owner.reveal())) for mailbox, owner in boxes]]
+    with subprocess.Popen([sys.executable, NEIGHBOUR, json.dumps(told)]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def answered_within(port: int) -> float:
+    """How many seconds a status request of somebody else takes, on a connection of its own."""
+    began_s = time.monotonic()
+    with httpx.Client(trust_env=False, timeout=5) as web:
+        try:
+            assert web.get(f"http://127.0.0.1:{port}/v1/status").status_code == 200
+        except httpx.TransportError:
+            return float("inf")
+    return time.monotonic() - began_s
+
+
+@pytest.mark.threat("relay-starved")
+@pytest.mark.parametrize(("files", "boxes"), [(256, 17), (1024, 64)])
+def test_a_neighbour_who_waits_everywhere_keeps_nobody_from_a_relay(
+    tmp_path: Path, files: int, boxes: int
+) -> None:
+    """Eight times at as many mailboxes as fill a relay with so many files; 512 do at its most."""
+    with cramped_relay(tmp_path, files) as (pid, port):
+        others = open_files(pid)
+        with neighbour(port, mailboxes(port, boxes)):
+            assert wait_until(lambda: open_files(pid) > others + files // 4, 20)
+            took = sorted(answered_within(port) for _ in range(50))
+            assert open_files(pid) < files * 3 // 4
+    assert took[-1] < 1, took
+
+
+def test_all_bounds_follow_from_the_files_that_a_relay_may_open() -> None:
+    bounds = [wake_bounds(connections, behind_proxy=False) for connections in (1, 8, 112, 4096)]
+    assert [one.total for one in bounds] == [1, 6, 84, 3072]
+    assert [one.network for one in bounds] == [16, 16, 16, 192]
+    assert wake_bounds(4096, behind_proxy=True).network is None
+
+
+def test_who_hangs_up_gives_the_place_back_at_once() -> None:
+    bell, post = LocalBell(), Post()
+    with served(relay_app(replace(memory_relay(), bell=bell))) as url, new_client() as web:
+        HttpCourier(web).create_mailbox(url, post.mailbox, post.owner)
+        with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as one:
+            one.sendall(
+                f"GET /v1/mailboxes/{b64u(post.mailbox)}/wake HTTP/1.1\r\nHost: a\r\n"
+                f"Authorization: Bearer {b64u(post.owner.reveal())}\r\n"
+                "Entrenous-Protocol: 2\r\n\r\n".encode()
+            )
+            assert wait_until(lambda: bell.places() == 1, 20)
+        assert wait_until(lambda: bell.places() == 0, 20)
