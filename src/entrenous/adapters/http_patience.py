@@ -11,6 +11,7 @@ with a head, or what follows a body, that has no end.
 import asyncio
 import heapq
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 import uvicorn
@@ -174,9 +175,14 @@ class Crowd(ServerState):
     def __init__(self, most: int) -> None:
         super().__init__()
         self._most = most
+        #: Has the application answer one who waits for something; False if nobody does.
+        self.make_room: Callable[[], bool] = lambda: False
 
     def has_room(self, newcomer: PatientProtocol) -> bool:
-        """Whether there is room for one that came, made if need be by ending those that wait."""
+        """Whether there is room for one that came, made if need be by ending those that wait.
+
+        Where all are answered, those whose answer waits for something are asked to yield.
+        """
         if len(self.connections) <= self._most:
             return True
         now_s = newcomer.loop.time()
@@ -185,7 +191,7 @@ class Crowd(ServerState):
         oldest = heapq.nsmallest(1 + self._most // _PORTION, waiting)
         for _, _, one in oldest:
             one.end()
-        return bool(oldest)
+        return bool(oldest) or self.make_room()
 
     def end_late(self, now_s: float) -> None:
         """End those that have been waited for long enough, and those for whom too much waits."""

@@ -40,12 +40,14 @@ class Ways:
 
     With a ``certificate``, in TLS; what SIGHUP does stands in hangup.py; ``beside`` is
     served as well, for as long. ``stopping`` is called when it was asked to stop, so that requests
-    which wait for something end now.
+    which wait for something end now; ``make_room`` when there is no room for a connection, so that
+    one such request ends: False if there is none.
     """
 
     certificate: Certificate | None = None
     beside: Beside | None = None
     stopping: Callable[[], None] | None = None
+    make_room: Callable[[], bool] | None = None
 
 
 def serve(
@@ -71,6 +73,8 @@ def serve(
     collect_seldom()
     with listening(host, port) as taken, _second(ways.beside) as also, _calm_stop():
         server = server_for(app, ways.certificate)
+        if ways.make_room is not None:
+            server.server_state.make_room = ways.make_room
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve_all(server, taken, announce, also, ways))
 
@@ -138,7 +142,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield taken
 
 
-def server_for(app: ASGIApp, certificate: Certificate | None = None) -> uvicorn.Server:
+def server_for(app: ASGIApp, certificate: Certificate | None = None) -> PatientServer:
     """The server: no access log, and nothing about it in its answers."""
     config = uvicorn.Config(
         app,

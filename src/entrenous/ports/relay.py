@@ -173,6 +173,10 @@ class Bell(Protocol):
         """
         ...
 
+    def make_room(self) -> bool:
+        """Have one yield who listens, since a place is needed; False if nobody listens."""
+        ...
+
     def hush(self) -> None:
         """Wake everybody, and from now on let nobody wait: the relay stops."""
         ...

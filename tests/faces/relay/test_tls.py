@@ -7,18 +7,20 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.craft.wire.b64u import b64u
 from entrenous.model.ids import MailboxId
 from entrenous.model.relay_problem import NotProven, RelayUnreachable
 from entrenous.model.setting import BadSetting
 from tests.carry.relays import CountingDice, Post, fetched
 from tests.faces.relay.certificates import Pair, certificate, renewed, version_of
+from tests.faces.relay.strangers import connected
 from tests.nginx import needs_nginx, nginx
 from tests.real.stage import wait_until
 
@@ -177,6 +179,46 @@ def test_behind_the_real_nginx(tmp_path: Path) -> None:
             version_of(url, pair, ssl.TLSVersion.TLSv1_2)
         _mailboxes_are_limited(courier, url)
     _says_no_addresses(tmp_path / "log")
+
+
+@pytest.mark.threat("relay-starved")
+@needs_nginx
+def test_nginx_counts_who_waits_by_network(tmp_path: Path) -> None:
+    """Four from one IPv6 network, each by an address of its own: there is no fifth, elsewhere there
+    is, and what is short is answered. nginx's real_ip module stands for the many addresses.
+    """
+    pair, post = certificate(tmp_path), Post()
+    many = "set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP; "
+    few = {"limit_conn entrenous_wakes 192": "limit_conn entrenous_wakes 4"}
+    few["client_header_timeout"] = f"{many}client_header_timeout"
+    with (
+        relay_with(tmp_path, "behind_proxy = true") as (_, plain),
+        nginx(tmp_path, "nginx.conf", pair, _here(plain) | few) as url,
+        courier_to(pair) as courier,
+        ExitStack() as waiting,
+    ):
+        courier.create_mailbox(url, post.mailbox, post.owner)
+        wake = f"/v1/mailboxes/{b64u(post.mailbox)}/wake?seconds="
+        for number in range(4):
+            one = waiting.enter_context(connected(url, pair))
+            one.sendall(_asked(f"{wake}60", post, f"2001:db8:0:1::{number}"))
+
+        def status(path: str, address: str) -> int:
+            with connected(url, pair) as other:
+                other.sendall(_asked(path, post, address))
+                return int(other.recv(4096).split()[1])
+
+        assert wait_until(lambda: status(f"{wake}0", "2001:db8:0:1:ffff::5") == 503, 20)
+        assert status("/v1/status", "2001:db8:0:1::1") == 200
+        assert status(f"{wake}0", "2001:db8:0:2::1") == 204
+        assert status(f"{wake}0", "192.0.2.1") == 204
+
+
+def _asked(path: str, post: Post, address: str) -> bytes:
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Real-IP: {address}\r\n"
+        f"Authorization: Bearer {b64u(post.owner.reveal())}\r\nEntrenous-Protocol: 2\r\n\r\n"
+    ).encode()
 
 
 def _here(relay: str) -> dict[str, str]:

@@ -53,15 +53,22 @@ class LocalBell:
         """Hear every ring from now on; if need be, the oldest who listens yields."""
         source = network if self._bounds.network and network else mailbox
         ear = _Ear(mailbox, source)
-        self._make_room(ear)
-        for ears in (self._all, self._at[mailbox], self._from[source]):
-            ears[ear] = None
+        self._bring_in(ear)
         if self._hushed:
             ear.ring()
         try:
             yield ear.rings
         finally:
             self._forget(ear)
+
+    def make_room(self) -> bool:
+        """The oldest goes of the source that has most, so that nobody who has many places drives
+        out who has few.
+        """
+        if not self._all:
+            return False
+        self._let_go(max(self._from.values(), key=len))
+        return True
 
     def hush(self) -> None:
         """Wake everybody, now and from now on."""
@@ -73,17 +80,16 @@ class LocalBell:
         """At how many mailboxes somebody listens."""
         return len(self._at)
 
-    def _make_room(self, ear: _Ear) -> None:
-        """The oldest goes: at a mailbox or from a network that is full, and where all is full of
-        the source that has most, so that nobody who has many takes the place of who has few.
-        """
+    def _bring_in(self, ear: _Ear) -> None:
         at, its = self._at[ear.mailbox], self._from[ear.source]
         if len(at) >= self._bounds.mailbox:
             self._let_go(at)
         if self._bounds.network and len(its) >= self._bounds.network:
             self._let_go(its)
         if len(self._all) >= self._bounds.total:
-            self._let_go(max(self._from.values(), key=len))
+            self.make_room()
+        for ears in (self._all, self._at[ear.mailbox], self._from[ear.source]):
+            ears[ear] = None
 
     def _let_go(self, ears: dict[_Ear, None]) -> None:
         oldest = next(iter(ears))

@@ -59,6 +59,10 @@ class PostgresBell:
         with self._local.listen(mailbox, network) as rings:
             yield rings
 
+    def make_room(self) -> bool:
+        """Have one yield who listens in this process; False if nobody does."""
+        return self._local.make_room()
+
     def hush(self) -> None:
         """Wake everybody, now and from now on; in this process only, since only it stops."""
         self._local.hush()

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import time
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from entrenous.ports import Relay
 from entrenous.spec import WAKE_S_MAX
 
 _SOMETHING: Final = b"{}"  # the same for whatever came, from whomever
+#: Whoever has to yield gives the connection back too.
+_CLOSE: Final = {"connection": "close"}
 _NETWORK_BYTES: Final = 8  # of an IPv6 address: one customer has all that follow
 
 
@@ -23,10 +26,12 @@ async def wait_for_letter(request: Request, relay: Relay) -> Response:
     seconds = number(request.query_params.get("seconds", str(WAKE_S_MAX)), WAKE_S_MAX)
     network = network_of(request.client.host) if request.client else b""
     waiting = letter_comes(mailbox_of(request), token_of(request), seconds, relay, network)
+    began_s = time.monotonic()
     comes = waiting if relay.bell is None else _while_there(request, waiting)
     if await comes:
         return Response(_SOMETHING, media_type=JSON)
-    return Response(status_code=204)
+    is_early = time.monotonic() - began_s < seconds - 1
+    return Response(status_code=204, headers=_CLOSE if is_early else None)
 
 
 def network_of(untrusted_address: str) -> bytes:

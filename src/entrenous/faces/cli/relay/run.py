@@ -48,10 +48,9 @@ def run(
     elsewhere = partial(open_relay, database=wanted.database, blobs=wanted.blobs)
     wakes = wake_bounds(connections_max(), behind_proxy=wanted.behind_proxy)
     with elsewhere(wanted.data, replace(wanted.limits, wakes=wakes)) as relay:
-        stopping = None if relay.bell is None else relay.bell.hush
         app, beside = _apps(wanted, relay, _known_to(context))
         with _told_which(beside):
-            serve(app, host, port, announce, Ways(certificate, beside, stopping))
+            serve(app, host, port, announce, _ways(certificate, beside, relay))
 
 
 @contextmanager
@@ -68,6 +67,13 @@ def _told_which(beside: Beside | None) -> Iterator[None]:
         if beside is not None and listen == f"{beside.host}:{beside.port}":
             raise MetricsAddressTaken(listen=listen) from None
         raise
+
+
+def _ways(certificate: Certificate | None, beside: Beside | None, relay: Relay) -> Ways:
+    """Who waits for a letter goes home at a stop, and gives way to others."""
+    if relay.bell is None:
+        return Ways(certificate, beside)
+    return Ways(certificate, beside, relay.bell.hush, relay.bell.make_room)
 
 
 def _known_to(context: typer.Context) -> Apps:
