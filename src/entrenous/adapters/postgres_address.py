@@ -27,6 +27,20 @@ def refuse_unreadable(url: str) -> None:
         raise BadDatabaseAddress from None
 
 
+def place_of(url: str) -> str:
+    """Where a database is, for people to read: without user, password and other options.
+
+    Raises:
+        BadDatabaseAddress.
+    """
+    refuse_unreadable(url)
+    said = conninfo_to_dict(url)
+    host, port, name = (str(said.get(key) or "") for key in ("host", "port", "dbname"))
+    if host.startswith("/"):
+        return f"postgresql:///{name}?host={host}" + (f"&port={port}" if port else "")
+    return f"postgresql://{host}{f':{port}' if port else ''}/{name}"
+
+
 def _is_port(text: str) -> bool:
     """Of each host there may be one; without it, the usual."""
     digits = text.isascii() and text.isdigit() and len(text) <= _PORT_DIGITS

@@ -230,6 +230,14 @@ class HeldSweep:
     odd_s: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class HeldRelay:
+    """Whose database this is, 16 random bytes; there is one such row at most."""
+
+    number: int
+    name: bytes
+
+
 #: Every kind of row with the fields that identify one, in order.
 HELD: Final[Mapping[type, tuple[str, ...]]] = {
     HeldMailbox: ("mailbox",),
@@ -250,6 +258,7 @@ HELD: Final[Mapping[type, tuple[str, ...]]] = {
     Leftover: ("name",),
     HeldRestore: ("number",),
     HeldSweep: ("number",),
+    HeldRelay: ("number",),
 }
 
 

@@ -88,16 +88,27 @@ class Locked(Refused):
 
 class NoLock(NotFound):
     """
-    The relay holds no lock for this device.
+    The relay deleted the lock of this device, together with its mailbox.
     """
 
 
 class DeviceShut(Refused):
     """
     This device's vault is shut: its relay's part of the lock was deleted, so no passphrase opens it
-    any more. That happens when the device is revoked, for instance after it was lost, or when a
-    relay has lost its data. Your other devices are as they were; to write from here again, link a
-    new device in another folder from one of them: entrenous device add
+    any more. That happens when the device is revoked, for instance after it was lost. Your other
+    devices are as they were; to write from here again, link a new device in another folder from one
+    of them: entrenous device add
+    """
+
+
+class MailboxUnknown(Unreachable):
+    """
+    The relay does not know this device, nor that it was revoked, so it cannot help to open it.
+    Nothing on this device was changed or lost. The relay's operator may have started it with
+    another database, or restored a backup that is older than this device: tell the operator, and
+    try again later. If this device was revoked more than 30 days ago, it stays shut. With a
+    recovery sheet of this device you can go on at another relay:
+    entrenous device move --relay URL --recovery FILE
     """
 
 

@@ -30,6 +30,15 @@ class SheetShutsNothing(Unproven):
     """
 
 
+class UnknownToRelay(NotFound):
+    """
+    The relay that this recovery sheet names does not know the device which the sheet was written
+    on, so nothing was shut now. If that device was revoked more than 30 days ago, it is shut. Else
+    the relay's operator may have started it with another database, or restored a backup that is
+    older than the device: tell the operator, and type the same command again later.
+    """
+
+
 class TokenOfBefore(Unproven):
     """
     {name} is NOT shut: your relay does not take what this device knows to shut it with. That was

@@ -134,8 +134,24 @@ class LacksS3(Refused):
 class NoBackupElsewhere(Refused):
     """
     This relay keeps its rows in PostgreSQL or its blobs in a bucket, which have ways of their own
-    to be backed up and restored, so nothing was done. What has to be heeded is told in
-    docs/operate.md.
+    to be backed up and restored, so nothing was done. After such a restore, and before the relay
+    starts: entrenous relay restored. docs/operate.md says what else there is to do.
+    """
+
+
+class OtherDatabase(Refused):
+    """
+    The relay in {data} was used with the database {before}, and its settings now name {now}, which
+    {held}. With that one no device of its people could open. So the relay did not start, and
+    nothing was changed. Correct the setting `database`, or put a backup of {before} there. If you
+    mean it, say so once: entrenous relay run --other-database
+    """
+
+
+class RelayStillRuns(Refused):
+    """
+    A relay still answers at {listen}, so nothing was changed: it would go on handing out what this
+    command ends. Stop every relay on this database, then type the command again.
     """
 
 

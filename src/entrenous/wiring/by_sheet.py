@@ -2,7 +2,6 @@
 or shut it for good (lock.md section 6).
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from entrenous.adapters.vault.freed import note_freed
 from entrenous.adapters.vault.home import AskRelay, RelayPart, Unlocked, unlock
 from entrenous.adapters.vault.lock_head import has_vault, read_head
 from entrenous.model.errors import Unreachable
-from entrenous.model.lock import DeviceShut, NoLock, RelayLock
+from entrenous.model.lock import DeviceShut, MailboxUnknown, NoLock, RelayLock
 from entrenous.model.locked_out import SheetFreesNothing, SheetOfAnother, SheetOfNoDevice
-from entrenous.model.lost import NotShutYet, SheetOfThisDevice, SheetShutsNothing
+from entrenous.model.lost import NotShutYet, SheetOfThisDevice, SheetShutsNothing, UnknownToRelay
 from entrenous.model.recovery import EarlierSheet, RecoverySheet, SheetDoesNotOpen
 from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
 from entrenous.model.secret import Secret
@@ -74,6 +73,7 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
     Raises:
         SheetOfAnother: it is not the device that is there; the relay was not asked.
         DeviceShut, SheetOfNoDevice: its lock was deleted; that of the device there, or of another.
+        MailboxUnknown, SheetOfNoDevice: the relay knows nothing of it.
         SheetFreesNothing: the relay does not take this sheet's close token.
         RelayUnreachable.
     """
@@ -85,8 +85,10 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
         courier = HttpCourier(client, settings.patience_s)
         try:
             courier.allow_more_tries(sheet.relay_url, sheet.mailbox, sheet.close)
-        except (NoLock, NoSuchMailbox):
+        except NoLock:
             raise (DeviceShut if here else SheetOfNoDevice) from None
+        except NoSuchMailbox:
+            raise (MailboxUnknown if here else SheetOfNoDevice) from None
         except WrongToken:
             raise SheetFreesNothing from None
     if here:
@@ -102,6 +104,7 @@ def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
     Raises:
         SheetOfThisDevice: it is the device in ``settings.home``.
         SheetShutsNothing: the relay does not take this sheet's close token.
+        UnknownToRelay: it knows nothing of that mailbox, nor that it was deleted.
         NotShutYet: the relay does not answer; TooMany, ProtocolTooOld.
     """
     with kept_in(settings.home):
@@ -110,8 +113,9 @@ def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
     with new_client(settings.relay_ca, settings.proxy) as client:
         courier = HttpCourier(client, settings.patience_s)
         try:
-            with suppress(NoSuchMailbox):  # then there is no lock either
-                courier.close_mailbox(sheet.relay_url, sheet.mailbox, sheet.close)
+            courier.close_mailbox(sheet.relay_url, sheet.mailbox, sheet.close)
+        except NoSuchMailbox:  # which does not show that there is no lock: it may be back later
+            raise UnknownToRelay from None
         except WrongToken:
             raise SheetShutsNothing from None
         except Unreachable as why:

@@ -27,6 +27,7 @@ from entrenous.model.identity import Home
 from entrenous.model.lock import (
     Answered,
     DeviceShut,
+    MailboxUnknown,
     NoLock,
     NoRelaysPart,
     NotConfirmed,
@@ -34,7 +35,7 @@ from entrenous.model.lock import (
     OutdatedCopy,
     RelayLock,
 )
-from entrenous.model.relay_problem import WrongToken
+from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WrongPassphrase
 from entrenous.ports import Clock, Courier, Device, Dice
@@ -95,9 +96,13 @@ class Asking:
 
 
 def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) -> RelayPart:
-    """One question, of ten; raises Locked, DeviceShut, OutdatedCopy, RelayUnreachable, NotAPoint.
+    """One question, of ten.
 
     The newest token that the relay knows asks it; one that it does not know costs no try.
+
+    Raises:
+        Locked, DeviceShut, OutdatedCopy, NotAPoint.
+        RelayUnreachable; MailboxUnknown: as good as that, for it may know better later.
     """
     untold, scalar = asked_of_relay(stretched), draw_scalar(dice.token(UNIFORM_BYTES))
     blinded = blind(untold, scalar)
@@ -114,6 +119,8 @@ def _answered(lock: RelayLock, blinded: bytes, courier: Courier) -> Answered:
         return courier.unlock(lock, blinded)
     except NoLock:
         raise DeviceShut from None
+    except NoSuchMailbox:
+        raise MailboxUnknown from None
 
 
 def settle(unlocked: Unlocked, device: Device, settings: Settings) -> Unlocked:

@@ -9,12 +9,16 @@ from typing import Final
 from entrenous.adapters.mail.sqlite_line import named
 from entrenous.adapters.private_file import sync_folder
 from entrenous.adapters.relay_backup import BLOBS, copy_back, empty_folder, read_backup, save_backup
+from entrenous.adapters.relay_machine import is_relay_at
 from entrenous.adapters.system import SystemClock
 from entrenous.carry.restore import fail_closed
+from entrenous.model.held import HeldBlob
 from entrenous.model.relay_backup import Backup, Restored
-from entrenous.model.relay_settings import NoRelayHere
+from entrenous.model.relay_problem import NoSuchBlob
+from entrenous.model.relay_settings import NoRelayHere, RelaySettings, RelayStillRuns
+from entrenous.ports import Relay
 from entrenous.wiring.folders import kept_in
-from entrenous.wiring.relay import MAIL, open_relay, told_why
+from entrenous.wiring.relay import MAIL, open_present_relay, open_relay, told_why
 
 _FRESH: Final = ".restoring"
 
@@ -63,6 +67,38 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return Restored(backup, lost, len(damaged))
+
+
+def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, int]:
+    """After a PostgreSQL, a bucket or a folder was put back by its own ways: forget what may have
+    ended since the backup, as :func:`restore_relay` does. No relay may be running.
+
+    Returns:
+        How many copies were lost, and how many blobs are not where their rows say.
+
+    Raises:
+        RelayStillRuns; and what open_present_relay raises.
+    """
+    host, _, port = settings.listen.rpartition(":")
+    if is_relay_at(host.strip("[]"), int(port), tls=settings.tls_cert is not None):
+        raise RelayStillRuns(listen=settings.listen)
+    with open_present_relay(settings.data, settings.database, settings.blobs) as relay:
+        return asyncio.run(_marked(relay, with_shares=with_shares))
+
+
+async def _marked(relay: Relay, *, with_shares: bool) -> tuple[int, int]:
+    held = await relay.mail.look(lambda view: view.find(HeldBlob))
+    missing = frozenset([blob.name for blob in held if not await _is_there(blob, relay)])
+    return await fail_closed(relay, missing, with_shares=with_shares), len(missing)
+
+
+async def _is_there(blob: HeldBlob, relay: Relay) -> bool:
+    """Whether its last byte can be read; its hash is not looked at, for all would have to be."""
+    try:
+        last = await relay.blobs.read(blob.name, blob.size - 1, blob.size)
+        return bool([piece async for piece in last])
+    except NoSuchBlob:
+        return False
 
 
 def _without_doubt(fresh: Path, missing: frozenset[str], *, with_shares: bool) -> int:

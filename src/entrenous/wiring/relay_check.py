@@ -21,9 +21,11 @@ from entrenous.adapters.relay_machine import (
 )
 from entrenous.adapters.system import SystemClock
 from entrenous.adapters.tls import Certificate
+from entrenous.model.errors import EntrenousError
 from entrenous.model.relay_check import Finding
 from entrenous.model.relay_settings import MEGABYTE, BadCertificate, RelaySettings
 from entrenous.wiring.relay import MAIL, postgres_fault
+from entrenous.wiring.relay_database import refuse_other_database
 
 _RENEW_BEFORE: Final = timedelta(days=14)
 _CLOCK_GRACE: Final = timedelta(minutes=2)
@@ -81,6 +83,17 @@ def _rewrite_bytes(settings: RelaySettings) -> int:
 
 
 def _database(settings: RelaySettings, _: datetime) -> Finding:
+    found = _any_database(settings)
+    if not found.ok:
+        return found
+    try:
+        refuse_other_database(settings)
+    except EntrenousError as why:
+        return _fault("database", " ".join(str(why).split()))
+    return found
+
+
+def _any_database(settings: RelaySettings) -> Finding:
     if settings.database is not None:
         return _postgresql(settings.database)
     mail = settings.data / MAIL

@@ -145,7 +145,7 @@ def test_a_lock_is_made_once(relay: Relay) -> None:
 def test_two_locks_have_two_keys(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
     at_once(create_mailbox(other, lock_of(OWNER), relay))
-    with pytest.raises(NoLock):
+    with pytest.raises(NoSuchMailbox):
         at_once(answer(other, UNLOCK, QUESTIONS[0], relay))
     assert at_once(make_lock(other, OWNER, lock_of(UNLOCK), relay)) is True
     told = at_once(answer(other, UNLOCK, QUESTIONS[0], relay))
@@ -178,15 +178,32 @@ def test_after_another_passphrase_another_token_asks_and_all_else_stays(relay: R
     assert again == told  # the same key, and a question that was counted
     assert at_once(answer(BOX, OTHER, QUESTIONS[1], relay)).tries == 8
     at_once(close_mailbox(BOX, CLOSE, relay))
-    with pytest.raises(NoSuchMailbox):
+    with pytest.raises(NoLock):
         at_once(renew_lock(BOX, OWNER, lock_of(UNLOCK), relay))
 
 
 def test_where_there_is_no_lock_none_is_renewed(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
     at_once(create_mailbox(other, lock_of(OWNER), relay))
-    with pytest.raises(NoLock):
+    with pytest.raises(NoSuchMailbox):
         at_once(renew_lock(other, OWNER, lock_of(OTHER), relay))
+
+
+@pytest.mark.threat("database-changed")
+def test_only_what_was_deleted_is_said_to_be(relay: Relay) -> None:
+    """Another database knows nothing of a lock, and that is no word about its end."""
+    other = MailboxId(DICE.token(16))
+    for box, said in ((other, NoSuchMailbox), (BOX, NoLock)):
+        if box == BOX:
+            at_once(close_mailbox(BOX, CLOSE, relay))
+        for asked in (
+            answer(box, UNLOCK, QUESTIONS[0], relay),
+            note_opened(box, OWNER, opened(1, 1), relay),
+            allow_more_tries(box, CLOSE, relay),
+            renew_lock(box, OWNER, lock_of(UNLOCK), relay),
+        ):
+            with pytest.raises(said):
+                at_once(asked)
 
 
 def test_another_device_or_the_sheet_allows_more(relay: Relay) -> None:
@@ -212,7 +229,7 @@ def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> No
         at_once(create_mailbox(BOX, lock_of(OWNER), relay, lock_of(CLOSE)))
     with pytest.raises(NoSuchMailbox):
         at_once(make_lock(BOX, OWNER, lock_of(UNLOCK), relay))
-    with pytest.raises(NoSuchMailbox):
+    with pytest.raises(NoLock):
         at_once(note_opened(BOX, OWNER, opened(9, 1), relay))
 
 
@@ -270,7 +287,7 @@ class Tries(RuleBasedStateMachine):
     def open(self, by: int, number: int) -> None:
         told = max(1, self.generation + by)
         if self.shut:
-            with pytest.raises(NoSuchMailbox):
+            with pytest.raises(NoLock):
                 self.run(note_opened(BOX, OWNER, opened(told, number), self.relay))
             return
         self.left = 10
@@ -284,7 +301,7 @@ class Tries(RuleBasedStateMachine):
     @rule()
     def reset(self) -> None:
         if self.shut:
-            with pytest.raises(NoSuchMailbox):
+            with pytest.raises(NoLock):
                 self.run(allow_more_tries(BOX, CLOSE, self.relay))
             return
         self.left = 10

@@ -21,7 +21,7 @@ from entrenous.model.held import (
     LastingKeys,
 )
 
-VERSION: Final = 4  # of the schema: how many steps there are in migrations/versions
+VERSION: Final = 5  # of the schema: how many steps there are in migrations/versions
 
 #: Beyond keys and due_at, what is looked for; the last columns are there to be added up.
 _INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {

@@ -10,10 +10,10 @@ from entrenous.carry.mailboxes.lock_states import LockEvent, asking, state_of, s
 from entrenous.carry.mailboxes.tokens import closer, owner
 from entrenous.craft.crypto.hashing import lock_of, same
 from entrenous.craft.crypto.oprf import UNIFORM_BYTES, draw_scalar, evaluate, refuse_no_element
-from entrenous.model.held import HeldLock
+from entrenous.model.held import GoneMailbox, HeldLock
 from entrenous.model.ids import MailboxId
 from entrenous.model.lock import Answered, LockExists, NoLock, Opening, RolledBack
-from entrenous.model.relay_problem import WrongToken
+from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailView, Relay
 from entrenous.spec import UNLOCK_TRIES
@@ -47,7 +47,8 @@ async def answer(
 
     Raises:
         NotAPoint: this is no question; it was not counted.
-        NoLock: the key was deleted, or never made.
+        NoLock: the key was deleted.
+        NoSuchMailbox: nothing is known of one here.
         WrongToken: this is not the device's unlock token.
         Locked: no try is left.
     """
@@ -73,13 +74,14 @@ async def note_opened(mailbox: MailboxId, token: Secret, opening: Opening, relay
     did not hear the answer: another copy does not know that opening's number.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the owner.
-        NoLock: the key was deleted, or never made.
+        NoSuchMailbox, WrongToken: this is not the owner, or nothing is known of a key here.
+        NoLock: the key was deleted.
         RolledBack: another copy of the vault opened already. Tries are back all the same: who
             shows the owner's token has opened a vault.
     """
 
     def work(desk: MailDesk) -> bool:
+        _refuse_deleted(desk, mailbox)
         owner(desk, mailbox, token)
         held = _ready(desk, mailbox, LockEvent.OPENED)
         taken = _goes_on(opening, held)
@@ -95,11 +97,12 @@ async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> N
     """Give all tries back, for whoever may also delete the mailbox.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the close token.
-        NoLock: the key was deleted, or never made.
+        NoSuchMailbox, WrongToken: this is not the close token, or nothing is known of a key here.
+        NoLock: the key was deleted.
     """
 
     def work(desk: MailDesk) -> None:
+        _refuse_deleted(desk, mailbox)
         closer(desk, mailbox, token)
         desk.put(_ready(desk, mailbox, LockEvent.RESET))
 
@@ -110,25 +113,23 @@ async def renew_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rela
     """From now on another token asks questions, and the one before none; may be repeated.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the owner.
-        NoLock: the key was deleted, or never made.
+        NoSuchMailbox, WrongToken: this is not the owner, or nothing is known of a key here.
+        NoLock: the key was deleted.
     """
 
     def work(desk: MailDesk) -> None:
+        _refuse_deleted(desk, mailbox)
         owner(desk, mailbox, token)
-        held = desk.get(HeldLock, mailbox)
+        held = _known(desk, mailbox)
         step(state_of(held), LockEvent.RENEW)
-        if held is None:
-            raise NoLock
         desk.put(replace(held, unlock_lock=unlock_lock))
 
     await relay.mail.together(work)
 
 
 def _asked_by(view: MailView, mailbox: MailboxId, token: Secret) -> HeldLock:
-    held = view.get(HeldLock, mailbox)
-    if held is None:
-        raise NoLock
+    _refuse_deleted(view, mailbox)
+    held = _known(view, mailbox)
     if not same(held.unlock_lock, lock_of(token)):
         raise WrongToken
     return held
@@ -141,9 +142,25 @@ def _goes_on(opening: Opening, held: HeldLock) -> bool:
 
 
 def _ready(view: MailView, mailbox: MailboxId, event: LockEvent) -> HeldLock:
-    """The lock with all its tries; raises NoLock."""
-    held = view.get(HeldLock, mailbox)
+    """The lock with all its tries; raises NoSuchMailbox."""
+    held = _known(view, mailbox)
     step(state_of(held), event)
-    if held is None:
-        raise NoLock
     return replace(held, tries=UNLOCK_TRIES)
+
+
+def _refuse_deleted(view: MailView, mailbox: MailboxId) -> None:
+    """What is left of a mailbox that was deleted shows that its lock was; raises NoLock."""
+    if view.get(GoneMailbox, mailbox) is not None:
+        raise NoLock
+
+
+def _known(view: MailView, mailbox: MailboxId) -> HeldLock:
+    """The lock. That there is none says nothing of why: it may be in another database.
+
+    Raises:
+        NoSuchMailbox.
+    """
+    held = view.get(HeldLock, mailbox)
+    if held is None:
+        raise NoSuchMailbox
+    return held

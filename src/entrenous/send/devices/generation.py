@@ -8,7 +8,7 @@ before anything moves; of several copies of one state, the relay confirms the fi
 from typing import Final
 
 from entrenous.model.identity import Home, Identity
-from entrenous.model.lock import DeviceShut, NoLock, Opening, RolledBack
+from entrenous.model.lock import DeviceShut, MailboxUnknown, NoLock, Opening, RolledBack
 from entrenous.model.relay_problem import NoSuchMailbox
 from entrenous.ports import Device, Vault
 from entrenous.send.devices.self import (
@@ -93,7 +93,7 @@ def confirm_opening(device: Device) -> None:
 
     Raises:
         DeviceShut: the mailbox was deleted.
-        RelayUnreachable: this state is not confirmed.
+        RelayUnreachable, MailboxUnknown: this state is not confirmed.
     """
     home = home_of(device.vault)
     if home is None or device.vault.get(SELF, UNCONFIRMED) is None:
@@ -103,8 +103,10 @@ def confirm_opening(device: Device) -> None:
         device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
     except RolledBack:
         _forget_ratchets(device.vault)
-    except (NoLock, NoSuchMailbox):
+    except NoLock:
         raise DeviceShut from None
+    except NoSuchMailbox:
+        raise MailboxUnknown from None
     _confirmed(opening, device.vault)
 
 

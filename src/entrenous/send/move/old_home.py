@@ -27,7 +27,6 @@ from entrenous.spec import GENERATION_MAX, OLD_HOME_DAYS, OPENING_BYTES, TOKEN_B
 
 _ASK_AGAIN: Final = timedelta(hours=1)
 _GIVE_UP: Final = timedelta(days=OLD_HOME_DAYS)  # counted from when it should have been deleted
-_FORGOTTEN: Final = (NoSuchMailbox, WrongToken)
 
 
 def leave(
@@ -132,15 +131,16 @@ def let_go(old: OldHome, device: Device) -> None:
 def note_refused(old: OldHome, why: EntrenousError, device: Device) -> EntrenousError | None:
     """Its relay did not answer as it should; what is to be told of it.
 
-    A relay that has forgotten the mailbox is asked no more, nor one that is silent for long.
+    A relay that does not take our token any more is not asked again, nor one that is silent for
+    long. One that does not know the mailbox may have another database for a while.
     """
     key, now = old.home.mailbox.hex(), this_second(device)
-    if isinstance(why, _FORGOTTEN) or believed_now(device) >= old.until + _GIVE_UP:
+    if isinstance(why, WrongToken) or believed_now(device) >= old.until + _GIVE_UP:
         if device.vault.get(SELF, LOCK_TO_FOLLOW) is None:
             device.vault.drop(OLD_HOME, key)
         return None
     lay(replace(old, ask_after=now + _ASK_AGAIN), OLD_HOME, key, device.vault)
-    return why
+    return None if isinstance(why, NoSuchMailbox) else why
 
 
 def give_tries_back(device: Device) -> None:
@@ -152,9 +152,10 @@ def give_tries_back(device: Device) -> None:
 
 def _overtake(home: Home, device: Device) -> None:
     """A copy of this device from before the move would go on there: so its relay hears of the last
-    generation that there can be.
+    generation that there can be. A mailbox that was just fetched from and yet is said to be unknown
+    has no lock.
     """
-    with suppress(RolledBack, NoLock):
+    with suppress(RolledBack, NoLock, NoSuchMailbox):
         _note_opened(home, GENERATION_MAX, device)
 
 

@@ -1,4 +1,4 @@
-"""``entrenous relay backup`` and ``relay restore``."""
+"""``entrenous relay backup``, ``relay restore`` and ``relay restored``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,15 @@ import typer
 from entrenous.faces.cli.output import put_json, say, when
 from entrenous.faces.cli.relay.settings import AsJson, DataFolder, SettingsFile, settings_of
 from entrenous.model.relay_settings import MEGABYTE, NoBackupElsewhere, RelaySettings
-from entrenous.wiring.relay_backup import back_up_relay, restore_relay
+from entrenous.wiring.relay_backup import back_up_relay, mark_restored, restore_relay
+
+WithShares = Annotated[
+    bool,
+    typer.Option(
+        "--with-shares",
+        help="Keep shares: what was taken back or used up after the backup lives again.",
+    ),
+]
 
 
 def backup(
@@ -33,13 +41,7 @@ def restore(
     source: Annotated[Path, typer.Argument(metavar="BACKUP", help="The folder of a backup.")],
     settings: SettingsFile = None,
     data: DataFolder = None,
-    with_shares: Annotated[
-        bool,
-        typer.Option(
-            "--with-shares",
-            help="Keep shares: what was taken back or used up after the backup lives again.",
-        ),
-    ] = False,
+    with_shares: WithShares = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a backup back into a new or empty folder. What nobody had opened is lost.
@@ -55,9 +57,38 @@ def restore(
         put_json({"schema": "entrenous/relay-restore/1", **told, "with_shares": with_shares})
         return
     say(f"The relay of {when(done.backup.made_at)} is in {into}.")
-    say(f"  {done.lost:,} copies that might have been opened are lost; `entrenous sent` says so.")
+    _say_lost(done.lost)
     if done.damaged:
         say(f"  {done.damaged:,} blobs in the backup were not what was saved; they are left out.")
+    _say_what_devices_repeat()
+
+
+def restored(
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+    with_shares: WithShares = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say that a PostgreSQL, a bucket or a folder was put back by its own ways, before any relay
+    starts on it. What nobody had opened is lost, as after `relay restore`.
+    """
+    lost, missing = mark_restored(settings_of(settings, data), with_shares=with_shares)
+    if as_json:
+        told = {"lost": lost, "missing": missing, "with_shares": with_shares}
+        put_json({"schema": "entrenous/relay-restored/1", **told})
+        return
+    say("The relay knows that it was restored, and may be started.")
+    _say_lost(lost)
+    if missing:
+        say(f"  {missing:,} blobs are not there; what names them is lost too.")
+    _say_what_devices_repeat()
+
+
+def _say_lost(lost: int) -> None:
+    say(f"  {lost:,} copies that might have been opened are lost; `entrenous sent` says so.")
+
+
+def _say_what_devices_repeat() -> None:
     say("  Tell your people to open Entrenous: within six hours of use their devices end once more")
     say("  what they ended since then, such as copies taken back and devices that were revoked.")
     say("  Until then the lock of a lost device answers again.")

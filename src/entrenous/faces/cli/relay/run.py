@@ -21,6 +21,7 @@ from entrenous.model.relay_settings import MetricsAddressTaken, RelaySettings, w
 from entrenous.model.setting import AddressTaken
 from entrenous.ports import Relay
 from entrenous.wiring.relay import open_relay
+from entrenous.wiring.relay_database import note_database, refuse_other_database
 
 
 def run(
@@ -31,6 +32,13 @@ def run(
         str | None,
         typer.Option(metavar="HOST:PORT", help="127.0.0.1:7801; port 0 takes a free one."),
     ] = None,
+    other_database: Annotated[
+        bool,
+        typer.Option(
+            "--other-database",
+            help="Serve another database than before, on purpose; its mailboxes are other ones.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
 ) -> None:
     """Run a relay: it carries sealed messages and can never read one."""
@@ -46,8 +54,11 @@ def run(
             say(f"The relay serves at {url}. Stop it with Ctrl-C.")
 
     elsewhere = partial(open_relay, database=wanted.database, blobs=wanted.blobs)
+    if not other_database:
+        refuse_other_database(wanted)
     wakes = wake_bounds(connections_max(), behind_proxy=wanted.behind_proxy)
     with elsewhere(wanted.data, replace(wanted.limits, wakes=wakes)) as relay:
+        note_database(relay, wanted)
         app, beside = _apps(wanted, relay, _known_to(context))
         with _told_which(beside):
             serve(app, host, port, announce, _ways(certificate, beside, relay))

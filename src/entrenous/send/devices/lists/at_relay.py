@@ -24,6 +24,7 @@ from entrenous.send.devices.self import (
 from entrenous.send.devices.shown_card import shown_card
 from entrenous.send.drawers import CLOSE, CLOSED, SELF, lay, take, take_all
 from entrenous.send.odd_clock import believed_now
+from entrenous.spec import GONE_DAYS
 
 _ASK_AGAIN: Final = timedelta(hours=1)
 
@@ -121,8 +122,10 @@ def _is_due(one: Closing, now: datetime) -> bool:
 def _close(one: Closing, device: Device) -> None:
     try:
         _delete(one, device)
-    except NoSuchMailbox:
-        pass  # it never came to be, or its relay has forgotten it
+    except NoSuchMailbox:  # it never came to be; or it was another's, and may be back later
+        if one.name is not None:
+            _ask_again(one, device)
+            return
     except WrongToken:
         if one.name is None:
             raise
@@ -136,6 +139,15 @@ def _close(one: Closing, device: Device) -> None:
         if one.name is not None:
             note_closed(one, device)
         device.vault.drop(CLOSE, one.mailbox.hex())
+
+
+def _ask_again(one: Closing, device: Device) -> None:
+    """A relay that knows nothing of a mailbox, nor that it was deleted, may have another database
+    for a while: it has not shut a device.
+    """
+    now = device.clock.now()
+    give_up_at = one.give_up_at or now + timedelta(days=GONE_DAYS)
+    close_later(replace(one, not_before=now + _ASK_AGAIN, give_up_at=give_up_at), device)
 
 
 def _delete(one: Closing, device: Device) -> None:
