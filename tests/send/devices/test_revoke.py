@@ -28,6 +28,7 @@ from entrenous.spec import TOKEN_BYTES
 from tests.send.devices.test_link import sheet_of
 from tests.send.room import HERE, SMALL, THERE, Person, Room
 from tests.village.households import bare, catch_up, link, links
+from tests.village.malicious_relay import failing
 
 
 @pytest.fixture
@@ -133,6 +134,22 @@ def test_what_is_said_of_a_vault_is_so(home: Room) -> None:
     home.silence(HERE)
     told = revoke_device("tablet ", lost=True, sheet=None, device=ana.device)
     assert told == Revoked("tablet", Shut.WAITS)
+
+
+@pytest.mark.threat("database-changed")
+def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None:
+    """It serves another database for a while; with the first one the lost device opens again."""
+    ana, phone = home["ana"], home["phone"]
+    with ana.device.courier.playing(close_mailbox=failing(NoSuchMailbox())):
+        told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
+        assert told == Revoked("phone", Shut.WAITS)
+        fetch_messages(ana.device)
+    assert [one.name for one in still_to_close(ana.device)] == ["phone"]
+    home.clock.wind(hours=2)
+    fetch_messages(ana.device)
+    assert still_to_close(ana.device) == ()
+    with pytest.raises((NoSuchMailbox, WrongToken)):
+        fetch_messages(phone.device)
 
 
 @pytest.mark.threat("stolen-device")

@@ -1,10 +1,13 @@
 """A person's only device is lost: its recovery sheet shuts it, on a machine that is not hers."""
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+from entrenous.adapters.system import SystemClock
 from entrenous.craft.wire.identity.recovery import read_sheet, write_sheet
 from entrenous.faces.cli.exits import BY_FAMILY, USAGE
 from entrenous.faces.relay.app import relay_app
@@ -69,6 +72,26 @@ def test_a_mailbox_that_the_relay_does_not_know_is_not_said_to_be_shut(town: Tow
         said = town.nowhere(*town.by_sheet, status=BY_FAMILY["not-found"])
         assert "nothing was shut now" in said
         assert "more than 30 days ago, it is shut" in said
+
+
+@pytest.mark.threat("database-changed")
+def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
+    town: Town,
+) -> None:
+    with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:
+        for table in ("held_mailbox", "held_lock", "held_card"):
+            database.execute(f"DELETE FROM {table}")
+        database.commit()
+    said = town.types("ana", "inbox", status=BY_FAMILY["unreachable"])
+    assert "does not know this device" in said
+    assert "is shut" not in said
+    (town.folder / "other").mkdir()
+    with (
+        disk_relay(town.folder / "other", WoundClock(SystemClock().now())) as other,
+        served(relay_app(other)) as url,
+    ):
+        town.types("ana", "device", "move", "--relay", url, "--recovery", str(town.sheet))
+        town.types("ana", "inbox")
 
 
 def test_the_sheet_of_the_device_that_is_here_does_not_shut_it_from_here(town: Town) -> None:
