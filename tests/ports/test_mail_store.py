@@ -35,6 +35,7 @@ from entrenous.model.held import (
     HeldLetter,
     HeldLock,
     HeldMailbox,
+    HeldRelay,
     HeldRestore,
     HeldShare,
     HeldSweep,
@@ -84,6 +85,7 @@ EVERY_KIND = [
     Leftover("name", NOON),
     HeldRestore(1, NOON),
     HeldSweep(1, NOON, None, 7),
+    HeldRelay(1, b"r" * 16),
 ]
 
 

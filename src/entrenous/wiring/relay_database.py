@@ -27,10 +27,13 @@ def refuse_other_database(settings: RelaySettings) -> None:
         DatabaseAway, BadDatabaseAddress, LacksPostgresql, NewerDatabase.
     """
     found, note = _contents(settings), read_note(settings.data)
+    if found is None:
+        return
     if note is not None and note.relay != found.relay:
         before = note.place
     elif note is None and settings.database is not None and not found.is_filled:
-        if not _in_folder(settings).is_filled:
+        beside = _in_folder(settings)
+        if beside is None or not beside.is_filled:
             return
         before = str(settings.data / MAIL)
     else:
@@ -51,21 +54,24 @@ def note_database(relay: Relay, settings: RelaySettings) -> None:
             write_note(note, settings.data)
 
 
-def _contents(settings: RelaySettings) -> Contents:
+def _contents(settings: RelaySettings) -> Contents | None:
     return _in_folder(settings) if settings.database is None else _in_postgresql(settings.database)
 
 
-def _in_folder(settings: RelaySettings) -> Contents:
-    """As much as can be read; a relay says by itself what is wrong with its own database."""
+def _in_folder(settings: RelaySettings) -> Contents | None:
+    """None of one that cannot be read: its relay says what is wrong with it."""
+    mail = settings.data / MAIL
     try:
-        with rows_of(settings.data / MAIL) as rows:
+        if not mail.is_file():
+            return _NEW
+        with rows_of(mail) as rows:
             is_filled = bool(rows.execute("SELECT 1 FROM held_mailbox LIMIT 1").fetchone())
             try:
                 found = rows.execute("SELECT name FROM held_relay").fetchone()
             except sqlite3.OperationalError:  # of an earlier version
                 found = None
-    except sqlite3.Error:
-        return _NEW
+    except (OSError, sqlite3.Error):
+        return None
     return Contents(found[0] if found else None, is_filled)
 
 

@@ -34,10 +34,10 @@ async def wait_for_letter(request: Request, relay: Relay) -> Response:
     return Response(status_code=204, headers=_CLOSE if is_early else None)
 
 
-def network_of(untrusted_address: str) -> bytes:
+def network_of(host: str) -> bytes:
     """An IPv4 address, or the first 64 bits of an IPv6 one; b"" for anything else."""
     try:
-        address = ipaddress.ip_address(untrusted_address.partition("%")[0])
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return b""
     address = getattr(address, "ipv4_mapped", None) or address
