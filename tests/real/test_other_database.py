@@ -184,6 +184,9 @@ def test_a_restored_postgresql_is_told_of_by_one_command(house: House, postgres:
         courier.finish(house.url, opened.id, opened.open, attempt)
         assert "still answers" in house.operator("restored", status=3)
     postgres.run("pg_restore", "--clean", "-d", str(name), *where, str(dump))
+    house.uses(postgres.fresh())
+    assert "is empty" in house.operator("restored", status=3)
+    house.uses(url)
     told = json.loads(house.operator("restored", "--json"))
     assert (told["lost"], told["missing"]) == (3, 2)
     with house.serves(), new_client() as web:

@@ -142,9 +142,9 @@ class NoBackupElsewhere(Refused):
 class OtherDatabase(Refused):
     """
     The relay in {data} was used with the database {before}, and its settings now name {now}, which
-    {held}. With that one no device of its people could open. So the relay did not start, and
-    nothing was changed. Correct the setting `database`, or put a backup of {before} there. If you
-    mean it, say so once: entrenous relay run --other-database
+    {held}. With that one no device of its people could open. So nothing was started, and nothing
+    was changed. Correct the setting `database`, or put a backup of {before} there. If you mean it,
+    say so once: entrenous relay run --other-database
     """
 
 

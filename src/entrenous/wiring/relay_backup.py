@@ -18,7 +18,8 @@ from entrenous.model.relay_problem import NoSuchBlob
 from entrenous.model.relay_settings import NoRelayHere, RelaySettings, RelayStillRuns
 from entrenous.ports import Relay
 from entrenous.wiring.folders import kept_in
-from entrenous.wiring.relay import MAIL, open_present_relay, open_relay, told_why
+from entrenous.wiring.relay import MAIL, open_relay, told_why
+from entrenous.wiring.relay_database import refuse_other_database
 
 _FRESH: Final = ".restoring"
 
@@ -77,12 +78,16 @@ def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, i
         How many copies were lost, and how many blobs are not where their rows say.
 
     Raises:
-        RelayStillRuns; and what open_present_relay raises.
+        NoRelayHere, RelayStillRuns.
+        OtherDatabase: this is not the one that was put back; and what open_relay raises.
     """
+    if settings.database is None and not (settings.data / MAIL).is_file():
+        raise NoRelayHere(path=settings.data)
+    refuse_other_database(settings)
     host, _, port = settings.listen.rpartition(":")
     if is_relay_at(host.strip("[]"), int(port), tls=settings.tls_cert is not None):
         raise RelayStillRuns(listen=settings.listen)
-    with open_present_relay(settings.data, settings.database, settings.blobs) as relay:
+    with open_relay(settings.data, database=settings.database, blobs=settings.blobs) as relay:
         return asyncio.run(_marked(relay, with_shares=with_shares))
 
 
