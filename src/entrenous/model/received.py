@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from entrenous.model.errors import Malformed
 from entrenous.model.ids import (
     BlobId,
     EnvelopeId,
@@ -56,3 +57,19 @@ class Received:
     reply: ReplyTo | None = None
     circle: bytes | None = None
     sequence: int = 0
+
+
+class NotACopy(Malformed):
+    """
+    This file is not a picture, clip or sound as Entrenous writes them: it is broken, or it holds
+    something else, or more than that.
+    """
+
+
+class UnsafeFiles(Malformed):
+    """
+    {files} of {name}: no picture, clip or sound as Entrenous writes them, but broken, or something
+    else, or with something hidden in it. Such a file can attack the program that shows it, so
+    nothing of the message was written or shown. Ask the person what they sent, in a way that you
+    trust. To write it as it came all the same: {command}
+    """

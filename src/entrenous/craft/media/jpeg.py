@@ -107,6 +107,22 @@ def load_whole(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
     return image
 
 
+def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -> bool:
+    """Whether the scan of a baseline JPEG that ends with its end marker holds the whole picture and
+    at most 8 bytes more, which libjpeg cannot tell from its read-ahead.
+    """
+    image = _loaded(untrusted_data, opened)
+    paint = _another_colour(image.getpixel((image.width - 1, image.height - 1)))
+    unended = untrusted_data[:-2]
+    if not _reached(opened(io.BytesIO(unended + _READ_AHEAD)), paint):
+        return False
+    try:
+        shorter = opened(io.BytesIO(unended[: -len(_READ_AHEAD)]))
+    except (OSError, SyntaxError):  # the scan is no longer than that
+        return True
+    return not _reached(shorter, paint)
+
+
 def _loaded(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
     image = opened(io.BytesIO(untrusted_data))
     image.load()

@@ -13,24 +13,35 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from entrenous.craft.media.jailed.answer import write_ready
 from entrenous.craft.media.jailed.child import THREADED, answer_all, load
 from entrenous.craft.media.jailed.ends import QUESTIONS, write_to
 from entrenous.craft.media.jailed.seccomp import prepare
-from entrenous.craft.media.jailed.walls import build_walls
+from entrenous.craft.media.jailed.walls import Limits, build_walls
 from entrenous.model.picture import PictureFormat
 
 _CONTROL: Final = 0
 _ANSWERS: Final = 1
 _INHERITED_MAX: Final = 64  # none is higher: nothing else is open here
 
+#: Answers what is asked on standard input by writing to a descriptor, until the questions end.
+Answers = Callable[[int], None]
+
 
 def main(memory_bytes: int, cpu_s: int, kind: PictureFormat) -> None:
-    """Fork until the socket is closed; at most one child lives at a time."""
+    """Fork children that read pictures of this kind."""
     load(kind)
-    prepare(threads=kind in THREADED)
+    serve(memory_bytes, cpu_s, answer_all, threads=kind in THREADED)
+
+
+def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> None:
+    """Fork until the socket is closed; at most one child lives at a time, and ``answers`` to its
+    questions what it was given. All that it needs must be loaded before.
+    """
+    prepare(threads=threads)
     gc.freeze()  # what is here now stays as it is, so that children share its memory
     child = 0
     with socket.socket(fileno=os.dup(_CONTROL)) as control:
@@ -39,8 +50,8 @@ def main(memory_bytes: int, cpu_s: int, kind: PictureFormat) -> None:
                 _end(child)
             child = os.fork()
             if not child:
-                questions, answers = pipes
-                _answer(questions, answers, memory_bytes, cpu_s, kind)
+                limits = Limits(memory_bytes, cpu_s)
+                _answer(pipes[0], pipes[1], limits, answers, threads=threads)
             for pipe in pipes:
                 os.close(pipe)
     if child:
@@ -54,16 +65,18 @@ def _end(child: int) -> None:
 
 
 def _answer(
-    questions: int, answers: int, memory_bytes: int, cpu_s: int, kind: PictureFormat
+    questions: int, answered: int, limits: Limits, answers: Answers, *, threads: bool
 ) -> NoReturn:
     """Become the child."""
     try:
         os.dup2(questions, QUESTIONS)
-        os.dup2(answers, _ANSWERS)
+        os.dup2(answered, _ANSWERS)
         os.closerange(3, _INHERITED_MAX)
-        walls = build_walls(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=kind in THREADED)
+        walls = build_walls(
+            memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s, threads=threads
+        )
         write_to(_ANSWERS, write_ready(walls))
-        answer_all(_ANSWERS)
+        answers(_ANSWERS)
     finally:
         os._exit(0)  # nothing of the server's is tidied up here
 

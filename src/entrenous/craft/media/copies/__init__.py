@@ -1,0 +1,1 @@
+"""Is a received file a copy as this program writes one, whole, and nothing else?"""
