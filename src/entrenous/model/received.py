@@ -69,7 +69,7 @@ class NotACopy(Malformed):
 class UnsafeFiles(Malformed):
     """
     {files} of {name}: no picture, clip or sound as Entrenous writes them, but broken, or something
-    else, or with something hidden in it. Such a file can attack the program that shows it, so
-    nothing of the message was written or shown. Ask the person what they sent, in a way that you
-    trust. To write it as it came all the same: {command}
+    else, or with something more in it. Such a file can attack the program that shows it, so nothing
+    of the message was written. Ask the person what they sent. To write all of it as it came, for a
+    program that you trust with it: entrenous open {name} --unchecked
     """

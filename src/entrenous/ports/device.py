@@ -222,6 +222,19 @@ def no_sounds(_untrusted_data: bytes, _mono_hz: int = 0) -> Sound:
     raise DecoderDidNotStart
 
 
+class CheckCopy(Protocol):
+    """Checks a received file, which ``fill`` writes, before it is given to anything else."""
+
+    def __call__(self, media_type: str, size: int, fill: Callable[[BinaryIO], None], /) -> None:
+        """Raises NotACopy, DecoderDidNotStart; what ``fill`` raises."""
+        ...
+
+
+def no_checks(_media_type: str, _size: int, _fill: Callable[[BinaryIO], None]) -> None:
+    """Of a device that was given no way to check files."""
+    raise DecoderDidNotStart
+
+
 class SideBySide(Protocol):
     """Goes through several rows at the same time."""
 
@@ -241,7 +254,8 @@ class Device:
 
     ``read_picture`` decodes what a stranger may have made (in a jailed child, outside of tests);
     ``read_clip`` likewise, frame by frame, as long as its context is open; ``read_sound`` likewise,
-    the sound of a clip too. ``receipts``: whether people whose keys were compared are told what
+    the sound of a clip too; ``check_copy`` says whether a received file is one that our writers
+    make (in a jailed child, too). ``receipts``: whether people whose keys were compared are told what
     became of their messages here. ``embedder`` is None without the extra `embedding`.
     ``side_by_side`` asks several relays at the same time.
     """
@@ -254,6 +268,7 @@ class Device:
     read_picture: Callable[[bytes], Picture]
     read_clip: Callable[[bytes, Cut], AbstractContextManager[Clip]] = no_clips
     read_sound: ReadSound = no_sounds
+    check_copy: CheckCopy = no_checks
     receipts: bool = True
     embedder: Embedder | None = None
     side_by_side: SideBySide = in_turn

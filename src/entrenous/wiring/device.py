@@ -21,6 +21,7 @@ from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.adapters.vault.lock_head import has_vault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.media.clip.jail import decode_clip_untrusted
+from entrenous.craft.media.copies.jail import CopyJail
 from entrenous.craft.media.jail import decode_untrusted
 from entrenous.craft.media.jails import Jails
 from entrenous.craft.media.sound.jail import decode_sound_untrusted
@@ -69,8 +70,8 @@ def open_unlocked(
         ask = Asking(settings.home, courier, SystemClock(), SystemDice())
         with kept_in(settings.home):
             opened = _unlocked(settings, words, ask, sheet)
-        with closing(opened.vault) as vault:
-            device = _device(vault, courier, settings)
+        with closing(opened.vault) as vault, CopyJail() as copies:
+            device = replace(_device(vault, courier, settings), check_copy=copies.check)
             yield device, settle(opened, device, settings)
 
 

@@ -2,12 +2,13 @@
 writes to the screen.
 """
 
+import io
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -15,6 +16,8 @@ import entrenous.send.send as send_verb
 import entrenous.wiring.device as wiring
 from entrenous.adapters.courier.memory import memory_courier
 from entrenous.adapters.system import SystemClock
+from entrenous.craft.media.copies.check import check_copy
+from entrenous.craft.media.copies.jail import CopyJail
 from entrenous.craft.media.picture import read_picture
 from entrenous.faces.cli import send
 from entrenous.faces.cli.main import run
@@ -28,6 +31,17 @@ from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, photo
 
 WORDS = "four or five unrelated words"
+
+
+class SameProcess(CopyJail):
+    """Checks what was received in the process of the test."""
+
+    def check(self, media_type: str, size: int, fill: Callable[[BinaryIO], None]) -> None:
+        file = io.BytesIO()
+        fill(file)
+        assert len(file.getvalue()) == size
+        for _ in check_copy(file.getvalue(), media_type):
+            pass
 
 
 @dataclass
@@ -58,6 +72,7 @@ class Street:
         self.monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
         self.monkeypatch.setattr(wiring, "HttpCourier", self._no_network)
         self.monkeypatch.setattr(wiring, "decode_untrusted", read_picture)
+        self.monkeypatch.setattr(wiring, "CopyJail", SameProcess)
 
     def _no_network(self, *_: object, **__: object) -> Courier:
         return self.courier

@@ -25,6 +25,7 @@ _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _CORNER_PX: Final = 8
 _PAINTS: Final[dict[str, int | tuple[int, ...]]] = {"L": 1, "RGB": (1, 254, 3)}  # seldom seen
 _READ_AHEAD: Final = bytes(8)  # libjpeg wants 57 bits at hand before it takes the last ones
+_NO_CODE: Final = 8 * b"\xff\0"  # as many bits, of which no Huffman table makes a picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -
     image = _loaded(untrusted_data, opened)
     paint = _another_colour(image.getpixel((image.width - 1, image.height - 1)))
     unended = untrusted_data[:-2]
-    if not _reached(opened(io.BytesIO(unended + _READ_AHEAD)), paint):
+    if not _reached(opened(io.BytesIO(unended + _NO_CODE)), paint):
         return False
     try:
         shorter = opened(io.BytesIO(unended[: -len(_READ_AHEAD)]))

@@ -26,12 +26,13 @@ from entrenous.model.errors import Unreachable, as_typed
 from entrenous.model.letter import Frame, FrameFile
 from entrenous.model.message import UnknownMessage
 from entrenous.model.picture import AlreadyThere, UnwritableFolder
-from entrenous.model.received import InboxState, Received
+from entrenous.model.received import InboxState, Received, UnsafeFiles
 from entrenous.model.relay_problem import DiskFull, RelayFull
 from entrenous.model.several import several
 from entrenous.ports import Device
 from entrenous.send.inbox import find_received, received_messages, remove_received
 from entrenous.send.letter.wake import wait_for_letter
+from entrenous.send.message.checked import unsafe_files
 from entrenous.send.message.watch import Watch
 from entrenous.send.open import Fill, open_message_to
 from entrenous.send.receipts.answer import answer_receipts, is_to_be_asked
@@ -140,6 +141,10 @@ def open_(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder to write the files to.")
     ] = Path(),
+    unchecked: Annotated[
+        bool,
+        typer.Option("--unchecked", help="Write also what is no picture, clip or sound of ours."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Open a message: show its text, and write its files to a folder.
@@ -148,10 +153,11 @@ def open_(
     first opening that holds by cryptography, after it by your program. What you write to a folder
     is in your hands: it can't be taken back from there.
     """
-    files = AllOrNone()
+    files, came = AllOrNone(), list[tuple[FrameFile, Fill]]()
     told = asked = False
 
     def show(number: int, file: FrameFile, fill: Fill) -> None:
+        came.append((file, fill))
         files.want(place_of(message, number, file.media_type, out), file.size, fill)
 
     with device_of(context) as device:
@@ -167,6 +173,8 @@ def open_(
 
         def tell(frame: Frame) -> None:
             nonlocal told
+            if not unchecked:
+                _refuse_unsafe(message, came, before.opens, device)
             files.write()  # here, where the names of all of them are known
             _tell_opened(frame.text, files.places, about, as_json=as_json)
             told = True
@@ -179,7 +187,7 @@ def open_(
         try:
             with bars() as shown, files.unless(over):
                 open_message_to(message, show, device, Watch(shown.reached), tell, ready)
-        except (AlreadyThere, DiskFull, UnwritableFolder) as why:
+        except (AlreadyThere, DiskFull, UnsafeFiles, UnwritableFolder) as why:
             if asked and not isinstance(why, RelayFull):
                 hint(_counts_as_opened(message, before.opens))
             raise
@@ -203,6 +211,17 @@ def _ask_about_receipts(message: Received, device: Device) -> None:
     hint(f"{asked} when you get and open what they send. This is asked once.")
     wanted = typer.confirm(f"Have {sender.name} told?", default=False, err=True)
     answer_receipts(sender.name, device, wanted=wanted)
+
+
+def _refuse_unsafe(
+    message: str, files: list[tuple[FrameFile, Fill]], opens: int | None, device: Device
+) -> None:
+    """Raises UnsafeFiles, DecoderDidNotStart."""
+    unsafe = unsafe_files(files, device)
+    if unsafe:
+        plural = "s" if len(unsafe) > 1 else ""
+        numbers = ", ".join(map(str, unsafe))
+        raise UnsafeFiles(files=f"File{plural} {numbers}", name=message)
 
 
 def _counts_as_opened(message: str, opens: int | None) -> str:
