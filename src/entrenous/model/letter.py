@@ -109,6 +109,7 @@ class Manifest:
 
     ``blobs`` are the frame and then the files in its order; ``marks`` commits, for each file, to
     its mark (32 bytes; None where it bears none). ``heads`` are those of exactly the audience.
+    ``may_export``: whether files of a message that may be opened a number of times may be kept.
     """
 
     name: MessageName
@@ -125,6 +126,7 @@ class Manifest:
     marks: tuple[bytes | None, ...] = ()
     reply: ReplyTo | None = None
     circle: bytes | None = None
+    may_export: bool = False
 
 
 Body = (

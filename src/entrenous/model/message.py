@@ -23,10 +23,14 @@ from entrenous.spec import PICTURES_MAX, UNDO_S_MAX
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Until when, and how many times, a message may be opened; None means no limit of that kind."""
+    """Until when, and how many times, a message may be opened; None means no limit of that kind.
+
+    ``may_export``: its files may be kept although openings are counted.
+    """
 
     expires_at: datetime
     opens: int | None = None
+    may_export: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from entrenous.model.errors import Refused, Unreachable
+from entrenous.model.errors import Malformed, Refused, Unreachable
 from entrenous.model.ids import BlobId, EnvelopeId
 from entrenous.model.relay_problem import UsedUp
 from entrenous.model.secret import Secret
@@ -46,6 +46,44 @@ class RemovedHere(Refused):
     """
     You removed {name} from this device, so it does not open here any more. Ask the person to send
     it again, or look on another device of yours.
+    """
+
+
+class NotLookedAt(Refused):
+    """
+    Nobody pressed Show on the page of {name}, so it was not opened, and can still be taken back. To
+    look at it: entrenous open {name}
+    """
+
+
+class NotSeen(Refused):
+    """
+    The page of {name} was closed, or did not load, before you could see it. The person can not take
+    it back by cryptography any more, for its relay gave the key, but this is no opening that
+    counts: it opens here until it ends. To look at it: entrenous open {name}
+    """
+
+
+class UnsafeToShow(Malformed):
+    """
+    Not every file of {name} is a picture, clip or sound as Entrenous writes them. Such a file can
+    attack the program that shows it, so nothing of the message was shown. Ask the person what they
+    sent, and to send it again.
+    """
+
+
+class LookedAtOnly(Refused):
+    """
+    {name} may be opened a limited number of times, so it is looked at on a page, and nothing of it
+    is written. To look at it: entrenous open {name}. Where its sender allowed that, you can have
+    its files and its text written out, and the person is told: entrenous open {name} --export
+    """
+
+
+class ExportForbidden(Refused):
+    """
+    The person who sent {name} does not allow that its files or its text are written out. Nothing
+    was opened. To look at it: entrenous open {name}
     """
 
 

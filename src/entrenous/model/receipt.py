@@ -14,6 +14,7 @@ class ReceiptEvent(IntEnum):
 
     DELIVERED = 1
     OPENED = 2
+    EXPORTED = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,5 +71,6 @@ class UnsafeFiles(Malformed):
     {files} of {name}: no picture, clip or sound as Entrenous writes them, but broken, or something
     else, or with something more in it. Such a file can attack the program that shows it, so nothing
     of the message was written. Ask the person what they sent. To write all of it as it came, for a
-    program that you trust with it: entrenous open {name} --unchecked
+    program that you trust with it: entrenous open {name} --unchecked. One that opens once needs
+    --export as well.
     """

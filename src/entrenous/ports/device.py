@@ -255,8 +255,8 @@ class Device:
     ``read_picture`` decodes what a stranger may have made (in a jailed child, outside of tests);
     ``read_clip`` likewise, frame by frame, as long as its context is open; ``read_sound`` likewise,
     the sound of a clip too; ``check_copy`` says whether a received file is one that our writers
-    make (in a jailed child, too). ``receipts``: whether people whose keys were compared are told what
-    became of their messages here. ``embedder`` is None without the extra `embedding`.
+    make (in a jailed child, too). ``receipts``: whether people whose keys were compared are told
+    what became of their messages here. ``embedder`` is None without the extra `embedding`.
     ``side_by_side`` asks several relays at the same time.
     """
 

@@ -8,6 +8,7 @@ in the vault as they came, sealed, with the key beside them.
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import BinaryIO, Final, cast
@@ -20,7 +21,14 @@ from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import ID_BYTES, BlobId
 from entrenous.model.letter import BadContent, Content, ContentFile, Frame, FrameFile, Manifest
 from entrenous.model.message import UnknownMessage
-from entrenous.model.opening import Finishing, NotThereYet, OddClock, OpenedElsewhere, RemovedHere
+from entrenous.model.opening import (
+    ExportForbidden,
+    Finishing,
+    NotThereYet,
+    OddClock,
+    OpenedElsewhere,
+    RemovedHere,
+)
 from entrenous.model.received import InboxState, Received
 from entrenous.model.relay_problem import Expired, NoSuchBlob, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.model.secret import Secret
@@ -30,6 +38,7 @@ from entrenous.send.inbox import find_received, is_over, settle, when_in_words
 from entrenous.send.message.download import download, forget_parts
 from entrenous.send.message.watch import UNWATCHED, Watch
 from entrenous.send.odd_clock import is_clock_odd
+from entrenous.send.receipts.note import note_exported
 from entrenous.spec import EXPIRY_DAYS_MAX
 
 _FRAME_BYTES_MAX: Final = 256 * 1024  # 64 files and the longest text have less
@@ -67,22 +76,26 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
     watch: Watch = UNWATCHED,
     tell: Tell | None = None,
     ready: Ready = _ready,
+    *,
+    export: bool = False,
 ) -> Frame:
     """Show the files of a message, one after the other; its text, and what its files are.
 
     The first time asks the relay for its share of the key, and each time where openings are
     counted; else later openings read the vault. A counted opening that ``show`` or ``tell`` breaks
     off may be repeated: it is over when all was shown. A text that is shown after this has returned
-    is lost if the process dies in between.
+    is lost if the process dies in between. ``export``: what is shown will be kept, which its sender
+    has to allow, and is told, where openings are counted.
 
     Raises:
-        UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged, DoesNotOpen,
-        RemovedHere, OddClock,
-        BadContent, RelayUnreachable; NotThereYet: it has not ended, and its relay does not know it;
-        what ``show``, ``tell`` and ``ready`` raise.
+        ExportForbidden, UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged,
+        DoesNotOpen, RemovedHere, OddClock, BadContent, RelayUnreachable; NotThereYet: it has not
+        ended, and its relay does not know it; what ``show``, ``tell`` and ``ready`` raise.
     """
     received = find_received(name, device)
     _refuse_ended(received)
+    if export:
+        insist_on_export(received)
     if received.key is not None and is_over(received, device):  # else its relay says so
         raise OddClock(name=name, when=when_in_words(received.expires_at))
     unlocked = _unlocked(received, device, watch, ready)
@@ -92,7 +105,7 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
     if tell is not None:
         tell(unlocked.frame)
     if received.opens is not None:
-        _let_go(unlocked, device)
+        _let_go(unlocked, device, export=export)
     finish_openings(device)
     return unlocked.frame
 
@@ -108,6 +121,28 @@ def open_message(name: str, device: Device) -> Content:
 
     frame = open_message_to(name, show, device)
     return Content(tuple(files), frame.text)
+
+
+def download_message(name: str, device: Device, watch: Watch = UNWATCHED) -> None:
+    """Fetch all that a message consists of, sealed, and ask for no share: whoever opens it next
+    need not wait, and it can still be taken back.
+
+    Raises:
+        UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged, RemovedHere,
+        RelayUnreachable, DiskFull.
+    """
+    received = find_received(name, device)
+    _refuse_ended(received)
+    if received.key is None and received.manifest is not None:
+        with suppress(NoSuchBlob):  # who asks for its share is told why
+            download(received, received.manifest, device, watch)
+
+
+def insist_on_export(received: Received) -> None:
+    """Raises ExportForbidden where openings are counted, and the sender did not allow it."""
+    manifest = received.manifest
+    if received.opens is not None and manifest is not None and not manifest.may_export:
+        raise ExportForbidden(name=received.name)
 
 
 def finish_openings(device: Device) -> None:
@@ -251,7 +286,7 @@ def _keep(unlocked: _Unlocked, device: Device) -> None:
         _note_finish(received, device)
 
 
-def _let_go(unlocked: _Unlocked, device: Device) -> None:
+def _let_go(unlocked: _Unlocked, device: Device, *, export: bool) -> None:
     """Keep nothing of what was shown; after the last opening, not even our half of the key."""
     received = unlocked.received
     shown = replace(received, views=received.views + 1, attempt=None)
@@ -259,6 +294,8 @@ def _let_go(unlocked: _Unlocked, device: Device) -> None:
         _note_finish(received, device)
         forget_parts(received, device.vault)
         settle(shown, InboxState.OPENED, device)
+        if export:
+            note_exported(received, device)
         if received.opens is not None and shown.views >= received.opens:
             settle(replace(shown, state=InboxState.OPENED), InboxState.USED_UP, device)
 

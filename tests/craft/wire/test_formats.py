@@ -516,11 +516,19 @@ MESSAGE = decode(write_body(MANIFEST))[1]
         (13, [bytes(32), bytes(15)]),
         (14, bytes(15)),
         (14, ""),
+        (15, 2),
+        (15, None),
     ],
 )
 def test_what_is_no_message(key: int, value: object) -> None:
     with pytest.raises(BadLetter):
         read_body(encode([2, {**MESSAGE, key: value}]))
+
+
+def test_an_export_is_allowed_only_where_openings_are_counted() -> None:
+    assert read_body(encode([2, {**MESSAGE, 15: 1}])) == replace(MANIFEST, may_export=True)
+    with pytest.raises(BadLetter):
+        read_body(encode([2, {**MESSAGE, 4: None, 15: 1}]))
 
 
 RECEIPT = Receipt(
@@ -599,12 +607,13 @@ def test_what_is_no_body(value: object) -> None:
 
 def test_the_manifest_is_what_a_key_is_bound_to() -> None:
     assert decode(write_manifest(MANIFEST)) == [
-        MESSAGE[key] for key in (1, 2, 3, 4, 5, 11, 12, 13, 14)
+        MESSAGE[key] for key in (1, 2, 3, 4, 5, 11, 12, 13, 14, 15)
     ]
     another = replace(MANIFEST, secret=Secret(bytes(32)), fetch_token=Secret(bytes(32)))
     assert write_manifest(another) == write_manifest(MANIFEST)
     for differs in (
         *({"opens": 2}, {"audience": ((ANA, ANAS),)}, {"expires_at": None}, {"circle": bytes(16)}),
+        {"may_export": True},
         *({"heads": ()}, {"marks": (None,)}, {"reply": ReplyTo(ANA, MessageId(bytes(16)))}),
     ):
         assert write_manifest(replace(MANIFEST, **differs)) != write_manifest(MANIFEST)  # type: ignore[arg-type]

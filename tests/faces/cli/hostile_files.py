@@ -116,7 +116,12 @@ def _ended() -> Iterator[tuple[str, str, bytes]]:
     for media_type, data in honest().items():
         for what, tail in (
             *(("zip", archive()), ("html", HTML), ("shell", SHELL), ("a zero", b"\0")),
-            *(("a line", b"\n"), ("zeros", bytes(4096)), ("itself", data), ("ID3v1", b"TAG" + bytes(125))),
+            *(
+                ("a line", b"\n"),
+                ("zeros", bytes(4096)),
+                ("itself", data),
+                ("ID3v1", b"TAG" + bytes(125)),
+            ),
         ):
             yield f"{media_type} + {what}", media_type, data + tail
             yield f"{what} + {media_type}", media_type, tail + data
@@ -132,11 +137,15 @@ def _of_jpeg() -> Iterator[tuple[str, str, bytes]]:
         places.append(at)
     for place in places:
         for marker in (*range(0xE0, 0xF0), 0xFE, 0xDD, 0xDC):
-            body = (b"\0\x04\0\x08" if marker == 0xDD else b"\0\x0a<script>")
+            body = b"\0\x04\0\x08" if marker == 0xDD else b"\0\x0a<script>"
             more = bytes((0xFF, marker)) + body
             yield f"jpeg {marker:x} at {place}", "image/jpeg", data[:place] + more + data[place:]
     end = len(data) - 2
-    for what, more in (("html", HTML), ("zip", archive().replace(b"\xff", b"\xfe")), ("zeros", bytes(64))):
+    for what, more in (
+        ("html", HTML),
+        ("zip", archive().replace(b"\xff", b"\xfe")),
+        ("zeros", bytes(64)),
+    ):
         yield f"jpeg {what} in its scan's end", "image/jpeg", data[:end] + more + data[end:]
     yield "jpeg with two ends", "image/jpeg", data + b"\xff\xd9"
     yield "jpeg with a restart", "image/jpeg", data[:end] + b"\xff\xd0" + data[end:]
@@ -163,7 +172,18 @@ def _png(name: bytes, body: bytes) -> bytes:
 def _of_png() -> Iterator[tuple[str, str, bytes]]:
     data = honest()["image/png"]
     after_head, end = 33, len(data) - 12
-    names = (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME", b"gAMA", b"pHYs", b"acTL", b"teSt", b"PLTE")
+    names = (
+        b"tEXt",
+        b"zTXt",
+        b"iTXt",
+        b"eXIf",
+        b"tIME",
+        b"gAMA",
+        b"pHYs",
+        b"acTL",
+        b"teSt",
+        b"PLTE",
+    )
     for name in names:
         for place in (after_head, end):
             more = _png(name, b"Comment\0" + SHELL)
@@ -182,7 +202,11 @@ def _of_png() -> Iterator[tuple[str, str, bytes]]:
     for mode in ("P", "1", "I;16"):
         plain = image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode)
         yield f"png {mode}", "image/png", _saved(plain, "PNG")
-    yield "png profile", "image/png", data[:33] + _png(b"iCCP", b"x\0\0" + zlib.compress(SHELL)) + data[33:]
+    yield (
+        "png profile",
+        "image/png",
+        data[:33] + _png(b"iCCP", b"x\0\0" + zlib.compress(SHELL)) + data[33:],
+    )
 
 
 def _riff(name: bytes, body: bytes) -> bytes:
@@ -216,7 +240,17 @@ def _of_mp4() -> Iterator[tuple[str, str, bytes]]:
     for media_type in ("video/mp4", "audio/mp4"):
         data = honest()[media_type]
         moov = data.index(b"moov") - 4
-        for name in (b"free", b"skip", b"uuid", b"udta", b"meta", b"wide", b"test", b"mdat", b"pdin"):
+        for name in (
+            b"free",
+            b"skip",
+            b"uuid",
+            b"udta",
+            b"meta",
+            b"wide",
+            b"test",
+            b"mdat",
+            b"pdin",
+        ):
             more = _box(name, HTML + SHELL)
             yield f"{media_type} {name!r} last", media_type, data + more
             yield f"{media_type} {name!r} before moov", media_type, data[:moov] + more + data[moov:]

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-import entrenous.send.message.make as make
 import entrenous.wiring.device as wiring
 from entrenous.craft.media.copies.jail import CopyJail
 from entrenous.model.letter import ContentFile, FileRole
+from entrenous.send.message import make
 from entrenous.send.message.seal import OwnFile, seal_content
 from tests.faces.cli.hostile_files import HTML, SHELL, honest, hostile
 from tests.faces.cli.test_letters import Street

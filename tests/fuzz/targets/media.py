@@ -16,6 +16,7 @@ from PIL import Image, ImageCms
 from entrenous.craft.media.clip.answer import read_answer as read_clip_answer
 from entrenous.craft.media.clip.answer import write_answer as write_clip_answer
 from entrenous.craft.media.clip.whole import container_of as clip_container
+from entrenous.craft.media.copies.check import FORMS, check_form
 from entrenous.craft.media.encoding import _is_lossless_webp
 from entrenous.craft.media.jailed.answer import (
     read_answer,
@@ -37,6 +38,7 @@ from entrenous.model.clip import Clip, Coded, Frame, Shown
 from entrenous.model.errors import Malformed
 from entrenous.model.picture import Encoding, Picture, PictureFormat
 from entrenous.model.sound import Silence, Sound, SoundEncoding, SoundFormat, Timing
+from tests.faces.cli.hostile_files import honest
 from tests.fuzz.target import Target, holds
 
 _UNSOUND: Final = (Malformed, ValueError)
@@ -68,6 +70,15 @@ def _walk(untrusted: bytes) -> None:
     if kind is PictureFormat.WEBP:
         _is_lossless_webp(untrusted)
         _webp_size(untrusted)
+
+
+def _form(untrusted: bytes) -> None:
+    """The structure of a received file, whose media type is the first byte."""
+    check_form(untrusted[1:], list(FORMS)[untrusted[0] % len(FORMS)] if untrusted else "")
+
+
+def _copies() -> Iterable[bytes]:
+    return [bytes([list(FORMS).index(kind)]) + data for kind, data in honest().items()]
 
 
 def _outlined(untrusted: bytes) -> bool:
@@ -186,6 +197,7 @@ def _sound_answers() -> Iterable[bytes]:
 
 TARGETS: Final = (
     Target("picture-walk", holds(_walk, lambda _: True), _pictures),
+    Target("copy-form", holds(_form, lambda _: True), _copies, longest=100_000),
     Target("picture-moves", holds(moves, lambda told: told in (True, False)), _moving),
     Target("jpeg-outline", holds(_outlined, bool), lambda: list(_pictures())[:2]),
     Target("colour-profile", holds(_profile, bool), _profiles),

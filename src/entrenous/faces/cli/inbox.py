@@ -25,6 +25,7 @@ from entrenous.faces.cli.received import (
 from entrenous.model.errors import Unreachable, as_typed
 from entrenous.model.letter import Frame, FrameFile
 from entrenous.model.message import UnknownMessage
+from entrenous.model.opening import LookedAtOnly
 from entrenous.model.picture import AlreadyThere, UnwritableFolder
 from entrenous.model.received import InboxState, Received, UnsafeFiles
 from entrenous.model.relay_problem import DiskFull, RelayFull
@@ -139,8 +140,12 @@ def open_(
     context: typer.Context,
     message: str,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder to write the files to.")
-    ] = Path(),
+        Path | None, typer.Option(metavar="DIR", help="Folder to write the files to.")
+    ] = None,
+    export: Annotated[
+        bool,
+        typer.Option("--export", help="Write out one that opens once, if its sender allowed it."),
+    ] = False,
     unchecked: Annotated[
         bool,
         typer.Option("--unchecked", help="Write also what is no picture, clip or sound of ours."),
@@ -149,50 +154,74 @@ def open_(
 ) -> None:
     """Open a message: show its text, and write its files to a folder.
 
-    One that may be opened once is opened by that, and nothing of it stays in your vault. Until the
-    first opening that holds by cryptography, after it by your program. What you write to a folder
-    is in your hands: it can't be taken back from there.
+    One that opens once is shown on a page in your browser, and nothing of it is written: it counts
+    as opened when you press Show there. With --export it is written out, if its sender allowed
+    that, and the person is told. Until the first opening the limit holds by cryptography, after it
+    by your program. What you write to a folder is in your hands: it can't be taken back from there.
     """
+    with device_of(context) as device:
+        catch_up(device)  # what was opened before opens without a relay
+        received = find_received(message, device)
+        _ask_about_receipts(received, device)
+        counted = received.opens is not None
+        if counted and not export:
+            if out is not None or unchecked or as_json:
+                raise LookedAtOnly(name=message)
+            _look(message, device)
+            return
+        _write(message, out or Path(), device, export=export, checked=not unchecked, json=as_json)
+
+
+def _look(message: str, device: Device) -> None:
+    """Loaded when it is needed: who writes files does not wait for a web server."""
+    from entrenous.faces.cli.look.command import look_at  # noqa: PLC0415
+
+    (about,) = shown_messages([find_received(message, device)], device)
+    look_at(message, str(about["from"]), device)
+
+
+def _write(
+    message: str, out: Path, device: Device, *, export: bool, checked: bool, json: bool
+) -> None:
+    """Show its text, and write its files to a folder."""
     files, came = AllOrNone(), list[tuple[FrameFile, Fill]]()
     told = asked = False
+    before = find_received(message, device)
+    (about,) = shown_messages([before], device)
 
     def show(number: int, file: FrameFile, fill: Fill) -> None:
         came.append((file, fill))
         files.want(place_of(message, number, file.media_type, out), file.size, fill)
 
-    with device_of(context) as device:
-        catch_up(device)  # what was opened before opens without a relay
-        before = find_received(message, device)
-        (about,) = shown_messages([before], device)
-        _ask_about_receipts(before, device)
+    def ready(size: int) -> None:
+        nonlocal asked
+        insist_on_room(out, size)
+        asked = True  # from here on the relay may have counted it
 
-        def ready(size: int) -> None:
-            nonlocal asked
-            insist_on_room(out, size)
-            asked = True  # from here on the relay may have counted it
+    def tell(frame: Frame) -> None:
+        nonlocal told
+        if checked:
+            _refuse_unsafe(message, came, device)
+        files.write()  # here, where the names of all of them are known
+        _tell_opened(frame.text, files.places, about, as_json=json)
+        told = True
 
-        def tell(frame: Frame) -> None:
-            nonlocal told
-            if not unchecked:
-                _refuse_unsafe(message, came, before.opens, device)
-            files.write()  # here, where the names of all of them are known
-            _tell_opened(frame.text, files.places, about, as_json=as_json)
-            told = True
+    def over() -> bool:
+        """Whether it was shown whole, and can't be opened again to see the rest."""
+        kept = before.opens is None
+        return told and (kept or find_received(message, device).views > before.views)
 
-        def over() -> bool:
-            """Whether it was shown whole, and can't be opened again to see the rest."""
-            kept = before.opens is None
-            return told and (kept or find_received(message, device).views > before.views)
-
-        try:
-            with bars() as shown, files.unless(over):
-                open_message_to(message, show, device, Watch(shown.reached), tell, ready)
-        except (AlreadyThere, DiskFull, UnsafeFiles, UnwritableFolder) as why:
-            if asked and not isinstance(why, RelayFull):
-                hint(_counts_as_opened(message, before.opens))
-            raise
-    if about["opens"] is not None and not as_json:
+    try:
+        with bars() as shown, files.unless(over):
+            watch = Watch(shown.reached)
+            open_message_to(message, show, device, watch, tell, ready, export=export)
+    except (AlreadyThere, DiskFull, UnsafeFiles, UnwritableFolder) as why:
+        if asked and not isinstance(why, RelayFull):
+            hint(_counts_as_opened(message, before.opens))
+        raise
+    if about["opens"] is not None and not json:
         hint("It may be opened a limited number of times, so nothing of it was kept in your vault.")
+        hint("The person is told that it was written out, if you send them receipts.")
 
 
 def _ask_about_receipts(message: Received, device: Device) -> None:
@@ -213,9 +242,7 @@ def _ask_about_receipts(message: Received, device: Device) -> None:
     answer_receipts(sender.name, device, wanted=wanted)
 
 
-def _refuse_unsafe(
-    message: str, files: list[tuple[FrameFile, Fill]], opens: int | None, device: Device
-) -> None:
+def _refuse_unsafe(message: str, files: list[tuple[FrameFile, Fill]], device: Device) -> None:
     """Raises UnsafeFiles, DecoderDidNotStart."""
     unsafe = unsafe_files(files, device)
     if unsafe:

@@ -81,6 +81,10 @@ def send(
         bool,
         typer.Option("--once", help="The key is given out once, and their program keeps nothing."),
     ] = False,
+    allow_export: Annotated[
+        bool,
+        typer.Option("--allow-export", help="With --once: they may write it out; you are told."),
+    ] = False,
     undo: Annotated[
         int,
         typer.Option(
@@ -107,13 +111,17 @@ def send(
             _resume(device, as_json=as_json)
         return
     _refuse_nothing(files, text, caption)
+    if allow_export and not once:
+        raise typer.BadParameter(
+            "goes with --once: what opens more often may be written out anyway"
+        )
     if not (to or within or reply) or (within and reply):
         raise typer.BadParameter("say to whom: --to NAME, or one of --reply and --in MESSAGE")
     text, caption = text_typed(text, "Text", context), text_typed(caption, "Caption", context)
     written = _Written(tuple(map(read_media, files or ())), text, caption, size, undo)
     with naming(files or ()), device_of(context) as device:
         catch_up(device)  # that our own relay is silent is no reason not to seal
-        policy = Policy(open_until(days, device), 1 if once else None)
+        policy = Policy(open_until(days, device), 1 if once else None, may_export=allow_export)
         draft = _addressed(written, to or [], within, reply, policy, device)
         stills = tell_of_stills(zip(files or (), written.files, strict=True))
         draft = _ask(replace(draft, confirmed=frozenset(confirm or ())), device)

@@ -1,4 +1,4 @@
-"""Check received files before anything else is given them (docs/spec/content.md section 1)."""
+"""Check received files before anything else is given them (docs/spec/content.md section 8)."""
 
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, Final

@@ -165,6 +165,7 @@ def _manifest(to: Addressee, sending: Sending, device: Device) -> Manifest:
         relay_url=to.contact.person.relay_url,
         reply=sending.reply,
         circle=sending.circle,
+        may_export=sending.policy.may_export,
     )
 
 

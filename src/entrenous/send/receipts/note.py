@@ -41,6 +41,13 @@ def note_opened(received: Received, device: Device) -> None:
     _owe(ReceiptEvent.OPENED, received, device)
 
 
+def note_exported(received: Received, device: Device) -> None:
+    """Its files were written to a folder though its openings are counted; call it as
+    :func:`note_opened`.
+    """
+    _owe(ReceiptEvent.EXPORTED, received, device)
+
+
 def may_know(person: PersonId, device: Device) -> bool:
     """Whether somebody may learn what became of a message: her keys were compared, or she is known
     by link and the answer was yes; and no two lists of hers contradict each other.

@@ -14,6 +14,7 @@ from entrenous.ports import Device
 from entrenous.send.devices.known_lists import card_with
 from entrenous.send.drawers import COVERED, RECEIPT, RECEIPT_CARD, SEALED, take, take_all
 
+_EXPORTED: Final = "opened and exported"
 _ENDED: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
 
 
@@ -30,8 +31,11 @@ def fate_of(copy: SealedCopy, message: Message, device: Device) -> Fate:
     """What is known of a copy: its device's receipts count for more than what its relay says."""
     signed = {one.event: one for one in _receipts(copy.envelope, device)}
     opened, delivered = signed.get(ReceiptEvent.OPENED), signed.get(ReceiptEvent.DELIVERED)
+    exported = signed.get(ReceiptEvent.EXPORTED)
     if copy.state in _ENDED:
         return Fate(copy.fate, copy.ended_at, signed=False)
+    if exported is not None:
+        return Fate(_EXPORTED, exported.at, signed=True)
     if opened is not None:
         return Fate(EnvelopeState.OPENED.value, opened.at, signed=True)
     told = {

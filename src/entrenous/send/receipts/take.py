@@ -77,7 +77,7 @@ def _keep(
         raise BadSignature(what="receipt")
     proven = ProvenReceipt(one.event, one.at, statement, proof, said.head)
     lay(proven, RECEIPT, f"{one.envelope.hex()} {int(one.event)}", device.vault)
-    if one.event is ReceiptEvent.OPENED:
+    if one.event in {ReceiptEvent.OPENED, ReceiptEvent.EXPORTED}:
         # It may have been held to be over, as by a clock that was ahead.
         state = EnvelopeState.OPENED if copy.state is EnvelopeState.EXPIRED else copy.state
         opened = replace(copy, state=state, opened=True)

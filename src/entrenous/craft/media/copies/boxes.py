@@ -1,4 +1,4 @@
-"""The structure of MP4 and M4A files that this program's writers make (clip.md, 8).
+"""The structure of MP4 and M4A files that this program's writers make (content.md, 8).
 
 Every box is one that FFmpeg's muxer writes for us, in its order, and holds nothing but the numbers
 that belong there; every byte of the media data belongs to exactly one sample (ISO/IEC 14496-12).
@@ -36,8 +36,18 @@ _INSIDE: Final = {  # what a box holds, in this order; each once at most, unless
     b"mdia": (b"mdhd", b"hdlr", b"minf"),
     b"minf": (b"vmhd", b"smhd", b"dinf", b"stbl"),
     b"dinf": (b"dref",),
-    b"stbl": (b"stsd", b"stts", b"stss", b"ctts", b"stsc", b"stsz", b"stco", b"co64")
-    + (b"sgpd", b"sbgp"),
+    b"stbl": (
+        b"stsd",
+        b"stts",
+        b"stss",
+        b"ctts",
+        b"stsc",
+        b"stsz",
+        b"stco",
+        b"co64",
+        b"sgpd",
+        b"sbgp",
+    ),
 }
 _ESSENTIAL: Final = (b"mdhd", b"hdlr", b"stsd", b"stts", b"stsc", b"stsz")
 _TRACKS_MAX: Final = 2

@@ -1,4 +1,4 @@
-"""Is this file a copy as our writers make one? (docs/spec/content.md, section 1)
+"""Is this file a copy as our writers make one? (docs/spec/content.md, section 8)
 
 This decodes in the calling process. What a stranger sent belongs into :mod:`.jail`.
 """

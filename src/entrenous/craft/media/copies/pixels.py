@@ -49,7 +49,7 @@ def _webp(chunks: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def _less_modes(body: bytes) -> bytes:
-    """A VP8 frame whose first partition, of 19 bits' length, is a little shorter (RFC 6386, 9.1)."""
+    """A VP8 frame whose first partition, of 19 bits' length, is a bit shorter (RFC 6386, 9.1)."""
     tag = int.from_bytes(body[:3], "little")
     size = (tag >> 5) - _CUT
     insist(size > 0)

@@ -1,4 +1,4 @@
-"""The structure of sounds that :mod:`entrenous.craft.media.sound.write` makes (sound.md, 7).
+"""The structure of sounds that :mod:`entrenous.craft.media.sound.write` makes (content.md, 8).
 
 Each walk reads the whole file: it begins as the writer's do, its packets or frames follow each
 other without a gap, and it ends with the last of them.
@@ -145,7 +145,7 @@ def _insist_on_opus(body: bytes, lacing: bytes, *, going_on: bool) -> None:
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """zlib's CRC-32 goes through each byte from the other end, and begins and ends inverted."""
+    """Zlib's CRC-32 goes through each byte from the other end, and begins and ends inverted."""
     crc = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(crc.to_bytes(4, "little").translate(_MIRRORED), "big")
 

@@ -27,7 +27,8 @@ def decode(untrusted_data: bytes, media_type: str) -> Iterator[None]:
     """Every frame of a clip or sound, one beat for some packets at a time; raises NotACopy."""
     demuxer, codecs = _DEMUXERS[media_type]
     try:
-        with av.open(io.BytesIO(untrusted_data), format=demuxer) as container:
+        opened: Any = av.open(io.BytesIO(untrusted_data), format=demuxer)
+        with opened as container:
             streams = list(container.streams)
             for stream in streams:
                 insist(stream.codec_context is not None and stream.codec_context.name in codecs)
@@ -59,7 +60,8 @@ def _walk(container: Any, streams: list[Any]) -> Iterator[None]:
 
 def _walk_flac(untrusted_data: bytes) -> Iterator[None]:
     """The frames fill the file, and none is followed by anything that its decoder does not need."""
-    with av.open(io.BytesIO(untrusted_data), format="flac") as container:
+    opened: Any = av.open(io.BytesIO(untrusted_data), format="flac")
+    with opened as container:
         stream = container.streams.audio[0]
         size = 0
         for number, packet in enumerate(container.demux(stream)):

@@ -22,7 +22,7 @@ class Cursor:
     def take(self, size: int) -> bytes:
         """The next ``size`` bytes."""
         end = self.at + size
-        insist(0 <= size and end <= len(self.data))
+        insist(size >= 0 and end <= len(self.data))
         found, self.at = self.data[self.at : end], end
         return found
 

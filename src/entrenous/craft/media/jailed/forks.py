@@ -72,9 +72,7 @@ def _answer(
         os.dup2(questions, QUESTIONS)
         os.dup2(answered, _ANSWERS)
         os.closerange(3, _INHERITED_MAX)
-        walls = build_walls(
-            memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s, threads=threads
-        )
+        walls = build_walls(memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s, threads=threads)
         write_to(_ANSWERS, write_ready(walls))
         answers(_ANSWERS)
     finally:

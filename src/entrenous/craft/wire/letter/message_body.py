@@ -20,12 +20,12 @@ from entrenous.model.letter import BlobRef, Manifest, ReplyTo
 from entrenous.model.secret import Secret
 from entrenous.spec import BLOBS_PER_ENVELOPE_MAX
 
-_KEYS: Final = 14
-_MANIFEST: Final = (*range(1, 6), *range(11, 15))
+_KEYS: Final = 15
+_MANIFEST: Final = (*range(1, 6), *range(11, 16))
 
 
 def write_manifest(manifest: Manifest) -> bytes:
-    """What a content key is bound to: the CBOR list of the fields 1 to 5 and 11 to 14."""
+    """What a content key is bound to: the CBOR list of the fields 1 to 5 and 11 to 15."""
     fields = plain_message(manifest)
     return encode([fields[key] for key in _MANIFEST])
 
@@ -57,6 +57,7 @@ def plain_message(body: Manifest) -> dict[int, object]:
         12: list(body.marks),
         13: None if body.reply is None else [body.reply.sender, body.reply.message],
         14: body.circle,
+        15: int(body.may_export),
     }
 
 
@@ -84,6 +85,7 @@ def as_message(value: object) -> Manifest:
         marks=_marks(fields[12], len(blobs) - 1),
         reply=unless_null(fields[13], _reply),
         circle=unless_null(fields[14], _id),
+        may_export=_may_export(fields[15], fields[4]),
     )
 
 
@@ -103,6 +105,11 @@ def _blob(entry: Any) -> BlobRef:
 
 def _opens(value: object) -> int:
     return as_uint(value, least=1)
+
+
+def _may_export(value: object, opens: object) -> bool:
+    """Only where openings are counted is there something to allow."""
+    return bool(as_uint(value, 0 if opens is None else 1))
 
 
 def _secret(value: object) -> Secret:
