@@ -15,7 +15,7 @@ from tests.village.world import photo
 pytestmark = pytest.mark.real
 
 JPEG = b"\xff\xd8"
-TO = ("--to", "ben", "--confirm", "ben", "--once", "--json")
+TO = ("--to", "ben", "--confirm", "ben", "--once", "--allow-export", "--json")
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_a_relay_that_dies_while_somebody_opens_loses_neither_key_nor_count(
     ana, ben, picture = people
     name = ana.does("send", str(picture), *TO).answer["message"]
     happened = a_key_is_given_out(relay)
-    opening = ben.begins("open", name, "--out", str(tmp_path), "--json")
+    opening = ben.begins("open", name, "--export", "--out", str(tmp_path), "--json")
     assert wait_until(happened, 20)
     restarted(relay)
     done = ben.ends(opening)
@@ -144,7 +144,7 @@ def arrive_once(names: list[str], ana: Shell, ben: Shell) -> None:
     assert {inbox[name] for name in names} == {"waiting"}
     for name in names:
         out = ben.home.parent / "received"
-        (file,) = ben.does("open", name, "--out", str(out), "--json").answer["files"]
+        (file,) = ben.does("open", name, "--export", "--out", str(out), "--json").answer["files"]
         assert Path(file).read_bytes().startswith(JPEG)
     seen = states(ana)
     assert {seen[name] for name in names} == {"opened"}

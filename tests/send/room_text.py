@@ -8,9 +8,15 @@ from entrenous.send.send import Posted, send_message
 from tests.village.world import Villager
 
 
-def writes(who: Villager, *to: str, text: str = "hello", opens: int | None = None) -> Posted:
+def writes(
+    who: Villager,
+    *to: str,
+    text: str = "hello",
+    opens: int | None = None,
+    may_export: bool = False,
+) -> Posted:
     """Send a text, with the guard's questions answered."""
     names = tuple(RecipientId(name) for name in to)
-    policy = Policy(who.device.clock.now() + timedelta(days=7), opens)
+    policy = Policy(who.device.clock.now() + timedelta(days=7), opens, may_export)
     typed = frozenset(str(name) for name in names)
     return send_message(Draft((), names, policy, text=text, confirmed=typed), who.device)

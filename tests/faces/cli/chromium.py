@@ -1,15 +1,15 @@
 """The system's Chromium, told what to do through a pipe (Chrome DevTools Protocol)."""
 
 import base64
-import fcntl
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from time import monotonic
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -20,8 +20,8 @@ _WAIT_S = 30.0
 class Browser:
     """One page of one browser, with a profile of its own."""
 
-    def __init__(self, questions: int, answers: int) -> None:
-        self._questions, self._answers = questions, os.fdopen(answers, "rb", buffering=0)
+    def __init__(self, questions: FileIO, answers: FileIO) -> None:
+        self._questions, self._answers = questions, answers
         self._number, self._rest = 0, b""
         self._session: str | None = None
         (page,) = [
@@ -32,20 +32,25 @@ class Browser:
         self.asks("Page.enable")
 
     def asks(self, method: str, **parameters: Any) -> Any:
-        """What the browser answers to a command; events meanwhile are dropped."""
+        """What the browser answers to a command."""
+        heard = self._hears(method, **parameters)
+        assert "error" not in heard, heard
+        return heard["result"]
+
+    def _hears(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """The same, with an error; events meanwhile are dropped."""
         self._number += 1
         said = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
             said["sessionId"] = self._session
-        os.write(self._questions, json.dumps(said).encode() + b"\0")
+        self._questions.write(json.dumps(said).encode() + b"\0")
         while (heard := self._message()).get("id") != self._number:
             pass
-        assert "error" not in heard, heard
-        return heard["result"]
+        return heard
 
     def goes(self, address: str) -> None:
         self.asks("Page.navigate", url=address)
-        self.until("document.readyState === 'complete'")
+        self.finds("body")
 
     def says(self, script: str) -> Any:
         """The value of an expression in the page."""
@@ -66,6 +71,35 @@ class Browser:
     def key(self, key: str) -> None:
         for kind in ("keyDown", "keyUp"):
             self.asks("Input.dispatchKeyEvent", type=kind, key=key, code=f"{key}Left")
+
+    def finds(self, selector: str) -> tuple[float, float]:
+        """The middle of the first such element, once there is one; the page runs no script."""
+        end = monotonic() + _WAIT_S
+        while True:
+            root = self.asks("DOM.getDocument")["root"]["nodeId"]
+            found = self._hears("DOM.querySelector", nodeId=root, selector=selector)
+            node = found.get("result", {}).get("nodeId")  # none while one page follows another
+            box = self._hears("DOM.getBoxModel", nodeId=node) if node else {}
+            if "result" in box:
+                quad = box["result"]["model"]["border"]
+                return (quad[0] + quad[4]) / 2, (quad[1] + quad[5]) / 2
+            assert monotonic() < end, selector
+
+    def loses(self, selector: str) -> None:
+        """Wait until there is no such element; the page runs no script."""
+        end = monotonic() + _WAIT_S
+        while True:
+            root = self.asks("DOM.getDocument")["root"]["nodeId"]
+            found = self._hears("DOM.querySelector", nodeId=root, selector=selector)
+            if found.get("result", {}).get("nodeId") == 0:
+                return
+            assert monotonic() < end, selector
+
+    def press(self, selector: str) -> None:
+        """Click on it."""
+        at = self.finds(selector)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.mouse(kind, at)
 
     def picture(self) -> bytes:
         """What can be seen of the page, as a PNG."""
@@ -94,26 +128,19 @@ def chromium(profile: Path, *, script: bool = True) -> Iterator[Browser]:
         *("--autoplay-policy=no-user-gesture-required", "about:blank"),
     ]
 
-    def place_pipes() -> None:
-        high = [fcntl.fcntl(one, fcntl.F_DUPFD, 64) for one in (asked, answered)]
-        for place, one in enumerate(high, start=3):
-            os.dup2(one, place)
-
     process = subprocess.Popen(
-        command,
-        preexec_fn=place_pipes,
-        close_fds=False,
+        ["/bin/bash", "-c", f'exec "$@" 3<&{asked} 4>&{answered}', "chromium", *command],
+        pass_fds=(asked, answered),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     os.close(asked)
     os.close(answered)
-    try:
-        browser = Browser(questions, answers)
-        browser.asks("Emulation.setScriptExecutionDisabled", value=not script)
-        yield browser
-        browser.asks("Browser.close") if script else process.terminate()
-    finally:
-        os.close(questions)
-        process.terminate()
-        process.wait()
+    with os.fdopen(questions, "wb", buffering=0) as ask, os.fdopen(answers, "rb", 0) as hear:
+        try:
+            browser = Browser(ask, hear)
+            browser.asks("Emulation.setScriptExecutionDisabled", value=not script)
+            yield browser
+        finally:
+            process.terminate()
+            process.wait()

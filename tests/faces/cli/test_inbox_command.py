@@ -11,6 +11,7 @@ from entrenous.model.message import UnknownMessage
 from tests.faces.cli.test_letters import SEND, Street
 
 TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
+ONCE = ("--once", "--allow-export")
 
 
 @pytest.fixture
@@ -51,15 +52,15 @@ def test_a_text_its_reply_and_a_reaction_are_shown_at_both_ends(street: Street) 
 
 
 def test_what_opens_once_is_written_once_and_not_kept(street: Street) -> None:
-    name = street.does("ana", *SEND, "--once", "--caption", "only you")["message"]
+    name = street.does("ana", *SEND, *ONCE, "--caption", "only you")["message"]
     (line, _) = street.types("ben", "inbox").out.splitlines()
     assert line == f"{name}  from ana, waiting, opens once"
     before = sealed_files(street, "ben")
-    said = street.types("ben", "open", name, "--out", "one")
+    said = street.types("ben", "open", name, "--export", "--out", "one")
     assert said.out.splitlines() == ["only you", f"wrote one/{name}-1.jpg"]
     assert "nothing of it was kept in your vault" in said.err
     assert sealed_files(street, "ben") == before
-    said = street.types("ben", "open", name, "--out", "two")
+    said = street.types("ben", "open", name, "--export", "--out", "two")
     assert (said.status, said.out, (street.folder / "two").exists()) == (3, "", False)
     assert "used up" in street.types("ben", "inbox").out
     assert street.does("ben", "inbox")["messages"][0]["text"] is None
@@ -74,13 +75,13 @@ def test_nothing_is_written_outside_of_the_folder(name: str, tmp_path: Path) -> 
 
 
 def test_a_place_that_is_taken_loses_no_view(street: Street) -> None:
-    name = street.does("ana", *SEND, "--once")["message"]
+    name = street.does("ana", *SEND, *ONCE)["message"]
     (street.folder / "one").mkdir()
     (street.folder / "one" / f"{name}-1.jpg").write_bytes(b"something else")
-    said = street.types("ben", "open", name, "--out", "one")
+    said = street.types("ben", "open", name, "--export", "--out", "one")
     assert said.status != 0
     assert "one" in said.err
-    (file,) = street.does("ben", "open", name, "--out", "two")["files"]
+    (file,) = street.does("ben", "open", name, "--export", "--out", "two")["files"]
     assert (street.folder / file).read_bytes().startswith(b"\xff\xd8")
     assert [path.name for path in (street.folder / "one").iterdir()] == [f"{name}-1.jpg"]
 

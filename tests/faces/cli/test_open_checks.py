@@ -4,18 +4,16 @@ The sender is changed: she seals what she likes. Real children check it.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import entrenous.wiring.device as wiring
 from entrenous.craft.media.copies.jail import CopyJail
-from entrenous.model.letter import ContentFile, FileRole
-from entrenous.send.message import make
-from entrenous.send.message.seal import OwnFile, seal_content
+from entrenous.model.letter import FileRole
+from tests.faces.cli.changed_sender import seals
 from tests.faces.cli.hostile_files import HTML, SHELL, honest, hostile
 from tests.faces.cli.test_letters import Street
 
@@ -23,10 +21,6 @@ pytestmark = [pytest.mark.real, pytest.mark.threat("hostile-files")]
 
 WANTED = 1000
 FILES_MAX = 64
-ROLES = {"image": FileRole.PICTURE, "video": FileRole.CLIP, "audio": FileRole.VOICE}
-TEXT = ("send", "--text", "look", "--to", "ben", "--confirm", "ben", "--undo", "0")
-
-Typed = tuple[str, bytes]
 
 
 @pytest.fixture(scope="module")
@@ -45,21 +39,6 @@ def street(street: Street, jail: CopyJail, monkeypatch: pytest.MonkeyPatch) -> S
 @contextmanager
 def _kept_open(jail: CopyJail) -> Iterator[CopyJail]:
     yield jail
-
-
-def seals(street: Street, files: Sequence[Typed], *more: str, role: FileRole | None = None) -> str:
-    """A changed Ana sends these bytes as they are; the name of her message."""
-    changed = tuple(
-        OwnFile(ContentFile(kind, data, role or ROLES.get(kind[:5], FileRole.PICTURE)), None)
-        for kind, data in files
-    )
-
-    def seal(_: Any, *rest: Any) -> Any:
-        return seal_content(changed, *rest)
-
-    with street.monkeypatch.context() as patched:
-        patched.setattr(make, "seal_content", seal)
-        return str(street.does("ana", *TEXT, *more)["message"])
 
 
 def written(street: Street) -> list[Path]:

@@ -13,6 +13,7 @@ from entrenous.model.relay_problem import DiskFull
 from tests.faces.cli.test_letters import Street
 
 TWO = ("send", "beach.jpg", "beach.jpg", "--to", "ben", "--confirm", "ben", "--undo", "0")
+ONCE = ("--once", "--allow-export")
 
 
 def names(folder: Path) -> list[str]:
@@ -41,15 +42,15 @@ def test_a_disk_that_fills_up_keeps_nothing_of_this_opening(tmp_path: Path) -> N
 
 
 def test_a_name_that_is_taken_is_seen_before_the_first_file_is_written(street: Street) -> None:
-    name = street.does("ana", *TWO, "--once")["message"]
+    name = street.does("ana", *TWO, *ONCE)["message"]
     taken = street.folder / "ex" / f"{name}-2.jpg"
     taken.parent.mkdir()
     taken.write_bytes(b"mine")
-    said = street.types("ben", "open", name, "--out", "ex")
+    said = street.types("ben", "open", name, "--export", "--out", "ex")
     assert (said.status, said.out) == (3, "")
     assert names(taken.parent) == [taken.name]
     assert taken.read_bytes() == b"mine"
-    assert len(street.does("ben", "open", name, "--out", "two")["files"]) == 2
+    assert len(street.does("ben", "open", name, "--export", "--out", "two")["files"]) == 2
 
 
 def states(street: Street) -> list[str]:
@@ -57,27 +58,27 @@ def states(street: Street) -> list[str]:
     return [copy["state"] for copy in message["copies"]]
 
 
-@pytest.mark.parametrize("limit", [(), ("--once",)])
+@pytest.mark.parametrize("limit", [(), ONCE])
 def test_where_nothing_can_be_written_nothing_counts_as_opened(
     street: Street, limit: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = street.does("ana", *TWO, *limit)["message"]
     (street.folder / "file").write_bytes(b"mine")
     for out in ("/proc/x", "file", "file/x"):
-        said = street.types("ben", "open", name, "--out", out)
+        said = street.types("ben", "open", name, "--export", "--out", out)
         assert (said.status, said.out) == (3, "")
         assert "Nothing could be written" in said.err
     with monkeypatch.context() as small:
         small.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=9999, free=9))
-        said = street.types("ben", "open", name, "--out", "new/ex")
+        said = street.types("ben", "open", name, "--export", "--out", "new/ex")
     assert (said.status, "The disk is full" in said.err, "counts" in said.err) == (6, True, False)
     assert not (street.folder / "new").exists()
     assert states(street) == ["delivered"]
-    assert len(street.does("ben", "open", name, "--out", "new/ex")["files"]) == 2
+    assert len(street.does("ben", "open", name, "--export", "--out", "new/ex")["files"]) == 2
     assert states(street) == ["opened"]
 
 
-@pytest.mark.parametrize(("limit", "told"), [((), 0), (("--once",), 1)])
+@pytest.mark.parametrize(("limit", "told"), [((), 0), (ONCE, 1)])
 def test_what_fails_after_the_relay_gave_the_key_says_that_it_counts(
     street: Street, limit: tuple[str, ...], told: int
 ) -> None:
@@ -85,10 +86,10 @@ def test_what_fails_after_the_relay_gave_the_key_says_that_it_counts(
     taken = street.folder / "ex" / f"{name}-2.jpg"
     taken.parent.mkdir()
     taken.write_bytes(b"mine")
-    said = street.types("ben", "open", name, "--out", "ex")
+    said = street.types("ben", "open", name, "--export", "--out", "ex")
     assert (said.status, f"{name} counts as opened now" in said.err) == (3, True)
     assert said.err.count("one of the times") == told
-    assert len(street.does("ben", "open", name, "--out", "two")["files"]) == 2
+    assert len(street.does("ben", "open", name, "--export", "--out", "two")["files"]) == 2
 
 
 def test_a_text_needs_no_folder(street: Street) -> None:
@@ -115,9 +116,9 @@ def test_what_can_not_be_opened_again_is_never_taken_away(street: Street) -> Non
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    name = street.does("ana", *TWO, "--once")["message"]
+    name = street.does("ana", *TWO, *ONCE)["message"]
     with street.courier.playing(finish=stopped):
-        said = street.types("ben", "open", name, "--out", "ex", "--json")
+        said = street.types("ben", "open", name, "--export", "--out", "ex", "--json")
     assert said.status == 130
     assert names(street.folder / "ex") == [f"{name}-1.jpg", f"{name}-2.jpg"]
     assert json.loads(said.out)["files"] == [f"ex/{name}-{number}.jpg" for number in (1, 2)]

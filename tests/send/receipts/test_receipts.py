@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from entrenous.model.opening import ExportForbidden
 from entrenous.model.person import Trust
 from entrenous.model.receipt import Covered, OwedReceipt, ReceiptEvent
 from entrenous.model.sealed_copy import SealedCopy
@@ -17,7 +18,7 @@ from entrenous.send.drawers import COVERED, OWED, RECEIPT, SEALED, lay, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.letter.aside import take_from_aside
-from entrenous.send.open import open_message
+from entrenous.send.open import open_message, open_message_to
 from entrenous.send.recall import recall_message
 from entrenous.send.receipts import batch
 from entrenous.send.receipts.answer import answer_receipts, is_to_be_asked
@@ -262,3 +263,27 @@ def test_what_was_answered_about_receipts_holds_on_every_device(friends: Room) -
     catch_up(phone, ben, phone)
     assert contact_named("ana", ben.device).receipts is True
     assert is_to_be_asked(friends["ana"].id, ben.device) is None
+
+
+@pytest.mark.parametrize("export", [False, True])
+def test_a_sender_is_told_that_what_opens_once_was_exported(both: Room, *, export: bool) -> None:
+    ana, ben = both["ana"], both["ben"]
+    name = writes(ana, "ben", opens=2, may_export=True).name
+    fetch_messages(ben.device)
+    open_message(name, ben.device)
+    open_message_to(name, lambda *_: None, ben.device, export=export)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    (fate,) = fates(ana)
+    assert (fate.state, fate.signed) == ("opened and exported" if export else "opened", True)
+
+
+def test_what_may_not_be_exported_is_not_opened_for_that(both: Room) -> None:
+    ana, ben = both["ana"], both["ben"]
+    name = writes(ana, "ben", opens=1).name
+    fetch_messages(ben.device)
+    with pytest.raises(ExportForbidden):
+        open_message_to(name, lambda *_: None, ben.device, export=True)
+    assert ben.courier.calls["open_share"] == 0
+    assert open_message(name, ben.device)

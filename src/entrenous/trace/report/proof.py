@@ -79,7 +79,7 @@ def signer(signed: Iterable[ReceiptStatement]) -> PersonId | None:
 
 def was_opened(signed: Iterable[ReceiptStatement]) -> bool:
     """Whether a device signed that it opened its copy."""
-    return any(one.event is ReceiptEvent.OPENED for one in signed)
+    return any(one.event in {ReceiptEvent.OPENED, ReceiptEvent.EXPORTED} for one in signed)
 
 
 def _one_sender(senders: Iterable[PersonId]) -> None:
