@@ -27,7 +27,7 @@ from tests.faces.cli.chromium import Browser, chromium
 from tests.faces.cli.hostile_files import HTML, SHELL, honest
 from tests.faces.cli.test_letters import Said, Street
 
-pytestmark = [pytest.mark.real, pytest.mark.threat("view-once-left-behind")]
+pytestmark = pytest.mark.real
 
 KINDS = ("image/jpeg", "video/mp4", "audio/ogg")
 TEXT = "only for your eyes, 7 o'clock"
@@ -120,6 +120,7 @@ def seen(browser: Browser, at: int) -> str:
     return str(browser.says(SEEN.format(at=at)))
 
 
+@pytest.mark.threat("view-once-left-behind")
 @pytest.mark.parametrize("leave", ["button", "shift"])
 def test_a_look_is_veiled_until_held_and_leaves_nothing(
     street: Street, tmp_path_factory: pytest.TempPathFactory, leave: str
@@ -158,6 +159,7 @@ def test_a_look_is_veiled_until_held_and_leaves_nothing(
     assert street.types("ben", "open", name).status == 3
 
 
+@pytest.mark.threat("view-once-left-behind")
 def test_without_scripts_it_is_shown_all_the_same(
     street: Street, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -189,6 +191,7 @@ def test_the_search_finds_what_is_written_out(street: Street) -> None:
     assert sorted(left(street.folder)) == sorted(street.folder / file for file in files)
 
 
+@pytest.mark.threat("view-once-left-behind")
 def test_the_relay_is_not_asked_before_show_is_pressed(street: Street) -> None:
     name, asked = once(street), list[str]()
 
@@ -237,6 +240,7 @@ def test_what_did_not_load_may_be_looked_at_again(
     assert "used up" in street.types("ben", "inbox").out
 
 
+@pytest.mark.threat("view-once-left-behind")
 def test_strangers_get_nothing_from_the_address(street: Street) -> None:
     name = once(street)
 
@@ -293,6 +297,7 @@ def test_a_file_that_no_sender_of_ours_makes_is_not_shown(street: Street) -> Non
     )
 
 
+@pytest.mark.threat("view-once-left-behind")
 @pytest.mark.parametrize("typed", [("--out", "kept"), ("--json",), ("--export", "--out", "kept")])
 def test_nothing_is_written_that_was_not_allowed(street: Street, typed: tuple[str, ...]) -> None:
     name = once(street)

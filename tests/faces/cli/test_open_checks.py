@@ -17,7 +17,7 @@ from tests.faces.cli.changed_sender import seals
 from tests.faces.cli.hostile_files import HTML, SHELL, honest, hostile
 from tests.faces.cli.test_letters import Street
 
-pytestmark = [pytest.mark.real, pytest.mark.threat("hostile-files")]
+pytestmark = pytest.mark.real
 
 WANTED = 1000
 FILES_MAX = 64
@@ -45,6 +45,7 @@ def written(street: Street) -> list[Path]:
     return [path for path in (street.folder / "got").rglob("*") if path.is_file()]
 
 
+@pytest.mark.threat("hostile-files")
 def test_of_a_thousand_hostile_files_none_is_written(street: Street) -> None:
     files = [(media_type, data) for _, media_type, data in hostile(WANTED)]
     assert len(set(files)) >= WANTED * 0.95
@@ -63,6 +64,7 @@ def test_every_honest_kind_is_written_as_it_came(street: Street) -> None:
     assert [(street.folder / place).read_bytes() for place in places] == list(honest().values())
 
 
+@pytest.mark.threat("hostile-files")
 def test_one_hostile_file_keeps_its_message_from_being_written_and_is_named(street: Street) -> None:
     files = [*honest().items()]
     files[2] = ("image/jpeg", b"\xff\xd8\xff\xe0" + SHELL + HTML)

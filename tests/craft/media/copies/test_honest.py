@@ -65,7 +65,7 @@ def test_every_picture_of_ours_passes(saved: str) -> None:
                 image = Image.fromarray(np.ascontiguousarray(samples)).convert(mode)
                 if saved.startswith("JPEG") and mode not in {"RGB", "L"}:
                     continue
-                file, kind = io.BytesIO(), saved.split()[0]
+                file, kind = io.BytesIO(), saved.split(maxsplit=1)[0]
                 image.save(file, kind, **SAVED[saved], icc_profile=profile)
                 picture = read_picture(file.getvalue())
                 for finer in (0, 5):
