@@ -21,6 +21,7 @@ from entrenous.model.evidence import StampDoesNotHold
 from entrenous.model.ids import BlobId
 from entrenous.model.letter import BlobChanged, BlobRef, DoesNotOpen, NotBound
 from entrenous.model.secret import Secret
+from entrenous.spec import PREKEY_BYTES_MAX
 from tests.fuzz.seeds import DEVICE, LOCK, PERSON, encoded
 from tests.fuzz.target import Target, holds
 
@@ -158,7 +159,7 @@ TARGETS: Final = (
         "xwing-public",
         holds(_wrapped, bool),
         lambda: [_xwing()[1], bytes(1216), *encoded("prekey")],
-        longest=1400,
+        longest=PREKEY_BYTES_MAX,
     ),
     Target("link-sealed", holds(_linked, bool, _OPENS), _links, longest=1300),
     Target(

@@ -57,6 +57,7 @@ from entrenous.model.sync import (
     SharedHomes,
 )
 from entrenous.model.window import LentToken
+from entrenous.spec import PREKEY_BYTES_MAX
 from tests.fuzz.mutate import change_bytes, change_cbor, text_after
 from tests.fuzz.seeds import BOX, DEVICE, INVITE, LOCK, NOON, PERSON, SHEET, URL, encoded, good
 from tests.fuzz.target import Target, one_form, one_noun
@@ -165,6 +166,7 @@ TARGETS: Final = (
         one_form(read_prekey, lambda key: write_prekey(key.statement, key.place, key.batch)),
         lambda: encoded("prekey"),
         change_cbor,
+        longest=PREKEY_BYTES_MAX,
     ),
     Target(
         "invite",

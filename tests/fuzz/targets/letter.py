@@ -170,6 +170,7 @@ TARGETS: Final = (
         one_form(read_body, write_body),
         lambda: [*encoded("body"), *map(write_body, BODIES), encode([11, [1, "later"]])],
         change_cbor,
+        longest=8 * 1024,  # receipts carry two signatures and a key
     ),
     Target(
         "receipt-statement",

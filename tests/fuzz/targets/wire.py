@@ -16,6 +16,7 @@ from entrenous.model.circle import Circle
 from entrenous.model.message import Message
 from entrenous.model.person import Contact
 from entrenous.model.relay_problem import Expired, TooMany
+from entrenous.spec import PREKEY_BYTES_MAX
 from tests.fuzz.mutate import change_bytes, change_cbor, change_json, changed_value
 from tests.fuzz.seeds import MESSAGE, NOON, encoded
 from tests.fuzz.target import Target, holds, one_form, one_noun
@@ -62,6 +63,7 @@ TARGETS: Final = (
         one_form(decode, encode),
         lambda: [*encoded("prekey"), *encoded("header"), encode({1: [None, "a"], 2: {}})],
         change_cbor,
+        longest=PREKEY_BYTES_MAX,
     ),
     Target(
         "canonical-json",
