@@ -9,8 +9,10 @@ BIN    := .venv/bin
 UV     := $(BIN)/uv
 PIP     = $(BIN)/pip --quiet --disable-pip-version-check
 HASHED  = --no-deps --only-binary :all: --require-hashes -r
-INSTALL = VIRTUAL_ENV=.venv $(UV) pip install --quiet
+INSTALL = VIRTUAL_ENV=.venv $(UV) pip install --quiet --compile-bytecode
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
+# Tests start the program some thousand times: what is compiled once is not compiled at each start.
+unexport PYTHONDONTWRITEBYTECODE
 # What tests meet for real, from Debian: the program that proves it is there, and its package.
 SYSTEM := exiftool:libimage-exiftool-perl openssl:openssl chromium:chromium age:age node:nodejs npm:npm ffmpeg:ffmpeg fpcalc:libchromaprint-tools pdftotext:poppler-utils nginx:nginx-light pg_ctlcluster:postgresql strace:strace \
   swift-proxy-server:swift-proxy swift-account-server:swift-account swift-container-server:swift-container swift-object-server:swift-object
