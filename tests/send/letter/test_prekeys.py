@@ -3,8 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
+from entrenous.adapters.courier.http import HttpCourier
+from entrenous.adapters.courier.memory import at_once
+from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.identity.prekey import read_prekey
 from entrenous.model.envelope import Prekeys
 from entrenous.model.peer import OwnKey
@@ -18,6 +22,7 @@ from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.spec import ONE_TIME_KEYS
 from tests.send.room import HERE, THERE, Person, Room
 from tests.village.malicious_relay import Honest, failing
+from tests.village.week import Tap
 
 
 def held(who: Person) -> int:
@@ -176,3 +181,24 @@ def test_a_set_whose_acknowledgement_was_lost_is_brought_again_too(room: Room) -
     with ana.courier.playing(claim_prekeys=on_the_fallback):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert was_reached(ben)
+
+
+def test_own_errands_come_before_what_an_inbox_posts() -> None:
+    """So that one pause lies between them, and not two (relay.md section 14)."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben")
+    add_person(make_invite(ben.device), "ben", ana.device)
+    tap = Tap(room.apps, at_once)
+    courier = HttpCourier(httpx.Client(transport=tap))
+    fetch_messages(replace(ben.device, courier=courier))  # her hello came, and he answers
+    kinds = [
+        (one.method, "prekeys" if "/prekeys/" in one.path else "letter")
+        for one in tap.asked
+        if "/prekeys/" in one.path or (one.method == "PUT" and "/envelopes/" in one.path)
+    ]
+    own, last = ben.home[1], tap.asked[-1]
+    assert ("PUT", "letter") in kinds
+    assert max(at for at, (_, what) in enumerate(kinds) if what == "prekeys") < min(
+        at for at, (_, what) in enumerate(kinds) if what == "letter"
+    )
+    assert b64u(own) not in last.path

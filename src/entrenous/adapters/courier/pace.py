@@ -147,7 +147,7 @@ class _Network(httpcore.NetworkBackend):
         except (httpcore.ConnectError, httpcore.ConnectTimeout):
             if self._proxy is None:
                 raise
-            raise ProxySilent(host=self._proxy) from None
+            raise ProxySilent(host=str(self._proxy)) from None
 
 
 class _Paced(httpcore.NetworkStream):
