@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +13,8 @@ from entrenous.adapters.courier.memory import InProcess
 from entrenous.adapters.courier.request import Ask, Errand
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.secret import Secret
-from entrenous.settings import read_settings
+from entrenous.settings import Settings, read_settings
+from entrenous.wiring.device import create_device, open_device
 from tests.carry.relays import Post, fetched
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, WoundClock
@@ -139,6 +141,24 @@ def test_every_request_of_a_courier_knows_its_errand(monkeypatch: pytest.MonkeyP
         for ask in asks:
             ask()
         assert len(world.pauses) == pauses
+
+
+def test_a_device_pauses_as_its_settings_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = list[float]()
+
+    def noted(longest_s: float, *_: object) -> Apart:
+        longest.append(longest_s)
+        return World().apart(longest_s)
+
+    monkeypatch.setattr(http, "Apart", noted)
+    settings, words = Settings(tmp_path / "ana", 0.0, pause_s=7.0), Secret(b"four or five words")
+    with create_device(settings, lambda: words) as ana:
+        ana.vault.put("drawer", "key", b"")
+    with open_device(settings, lambda: words):
+        pass
+    assert longest == [7.0, 7.0]
 
 
 def test_by_default_it_is_three_seconds_at_most() -> None:

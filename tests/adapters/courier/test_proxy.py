@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.system import SystemClock
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.relay_problem import (
     NotEncrypted,
@@ -21,6 +22,7 @@ from tests.adapters.courier.socks import Socks, socks_proxy
 from tests.carry.relays import Post, served
 from tests.faces.relay.certificates import Pair, certificate
 from tests.real.hostile import HostileRelay, hostile_relay
+from tests.real.stage import Shell
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, WoundClock
 
@@ -97,6 +99,28 @@ def test_names_go_to_the_proxy_alone_with_credentials_for_each_token(
     with new_client(pair.cert, by(proxy)) as web:  # and others in the next command
         HttpCourier(web).waiting(url, Post().mailbox, Post().owner, 0)
     assert proxy.asked[-1].credentials not in credentials
+
+
+@pytest.mark.threat("sender-linked")
+def test_commands_ask_through_it(
+    pair: Pair,
+    proxy: Socks,
+    relay: HostileRelay,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Setting up, and opening the vault, by the program as it is typed."""
+    relay.app = relay_app(village_relay(RELAY, SystemClock(), LoadedDice("relay"))[0])
+    monkeypatch.setenv("ENTRENOUS_PROXY", f"socks5h://{by(proxy)}")
+    monkeypatch.setenv("ENTRENOUS_RELAY_CA", str(pair.cert))
+    ana = Shell("ana", tmp_path / "ana")
+    ana.does("setup", "--name", "ana", "--relay", RELAY)
+    before = len(proxy.asked)
+    ana.does("inbox")
+    assert len(proxy.asked) > before > 0
+    assert {one.name for one in proxy.asked} == {"relay.test"}
+    monkeypatch.setenv("ENTRENOUS_PROXY", "socks5://127.0.0.1:9050")
+    assert b"socks5h://HOST:PORT" in ana.does("inbox", status=3).err
 
 
 def test_this_machine_is_asked_without_a_proxy(proxy: Socks, pair: Pair) -> None:
