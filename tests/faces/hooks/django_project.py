@@ -4,9 +4,11 @@ Run with a folder of uploads and the hook's setting as JSON.
 """
 # ruff: noqa: E402 -- Django is set up before its models are imported
 
+import asyncio
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import django
@@ -133,6 +135,17 @@ def accounts() -> dict[str, str | None]:
     return {"nobody": said[0], "ana": said[1], "ana by the validator": said[2]}
 
 
+def account_in_a_loop() -> list[str]:
+    """What a validator knows of whose a request is, in it and behind it."""
+
+    async def view(_: Any) -> str:
+        return hook._account(hook._ASKED.get())
+
+    ana = SimpleNamespace(user=SimpleNamespace(pk=7), META={})
+    inside = asyncio.run(hook.with_account(view)(ana))
+    return [inside, hook._account(hook._ASKED.get())]
+
+
 def main() -> None:
     call_command("migrate", verbosity=0)
     with connection.schema_editor() as editor:
@@ -149,6 +162,7 @@ def main() -> None:
     (FOLDER / "large").write_bytes(b"\xff\xd8\xff" + bytes(limit))
     answers["handler large"] = ask("handle", "large")
     answers["accounts"] = accounts()
+    answers["account in a loop"] = account_in_a_loop()
     answers["migration"] = MigrationWriter.serialize(hook.GateValidator(on_hold="mark"))[0]
     sys.stdout.write(json.dumps(answers) + "\n")
 

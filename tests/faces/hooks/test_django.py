@@ -82,6 +82,7 @@ def test_who_is_signed_in_is_told_as_a_hash(
     answers: dict[str, Any], gate: tuple[str, Path]
 ) -> None:
     her_key = account_header("1", Secret(gate[1].read_bytes()))["Entrenous-Account"]
+    assert answers["account in a loop"] == ["7", ""]
     assert answers["accounts"] == {"nobody": None, "ana": her_key, "ana by the validator": her_key}
 
 
