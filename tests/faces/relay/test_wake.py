@@ -136,6 +136,7 @@ def test_so_many_wait_at_one_mailbox_and_no_more() -> None:
         await asyncio.sleep(0.05)
         waiting.append(asyncio.create_task(wakes(web, post)))
         oldest = await waiting[0]
+        assert oldest.headers["connection"] == "close"  # nor does it keep the connection
         assert not any(one.done() for one in waiting[1:])
         bell.ring(post.mailbox)
         others = await asyncio.gather(*waiting[1:])
