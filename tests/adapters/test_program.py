@@ -13,6 +13,7 @@ from entrenous.faces.cli.main import run
 from entrenous.model.program import UNKNOWN
 
 ROOT = Path(__file__).parents[2]
+TOLD = ("NAME", "EMAIL")
 Git = Callable[..., str]
 
 
@@ -26,9 +27,6 @@ def git_in(folder: Path) -> Git:
         return done.stdout.strip()
 
     return git
-
-
-TOLD = ("NAME", "EMAIL")
 
 
 @pytest.fixture

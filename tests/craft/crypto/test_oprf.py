@@ -160,16 +160,23 @@ print(oprf._loaded(library).sodium_init())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX")
+@pytest.mark.parametrize("is_there", [False, True])
 def test_without_memory_for_it_a_private_folder_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
 ) -> None:
+    """Where the system has none, and where it is forbidden to this process."""
     modes: list[int] = []
+
+    def forbidden(_: str) -> int:
+        raise PermissionError
 
     def load(file: str) -> str:
         modes.append(Path(file).parent.stat().st_mode & 0o777)
         return Path(file).read_text()
 
-    monkeypatch.delattr(os, "memfd_create", raising=False)
+    monkeypatch.setattr(os, "memfd_create", forbidden, raising=False)
+    if not is_there:
+        monkeypatch.delattr(os, "memfd_create")
     monkeypatch.setattr(oprf, "CDLL", load)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert (oprf._loaded(b"library"), modes) == ("library", [0o700])

@@ -5,7 +5,6 @@ by readings as Java and Python servers have them. Each is sent to a real server 
 """
 
 import os
-import re
 import socket
 import subprocess
 import threading
@@ -13,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
@@ -25,11 +23,11 @@ from starlette.routing import Route
 
 from entrenous.faces.hooks import asgi, wsgi
 from tests.faces.hooks.gates import FINE, Scripted
+from tests.faces.hooks.readings import COVERED, java_like, leads_there, python_like
 from tests.nginx import NGINX, needs_nginx
 
 pytestmark = pytest.mark.real
 
-COVERED = "/api/v2/media"
 #: What stands instead of a slash, and is one to some server.
 SLASHES = (
     *("//", "/./", "/x/../", "/x/y/../../", "/.;/", "/;/", "/;x/", "/x/..;/", "/x/..;y=1/"),
@@ -80,43 +78,6 @@ def spellings() -> list[str]:
 
 def _joined(words: list[str], rest: str = "", after: list[str] | None = None) -> str:
     return "".join(f"/{word}" for word in [*words]) + rest + "".join(f"/{w}" for w in after or [])
-
-
-def java_like(target: str) -> set[str]:
-    """As Tomcat and Jetty: parameters of each segment go, then it is decoded, slashes become one,
-    and dots are resolved; backslashes and encoded slashes are slashes where that is allowed. And
-    so behind a proxy that decoded it before.
-    """
-    found = set()
-    for sent in (target, unquote(target)):
-        decoded = unquote("/".join(one.partition(";")[0] for one in sent.split("/")))
-        found |= {_resolved(decoded), _resolved(decoded.replace("\\", "/"))}
-    return found
-
-
-def python_like(target: str) -> set[str]:
-    """As Starlette, Werkzeug and Django: decoded; with slashes merged; behind a proxy that decoded
-    it before; and joined to a folder, as applications do.
-    """
-    once = unquote(target)
-    found = {once, unquote(once)}
-    found |= {re.sub("/{2,}", "/", one) for one in found}
-    return found | {_resolved(one) for one in found}
-
-
-def _resolved(path: str) -> str:
-    kept: list[str] = []
-    for name in path.split("/"):
-        if name == "..":
-            kept = kept[:-1]
-        elif name not in ("", "."):
-            kept.append(name)
-    return "/" + "/".join(kept)
-
-
-def leads_there(path: str) -> bool:
-    plain = path.casefold()
-    return re.match(re.escape(COVERED) + r"(?![\w-])", plain) is not None
 
 
 CONF = """

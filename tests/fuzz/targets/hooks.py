@@ -1,11 +1,14 @@
 """What hooks read: bodies of requests, mail messages, a gate's replies (docs/gate.md)."""
 
 from typing import Final
+from urllib.parse import unquote
 
 from entrenous.adapters.gate_client.answer import Answer, Said
 from entrenous.adapters.gate_client.form import uploads_in
 from entrenous.adapters.gate_client.mail import media_in
 from entrenous.adapters.gate_client.reply import read_reply, read_state
+from entrenous.faces.hooks.rules import rules_of
+from tests.faces.hooks.readings import COVERED, java_like, leads_there, python_like
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, holds
 
@@ -32,6 +35,21 @@ def _brought(untrusted: bytes) -> tuple[bytes, list[bytes]]:
     return body, uploads_in(body, kind.decode("latin-1"))
 
 
+_RULES: Final = rules_of([COVERED], "refuse")
+
+
+def _looked_at(untrusted: bytes) -> tuple[str, bool]:
+    """A path as it was sent, and whether it is asked about."""
+    sent = untrusted.decode(errors="replace").partition("?")[0]
+    return sent, _RULES.look_at("POST", unquote(sent), untrusted)
+
+
+def _is_asked_about(read: tuple[str, bool]) -> bool:
+    """Where any server finds the covered path in it."""
+    sent, is_looked_at = read
+    return is_looked_at or not any(map(leads_there, java_like(sent) | python_like(sent)))
+
+
 def _fits(answer: Answer) -> bool:
     """Nothing passes without a case; a case and a secret are safe in a header."""
     named = answer.case + answer.secret
@@ -46,6 +64,12 @@ TARGETS: Final = (
         holds(_brought, lambda read: all(one in read[0] for one in read[1])),
         lambda: [_FORM, _FORM.replace(b"x\r\n", b"x  \r\n"), b"image/jpeg\n\xff\xd8\xff", b"\n"],
         longest=2048,
+    ),
+    Target(
+        "hook-path",
+        holds(_looked_at, _is_asked_about),
+        lambda: [b"/api/v2/media/7?a=b", b"/x/..;/api%2fv2//media", b"/%2561pi;x/./v2/mediA.json"],
+        longest=256,
     ),
     Target(
         "hook-mail",

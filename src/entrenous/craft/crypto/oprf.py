@@ -135,13 +135,18 @@ def _bundled() -> bytes:
 
 
 def _loaded(library: bytes) -> CDLL:
-    """From memory alone, where the system can (Linux); elsewhere by a folder of our own."""
-    if not hasattr(os, "memfd_create"):
+    """From memory alone, where the system knows that and allows it; else by a folder of our own.
+
+    Raises:
+        ImportError: that folder would not be safe.
+    """
+    try:
+        with os.fdopen(os.memfd_create("libsodium"), "wb") as memory:
+            memory.write(library)
+            memory.flush()
+            return CDLL(f"/proc/self/fd/{memory.fileno()}")
+    except (AttributeError, OSError):  # no Linux; or forbidden to this process
         return _loaded_from_folder(library)
-    with os.fdopen(os.memfd_create("libsodium"), "wb") as memory:
-        memory.write(library)
-        memory.flush()
-        return CDLL(f"/proc/self/fd/{memory.fileno()}")
 
 
 def _loaded_from_folder(library: bytes) -> CDLL:
