@@ -173,7 +173,7 @@ def test_the_code_is_read_where_no_list_of_commands_keeps_it(
     monkeypatch.setattr("sys.stdin", io.StringIO("entrenous-link:2:AAAA\nyes\n"))
     monkeypatch.setenv("ENTRENOUS_HOME", str(home / "../other"))
     said("setup", "--link", "-")
-    assert asked == ["entrenous-link:2:AAAA\n"]
+    assert asked == ["entrenous-link:2:AAAA"]
 
 
 @pytest.mark.parametrize("shut", list(Shut))
