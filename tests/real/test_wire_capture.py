@@ -35,9 +35,9 @@ VERSION_AND_KEY = 9
 # Of members that are neither 16 nor 32 bytes: letters, and prekeys that anybody may read.
 LENGTHS = {
     "sealed": {size + OVERHEAD_BYTES + VERSION_AND_KEY for size in SIZES},
-    "one_time": {171},
-    "fallback": {171},
-    "xwing": {1357},
+    "one_time": {313},
+    "fallback": {313},
+    "xwing": {6905},
 }
 SAID_BY_RELAYS = {"entrenous/relay-status/1", *map(str, EnvelopeState)}
 AGE_NONCE, AGE_CHUNK, AGE_TAG = 16, 65_536, 16

@@ -327,7 +327,7 @@ def test_what_is_no_prekey(at: int, value: object) -> None:
     fields: list[Any] = decode(write_prekey_statement(PREKEY))
     fields[at] = value
     with pytest.raises(BadPrekey):
-        read_prekey(encode([encode(fields), 51, [], BATCH_FIELDS]))
+        read_prekey(encode([encode(fields), b"\x33", [], BATCH_FIELDS]))
 
 
 def test_a_prekey_names_its_kind_key_and_epoch() -> None:
@@ -365,7 +365,7 @@ def test_what_is_no_batch(at: int, value: object) -> None:
     fields[at:] = [value, *fields[at + 1 :]]
     entry = [encode(fields), *BATCH_FIELDS[1:]]
     with pytest.raises(BadPrekey):
-        read_prekey(encode([write_prekey_statement(PREKEY), 51, [], entry]))
+        read_prekey(encode([write_prekey_statement(PREKEY), b"\x33", [], entry]))
 
 
 def test_the_longest_prekeys_and_proofs_keep_within_their_limits() -> None:

@@ -19,7 +19,7 @@ from entrenous.send.devices.self import who_am_i
 from entrenous.send.drawers import ASIDE, OWN_KEY, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.prekeys import publish_prekeys
-from entrenous.spec import ONE_TIME_KEYS
+from entrenous.spec import BATCH_SIZE_MAX, ONE_TIME_KEYS
 from tests.send.room import HERE, THERE, Person, Room
 from tests.village.malicious_relay import Honest, failing
 from tests.village.week import Tap
@@ -80,9 +80,11 @@ def test_a_set_that_tops_up_keeps_the_lasting_keys_and_has_a_signature_of_its_ow
     assert not set(lasting[1]) & set(lasting[2])
     assert len({one for several in sets for one in several.one_time}) == 3 * ONE_TIME_KEYS
     batches = [read_prekey(one.xwing).batch for one in sets]
-    assert [one.batch.size for one in batches if one] == [ONE_TIME_KEYS + 2] * 3
+    assert [one.batch.size for one in batches if one] == [BATCH_SIZE_MAX] * 3
     assert len({one.batch.root for one in batches if one}) == 3
     assert held(ben) == ONE_TIME_KEYS
+    lengths = {len(one) for several in sets for one in (*several.one_time, several.fallback)}
+    assert len(lengths) == 1  # none tells by its own which of the set it is
 
 
 @pytest.mark.threat("prekey-depletion")

@@ -20,13 +20,14 @@ from entrenous.send.devices.self import Me, account_of, keep_account, who_am_i
 from entrenous.send.drawers import OWN_KEY, SELF, lay, take, take_all
 from entrenous.send.moment import LONGEST_ON_ITS_WAY, this_second
 from entrenous.send.odd_clock import believed_now, is_clock_odd, is_lately
-from entrenous.spec import KEY_ID_BYTES, ONE_TIME_KEYS
+from entrenous.spec import BATCH_SIZE_MAX, KEY_ID_BYTES, ONE_TIME_KEYS
 
 _LOW: Final = ONE_TIME_KEYS // 2
 _REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
 _DELETE_AFTER: Final = timedelta(days=14)  # counted from when it was replaced
 _UNPUBLISHED: Final = "prekeys"
 _LASTING: Final = "lasting-prekeys"
+_NO_LEAF: Final = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +145,12 @@ def _statement(kind: PrekeyKind, key_id: bytes, public: bytes, me: Me, device: D
 
 
 def _signed(statements: Sequence[bytes], me: Me, device: Device) -> Prekeys:
-    """A set as the relay hands it out; the last two statements are those of the lasting keys."""
-    leaves = tuple(map(prekey_leaf, statements))
+    """A set as the relay hands it out; the last two statements are those of the lasting keys.
+
+    Its tree is filled up with leaves that no statement has, so that every path has one length, and
+    no prekey tells by its own which of the set it is.
+    """
+    leaves = [*map(prekey_leaf, statements), *[_NO_LEAF] * (BATCH_SIZE_MAX - len(statements))]
     batch = signed_batch(leaves, me.home.mailbox, sign_prekeys, device)
     last = len(statements) - 1
     *one_time, fallback, xwing = (

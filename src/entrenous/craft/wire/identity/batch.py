@@ -55,8 +55,13 @@ def as_signed_batch(entry: Any) -> SignedBatch:
 
 
 def plain_place(place: Place) -> tuple[object, object]:
-    """Where a statement is in its batch, as two fields: its index, and its path."""
-    return place.index, list(place.path)
+    """Where a statement is in its batch, as two fields: its index, in one byte whatever it is, and
+    its path.
+
+    Raises:
+        OverflowError: no batch has such an index.
+    """
+    return place.index.to_bytes(1, "big"), list(place.path)
 
 
 def as_place(index: object, path: object) -> Place:
@@ -66,7 +71,7 @@ def as_place(index: object, path: object) -> Place:
         BadCbor: no batch has such a place.
     """
     hashes = tuple(as_bytes(one, 32) for one in as_list(path, 0, _PATH_MAX))
-    return Place(as_uint(index, BATCH_SIZE_MAX - 1), hashes)
+    return Place(as_uint(as_bytes(index, 1)[0], BATCH_SIZE_MAX - 1), hashes)
 
 
 def _read_batch(encoded: bytes) -> Batch:
