@@ -14,6 +14,7 @@ from entrenous.craft.media.picture import read_picture
 from entrenous.craft.media.sound.write import write_sound, written_as
 from entrenous.craft.media.write import write_picture
 from entrenous.model.clip import Coded, Colours, Shown
+from entrenous.model.picture import Encoding, Picture, PictureFormat
 from entrenous.model.received import NotACopy
 from entrenous.model.sound import Silence, Sound, SoundEncoding, SoundFormat, Timing
 from tests.faces.cli.hostile_files import honest, hostile
@@ -73,6 +74,15 @@ def test_every_picture_of_ours_passes(saved: str) -> None:
                     if not passes(copy, picture.encoding.format.written.media_type):
                         failed.append((size, what, mode, finer))
     assert failed == []
+
+
+def test_a_picture_whose_tables_need_two_bytes_passes() -> None:
+    table = (1,) * 63 + (1_700,)
+    encoding = Encoding(PictureFormat.JPEG, tables={0: table, 1: table}, subsampling="4:2:0")
+    noise = pixels(100, 75)["noise"]
+    copy = write_picture(Picture(100, 75, noise.tobytes(), encoding))
+    assert b"\xff\xc1" in copy[:400]
+    assert passes(copy, "image/jpeg")
 
 
 @pytest.mark.parametrize("deep", [False, True], ids=["16 bits", "24 bits"])

@@ -52,16 +52,16 @@ _WEBP_ALPHA: Final = 0x10
 
 
 def check_jpeg(untrusted_data: bytes) -> None:
-    """Baseline, one scan, the standard Huffman tables; raises NotACopy."""
+    """Sequential, one scan, the standard Huffman tables; raises NotACopy."""
     file = Cursor(untrusted_data)
     file.expect(b"\xff\xd8" + _JFIF)
     marker = _jpeg_profile(file)
-    tables = 0
+    tables, wide = 0, False
     while marker == 0xDB:
-        table = file.take(file.number(2) - 2)
-        insist(len(table) == 65 and table[0] == tables and 0 not in table[1:])
+        wide |= _is_wide_table(file.take(file.number(2) - 2), tables)
         tables, marker = tables + 1, _marker(file)
-    components = _jpeg_frame(file, marker)
+    insist(marker == (0xC1 if wide else 0xC0))
+    components = _jpeg_frame(file)
     insist(tables in {1, min(components, 2)})
     for table in _HUFFMAN[: 2 * min(components, 2)]:
         file.expect(b"\xff\xc4" + (len(table) + 2).to_bytes(2, "big") + table)
@@ -151,9 +151,17 @@ def _jpeg_profile(file: Cursor) -> int:
     return marker
 
 
-def _jpeg_frame(file: Cursor, marker: int) -> int:
+def _is_wide_table(table: bytes, number: int) -> bool:
+    """Whether a quantisation table has numbers beyond a byte (ITU-T T.81, B.2.4.1)."""
+    wide = len(table) == 129
+    insist(len(table) in {65, 129} and table[0] == number + 16 * wide)
+    step = 2 if wide else 1
+    insist(all(any(table[at : at + step]) for at in range(1, len(table), step)))
+    return wide
+
+
+def _jpeg_frame(file: Cursor) -> int:
     """ITU-T T.81, B.2.2, as libjpeg writes it; returns the number of components."""
-    insist(marker == 0xC0)
     size, precision = file.number(2), file.number(1)
     height, width, components = file.number(2), file.number(2), file.number(1)
     insist(precision == 8 and components in {1, 3} and size == 8 + 3 * components)
