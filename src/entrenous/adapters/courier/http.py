@@ -100,8 +100,13 @@ class HttpCourier:
             return ask(self._client, url, what, self._of_wakes)
 
     def _stream(self, url: str, each_try: Callable[[], Ask], take: Takes) -> None:
-        with self._apart.during(each_try()):
-            converse(self._client, url, each_try, take, self._of_files, PACE_BYTES_MIN)
+        first = [each_try()]  # whose errand it is; begun twice, it would look broken off
+
+        def each() -> Ask:
+            return first.pop() if first else each_try()
+
+        with self._apart.during(first[0]):
+            converse(self._client, url, each, take, self._of_files, PACE_BYTES_MIN)
 
 
 class RelayClient(httpx.Client):
