@@ -84,7 +84,7 @@ def test_a_set_that_tops_up_keeps_the_lasting_keys_and_has_a_signature_of_its_ow
     assert len({one.batch.root for one in batches if one}) == 3
     assert held(ben) == ONE_TIME_KEYS
     lengths = {len(one) for several in sets for one in (*several.one_time, several.fallback)}
-    assert len(lengths) == 1  # none tells by its own which of the set it is
+    assert len(lengths) == 1  # which does not tell which of the set it is
 
 
 @pytest.mark.threat("prekey-depletion")

@@ -147,8 +147,8 @@ def _statement(kind: PrekeyKind, key_id: bytes, public: bytes, me: Me, device: D
 def _signed(statements: Sequence[bytes], me: Me, device: Device) -> Prekeys:
     """A set as the relay hands it out; the last two statements are those of the lasting keys.
 
-    Its tree is filled up with leaves that no statement has, so that every path has one length, and
-    no prekey tells by its own which of the set it is.
+    Its tree is filled up with leaves that no statement has, so that all paths are equally long, and
+    the length of an answer does not tell which keys of the set it holds.
     """
     leaves = [*map(prekey_leaf, statements), *[_NO_LEAF] * (BATCH_SIZE_MAX - len(statements))]
     batch = signed_batch(leaves, me.home.mailbox, sign_prekeys, device)
