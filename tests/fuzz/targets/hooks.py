@@ -35,7 +35,7 @@ def _brought(untrusted: bytes) -> tuple[bytes, list[bytes]]:
     return body, uploads_in(body, kind.decode("latin-1"))
 
 
-_RULES: Final = rules_of([COVERED], "refuse")
+_RULES: Final = rules_of([COVERED], "publish")
 
 
 def _looked_at(untrusted: bytes) -> tuple[str, bool]:
