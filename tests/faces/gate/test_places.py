@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from entrenous.faces.gate.access import GateAccess
 from entrenous.faces.gate.app import gate_app
-from entrenous.model.decision import Decision, Outcome
+from entrenous.model.decision import Decision, Outcome, Publishes
 from entrenous.model.picture import Picture
 from entrenous.model.secret import Secret
 from entrenous.ports import Platform
@@ -289,7 +289,10 @@ class _OneJudge:
     def wanted(self) -> None:
         self.wants += 1
 
-    async def decide(self, _untrusted_data: bytes, reference: str) -> Decision:
+    async def decide(
+        self, _untrusted_data: bytes, reference: str, publishes: Publishes
+    ) -> Decision:
+        assert publishes is Publishes.NOTHING
         self.asked.append(reference)
         await anyio.sleep(0.05)  # the next one comes meanwhile
         return Decision(

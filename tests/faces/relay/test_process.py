@@ -193,7 +193,8 @@ server.serve_forever()
 @pytest.mark.threat("hostile-network")
 def test_an_old_tls_is_not_spoken() -> None:
     with new_client() as web:
-        context = web._transport._pool._ssl_context  # type: ignore[attr-defined]
+        lane = web._transport._make(httpx.URL("https://relay.example"))  # type: ignore[attr-defined]
+        context = lane._pool._ssl_context
         assert context.minimum_version is ssl.TLSVersion.TLSv1_3
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname
