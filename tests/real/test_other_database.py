@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -95,9 +96,15 @@ class House:
 
     def reads(self, name: str) -> list[str]:
         """The texts of what waits to be opened."""
-        came = json.loads(self.types(name, "inbox", "--json"))["messages"]
+        came = self.answer(name, "inbox")["messages"]
         waiting = [one["message"] for one in came if one["state"] == "waiting"]
-        return [json.loads(self.types(name, "open", one, "--json"))["text"] for one in waiting]
+        return [self.answer(name, "open", one)["text"] for one in waiting]
+
+    def answer(self, name: str, *words: str) -> dict[str, Any]:
+        """The JSON object that a command prints; what it says besides stands behind that."""
+        answer, _ = json.JSONDecoder().raw_decode(self.types(name, *words, "--json"))
+        assert isinstance(answer, dict)
+        return answer
 
     def introduce(self) -> None:
         """Ana and Ben, who know each other."""
