@@ -24,6 +24,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import entrenous
 from bench.send import _photograph
 from entrenous.adapters.courier.http import HttpCourier, new_client

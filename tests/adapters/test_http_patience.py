@@ -328,15 +328,15 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]
 @pytest.mark.parametrize(
     ("soft", "hard", "most", "raised"),
     [
-        (256, 256, 128, []),
-        (1024, 4096, 2048, [(4096, 4096)]),
-        (1024, 1 << 20, 4096, [(8192, 1 << 20)]),
-        (1024, resource.RLIM_INFINITY, 4096, [(8192, resource.RLIM_INFINITY)]),
+        (256, 256, 112, []),
+        (1024, 4096, 2032, [(4096, 4096)]),
+        (1024, 1 << 20, 4096, [(8224, 1 << 20)]),
+        (1024, resource.RLIM_INFINITY, 4096, [(8224, resource.RLIM_INFINITY)]),
         (1 << 20, 1 << 20, 4096, []),
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4096, []),
     ],
 )
-def test_half_of_the_files_are_for_connections(
+def test_half_of_the_files_beside_its_own_are_for_connections(
     files: Callable[..., list[tuple[int, int]]],
     soft: int,
     hard: int,

@@ -77,13 +77,15 @@ def test_killed_at_half_a_download_goes_on_where_it_was(way: Counting, tmp_path:
     ((name, state),) = ben.inbox().items()
     assert state == "waiting"
 
-    opening = ben.begins("open", name, "--out", str(tmp_path / "out"), "--json")
+    opening = ben.begins("open", name, "--unchecked", "--out", str(tmp_path / "out"), "--json")
     assert wait_until(lambda: come(ben.home) >= SIZE // 2, 60)
     opening.send_signal(signal.SIGKILL)
     opening.communicate()
     assert SIZE // 2 <= come(ben.home) < SIZE, "it was killed too late"
 
     way.came = 0
-    (file,) = ben.does("open", name, "--out", str(tmp_path / "out"), "--json").answer["files"]
+    (file,) = ben.does(
+        "open", name, "--unchecked", "--out", str(tmp_path / "out"), "--json"
+    ).answer["files"]
     assert Path(file).read_bytes() == data
     assert way.came <= 0.52 * SIZE

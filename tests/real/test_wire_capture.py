@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
+from entrenous.adapters.program import this_program
 from entrenous.craft.crypto.seal import SIZES
 from entrenous.craft.crypto.xwing import OVERHEAD_BYTES
 from entrenous.craft.wire.b64u import unb64u
@@ -39,7 +40,9 @@ LENGTHS = {
     "fallback": {313},
     "xwing": {6905},
 }
-SAID_BY_RELAYS = {"entrenous/relay-status/1", *map(str, EnvelopeState)}
+PROGRAM = this_program()
+SAID_BY_RELAYS = {"entrenous/relay-status/1", PROGRAM.version, PROGRAM.commit}
+SAID_BY_RELAYS |= set(map(str, EnvelopeState))
 AGE_NONCE, AGE_CHUNK, AGE_TAG = 16, 65_536, 16
 
 
@@ -66,7 +69,13 @@ def needles(day: Day) -> list[bytes]:
     pieces = [data[at : at + 24] for at in range(600, len(data) - 24, 499)]
     said = [*NAMES, *(part for name in NAMES for part in name.split()), *WORDS, SIGN, FILE]
     said += [Path(FILE).stem, *names_of_messages(day)]
-    plain = [*(one.encode() for one in said), *spellings(MARKER), b"JFIF\0", b"Exif\0\0", b"OggS"]
+    plain = [
+        *(one.encode() for one in said),
+        *spellings(MARKER),
+        b"JFIF\0",
+        b"Exif\0\0",
+        b"OggS\0\2",
+    ]
     plain += [*pieces, *day.plain]
     return [*plain, *(form for one in plain if len(one) >= 8 for form in in_base64(one))]
 

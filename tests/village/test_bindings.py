@@ -32,6 +32,7 @@ CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
     "sent_at": (lambda m: {"sent_at": m.sent_at + timedelta(seconds=1)}, DoesNotOpen),
     "expires_at": (lambda _: {"expires_at": None}, DoesNotOpen),
     "opens": (lambda _: {"opens": 7}, DoesNotOpen),
+    "may_export": (lambda _: {"may_export": True}, DoesNotOpen),
     "audience": (lambda m: {"audience": m.audience[:1]}, DoesNotOpen),
     "secret": (lambda _: {"secret": OTHER}, DoesNotOpen),
     "blobs": (lambda m: {"blobs": (m.blobs[0], replace(m.blobs[1], size=9))}, BlobChanged),

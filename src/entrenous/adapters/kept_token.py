@@ -4,7 +4,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from entrenous.adapters.private_file import add_private, shut_out
+from entrenous.adapters.private_file import add_private
 from entrenous.craft.wire.b64u import b64u, unb64u
 from entrenous.model.gate import BadKeptToken
 from entrenous.model.relay_problem import NotUnderstood
@@ -15,8 +15,6 @@ from entrenous.spec import TOKEN_BYTES
 def kept_token(place: Path) -> Secret:
     """The token in the file at ``place`` (base64url text, 256 bits), which is made if missing.
 
-    Group and others lose whatever they may do with a file that is there.
-
     Raises:
         BadKeptToken: something else is in it. An empty one would be shown by everybody who shows
             none, and a short one is soon guessed.
@@ -24,7 +22,6 @@ def kept_token(place: Path) -> Secret:
     if not place.exists():
         with suppress(FileExistsError):  # another process was quicker; its token is the one
             add_private(place, b64u(secrets.token_bytes(TOKEN_BYTES)).encode())
-    shut_out(place)
     token = place.read_bytes().strip()
     try:
         unb64u(token.decode("latin-1"), TOKEN_BYTES)

@@ -32,7 +32,9 @@ def test_a_text_its_reply_and_a_reaction_are_shown_at_both_ends(street: Street) 
         said == f"{first}  from ana, waiting\n{OF_MESSAGES}\n"
     )  # nothing of it before it was opened
     said = street.types("ben", "open", first)
-    assert (said.out, said.err) == ("Two lines\nof words\n", "")
+    assert said.out == "Two lines\nof words\n"
+    assert said.err.startswith("ana is known to you by link only, ")  # asked once
+    assert street.types("ben", "open", first).err == ""
     assert street.types("ben", "react", first, "!!").status == 0
     answer = street.does("ben", "send", "--text", "yes", "--reply", first, "--confirm", "ana")
     listed = street.types("ben", "inbox").out.splitlines()

@@ -2,7 +2,7 @@
 
 When it is told that nothing came, or is thrown out, it asks again soon: what it wants is the
 places, and not to keep the processor busy. Its one argument is JSON: a port, and for each mailbox
-its id and its owner token.
+its id and its owner token. It prints a line once each of them has asked, or was not let in.
 """
 
 import asyncio
@@ -18,25 +18,31 @@ _ASK: Final = (
 )
 
 
-async def wait_for_ever(port: int, mailbox: str, owner: str) -> None:
-    """One of the eight."""
+async def wait_for_ever(port: int, mailbox: str, owner: str, tried: asyncio.Event) -> None:
+    """One of the eight; ``tried`` is set once it has asked, or was not let in."""
     while True:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             while True:
                 writer.write(_ASK.format(mailbox, owner).encode())
+                tried.set()
                 await reader.readuntil(b"\r\n\r\n")
                 await asyncio.sleep(_REST_S)
         except (OSError, EOFError):
+            tried.set()
             await asyncio.sleep(_REST_S)
 
 
 async def main() -> None:
     """All of them."""
     port, mailboxes = json.loads(sys.argv[1])
-    await asyncio.gather(
-        *(wait_for_ever(port, *mailbox) for _ in range(_WAKES) for mailbox in mailboxes)
-    )
+    asks = [(mailbox, asyncio.Event()) for _ in range(_WAKES) for mailbox in mailboxes]
+    async with asyncio.TaskGroup() as waiting:
+        for mailbox, tried in asks:
+            waiting.create_task(wait_for_ever(port, *mailbox, tried))
+        for _, tried in asks:
+            await tried.wait()
+        print("all have asked", flush=True)  # noqa: T201 - to the test that waits for it
 
 
 if __name__ == "__main__":

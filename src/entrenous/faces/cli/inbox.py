@@ -162,7 +162,8 @@ def open_(
     with device_of(context) as device:
         catch_up(device)  # what was opened before opens without a relay
         received = find_received(message, device)
-        _ask_about_receipts(received, device)
+        if _waits(received):  # what is opened, or gone, already is owed no receipt any more
+            _ask_about_receipts(received, device)
         counted = received.opens is not None
         if counted and not export:
             if out is not None or unchecked or as_json:
