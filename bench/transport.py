@@ -65,9 +65,9 @@ def measure(against: Path, photo: bytes | None, people: int, pairs: int) -> dict
         "schema": SCHEMA,
         "people": people,
         "photo_mb": round(len(photo or b"") / 1e6, 2),
-        "against_s": round(statistics.median(before for before, _ in took), 3),
-        "ours_s": round(statistics.median(ours for _, ours in took), 3),
-        "ratio": round(statistics.median(ours / before for before, ours in took), 3),
+        "against_s": round(statistics.median(before for before, _ in took), 4),
+        "ours_s": round(statistics.median(ours for _, ours in took), 4),
+        "ratio": round(statistics.median(ours / before for before, ours in took), 4),
     }
 
 
