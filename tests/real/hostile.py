@@ -139,7 +139,7 @@ def hostile_relay(pair: Pair) -> Iterator[HostileRelay]:
 
 
 async def _nobody(*_: Any) -> None:
-    raise NotImplementedError
+    raise AssertionError("a request came before an application was set")
 
 
 def _read(http: h11.Connection, secure: ssl.SSLSocket) -> tuple[h11.Request, bytes] | None:

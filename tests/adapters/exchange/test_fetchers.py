@@ -576,7 +576,8 @@ def test_a_file_that_is_missing_or_is_no_list_ends_by_name(tmp_path: Path) -> No
         list(HashFile("list", tmp_path / "blob").pages(""))
 
 
-NEEDLES = Path("/work/shared/judges/pdq/reg-test-input/needles.txt")
+JUDGES = Path(__file__).parents[4] / "shared" / "judges"
+NEEDLES = JUDGES / "pdq" / "reg-test-input" / "needles.txt"
 
 
 @pytest.mark.skipif(not NEEDLES.exists(), reason="Meta's PDQ test data are not here")
