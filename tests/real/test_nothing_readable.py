@@ -82,7 +82,7 @@ def secrets_of(vault: Vault) -> Iterator[bytes]:
 @contextmanager
 def vault_of(who: Shell) -> Iterator[Vault]:
     words = Secret(who.passphrase.encode())
-    with open_device(Settings(who.home), lambda: words) as device:
+    with open_device(Settings(who.home, pause_s=0), lambda: words) as device:
         yield device.vault
 
 

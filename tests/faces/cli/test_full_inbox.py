@@ -50,7 +50,7 @@ def grow(street: Street, many: int, *, like: str | None = None) -> None:
     name; each answers the one before it, and went to several people whom he does not know.
     """
     home = street.folder / "ben"
-    opened = open_device(Settings(home=home), lambda: Secret(WORDS.encode()))
+    opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
     with opened as device, device.vault.together():
         _lay(many, like, device)
 
@@ -58,7 +58,7 @@ def grow(street: Street, many: int, *, like: str | None = None) -> None:
 def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
     """As :func:`grow`, in Ana's ledger: as often as that she sent what she sent Ben, opened."""
     home = street.folder / "ana"
-    opened = open_device(Settings(home=home), lambda: Secret(WORDS.encode()))
+    opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
     with opened as device, device.vault.together():
         *_, last = device.ledger.messages()
         copy = next(iter(take_all(SealedCopy, SEALED, device.vault)))
