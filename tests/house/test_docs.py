@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 import entrenous.model
-from entrenous.faces.cli.main import MODULES
+from entrenous.faces.cli.main import program
 from entrenous.model.errors import EntrenousError
 
 ROOT = Path(__file__).parents[2]
@@ -35,23 +34,14 @@ CITED = re.compile(r"\b([a-z]+)\.md,? sections? (\d+)")
 DECISION = re.compile(r"docs/decisions/(\d{4})")
 
 
-@cache
-def program() -> Any:
-    """The whole command line, as Typer's parser sees it."""
-    app = typer.Typer(rich_markup_mode=None)
-    app.callback()(lambda: None)
-    for module in dict.fromkeys(MODULES.values()):
-        importlib.import_module(f"entrenous.faces.cli.{module}").join(app)
-    return typer.main.get_command(app)
-
-
 def commands() -> dict[str, Any]:
     """Every command by the words that call it, as in "case add"."""
     return dict(_below(program(), ()))
 
 
 def _below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    for name, command in group.commands.items():
+    for name in group.commands:
+        command = group.get_command(None, name)
         if hasattr(command, "commands"):
             yield from _below(command, (*words, name))
         else:
@@ -75,7 +65,7 @@ def wrong_with(words: list[str]) -> str:
             return ""  # a group by itself, as in "`entrenous case`"
         if rest[0] not in command.commands:
             return f"there is no command {rest[0]!r}"
-        command = command.commands[rest.pop(0)]
+        command = command.get_command(None, rest.pop(0))
     if rest == ["-h"]:
         return ""
     try:

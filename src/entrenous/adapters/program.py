@@ -7,7 +7,6 @@
 import os
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +25,11 @@ _DESCRIBE: Final = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude
 @cache
 def this_program() -> Program:
     """The program that runs; asked once in a process."""
+    from importlib import metadata  # noqa: PLC0415 -- its parser of email takes 15 ms to load
+
     try:
-        installed = version("entrenous")
-    except PackageNotFoundError:  # run from its folder, and installed nowhere
+        installed = metadata.version("entrenous")
+    except metadata.PackageNotFoundError:  # run from its folder, and installed nowhere
         installed = UNKNOWN
     return Program(installed, commit_of(_PACKAGE))
 

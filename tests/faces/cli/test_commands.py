@@ -11,7 +11,7 @@ import pytest
 import entrenous.faces.cli.setup as setup_command
 from entrenous.faces.cli.device.passphrase import ask_passphrase
 from entrenous.faces.cli.exits import BUG, BY_FAMILY, INTERRUPTED, NO, USAGE, YES, exit_of
-from entrenous.faces.cli.main import MODULES, run
+from entrenous.faces.cli.main import COMMANDS, run
 from entrenous.model.errors import (
     EntrenousError,
     Malformed,
@@ -103,7 +103,7 @@ def test_a_command_that_is_none_is_a_matter_of_usage(
     assert not home.exists()
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(name, "--help") == YES
     assert f"entrenous {name}" in capsys.readouterr().out

@@ -2,20 +2,75 @@
 
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from importlib import import_module
 
 import pytest
+import typer
 
-from entrenous.faces.cli.main import MODULES
+from entrenous.faces.cli import relay, stop
+from entrenous.faces.cli.lazy_commands import Listed, load_command
+from entrenous.faces.cli.main import COMMANDS
 
-HEAVY = {"av", "fpdf", "jinja2", "sklearn", "skimage", "matplotlib"}
+TABLES: Mapping[str, Mapping[str, Listed]] = {
+    "": COMMANDS,
+    "gate": stop.COMMANDS,
+    "relay": relay.COMMANDS,
+}
+NO_DECODERS_OR_PRINTERS = {"av", "fpdf", "jinja2", "sklearn", "skimage", "matplotlib"}
+NO_LIBRARIES = {
+    *{"PIL", "av", "cryptography", "cv2", "fpdf", "httpcore", "httpx", "jinja2", "msgspec"},
+    *{"numpy", "rich", "scipy", "sqlalchemy", "sqlcipher3", "starlette", "uvicorn"},
+}
+
+
+@pytest.mark.parametrize("group", TABLES)
+def test_table_says_what_its_commands_say(group: str) -> None:
+    for name, known in TABLES[group].items():
+        command = load_command(name, known)
+        first_paragraph = command.help.partition("\n\n")[0]
+        assert known.help == " ".join(first_paragraph.split()), name
+        assert known.hidden == command.hidden, name
+
+
+@pytest.mark.parametrize("group", TABLES)
+def test_table_has_every_command_of_its_modules(group: str) -> None:
+    by_module = defaultdict[str, set[str]](set)
+    for name, known in TABLES[group].items():
+        by_module[known.module].add(name)
+    for module, names in by_module.items():
+        app = typer.Typer()
+        app.callback()(lambda: None)
+        import_module(module).join(app)
+        assert set(typer.main.get_group(app).commands) == names, module
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("words", ["", "gate", "relay"])
+def test_help_loads_none_of_the_libraries(words: str) -> None:
+    assert not NO_LIBRARIES & loaded_by(*words.split(), "--help")
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("command", ["trace", "mark", "inbox"])
 def test_no_command_loads_decoders_or_printers_before_they_are_needed(command: str) -> None:
-    told = f"import sys, entrenous.faces.cli.{MODULES[command]}; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", told], capture_output=True, check=True, text=True, timeout=60
+    assert not NO_DECODERS_OR_PRINTERS & loaded_by(command, "--help")
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Packages that the program has loaded when it ends."""
+    told = (
+        "import atexit, sys; from entrenous.__main__ import main;"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
     )
-    assert "entrenous.ports" in done.stdout.split()
-    assert not HEAVY & set(done.stdout.split())
+    done = subprocess.run(
+        [sys.executable, "-c", told, *arguments],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    modules = set(done.stderr.split())
+    assert "entrenous.faces.cli.main" in modules
+    return modules

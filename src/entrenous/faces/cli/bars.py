@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -14,8 +15,6 @@ from rich.progress import (
     TextColumn,
 )
 from rich.text import Text
-
-from entrenous.faces.cli.output import console
 
 
 @contextmanager
@@ -82,7 +81,8 @@ def bars() -> Iterator[Bars]:
 
 
 def _display(amount: ProgressColumn) -> Progress:
-    shown = console(error=True)
+    # Colour only on a terminal and without NO_COLOR; nothing in a label is interpreted.
+    shown = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
     return Progress(
         TextColumn("  {task.description:<9}"),
         BarColumn(bar_width=20),

@@ -3,7 +3,6 @@ statuses.
 """
 
 import errno
-import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,42 +15,93 @@ import typer
 
 from entrenous.adapters.program import this_program
 from entrenous.faces.cli.exits import BUG, INTERRUPTED, USAGE, YES, exit_of
+from entrenous.faces.cli.lazy_commands import LazyGroup, Listed
 from entrenous.faces.cli.output import NO_ROOM, hint, in_one_go, say
 from entrenous.model.errors import EntrenousError
 from entrenous.model.relay_problem import DiskFailed, DiskFull
 from entrenous.model.setting import BadSetting
 from entrenous.settings import Settings, read_settings
 
-# Which module knows which command. Only the asked-for module is imported, so that a quick command
-# does not wait for OpenCV or a web server.
-MODULES: Final = {
-    "setup": "setup",
-    "invite": "people.people",
-    "person": "people.people",
-    "circle": "people.circle",
-    "send": "send",
-    "react": "react",
-    "inbox": "inbox",
-    "open": "inbox",
-    "recall": "recall",
-    "sent": "recall",
-    "mark": "mark",
-    "trace": "trace.trace",
-    "verdict": "trace.verdict",
-    "fingerprint": "stop.fingerprint",
-    "protect": "stop.protect",
-    "unprotect": "stop.protect",
-    "case": "respond.case",
-    "evidence": "respond.evidence",
-    "law": "respond.law",
-    "check-up": "check_up",
-    "learn": "check_up",
-    "relay": "relay",
-    "gate": "stop.gate",
-    "demo": "demo",
-    "archive": "archive",
-    "device": "device.devices",
-    "passphrase": "device.lock",
+#: Every command, in the order of the help.
+COMMANDS: Final = {
+    "setup": Listed(
+        "entrenous.faces.cli.setup",
+        "Make a device: its keys, and an encrypted vault that only your passphrase opens.",
+    ),
+    "invite": Listed(
+        "entrenous.faces.cli.people.people",
+        "Make a link with which somebody can add you: for one person, unless you say otherwise.",
+    ),
+    "send": Listed(
+        "entrenous.faces.cli.send",
+        "Send pictures, clips, voice notes or a text: to each person a marked and sealed copy.",
+    ),
+    "react": Listed(
+        "entrenous.faces.cli.react",
+        "Answer a message in a sign; everybody of its conversation whom you know sees it.",
+    ),
+    "inbox": Listed(
+        "entrenous.faces.cli.inbox",
+        "Fetch what waits at the relay, and list what you were sent: what waits to be opened, "
+        "and the newest.",
+    ),
+    "open": Listed(
+        "entrenous.faces.cli.inbox",
+        "Open a message: show its text, and write its files to a folder.",
+    ),
+    "recall": Listed("entrenous.faces.cli.recall", "Take a message back from everybody."),
+    "sent": Listed(
+        "entrenous.faces.cli.recall",
+        "What you sent, what became of each copy, and when: what waits to be opened, and the "
+        "newest. Nothing is sent by looking.",
+    ),
+    "mark": Listed(
+        "entrenous.faces.cli.mark", "Make one marked copy per person, to send by any other channel."
+    ),
+    "trace": Listed(
+        "entrenous.faces.cli.trace.trace",
+        "Say whose copy a found file is, with the chance that an innocent copy fits as well.",
+    ),
+    "fingerprint": Listed(
+        "entrenous.faces.cli.stop.fingerprint",
+        "The picture's PDQ fingerprint, as platforms compare it; nothing leaves this device.",
+    ),
+    "protect": Listed(
+        "entrenous.faces.cli.stop.protect",
+        "Ask a platform to stop a picture, video or sound; only its fingerprints leave this "
+        "device.",
+    ),
+    "unprotect": Listed(
+        "entrenous.faces.cli.stop.protect", "Withdraw a registration; it acts at once."
+    ),
+    "check-up": Listed(
+        "entrenous.faces.cli.check_up",
+        "Look for leak paths on this machine; nothing is kept, nothing leaves.",
+    ),
+    "learn": Listed(
+        "entrenous.faces.cli.check_up", "Five-minute lessons; each ends in one setting changed."
+    ),
+    "demo": Listed(
+        "entrenous.faces.cli.demo",
+        "One photo sent, leaked, stopped, traced, and a case opened: all on this machine.",
+    ),
+    "person": Listed("entrenous.faces.cli.people.people", "The people you write to."),
+    "circle": Listed("entrenous.faces.cli.people.circle", "People whom you send to together."),
+    "verdict": Listed("entrenous.faces.cli.trace.verdict", "Verdicts: let others check them."),
+    "case": Listed(
+        "entrenous.faces.cli.respond.case", "A file about one leak: what was seen, kept, asked."
+    ),
+    "evidence": Listed(
+        "entrenous.faces.cli.respond.evidence", "Evidence: trusted time, and checks."
+    ),
+    "law": Listed(
+        "entrenous.faces.cli.respond.law", "Legal routes: facts with a source, not advice."
+    ),
+    "relay": Listed("entrenous.faces.cli.relay", "Carry sealed messages for others."),
+    "gate": Listed("entrenous.faces.cli.stop", "A platform's gate: refuse a picture unseen."),
+    "archive": Listed("entrenous.faces.cli.archive", "Take what is yours to another device."),
+    "device": Listed("entrenous.faces.cli.device.devices", "Your devices and their locks."),
+    "passphrase": Listed("entrenous.faces.cli.device.lock", "What opens this device's vault."),
 }
 _HELP: Final = "Private pictures that stay between us: send, carry, trace, stop, respond, learn."
 _VERSION: Final = "--version"
@@ -150,15 +200,16 @@ def _say_no_more() -> None:
 def _run(arguments: list[str], apps: Apps) -> int:
     descriptor, rest = _take_passphrase_fd(arguments)
     session = Session(descriptor, apps)
-    command = typer.main.get_command(_app(rest))
-    answer: Any = command.main(rest, prog_name="entrenous", standalone_mode=False, obj=session)
+    answer: Any = program().main(rest, prog_name="entrenous", standalone_mode=False, obj=session)
     if answer == INTERRUPTED:
         raise KeyboardInterrupt  # newer Typers make a number of it; there is something to say
     return answer if isinstance(answer, int) else YES
 
 
-def _app(arguments: list[str]) -> typer.Typer:
+def program() -> Any:
+    """The whole command line, for Click to run."""
     app = typer.Typer(
+        cls=_Program,
         help=_HELP,
         no_args_is_help=True,
         add_completion=False,
@@ -167,13 +218,11 @@ def _app(arguments: list[str]) -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_options)
-    asked = next((word for word in arguments if word in MODULES), None)
-    wanted = {MODULES[asked]} if asked is not None else dict.fromkeys(MODULES.values())
-    if asked is None and _VERSION in arguments:
-        wanted = {}  # it is answered before any command is looked for
-    for name in wanted:
-        importlib.import_module(f"entrenous.faces.cli.{name}").join(app)
-    return app
+    return typer.main.get_command(app)
+
+
+class _Program(LazyGroup):
+    listed = COMMANDS
 
 
 def _show_version(is_asked: bool) -> None:

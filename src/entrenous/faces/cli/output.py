@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Final
-
-from rich.console import Console
+from typing import BinaryIO, Final, TextIO
 
 from entrenous.adapters.private_file import add_filled, add_private
 from entrenous.model.caption import acts_on_screen
@@ -29,20 +27,20 @@ _OPENED: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 NO_ROOM: Final = _FULL | {errno.EIO}
 
 
-def console(*, error: bool = False) -> Console:
-    """Where people read. Colour only on a terminal and without NO_COLOR; nothing is interpreted."""
-    return Console(stderr=error, markup=False, highlight=False, emoji=False, soft_wrap=True)
-
-
 def say(text: str = "") -> None:
-    """One line to standard output; nothing in it acts on the terminal."""
+    """Print one line to standard output; nothing in it acts on the terminal."""
     with _answering():
-        console().print(only_seen(text))
+        _write_line(text, sys.stdout)
 
 
 def hint(text: str) -> None:
-    """One line to standard error: for people, out of the way of scripts."""
-    console(error=True).print(only_seen(text))
+    """Print one line to standard error: for people, out of the way of scripts."""
+    _write_line(text, sys.stderr)
+
+
+def _write_line(text: str, stream: TextIO) -> None:
+    stream.write(only_seen(text) + "\n")
+    stream.flush()
 
 
 def only_seen(text: str) -> str:

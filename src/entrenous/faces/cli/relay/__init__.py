@@ -1,18 +1,51 @@
 """``entrenous relay ...``: carry sealed messages for others."""
 
+from typing import Final
+
 import typer
 
-from entrenous.faces.cli.relay.backup import backup, restore, restored
-from entrenous.faces.cli.relay.check import check
-from entrenous.faces.cli.relay.init import init
-from entrenous.faces.cli.relay.run import run
-from entrenous.faces.cli.relay.stats import stats
+from entrenous.faces.cli.lazy_commands import LazyGroup, Listed
+
+#: The commands of ``entrenous relay``, in the order of its help.
+COMMANDS: Final = {
+    "run": Listed(
+        "entrenous.faces.cli.relay.run",
+        "Run a relay: it carries sealed messages and can never read one.",
+    ),
+    "init": Listed(
+        "entrenous.faces.cli.relay.init",
+        "Write a relay's default settings, in which every one is explained.",
+    ),
+    "check": Listed(
+        "entrenous.faces.cli.relay.check",
+        "Look at settings, folder, disk, database, clock, TLS and address; the relay may be "
+        "running.",
+    ),
+    "stats": Listed(
+        "entrenous.faces.cli.relay.stats",
+        "Say how much a relay holds, in numbers without names; it may be running.",
+    ),
+    "backup": Listed(
+        "entrenous.faces.cli.relay.backup",
+        "Save a relay, as it is at one moment; it may be running.",
+    ),
+    "restore": Listed(
+        "entrenous.faces.cli.relay.backup",
+        "Put a backup back into a new or empty folder. What nobody had opened is lost.",
+    ),
+    "restored": Listed(
+        "entrenous.faces.cli.relay.backup",
+        "Say that a PostgreSQL, a bucket or a folder was put back by its own ways, before any "
+        "relay starts on it. What nobody had opened is lost, as after `relay restore`.",
+    ),
+}
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    relay = typer.Typer(help="Carry sealed messages for others.", no_args_is_help=True)
-    for command in (run, init, check, stats, backup, restore, restored):
-        relay.command(command.__name__)(command)
-    relay.callback()(lambda: None)
-    app.add_typer(relay, name="relay")
+    """Add the group ``entrenous relay``."""
+    help_ = "Carry sealed messages for others."
+    app.add_typer(typer.Typer(cls=_Relay, help=help_, no_args_is_help=True), name="relay")
+
+
+class _Relay(LazyGroup):
+    listed = COMMANDS

@@ -19,6 +19,13 @@ WithShares = Annotated[
 ]
 
 
+def join(relay: typer.Typer) -> None:
+    """Add this module's commands to ``entrenous relay``."""
+    relay.command("backup")(backup)
+    relay.command("restore")(restore)
+    relay.command("restored")(restored)
+
+
 def backup(
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder for it.")],
     settings: SettingsFile = None,

@@ -10,6 +10,11 @@ from entrenous.faces.cli.relay.settings import AsJson, DataFolder, SettingsFile,
 from entrenous.wiring.relay_check import check_relay
 
 
+def join(relay: typer.Typer) -> None:
+    """Add this module's command to ``entrenous relay``."""
+    relay.command("check")(check)
+
+
 def check(
     settings: SettingsFile = None,
     data: DataFolder = None,

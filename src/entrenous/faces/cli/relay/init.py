@@ -11,6 +11,11 @@ from entrenous.faces.cli.relay.settings import AsJson
 from entrenous.model.errors import as_typed
 
 
+def join(relay: typer.Typer) -> None:
+    """Add this module's command to ``entrenous relay``."""
+    relay.command("init")(init)
+
+
 def init(
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="Where to write them; nothing is written over.")

@@ -24,6 +24,11 @@ from entrenous.wiring.relay import open_relay
 from entrenous.wiring.relay_database import note_database, refuse_other_database
 
 
+def join(relay: typer.Typer) -> None:
+    """Add this module's command to ``entrenous relay``."""
+    relay.command("run")(run)
+
+
 def run(
     context: typer.Context,
     settings: SettingsFile = None,

@@ -3,11 +3,18 @@
 import asyncio
 from dataclasses import asdict
 
+import typer
+
 from entrenous.carry.stats import stats_of
 from entrenous.faces.cli.output import put_json, say, when
 from entrenous.faces.cli.relay.settings import AsJson, DataFolder, SettingsFile, settings_of
 from entrenous.model.relay_settings import MEGABYTE
 from entrenous.wiring.relay import open_present_relay
+
+
+def join(relay: typer.Typer) -> None:
+    """Add this module's command to ``entrenous relay``."""
+    relay.command("stats")(stats)
 
 
 def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJson = False) -> None:

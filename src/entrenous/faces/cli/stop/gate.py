@@ -1,4 +1,4 @@
-"""``entrenous gate ...``: a platform's upload gate."""
+"""``entrenous gate run``: a platform's upload gate."""
 
 import sys
 from contextlib import ExitStack
@@ -19,26 +19,10 @@ from entrenous.craft.media.memory import keep_freed_memory
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.listen import host_and_port
 from entrenous.faces.cli.output import hint, put_json, say
-from entrenous.faces.cli.stop import (
-    attempt,
-    audit,
-    bank,
-    drop,
-    exchange,
-    hooks,
-    index,
-    partner,
-    review,
-    reviewer,
-    status,
-)
 from entrenous.faces.cli.stop.follow import command as follow_command
-from entrenous.faces.cli.stop.follow import join as join_follow
 from entrenous.faces.cli.stop.judge import command as judge_command
-from entrenous.faces.cli.stop.judge import join as join_judge
 from entrenous.faces.cli.stop.judge import without_slow_looks
 from entrenous.faces.cli.stop.slow_look import command as slow_look_command
-from entrenous.faces.cli.stop.slow_look import join as join_slow_look
 from entrenous.faces.cli.stop.status import NO_APPEAL
 from entrenous.model.gate_front import GateFront
 from entrenous.model.relay_settings import LogKind
@@ -53,18 +37,9 @@ from entrenous.wiring.platform import (
 _JUDGES_MAX: Final = 64
 
 
-def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    gate = typer.Typer(help="A platform's gate: refuse a picture unseen.", no_args_is_help=True)
+def join(gate: typer.Typer) -> None:
+    """Add this module's command to ``entrenous gate``."""
     gate.command("run")(run)
-    for part in (attempt, bank, index, partner, audit, hooks, drop, exchange, status):
-        part.join(gate)
-    review.join(gate)
-    reviewer.join(gate)
-    join_slow_look(gate)
-    join_judge(gate)
-    join_follow(gate)
-    app.add_typer(gate, name="gate")
 
 
 def run(

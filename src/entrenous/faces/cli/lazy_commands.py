@@ -1,0 +1,59 @@
+"""Groups of commands that are listed without being imported: help is printed from a table, and the
+module of a command is imported when that command runs or explains itself.
+"""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class Listed(NamedTuple):
+    """A command as its group lists it.
+
+    ``module`` has a function ``join(app)`` that adds the command to a Typer application. ``help``
+    is the first paragraph of the command's own help. A ``hidden`` command is not listed.
+    """
+
+    module: str
+    help: str
+    hidden: bool = False
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are in the table ``listed``, in the order of its help."""
+
+    listed: ClassVar[Mapping[str, Listed]]
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, known in self.listed.items():
+            # A stand-in for the list and for "Did you mean ...?"; get_command has the real one.
+            stand_in = TyperCommand(name, help=known.help, hidden=known.hidden)
+            self.commands[name] = stand_in
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The real command, whose module is imported for it; None if there is none of that name."""
+        del ctx
+        known = self.listed.get(cmd_name)
+        return None if known is None else load_command(cmd_name, known)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list from the table alone, as Click writes it from the commands."""
+        del ctx
+        shown = {name: one for name, one in self.commands.items() if not one.hidden}
+        limit = formatter.width - 6 - max(map(len, shown))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(limit)) for name, one in shown.items()]
+            )
+
+
+def load_command(name: str, known: Listed) -> Any:
+    """Import a command's module and return the command, for Click to run."""
+    app = typer.Typer(rich_markup_mode=None)
+    app.callback()(lambda: None)  # so that Typer makes a group, also of a single command
+    importlib.import_module(known.module).join(app)
+    return typer.main.get_group(app).commands[name]
