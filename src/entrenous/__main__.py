@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line and leave with its exit status (ARCHITECTURE section 8)."""
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    # (that is httpx's own command line: with it, importing httpx takes three times as long)
     hide_memory()  # before anything secret is read; docs/decisions/0040-no-dump-of-any-program.md
     # Before NumPy is loaded: matrices here are small, and threads cost them more than they gain.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

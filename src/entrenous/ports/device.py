@@ -1,23 +1,27 @@
 """What the verbs on somebody's own device need, and the room that holds it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
-from typing import BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
-from entrenous.model.candidate import Candidate
-from entrenous.model.claim import ClaimRequest, ClaimStatus
-from entrenous.model.clip import Clip, Cut
 from entrenous.model.ids import BlobId, ClaimId, MessageId, MessageName
 from entrenous.model.message import Copy, Message
 from entrenous.model.picture import DecoderDidNotStart, Picture
 from entrenous.model.secret import Secret
-from entrenous.model.sound import Sound
-from entrenous.model.verdict import Trace
-from entrenous.ports.courier import Courier
-from entrenous.ports.embedding import Embedder
-from entrenous.ports.world import Clock, Dice
+
+if TYPE_CHECKING:  # the nouns of TRACE and STOP, which other commands do not load
+    from entrenous.model.candidate import Candidate
+    from entrenous.model.claim import ClaimRequest, ClaimStatus
+    from entrenous.model.clip import Clip, Cut
+    from entrenous.model.sound import Sound
+    from entrenous.model.verdict import Trace
+    from entrenous.ports.courier import Courier
+    from entrenous.ports.embedding import Embedder
+    from entrenous.ports.world import Clock, Dice
 
 Item = TypeVar("Item")
 

@@ -1,10 +1,13 @@
 """What every process needs, and what lies outside of ours: time, chance, machines, authorities."""
 
-from datetime import datetime
-from typing import Protocol
+from __future__ import annotations
 
-from entrenous.model.advice import MachineFacts
-from entrenous.model.evidence import Stamp
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # the nouns of RESPOND and LEARN, which other commands do not load
+    from entrenous.model.advice import MachineFacts
+    from entrenous.model.evidence import Stamp
 
 
 class Clock(Protocol):

@@ -5,7 +5,6 @@ or shut it for good (lock.md section 6).
 from dataclasses import dataclass
 from pathlib import Path
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.vault.freed import note_freed
 from entrenous.adapters.vault.home import AskRelay, RelayPart, Unlocked, unlock
 from entrenous.adapters.vault.lock_head import has_vault, read_head
@@ -18,6 +17,7 @@ from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.model.vault import WrongPassphrase
 from entrenous.settings import Settings
+from entrenous.wiring.courier import courier_of
 from entrenous.wiring.folders import kept_in
 
 
@@ -81,8 +81,7 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
         here = has_vault(settings.home)
         if here and not _is_of(settings.home, sheet):
             raise SheetOfAnother(home=settings.home)
-    with new_client(settings.relay_ca, settings.proxy) as client:
-        courier = HttpCourier(client, settings.patience_s)
+    with courier_of(settings, patience_s=settings.patience_s) as courier:
         try:
             courier.allow_more_tries(sheet.relay_url, sheet.mailbox, sheet.close)
         except NoLock:
@@ -110,8 +109,7 @@ def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
     with kept_in(settings.home):
         if has_vault(settings.home) and _is_of(settings.home, sheet):
             raise SheetOfThisDevice(home=settings.home)
-    with new_client(settings.relay_ca, settings.proxy) as client:
-        courier = HttpCourier(client, settings.patience_s)
+    with courier_of(settings, patience_s=settings.patience_s) as courier:
         try:
             courier.close_mailbox(sheet.relay_url, sheet.mailbox, sheet.close)
         except NoSuchMailbox:  # which does not show that there is no lock: it may be back later

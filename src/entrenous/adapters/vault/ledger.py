@@ -1,7 +1,7 @@
 """The ledger on any vault: messages, copies and traces as records."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -11,14 +11,6 @@ from entrenous.adapters.vault.batches import (
     drop_batches,
     put_batch,
     with_batches,
-)
-from entrenous.adapters.vault.looks import (
-    Looks,
-    by_fingerprint,
-    drop_looks,
-    get_look,
-    keep_look,
-    put_look,
 )
 from entrenous.adapters.vault.names import drop_name, names_alike, put_name
 from entrenous.craft.wire.record import pack, unpack
@@ -30,9 +22,13 @@ from entrenous.model.verdict import Trace
 from entrenous.ports import Vault
 from entrenous.spec import PDQ_BYTES
 
+if TYPE_CHECKING:
+    from entrenous.adapters.vault.looks import Looks
+
 _MESSAGES: Final = "message"
 _TRACES: Final = "trace"
 _NEAR_MAX: Final = 32  # distinct pictures that a leak is compared with at most
+_LOOKS: Final = "looks"  # a small record of each picture, by message and place
 _NONE: Final = msgspec.msgpack.encode(())
 _parts: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -63,7 +59,8 @@ class VaultLedger:
         """Remove a message of which no copy has left; it need not exist."""
         with self._vault.together():
             drop_batches(message, self._vault)
-            drop_looks(message, self._vault)
+            for key in self._vault.keys(_LOOKS, message.hex()):
+                self._vault.drop(_LOOKS, key)
             self._looks = None
             self._vault.drop(_MESSAGES, message.hex())
             drop_name(message, self._vault)
@@ -108,22 +105,27 @@ class VaultLedger:
 
     def learn(self, message: MessageId, place: int, picture: Picture) -> None:
         """Keep what picture number ``place`` of a message looks like."""
-        put_look(message, place, picture, self._vault)
-        self._looks = None
+        from entrenous.craft.fingerprint.landmarks.kept import (  # noqa: PLC0415 - loads OpenCV
+            record_of,
+        )
+
+        self.keep_look(message, place, record_of(picture))
 
     def keep_look(self, message: MessageId, place: int, look: bytes) -> None:
         """As :meth:`learn`, with a look that is made already."""
-        keep_look(message, place, look, self._vault)
+        self._vault.put(_LOOKS, _look_key(message, place), look)
         self._looks = None
 
     def look(self, message: MessageId, place: int) -> bytes | None:
         """What was kept of such a picture; None if nothing was."""
-        return get_look(message, place, self._vault)
+        return self._vault.get(_LOOKS, _look_key(message, place))
 
     def near(self, found: Picture) -> tuple[Candidate, ...]:
         """Sent pictures to compare a found one with, the likeliest first: those that look most
         like it, then all whose looks are not known, by their fingerprints.
         """
+        from entrenous.adapters.vault.looks import by_fingerprint  # noqa: PLC0415 - loads OpenCV
+
         looks = self._seen()
         strange = [(place, self._bits(*place)) for place in self.unlearnt()]
         others = by_fingerprint(found, strange, first_look=len(looks.places))
@@ -142,9 +144,11 @@ class VaultLedger:
         )
         return (*seen.damaged, *never)
 
-    def _seen(self) -> Looks:
+    def _seen(self) -> "Looks":
+        from entrenous.adapters.vault.looks import Looks  # noqa: PLC0415 - loads OpenCV
+
         if self._looks is None:
-            self._looks = Looks.read(self._vault)
+            self._looks = Looks.read(self._vault.items(_LOOKS))
         return self._looks
 
     def _bits(self, message: MessageId, place: int) -> bytes:
@@ -157,6 +161,10 @@ class VaultLedger:
     def traces(self) -> tuple[Trace, ...]:
         """Every trace that was kept, oldest first."""
         return tuple(unpack(Trace, record) for _, record in self._vault.items(_TRACES))
+
+
+def _look_key(message: MessageId, place: int) -> str:
+    return f"{message.hex()} {place:04d}"
 
 
 def _oldest_first(messages: Iterable[Message]) -> Iterator[Message]:

@@ -4,7 +4,7 @@ Appending is one record, forgetting is dropping it, and a damaged one costs one 
 on 10,000 pictures, reading the records takes 0.3 s of a processor, so nothing is ever merged.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from entrenous.craft.fingerprint.index import Words, as_words
 from entrenous.craft.fingerprint.landmarks.gallery import Gallery
-from entrenous.craft.fingerprint.landmarks.kept import Kept, kept_of, record_of
+from entrenous.craft.fingerprint.landmarks.kept import Kept, kept_of
 from entrenous.craft.fingerprint.landmarks.layout import Layouts
 from entrenous.craft.fingerprint.landmarks.words import Vocabulary
 from entrenous.craft.fingerprint.orientation import orientations
@@ -21,9 +21,7 @@ from entrenous.craft.fingerprint.picture import seen_pixels
 from entrenous.model.candidate import Candidate
 from entrenous.model.ids import MessageId
 from entrenous.model.picture import Picture
-from entrenous.ports import Vault
 
-_LOOKS: Final = "looks"  # by message and place of the picture
 _FLAT_BITS: Final = 100  # fingerprints that differ in more say nothing
 _WORTH: Final = 0.5  # of one bit less, in points' weight
 _FIRM: Final = 12  # points that agree: what coarse colours say is not asked for
@@ -46,11 +44,11 @@ class Looks:
     damaged: tuple[Place, ...]
 
     @classmethod
-    def read(cls, vault: Vault) -> Self:
-        """Gather all that are kept; equal looks become one."""
+    def read(cls, records: Iterable[tuple[str, bytes]]) -> Self:
+        """Gather all that are kept, each with its key; equal looks become one."""
         places: dict[Kept, list[Place]] = {}
         damaged: list[Place] = []
-        for key, record in vault.items(_LOOKS):
+        for key, record in records:
             one, name = kept_of(record), key.partition(" ")
             place = MessageId(bytes.fromhex(name[0])), int(name[2])
             (damaged if one is None else places.setdefault(one, [])).append(place)
@@ -110,27 +108,6 @@ def nearest_bits(hashes: Words, found: Picture) -> Counts:
     return np.asarray(apart.min(axis=1))
 
 
-def put_look(message: MessageId, place: int, picture: Picture, vault: Vault) -> None:
-    """Keep what a sent picture looks like."""
-    keep_look(message, place, record_of(picture), vault)
-
-
-def keep_look(message: MessageId, place: int, look: bytes, vault: Vault) -> None:
-    """As :func:`put_look`; ``look`` is what ``record_of`` made of the picture."""
-    vault.put(_LOOKS, _key(message, place), look)
-
-
-def get_look(message: MessageId, place: int, vault: Vault) -> bytes | None:
-    """What :func:`keep_look` kept; None if nothing."""
-    return vault.get(_LOOKS, _key(message, place))
-
-
-def drop_looks(message: MessageId, vault: Vault) -> None:
-    """Forget what a message's pictures look like."""
-    for key in vault.keys(_LOOKS, message.hex()):
-        vault.drop(_LOOKS, key)
-
-
 def by_fingerprint(
     found: Picture, pictures: Sequence[tuple[Place, bytes]], first_look: int
 ) -> list[Candidate]:
@@ -144,7 +121,3 @@ def by_fingerprint(
         Candidate(message, place, first_look + at, 0, 0, int(bits[at]), learnt=False)
         for at, (message, place) in zip(order, places, strict=True)
     ]
-
-
-def _key(message: MessageId, place: int) -> str:
-    return f"{message.hex()} {place:04d}"

@@ -3,11 +3,9 @@
 Nothing that goes wrong here keeps a command from doing what it was asked for.
 """
 
-from collections.abc import Iterable
-
 from entrenous.faces.cli.changes import words_for, words_for_link
-from entrenous.faces.cli.output import hint, in_one_go
-from entrenous.model.errors import EntrenousError, Unreachable
+from entrenous.faces.cli.output import hint, hint_at
+from entrenous.model.errors import EntrenousError
 from entrenous.model.message import OfflineDevice
 from entrenous.ports import Device
 from entrenous.send.acquaintance.links import take_link_notices
@@ -36,13 +34,6 @@ def catch_up(device: Device) -> EntrenousError | None:
         for notice in take_link_notices(device):
             hint(words_for_link(notice))
     return None
-
-
-def hint_at(problems: Iterable[EntrenousError]) -> None:
-    """One line for each; that a relay is silent goes without saying: what is for it waits."""
-    told = [in_one_go(str(problem)) for problem in problems if not isinstance(problem, Unreachable)]
-    for line in dict.fromkeys(told):
-        hint(line)
 
 
 def _hint_at_unreadable(count: int) -> None:

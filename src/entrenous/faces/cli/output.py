@@ -4,7 +4,7 @@ import errno
 import json
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import BinaryIO, Final, TextIO
 
 from entrenous.adapters.private_file import add_filled, add_private
 from entrenous.model.caption import acts_on_screen
+from entrenous.model.errors import EntrenousError, Unreachable
 from entrenous.model.ids import PersonId
 from entrenous.model.picture import (
     AlreadyThere,
@@ -41,6 +42,13 @@ def hint(text: str) -> None:
 def _write_line(text: str, stream: TextIO) -> None:
     stream.write(only_seen(text) + "\n")
     stream.flush()
+
+
+def hint_at(problems: Iterable[EntrenousError]) -> None:
+    """Print one hint for each; that a relay is silent goes without saying: what is for it waits."""
+    told = [in_one_go(str(problem)) for problem in problems if not isinstance(problem, Unreachable)]
+    for line in dict.fromkeys(told):
+        hint(line)
 
 
 def only_seen(text: str) -> str:

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from entrenous.faces.cli.catch_up import hint_at
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.listed import All, Last, listed, refuse_both, wanted
-from entrenous.faces.cli.output import put_json, say, when
+from entrenous.faces.cli.output import hint_at, put_json, say, when
 from entrenous.faces.cli.promises import OF_COPIES
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.ids import PersonId

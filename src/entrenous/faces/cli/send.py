@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from entrenous.faces.cli.bars import Bars, bars
-from entrenous.faces.cli.catch_up import catch_up, hint_at
+from entrenous.faces.cli.catch_up import catch_up
 from entrenous.faces.cli.device.opened import device_of
 from entrenous.faces.cli.interrupt import stopping_once
 from entrenous.faces.cli.media import naming, read_media, tell_of_stills
-from entrenous.faces.cli.output import hint, in_one_go, put_json, say
+from entrenous.faces.cli.output import hint, hint_at, in_one_go, put_json, say
 from entrenous.faces.cli.promises import OF_COPIES
 from entrenous.faces.cli.typed_in import SAFER, text_typed
 from entrenous.faces.cli.undo import undo_window

@@ -8,8 +8,6 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Final
 
-import numpy as np
-
 from entrenous.model.errors import EntrenousError
 from entrenous.model.sound import (
     NotASound,
@@ -86,6 +84,8 @@ def read_answer(read: Read, mono_hz: int = 0) -> Sound:
     if mono_hz and timing != Timing():
         raise ValueError("more than was asked for")
     samples = read(4 * count * channels)
+    import numpy as np  # noqa: PLC0415 - a command that reads no sound does not wait for it
+
     if not np.isfinite(np.frombuffer(samples, np.float32)).all():
         raise ValueError("a sample that is no number")
     encoding = SoundEncoding(_FORMATS[which], bits, bool(deep))

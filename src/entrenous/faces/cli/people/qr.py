@@ -3,8 +3,6 @@
 import io
 from typing import Final
 
-import cv2
-import numpy as np
 import segno
 
 from entrenous.craft.media.jail import decode_untrusted
@@ -28,6 +26,9 @@ def qr_read(untrusted_data: bytes) -> str:
     Raises:
         NoCode; NotAPicture and its like.
     """
+    import cv2  # noqa: PLC0415 - only a code in a picture needs it
+    import numpy as np  # noqa: PLC0415 - as above
+
     pixels = np.asarray(decode_untrusted(untrusted_data))
     for side_px in _SIDES_PX:
         factor = min(1.0, side_px / max(pixels.shape[:2]))
