@@ -1,0 +1,141 @@
+"""How quickly the program starts, as ratios to Typer's own start in the same run.
+
+    python -m bench.start [--runs 7]
+
+Each figure is the median of several runs. The programs take turns, so that other work on the
+machine meets all of them alike; processor time is told beside. ``sent`` lists a small vault without
+a relay; what argon2id takes for its passphrase is measured in the same turns and subtracted. The
+last line is JSON.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, Final, NamedTuple
+
+SCHEMA: Final = "entrenous/bench-start/1"
+HELP_RATIO_MAX: Final = 4.0
+HELP_MB_MAX: Final = 60.0
+SENT_S_MAX: Final = 0.5  # beyond argon2id
+
+_PASSPHRASE: Final = "four or five unrelated words"  # noqa: S105 - of a vault that is thrown away
+_PROGRAM: Final = (sys.executable, "-m", "entrenous")
+_COMMANDS: Final = {
+    "typer": (sys.executable, "-c", "import typer"),
+    "help": (*_PROGRAM, "--help"),
+    "sent": (*_PROGRAM, "sent"),
+}
+_ARGON2ID: Final = f"""
+import time
+from entrenous.craft.crypto.vault_key import stretch
+from entrenous.model.secret import Secret
+
+passphrase = Secret({_PASSPHRASE.encode()!r})
+began_s, began_cpu_s = time.perf_counter(), time.process_time()
+stretch(passphrase, bytes(16))
+print(time.perf_counter() - began_s, time.process_time() - began_cpu_s)
+"""
+_PICTURE: Final = """
+import sys
+import numpy as np
+from PIL import Image
+
+pixels = np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8)
+Image.fromarray(pixels).save(sys.argv[1])
+"""
+_MESSAGES: Final = 3
+
+
+class Cost(NamedTuple):
+    """What one run took: by the clock, of the processor, and resident at most."""
+
+    s: float
+    cpu_s: float
+    mb: float = 0.0
+
+
+def measure(runs: int) -> dict[str, Any]:
+    """Start each program ``runs`` times, in turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        surroundings = _small_vault(Path(folder))
+        turns = [_turn(surroundings) for _ in range(runs + 1)][1:]  # the first one reads the disk
+    typer, help_, sent, argon2id = (
+        Cost(*map(median, zip(*(turn[name] for turn in turns), strict=True)))
+        for name in (*_COMMANDS, "argon2id")
+    )
+    return {
+        "schema": SCHEMA,
+        "runs": runs,
+        "typer_s": round(typer.s, 4),
+        "help_s": round(help_.s, 4),
+        "help_over_typer": round(help_.s / typer.s, 2),
+        "help_cpu_over_typer_cpu": round(help_.cpu_s / typer.cpu_s, 2),
+        "help_mb": round(help_.mb, 1),
+        "sent_s": round(sent.s, 4),
+        "argon2id_s": round(argon2id.s, 4),
+        "sent_beyond_argon2id_s": round(sent.s - argon2id.s, 4),
+        "sent_beyond_argon2id_cpu_s": round(sent.cpu_s - argon2id.cpu_s, 4),
+        "sent_mb": round(sent.mb, 1),
+    }
+
+
+def _turn(surroundings: dict[str, str]) -> dict[str, Cost]:
+    costs = {name: _cost(command, surroundings) for name, command in _COMMANDS.items()}
+    told = _output([sys.executable, "-c", _ARGON2ID], surroundings)
+    return costs | {"argon2id": Cost(*map(float, told.split()))}
+
+
+def _cost(command: Sequence[str], surroundings: dict[str, str]) -> Cost:
+    began_s = time.perf_counter()
+    process = subprocess.Popen(  # noqa: S603 - one of _COMMANDS
+        command, env=surroundings, stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    took_s = time.perf_counter() - began_s
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return Cost(took_s, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def _output(command: Sequence[str], surroundings: dict[str, str]) -> str:
+    return subprocess.run(  # noqa: S603 - our own interpreter with our own words
+        command, env=surroundings, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def _small_vault(folder: Path) -> dict[str, str]:
+    """The environment of a device that marked a few pictures for two people."""
+    home = {"ENTRENOUS_HOME": str(folder / "home"), "ENTRENOUS_PASSPHRASE": _PASSPHRASE}
+    surroundings = os.environ | home
+    picture = str(folder / "picture.png")
+    _output([sys.executable, "-c", _PICTURE, picture], surroundings)
+    _output([*_PROGRAM, "setup", "--name", "ana", "--offline"], surroundings)
+    for number in range(_MESSAGES):
+        people = ["--to", "ben", "--to", "caro", "--out", str(folder / str(number))]
+        _output([*_PROGRAM, "mark", picture, *people], surroundings)
+    return surroundings
+
+
+def main() -> None:
+    """Print what was measured beside what is wanted, and a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=7)
+    found = measure(parser.parse_args().runs)
+    sys.stdout.write(
+        f"--help: {found['help_over_typer']} x `import typer` (at most {HELP_RATIO_MAX}), "
+        f"{found['help_mb']} MB (at most {HELP_MB_MAX})\n"
+        f"sent: {found['sent_beyond_argon2id_s']} s beyond argon2id (at most {SENT_S_MAX}), "
+        f"{found['sent_mb']} MB\n{json.dumps(found)}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
