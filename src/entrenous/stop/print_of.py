@@ -98,7 +98,7 @@ def _clip(untrusted_data: bytes, consent: Consent, device: Device) -> ClipPrint 
 
 
 def _video(untrusted_data: bytes, consent: Consent, device: Device) -> VideoPrint:
-    video_print = _late("reel", "video_print")
+    video_print = _late("entrenous.craft.fingerprint.reel.register:video_print")
     with device.read_clip(untrusted_data, REGISTERED) as clip:
         found: VideoPrint = video_print(clip.frames, clip.shown.length_s, parts=consent.parts)
     return found
@@ -114,13 +114,14 @@ def _heard(untrusted_data: bytes, device: Device) -> SoundPrint | None:
 
 def _sound(untrusted_data: bytes, device: Device) -> SoundPrint:
     sound = device.read_sound(untrusted_data, RATE_HZ)
-    found: SoundPrint = _late("sound", "sound_print")(np.asarray(sound), sound.rate_hz)
+    found: SoundPrint = _late("entrenous.craft.fingerprint.sound.register:sound_print")(
+        np.asarray(sound), sound.rate_hz
+    )
     return found
 
 
-def _late(kind: str, name: str) -> Callable[..., Any]:
+def _late(place: str) -> Callable[..., Any]:
     """Who registers a picture does not wait for what sounds and videos need."""
-    found: Callable[..., Any] = getattr(
-        import_module(f"entrenous.craft.fingerprint.{kind}.register"), name
-    )
+    module, _, name = place.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name)
     return found

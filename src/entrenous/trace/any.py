@@ -56,7 +56,7 @@ def _trace_clip(untrusted_data: bytes, device: Device) -> Trace:
     and a clip's copies are counted there twice, for their frames and for their sound.
     """
     try:
-        seen = _late("clip", "look_at_clip")(untrusted_data, device)
+        seen = _late("entrenous.trace.clip:look_at_clip")(untrusted_data, device)
     except NoFrames:
         return _listen(untrusted_data, device)
     except NothingToWeigh:
@@ -80,12 +80,11 @@ def _heard(untrusted_data: bytes, device: Device) -> Trace:
 
 
 def _listen(untrusted_data: bytes, device: Device) -> Trace:
-    return _late("sound", "listen_to_sound")(untrusted_data, device)
+    return _late("entrenous.trace.sound:listen_to_sound")(untrusted_data, device)
 
 
-def _late(module: str, name: str) -> Callable[[bytes, Device], Trace]:
+def _late(place: str) -> Callable[[bytes, Device], Trace]:
     """A picture does not wait for the libraries of clips and sounds to load."""
-    tracer: Callable[[bytes, Device], Trace] = getattr(
-        import_module(f"entrenous.trace.{module}"), name
-    )
+    module, _, name = place.partition(":")
+    tracer: Callable[[bytes, Device], Trace] = getattr(import_module(module), name)
     return tracer

@@ -1,51 +1,40 @@
-"""Progress bars on standard error, only where somebody watches."""
+"""Progress bars on standard error, only where somebody watches; elsewhere Rich is not loaded."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-)
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.progress import Progress, Task, TaskID
+    from rich.text import Text
 
 
 @contextmanager
 def bar(label: str, total: int) -> Iterator["Steps"]:
     """A progress bar on standard error, only where somebody watches."""
-    with _display(MofNCompleteColumn()) as progress:
-        yield Steps(progress, label, total)
+    with bars() as shown:
+        yield Steps(shown, label, total)
 
 
-class Steps:
-    """Counts the steps of one long task."""
-
-    def __init__(self, progress: Progress, label: str, total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task(label, total=total)
-
-    def done(self) -> None:
-        """One more is done."""
-        self._progress.advance(self._task)
-
-    def reached(self, done: int, total: int) -> None:
-        """So many are done, of so many: for whom the total is not known beforehand."""
-        self._progress.update(self._task, completed=done, total=total)
+@contextmanager
+def bars() -> Iterator["Bars"]:
+    """Progress bars on standard error, only where somebody watches."""
+    if not sys.stderr.isatty():
+        yield Bars(None)
+        return
+    with _display() as progress:
+        yield Bars(progress)
 
 
 class Bars:
-    """One bar for each stage of long work, shown once there is something to show."""
+    """One bar for each stage of long work, shown once there is something to show; without a
+    ``progress`` nothing is shown.
+    """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: "Progress | None") -> None:
         self._progress = progress
-        self._tasks = dict[str, TaskID]()
+        self._tasks = dict[str, "TaskID"]()
 
     def reached(self, label: str, done: int, total: int) -> None:
         """So many bytes of that stage are done."""
@@ -56,37 +45,52 @@ class Bars:
         self._show(label, done, total, counts=True)
 
     def _show(self, label: str, done: int, total: int, *, counts: bool) -> None:
+        if self._progress is None:
+            return
         if label not in self._tasks:
             self._tasks[label] = self._progress.add_task(label, total=total, counts=counts)
         self._progress.update(self._tasks[label], completed=done, total=total)
 
 
-class _Amount(ProgressColumn):
-    """Bytes, or a count, as a row asks for it."""
+class Steps:
+    """Counts the steps of one long task, whose bar is there from the first on."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._bytes, self._count = DownloadColumn(), MofNCompleteColumn()
+    def __init__(self, shown: Bars, label: str, total: int) -> None:
+        self._shown, self._label, self._total = shown, label, total
+        self._done = 0
+        self.reached(0, total)
 
-    def render(self, task: Task) -> Text:
-        column = self._count if task.fields["counts"] else self._bytes
-        return column.render(task)
+    def done(self) -> None:
+        """One more is done."""
+        self.reached(self._done + 1, self._total)
+
+    def reached(self, done: int, total: int) -> None:
+        """So many are done, of so many: for whom the total is not known beforehand."""
+        self._done, self._total = done, total
+        self._shown.counted(self._label, done, total)
 
 
-@contextmanager
-def bars() -> Iterator[Bars]:
-    """Progress bars on standard error, only where somebody watches."""
-    with _display(_Amount()) as progress:
-        yield Bars(progress)
+def _display() -> "Progress":
+    from rich import progress  # noqa: PLC0415 - takes as long to load as a small command to run
+    from rich.console import Console  # noqa: PLC0415 - as above
 
+    class Amount(progress.ProgressColumn):
+        """Bytes, or a count, as a row asks for it."""
 
-def _display(amount: ProgressColumn) -> Progress:
-    # Colour only on a terminal and without NO_COLOR; nothing in a label is interpreted.
+        def __init__(self) -> None:
+            super().__init__()
+            self._bytes, self._count = progress.DownloadColumn(), progress.MofNCompleteColumn()
+
+        def render(self, task: "Task") -> "Text":
+            column = self._count if task.fields["counts"] else self._bytes
+            return column.render(task)
+
+    # Colour only without NO_COLOR; nothing in a label is interpreted.
     shown = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
-    return Progress(
-        TextColumn("  {task.description:<9}"),
-        BarColumn(bar_width=20),
-        amount,
+    return progress.Progress(
+        progress.TextColumn("  {task.description:<9}"),
+        progress.BarColumn(bar_width=20),
+        Amount(),
         console=shown,
         transient=False,
         disable=not shown.is_terminal,

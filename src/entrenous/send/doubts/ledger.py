@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 
 from entrenous.craft.fingerprint.distance import distance
-from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.media.kind import medium_of
 from entrenous.model.errors import of_file
 from entrenous.model.fingerprint import Fingerprint
@@ -44,6 +43,10 @@ def named_who_had_it(
 
 
 def _look(place: int, untrusted_data: bytes, device: Device) -> Fingerprint:
+    from entrenous.craft.fingerprint.picture import (  # noqa: PLC0415 - a text needs no NumPy
+        fingerprint,
+    )
+
     with of_file(place):
         return fingerprint(device.read_picture(untrusted_data))
 

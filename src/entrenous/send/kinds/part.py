@@ -2,14 +2,16 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from entrenous.model.ids import MessageId
 from entrenous.model.letter import FileRole
 from entrenous.model.message import Copy, SentClip, SentPicture, SentSound
 from entrenous.ports import Device
-from entrenous.send.mark.copies import MadeCopy
 from entrenous.send.message.watch import Counted
+
+if TYPE_CHECKING:
+    from entrenous.send.mark.copies import MadeCopy
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Part(Protocol):
 
     def copies(
         self, people: int, device: Device, marking: Counted
-    ) -> Generator[tuple[MadeCopy, ...], None, None]:
+    ) -> Generator[tuple["MadeCopy", ...], None, None]:
         """For one recipient after the other a copy of each file, made a little ahead; ``marking``
         counts every file's bytes once for each of them.
         """

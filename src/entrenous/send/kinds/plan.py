@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from entrenous.craft.media.kind import medium_of
 from entrenous.model.clip import FramesUnknown, NoFrames
@@ -15,12 +15,12 @@ from entrenous.model.message import Copy
 from entrenous.model.picture import OnlyPicturesHaveASize
 from entrenous.ports import Device
 from entrenous.send.kinds.part import Part, Remembered, Shape
-from entrenous.send.kinds.picture import pictures_of
-from entrenous.send.mark.copies import MadeCopy
 from entrenous.send.message.watch import Counted, Reached
 
+if TYPE_CHECKING:
+    from entrenous.send.mark.copies import MadeCopy
+
 One = TypeVar("One")
-_Preparing = Callable[[int, bytes, Device, Reached], Part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Plan:
 
     def copies(
         self, people: int, device: Device, marking: Counted
-    ) -> Generator[tuple[MadeCopy, ...], None, None]:
+    ) -> Generator[tuple["MadeCopy", ...], None, None]:
         """For one recipient after the other her own copy of every file, in the message's order.
 
         Each part works ahead by itself, and what it has made waits to be asked for.
@@ -90,7 +90,10 @@ def plan_of(
     pictures = by_kind[Medium.PICTURE]
     if size_px is not None and not pictures:
         raise OnlyPicturesHaveASize
-    parts: list[Part] = [pictures_of(pictures, size_px, device, preparing)] if pictures else []
+    parts: list[Part] = []
+    if pictures:
+        pictures_of = _late("entrenous.send.kinds.picture:pictures_of")
+        parts.append(pictures_of(pictures, size_px, device, preparing))
     for place, data in by_kind[Medium.CLIP]:
         parts.append(_clip(place, data, device, preparing.piece(len(data))))
     for place, data in by_kind[Medium.SOUND]:
@@ -108,7 +111,9 @@ def _clip(place: int, untrusted_data: bytes, device: Device, reached: Reached) -
     """A clip that has no frames may still be heard."""
     try:
         with of_file(place):
-            return _late("clip", "clip_of")(place, untrusted_data, device, reached)
+            return _late("entrenous.send.kinds.clip:clip_of")(
+                place, untrusted_data, device, reached
+            )
     except FramesUnknown:  # it has pictures, so its sound alone is not what she sends
         raise
     except NoFrames:
@@ -117,10 +122,13 @@ def _clip(place: int, untrusted_data: bytes, device: Device, reached: Reached) -
 
 def _voice(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Part:
     with of_file(place):
-        return _late("voice", "voice_of")(place, untrusted_data, device, reached)
+        return _late("entrenous.send.kinds.voice:voice_of")(place, untrusted_data, device, reached)
 
 
-def _late(module: str, name: str) -> _Preparing:
-    """Loaded when it is needed: who sends a picture does not wait for the video library."""
-    found: _Preparing = getattr(import_module(f"entrenous.send.kinds.{module}"), name)
+def _late(place: str) -> Callable[..., Part]:
+    """Loaded when it is needed: a text does not wait for what marks pictures, nor a picture for the
+    video library.
+    """
+    module, _, name = place.partition(":")
+    found: Callable[..., Part] = getattr(import_module(module), name)
     return found

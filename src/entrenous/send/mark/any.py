@@ -38,20 +38,21 @@ def _marked(
         raise OnlyPicturesHaveASize
     if medium is Medium.CLIP:
         return _mark_clip(untrusted_data, to, device)
-    return _late("sound", "mark_sound_copies")(untrusted_data, to, device)
+    return _late("entrenous.send.mark.sound:mark_sound_copies")(untrusted_data, to, device)
 
 
 def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device) -> Marked:
     """A clip that has no frames may still be heard."""
     try:
-        yield from _late("clip", "mark_clip_copies")(untrusted_data, to, device)
+        yield from _late("entrenous.send.mark.clip:mark_clip_copies")(untrusted_data, to, device)
     except FramesUnknown:  # it has pictures, so its sound alone is not what she marks
         raise
     except NoFrames:
-        yield from _late("sound", "mark_sound_copies")(untrusted_data, to, device)
+        yield from _late("entrenous.send.mark.sound:mark_sound_copies")(untrusted_data, to, device)
 
 
-def _late(module: str, name: str) -> Callable[..., Marked]:
+def _late(place: str) -> Callable[..., Marked]:
     """Loaded when it is needed: who marks a picture does not wait for the video library."""
-    found: Callable[..., Marked] = getattr(import_module(f"entrenous.send.mark.{module}"), name)
+    module, _, name = place.partition(":")
+    found: Callable[..., Marked] = getattr(import_module(module), name)
     return found

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from entrenous.craft.crypto.commitments import mark_commitment
 from entrenous.craft.wire.letter.commitment import write_mark
@@ -17,9 +18,11 @@ from entrenous.send.doubts.note import note_sent
 from entrenous.send.drawers import SEALED, lay
 from entrenous.send.kinds.plan import Plan
 from entrenous.send.letter.write import Addressee, write_letter
-from entrenous.send.mark.copies import MadeCopy
 from entrenous.send.message.seal import OwnFile, Sealed, Sending, seal_content
 from entrenous.send.message.watch import Counted, Stage, Watch
+
+if TYPE_CHECKING:
+    from entrenous.send.mark.copies import MadeCopy
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,11 @@ class _Making:
             self.made.append(self._seal(one, copies))
             sealing.more(size)
 
-    def _copies(self, people: int, marking: Counted) -> Iterator[tuple[MadeCopy, ...]]:
+    def _copies(self, people: int, marking: Counted) -> Iterator[tuple["MadeCopy", ...]]:
         with closing(self.plan.copies(people, self.device, marking)) as copies:
             yield from copies
 
-    def _seal(self, to: Addressee, made: tuple[MadeCopy, ...]) -> _Made:
+    def _seal(self, to: Addressee, made: tuple["MadeCopy", ...]) -> _Made:
         copies = tuple(_copy(to, one, self.device) for one in made)
         files = tuple(
             OwnFile(
@@ -117,7 +120,7 @@ class _Making:
         )
 
 
-def _copy(to: Addressee, made: MadeCopy, device: Device) -> Copy:
+def _copy(to: Addressee, made: "MadeCopy", device: Device) -> Copy:
     return Copy(
         to=RecipientId(to.contact.name),
         seed=made.seed,

@@ -30,6 +30,12 @@ class Decoders(StrEnum):
     MOVING = "tracks"
 
 
+_MODULES: Final = {
+    Decoders.STILL: "entrenous.craft.media.copies.pixels",
+    Decoders.MOVING: "entrenous.craft.media.copies.tracks",
+}
+
+
 #: Which structure a file has, by its media type, and what decodes it.
 FORMS: Final[dict[str, tuple[Callable[[bytes], None], Decoders]]] = {
     "image/jpeg": (still.check_jpeg, Decoders.STILL),
@@ -74,6 +80,6 @@ def check_copy(untrusted_data: bytes, media_type: str) -> Beats:
 
 def loaded(decoders: Decoders) -> Callable[[bytes, str], Beats]:
     """What decodes files of this sort; its libraries are loaded now."""
-    module = import_module(f"entrenous.craft.media.copies.{decoders}")
+    module = import_module(_MODULES[decoders])
     decode: Callable[[bytes, str], Beats] = module.decode
     return decode

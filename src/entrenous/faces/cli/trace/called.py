@@ -1,15 +1,18 @@
 """Traces as a person is shown them: with the names that she calls people by now."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from entrenous.model.verdict import Trace
 from entrenous.ports import Device
 from entrenous.send.acquaintance.called import called_now
-from entrenous.trace.any import Traced
 from entrenous.trace.called import as_called, kept_as
 
+if TYPE_CHECKING:  # a case shows a trace without loading what traces
+    from entrenous.trace.any import Traced
 
-def shown(traced: Traced, device: Device) -> Traced:
+
+def shown(traced: "Traced", device: Device) -> "Traced":
     """What was just traced."""
     trace = as_called(traced.trace, called_now(device), device)
     seen = traced.investigation

@@ -79,7 +79,9 @@ def write_explanation(
     if traced.lost:  # before any other remark: it may be why no copy stands out
         account = replace(account, remarks=(what_is_lost(traced.lost), *account.remarks))
     # loaded here: a trace that nobody wants explained shall not wait for a PDF library
-    page, paper = (import_module(f"entrenous.trace.explain.{name}") for name in ("page", "pdf"))
+    page, paper = map(
+        import_module, ("entrenous.trace.explain.page", "entrenous.trace.explain.pdf")
+    )
     files = {
         PAGE: page.write_page(account, veiled=choices.veiled).encode(),
         PAPER: paper.write_pdf(account, veiled=choices.veiled),
