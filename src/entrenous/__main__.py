@@ -15,7 +15,7 @@ from entrenous.adapters.system import hide_memory
 from entrenous.faces.cli.main import Apps, run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from entrenous.adapters.gate_client.setting import HookSetting
     from entrenous.adapters.judging.pool import Judges
     from entrenous.model.gate_front import GateFront
-    from entrenous.ports import Platform, Relay
+    from entrenous.ports import Device, Platform, Relay
     from entrenous.wiring.platform import GateTokens
 
 
@@ -39,6 +39,7 @@ def main() -> None:
         "metered relay": _metered_relay,
         "gate": _gate_app,
         "gate proxy": _gate_proxy,
+        "received files": _received_files,
     }
     sys.exit(run(sys.argv[1:], apps))
 
@@ -105,6 +106,24 @@ def _gate_proxy(
     from entrenous.faces.hooks.proxy import proxy_app
 
     return proxy_app(upstream, setting, paths=paths, on_hold=on_hold, account_header=account_header)
+
+
+def _received_files(message: str, device: Device) -> Iterator[bytes]:
+    """Yield the files of a received message without opening it: that may be counted, and its
+    sender is notified of it.
+
+    Raises:
+        UnknownMessage: there is none of that name.
+        NotKeptHere: its files are not in the vault.
+    """
+    from entrenous.model.protection import NotKeptHere
+    from entrenous.send.inbox import find_received
+    from entrenous.send.open import open_message
+
+    if find_received(message, device).key is None:
+        raise NotKeptHere(name=message)
+    for file in open_message(message, device).files:
+        yield file.data
 
 
 if __name__ == "__main__":

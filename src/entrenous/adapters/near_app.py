@@ -1,4 +1,4 @@
-"""An application asked in our own process: all of HTTP but the socket."""
+"""Ask an ASGI application in our own process: all of HTTP except the socket."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -27,3 +27,8 @@ class NearApp(httpx.BaseTransport):
                 request.method, request.url, content=request.read(), headers=request.headers
             )
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
+def client_of(app: App) -> httpx.Client:
+    """Return a client whose requests go to ``app``."""
+    return httpx.Client(transport=NearApp(app))

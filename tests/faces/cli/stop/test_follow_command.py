@@ -12,7 +12,8 @@ import pytest
 
 from entrenous.adapters.exchange.one_fetch import one_fetch
 from entrenous.adapters.exchange.web import exchange_client
-from entrenous.faces.cli.stop.follow import command, fetch_due
+from entrenous.faces.cli.stop.follow import fetch_due
+from entrenous.faces.cli.stop.gate import follow_command
 from entrenous.model.exchange import Source, SourceKind
 from entrenous.model.ids import BankName
 from entrenous.ports import Platform
@@ -114,7 +115,7 @@ def test_off_unless_it_is_set(tmp_path: Path) -> None:
     with gate(tmp_path / "gate") as (_, exchange):
         exchange.sources.add(source("theirs", tmp_path / "not-there.csv"))
     done = subprocess.run(
-        command(tmp_path / "gate"),
+        follow_command(tmp_path / "gate"),
         stdin=subprocess.PIPE,
         capture_output=True,
         check=False,
@@ -132,7 +133,7 @@ def test_it_ends_with_its_gate_also_while_a_source_is_silent(tmp_path: Path) -> 
             bank = BankName("theirs")
             exchange.sources.add(Source("theirs", SourceKind.HMA, place, bank, "BANK"))
         (data / "gate.toml").write_text("fetch_minutes = 60\n")
-        with subprocess.Popen(command(data), stdin=subprocess.PIPE) as process:
+        with subprocess.Popen(follow_command(data), stdin=subprocess.PIPE) as process:
             silent.settimeout(60)
             asking, _ = silent.accept()
             assert process.stdin is not None

@@ -1,7 +1,7 @@
 """What is asked and said before anything is registered, and the files that are meant."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import typer
@@ -9,10 +9,8 @@ import typer
 from entrenous.faces.cli.output import hint
 from entrenous.model.medium import Medium
 from entrenous.model.message import UnknownMessage
-from entrenous.model.protection import Consent, NothingToProtect, NotKeptHere
+from entrenous.model.protection import Consent, NothingToProtect
 from entrenous.ports import Device
-from entrenous.send.inbox import find_received
-from entrenous.send.open import open_message
 from entrenous.stop.originals import originals_of
 
 _PICTURE: Final = (
@@ -87,17 +85,20 @@ def looks_agreed() -> bool:
     return not sys.stdin.isatty() or typer.confirm("Send these numbers too?", err=True)
 
 
-def files_of(message: str, device: Device) -> Iterator[bytes]:
-    """The pictures, videos and sounds of a message that was sent, marked or received here.
+def files_of(
+    message: str, device: Device, received: Callable[[str, Device], Iterator[bytes]]
+) -> Iterator[bytes]:
+    """Yield the pictures, videos and sounds of a message that was sent, marked or received here.
 
-    A received one is not opened for this: that may be counted, and is told to its sender.
+    ``received`` yields those of a received message: SEND knows it, and the command line joins the
+    two.
 
     Raises:
         UnknownMessage: there is none of that name.
         NotKeptHere: it was received, and its files are not in the vault.
         NothingToProtect: it is a text.
     """
-    files = _files(message, device)
+    files = _files(message, device, received)
     first = next(files, None)
     if first is None:
         raise NothingToProtect(name=message)
@@ -105,17 +106,12 @@ def files_of(message: str, device: Device) -> Iterator[bytes]:
     yield from files
 
 
-def _files(message: str, device: Device) -> Iterator[bytes]:
+def _files(
+    message: str, device: Device, received: Callable[[str, Device], Iterator[bytes]]
+) -> Iterator[bytes]:
     try:
         sent = device.ledger.find(message)
     except UnknownMessage:
-        yield from _received(message, device)
+        yield from received(message, device)
     else:
         yield from originals_of(sent, device)
-
-
-def _received(message: str, device: Device) -> Iterator[bytes]:
-    if find_received(message, device).key is None:
-        raise NotKeptHere(name=message)
-    for file in open_message(message, device).files:
-        yield file.data

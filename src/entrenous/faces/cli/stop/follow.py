@@ -53,11 +53,6 @@ def follow(
             threading.Event().wait(look_s)
 
 
-def command(data: Path) -> list[str]:
-    """What a gate runs beside itself."""
-    return [sys.executable, "-m", "entrenous", "gate", "follow", "--data", str(data)]
-
-
 def fetch_due(rounds: Rounds, exchange: Exchange, platform: Platform, client: httpx.Client) -> None:
     """Fetch those sources that are due. One that fails does not stop the others; of a failure only
     its kind is logged, for its words may tell of places.

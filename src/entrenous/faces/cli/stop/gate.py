@@ -19,7 +19,6 @@ from entrenous.craft.media.memory import keep_freed_memory
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.listen import host_and_port
 from entrenous.faces.cli.output import hint, put_json, say
-from entrenous.faces.cli.stop.follow import command as follow_command
 from entrenous.faces.cli.stop.judge import command as judge_command
 from entrenous.faces.cli.stop.judge import without_slow_looks
 from entrenous.faces.cli.stop.slow_look import command as slow_look_command
@@ -122,6 +121,11 @@ def _judges(data: Path, wanted: int | None, *, slow_look: bool) -> Judges | None
     if count is None:
         count = min(processors() + 1, _JUDGES_MAX) if processors() > 1 else 0
     return Judges(judge_command(data, slow_look=slow_look), count) if count else None
+
+
+def follow_command(data: Path) -> list[str]:
+    """Return the command that fetches from other platforms as often as the gate's settings say."""
+    return [sys.executable, "-m", "entrenous", "gate", "follow", "--data", str(data)]
 
 
 def _slow_looks_at_once(data: Path) -> int:

@@ -1,7 +1,7 @@
 """``entrenous protect`` and ``entrenous unprotect``."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -90,13 +90,17 @@ def protect(
                 made = desk.register(data)
             _tell(made, as_json=as_json)
         elif message is not None:
-            _protect_message(message, desk, as_json=as_json)
+            _protect_message(
+                message, desk, session_of(context).apps["received files"], as_json=as_json
+            )
 
 
-def _protect_message(message: str, desk: Desk, *, as_json: bool) -> None:
+def _protect_message(
+    message: str, desk: Desk, received: Callable[[str, Device], Iterator[bytes]], *, as_json: bool
+) -> None:
     """What can be registered is; then why the first of the others can not is the answer."""
     try:
-        desk.register_all(files_of(message, desk.device))
+        desk.register_all(files_of(message, desk.device, received))
     finally:
         if desk.made:
             _tell_all(desk.made, as_json=as_json)

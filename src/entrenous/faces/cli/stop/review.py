@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
-import httpx
 import msgspec
 import typer
 
 from entrenous.adapters.courier.http import new_client
 from entrenous.adapters.gate_client.desk import ReviewClient, ShownMatch, ShownQueue, ShownReview
 from entrenous.adapters.gate_client.setting import TOKEN_VARIABLE
-from entrenous.adapters.near_app import NearApp
+from entrenous.adapters.near_app import client_of
 from entrenous.adapters.system import SystemClock
 from entrenous.faces.cli.device.opened import session_of
 from entrenous.faces.cli.output import hint, in_one_go, put_json, read_file, say, write_new
@@ -102,7 +101,7 @@ def _client(
     token = None if token_file is None else Secret(read_file(token_file).strip())
     with open_existing(data) as (platform, tokens):
         app = session_of(context).apps["gate"](platform, tokens)
-        with httpx.Client(transport=NearApp(app)) as client:
+        with client_of(app) as client:
             yield ReviewClient(_NEAR, token or tokens.operator, client, called=str(data))
 
 
