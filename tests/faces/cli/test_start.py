@@ -53,6 +53,14 @@ def test_help_loads_none_of_the_libraries(words: str) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.parametrize("command", ["send", "inbox", "sent", "react", "case", "person"])
+def test_commands_about_messages_load_neither_web_nor_pictures(command: str) -> None:
+    assert not (NO_LIBRARIES - {"cryptography", "msgspec", "sqlcipher3"}) & loaded_by(
+        command, "--help"
+    )
+
+
+@pytest.mark.real
 @pytest.mark.parametrize("command", ["trace", "mark", "inbox"])
 def test_no_command_loads_decoders_or_printers_before_they_are_needed(command: str) -> None:
     assert not NO_DECODERS_OR_PRINTERS & loaded_by(command, "--help")
