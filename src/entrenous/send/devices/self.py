@@ -25,7 +25,6 @@ ROLLED_BACK = "rolled-back"  # it has heard of a later one
 CARD_TO_SHOW = "card-to-show"  # our card is newer than what lies at the relay
 DEVICE_NAME = "device-name"  # what our person calls this device, for her own devices only
 LOCK_TO_FOLLOW = "lock-to-follow"  # the relay's part of this vault's key is still at the old one
-EARLIER_NEW_HOME = "new-home"  # where a device moved before several moved together
 READY_SINCE = "ready-since"  # the epoch before which no sibling told where it may move
 NEXT_CLOSE = "next-close"  # the token that is to delete our mailbox from now on
 
