@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,15 @@ import sqlalchemy as sa
 from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.postgres import open_postgres_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.model.bank import Bank, BankUnreachable, Counts, NewerBank, NoSuchBank
+from entrenous.adapters.bank.tables import VERSION
+from entrenous.model.bank import (
+    Bank,
+    BankUnreachable,
+    Counts,
+    NewerBank,
+    NoSuchBank,
+    OlderBank,
+)
 from entrenous.model.claim import (
     AlreadyWithdrawn,
     Claim,
@@ -394,30 +403,78 @@ def test_postgres_that_is_not_there(postgres: Cluster) -> None:
     assert "relay" not in str(caught.value)  # a gate has this setting, too
 
 
-def test_sqlite_a_newer_schema_is_not_touched(tmp_path: Path) -> None:
+OTHERS = [(VERSION + 1, NewerBank), (VERSION - 1, OlderBank)]
+
+
+@pytest.mark.parametrize(("version", "refusal"), OTHERS)
+def test_sqlite_another_schema_is_not_touched(
+    tmp_path: Path, version: int, refusal: type[Exception]
+) -> None:
     path = tmp_path / "gate.sqlite"
     open_engine(path).dispose()
     with sqlite3.connect(path) as db:
-        db.execute("UPDATE schema_version SET version = 99")
+        db.execute(f"UPDATE schema_version SET version = {version}")
         db.execute("DROP TABLE audit")
     before = list(db.iterdump())
-    with pytest.raises(NewerBank):
+    with pytest.raises(refusal):
         open_engine(path)
     assert list(db.iterdump()) == before
     db.close()
 
 
+def test_sqlite_a_second_start_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "gate.sqlite"
+    open_engine(path).dispose()
+    with closing(sqlite3.connect(path)) as db:
+        before = list(db.iterdump())
+        assert db.execute("SELECT version FROM schema_version").fetchall() == [(VERSION,)]
+        open_engine(path).dispose()
+        assert list(db.iterdump()) == before
+
+
+def test_sqlite_a_start_that_fails_leaves_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "gate.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE other (number INTEGER)")
+        db.execute("CREATE INDEX waiting_by_lead ON other (number)")  # in the way of the last
+        before = list(db.iterdump())
+        with pytest.raises(BankUnreachable, match="waiting_by_lead"):
+            open_engine(path)
+        assert list(db.iterdump()) == before
+
+
 @pytest.mark.real
-def test_postgres_a_newer_schema_is_not_touched(postgres: Cluster) -> None:
+@pytest.mark.parametrize(("version", "refusal"), OTHERS)
+def test_postgres_another_schema_is_not_touched(
+    postgres: Cluster, version: int, refusal: type[Exception]
+) -> None:
     url = postgres.fresh()
     engine = open_postgres_engine(url)
     with engine.begin() as db:
-        db.exec_driver_sql("UPDATE schema_version SET version = 99")
+        db.exec_driver_sql(f"UPDATE schema_version SET version = {version}")
         db.exec_driver_sql("DROP TABLE audit")
-    with pytest.raises(NewerBank):
+    with pytest.raises(refusal):
         open_postgres_engine(url)
     assert not sa.inspect(engine).has_table("audit")
     engine.dispose()
+
+
+@pytest.mark.real
+def test_postgres_gates_that_start_at_once_create_the_tables_once(postgres: Cluster) -> None:
+    url, opened = postgres.fresh(), list[sa.Engine]()
+    threads = [
+        threading.Thread(target=lambda: opened.append(open_postgres_engine(url))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == len(threads)
+    with opened[0].connect() as db:
+        versions = db.exec_driver_sql("SELECT version FROM schema_version").scalars().all()
+        assert versions == [VERSION]
+    for engine in opened:
+        engine.dispose()
 
 
 def test_sqlite_no_such_folder_is_said_in_our_words(tmp_path: Path) -> None:

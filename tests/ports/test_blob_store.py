@@ -243,28 +243,6 @@ def test_two_relays_that_write_the_same_at_once_leave_it_whole(
     assert asyncio.run(story()) == DATA
 
 
-@pytest.mark.real
-@pytest.mark.parametrize(
-    "more", [{"00002": DATA[2 << 20 :], "whole": b"3"}, {"00002.5": DATA[2 << 20 :][:5]}]
-)
-def test_what_an_earlier_version_left_in_a_bucket_is_read_and_gone_on_with(
-    buckets: Swift, more: dict[str, bytes]
-) -> None:
-    """Its pieces had nobody's word in their names, and ``whole`` was their number."""
-    bucket = buckets.bucket()
-    parts = {"00000": DATA[: 1 << 20], "00001": DATA[1 << 20 : 2 << 20]} | more
-    for name, data in parts.items():
-        obstore.put(bucket, f"name/{name}", data)
-    with asyncio.Runner() as runner:
-        bench = Bench(S3Blobs(bucket, 1 << 20), runner)
-        if "whole" not in parts:
-            assert bench.size("name") == (2 << 20) + 5
-            bench.keep("name", DATA, (2 << 20) + 5)
-        assert bench.read("name", 0, len(DATA)) == DATA
-        bench.drop("name")
-    assert list(obstore.list(bucket)) == []
-
-
 def test_once_it_is_kept_no_upload_writes_into_it(tmp_path: Path) -> None:
     """A slow upload of another's bytes, which began before the one that is kept had ended."""
     store = FileBlobs(tmp_path / "blobs")

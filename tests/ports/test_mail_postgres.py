@@ -15,7 +15,8 @@ import pytest
 
 from entrenous.adapters.mail.postgres import PostgresMail, connect_to, open_postgres
 from entrenous.adapters.mail.postgres_line import LOCK, PostgresLine
-from entrenous.model.held import HeldLetter
+from entrenous.adapters.mail.tables import VERSION, schema
+from entrenous.model.held import HeldLetter, NewerDatabase, OlderDatabase, UnusedDatabase
 from entrenous.model.ids import EnvelopeId, MailboxId
 from entrenous.model.relay_problem import DatabaseAway
 from entrenous.model.relay_settings import BadDatabaseAddress
@@ -50,6 +51,76 @@ def test_an_address_that_cannot_be_read_is_not_repeated(url: str) -> None:
     fault = postgres_fault(url)
     assert fault is not None
     assert "hunter" not in fault
+
+
+@pytest.fixture
+def empty(postgres: Cluster) -> str:
+    """The URL of a database without any table."""
+    name = f"empty{next(postgres.numbers)}"
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}".encode())
+    return postgres.url(name)
+
+
+def tables(url: str) -> set[str]:
+    """The names of all tables."""
+    listed = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    with psycopg.connect(url) as server:
+        return {name for (name,) in server.execute(listed.encode())}
+
+
+@pytest.mark.real
+def test_only_a_start_creates_the_tables(empty: str) -> None:
+    with pytest.raises(UnusedDatabase, match="entrenous relay run"):
+        open_postgres(empty, create=False)
+    assert postgres_fault(empty) is None
+    assert tables(empty) == set()
+    open_postgres(empty).close()
+    assert tables(empty) == {"held_schema", *schema().tables}
+    open_postgres(empty, create=False).close()
+
+
+@pytest.mark.real
+def test_relays_that_start_at_once_create_the_tables_once(empty: str) -> None:
+    opened: list[PostgresMail] = []
+    threads = [
+        threading.Thread(target=lambda: opened.append(open_postgres(empty))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == len(threads)
+    for mail in opened:
+        mail.close()
+    with psycopg.connect(empty) as server:
+        assert server.execute("SELECT version FROM held_schema").fetchall() == [(VERSION,)]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("change", "refusal", "advice"),
+    [
+        (f"UPDATE held_schema SET version = {VERSION - 1}", OlderDatabase, "the Entrenous that"),
+        ("DROP TABLE held_schema", OlderDatabase, "the Entrenous that"),
+        (f"UPDATE held_schema SET version = {VERSION + 1}", NewerDatabase, "Update Entrenous"),
+    ],
+)
+@pytest.mark.parametrize("create", [True, False])
+def test_another_version_is_refused_and_not_touched(
+    postgres: Cluster, change: str, refusal: type[Exception], advice: str, *, create: bool
+) -> None:
+    url = postgres.fresh()
+    with psycopg.connect(url) as server:
+        server.execute(change.encode())
+        server.execute("DROP TABLE held_card")
+    before = tables(url)
+    with pytest.raises(refusal):
+        open_postgres(url, create=create)
+    assert tables(url) == before
+    fault = postgres_fault(url)
+    assert fault is not None
+    assert advice in fault
 
 
 @pytest.fixture(scope="module")

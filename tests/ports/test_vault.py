@@ -261,22 +261,6 @@ def test_what_was_kept_elsewhere_is_sealed_here(
         assert file.read() == b"ciphertext"
 
 
-def test_a_vault_of_before_the_list_of_its_files_loses_none(
-    tmp_path: Path, opened: Callable[[], SqlcipherVault]
-) -> None:
-    vault, unfinished = opened(), tmp_path / "files" / f".entrenous-{bytes(16).hex()}"
-    blobs = {vault.keep(data): data for data in (PLANTED, b"", bytes(200_001))}
-    vault._database.run("DROP TABLE file")  # as the first versions left it
-    unfinished.write_bytes(PLANTED)
-    for _ in range(3):
-        vault = opened()
-        assert {blob: vault.kept(blob) for blob in blobs} == blobs
-    assert not unfinished.exists()
-    for blob in blobs:
-        vault.forget(blob)
-    assert list((tmp_path / "files").iterdir()) == []
-
-
 def test_a_vault_that_is_made_where_files_lie_deletes_none_of_them(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     left = tmp_path / "files" / bytes(16).hex()

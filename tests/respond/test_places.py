@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrenous.model.route import Place, UnknownPlace
+from entrenous.model.route import UnknownPlace
 from entrenous.respond.places import COUNTRIES, EEA, EU, place, reaches
 
 
@@ -52,11 +52,6 @@ def test_what_is_no_place_is_refused_kindly(typed: str) -> None:
 )
 def test_whose_law_reaches_where(jurisdiction: str, where: str, *, answer: bool) -> None:
     assert reaches(jurisdiction, (place(where),)) is answer
-
-
-def test_a_place_that_was_stored_as_it_is_spoken_is_still_reached() -> None:
-    assert reaches("GB", (Place("UK-SCT"),))
-    assert reaches("GB-EAW", (Place("UK"),))
 
 
 def test_the_unions_have_their_members() -> None:

@@ -1,26 +1,23 @@
-"""Opening a relay of an earlier version: at its start, and beside it."""
+"""Opening a relay that is there, and one that no relay has used yet."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from entrenous.model.held import HeldEnvelope, OlderDatabase
-from entrenous.wiring.relay import open_present_relay, open_relay
-from tests.adapters.mail.migrations.house import dumped, restored
+from entrenous.model.held import HeldEnvelope, UnusedDatabase
+from entrenous.wiring.relay import MAIL, open_present_relay, open_relay
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-def test_only_the_start_of_a_relay_brings_its_database_up_to_date(tmp_path: Path) -> None:
-    """The earlier program may still be at work; its rows are not changed beneath it."""
-    mail = restored(tmp_path)
-    before = dumped(mail)
-    with pytest.raises(OlderDatabase), open_present_relay(tmp_path):
+def test_only_the_start_of_a_relay_creates_its_tables(tmp_path: Path) -> None:
+    mail = tmp_path / MAIL
+    mail.touch(0o600)
+    with pytest.raises(UnusedDatabase), open_present_relay(tmp_path):
         pass
-    assert dumped(mail) == before
     for opened in (open_relay, open_present_relay):
         with opened(tmp_path) as relay:
             look = relay.mail.look(lambda view: view.count(HeldEnvelope))
-            assert asyncio.run(look) == 6
+            assert asyncio.run(look) == 0

@@ -97,6 +97,12 @@ def newer(settings: RelaySettings, _: Path) -> RelaySettings:
     return settings
 
 
+def earlier(settings: RelaySettings, _: Path) -> RelaySettings:
+    with contextlib.closing(sqlite3.connect(settings.data / "mail.db")) as rows:
+        rows.execute("PRAGMA user_version=1")
+    return settings
+
+
 def clock_went_back(settings: RelaySettings, _: Path) -> RelaySettings:
     os.utime(settings.data / "mail.db", (4e9, 4e9))
     return settings
@@ -158,6 +164,7 @@ def figures_elsewhere(settings: RelaySettings, _: Path) -> RelaySettings:
         ("database", damaged, "it is damaged"),
         ("database", no_database, "it cannot be read"),
         ("database", newer, "a newer Entrenous"),
+        ("database", earlier, "an earlier Entrenous. Restore a backup, or run the Entrenous"),
         ("clock", clock_went_back, "set the clock"),
         ("tls", no_certificate, "one is missing"),
         ("tls", of_another, "does not fit"),

@@ -57,16 +57,18 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(nearest(folder)).free
 
 
-def database_fault(mail: Path, newest: int | None = None) -> str:
+def database_fault(mail: Path, known: int | None = None) -> str:
     """What is wrong with a relay's database, in words; empty if nothing is.
 
-    Reads all of it. One of a version above ``newest``, unless that is None, counts as wrong.
+    Reads all of it. With ``known``, a schema of any other number is a fault too; 0 means that the
+    file has no tables yet, which is none.
     """
     try:
         with rows_of(mail) as rows:
             version = rows.execute("PRAGMA user_version").fetchone()[0]
-            if newest is not None and version > newest:
-                return "it was written by a newer Entrenous"
+            if known is not None and version not in (0, known):
+                age = "a newer" if version > known else "an earlier"
+                return f"it was written by {age} Entrenous"
             answer = rows.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as why:
         code = getattr(why, "sqlite_errorcode", 0) & 0xFF

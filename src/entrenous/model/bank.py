@@ -122,6 +122,14 @@ class NewerBank(Refused):
     """
 
 
+class OlderBank(Refused):
+    """
+    The gate's database was written by an earlier Entrenous, and this one cannot read it, so it was
+    not touched. Run it with the Entrenous that wrote it, or start with an empty database: another
+    "--data" folder or another PostgreSQL.
+    """
+
+
 class BankUnreachable(Unreachable):
     """
     The platform's database does not answer: {why}. Nothing was accepted; try again in a

@@ -271,8 +271,16 @@ class NewerDatabase(Refused):
 
 class OlderDatabase(Refused):
     """
-    The relay's database is that of an earlier Entrenous, which may still be at work on it, so it
-    was not touched. Start the relay again, which brings it up to date, then repeat this command.
+    The relay's database was written by an earlier Entrenous, and this one cannot read it, so it
+    was not touched. Run it with the Entrenous that wrote it, or start with an empty database:
+    another "data" folder or another PostgreSQL.
+    """
+
+
+class UnusedDatabase(Refused):
+    """
+    No relay has used this database yet, so there is nothing in it, and nothing was changed. Start
+    the relay, which creates its tables: entrenous relay run
     """
 
 

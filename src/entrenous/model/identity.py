@@ -40,14 +40,6 @@ class Identity:
     master: Secret | None = None
 
 
-class AlreadySetUp(Refused):
-    """
-    This device is set up, and its keys are good: nothing was changed. --again is for a device that
-    an earlier version of Entrenous set up. For another device, choose another folder:
-    ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
-    """
-
-
 class BadRelayAddress(Refused):
     """
     This is not a relay's address, so nothing was set up. It looks like https://relay.example,

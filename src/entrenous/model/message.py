@@ -311,11 +311,3 @@ class OfflineDevice(Refused):
     or receive. Set up one with a relay in another folder:
     ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
     """
-
-
-class EarlierDevice(OfflineDevice):
-    """
-    An earlier version of Entrenous set this device up. What it marked, sent and traced is here, but
-    its keys and letters are of a kind that is not used any more. Begin anew, and then add people
-    again by their links: entrenous setup --again --name YOU --relay URL
-    """

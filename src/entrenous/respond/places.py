@@ -47,12 +47,8 @@ def place(typed: str) -> Place:
 
 
 def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
-    """Whether law of that jurisdiction may reach a case that touches these places.
-
-    An older case may still hold a place as it was spoken, such as ``UK-SCT``.
-    """
-    written = map(_as_written, places)
-    return jurisdiction == WORLDWIDE or any(_one(jurisdiction, where) for where in written)
+    """Whether law of that jurisdiction may reach a case that touches these places."""
+    return jurisdiction == WORLDWIDE or any(_one(jurisdiction, where) for where in places)
 
 
 def _as_written(spoken: str) -> str:

@@ -9,7 +9,6 @@ from entrenous.ports import Vault
 Noun = TypeVar("Noun")
 
 SELF: Final = "self"
-# Those that end in 2 hold other nouns than version 1 laid under the bare name (devices/renew.py).
 CONTACT: Final = "contact-2"  # by person
 INVITE: Final = "invite"  # by lock: links that this device made
 LINK_NOTICE: Final = "link-notice"  # by order: what became of links, and nobody was told

@@ -14,7 +14,6 @@ from entrenous.model.secret import Secret
 from entrenous.ports import Device
 from entrenous.send.archive.read import read_archive
 from entrenous.send.archive.write import Progress, write_archive
-from entrenous.send.devices.self import earlier_device_named
 from entrenous.wiring.folders import kept_in
 
 TAR: Final = "archive.tar.age"
@@ -28,12 +27,11 @@ def export_archive(out: Path, passphrase: Secret, device: Device, progress: Prog
 
     Raises:
         WeakPassphrase, NotEmpty, UnusableFolder, DiskFull, BadRecord: no archive was made.
-        EarlierDevice: none, and there can be one once that device has begun anew.
         TooMuchForArchive: none that could be read back.
     """
     refuse_weak(passphrase)
     key = Secret(device.dice.token(_KEY_BYTES))
-    with kept_in(out), earlier_device_named(device):
+    with kept_in(out):
         empty_folder(out)
         try:
             written = _write(out / TAR, key, device, progress)

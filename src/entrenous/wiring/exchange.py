@@ -26,7 +26,7 @@ def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
     """The exchange beside a platform's banks, in the same database; tables made if missing.
 
     Raises:
-        NewerBank.
+        NewerBank, OlderBank.
     """
     engine = _engine(platform)
     prepare_tables(engine)

@@ -74,7 +74,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
     where this ``serves``, at once: the first upload should not wait for it.
 
     Raises:
-        UnusableFolder, DiskFull, NewerBank, BankUnreachable, BadGateSettings.
+        UnusableFolder, DiskFull, NewerBank, OlderBank, BankUnreachable, BadGateSettings.
         BadDatabaseAddress, LacksPsycopg: the settings name a PostgreSQL.
         BadHeldKeys: what seals the bytes of uploads cannot be used.
         BadKeptToken: one of the tokens is none.
@@ -109,7 +109,7 @@ def open_existing(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
 
     Raises:
         NoGateHere: neither tokens nor settings nor a database are in ``folder``.
-        UnusableFolder, DiskFull, NewerBank, BadGateSettings, and the others as above.
+        UnusableFolder, DiskFull, NewerBank, OlderBank, BadGateSettings, and the others as above.
     """
     if not is_gate(folder):
         raise NoGateHere(path=folder)

@@ -13,7 +13,7 @@ from entrenous.adapters.mail.sqlite import open_mail
 from entrenous.adapters.relay_machine import database_fault
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.model.errors import EntrenousError
-from entrenous.model.held import BrokenDatabase, OlderDatabase
+from entrenous.model.held import BrokenDatabase, UnusedDatabase
 from entrenous.model.relay_problem import DiskFailed
 from entrenous.model.relay_settings import (
     LacksPostgresql,
@@ -34,18 +34,18 @@ def open_relay(
     folder: Path,
     limits: Limits | None = None,
     *,
-    upgrade: bool = True,
+    create: bool = True,
     database: str | None = None,
     blobs: str | None = None,
 ) -> Iterator[Relay]:
     """The relay whose database and blobs are in ``folder``, made if they are missing.
 
     A ``database``, ``postgresql://...``, and a bucket for the ``blobs``, ``s3://...``, are used
-    instead of those in the folder; several relays may share them. A database of an earlier version
-    is brought up to date, if ``upgrade`` is set.
+    instead of those in the folder; several relays may share them. The tables are created in an
+    empty database, if ``create`` is set.
 
     Raises:
-        UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase.
+        UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase, UnusedDatabase.
         BrokenDatabase: it is damaged; also what runs in here ends so if it found out.
         DatabaseAway: the ``database`` cannot be reached.
         BadDatabaseAddress: it cannot be read as one.
@@ -57,9 +57,9 @@ def open_relay(
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             store = FileBlobs(folder / "blobs") if blobs is None else _in_bucket(blobs)
             mail, bell = (
-                _in_folder(folder, opened, limits.wakes, upgrade=upgrade)
+                _in_folder(folder, opened, limits.wakes, create=create)
                 if database is None
-                else _in_postgresql(database, opened, limits.wakes, upgrade=upgrade)
+                else _in_postgresql(database, opened, limits.wakes, create=create)
             )
             going = opened.pop_all()
         with going:
@@ -100,23 +100,23 @@ def postgres_fault(url: str) -> str | None:
     """Why no relay can use that PostgreSQL, in words; None if one can."""
     try:
         with ExitStack() as opened:
-            _in_postgresql(url, opened, WakeBounds(), upgrade=False)
-    except OlderDatabase:
-        return None  # the start of a relay brings it up to date
+            _in_postgresql(url, opened, WakeBounds(), create=False)
+    except UnusedDatabase:
+        return None  # the start of a relay creates the tables
     except EntrenousError as why:
         return " ".join(str(why).split())
     return None
 
 
 def _in_folder(
-    folder: Path, opened: ExitStack, wakes: WakeBounds, *, upgrade: bool
+    folder: Path, opened: ExitStack, wakes: WakeBounds, *, create: bool
 ) -> tuple[MailStore, Bell]:
-    mail = opened.enter_context(closing(open_mail(folder / MAIL, upgrade=upgrade)))
+    mail = opened.enter_context(closing(open_mail(folder / MAIL, create=create)))
     return mail, LocalBell(wakes)
 
 
 def _in_postgresql(
-    url: str, opened: ExitStack, wakes: WakeBounds, *, upgrade: bool
+    url: str, opened: ExitStack, wakes: WakeBounds, *, create: bool
 ) -> tuple[MailStore, Bell]:
     """Rows and bell in PostgreSQL; imported here, for not everybody has its library."""
     try:
@@ -124,7 +124,7 @@ def _in_postgresql(
         from entrenous.adapters.mail.postgres import connect_to, open_postgres  # noqa: PLC0415
     except ImportError:
         raise LacksPostgresql from None
-    mail = opened.enter_context(closing(open_postgres(url, upgrade=upgrade)))
+    mail = opened.enter_context(closing(open_postgres(url, create=create)))
     return mail, opened.enter_context(closing(PostgresBell(partial(connect_to, url), wakes)))
 
 
@@ -136,12 +136,12 @@ def open_present_relay(
 
     Raises:
         NoRelayHere: there is none.
-        UnusableFolder, DiskFull, DiskFailed, NewerDatabase, BrokenDatabase.
+        UnusableFolder, DiskFull, DiskFailed, BrokenDatabase, NewerDatabase, OlderDatabase.
         DatabaseAway: the ``database`` cannot be reached.
         LacksPostgresql, LacksS3: a library.
-        OlderDatabase: only the start of a relay brings it up to date.
+        UnusedDatabase: only the start of a relay creates its tables.
     """
     if database is None and not (folder / MAIL).is_file():
         raise NoRelayHere(path=folder)
-    with open_relay(folder, upgrade=False, database=database, blobs=blobs) as relay:
+    with open_relay(folder, create=False, database=database, blobs=blobs) as relay:
         yield relay

@@ -51,7 +51,7 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
     Raises:
         NoBackupHere, DamagedBackup: there is nothing that could be restored.
         NotEmpty: there is something in ``data``.
-        UnusableFolder, DiskFull, DiskFailed, NewerDatabase: nothing was restored.
+        UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase: nothing was restored.
     """
     backup = read_backup(folder)
     with kept_in(data):

@@ -103,7 +103,8 @@ def _any_database(settings: RelaySettings) -> Finding:
         return _fine("database", "there is none yet; the relay makes it")
     fault = database_fault(mail, VERSION)
     if fault:
-        return _fault("database", f"{mail}: {fault}. Restore a backup, or update Entrenous")
+        remedy = "Restore a backup, or run the Entrenous that wrote it"
+        return _fault("database", f"{mail}: {fault}. {remedy}")
     return _fine("database", "it is whole")
 
 

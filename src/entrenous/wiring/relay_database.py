@@ -9,7 +9,7 @@ from contextlib import closing
 from entrenous.adapters.relay_folder import Note, read_note, write_note
 from entrenous.adapters.relay_rows import rows_of
 from entrenous.carry.identity import Contents, contents_of, relay_id
-from entrenous.model.held import OlderDatabase
+from entrenous.model.held import UnusedDatabase
 from entrenous.model.relay_settings import LacksPostgresql, OtherDatabase, RelaySettings
 from entrenous.ports import Relay
 from entrenous.wiring.folders import kept_in
@@ -24,7 +24,7 @@ def refuse_other_database(settings: RelaySettings) -> None:
     Raises:
         OtherDatabase: the folder was used with another one, or has a filled one of its own beside
             one that is empty.
-        DatabaseAway, BadDatabaseAddress, LacksPostgresql, NewerDatabase.
+        DatabaseAway, BadDatabaseAddress, LacksPostgresql, NewerDatabase, OlderDatabase.
     """
     found, note = _contents(settings), read_note(settings.data)
     if found is None:
@@ -66,10 +66,7 @@ def _in_folder(settings: RelaySettings) -> Contents | None:
             return _NEW
         with rows_of(mail) as rows:
             is_filled = bool(rows.execute("SELECT 1 FROM held_mailbox LIMIT 1").fetchone())
-            try:
-                found = rows.execute("SELECT name FROM held_relay").fetchone()
-            except sqlite3.OperationalError:  # of an earlier version
-                found = None
+            found = rows.execute("SELECT name FROM held_relay").fetchone()
     except (OSError, sqlite3.Error):
         return None
     return Contents(found[0] if found else None, is_filled)
@@ -82,9 +79,9 @@ def _in_postgresql(url: str) -> Contents:
     except ImportError:
         raise LacksPostgresql from None
     try:
-        with closing(open_postgres(url, upgrade=False)) as mail:
+        with closing(open_postgres(url, create=False)) as mail:
             return asyncio.run(mail.look(contents_of))
-    except OlderDatabase:  # or one in which no relay made its tables yet
+    except UnusedDatabase:
         return _NEW
 
 

@@ -67,11 +67,11 @@ def test_so_does_a_relay_that_starts_while_another_changes_the_schema(url: str) 
     with psycopg.connect(url, autocommit=True) as server:
         server.execute(f"SELECT pg_advisory_lock({LOCK})")
 
-        def upgrade() -> None:
-            server.execute("UPDATE alembic_version SET version_num = '9999'")
+        def change() -> None:
+            server.execute("UPDATE held_schema SET version = 9999")
             server.execute(f"SELECT pg_advisory_unlock({LOCK})")
 
-        _amid(start, server, upgrade)
+        _amid(start, server, change)
     assert len(told) == 1
 
 

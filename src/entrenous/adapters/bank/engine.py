@@ -11,10 +11,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from entrenous.adapters.bank import upload_tables  # noqa: F401 -- adds its tables to METADATA
 from entrenous.adapters.bank.kept import GlancingPool
-from entrenous.adapters.bank.upgrade import prepare_tables
+from entrenous.adapters.bank.tables import METADATA, SCHEMA_VERSION, VERSION
 from entrenous.adapters.private_file import keep_private, shut_out
-from entrenous.model.bank import BankUnreachable, UnusableBank
+from entrenous.model.bank import BankUnreachable, NewerBank, OlderBank, UnusableBank
 from entrenous.model.errors import EntrenousError
 
 Where = sa.Engine | sa.Connection  # the database, or a transaction that is open in it
@@ -43,14 +44,14 @@ _VACUUM: Final = "VACUUM (SKIP_LOCKED) hash, claim_hash, frame, sound, claim_sou
 
 
 def open_engine(path: Path) -> sa.Engine:
-    """The SQLite database at ``path``, made if it is missing and brought up to date if it is old.
+    """The SQLite database at ``path``, created if it is missing.
 
     Pictures that wait for a person are in it, so only its owner can read it, whatever the umask and
     the folder allow: SQLite makes its logs as it finds the database.
 
     Raises:
         UnusableBank: it is damaged, or this account may not read or write it.
-        NewerBank: a newer Entrenous made it.
+        NewerBank, OlderBank: another version of Entrenous wrote it; it is as it was.
         BankUnreachable: it cannot be opened.
     """
     with suppress(OSError):  # SQLite says what is wrong when it opens it
@@ -75,17 +76,37 @@ def open_engine(path: Path) -> sa.Engine:
 
 
 def prepare(engine: sa.Engine) -> None:
-    """Make the tables that are missing; nobody else holds the engine yet, so it is let go if not.
+    """Create the tables in an empty database; nobody else holds the engine yet, so dispose of it
+    if that fails.
 
     Raises:
-        NewerBank, BankUnreachable.
+        NewerBank, OlderBank, BankUnreachable.
     """
     try:
         with writing(engine) as db:
-            prepare_tables(db)
+            _create_tables(db)
     except EntrenousError:
         engine.dispose()
         raise
+
+
+def _create_tables(db: sa.Connection) -> None:
+    if sa.inspect(db).has_table(SCHEMA_VERSION.name):
+        refuse_other_version(db, SCHEMA_VERSION, VERSION)
+        return
+    METADATA.create_all(db)
+    db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
+
+
+def refuse_other_version(db: sa.Connection, numbered: sa.Table, known: int) -> None:
+    """Return only if the table ``numbered`` names the version ``known``.
+
+    Raises:
+        NewerBank, OlderBank.
+    """
+    found = db.execute(sa.select(sa.func.max(numbered.c.version))).scalar_one()
+    if found != known:
+        raise NewerBank if found > known else OlderBank
 
 
 def _shut(path: Path) -> str:

@@ -26,7 +26,7 @@ def open_postgres_engine(url: str) -> sa.Engine:
 
     Raises:
         BadDatabaseAddress: libpq cannot read the ``url``.
-        NewerBank: a newer Entrenous made it.
+        NewerBank, OlderBank: another version of Entrenous wrote it; it is as it was.
         BankUnreachable: it cannot be reached, or does not let us in.
     """
     refuse_unreadable(url)

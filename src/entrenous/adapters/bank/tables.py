@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 9  # of this schema; upgrade.py brings an earlier one up to it
+VERSION: Final = 9  # of this schema; every change of a table or an index takes the next number
 
 METADATA: Final = sa.MetaData()
 # 64 bits; SQLite numbers rows by itself only in a column that is called INTEGER.

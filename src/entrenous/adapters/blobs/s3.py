@@ -6,8 +6,7 @@ itself, so what came of a broken upload needs nobody to remember it. A rest that
 ``name/00002-W.123``, named after its length, and is never taken for a whole one.
 
 W is another word for each time that somebody writes, so two relays that are sent the same upload at
-once never write to the same object, and nothing that ``whole`` names is written to again. What
-earlier versions wrote has no W, and the number of its objects in ``whole``.
+once never write to the same object, and nothing that ``whole`` names is written to again.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ PIECE_BYTES: Final = 16 << 20
 UPLOADS_MAX: Final = 16  # at the same time: each holds a piece in memory until that is full
 OWNER_UPLOADS_MAX: Final = 4  # of them into one mailbox
 _WHOLE: Final = "whole"
-_PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)?(?:\.(?P<rest>[0-9]+))?")
+_PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)(?:\.(?P<rest>[0-9]+))?")
 
 
 class _Came(NamedTuple):
@@ -199,8 +198,6 @@ class S3Blobs:
         except FileNotFoundError:
             return None
         named = bytes(await found.bytes_async()).decode().split("\n")
-        if named[0].isdigit() and not _PIECE.fullmatch(named[0]):
-            named = [f"{number:05}" for number in range(int(named[0]))]
         return [f"{name}/{one}" for one in named]
 
     async def _came(self, name: str) -> _Came:

@@ -7,8 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from entrenous.adapters.bank.engine import writing
-from entrenous.model.bank import NewerBank
+from entrenous.adapters.bank.engine import refuse_other_version, writing
 
 VERSION: Final = 1
 
@@ -114,16 +113,15 @@ RECORD: Final = sa.Table(
 
 
 def prepare_tables(engine: sa.Engine) -> None:
-    """Make the tables where they are missing.
+    """Create the tables if there are none yet.
 
     Raises:
-        NewerBank: a newer Entrenous made them, and none is changed.
+        NewerBank, OlderBank: another version of Entrenous wrote them, and none is changed.
     """
     with writing(engine) as db:
+        if sa.inspect(db).has_table(SCHEMA_VERSION.name):
+            refuse_other_version(db, SCHEMA_VERSION, VERSION)
+            return
         METADATA.create_all(db)
-        version = db.execute(sa.select(sa.func.max(SCHEMA_VERSION.c.version))).scalar()
-        if version is None:
-            db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
-            db.execute(FOLLOWED.insert().values(one=1, number=0))
-        elif version > VERSION:
-            raise NewerBank
+        db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
+        db.execute(FOLLOWED.insert().values(one=1, number=0))

@@ -10,9 +10,9 @@ import sqlalchemy as sql
 from entrenous.adapters.mail.group.group_commit import GroupCommit
 from entrenous.adapters.mail.group.job import Look
 from entrenous.adapters.mail.postgres_line import BEGIN, LOCK, PostgresLine
-from entrenous.adapters.mail.tables import VERSION, table_name
+from entrenous.adapters.mail.tables import VERSION, create_if_empty, table_name
 from entrenous.adapters.postgres_address import refuse_unreadable
-from entrenous.model.held import HELD, HeldLetter, NewerDatabase, OlderDatabase
+from entrenous.model.held import HELD, HeldLetter
 from entrenous.model.relay_problem import DatabaseAway
 from entrenous.ports import MailDesk, MailView
 
@@ -35,6 +35,11 @@ _PATIENCE: Final[dict[str, Any]] = {
 _TUNING: Final = (
     f"ALTER TABLE {table_name(HeldLetter)} SET (toast_tuple_target = 8160)",
     f"ALTER TABLE {table_name(HeldLetter)} ALTER COLUMN sealed SET STORAGE EXTERNAL",
+)
+#: SQLite keeps this number in the file's header.
+_VERSION_TABLE: Final = (
+    "CREATE TABLE held_schema (version bigint NOT NULL)",
+    f"INSERT INTO held_schema VALUES ({VERSION})",  # noqa: S608 -- our own number
 )
 
 
@@ -78,55 +83,42 @@ def connect_to(url: str) -> psycopg.Connection[Any]:
     return psycopg.connect(url, autocommit=True, connect_timeout=5, options=_OPTIONS, **_PATIENCE)
 
 
-def open_postgres(url: str, *, upgrade: bool = True) -> PostgresMail:
+def open_postgres(url: str, *, create: bool = True) -> PostgresMail:
     """Open a database, ``postgresql://...``, that may be new and empty.
 
     Args:
         url: as libpq takes it; a password is better left to its own file, ~/.pgpass.
-        upgrade: whether one of an earlier version is brought up to date, whole or not at all.
+        create: whether the tables are created if no relay used the database yet.
 
     Raises:
-        NewerDatabase, OlderDatabase: another version of Entrenous wrote it.
+        NewerDatabase, OlderDatabase: another version of Entrenous wrote it; it is as it was.
+        UnusedDatabase: it has no tables of a relay, and ``create`` is False.
         DatabaseAway: it cannot be reached, or does not let us in.
         BadDatabaseAddress: libpq cannot read the ``url``.
     """
     refuse_unreadable(url)
     connect = partial(connect_to, url)
     try:
-        _prepare(connect, upgrade=upgrade)
+        _prepare(connect, create=create)
         return PostgresMail(PostgresLine(connect, writes=True), PostgresLine(connect, writes=False))
     except (psycopg.OperationalError, sql.exc.OperationalError):
         raise DatabaseAway(retry_after_s=_RETRY_AFTER_S) from None
 
 
-def _prepare(connect: Callable[[], psycopg.Connection[Any]], *, upgrade: bool) -> None:
-    """See to it that the schema is that of this version; one process does what there is to do."""
+def _prepare(connect: Callable[[], psycopg.Connection[Any]], *, create: bool) -> None:
+    """Make sure that the tables are there, and of this version; one process creates them."""
     engine = sql.create_engine("postgresql+psycopg://", creator=connect, poolclass=sql.NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(BEGIN)
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
-        found = _version(connection)
-        if found > VERSION:
-            raise NewerDatabase
-        if found < VERSION:
-            if not upgrade:
-                raise OlderDatabase
-            _migrate(connection)
+        if create_if_empty(connection, _version(connection), create=create):
+            for statement in (*_VERSION_TABLE, *_TUNING):
+                connection.exec_driver_sql(statement)
         connection.exec_driver_sql("COMMIT")
 
 
-def _migrate(connection: sql.Connection) -> None:
-    # Imported here: it costs more time than all the rest, and is needed once.
-    from entrenous.adapters.mail.migrations.upgrade import upgrade  # noqa: PLC0415
-
-    upgrade(connection)
-    for statement in _TUNING:
-        connection.exec_driver_sql(statement)
-
-
 def _version(connection: sql.Connection) -> int:
-    """The number of the last step that it has seen; 0 if it is new."""
-    if connection.exec_driver_sql("SELECT to_regclass('alembic_version')").scalar() is None:
+    """The number of the schema; 0 if the database names none."""
+    if connection.exec_driver_sql("SELECT to_regclass('held_schema')").scalar() is None:
         return 0
-    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return int(found) if found else 0
+    return int(connection.exec_driver_sql("SELECT version FROM held_schema").scalar_one())

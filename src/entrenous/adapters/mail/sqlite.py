@@ -14,8 +14,7 @@ from entrenous.adapters.mail.group.group_commit import GroupCommit
 from entrenous.adapters.mail.group.job import Look
 from entrenous.adapters.mail.looking import Looking
 from entrenous.adapters.mail.sqlite_line import SqliteLine, named
-from entrenous.adapters.mail.tables import VERSION
-from entrenous.model.held import NewerDatabase, OlderDatabase
+from entrenous.adapters.mail.tables import VERSION, create_if_empty
 from entrenous.ports import MailDesk, MailView
 
 Answer = TypeVar("Answer")
@@ -88,22 +87,22 @@ class SqliteMail:
         self._writer.close()
 
 
-def open_mail(path: Path, *, bytes_max: int | None = None, upgrade: bool = True) -> SqliteMail:
+def open_mail(path: Path, *, bytes_max: int | None = None, create: bool = True) -> SqliteMail:
     """Open the database file, or make it, readable by its owner alone.
 
     Args:
         path: the file; its folder is made if need be.
         bytes_max: how large the file may grow; beyond, DiskFull.
-        upgrade: whether one of an earlier version is brought up to date, whole or not at all. Not
-            while a relay of that version may be at work.
+        create: whether the tables are created if the file is empty.
 
     Raises:
-        NewerDatabase, OlderDatabase: another version of Entrenous wrote it.
-        DiskFull, DiskFailed: it was not made, or not brought up to date; it is as it was.
+        NewerDatabase, OlderDatabase: another version of Entrenous wrote it; it is as it was.
+        UnusedDatabase: it is empty, and ``create`` is False.
+        DiskFull, DiskFailed: the tables could not be created; the file has none of them.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    _prepare(path, bytes_max, upgrade=upgrade)
+    _prepare(path, bytes_max, create=create)
     log = path.with_name(f"{path.name}-wal")
     reading = _connect(path)
     reading.execute("PRAGMA query_only=ON")
@@ -139,32 +138,23 @@ def _keep_copies_in(folder: Path, connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA temp_store_directory='{quoted}'")
 
 
-def _prepare(path: Path, bytes_max: int | None, *, upgrade: bool) -> None:
-    """See to it that the schema is that of this version; most often it is."""
+def _prepare(path: Path, bytes_max: int | None, *, create: bool) -> None:
+    """Make sure that the tables are there, and of this version."""
     connect = partial(_connect, path, bytes_max)
     engine = sql.create_engine("sqlite://", creator=connect, poolclass=sql.NullPool)
     try:
         with engine.connect() as connection:
             if _version(connection) != VERSION:
-                _migrate(connection, upgrade=upgrade)
+                _create(connection, create=create)
     except sql.exc.DBAPIError as why:
         raise named(why.orig) if isinstance(why.orig, sqlite3.Error) else why from None
 
 
-def _migrate(connection: sql.Connection, *, upgrade: bool) -> None:
-    """All steps in one transaction: whoever stops this process finds the old schema, or the new."""
+def _create(connection: sql.Connection, *, create: bool) -> None:
+    """Create all tables in one transaction: if this process is killed, the file has none."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-    found = _version(connection)  # another process may have been faster
-    if found > VERSION:
-        raise NewerDatabase
-    if found < VERSION and not upgrade:
-        raise OlderDatabase
-    if found < VERSION:
-        # Imported here: it costs more time than all the rest, and is needed once.
-        from entrenous.adapters.mail.migrations.upgrade import upgrade as migrate  # noqa: PLC0415
-
-        migrate(connection)
-        # Beside Alembic's table, for versions that know this number alone and refuse newer ones.
+    # Read again, since another process may have created them meanwhile.
+    if create_if_empty(connection, _version(connection), create=create):
         connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")
 

@@ -1,6 +1,7 @@
 """The relay's rows as SQL: one table for each kind of model/held.py.
 
-Tables, keys and types follow from the nouns; a database gets there by the steps in migrations/.
+Tables, keys and types follow from the nouns. They are created in an empty database, together with
+the number of this schema; a database that names another number is refused and left as it is.
 """
 
 import re
@@ -19,9 +20,12 @@ from entrenous.model.held import (
     HeldShare,
     HeldUpload,
     LastingKeys,
+    NewerDatabase,
+    OlderDatabase,
+    UnusedDatabase,
 )
 
-VERSION: Final = 5  # of the schema: how many steps there are in migrations/versions
+VERSION: Final = 6  # of the schema; every change of a table, column or index takes the next number
 
 #: Beyond keys and due_at, what is looked for; the last columns are there to be added up.
 _INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {
@@ -41,6 +45,34 @@ def schema() -> sql.MetaData:
     for kind in HELD:
         _table(kind, metadata)
     return metadata
+
+
+def create_if_empty(connection: sql.Connection, found: int, *, create: bool) -> bool:
+    """Create all tables in an empty database, in the transaction of ``connection``.
+
+    Args:
+        connection: of a transaction beside which no other process writes.
+        found: the schema number that the database names; 0 if it names none.
+        create: False to refuse an empty database instead.
+
+    Returns:
+        Whether the tables were created; the caller then has to store VERSION.
+
+    Raises:
+        NewerDatabase, OlderDatabase: another version of Entrenous created the tables.
+        UnusedDatabase: it is empty, and ``create`` is False.
+    """
+    if found > VERSION:
+        raise NewerDatabase
+    if found == VERSION:
+        return False
+    inspector, tables = sql.inspect(connection), schema()
+    if found or any(inspector.has_table(name) for name in tables.tables):
+        raise OlderDatabase
+    if not create:
+        raise UnusedDatabase
+    tables.create_all(connection, checkfirst=False)
+    return True
 
 
 @cache

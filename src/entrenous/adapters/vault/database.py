@@ -5,7 +5,6 @@ not run.
 """
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -27,13 +26,12 @@ _SETTINGS: Final = (
     "PRAGMA temp_store = MEMORY",
 )
 _RECORDS: Final = """
-CREATE TABLE IF NOT EXISTS record (
+CREATE TABLE record (
   drawer TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (drawer, key)
 ) WITHOUT ROWID
 """
 _FILES: Final = "CREATE TABLE file (name TEXT PRIMARY KEY) WITHOUT ROWID"
 _TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table'"
-_KEPT: Final = re.compile(r"[0-9a-f]{32}(\.age)?")  # unlike what a kill left unfinished
 _NO_ROOM_TO_SHARE: Final = 4874  # SQLITE_IOERR_SHMSIZE
 _IO_ERROR: Final = 10  # SQLITE_IOERR, the low byte of all its kinds
 _READS: Final = ("SELECT", "PRAGMA")  # statements that put nothing into it
@@ -51,8 +49,8 @@ class Database:
         """
         with full_disk_named():
             self._connection = _connect(folder / "vault.db", key)
-            self.just_listed = _make_tables(self._connection, folder / "files")
-            """Whether this opening began the list of kept files, so nothing is left over yet."""
+            self.just_created = _create_if_empty(self._connection)
+            """Whether the tables are new, so that no file in the folder is left over from them."""
         self._depth = 0
         self._before_change: Callable[[], object] | None = None
 
@@ -144,20 +142,14 @@ def _connect(path: Path, key: Secret) -> Any:
     return connection
 
 
-def _make_tables(connection: Any, files: Path) -> bool:
-    """Whether the list of kept files is new. The first versions kept files without a list, so what
-    lies in ``files`` begins it, all at once: a vault of theirs loses none.
-    """
-    known = {name for (name,) in connection.execute(_TABLES)}
-    if "file" in known:
+def _create_if_empty(connection: Any) -> bool:
+    """Create the tables in a new vault, all at once; whether it was new."""
+    if connection.execute(_TABLES).fetchone() is not None:
         return False
-    kept = [place.name for place in files.iterdir()] if "record" in known else []
     try:
         connection.execute("BEGIN IMMEDIATE")
         for statement in (_RECORDS, _FILES):
             connection.execute(statement)
-        for name in filter(_KEPT.fullmatch, kept):
-            connection.execute("INSERT INTO file VALUES (?)", (name,))
         connection.execute("COMMIT")
     except BaseException:
         connection.close()

@@ -52,7 +52,7 @@ class SqlcipherVault:
             (folder / "files").mkdir(mode=0o700, exist_ok=True)
             self._database = Database(folder, key)
             self._files_key = self._key_of_files()
-            if not self._database.just_listed:
+            if not self._database.just_created:
                 self._sweep()
         except BaseException:
             os.close(self._lock)

@@ -15,7 +15,7 @@ from entrenous.model.sealed_copy import Departure, Recall
 from entrenous.model.several import several
 from entrenous.ports import Device
 from entrenous.send.acquaintance.called import Call, called_now
-from entrenous.send.devices.self import earlier_device_named, who_am_i
+from entrenous.send.devices.self import who_am_i
 from entrenous.send.doubts.talks import copies_of
 from entrenous.send.message.react import reactions_to
 from entrenous.send.recall import recall_message
@@ -39,7 +39,7 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
     """
     if not message.strip():
         raise typer.BadParameter("say which message; entrenous sent lists yours")
-    with device_of(context) as device, earlier_device_named(device):
+    with device_of(context) as device:
         recalls = recall_message(message, device)
         who = _called_now(message, device)
     if as_json:
@@ -71,7 +71,7 @@ def sent(
     Of a copy whose person you compared keys with, their device signs that it came and was opened.
     """
     refuse_both(last, everything=everything)
-    with device_of(context) as device, earlier_device_named(device):
+    with device_of(context) as device:
         every, call = sent_messages(device), called_now(device)
         messages = _to(to, every, call, device) if to else every
         whole = everything or (as_json and last is None)

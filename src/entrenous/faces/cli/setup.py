@@ -5,10 +5,9 @@ from typing import Annotated
 import typer
 
 from entrenous.faces.cli.device.link import link_here
-from entrenous.faces.cli.device.opened import device_of, device_to_link, new_device, session_of
+from entrenous.faces.cli.device.opened import device_to_link, new_device, session_of
 from entrenous.faces.cli.output import put_json, say
 from entrenous.faces.cli.typed_in import SAFER, line_typed
-from entrenous.send.devices.renew import renew
 from entrenous.send.devices.siblings import own_name
 from entrenous.send.setup import set_up
 
@@ -29,10 +28,6 @@ def setup(
     offline: Annotated[
         bool, typer.Option("--offline", help="No relay: this device only marks and traces.")
     ] = False,
-    again: Annotated[
-        bool,
-        typer.Option("--again", help="Of an earlier version's device: new keys; the ledger stays."),
-    ] = False,
     link: Annotated[
         str | None,
         typer.Option(
@@ -51,16 +46,16 @@ def setup(
     With --link it becomes one of yours; the code comes from your other device: entrenous device add
     """
     if link is not None:
-        if name is not None or relay is not None or offline or again:
-            raise typer.BadParameter("--link goes without --name, --relay, --offline and --again")
+        if name is not None or relay is not None or offline:
+            raise typer.BadParameter("--link goes without --name, --relay and --offline")
         _link(context, link, called, as_json=as_json)
         return
     if name is None:
         raise typer.BadParameter("give --name NAME, or --link -")
     if offline == (relay is not None):
         raise typer.BadParameter("give either --relay URL or --offline")
-    with device_of(context) if again else new_device(context) as device:
-        identity = (renew if again else set_up)(name, relay, device)
+    with new_device(context) as device:
+        identity = set_up(name, relay, device)
     home = session_of(context).settings.home
     if as_json:
         put_json({"schema": "entrenous/setup/1", "name": identity.name, "home": str(home)})

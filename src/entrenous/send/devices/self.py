@@ -1,22 +1,18 @@
 """Who this device is, as its verbs need it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from entrenous.craft.crypto.device import DeviceSigner
 from entrenous.model.identity import Home, Identity
 from entrenous.model.lock import NotConfirmed, RolledBack
-from entrenous.model.message import EarlierDevice, OfflineDevice
+from entrenous.model.message import OfflineDevice
 from entrenous.model.person import DeviceKey, Person
-from entrenous.model.record import BadRecord
 from entrenous.model.secret import Secret
 from entrenous.model.vault import NobodysDevice
 from entrenous.ports import Device
 from entrenous.send.drawers import SELF, lay, take
 
 IDENTITY = "identity-2"
-EARLIER = "identity"  # where version 1 kept one, with other keys
 ACCOUNT = "account"
 SIGNING_SEED = "signing-seed"  # that this device's ML-DSA-65 key grows from
 UNFINISHED = "set-up-unfinished"  # the mailbox is not there yet, or lacks something
@@ -25,7 +21,6 @@ ROLLED_BACK = "rolled-back"  # it has heard of a later one
 CARD_TO_SHOW = "card-to-show"  # our card is newer than what lies at the relay
 DEVICE_NAME = "device-name"  # what our person calls this device, for her own devices only
 LOCK_TO_FOLLOW = "lock-to-follow"  # the relay's part of this vault's key is still at the old one
-EARLIER_NEW_HOME = "new-home"  # where a device moved before several moved together
 READY_SINCE = "ready-since"  # the epoch before which no sibling told where it may move
 NEXT_CLOSE = "next-close"  # the token that is to delete our mailbox from now on
 
@@ -47,38 +42,16 @@ def who_am_i(device: Device) -> Me:
     Raises:
         OfflineDevice: it was set up without a relay, so it has no keys.
         NobodysDevice: its set-up was cut short.
-        EarlierDevice: an earlier version set it up.
         RolledBack: this device went on elsewhere, from a copy.
     """
     _refuse_rolled_back(device)
     identity = take(Identity, SELF, IDENTITY, device.vault)
-    if is_of_an_earlier_version(device):
-        raise EarlierDevice
-    if identity is None and device.vault.get(SELF, EARLIER) is None:
+    if identity is None:
         raise NobodysDevice
-    if identity is None or identity.person is None or identity.home is None or not identity.card:
+    if identity.person is None or identity.home is None or not identity.card:
         raise OfflineDevice
     key = next(key for key in identity.person.devices if key.device == identity.device)
     return Me(identity.name, identity.person, identity.home, identity.card, key)
-
-
-def is_of_an_earlier_version(device: Device) -> bool:
-    """Whether an earlier version made this device's keys, of a kind that is not used any more."""
-    held = [device.vault.get(SELF, key) is not None for key in (IDENTITY, EARLIER, ACCOUNT)]
-    return held == [False, True, True]
-
-
-@contextmanager
-def earlier_device_named(device: Device) -> Iterator[None]:
-    """Say EarlierDevice where a record cannot be read since an earlier version wrote it: it is
-    brought along when that device begins anew.
-    """
-    try:
-        yield
-    except BadRecord:
-        if is_of_an_earlier_version(device):
-            raise EarlierDevice from None
-        raise
 
 
 def account_of(device: Device) -> Secret:

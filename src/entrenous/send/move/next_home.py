@@ -23,7 +23,7 @@ from entrenous.ports import Device
 from entrenous.send.acquaintance.notices import note_moving
 from entrenous.send.devices.lists.at_relay import close_later
 from entrenous.send.devices.lists.outside import leads_outside
-from entrenous.send.devices.self import EARLIER_NEW_HOME, READY_SINCE, who_am_i
+from entrenous.send.devices.self import READY_SINCE, who_am_i
 from entrenous.send.devices.siblings import keep_sibling, mailbox_of, siblings
 from entrenous.send.drawers import NEXT_HOME, SELF, lay, take, take_all
 from entrenous.send.moment import this_second
@@ -85,7 +85,6 @@ def come_along(device: Device) -> list[EntrenousError]:
 
     Returns what kept us from it; that is tried again by the next fetch.
     """
-    _let_go_of_earlier(device)
     led = {
         home.relay_url
         for one in siblings(device)
@@ -104,14 +103,6 @@ def come_along(device: Device) -> list[EntrenousError]:
             except EntrenousError as error:
                 problems.append(error)
     return problems
-
-
-def _let_go_of_earlier(device: Device) -> None:
-    """A move that was cut short before several devices moved together is begun anew."""
-    new = take(NewHome, SELF, EARLIER_NEW_HOME, device.vault)
-    if new is not None:
-        _give_up(new, device)
-        device.vault.drop(SELF, EARLIER_NEW_HOME)
 
 
 def _follow(url: str, device: Device) -> None:

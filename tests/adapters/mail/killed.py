@@ -1,10 +1,9 @@
-"""Bring copies of a database up to date; the n-th copy's process is killed at its n-th statement.
+"""Create the tables in new files; the n-th process is killed at its n-th statement.
 
-``python killed.py ORIGINAL FOLDER`` prints how many were killed before one came through.
+``python killed.py FOLDER`` prints how many were killed before one came through.
 """
 
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -12,8 +11,6 @@ from typing import Any
 
 import sqlalchemy as sql
 
-# Each child would else import it anew.
-import entrenous.adapters.mail.migrations.upgrade  # noqa: F401
 from entrenous.adapters.mail.sqlite import open_mail
 
 
@@ -39,18 +36,13 @@ def _survives(mail: Path, last: int) -> bool:
     return status == 0
 
 
-def main(original: Path, folder: Path) -> None:
+def main(folder: Path) -> None:
     """See above."""
-    last = 0
-    while True:
+    last = 1
+    while not _survives(folder / str(last) / "mail.db", last):
         last += 1
-        mail = folder / str(last) / "mail.db"
-        mail.parent.mkdir()
-        shutil.copy(original, mail)
-        if _survives(mail, last):
-            break
     sys.stdout.write(str(last - 1))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]))
