@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.following_index import FollowingIndex
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.adapters.bank.tables import METADATA, VERSION
+from entrenous.adapters.index.file_index import FileIndex
 from entrenous.model.bank import Bank, BankUnreachable, Counts
 from entrenous.model.claim import ClaimEvent, ClaimState
 from entrenous.model.decision import Outcome
@@ -214,7 +214,7 @@ def test_what_was_there_is_there(old: Path) -> None:
         assert bank.counts() == Counts(2, 2)
         assert bank.claim(ClaimId("early")).reason == "mine"
         assert bank.hashes_of(ClaimId("later")) == (ONE,)
-        assert FollowingIndex(bank).near([ONE], part=False)[0].entry == 5
+        assert FileIndex(old.with_name("index"), bank).near([ONE], part=False)[0].entry == 5
         review = reviews.next()
         assert review is not None
         assert (review.case, review.bits, review.found) == ("aaaa", ONE, Found.UPLOAD)
