@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,14 @@ def new_engine() -> sa.Engine:
 def new_bank(clock: Clock | None = None) -> SqlBankStore:
     """A bank store on a new database."""
     return SqlBankStore(new_engine(), clock or SystemClock())
+
+
+def copy_of(bank: SqlBankStore) -> SqlBankStore:
+    """Another database that holds the same, as one that was put back from a backup does."""
+    copied = new_bank(bank.clock)
+    with _file_of(bank) as source, _file_of(copied) as target:
+        source.backup(target)
+    return copied
 
 
 def reviews_beside(bank: SqlBankStore) -> SqlReviewQueue:
@@ -83,6 +91,14 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
 def _engine_of(bank: SqlBankStore) -> sa.Engine:
     assert isinstance(bank.engine, sa.Engine)
     return bank.engine
+
+
+@contextmanager
+def _file_of(bank: SqlBankStore) -> Iterator[sqlite3.Connection]:
+    with closing(_engine_of(bank).raw_connection()) as pooled:
+        file = pooled.driver_connection
+        assert isinstance(file, sqlite3.Connection)
+        yield file
 
 
 def _do_not_wait_for_disk(connection: sqlite3.Connection, _record: Any) -> None:

@@ -1,6 +1,5 @@
 """The index on files: equal to counting bits whatever happens to its file, its bank, its peers."""
 
-import copy
 import os
 import threading
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from entrenous.model.bank import Counts, Entry
 from entrenous.model.claim import ClaimEvent
 from entrenous.ports import BankStore
 from tests.adapters.index.banks import agrees, fresh, register
-from tests.new_bank import new_bank
+from tests.new_bank import copy_of, new_bank
 
 
 @pytest.fixture
@@ -188,7 +187,7 @@ def test_a_base_of_another_bank_is_not_used(folder: Path, bank: SqlBankStore) ->
 def test_a_bank_put_back_to_an_older_one_gives_numbers_again(folder: Path) -> None:
     bank = new_bank()
     register(bank, "kept", *fresh(10, 1))
-    older = copy.deepcopy(bank)
+    older = copy_of(bank)
     register(bank, "lost", *fresh(5, 2))
     FileIndex(folder, bank)
     register(older, "new", *fresh(3, 3))
