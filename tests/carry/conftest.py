@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.adapters.mail.postgres import PostgresMail, open_postgres
 from entrenous.adapters.mail.sqlite import SqliteMail, open_mail
 from entrenous.ports import MailStore
+from tests.in_memory.mail import MemoryMail
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.real)])

@@ -14,9 +14,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from entrenous.adapters.blobs.files import FileBlobs
-from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.http_server import listening, server_for, url_of
-from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.adapters.mail.sqlite import open_mail
 from entrenous.adapters.tls import Certificate
 from entrenous.craft.crypto.hashing import lock_of, sha256
@@ -24,6 +22,8 @@ from entrenous.model.envelope import BlobDeposit, Envelope, SendToken, ShareDepo
 from entrenous.model.ids import BlobId, EnvelopeId, MailboxId
 from entrenous.model.secret import Secret
 from entrenous.ports import Courier, Relay
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.mail import MemoryMail
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

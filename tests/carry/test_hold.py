@@ -11,8 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.adapters.blobs.memory import MemoryBlobs
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.hold import bring_blob, find_blob, how_much_came
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.mailboxes.close import close_mailbox
@@ -34,6 +32,8 @@ from entrenous.model.relay_settings import Limits
 from entrenous.ports import MailStore, Relay
 from tests.carry.minute import expire
 from tests.carry.relays import Post, WoundClock, disk_relay, memory_relay, stream
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.courier import at_once
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.letters.withdraw import look_after, withdraw
 from entrenous.carry.release import finish, open_share
 from entrenous.model.relay_problem import TakenBack, UsedUp
@@ -14,6 +13,7 @@ from entrenous.ports import Relay
 from entrenous.spec import OPENS_MAX
 from tests.carry.relays import Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import arrive
+from tests.in_memory.courier import at_once
 
 
 async def race(relay: Relay, post: Post, racers: int) -> list[object]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.hold import bring_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.withdraw import look_after, withdraw
@@ -32,6 +31,7 @@ from entrenous.model.relay_problem import NoSuchEnvelope, UsedUp
 from entrenous.ports import Relay
 from tests.carry.minute import expire
 from tests.carry.relays import CountingDice, Post, WoundClock, memory_relay, stream
+from tests.in_memory.courier import at_once
 
 NOTHING: frozenset[str] = frozenset()
 

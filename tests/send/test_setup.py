@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.identity import AlreadySetUp, BadRelayAddress
 from entrenous.model.ids import MessageId, MessageName
@@ -24,6 +23,7 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.message.naming import new_name
 from entrenous.send.setup import finish_set_up, set_up
 from entrenous.send.status import sealed_copies
+from tests.in_memory.vault import MemoryVault
 from tests.send.room import HERE, Room
 from tests.send.sealed_in_1 import copy_of, in_version_1
 from tests.village.malicious_relay import MaliciousCourier, failing

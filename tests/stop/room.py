@@ -12,7 +12,6 @@ from entrenous.adapters.bank.following_sounds import FollowingSounds
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.system import SystemDice
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.clip.read import read_clip
 from entrenous.craft.media.picture import read_picture
 from entrenous.craft.media.sound.read import read_sound
@@ -28,6 +27,7 @@ from entrenous.stop.banks import prepare_banks
 from entrenous.stop.protect import protect_picture
 from entrenous.stop.register import embedding_taken, register_claim
 from entrenous.stop.withdraw import withdraw_claim
+from tests.in_memory.vault import MemoryVault
 from tests.new_bank import index_beside, new_bank, reviews_beside
 
 

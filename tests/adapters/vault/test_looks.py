@@ -5,9 +5,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.adapters.vault.looks import Looks, put_look
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.model.ids import MessageId
 from entrenous.model.picture import Encoding, Picture, PictureFormat
+from tests.in_memory.vault import MemoryVault
 
 SENT = 30
 FIRST = 5

@@ -2,7 +2,6 @@
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import waiting
 from entrenous.carry.mailboxes.mailbox import create_mailbox
@@ -11,6 +10,7 @@ from entrenous.craft.crypto.hashing import lock_of
 from entrenous.ports import Relay
 from entrenous.spec import PAGE_FULL_BYTES, PAGE_MAX, SEALED_BYTES_MAX
 from tests.carry.relays import Post, memory_relay
+from tests.in_memory.courier import at_once
 
 
 def pages(relay: Relay, post: Post, limit: int = PAGE_MAX) -> list[list[int]]:

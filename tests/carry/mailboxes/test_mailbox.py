@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.mailboxes.close import close_mailbox
 from entrenous.carry.mailboxes.mailbox import create_mailbox
 from entrenous.carry.release import open_share
@@ -15,6 +14,7 @@ from entrenous.model.relay_problem import IdInUse, NoSuchMailbox
 from entrenous.model.secret import Secret
 from tests.carry.relays import Post, memory_relay
 from tests.carry.test_expire import arrive, count
+from tests.in_memory.courier import at_once
 
 NOBODY = MailboxId(bytes(16))
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from entrenous import spec
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.hold import bring_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge
@@ -25,6 +24,7 @@ from entrenous.model.relay_problem import DamagedBlob, MailboxFull, TooManyRegis
 from entrenous.ports import Relay
 from tests.carry.minute import expire
 from tests.carry.relays import Post, WoundClock, memory_relay, stream
+from tests.in_memory.courier import at_once
 
 RELAY_MD = Path(__file__).parents[3] / "docs/spec/relay.md"
 Limit = Callable[[str, int], None]

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.mailboxes.mailbox import card_of, create_mailbox, put_card
 from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys
@@ -17,6 +16,7 @@ from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from entrenous.spec import CLAIMS_OF_ONE_USE, TOKEN_BATCH_MAX, TOKENS_MAX
 from tests.carry.relays import NOON, Post, WoundClock, memory_relay
+from tests.in_memory.courier import at_once
 
 UNTIL = NOON + timedelta(days=100)
 
