@@ -33,7 +33,6 @@ from PIL import Image
 from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.crypto.hashing import sha256
 from entrenous.craft.media.jail import decode_untrusted
@@ -51,6 +50,7 @@ from entrenous.send.message.seal import OwnFile, Sending, seal_content
 from entrenous.send.moment import this_second
 from entrenous.send.send import send_message
 from entrenous.send.setup import set_up
+from tests.in_memory.vault import MemoryVault
 
 SCHEMA: Final = "entrenous/bench-send/1"
 _KEY: Final = Secret(bytes(32))

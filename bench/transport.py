@@ -33,7 +33,6 @@ from bench.send import _photograph
 from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.media.jail import decode_untrusted
 from entrenous.model.message import Draft, Policy
@@ -44,6 +43,7 @@ from entrenous.send.acquaintance.people import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.send import send_message
 from entrenous.send.setup import set_up
+from tests.in_memory.vault import MemoryVault
 
 SCHEMA: Final = "entrenous/bench-transport/1"
 ROOT: Final = Path(__file__).parents[1]

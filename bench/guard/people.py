@@ -9,9 +9,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from entrenous.adapters.courier.memory import memory_courier
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.crypto.device import (
     DeviceSigner,
     mldsa65_hash,
@@ -31,6 +29,8 @@ from entrenous.model.person import Contact, DeviceKey, MasterKey, Person, Trust
 from entrenous.model.secret import Secret
 from entrenous.model.signed_batch import Batch, Place, SignedBatch
 from entrenous.ports import Device
+from tests.in_memory.courier import memory_courier
+from tests.in_memory.vault import MemoryVault
 
 NEW_YEAR: Final = datetime(2026, 1, 1, tzinfo=UTC)
 # Common given names of the United States in the last hundred years, as the Social Security

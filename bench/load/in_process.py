@@ -15,7 +15,7 @@ from pathlib import Path
 import uvloop
 
 from bench.load.cycles import LETTER_BYTES
-from entrenous.adapters.blobs.memory import MemoryBlobs
+from entrenous.adapters.blobs.files import FileBlobs
 from entrenous.adapters.mail.sqlite import open_mail
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.carry.letters.accept import accept
@@ -45,7 +45,7 @@ def group_commit_cycles_per_s(folder: Path, lines: int, seconds: float) -> float
             closing(open_mail(folder / "in-process.db")) as mail,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            relay = Relay(mail, MemoryBlobs(), SystemClock(), SystemDice())
+            relay = Relay(mail, FileBlobs(folder / "blobs"), SystemClock(), SystemDice())
             return runner.run(_all(relay, lines, seconds))
     finally:
         gc.set_threshold(*before)

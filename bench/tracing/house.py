@@ -13,15 +13,15 @@ from datetime import UTC, datetime
 import numpy as np
 
 from bench.attacks.kinds import Rgb
-from entrenous.adapters.courier.memory import memory_courier
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.ids import RecipientId
 from entrenous.model.verdict import Trace
 from entrenous.ports import Device
 from entrenous.send.mark.picture import mark_copies
 from entrenous.trace.trace import trace_picture
+from tests.in_memory.courier import memory_courier
+from tests.in_memory.vault import MemoryVault
 
 RECIPIENTS = 24
 

@@ -5,17 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.adapters.mail.postgres import PostgresMail, open_postgres
 from entrenous.adapters.mail.sqlite import SqliteMail, open_mail
 from entrenous.ports import MailStore
+from tests.carry.relays import close_relays
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.real)])
+@pytest.fixture(autouse=True)
+def _relays_closed() -> Iterator[None]:
+    yield
+    close_relays()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
 def mail(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MailStore]:
-    if request.param == "memory":
-        yield MemoryMail()
-        return
     store: SqliteMail | PostgresMail
     if request.param == "sqlite":
         store = open_mail(tmp_path / "mail.db")

@@ -5,18 +5,18 @@ import hashlib
 import io
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, TypeVar
 
 from starlette.applications import Starlette
 
 from entrenous.adapters.blobs.files import FileBlobs
-from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.http_server import listening, server_for, url_of
-from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.adapters.mail.sqlite import open_mail
 from entrenous.adapters.tls import Certificate
 from entrenous.craft.crypto.hashing import lock_of, sha256
@@ -24,8 +24,13 @@ from entrenous.model.envelope import BlobDeposit, Envelope, SendToken, ShareDepo
 from entrenous.model.ids import BlobId, EnvelopeId, MailboxId
 from entrenous.model.secret import Secret
 from entrenous.ports import Courier, Relay
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.mail import MemoryMail
+
+Answer = TypeVar("Answer")
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+_opened: Final[list[ExitStack]] = []
 
 
 @dataclass
@@ -88,6 +93,31 @@ class Post:
         """Another envelope to the same mailbox, without a share."""
         lock, new = lock_of(self.withdraw), EnvelopeId(self.dice.token(16))
         return Envelope(new, self.mailbox, self.sealed, self.until, lock)
+
+
+def new_relay(clock: WoundClock | None = None) -> Relay:
+    """A relay as it ships, in a temporary folder; it goes with :func:`close_relays`."""
+    if not _opened:
+        _opened.append(ExitStack())
+    folder = Path(_opened[0].enter_context(TemporaryDirectory(prefix="relay-")))
+    return _opened[0].enter_context(disk_relay(folder, clock or WoundClock()))
+
+
+def close_relays() -> None:
+    """Close all relays of :func:`new_relay`, and remove their folders."""
+    while _opened:
+        _opened.pop().close()
+
+
+def stored_blobs(relay: Relay) -> int:
+    """How many blobs lie in the relay's folder, whole or not."""
+    assert isinstance(relay.blobs, FileBlobs)
+    return sum(1 for _ in relay.blobs._folder.iterdir())
+
+
+def run(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run work that may wait, in an event loop of its own."""
+    return asyncio.run(work)
 
 
 def memory_relay(clock: WoundClock | None = None) -> Relay:

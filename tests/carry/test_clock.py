@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.adapters.mail.postgres import open_postgres
 from entrenous.carry.clock import last_sweep
 from entrenous.carry.expire import forget_due
@@ -25,6 +24,7 @@ from entrenous.ports import Relay
 from tests.carry.minute import as_of
 from tests.carry.relays import NOON, Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import arrive, count
+from tests.in_memory.courier import at_once
 from tests.postgres import Cluster
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")

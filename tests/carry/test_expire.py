@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from entrenous.adapters.blobs.memory import MemoryBlobs
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.hold import bring_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge, waiting
@@ -42,6 +40,8 @@ from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from tests.carry.minute import expire
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, memory_relay, stream
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.courier import at_once
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")

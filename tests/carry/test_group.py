@@ -11,7 +11,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge, waiting
 from entrenous.carry.letters.withdraw import look_after, withdraw
@@ -26,6 +25,7 @@ from entrenous.spec import DEVICES_MAX, GROUP_SHARES_MAX
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import arrive, blobs_in, count
+from tests.in_memory.courier import at_once
 
 CONTENT = (HeldShare, HeldAttempt, HeldBlob)
 

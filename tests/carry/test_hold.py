@@ -1,7 +1,7 @@
 """A blob is kept from the moment that its relay says so, whatever interrupts the saying."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.adapters.blobs.memory import MemoryBlobs
-from entrenous.adapters.courier.memory import at_once
+from entrenous.adapters.blobs.files import FileBlobs
 from entrenous.carry.hold import bring_blob, find_blob, how_much_came
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.mailboxes.close import close_mailbox
@@ -33,7 +32,17 @@ from entrenous.model.relay_problem import (
 from entrenous.model.relay_settings import Limits
 from entrenous.ports import MailStore, Relay
 from tests.carry.minute import expire
-from tests.carry.relays import Post, WoundClock, disk_relay, memory_relay, stream
+from tests.carry.relays import (
+    Post,
+    WoundClock,
+    disk_relay,
+    memory_relay,
+    new_relay,
+    run,
+    stored_blobs,
+    stream,
+)
+from tests.in_memory.courier import at_once
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -56,13 +65,9 @@ class Interrupted:
         return await self._store.together(work, ahead)
 
 
-@pytest.fixture(params=["memory", "disk"])
-def relay(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Relay]:
-    if request.param == "memory":
-        yield memory_relay()
-        return
-    with disk_relay(tmp_path, WoundClock()) as relay:
-        yield relay
+@pytest.fixture
+def relay() -> Relay:
+    return new_relay()
 
 
 async def ready(relay: Relay, post: Post) -> None:
@@ -128,18 +133,18 @@ def test_a_request_that_ends_before_its_bytes_do_may_go_on(relay: Relay) -> None
 
 def test_an_upload_slower_than_a_day_is_not_given_what_a_sweep_may_be_removing() -> None:
     clock = WoundClock()
-    relay, post = memory_relay(clock), Post()
-    at_once(ready(relay, post))
+    relay, post = new_relay(clock), Post()
+    run(ready(relay, post))
 
     async def slow() -> AsyncIterator[bytes]:
         yield post.blob
         clock.moment += timedelta(hours=24)
 
     with pytest.raises(NoSuchBlob):
-        at_once(bring_blob(post.deposit(), post.token, slow(), relay))
-    at_once(expire(relay))
+        run(bring_blob(post.deposit(), post.token, slow(), relay))
+    run(expire(relay))
     kinds = (HeldBlob, Leftover, HeldUpload)
-    assert [at_once(relay.mail.look(lambda view, of=of: view.count(of))) for of in kinds] == [0] * 3
+    assert [run(relay.mail.look(lambda view, of=of: view.count(of))) for of in kinds] == [0] * 3
 
 
 def test_a_rest_that_does_not_fit_ends_the_upload(relay: Relay) -> None:
@@ -159,28 +164,28 @@ def test_a_rest_that_does_not_fit_ends_the_upload(relay: Relay) -> None:
 
 
 def test_another_blob_of_that_id_does_not_go_on_with_it() -> None:
-    relay, post = memory_relay(), Post()
-    at_once(ready(relay, post))
+    relay, post = new_relay(), Post()
+    run(ready(relay, post))
     with pytest.raises(ConnectionError):
-        at_once(bring_blob(post.deposit(), post.token, broken(b"a"), relay))
+        run(bring_blob(post.deposit(), post.token, broken(b"a"), relay))
     other = replace(post.deposit(), withdraw_lock=bytes(32))
     with pytest.raises(IdInUse):
-        at_once(bring_blob(other, post.token, stream(post.blob[1:]), relay, 1))
+        run(bring_blob(other, post.token, stream(post.blob[1:]), relay, 1))
 
 
 def test_a_rest_that_does_not_come_in_a_day_is_too_late() -> None:
     clock = WoundClock()
-    relay, post = memory_relay(clock), Post()
-    at_once(ready(relay, post))
+    relay, post = new_relay(clock), Post()
+    run(ready(relay, post))
     with pytest.raises(ConnectionError):
-        at_once(bring_blob(post.deposit(), post.token, broken(post.blob[:9]), relay))
+        run(bring_blob(post.deposit(), post.token, broken(post.blob[:9]), relay))
     clock.wind(hours=24)
-    at_once(expire(relay))
+    run(expire(relay))
     with pytest.raises(NoSuchBlob):
-        at_once(how_much_came(post.blob_id, post.withdraw, relay))
+        run(how_much_came(post.blob_id, post.withdraw, relay))
     with pytest.raises(WrongOffset):
-        at_once(bring_blob(post.deposit(), post.token, stream(post.blob[9:]), relay, 9))
-    assert at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+        run(bring_blob(post.deposit(), post.token, stream(post.blob[9:]), relay, 9))
+    assert run(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), max_size=6))
@@ -202,25 +207,27 @@ def test_wherever_it_breaks_the_same_bytes_arrive(
     assert at_once(read(relay, post)) == post.blob
 
 
-class Crowded(MemoryBlobs):
+class Crowded(FileBlobs):
     def room(self) -> int | None:
         return 10_000
 
 
 @pytest.mark.parametrize(("least", "fits"), [(0, True), (5000, True), (5001, False)])
-def test_below_the_operators_minimum_no_blob_is_taken(least: int, *, fits: bool) -> None:
+def test_below_the_operators_minimum_no_blob_is_taken(
+    tmp_path: Path, least: int, *, fits: bool
+) -> None:
     """And letters still are: they are small, and what empties mailboxes."""
     post = Post()
     limits = Limits(free_bytes_min=least)
-    relay = replace(memory_relay(), blobs=Crowded(), limits=limits)
-    at_once(ready(relay, post))
+    relay = replace(new_relay(), blobs=Crowded(tmp_path / "blobs"), limits=limits)
+    run(ready(relay, post))
     bringing = bring_blob(post.deposit(), post.token, stream(post.blob), relay)
     if fits:
-        assert at_once(bringing)
+        assert run(bringing)
         return
     with pytest.raises(DiskFull):
-        at_once(bringing)
-    assert at_once(accept(post.envelope(blobs=False), post.token, relay))
+        run(bringing)
+    assert run(accept(post.envelope(blobs=False), post.token, relay))
 
 
 async def broken(data: bytes) -> AsyncIterator[bytes]:
@@ -228,22 +235,24 @@ async def broken(data: bytes) -> AsyncIterator[bytes]:
     raise ConnectionError
 
 
-class LikeABucket(MemoryBlobs):
+class LikeABucket(FileBlobs):
     """What came of a broken upload lies there afterwards, also if it was dropped meanwhile."""
 
     async def keep(self, name: str, *what: Any) -> None:  # type: ignore[override]
         try:
             await super().keep(name, *what)
         except BaseException:
-            self._parts.setdefault(name, bytearray(b"the rest"))
+            if not self._part(name).exists():
+                self._part(name).write_bytes(b"the rest")
             raise
 
 
 @pytest.mark.parametrize("why", [ConnectionError, asyncio.CancelledError])
 def test_what_broke_off_after_its_mailbox_was_deleted_is_not_left(
+    tmp_path: Path,
     why: type[BaseException],
 ) -> None:
-    relay, post = replace(memory_relay(), blobs=LikeABucket()), Post()
+    relay, post = replace(new_relay(), blobs=LikeABucket(tmp_path / "blobs")), Post()
 
     async def deleted() -> AsyncIterator[bytes]:
         yield post.blob[:1000]
@@ -257,13 +266,13 @@ def test_what_broke_off_after_its_mailbox_was_deleted_is_not_left(
             await bring_blob(post.deposit(), post.token, deleted(), relay)
 
     asyncio.run(story())
-    assert len(relay.blobs) == 0  # type: ignore[arg-type]
+    assert stored_blobs(relay) == 0
     assert (rows(relay, HeldUpload), rows(relay, Leftover)) == (0, 0)
 
 
 def test_an_upload_that_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.carry.hold._LOOK_BYTES", 1500)
-    relay, post, given = memory_relay(), Post(), list[int]()
+    relay, post, given = new_relay(), Post(), list[int]()
 
     async def deleted() -> AsyncIterator[bytes]:
         for start in range(0, 5000, 1000):
@@ -281,7 +290,7 @@ def test_an_upload_that_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPat
     assert given == [0, 1000]
 
 
-class Flaky(MemoryBlobs):
+class Flaky(FileBlobs):
     """A bucket that failed when it had taken what came."""
 
     async def keep(self, name: str, *what: Any) -> None:  # type: ignore[override]
@@ -291,19 +300,19 @@ class Flaky(MemoryBlobs):
             raise DiskFailed from None
 
 
-def test_a_store_that_fails_for_a_moment_costs_nothing_of_an_upload() -> None:
-    relay, post = replace(memory_relay(), blobs=Flaky()), Post()
-    at_once(ready(relay, post))
+def test_a_store_that_fails_for_a_moment_costs_nothing_of_an_upload(tmp_path: Path) -> None:
+    relay, post = replace(new_relay(), blobs=Flaky(tmp_path / "blobs")), Post()
+    run(ready(relay, post))
     with pytest.raises(DiskFailed):
-        at_once(bring_blob(post.deposit(), post.token, broken(post.blob[:4000]), relay))
+        run(bring_blob(post.deposit(), post.token, broken(post.blob[:4000]), relay))
     rest = stream(post.blob[4000:])
-    assert at_once(bring_blob(post.deposit(), post.token, rest, relay, 4000))
-    assert at_once(read(relay, post)) == post.blob
+    assert run(bring_blob(post.deposit(), post.token, rest, relay, 4000))
+    assert run(read(relay, post)) == post.blob
 
 
 def test_a_slow_upload_that_nobody_wants_any_more_ends_within_a_minute() -> None:
     clock, post, given = WoundClock(), Post(), list[int]()
-    relay = memory_relay(clock)
+    relay = new_relay(clock)
 
     async def deleted() -> AsyncIterator[bytes]:
         for start in range(0, 5000, 10):
@@ -325,7 +334,7 @@ def test_a_slow_upload_that_nobody_wants_any_more_ends_within_a_minute() -> None
 def test_an_upload_goes_on_while_the_database_is_away() -> None:
     """Whether it is still wanted is asked again a minute later."""
     clock, post = WoundClock(), Post()
-    relay = memory_relay(clock)
+    relay = new_relay(clock)
     look, asked = relay.mail.look, list[str]()
 
     async def away(*_: object) -> None:

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from entrenous.adapters.blobs.memory import MemoryBlobs
-from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.carry.leftovers import remove_leftovers
 from entrenous.carry.letters.withdraw import withdraw
 from entrenous.carry.mailboxes.close import close_mailbox
@@ -27,6 +25,8 @@ from entrenous.ports import MailStore, Relay
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import arrive, found_in
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.mail import MemoryMail
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")

@@ -8,7 +8,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge, waiting
 from entrenous.carry.letters.withdraw import look_after, withdraw
@@ -19,6 +18,7 @@ from entrenous.model.relay_problem import Expired, NoSuchEnvelope, TakenBack, Us
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, Post, WoundClock, memory_relay
 from tests.carry.test_expire import arrive, blobs_in, count
+from tests.in_memory.courier import at_once
 
 DEVICES = st.sampled_from([bytes([n]) * 16 for n in range(3)])
 HOUR = timedelta(hours=1)

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.letters.withdraw import look_after, withdraw
 from entrenous.carry.release import finish, open_share
 from entrenous.model.relay_problem import TakenBack, UsedUp
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from entrenous.spec import OPENS_MAX
-from tests.carry.relays import Post, WoundClock, disk_relay, memory_relay
+from tests.carry.relays import Post, WoundClock, disk_relay, new_relay, run
 from tests.carry.test_expire import arrive
 
 
@@ -54,32 +53,32 @@ def test_a_withdrawal_amid_the_race_is_told_how_many_got_it(tmp_path: Path) -> N
 
 
 def test_beyond_the_thousandth_attempt_it_opens_and_is_not_counted() -> None:
-    relay, post = memory_relay(), Post()
-    at_once(arrive(relay, post))
+    relay, post = new_relay(), Post()
+    run(arrive(relay, post))
     for n in range(OPENS_MAX + 3):
-        assert at_once(open_share(post.id, post.open, n.to_bytes(16), relay)) == post.share
-    assert at_once(look_after(post.id, post.withdraw, relay)).opened == OPENS_MAX
+        assert run(open_share(post.id, post.open, n.to_bytes(16), relay)) == post.share
+    assert run(look_after(post.id, post.withdraw, relay)).opened == OPENS_MAX
 
 
 def test_an_opening_that_is_over_is_not_gone_on_with() -> None:
     """Two copies of a disk know one attempt; a repeat that comes late uses up nothing."""
-    relay, post = memory_relay(), Post()
-    at_once(arrive(relay, post, 2))
+    relay, post = new_relay(), Post()
+    run(arrive(relay, post, 2))
     attempt = post.attempt()
     for _ in range(3):
-        assert at_once(open_share(post.id, post.open, attempt, relay)) == post.share
-    at_once(finish(post.id, post.open, attempt, relay))
+        assert run(open_share(post.id, post.open, attempt, relay)) == post.share
+    run(finish(post.id, post.open, attempt, relay))
     with pytest.raises(UsedUp):
-        at_once(open_share(post.id, post.open, attempt, relay))
-    assert at_once(look_after(post.id, post.withdraw, relay)).opened == 1
-    assert at_once(open_share(post.id, post.open, post.attempt(), relay)) == post.share
+        run(open_share(post.id, post.open, attempt, relay))
+    assert run(look_after(post.id, post.withdraw, relay)).opened == 1
+    assert run(open_share(post.id, post.open, post.attempt(), relay)) == post.share
 
 
 def test_what_opens_any_number_of_times_does_so_with_one_attempt() -> None:
-    relay, post = memory_relay(), Post()
-    at_once(arrive(relay, post, None))
+    relay, post = new_relay(), Post()
+    run(arrive(relay, post, None))
     attempt = post.attempt()
     for _ in range(2):
-        assert at_once(open_share(post.id, post.open, attempt, relay)) == post.share
-        at_once(finish(post.id, post.open, attempt, relay))
-    assert at_once(look_after(post.id, post.withdraw, relay)).opened == 1
+        assert run(open_share(post.id, post.open, attempt, relay)) == post.share
+        run(finish(post.id, post.open, attempt, relay))
+    assert run(look_after(post.id, post.withdraw, relay)).opened == 1

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.hold import bring_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.withdraw import look_after, withdraw
@@ -31,73 +30,76 @@ from entrenous.model.ids import BlobId, DeviceId
 from entrenous.model.relay_problem import NoSuchEnvelope, UsedUp
 from entrenous.ports import Relay
 from tests.carry.minute import expire
-from tests.carry.relays import CountingDice, Post, WoundClock, memory_relay, stream
+from tests.carry.relays import CountingDice, Post, WoundClock, new_relay, run, stored_blobs, stream
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 NOTHING: frozenset[str] = frozenset()
 
 
 @pytest.fixture
 def relay() -> Relay:
-    return memory_relay(WoundClock())
+    return new_relay(WoundClock())
 
 
 def posted(relay: Relay, dice: int = 0, opens: int | None = 2) -> Post:
     post = Post(dice=CountingDice(dice))
-    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
-    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
-    at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
-    at_once(accept(post.envelope(opens), post.token, relay))
+    run(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    run(register_token(post.mailbox, post.owner, post.granted(), relay))
+    run(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+    run(accept(post.envelope(opens), post.token, relay))
     return post
 
 
 def count(relay: Relay, *kinds: type) -> int:
-    return at_once(relay.mail.look(lambda view: sum(view.count(kind) for kind in kinds)))
+    return run(relay.mail.look(lambda view: sum(view.count(kind) for kind in kinds)))
 
 
 def restore(relay: Relay, missing: frozenset[str] = NOTHING, *, with_shares: bool = False) -> int:
-    return at_once(fail_closed(relay, missing, with_shares=with_shares))
+    return run(fail_closed(relay, missing, with_shares=with_shares))
 
 
 def test_what_nobody_opened_is_lost_and_its_sender_is_told(relay: Relay) -> None:
     post = posted(relay)
     assert restore(relay) == 1
     with pytest.raises(NoSuchEnvelope):
-        at_once(open_share(post.id, post.open, post.attempt(), relay))
-    told = at_once(look_after(post.id, post.withdraw, relay))
+        run(open_share(post.id, post.open, post.attempt(), relay))
+    told = run(look_after(post.id, post.withdraw, relay))
     assert told.state is EnvelopeState.LOST
     assert count(relay, HeldShare, HeldBlob, HeldLetter, HeldAttempt, Leftover) == 0
-    assert len(relay.blobs) == 0  # type: ignore[arg-type]
-    assert at_once(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.LOST
+    assert stored_blobs(relay) == 0
+    assert run(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.LOST
 
 
 def test_what_was_opened_stays_opened_and_opens_no_more(relay: Relay) -> None:
     post = posted(relay)
     attempt = post.attempt()
-    at_once(open_share(post.id, post.open, attempt, relay))
+    run(open_share(post.id, post.open, attempt, relay))
     restore(relay)
-    told = at_once(look_after(post.id, post.withdraw, relay))
+    told = run(look_after(post.id, post.withdraw, relay))
     assert (told.state, told.opened) == (EnvelopeState.OPENED, 1)
     for one in (attempt, post.attempt()):
         with pytest.raises(UsedUp):
-            at_once(open_share(post.id, post.open, one, relay))
+            run(open_share(post.id, post.open, one, relay))
 
 
 def test_letters_without_a_share_still_arrive(relay: Relay) -> None:
     post = posted(relay)
     letter = post.letter()
-    at_once(accept(letter, post.token, relay))
+    run(accept(letter, post.token, relay))
     assert restore(relay) == 1
     assert count(relay, HeldLetter) == 1
-    assert at_once(look_after(letter.id, post.withdraw, relay)).state is EnvelopeState.WAITING
+    assert run(look_after(letter.id, post.withdraw, relay)).state is EnvelopeState.WAITING
 
 
 def test_no_one_time_key_is_handed_out_again(relay: Relay) -> None:
     post, device = posted(relay), DeviceId(bytes(16))
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
-    at_once(add_prekeys(post.mailbox, post.owner, device, keys, relay))
+    run(add_prekeys(post.mailbox, post.owner, device, keys, relay))
     restore(relay)
     assert count(relay, HeldKey) == 0
-    bundle = at_once(claim_prekeys(post.mailbox, post.token, device, relay))
+    bundle = run(claim_prekeys(post.mailbox, post.token, device, relay))
     assert (bundle.one_time, bundle.fallback) == (None, b"fallback")
 
 
@@ -110,16 +112,16 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     first, second = posted(relay, opens=1), Post(dice=CountingDice(1000))
     second.group = first.group
     if opened:
-        at_once(open_share(first.id, first.open, first.attempt(), relay))
+        run(open_share(first.id, first.open, first.attempt(), relay))
     restore(relay)
-    at_once(create_mailbox(second.mailbox, lock_of(second.owner), relay))
-    at_once(register_token(second.mailbox, second.owner, second.granted(), relay))
-    at_once(accept(second.envelope(1, blobs=False), second.token, relay))
+    run(create_mailbox(second.mailbox, lock_of(second.owner), relay))
+    run(register_token(second.mailbox, second.owner, second.granted(), relay))
+    run(accept(second.envelope(1, blobs=False), second.token, relay))
     with pytest.raises(UsedUp):
-        at_once(open_share(second.id, second.open, second.attempt(), relay))
+        run(open_share(second.id, second.open, second.attempt(), relay))
     assert count(relay, HeldShare) == 0
     relay.clock.wind(days=8)  # type: ignore[attr-defined]
-    at_once(expire(relay))
+    run(expire(relay))
     assert count(relay, HeldGroup) == 0
 
 
@@ -131,44 +133,44 @@ def test_groups_in_more_than_one_batch(
     for number in range(groups):
         posted(relay, dice=1000 * number)
     restore(relay)
-    held = at_once(relay.mail.look(lambda view: view.find(HeldGroup)))
+    held = run(relay.mail.look(lambda view: view.find(HeldGroup)))
     assert [(one.opened, one.opens) for one in held] == [(2, 2)] * groups
 
 
 def test_with_shares_a_group_counts_on_from_the_backup(relay: Relay) -> None:
     post = posted(relay, opens=2)
-    at_once(open_share(post.id, post.open, post.attempt(), relay))
+    run(open_share(post.id, post.open, post.attempt(), relay))
     restore(relay, with_shares=True)
-    at_once(open_share(post.id, post.open, post.attempt(), relay))
+    run(open_share(post.id, post.open, post.attempt(), relay))
     with pytest.raises(UsedUp):
-        at_once(open_share(post.id, post.open, post.attempt(), relay))
+        run(open_share(post.id, post.open, post.attempt(), relay))
 
 
 def test_with_shares_everything_is_as_it_was(relay: Relay) -> None:
     post = posted(relay)
     assert restore(relay, with_shares=True) == 0
-    assert at_once(open_share(post.id, post.open, post.attempt(), relay)) == post.share
+    assert run(open_share(post.id, post.open, post.attempt(), relay)) == post.share
 
 
 def test_what_lost_its_blob_meanwhile_had_ended(relay: Relay) -> None:
     """The backup names a blob whose bytes were gone a moment later: used up, or taken back."""
     gone, there = posted(relay), posted(relay, dice=1000)
-    held = at_once(relay.mail.look(lambda view: view.get(HeldBlob, gone.blob_id)))
+    held = run(relay.mail.look(lambda view: view.get(HeldBlob, gone.blob_id)))
     assert held is not None
     assert restore(relay, frozenset({held.name}), with_shares=True) == 1
     with pytest.raises(NoSuchEnvelope):
-        at_once(open_share(gone.id, gone.open, gone.attempt(), relay))
-    assert at_once(open_share(there.id, there.open, there.attempt(), relay)) == there.share
+        run(open_share(gone.id, gone.open, gone.attempt(), relay))
+    assert run(open_share(there.id, there.open, there.attempt(), relay)) == there.share
 
 
 def test_a_loose_blob_without_its_bytes_can_be_brought_again(relay: Relay) -> None:
     post = posted(relay)
     other = replace(post.deposit(), id=BlobId(post.dice.token(16)))
-    at_once(bring_blob(other, post.token, stream(post.blob), relay))
-    held = at_once(relay.mail.look(lambda view: view.get(HeldBlob, other.id)))
+    run(bring_blob(other, post.token, stream(post.blob), relay))
+    held = run(relay.mail.look(lambda view: view.get(HeldBlob, other.id)))
     assert held is not None
     restore(relay, frozenset({held.name}), with_shares=True)
-    assert at_once(bring_blob(other, post.token, stream(post.blob), relay))
+    assert run(bring_blob(other, post.token, stream(post.blob), relay))
 
 
 def test_uploads_that_were_not_whole_begin_anew(relay: Relay) -> None:
@@ -180,20 +182,20 @@ def test_uploads_that_were_not_whole_begin_anew(relay: Relay) -> None:
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        at_once(bring_blob(other, post.token, broken(), relay))
+        run(bring_blob(other, post.token, broken(), relay))
     restore(relay, with_shares=True)
     assert count(relay, HeldUpload) == 0
-    assert at_once(bring_blob(other, post.token, stream(post.blob), relay))
+    assert run(bring_blob(other, post.token, stream(post.blob), relay))
 
 
 def test_it_is_remembered_and_may_happen_again(relay: Relay) -> None:
     clock = relay.clock
     assert isinstance(clock, WoundClock)
-    assert at_once(relay.mail.look(restored_at)) is None
+    assert run(relay.mail.look(restored_at)) is None
     for _ in range(2):
         clock.wind(days=1)
         restore(relay)
-        assert at_once(relay.mail.look(restored_at)) == clock.now()
+        assert run(relay.mail.look(restored_at)) == clock.now()
 
 
 def test_more_than_one_batch(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,10 +29,7 @@ JAIL = "a jailed child decodes it with others' code; what the child answers is f
 INSIDE = "hands the bytes on to a reader that is fuzzed, and to a jailed child"
 #: Functions that take what is untrusted, and that no target reaches: where they are, and why.
 NOT_FUZZED = {
-    ("adapters/bank/memory_reviews.py", "MemoryReviewQueue.record"): "keeps the bytes as they are",
     ("adapters/bank/sql_reviews.py", "SqlReviewQueue.record"): "keeps the bytes as they are",
-    ("adapters/bank/memory_reviews.py", "MemoryReviewQueue.appeal"): "keeps the bytes as they are",
-    ("adapters/bank/memory_reviews.py", "MemoryReviewQueue.keep"): "keeps the bytes as they are",
     ("adapters/bank/sql_reviews.py", "SqlReviewQueue.appeal"): "keeps the bytes as they are",
     ("adapters/bank/sql_reviews.py", "SqlReviewQueue.keep"): "keeps the bytes as they are",
     ("adapters/exchange/web.py", "Web.follow"): "httpx reads the address",
@@ -83,7 +80,6 @@ NOT_FUZZED = {
     ("stop/before_answer.py", "second_look"): "hands the bytes to the decoder",
     ("stop/clips.py", "see_clip"): "hands the bytes to the decoders",
     ("faces/gate/names.py", "checked_case"): "a length, and printable characters alone",
-    ("adapters/bank/memory_due.py", "MemoryDueWork.keep_for_slow_look"): "stores bytes unread",
     ("adapters/bank/sql_due.py", "SqlDueWork.keep_for_slow_look"): "stores bytes unread",
     ("ports/due.py", "DueWork.keep_for_slow_look"): "a port: it says what others do",
     ("ports/platform.py", "Platform.read_upload"): "hands the bytes to the decoder",

@@ -11,8 +11,6 @@ import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import open_engine
 from entrenous.adapters.bank.held_bytes import HeldBytes
-from entrenous.adapters.bank.memory_bank import MemoryBankStore
-from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
 from entrenous.adapters.bank.postgres import open_postgres_engine
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
@@ -23,7 +21,7 @@ from entrenous.model.review import Review
 from entrenous.model.secret import Secret
 from entrenous.ports import BankStore, ReviewQueue
 
-KINDS = ["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.real)]
+KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 PEOPLE = BankName("people")
 AT = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
 SEALED = HeldBytes((Secret(b"k" * 32),))
@@ -54,12 +52,6 @@ class Stores:
 def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Stores]:
     """New ones, with the bank "people"."""
     clock = WoundClock()
-    if kind == "memory":
-        memory = MemoryBankStore(clock)
-        made = Stores(memory, MemoryReviewQueue(memory), clock)
-        made.bank.set_bank(Bank(PEOPLE))
-        yield made
-        return
     engine = engine_of(kind, request, folder)
     made = Stores(SqlBankStore(engine, clock), SqlReviewQueue(engine, clock, held=SEALED), clock)
     made.bank.set_bank(Bank(PEOPLE))

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.adapters.bank.memory_bank import MemoryBankStore
+from entrenous.adapters.bank.engine import writing
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.model.audit import AuditRow, BadHead, Head, LogChanged, check_chain
 from entrenous.model.bank import Bank
@@ -22,6 +22,7 @@ from entrenous.model.ids import BankName, ClaimId
 from entrenous.model.opinion import Opinion, Partner, Stance
 from entrenous.model.review import Review, ReviewState
 from entrenous.stop.audit import rows_of, verify_log
+from tests.new_bank import new_bank, reviews_beside
 from tests.ports.bank_stores import AT, ONE, THREE, TWO, Stores, claim, stores
 
 KEY = b"\x11" * 32
@@ -121,24 +122,21 @@ def test_whoever_touches_the_database_is_found(tmp_path: Path, how: str) -> None
 
 @pytest.mark.threat("log-changed")
 def test_a_log_that_was_written_anew_is_found_by_its_noted_head() -> None:
-    bank, forged = MemoryBankStore(), MemoryBankStore()
+    bank, forged = new_bank(), new_bank()
     for store in (bank, forged):
-        live(Stores(store, _reviews(store)))
+        store.set_bank(Bank(BankName("people")))
+        live(Stores(store, reviews_beside(store)))
     noted = bank.log_head()
     assert verify_log(bank, noted) == noted
     verify_log(forged)
     with pytest.raises(LogChanged):
         verify_log(forged, noted)
-    forged.rows.clear()
+    with writing(forged.engine) as db:
+        db.exec_driver_sql("DELETE FROM audit")
+        db.exec_driver_sql("DELETE FROM audit_head")
+    assert tuple(forged.log(0, 1)) == ()
     with pytest.raises(LogChanged):
         verify_log(forged, noted)
-
-
-def _reviews(bank: MemoryBankStore) -> Any:
-    from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
-
-    bank.set_bank(Bank(BankName("people")))
-    return MemoryReviewQueue(bank)
 
 
 CHANGES: list[Callable[[AuditRow], AuditRow]] = [

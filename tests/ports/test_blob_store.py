@@ -15,12 +15,12 @@ import pytest
 from obstore.store import MemoryStore
 
 from entrenous.adapters.blobs.files import FileBlobs
-from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.blobs.part import Part
 from entrenous.adapters.blobs.s3 import OWNER_UPLOADS_MAX, UPLOADS_MAX, S3Blobs
 from entrenous.model.relay_problem import DamagedBlob, DiskFull, NoSuchBlob, TooMany
 from entrenous.ports import BlobStore
 from tests.carry.relays import CountingDice, stream
+from tests.in_memory.blobs import MemoryBlobs
 from tests.swift import Swift, swift
 
 # An event loop wakes itself through a pair of sockets.

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.adapters.courier.memory import memory_courier
 from entrenous.craft.crypto.hashing import lock_of, sha256
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.envelope import EnvelopeState, Prekeys, SendToken
@@ -40,6 +39,7 @@ from entrenous.model.secret import Secret
 from entrenous.spec import BLOB_BYTES_MAX, CARD_BYTES_MAX, SEALED_BYTES_MAX
 from tests.carry.minute import sweep_until_now
 from tests.carry.relays import NOON, Post, WoundClock, disk_relay, fetched, memory_relay, served
+from tests.in_memory.courier import memory_courier
 
 DEVICE = DeviceId(b"D" * 16)
 

@@ -90,7 +90,7 @@ def test_the_oldest_is_taken_first_and_nobody_takes_it_too(queue: ReviewQueue) -
     assert queue.due() == Due()
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("kind", KINDS)
 def test_several_processes_share_what_is_due_and_none_takes_what_another_has(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -172,18 +172,15 @@ def test_skipped_ones_are_counted_for_a_day(made: Stores) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_nor_more_bytes(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     with stores(kind, request, tmp_path) as made:
-        if kind == "memory":
-            made.reviews.slow_bytes_max = 250  # type: ignore[attr-defined]
-        else:
-            made.reviews = SqlReviewQueue(
-                made.reviews.engine,  # type: ignore[attr-defined]
-                made.clock,
-                slow_bytes_max=250,
-            )
+        made.reviews = SqlReviewQueue(
+            made.reviews.engine,  # type: ignore[attr-defined]
+            made.clock,
+            slow_bytes_max=250,
+        )
         assert [keep(made.reviews, case) for case in "bcd"] == [True, True, False]
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_another_gates_key_sealed_is_left_to_it_until_too_many_tried(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -515,7 +512,7 @@ def test_many_are_taken_and_done_at_once(made: Stores) -> None:
     assert made.reviews.due().look_backs == 100
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("kind", KINDS)
 def test_it_is_there_after_a_restart(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -1,14 +1,12 @@
 """IndexStore: follows the bank at once, and misses nothing, in the smallest banks too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.following_index import FollowingIndex
-from entrenous.adapters.bank.memory_bank import MemoryBankStore
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.index.file_index import FileIndex
 from entrenous.model.bank import Bank
@@ -22,28 +20,22 @@ ONE, TWO = b"\x0f" * 32, b"\xf0" * 32
 NEAR_ONE = b"\x0e" + b"\x0f" * 31
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def bank(request: pytest.FixtureRequest, tmp_path: Path) -> BankStore:
-    make: dict[str, Callable[[], BankStore]] = {
-        "memory": MemoryBankStore,
-        "sqlite": lambda: SqlBankStore(open_engine(tmp_path / "gate.sqlite")),
-    }
-    store = make[request.param]()
+@pytest.fixture
+def bank(tmp_path: Path) -> Iterator[BankStore]:
+    engine = open_engine(tmp_path / "gate.sqlite")
+    store = SqlBankStore(engine)
     store.set_bank(Bank(PEOPLE))
-    return store
+    yield store
+    engine.dispose()
 
 
 Opened = Callable[[BankStore], IndexStore]
 
 
-@pytest.fixture(params=["in memory", "on files"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
+@pytest.fixture
+def opened(tmp_path: Path) -> Opened:
     """How to open an index; a second one is one after a restart, or of another process."""
-    make: dict[str, Opened] = {
-        "in memory": FollowingIndex,
-        "on files": lambda bank: FileIndex(tmp_path / "index", bank),
-    }
-    return make[request.param]
+    return lambda bank: FileIndex(tmp_path / "index", bank)
 
 
 def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...] = ()) -> None:

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.fingerprint.landmarks.kept import record_of
 from entrenous.craft.fingerprint.picture import fingerprint
@@ -26,6 +25,7 @@ from entrenous.model.picture import Encoding, Picture, PictureFormat
 from entrenous.model.secret import Secret
 from entrenous.model.verdict import Finding, Trace, Verdict
 from entrenous.ports import Ledger, Vault
+from tests.in_memory.vault import MemoryVault
 
 KEY = Secret(bytes(32))
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

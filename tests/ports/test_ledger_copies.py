@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import Copy
 from entrenous.model.secret import Secret
 from entrenous.ports import Ledger
+from tests.in_memory.vault import MemoryVault
 from tests.ports.test_ledger import KEY, picture, sent
 
 

@@ -29,7 +29,7 @@ class Both:
     listings: ListingStore
 
 
-@pytest.fixture(params=KINDS[1:])  # memory has none: nothing lists without a database
+@pytest.fixture(params=KINDS)
 def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Both]:
     engine = engine_of(request.param, request, tmp_path)
     made = Both(SqlBankStore(engine, WoundClock()), SqlListingStore(engine, WoundClock()))

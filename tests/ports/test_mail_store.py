@@ -19,7 +19,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.adapters.mail.postgres import PostgresMail, open_postgres
 from entrenous.adapters.mail.sqlite import SqliteMail, open_mail
 from entrenous.model.envelope import EnvelopeState
@@ -50,6 +49,7 @@ from entrenous.model.relay_problem import IdInUse
 from entrenous.model.secret import Secret
 from entrenous.ports import MailDesk, MailStore, MailView
 from tests.carry.relays import NOON
+from tests.in_memory.mail import MemoryMail
 from tests.postgres import Cluster
 
 # An event loop wakes itself through a pair of sockets.

@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.model.bank import Bank, BankUnreachable
 from entrenous.model.claim import ClaimEvent, Registration
@@ -307,7 +306,7 @@ def test_a_file_that_cannot_be_read_is_one_item_and_kept_once(queue: ReviewQueue
 def test_bytes_of_what_cannot_be_read_are_bounded(made: Stores) -> None:
     """Beyond it the upload waits all the same, and the log says that its bytes are not here."""
     queue = made.reviews
-    assert isinstance(queue, MemoryReviewQueue | SqlReviewQueue)
+    assert isinstance(queue, SqlReviewQueue)
     queue = replace(queue, unread_bytes_max=290)  # what seals them counts, too
     for number in range(4):
         unread(queue, f"c{number}", bytes([number]) * 100)
@@ -587,7 +586,7 @@ def test_what_a_reviewer_refused_can_be_appealed(queue: ReviewQueue) -> None:
 def test_on_a_full_disk_uploads_wait_without_their_bytes(made: Stores) -> None:
     """Held, appealed or due to be looked at slowly: the rows are written, and the log says so."""
     queue = made.reviews
-    assert isinstance(queue, MemoryReviewQueue | SqlReviewQueue)
+    assert isinstance(queue, SqlReviewQueue)
     full = replace(queue, has_disk=lambda: False)
     full.record(flood("h"), None)
     full.keep("h", b"held", 20)

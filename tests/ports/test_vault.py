@@ -20,7 +20,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.model.ids import BlobId
 from entrenous.model.letter import DoesNotOpen
@@ -29,6 +28,7 @@ from entrenous.model.relay_problem import DiskFull, NoSuchBlob
 from entrenous.model.secret import Secret
 from entrenous.model.vault import VaultBusy, WrongPassphrase
 from entrenous.ports import Vault
+from tests.in_memory.vault import MemoryVault
 
 KEY = Secret(bytes(range(32)))
 PLANTED = b"a sentence that only its owner reads"

@@ -14,7 +14,6 @@ from PIL import Image
 from entrenous.adapters.courier.http import HttpCourier
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.clip.read import read_clip
 from entrenous.craft.media.picture import read_picture
 from entrenous.craft.media.sound.read import read_sound
@@ -34,6 +33,7 @@ from entrenous.send.send import send_message
 from entrenous.send.setup import set_up
 from entrenous.send.status import sent_messages
 from tests.craft.media.test_nothing_left import MARKER, exif_with_everything
+from tests.in_memory.vault import MemoryVault
 from tests.real.stage import Server, Shell
 from tests.real.wire import Wire
 from tests.send.kinds.talkers import note

@@ -21,9 +21,7 @@ import httpx
 import pytest
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.adapters.courier.memory import memory_courier
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar
 from entrenous.craft.media.picture import read_picture
 from entrenous.craft.wire.b64u import b64u
@@ -42,6 +40,8 @@ from entrenous.send.send import send_message
 from entrenous.send.setup import set_up
 from entrenous.send.status import sent_messages
 from tests.faces.relay.certificates import certificate
+from tests.in_memory.courier import memory_courier
+from tests.in_memory.vault import MemoryVault
 from tests.real.hostile import HostileRelay, Seen, hostile_relay
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, Villager, WoundClock

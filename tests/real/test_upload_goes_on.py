@@ -15,7 +15,6 @@ import pytest
 from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.model.letter import ContentFile, FileRole, PersonHead
@@ -32,6 +31,7 @@ from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.seal import OwnFile, Sending, seal_content
 from entrenous.send.moment import this_second
 from entrenous.send.setup import set_up
+from tests.in_memory.vault import MemoryVault
 from tests.real.stage import Server, wait_until
 
 SIZE = 96 * 1024 * 1024

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from entrenous.adapters.blobs.memory import MemoryBlobs
 from entrenous.adapters.mail.postgres import open_postgres
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.carry.letters.accept import accept
@@ -19,6 +18,7 @@ from entrenous.craft.crypto.hashing import lock_of
 from entrenous.model.envelope import Envelope, ShareDeposit
 from entrenous.ports import Relay
 from tests.carry.relays import Post
+from tests.in_memory.blobs import MemoryBlobs
 from tests.postgres import Cluster
 
 pytestmark = pytest.mark.real
@@ -28,7 +28,7 @@ DEVICES = 3
 
 RACER = """
 import asyncio, json, os, sys
-from entrenous.adapters.blobs.memory import MemoryBlobs
+from tests.in_memory.blobs import MemoryBlobs
 from entrenous.adapters.mail.postgres import open_postgres
 from entrenous.adapters.system import SystemClock, SystemDice
 from entrenous.carry.release import open_share

@@ -11,12 +11,12 @@ import httpx
 from entrenous.adapters.local_tsa import LocalAuthority
 from entrenous.adapters.rfc3161 import REPLY, HttpTimestampAuthority
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.model.case import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
 from entrenous.model.picture import Picture
 from entrenous.model.route import Place
 from entrenous.ports import Courier, Device
 from entrenous.respond.open_case import open_case
+from tests.in_memory.vault import MemoryVault
 
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 PAGE = "https://pictures.example/p/123"

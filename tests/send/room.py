@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from entrenous.adapters.courier.memory import App, memory_courier
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.ids import MailboxId, PersonId
@@ -16,6 +14,8 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
 from entrenous.send.setup import set_up
+from tests.in_memory.courier import App, memory_courier
+from tests.in_memory.vault import MemoryVault
 from tests.village.malicious_relay import MaliciousCourier
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, Villager, WoundClock, photo

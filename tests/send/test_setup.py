@@ -3,7 +3,6 @@
 import pytest
 
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.identity import BadRelayAddress
 from entrenous.model.person import BadName
@@ -11,6 +10,7 @@ from entrenous.ports import Device
 from entrenous.send.acquaintance.invite import make_invite
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.setup import finish_set_up, set_up
+from tests.in_memory.vault import MemoryVault
 from tests.send.room import HERE, Room
 from tests.village.malicious_relay import MaliciousCourier
 from tests.village.world import LoadedDice, Villager

@@ -1,9 +1,17 @@
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import skimage.data
 
+from tests.new_bank import close_connections
 from tests.stop.room import Room
+
+
+@pytest.fixture(autouse=True)
+def _connections_closed() -> Iterator[None]:
+    yield
+    close_connections()
 
 
 @pytest.fixture

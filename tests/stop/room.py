@@ -1,4 +1,4 @@
-"""A platform in memory with a clock that one winds and loaded dice, and photographs as uploads."""
+"""A platform on a database of its own, a clock that one winds, loaded dice, and uploads."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -8,13 +8,10 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from entrenous.adapters.bank.following_index import FollowingIndex
 from entrenous.adapters.bank.following_sounds import FollowingSounds
-from entrenous.adapters.bank.memory_bank import MemoryBankStore
-from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
+from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.system import SystemDice
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.clip.read import read_clip
 from entrenous.craft.media.picture import read_picture
 from entrenous.craft.media.sound.read import read_sound
@@ -30,6 +27,8 @@ from entrenous.stop.banks import prepare_banks
 from entrenous.stop.protect import protect_picture
 from entrenous.stop.register import embedding_taken, register_claim
 from entrenous.stop.withdraw import withdraw_claim
+from tests.in_memory.vault import MemoryVault
+from tests.new_bank import index_beside, new_bank, reviews_beside
 
 
 @dataclass
@@ -87,22 +86,22 @@ class Room:
     """A person's side and a platform's side."""
 
     clock: WoundClock = field(default_factory=WoundClock)
-    bank: MemoryBankStore = field(default_factory=MemoryBankStore)
     limits: GateLimits = field(default_factory=GateLimits)
+    bank: SqlBankStore = field(init=False)
     device: Device = field(init=False)
     platform: Platform = field(init=False)
     gate: NearGate = field(init=False)
 
     def __post_init__(self) -> None:
         self.device = a_device(self.clock)
-        self.bank.clock = self.clock
+        self.bank = new_bank(self.clock)
         prepare_banks(self.bank)
         self.platform = Platform(
             clock=self.clock,
             dice=LoadedDice("platform"),
             bank=self.bank,
-            index=FollowingIndex(self.bank),
-            reviews=MemoryReviewQueue(self.bank),
+            index=index_beside(self.bank),
+            reviews=reviews_beside(self.bank),
             read_picture=read_picture,
             limits=self.limits,
             read_clip=read_clip,

@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.following_index import FollowingIndex
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
+from entrenous.adapters.index.file_index import FileIndex
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.model.bank import PEOPLE
 from entrenous.model.claim import BadClaim, Claim, ClaimRequest, NoSuchClaim
@@ -159,7 +159,7 @@ def test_the_same_request_twice_at_once_is_one_claim(
     other = request if same else replace(request, holder_sha256=b"\x07" * 31 + b"\x08")
     second = Overtaken(engine, room.clock)
     object.__setattr__(second, "other", (other, replace(room.platform, bank=first)))
-    platform = replace(room.platform, bank=second, index=FollowingIndex(first))
+    platform = replace(room.platform, bank=second, index=FileIndex(tmp_path / "index", first))
     if same:
         claim = register_claim(request, platform)
         assert claim == first.claim(claim.id)
@@ -178,7 +178,7 @@ def test_thousands_of_claims_on_one_hash_are_decided_in_a_few_statements(
     engine = open_engine(tmp_path / "gate.sqlite")
     bank, reviews = SqlBankStore(engine, room.clock), SqlReviewQueue(engine, room.clock)
     prepare_banks(bank)
-    index = FollowingIndex(bank)
+    index = FileIndex(tmp_path / "index", bank)
     platform = replace(room.platform, bank=bank, reviews=reviews, index=index)
     listed = "\n".join([fingerprint(picture(hers)).hex] * 300)
     import_hashes(listed, PEOPLE, platform)

@@ -1,17 +1,15 @@
 """A person's word: confirming makes the machine strict, releasing makes it ask no more."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from entrenous.adapters.bank.memory_bank import MemoryBankStore
 from entrenous.model.bank import BankUnreachable
-from entrenous.model.claim import ClaimState, Registration
+from entrenous.model.claim import ClaimState
 from entrenous.model.decision import Outcome
 from entrenous.model.gate import GateLimits
-from entrenous.model.ids import ClaimId
 from entrenous.model.picture import DecoderGaveUp
 from entrenous.model.review import AlreadyDecided, NoSuchReview, Review
 from entrenous.ports import Platform
@@ -19,6 +17,7 @@ from entrenous.stop.dry_run import judge_dry
 from entrenous.stop.gate import judge_upload
 from entrenous.stop.review import confirm, next_review, release
 from entrenous.stop.withdraw import unprotect
+from tests.new_bank import busy_at
 from tests.stop.room import Room, jpeg, screenshot_crop
 
 
@@ -143,39 +142,17 @@ def unable(room: Room) -> Platform:
     return replace(room.platform, read_picture=give_up, read_luma=give_up)
 
 
-@dataclass
-class BusyBank(MemoryBankStore):
-    """A store that does not answer while ``busy``."""
-
-    busy: bool = False
-
-    def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
-        self._refuse_while_busy()
-        super().extend(claims, *whole, confirmed=confirmed)
-
-    def register(self, *registrations: Registration) -> None:
-        self._refuse_while_busy()
-        super().register(*registrations)
-
-    def _refuse_while_busy(self) -> None:
-        if self.busy:
-            raise BankUnreachable(why="database is locked")
-
-
 @pytest.mark.parametrize("decide", [confirm, release])
 def test_a_busy_database_leaves_the_upload_to_be_decided(
     hers: Any, decide: Callable[[str, Platform], Review]
 ) -> None:
-    bank = BusyBank()
-    room = Room(bank=bank)
+    room = Room()
     claim = room.protect(hers).claim
     case = judge_upload(jpeg(hers), room.platform).case
     before = room.platform.bank.claim(claim)
-    bank.busy = True
-    with pytest.raises(BankUnreachable):
+    with busy_at(room.bank, "INSERT INTO claim_hash"), pytest.raises(BankUnreachable):
         decide(case, room.platform)
     assert room.platform.bank.claim(claim) == before
-    bank.busy = False
     decide(case, room.platform)
     assert room.platform.bank.claim(claim) != before
     assert room.platform.bank.claim(claim).disputes <= 1

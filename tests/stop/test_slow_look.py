@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entrenous.adapters.bank.memory_reviews import MemoryReviewQueue
+from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.bank import PEOPLE
@@ -198,13 +198,13 @@ def test_an_answer_writes_as_much_whether_a_slow_look_is_due_or_not(
     """Before the answer there is one row, and no bytes; these come afterwards."""
     room.protect(hers, parts=False)
     written = list[bytes | None]()
-    record = MemoryReviewQueue.record
+    record = SqlReviewQueue.record
 
-    def noted(self: MemoryReviewQueue, review: Any, data: bytes | None) -> None:
+    def noted(self: SqlReviewQueue, review: Any, data: bytes | None) -> None:
         written.append(data)
         record(self, review, data)
 
-    monkeypatch.setattr(MemoryReviewQueue, "record", noted)
+    monkeypatch.setattr(SqlReviewQueue, "record", noted)
     for pixels in (hers, another, np.zeros((300, 300, 3), np.uint8)):
         decide_upload(png(pixels), room.platform)
     assert written == [None] * 3

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import pytest
 
-from entrenous.adapters.bank.following_index import FollowingIndex
+from entrenous.adapters.index.file_index import FileIndex
 from entrenous.model.decision import Outcome
 from entrenous.model.page import Page, PageKind
 from entrenous.model.review import ReviewState
@@ -29,7 +29,7 @@ def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platfor
         prepare_banks(made.bank)
         yield replace(
             Room().platform, clock=made.clock, bank=made.bank, reviews=made.reviews,
-            index=FollowingIndex(made.bank),
+            index=FileIndex(tmp_path / "index", made.bank),
         )  # fmt: skip
 
 

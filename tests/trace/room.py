@@ -7,11 +7,11 @@ import skimage.data
 from PIL import Image
 
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.ids import RecipientId
 from entrenous.ports import Device
 from entrenous.send.mark.picture import mark_copies
+from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
 from tests.village.world import RELAY, LoadedDice, WoundClock
 

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.clip.read import read_clip
 from entrenous.craft.media.picture import read_picture
 from entrenous.craft.media.sound.read import read_sound
@@ -22,6 +21,7 @@ from entrenous.spec import ALPHA
 from entrenous.trace.clip import trace_clip
 from entrenous.trace.frame import trace_frame
 from tests.clips import Rgb, beep, decoded, wander, written
+from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
 from tests.village.world import RELAY, LoadedDice, WoundClock
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.identity import Home
 from entrenous.model.ids import DeviceId, PersonId
@@ -26,6 +25,7 @@ from entrenous.send.drawers import peer_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.move.house import move_house
 from entrenous.send.tokens.place import held_window
+from tests.in_memory.vault import MemoryVault
 from tests.send.room import THERE, Person, Room
 from tests.village.malicious_relay import MaliciousCourier
 from tests.village.world import LoadedDice

@@ -1,10 +1,10 @@
 """The village's relay: the real rules and the real HTTP, with stores and a network in memory."""
 
-from entrenous.adapters.blobs.memory import MemoryBlobs
-from entrenous.adapters.courier.memory import memory_courier
-from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.faces.relay.app import relay_app
 from entrenous.ports import Clock, Courier, Dice, Relay
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.courier import memory_courier
+from tests.in_memory.mail import MemoryMail
 
 
 def village_relay(url: str, clock: Clock, dice: Dice) -> tuple[Relay, Courier]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.model.card import BadPrekey
 from entrenous.model.envelope import PrekeyBundle, Prekeys
 from entrenous.model.person import BadSignature
@@ -28,6 +27,7 @@ from entrenous.send.letter.aside import take_from_aside
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.move.house import move_house
 from entrenous.send.receipts.batch import send_receipts
+from tests.in_memory.vault import MemoryVault
 from tests.send.room import THERE, Person, Room
 from tests.send.room_text import writes
 from tests.village.households import links

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.crypto.seal import Around, open_around, open_first_letter, open_letter
 from entrenous.craft.wire.letter.letter import read_header, read_sealed, write_info
 from entrenous.model.envelope import Waiting
@@ -25,6 +24,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.read import _address
 from entrenous.send.open import open_message
+from tests.in_memory.vault import MemoryVault
 from tests.send.room import SMALL, Person, Room
 from tests.send.room_text import writes
 from tests.village.malicious_relay import changed

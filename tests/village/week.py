@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 
 from entrenous.adapters.courier.http import HttpCourier
-from entrenous.adapters.courier.memory import InProcess, Run, at_once
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.held import HELD, HeldToken
 from entrenous.ports import MailStore, Relay
@@ -24,6 +23,7 @@ from entrenous.send.acquaintance.people import contacts, verify_contact
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
+from tests.in_memory.courier import InProcess, Run, at_once
 from tests.send.room_text import writes
 from tests.village.world import RELAY, Village, Villager, WoundClock
 

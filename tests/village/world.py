@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import Draft, Policy
@@ -25,6 +24,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.send import Posted, send_message
 from entrenous.send.setup import set_up
 from entrenous.send.verify.safety import safety_number
+from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
 
 RELAY = "http://127.0.0.1:7001"

@@ -9,13 +9,13 @@ import pytest
 
 from entrenous.adapters.courier import http
 from entrenous.adapters.courier.apart import Apart
-from entrenous.adapters.courier.memory import InProcess
 from entrenous.adapters.courier.request import Ask, Errand
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.secret import Secret
 from entrenous.settings import Settings, read_settings
 from entrenous.wiring.device import create_device, open_device
 from tests.carry.relays import Post, fetched
+from tests.in_memory.courier import InProcess
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, WoundClock
 

@@ -4,8 +4,8 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from entrenous.adapters.courier.memory import memory_courier
 from entrenous.model.relay_problem import NotARelay, RelayUnreachable
+from tests.in_memory.courier import memory_courier
 
 URL = "https://relay.test"
 

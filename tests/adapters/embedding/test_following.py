@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from entrenous.adapters.bank.memory_bank import MemoryBankStore
+from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.embedding.following import FollowingEmbeddings
 from entrenous.craft.fingerprint.embedding.numbers import quantised
 from entrenous.model.bank import Bank
 from entrenous.model.claim import ClaimEvent, Registration
 from entrenous.model.embedding import NUMBERS, Embedding
 from entrenous.model.ids import ClaimId
+from tests.new_bank import new_bank
 from tests.ports.bank_stores import ONE, PEOPLE, TWO, claim
 
 
@@ -23,8 +24,8 @@ def near(seed: int, other: int, share: float) -> Embedding:
 
 
 @pytest.fixture
-def bank() -> MemoryBankStore:
-    made = MemoryBankStore()
+def bank() -> SqlBankStore:
+    made = new_bank()
     made.set_bank(Bank(PEOPLE))
     return made
 
@@ -34,7 +35,7 @@ def found(index: FollowingEmbeddings, *queries: Embedding, at_least: float = 0.5
     return [f"{one.query} {one.claim}" for one in near_ones]
 
 
-def test_news_are_found_and_strangers_are_not(bank: MemoryBankStore) -> None:
+def test_news_are_found_and_strangers_are_not(bank: SqlBankStore) -> None:
     index = FollowingEmbeddings(bank)
     assert found(index, embedding(1)) == []
     bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
@@ -43,7 +44,7 @@ def test_news_are_found_and_strangers_are_not(bank: MemoryBankStore) -> None:
     assert found(index, embedding(1), embedding(2), embedding(3)) == ["0 a", "0 b", "1 c"]
 
 
-def test_each_query_has_its_own_bound(bank: MemoryBankStore) -> None:
+def test_each_query_has_its_own_bound(bank: SqlBankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
     index = FollowingEmbeddings(bank)
     likeness = near(1, 2, 1.5)  # a cosine of about 0.55
@@ -53,7 +54,7 @@ def test_each_query_has_its_own_bound(bank: MemoryBankStore) -> None:
     assert one.entry == bank.entries(0)[0].number
 
 
-def test_what_was_withdrawn_is_no_longer_in_memory(bank: MemoryBankStore) -> None:
+def test_what_was_withdrawn_is_no_longer_in_memory(bank: SqlBankStore) -> None:
     index = FollowingEmbeddings(bank)
     for number, name in enumerate("abc"):
         bank.register(Registration(claim(name), (ONE,), embedding=embedding(number)))
@@ -65,7 +66,7 @@ def test_what_was_withdrawn_is_no_longer_in_memory(bank: MemoryBankStore) -> Non
     assert found(index, embedding(3)) == ["0 d"]
 
 
-def test_another_networks_numbers_are_not_compared(bank: MemoryBankStore) -> None:
+def test_another_networks_numbers_are_not_compared(bank: SqlBankStore) -> None:
     other = Embedding(embedding(1).numbers, "another-network")
     bank.register(Registration(claim("a"), (ONE,), embedding=other))
     assert found(FollowingEmbeddings(bank), embedding(1)) == []

@@ -1,6 +1,5 @@
 """The index on files: equal to counting bits whatever happens to its file, its bank, its peers."""
 
-import copy
 import os
 import threading
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from typing import cast
 import pytest
 
 from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.memory_bank import MemoryBankStore
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.index import file_index
 from entrenous.adapters.index.base_file import read_base
@@ -21,11 +19,12 @@ from entrenous.model.bank import Counts, Entry
 from entrenous.model.claim import ClaimEvent
 from entrenous.ports import BankStore
 from tests.adapters.index.banks import agrees, fresh, register
+from tests.new_bank import copy_of, new_bank
 
 
 @pytest.fixture
-def bank() -> MemoryBankStore:
-    made = MemoryBankStore()
+def bank() -> SqlBankStore:
+    made = new_bank()
     register(made, "first", *fresh(30, 1), parts=fresh(40, 2))
     return made
 
@@ -40,13 +39,13 @@ def on_disk(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_first_index_is_made_from_the_bank(folder: Path, bank: MemoryBankStore) -> None:
+def test_a_first_index_is_made_from_the_bank(folder: Path, bank: SqlBankStore) -> None:
     index = FileIndex(folder, bank)
     agrees(index, bank)
     assert (index.state().whole, index.state().parts, index.state().later) == (30, 40, 0)
 
 
-def test_its_folder_and_files_are_private(folder: Path, bank: MemoryBankStore) -> None:
+def test_its_folder_and_files_are_private(folder: Path, bank: SqlBankStore) -> None:
     FileIndex(folder, bank).merge()
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
@@ -54,7 +53,7 @@ def test_its_folder_and_files_are_private(folder: Path, bank: MemoryBankStore) -
 
 
 def test_what_came_later_is_found_before_and_after_a_merge(
-    folder: Path, bank: MemoryBankStore
+    folder: Path, bank: SqlBankStore
 ) -> None:
     index = FileIndex(folder, bank)
     register(bank, "later", *fresh(5, 3), parts=fresh(6, 4))
@@ -68,7 +67,7 @@ def test_what_came_later_is_found_before_and_after_a_merge(
     agrees(again, bank)
 
 
-def test_a_large_bank_with_tables(folder: Path, bank: MemoryBankStore) -> None:
+def test_a_large_bank_with_tables(folder: Path, bank: SqlBankStore) -> None:
     register(bank, "many", *fresh(12_000, 5))
     index = FileIndex(folder, bank)
     register(bank, "more", *fresh(100, 6), parts=fresh(10_500, 7))
@@ -78,7 +77,7 @@ def test_a_large_bank_with_tables(folder: Path, bank: MemoryBankStore) -> None:
 
 
 def test_a_merge_is_due_only_when_enough_came(
-    folder: Path, bank: MemoryBankStore, monkeypatch: pytest.MonkeyPatch
+    folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_index, "_LATER_MAX", 4)
     index = FileIndex(folder, bank)
@@ -92,7 +91,7 @@ def test_a_merge_is_due_only_when_enough_came(
     assert not index.is_due()
 
 
-def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: MemoryBankStore) -> None:
+def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: SqlBankStore) -> None:
     secret, part = fresh(2, 8)
     claim = register(bank, "private", secret, parts=(part,))
     index = FileIndex(folder, bank)
@@ -108,7 +107,7 @@ def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: MemoryBankStore) -
     agrees(index, bank)
 
 
-def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: MemoryBankStore) -> None:
+def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: SqlBankStore) -> None:
     secret = fresh(1, 8)[0]
     claim = register(bank, "private", secret)
     register(bank, "many", *fresh(10_001, 9))
@@ -123,7 +122,7 @@ def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: MemoryBa
 
 
 def test_a_merge_keeps_what_was_withdrawn_from_being_missed_for(
-    folder: Path, bank: MemoryBankStore
+    folder: Path, bank: SqlBankStore
 ) -> None:
     """Withdrawn and registered again by somebody else: another number, found."""
     bits = fresh(1, 8)[0]
@@ -138,7 +137,7 @@ def test_a_merge_keeps_what_was_withdrawn_from_being_missed_for(
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "empty", "noise", "gone", "other version"])
-def test_a_damaged_base_is_made_anew(folder: Path, bank: MemoryBankStore, harm: str) -> None:
+def test_a_damaged_base_is_made_anew(folder: Path, bank: SqlBankStore, harm: str) -> None:
     FileIndex(folder, bank)
     base = folder / "base"
     data = bytearray(base.read_bytes())
@@ -162,7 +161,7 @@ def test_a_damaged_base_is_made_anew(folder: Path, bank: MemoryBankStore, harm: 
     assert read_base(base).count == 70
 
 
-def test_damage_while_it_runs_is_not_merged(folder: Path, bank: MemoryBankStore) -> None:
+def test_damage_while_it_runs_is_not_merged(folder: Path, bank: SqlBankStore) -> None:
     """A page of the mapped file goes bad: it must not be copied under a new checksum."""
     hashes = fresh(10_100, 5)
     register(bank, "many", *hashes)
@@ -178,24 +177,24 @@ def test_damage_while_it_runs_is_not_merged(folder: Path, bank: MemoryBankStore)
         agrees(one, bank, most=33)
 
 
-def test_a_base_of_another_bank_is_not_used(folder: Path, bank: MemoryBankStore) -> None:
+def test_a_base_of_another_bank_is_not_used(folder: Path, bank: SqlBankStore) -> None:
     FileIndex(folder, bank)
-    other = MemoryBankStore()
+    other = new_bank()
     register(other, "other", *fresh(200, 77))
     agrees(FileIndex(folder, other), other)
 
 
 def test_a_bank_put_back_to_an_older_one_gives_numbers_again(folder: Path) -> None:
-    bank = MemoryBankStore()
+    bank = new_bank()
     register(bank, "kept", *fresh(10, 1))
-    older = copy.deepcopy(bank)
+    older = copy_of(bank)
     register(bank, "lost", *fresh(5, 2))
     FileIndex(folder, bank)
     register(older, "new", *fresh(3, 3))
     agrees(FileIndex(folder, older), older)
 
 
-def test_another_process_finds_the_newer_base(folder: Path, bank: MemoryBankStore) -> None:
+def test_another_process_finds_the_newer_base(folder: Path, bank: SqlBankStore) -> None:
     one, other = FileIndex(folder, bank), FileIndex(folder, bank)
     register(bank, "later", *fresh(5, 3))
     one.merge()
@@ -206,7 +205,7 @@ def test_another_process_finds_the_newer_base(folder: Path, bank: MemoryBankStor
     agrees(other, bank)
 
 
-def test_two_never_write_at_once(folder: Path, bank: MemoryBankStore) -> None:
+def test_two_never_write_at_once(folder: Path, bank: SqlBankStore) -> None:
     index = FileIndex(folder, bank)
     with turn(folder, wait=False) as mine:
         assert mine
@@ -214,7 +213,7 @@ def test_two_never_write_at_once(folder: Path, bank: MemoryBankStore) -> None:
     assert index.merge()
 
 
-def test_what_a_killed_process_left_is_swept_away(folder: Path, bank: MemoryBankStore) -> None:
+def test_what_a_killed_process_left_is_swept_away(folder: Path, bank: SqlBankStore) -> None:
     index = FileIndex(folder, bank)
     left = folder / ".entrenous-00112233"
     left.write_bytes(b"half a base with hashes")
@@ -227,7 +226,7 @@ def test_what_a_killed_process_left_is_swept_away(folder: Path, bank: MemoryBank
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
 def test_banks_of_one_hash_are_found_after_a_restart(folder: Path, copies: int) -> None:
-    bank = MemoryBankStore()
+    bank = new_bank()
     bits = fresh(1, 9)[0]
     names = [f"{number:02}" for number in range(copies)]
     for name in names:
@@ -239,7 +238,7 @@ def test_banks_of_one_hash_are_found_after_a_restart(folder: Path, copies: int) 
 
 
 def test_an_empty_bank(folder: Path) -> None:
-    bank = MemoryBankStore()
+    bank = new_bank()
     assert FileIndex(folder, bank).near([bytes(32)], part=False) == []
     again = FileIndex(folder, bank)
     assert not again.holds_withdrawn()
@@ -286,7 +285,7 @@ def test_a_reader_during_merges_never_misses(folder: Path, sqlite: SqlBankStore)
 class PageByPage:
     """A bank that tells its news a few at a time, as one with millions should."""
 
-    bank: MemoryBankStore
+    bank: SqlBankStore
     asked: int = 0
 
     def entries(self, after: int) -> tuple[Entry, ...]:
@@ -297,7 +296,7 @@ class PageByPage:
         return self.bank.counts()
 
 
-def test_a_bank_may_tell_its_news_a_page_at_a_time(folder: Path, bank: MemoryBankStore) -> None:
+def test_a_bank_may_tell_its_news_a_page_at_a_time(folder: Path, bank: SqlBankStore) -> None:
     paged = cast("BankStore", PageByPage(bank))
     index = FileIndex(folder, paged)
     agrees(index, bank)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from entrenous.adapters.bank.memory_bank import MemoryBankStore
+from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.index import file_index
 from entrenous.adapters.index.base_file import read_base, rows_of, write_base
 from entrenous.adapters.index.file_index import FileIndex, condition_of
@@ -15,11 +15,12 @@ from entrenous.craft.fingerprint.index import Searchable, as_words, plan
 from entrenous.model.claim import ClaimEvent
 from tests.adapters.index.banks import agrees, fresh, register
 from tests.adapters.index.brute import odd_bank
+from tests.new_bank import new_bank
 
 
 @pytest.fixture
-def bank() -> MemoryBankStore:
-    made = MemoryBankStore()
+def bank() -> SqlBankStore:
+    made = new_bank()
     register(made, "first", *odd_bank(80, np.random.default_rng(1)), parts=fresh(40, 2))
     return made
 
@@ -37,7 +38,7 @@ def files(folder: Path) -> set[str]:
 @pytest.mark.parametrize("scanned_max", [10, 10_000], ids=["with tables", "scanned"])
 def test_it_finds_what_counting_bits_does(
     folder: Path,
-    bank: MemoryBankStore,
+    bank: SqlBankStore,
     shards: int,
     scanned_max: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -55,7 +56,7 @@ def test_it_finds_what_counting_bits_does(
     assert len(files(folder)) == shards
 
 
-def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: MemoryBankStore) -> None:
+def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: SqlBankStore) -> None:
     FileIndex(folder, bank, 4)
     told = 0
     for shard in Shard.all(4):
@@ -69,7 +70,7 @@ def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: MemoryBankSt
 
 @pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (2, 3)])
 def test_another_number_makes_it_anew_and_leaves_no_file(
-    folder: Path, bank: MemoryBankStore, before: int, after: int
+    folder: Path, bank: SqlBankStore, before: int, after: int
 ) -> None:
     FileIndex(folder, bank, before)
     index = FileIndex(folder, bank, after)
@@ -79,7 +80,7 @@ def test_another_number_makes_it_anew_and_leaves_no_file(
 
 
 def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
-    folder: Path, bank: MemoryBankStore, monkeypatch: pytest.MonkeyPatch
+    folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = FileIndex(folder, bank, 4)
     register(bank, "later", *fresh(40, 5), parts=fresh(40, 6))
@@ -103,7 +104,7 @@ def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
     agrees(again, bank)
 
 
-def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: MemoryBankStore) -> None:
+def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: SqlBankStore) -> None:
     (secret,) = fresh(1, 8)
     claim = register(bank, "private", secret)
     index = FileIndex(folder, bank, 4)
@@ -118,7 +119,7 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: MemoryBankStore) 
 
 
 @pytest.mark.parametrize("harm", ["gone", "cut", "of another shard"])
-def test_one_damaged_shard_is_noticed(folder: Path, bank: MemoryBankStore, harm: str) -> None:
+def test_one_damaged_shard_is_noticed(folder: Path, bank: SqlBankStore, harm: str) -> None:
     FileIndex(folder, bank, 2)
     one, other = (folder / shard.file for shard in Shard.all(2))
     match harm:
@@ -133,7 +134,7 @@ def test_one_damaged_shard_is_noticed(folder: Path, bank: MemoryBankStore, harm:
     agrees(FileIndex(folder, bank, 2), bank)
 
 
-def test_another_process_finds_newer_shards(folder: Path, bank: MemoryBankStore) -> None:
+def test_another_process_finds_newer_shards(folder: Path, bank: SqlBankStore) -> None:
     one, other = FileIndex(folder, bank, 4), FileIndex(folder, bank, 4)
     register(bank, "later", *fresh(20, 3))
     one.merge()

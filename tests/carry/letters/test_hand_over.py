@@ -2,7 +2,6 @@
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import waiting
 from entrenous.carry.mailboxes.mailbox import create_mailbox
@@ -10,13 +9,16 @@ from entrenous.carry.mailboxes.tokens import register_token
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.ports import Relay
 from entrenous.spec import PAGE_FULL_BYTES, PAGE_MAX, SEALED_BYTES_MAX
-from tests.carry.relays import Post, memory_relay
+from tests.carry.relays import Post, new_relay, run
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
 def pages(relay: Relay, post: Post, limit: int = PAGE_MAX) -> list[list[int]]:
     """The sequences on each page that an owner gets who asks on until one is empty."""
     found, after = list[list[int]](), 0
-    while page := at_once(waiting(post.mailbox, post.owner, after, limit, relay)):
+    while page := run(waiting(post.mailbox, post.owner, after, limit, relay)):
         found.append([one.sequence for one in page])
         after = page[-1].sequence
     return found
@@ -24,12 +26,12 @@ def pages(relay: Relay, post: Post, limit: int = PAGE_MAX) -> list[list[int]]:
 
 def relay_with(post: Post, *sizes: int) -> Relay:
     """Letters of so many bytes wait at it."""
-    relay = memory_relay()
-    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
-    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
+    relay = new_relay()
+    run(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    run(register_token(post.mailbox, post.owner, post.granted(), relay))
     for size in sizes:
         post.sealed = bytes(size)
-        at_once(accept(post.letter(), post.token, relay))
+        run(accept(post.letter(), post.token, relay))
     return relay
 
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
-from entrenous.adapters.mail.memory import Look, MemoryMail
 from entrenous.carry.hold import bring_blob, find_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge
@@ -44,6 +42,8 @@ from entrenous.ports import MailDesk, Relay
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import OF_PEOPLE, blobs_in, count, found_in, parts_of
+from tests.in_memory.courier import at_once
+from tests.in_memory.mail import Look, MemoryMail
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")

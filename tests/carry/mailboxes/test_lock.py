@@ -11,7 +11,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.mailboxes.close import close_mailbox, set_close_lock
 from entrenous.carry.mailboxes.lock import (
     allow_more_tries,
@@ -46,6 +45,7 @@ from entrenous.model.relay_problem import IdInUse, NoSuchMailbox, WrongToken
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from tests.carry.relays import CountingDice, WoundClock, disk_relay, memory_relay
+from tests.in_memory.courier import at_once
 
 MACHINE = Path(__file__).parents[3] / "docs/machines/device.md"
 DICE = CountingDice()

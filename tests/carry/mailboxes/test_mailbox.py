@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.mailboxes.close import close_mailbox
 from entrenous.carry.mailboxes.mailbox import create_mailbox
 from entrenous.carry.release import open_share
@@ -13,23 +12,26 @@ from entrenous.model.held import HeldMailbox, HeldShare
 from entrenous.model.ids import MailboxId
 from entrenous.model.relay_problem import IdInUse, NoSuchMailbox
 from entrenous.model.secret import Secret
-from tests.carry.relays import Post, memory_relay
+from tests.carry.relays import Post, new_relay, run
 from tests.carry.test_expire import arrive, count
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 NOBODY = MailboxId(bytes(16))
 
 
 def test_the_mailbox_of_shares_that_have_none_is_nobodys() -> None:
     """The step to the second schema put them there; whoever had it could delete it, and them."""
-    relay, post, stranger = memory_relay(), Post(), Secret(b"s" * 32)
-    at_once(arrive(relay, post))
-    held = at_once(relay.mail.look(lambda view: view.get(HeldShare, post.id)))
+    relay, post, stranger = new_relay(), Post(), Secret(b"s" * 32)
+    run(arrive(relay, post))
+    held = run(relay.mail.look(lambda view: view.get(HeldShare, post.id)))
     assert held is not None
     placed_nowhere = replace(held, mailbox=NOBODY)
-    at_once(relay.mail.together(lambda desk: desk.put(placed_nowhere)))
+    run(relay.mail.together(lambda desk: desk.put(placed_nowhere)))
     with pytest.raises(IdInUse):
-        at_once(create_mailbox(NOBODY, lock_of(stranger), relay))
+        run(create_mailbox(NOBODY, lock_of(stranger), relay))
     with pytest.raises(NoSuchMailbox):
-        at_once(close_mailbox(NOBODY, stranger, relay))
+        run(close_mailbox(NOBODY, stranger, relay))
     assert count(relay, HeldMailbox) == 1
-    assert at_once(open_share(post.id, post.open, post.attempt(), relay)) == post.share
+    assert run(open_share(post.id, post.open, post.attempt(), relay)) == post.share

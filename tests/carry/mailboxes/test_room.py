@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from entrenous import spec
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.hold import bring_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge
@@ -24,7 +23,10 @@ from entrenous.model.ids import BlobId, DeviceId
 from entrenous.model.relay_problem import DamagedBlob, MailboxFull, TooManyRegistered
 from entrenous.ports import Relay
 from tests.carry.minute import expire
-from tests.carry.relays import Post, WoundClock, memory_relay, stream
+from tests.carry.relays import Post, WoundClock, new_relay, run, stream
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 RELAY_MD = Path(__file__).parents[3] / "docs/spec/relay.md"
 Limit = Callable[[str, int], None]
@@ -37,14 +39,14 @@ def clock() -> WoundClock:
 
 @pytest.fixture
 def relay(clock: WoundClock) -> Relay:
-    return memory_relay(clock)
+    return new_relay(clock)
 
 
 @pytest.fixture
 def post(relay: Relay) -> Post:
     post = Post()
-    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
-    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
+    run(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    run(register_token(post.mailbox, post.owner, post.granted(), relay))
     return post
 
 
@@ -58,7 +60,7 @@ def another(post: Post) -> BlobDeposit:
 
 
 def bring(relay: Relay, post: Post, deposit: BlobDeposit) -> bool:
-    return at_once(bring_blob(deposit, post.token, stream(post.blob), relay))
+    return run(bring_blob(deposit, post.token, stream(post.blob), relay))
 
 
 @pytest.mark.parametrize(("name", "value"), [("LOOSE_BYTES_MAX", 10_000), ("LOOSE_BLOBS_MAX", 2)])
@@ -72,7 +74,7 @@ def test_blobs_that_no_envelope_names_fill_a_mailbox(
         bring(relay, post, another(post))
     assert refused.value.facts == {"retry_after_s": 3600}
     assert not bring(relay, post, post.deposit())
-    at_once(accept(post.envelope(), post.token, relay))
+    run(accept(post.envelope(), post.token, relay))
     assert bring(relay, post, another(post))
 
 
@@ -82,11 +84,11 @@ def test_a_full_mailbox_concerns_nobody_else_and_empties_in_a_day(
     limit("LOOSE_BYTES_MAX", 5000)
     bring(relay, post, post.deposit())
     ben = Post(dice=post.dice)
-    at_once(create_mailbox(ben.mailbox, lock_of(ben.owner), relay))
-    at_once(register_token(ben.mailbox, ben.owner, ben.granted(), relay))
+    run(create_mailbox(ben.mailbox, lock_of(ben.owner), relay))
+    run(register_token(ben.mailbox, ben.owner, ben.granted(), relay))
     assert bring(relay, ben, ben.deposit())
     clock.wind(days=1)
-    at_once(expire(relay))
+    run(expire(relay))
     assert bring(relay, post, another(post))
 
 
@@ -102,8 +104,8 @@ def test_what_is_on_its_way_counts_and_gives_its_room_back(
             await bring_blob(another(post), post.token, stream(post.blob), relay)
 
     with pytest.raises(DamagedBlob):
-        at_once(bring_blob(post.deposit(), post.token, meanwhile(), relay))
-    assert at_once(relay.mail.look(lambda view: view.count(HeldUpload))) == 0
+        run(bring_blob(post.deposit(), post.token, meanwhile(), relay))
+    assert run(relay.mail.look(lambda view: view.count(HeldUpload))) == 0
     assert bring(relay, post, another(post))
 
 
@@ -113,24 +115,24 @@ def test_blobs_of_envelopes_count_until_they_are_gone(
 ) -> None:
     limit(name, value)
     bring(relay, post, post.deposit())
-    at_once(accept(post.envelope(), post.token, relay))
-    at_once(acknowledge(post.mailbox, post.owner, post.id, relay))
+    run(accept(post.envelope(), post.token, relay))
+    run(acknowledge(post.mailbox, post.owner, post.id, relay))
     with pytest.raises(MailboxFull):
         bring(relay, post, another(post))
-    at_once(withdraw(post.id, post.withdraw, relay))
+    run(withdraw(post.id, post.withdraw, relay))
     assert bring(relay, post, another(post))
 
 
 def test_as_many_letters_wait_as_may(relay: Relay, post: Post, limit: Limit) -> None:
     limit("LETTERS_WAITING_MAX", 2)
     first, second, third = (post.letter() for _ in range(3))
-    at_once(accept(first, post.token, relay))
-    at_once(accept(second, post.token, relay))
+    run(accept(first, post.token, relay))
+    run(accept(second, post.token, relay))
     with pytest.raises(MailboxFull, match="nothing was lost"):
-        at_once(accept(third, post.token, relay))
-    assert not at_once(accept(second, post.token, relay))
-    at_once(acknowledge(post.mailbox, post.owner, first.id, relay))
-    assert at_once(accept(third, post.token, relay))
+        run(accept(third, post.token, relay))
+    assert not run(accept(second, post.token, relay))
+    run(acknowledge(post.mailbox, post.owner, first.id, relay))
+    assert run(accept(third, post.token, relay))
 
 
 def shared(post: Post, *, group: bytes | None = None) -> Envelope:
@@ -147,16 +149,16 @@ def test_shares_of_letters_that_were_fetched_fill_a_mailbox(
     limit("SHARES_MAX", 2)
     kept = [shared(post), shared(post, group=post.group)]
     for one in kept:
-        at_once(accept(one, post.token, relay))
-        at_once(acknowledge(post.mailbox, post.owner, one.id, relay))
+        run(accept(one, post.token, relay))
+        run(acknowledge(post.mailbox, post.owner, one.id, relay))
     beyond = shared(post)
     with pytest.raises(MailboxFull) as refused:
-        at_once(accept(beyond, post.token, relay))
+        run(accept(beyond, post.token, relay))
     assert refused.value.facts == {"retry_after_s": 3600}
-    assert not at_once(accept(kept[0], post.token, relay))
-    assert at_once(accept(post.letter(), post.token, relay))
-    at_once(withdraw(kept[1].id, post.withdraw, relay))
-    assert at_once(accept(beyond, post.token, relay))
+    assert not run(accept(kept[0], post.token, relay))
+    assert run(accept(post.letter(), post.token, relay))
+    run(withdraw(kept[1].id, post.withdraw, relay))
+    assert run(accept(beyond, post.token, relay))
 
 
 def test_a_group_has_as_many_shares_as_may_be(relay: Relay, post: Post, limit: Limit) -> None:
@@ -164,37 +166,37 @@ def test_a_group_has_as_many_shares_as_may_be(relay: Relay, post: Post, limit: L
     limit("GROUP_SHARES_MAX", 2)
     first, second, third = (shared(post, group=post.group) for _ in range(3))
     for one in (first, second):
-        assert at_once(accept(one, post.token, relay))
+        assert run(accept(one, post.token, relay))
     with pytest.raises(MailboxFull):
-        at_once(accept(third, post.token, relay))
-    assert at_once(accept(shared(post, group=post.dice.token(16)), post.token, relay))
+        run(accept(third, post.token, relay))
+    assert run(accept(shared(post, group=post.dice.token(16)), post.token, relay))
     attempt = post.attempt()
-    at_once(open_share(first.id, post.open, attempt, relay))
-    at_once(finish(first.id, post.open, attempt, relay))
-    assert at_once(accept(third, post.token, relay))
+    run(open_share(first.id, post.open, attempt, relay))
+    run(finish(first.id, post.open, attempt, relay))
+    assert run(accept(third, post.token, relay))
 
 
 def test_a_letter_that_found_no_room_used_nothing_up(
     relay: Relay, post: Post, limit: Limit
 ) -> None:
     limit("LETTERS_WAITING_MAX", 0)
-    at_once(register_token(post.mailbox, post.owner, post.granted(uses=1), relay))
+    run(register_token(post.mailbox, post.owner, post.granted(uses=1), relay))
     letter = post.letter()
     with pytest.raises(MailboxFull):
-        at_once(accept(letter, post.token, relay))
+        run(accept(letter, post.token, relay))
     limit("LETTERS_WAITING_MAX", 1)
-    assert at_once(accept(letter, post.token, relay))
+    assert run(accept(letter, post.token, relay))
 
 
 def test_as_many_tokens_are_registered_as_may_be(relay: Relay, post: Post, limit: Limit) -> None:
     limit("TOKENS_MAX", 2)
     second, third = (SendToken(post.dice.token(32), None, None) for _ in range(2))
-    assert at_once(register_token(post.mailbox, post.owner, second, relay))
+    assert run(register_token(post.mailbox, post.owner, second, relay))
     with pytest.raises(TooManyRegistered, match="entrenous person forget"):
-        at_once(register_token(post.mailbox, post.owner, third, relay))
-    assert not at_once(register_token(post.mailbox, post.owner, second, relay))
-    at_once(withdraw_token(post.mailbox, post.owner, second.lock, relay))
-    assert at_once(register_token(post.mailbox, post.owner, third, relay))
+        run(register_token(post.mailbox, post.owner, third, relay))
+    assert not run(register_token(post.mailbox, post.owner, second, relay))
+    run(withdraw_token(post.mailbox, post.owner, second.lock, relay))
+    assert run(register_token(post.mailbox, post.owner, third, relay))
 
 
 def test_as_many_devices_leave_keys_as_may(relay: Relay, post: Post, limit: Limit) -> None:
@@ -202,9 +204,9 @@ def test_as_many_devices_leave_keys_as_may(relay: Relay, post: Post, limit: Limi
     first, second = DeviceId(b"1" * 16), DeviceId(b"2" * 16)
     keys = Prekeys((b"one",), b"fallback", b"xwing")
     for _ in range(2):
-        assert at_once(add_prekeys(post.mailbox, post.owner, first, keys, relay)) == 1
+        assert run(add_prekeys(post.mailbox, post.owner, first, keys, relay)) == 1
     with pytest.raises(TooManyRegistered):
-        at_once(add_prekeys(post.mailbox, post.owner, second, keys, relay))
+        run(add_prekeys(post.mailbox, post.owner, second, keys, relay))
 
 
 def test_the_specification_says_the_same_numbers() -> None:

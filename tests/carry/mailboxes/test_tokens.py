@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.mailboxes.mailbox import card_of, create_mailbox, put_card
 from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys
@@ -16,7 +15,10 @@ from entrenous.model.relay_problem import Expired, TooMany, TooManyRegistered, W
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from entrenous.spec import CLAIMS_OF_ONE_USE, TOKEN_BATCH_MAX, TOKENS_MAX
-from tests.carry.relays import NOON, Post, WoundClock, memory_relay
+from tests.carry.relays import NOON, Post, WoundClock, new_relay, run
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 UNTIL = NOON + timedelta(days=100)
 
@@ -36,13 +38,13 @@ def clock() -> WoundClock:
 
 @pytest.fixture
 def relay(clock: WoundClock) -> Relay:
-    return memory_relay(clock)
+    return new_relay(clock)
 
 
 @pytest.fixture
 def post(relay: Relay) -> Post:
     post = Post()
-    at_once(made(post, relay))
+    run(made(post, relay))
     return post
 
 
@@ -52,12 +54,12 @@ async def made(post: Post, relay: Relay) -> None:
 
 
 def told(post: Post, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ...] = ()) -> int:
-    return at_once(add_tokens(post.mailbox, post.owner, TokenBatch(add, drop, UNTIL), relay))
+    return run(add_tokens(post.mailbox, post.owner, TokenBatch(add, drop, UNTIL), relay))
 
 
 def works(post: Post, number: int, relay: Relay) -> bool:
     try:
-        return at_once(card_of(post.mailbox, token(number), relay)) == b"card"
+        return run(card_of(post.mailbox, token(number), relay)) == b"card"
     except WrongToken:
         return False
 
@@ -65,8 +67,8 @@ def works(post: Post, number: int, relay: Relay) -> bool:
 def test_each_admits_one_envelope(post: Post, relay: Relay) -> None:
     assert told(post, relay, locks(1, 2)) == 2
     envelope = post.envelope(blobs=False)
-    assert at_once(accept(envelope, token(1), relay))
-    assert not at_once(accept(envelope, token(1), relay))  # a repeat, which needs none
+    assert run(accept(envelope, token(1), relay))
+    assert not run(accept(envelope, token(1), relay))  # a repeat, which needs none
     assert (works(post, 1, relay), works(post, 2, relay)) == (False, True)
 
 
@@ -84,10 +86,10 @@ def test_only_the_owner_says_so_and_not_for_the_past(
 ) -> None:
     batch = TokenBatch(locks(1), (), UNTIL)
     with pytest.raises(WrongToken):
-        at_once(add_tokens(post.mailbox, post.token, batch, relay))
+        run(add_tokens(post.mailbox, post.token, batch, relay))
     clock.wind(days=100)
     with pytest.raises(Expired):
-        at_once(add_tokens(post.mailbox, post.owner, batch, relay))
+        run(add_tokens(post.mailbox, post.owner, batch, relay))
     assert not works(post, 1, relay)
 
 
@@ -126,12 +128,12 @@ def test_one_that_admits_one_envelope_claims_a_few_times_only(
     """A claim whose answer was lost is made again; more than that is draining."""
     device = DeviceId(b"D" * 16)
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
-    at_once(add_prekeys(post.mailbox, post.owner, device, keys, relay))
+    run(add_prekeys(post.mailbox, post.owner, device, keys, relay))
     told(post, relay, locks(1))
     for _ in range(CLAIMS_OF_ONE_USE):
-        at_once(claim_prekeys(post.mailbox, token(1), device, relay))
+        run(claim_prekeys(post.mailbox, token(1), device, relay))
     with pytest.raises(TooMany):
-        at_once(claim_prekeys(post.mailbox, token(1), device, relay))
+        run(claim_prekeys(post.mailbox, token(1), device, relay))
     clock.wind(hours=1)
-    bundle = at_once(claim_prekeys(post.mailbox, token(1), device, relay))
+    bundle = run(claim_prekeys(post.mailbox, token(1), device, relay))
     assert (bundle.one_time, bundle.fallback) == (None, b"fallback")

@@ -15,7 +15,6 @@ import pytest
 import entrenous.send.send as send_verb
 import entrenous.wiring.device as wiring
 from entrenous.adapters.courier import http
-from entrenous.adapters.courier.memory import memory_courier
 from entrenous.adapters.system import SystemClock
 from entrenous.craft.media.copies.check import check_copy
 from entrenous.craft.media.copies.jail import CopyJail
@@ -26,6 +25,7 @@ from entrenous.faces.cli.output import hint, say
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.relay_problem import NotUnderstood, TooMany, UsedUp, WrongToken
 from entrenous.ports import Courier
+from tests.in_memory.courier import memory_courier
 from tests.send.room import HERE, THERE
 from tests.village.malicious_relay import Honest, MaliciousCourier, failing
 from tests.village.relay import village_relay

@@ -13,10 +13,10 @@ from starlette.applications import Starlette
 
 from entrenous.adapters.bank.client import HttpBankClient
 from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.following_index import FollowingIndex
 from entrenous.adapters.bank.settings import read_gate_settings
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
+from entrenous.adapters.index.file_index import FileIndex
 from entrenous.adapters.system import SystemDice
 from entrenous.craft.media.picture import read_picture
 from entrenous.faces.gate.access import GateAccess
@@ -55,7 +55,7 @@ def platform(tmp_path: Path, clock: WoundClock) -> Iterator[Platform]:
         clock=clock,
         dice=SystemDice(),
         bank=bank,
-        index=FollowingIndex(bank),
+        index=FileIndex(tmp_path / "index", bank),
         reviews=SqlReviewQueue(engine, clock),
         read_picture=read_picture,
         limits=GateLimits(claims_per_hour=4, held_per_hash=3),

@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from entrenous.adapters.courier.http import HttpCourier
-from entrenous.adapters.courier.memory import at_once, memory_courier
 from entrenous.adapters.program import this_program
 from entrenous.carry.expire import forget_due
 from entrenous.craft.wire.b64u import b64u
@@ -15,6 +14,7 @@ from entrenous.craft.wire.relay.envelope import write_envelope
 from entrenous.faces.relay.app import relay_app
 from entrenous.ports import Relay
 from tests.carry.relays import Post, WoundClock, fetched, memory_relay, served
+from tests.in_memory.courier import at_once, memory_courier
 
 URL = "https://relay.test"
 

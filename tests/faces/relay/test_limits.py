@@ -8,8 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from entrenous.adapters.blobs.memory import MemoryBlobs
-from entrenous.adapters.courier.memory import at_once, memory_courier
 from entrenous.craft.wire.b64u import b64u
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.errors import UPDATE
@@ -20,6 +18,8 @@ from entrenous.ports import Relay
 from tests.carry.relays import NOON, Post, memory_relay
 from tests.faces.relay.test_app import URL, bearer
 from tests.faces.relay.test_resume import address, said
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.courier import at_once, memory_courier
 
 
 def met(limits: Limits, post: Post, blobs: MemoryBlobs | None = None) -> Relay:

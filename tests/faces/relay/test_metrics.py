@@ -7,7 +7,6 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from entrenous.adapters.courier.memory import memory_courier
 from entrenous.adapters.program import this_program
 from entrenous.carry.expire import forget_due
 from entrenous.craft.wire.b64u import b64u
@@ -17,6 +16,7 @@ from entrenous.model.ids import MailboxId
 from entrenous.model.relay_problem import WrongToken
 from entrenous.ports import Relay
 from tests.carry.relays import Post, fetched, memory_relay
+from tests.in_memory.courier import memory_courier
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")

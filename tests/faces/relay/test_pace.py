@@ -10,7 +10,6 @@ from obstore.store import MemoryStore
 from starlette.requests import ClientDisconnect
 
 from entrenous.adapters.blobs.s3 import OWNER_UPLOADS_MAX, S3Blobs
-from entrenous.adapters.courier.memory import memory_courier
 from entrenous.faces.relay.app import relay_app
 from entrenous.faces.relay.pace import at_pace
 from entrenous.model.ids import BlobId
@@ -18,6 +17,7 @@ from entrenous.spec import PACE_BYTES_MIN, PACE_S
 from tests.carry.relays import CountingDice, Post, memory_relay
 from tests.faces.relay.test_app import URL
 from tests.faces.relay.test_resume import address, said
+from tests.in_memory.courier import memory_courier
 
 
 async def passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:

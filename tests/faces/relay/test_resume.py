@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 import pytest
 
-from entrenous.adapters.courier.memory import at_once, memory_courier
 from entrenous.carry.hold import bring_blob
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.b64u import b64u
@@ -26,6 +25,7 @@ from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from tests.carry.relays import CountingDice, Post, memory_relay
 from tests.faces.relay.test_app import URL, bearer
+from tests.in_memory.courier import at_once, memory_courier
 
 MB = 1 << 20
 

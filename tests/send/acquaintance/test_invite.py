@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.crypto.hashing import lock_of
 from entrenous.craft.wire.identity.card import read_card, write_card
 from entrenous.craft.wire.text import is_on_this_machine
@@ -45,6 +44,7 @@ from entrenous.send.setup import set_up
 from entrenous.send.tokens.holding import may_write_now
 from entrenous.send.tokens.use import lend_tokens, token_for
 from entrenous.spec import EXPIRY_DAYS_MAX, INVITE_DAYS
+from tests.in_memory.vault import MemoryVault
 from tests.send.cards import another_device, becomes, identity_of, issue_card
 from tests.send.room import HERE, SMALL, THERE, Person, Room
 from tests.village.households import catch_up

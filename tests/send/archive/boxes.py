@@ -4,13 +4,13 @@ import io
 from contextlib import nullcontext
 
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.model.archive import TakenIn
 from entrenous.ports import Device
 from entrenous.send.archive.read import read_archive
 from entrenous.send.archive.write import write_archive
 from entrenous.send.setup import set_up
+from tests.in_memory.vault import MemoryVault
 from tests.send.room import Room
 from tests.village.world import LoadedDice
 

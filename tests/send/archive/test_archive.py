@@ -14,7 +14,6 @@ import pyrage
 import pytest
 
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
 from entrenous.craft.wire.archive import entries, read_index
 from entrenous.craft.wire.record import unpack
@@ -64,6 +63,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.receipts.shown import proofs_of
 from entrenous.send.status import sent_messages
 from entrenous.stop.protections import PROTECTION
+from tests.in_memory.vault import MemoryVault
 from tests.send.archive.boxes import everything, exported, fresh_device, imported, nobody_watches
 from tests.send.room import SMALL, THERE, Room
 from tests.send.room_text import writes

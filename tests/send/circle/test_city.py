@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.model.held import HeldBlob
 from entrenous.model.ids import RecipientId
 from entrenous.model.message import Draft, Policy
@@ -14,6 +13,7 @@ from entrenous.send.circle.members import add_to_circle, recipients
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter import prekeys
 from entrenous.send.send import send_message
+from tests.in_memory.courier import at_once
 from tests.send.room import HERE, Person, Room
 
 PEOPLE = 256

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.model.lock import DeviceShut, NotConfirmed, RelayLock, RolledBack
 from entrenous.model.relay_problem import RelayUnreachable, WrongToken
 from entrenous.model.secret import Secret
@@ -24,6 +23,7 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
+from tests.in_memory.vault import MemoryVault
 from tests.send.room import HERE, SMALL, Person, Room
 from tests.village.malicious_relay import Honest, MaliciousCourier, Trick, failing
 from tests.village.world import LoadedDice, Villager

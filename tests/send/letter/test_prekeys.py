@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from entrenous.adapters.courier.http import HttpCourier
-from entrenous.adapters.courier.memory import at_once
 from entrenous.craft.wire.b64u import b64u
 from entrenous.craft.wire.identity.prekey import read_prekey
 from entrenous.model.envelope import Prekeys
@@ -20,6 +19,7 @@ from entrenous.send.drawers import ASIDE, OWN_KEY, take_all
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.spec import BATCH_SIZE_MAX, ONE_TIME_KEYS
+from tests.in_memory.courier import at_once
 from tests.send.room import HERE, THERE, Person, Room
 from tests.village.malicious_relay import Honest, failing
 from tests.village.week import Tap

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.restore import fail_closed
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.envelope import EnvelopeState
@@ -24,6 +23,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.restores import look_for_restores
 from entrenous.send.recall import recall_message
 from entrenous.spec import EXPIRY_DAYS_MAX
+from tests.in_memory.courier import at_once
 from tests.send.room import HERE, SMALL, THERE, Person, Room
 from tests.village.households import catch_up, links
 from tests.village.malicious_relay import Honest

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.model.ids import MessageName, RecipientId
 from entrenous.model.message import Undone, WaitsInOutbox
 from entrenous.model.names import FIRST, SECOND
@@ -25,6 +24,7 @@ from entrenous.send.message.watch import Watch
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
+from tests.in_memory.vault import MemoryVault
 from tests.send.archive.boxes import exported, fresh_device, imported
 from tests.send.room import SMALL, Person, Room
 from tests.send.room_text import writes

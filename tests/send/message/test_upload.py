@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entrenous.adapters.courier.memory import at_once
 from entrenous.carry.hold import bring_blob
 from entrenous.model.envelope import BlobDeposit
 from entrenous.model.ids import RecipientId
@@ -24,6 +23,7 @@ from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.spec import RESUMED_BYTES_MIN
+from tests.in_memory.courier import at_once
 from tests.village.crashes import Crash
 from tests.village.world import Village, photo
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.model.message import OfflineDevice
 from entrenous.model.person import UnknownPerson
 from entrenous.send.acquaintance.people import contacts
 from entrenous.send.setup import set_up
 from entrenous.send.verify.safety import safety_number
+from tests.in_memory.vault import MemoryVault
 from tests.send.room import Room
 
 

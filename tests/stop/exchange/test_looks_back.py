@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from entrenous.adapters.bank.following_index import FollowingIndex
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
+from entrenous.adapters.index.file_index import FileIndex
 from entrenous.adapters.system import SystemDice
 from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.craft.media.picture import read_picture
@@ -29,12 +29,12 @@ from tests.stop.room import WoundClock, jpeg, picture
 SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", BankName("theirs"))
 
 
-@pytest.fixture(params=KINDS[1:])
+@pytest.fixture(params=KINDS)
 def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
     engine, clock = engine_of(request.param, request, tmp_path), WoundClock()
     bank = SqlBankStore(engine, clock)
     prepare_banks(bank)
-    index, reviews = FollowingIndex(bank), SqlReviewQueue(engine, clock)
+    index, reviews = FileIndex(tmp_path / "index", bank), SqlReviewQueue(engine, clock)
     yield Platform(clock, SystemDice(), bank, index, reviews, read_picture)
     engine.dispose()
 

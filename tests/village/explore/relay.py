@@ -14,9 +14,6 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from entrenous.adapters.blobs.memory import MemoryBlobs
-from entrenous.adapters.courier.memory import at_once
-from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.carry.hold import bring_blob, find_blob
 from entrenous.carry.letters.accept import accept
 from entrenous.carry.letters.hand_over import acknowledge, waiting
@@ -32,6 +29,9 @@ from entrenous.model.relay_problem import NoSuchEnvelope
 from entrenous.model.secret import Secret
 from entrenous.ports import Relay
 from tests.carry.relays import CountingDice, Post, WoundClock, stream
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.courier import at_once
+from tests.in_memory.mail import MemoryMail
 
 Work = Coroutine[Any, Any, Any]
 NEVER_CAME: Final = "never came"  # and never will, which the relay sees to

@@ -10,9 +10,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from entrenous.adapters.blobs.memory import MemoryBlobs
-from entrenous.adapters.courier.memory import at_once
-from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.carry.mailboxes import lock
 from entrenous.carry.mailboxes.close import close_mailbox
 from entrenous.carry.mailboxes.lock import allow_more_tries, answer, note_opened, renew_lock
@@ -28,6 +25,9 @@ from entrenous.ports import Relay
 from entrenous.spec import UNLOCK_TRIES
 from tests.carry.mailboxes.test_lock import BOX, CLOSE, OTHER, OWNER, UNLOCK, settle
 from tests.carry.relays import CountingDice, WoundClock
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.courier import at_once
+from tests.in_memory.mail import MemoryMail
 from tests.village.explore.relay import Copied
 
 EVENTS = 12

@@ -5,11 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from entrenous.adapters.blobs.memory import MemoryBlobs
-from entrenous.adapters.courier.memory import memory_courier
-from entrenous.adapters.mail.memory import MemoryMail
 from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.craft.media.picture import read_picture
 from entrenous.faces.relay.app import relay_app
 from entrenous.model.lock import RelayLock
@@ -17,6 +13,10 @@ from entrenous.model.secret import Secret
 from entrenous.ports import Courier, Device, Relay
 from entrenous.send.devices.self import who_am_i
 from entrenous.send.setup import set_up
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.courier import memory_courier
+from tests.in_memory.mail import MemoryMail
+from tests.in_memory.vault import MemoryVault
 from tests.village.adversary import Adversary
 from tests.village.world import LoadedDice, Villager, WoundClock, photo
 

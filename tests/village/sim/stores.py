@@ -9,11 +9,11 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, BinaryIO, Final
 
-from entrenous.adapters.blobs.memory import MemoryBlobs
-from entrenous.adapters.mail.memory import MemoryMail
-from entrenous.adapters.vault.memory import MemoryVault
 from entrenous.model.ids import BlobId
 from entrenous.ports import MailDesk, MailView
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.mail import MemoryMail
+from tests.in_memory.vault import MemoryVault
 from tests.village.sim.disk import Change, SimDisk
 
 _FILE: Final = "file"  # a row for each file that a vault knows of, and where its bytes lie

@@ -9,7 +9,6 @@ from typing import Any, Final
 import httpx
 
 from entrenous.adapters.courier.http import HttpCourier
-from entrenous.adapters.courier.memory import InProcess, at_once
 from entrenous.adapters.vault.ledger import VaultLedger
 from entrenous.craft.media.picture import read_picture
 from entrenous.faces.relay.app import relay_app
@@ -20,6 +19,7 @@ from entrenous.send.devices.self import Me, who_am_i
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.setup import set_up
 from tests.carry.minute import expire
+from tests.in_memory.courier import InProcess, at_once
 from tests.village.crashes import Crash, DyingCourier, Fuse
 from tests.village.households import link
 from tests.village.sim.dice import dice_for

@@ -10,9 +10,9 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.following_index import FollowingIndex
 from entrenous.adapters.bank.sql_bank import SqlBankStore
 from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
+from entrenous.adapters.index.file_index import FileIndex
 from entrenous.adapters.system import SystemDice
 from entrenous.craft.media.picture import read_picture
 from entrenous.faces.gate.access import GateAccess
@@ -31,7 +31,8 @@ def a_platform(path: Path, clock: WoundClock) -> Iterator[Platform]:
     engine = open_engine(path)
     bank = SqlBankStore(engine, clock)
     reviews = SqlReviewQueue(engine, clock)
-    yield Platform(clock, SystemDice(), bank, FollowingIndex(bank), reviews, read_picture)
+    index = FileIndex(path.with_name("index"), bank)
+    yield Platform(clock, SystemDice(), bank, index, reviews, read_picture)
     engine.dispose()
 
 

@@ -1,4 +1,4 @@
-"""A vault in memory, for the village and for tests."""
+"""A vault in memory, for simulated worlds: the one on disk takes a hundred times as long."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Blobs in memory, for the village and for tests."""
+"""Blobs in memory, for simulated worlds, which need no loop."""
 
 import hashlib
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The relay's rows in memory: for the village and for tests, and the plainest form of the port.
+"""The relay's rows in memory, for simulated worlds: they need no loop, and can be copied.
 
 Work runs to its end without a pause, so it is alone; what it did is undone if it raises.
 """

@@ -1,0 +1,113 @@
+"""A platform's bank for a test: what ships, on a database of its own that goes with its engine.
+
+The tables are made once in a process and copied, and nothing waits for the disk: no test in a
+process of its own can tell what a power cut leaves (tests/adapters/index/kills.py starts another).
+"""
+
+import sqlite3
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from entrenous.adapters.bank.engine import open_engine
+from entrenous.adapters.bank.sql_bank import SqlBankStore
+from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
+from entrenous.adapters.index.file_index import FileIndex
+from entrenous.adapters.system import SystemClock
+from entrenous.ports import Clock
+
+_opened: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
+
+
+def new_engine() -> sa.Engine:
+    """An empty database with all tables, in a temporary folder that is removed with the engine."""
+    folder = _temporary()
+    path = Path(folder.name) / "bank.db"
+    path.write_bytes(_empty_database())
+    engine = open_engine(path)
+    engine.dispose()  # so that no connection is left from before the next line
+    sa.event.listen(engine, "connect", _do_not_wait_for_disk)
+    weakref.finalize(engine, folder.cleanup)
+    _opened.add(engine)
+    return engine
+
+
+def new_bank(clock: Clock | None = None) -> SqlBankStore:
+    """A bank store on a new database."""
+    return SqlBankStore(new_engine(), clock or SystemClock())
+
+
+def copy_of(bank: SqlBankStore) -> SqlBankStore:
+    """Another database that holds the same, as one that was put back from a backup does."""
+    copied = new_bank(bank.clock)
+    with _file_of(bank) as source, _file_of(copied) as target:
+        source.backup(target)
+    return copied
+
+
+def reviews_beside(bank: SqlBankStore) -> SqlReviewQueue:
+    """The review queue in the same database."""
+    return SqlReviewQueue(_engine_of(bank), bank.clock)
+
+
+def index_beside(bank: SqlBankStore) -> FileIndex:
+    """An index of the bank, in files in the folder of its database."""
+    database = _engine_of(bank).url.database
+    assert database is not None
+    return FileIndex(Path(database).with_name("index"), bank)
+
+
+@contextmanager
+def busy_at(bank: SqlBankStore, statement: str) -> Iterator[None]:
+    """The database is busy at each statement that begins so: those before it are undone."""
+
+    def refuse(_db: object, _cursor: object, said: str, *_more: object) -> None:
+        if said.startswith(statement):
+            raise sqlite3.OperationalError("database is locked")
+
+    sa.event.listen(_engine_of(bank), "before_cursor_execute", refuse)
+    try:
+        yield
+    finally:
+        sa.event.remove(_engine_of(bank), "before_cursor_execute", refuse)
+
+
+def close_connections() -> None:
+    """Close the idle connections of all databases from here; each may still be used afterwards."""
+    for engine in list(_opened):
+        engine.dispose()
+
+
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="bank-", ignore_cleanup_errors=True)
+
+
+def _engine_of(bank: SqlBankStore) -> sa.Engine:
+    assert isinstance(bank.engine, sa.Engine)
+    return bank.engine
+
+
+@contextmanager
+def _file_of(bank: SqlBankStore) -> Iterator[sqlite3.Connection]:
+    with closing(_engine_of(bank).raw_connection()) as pooled:
+        file = pooled.driver_connection
+        assert isinstance(file, sqlite3.Connection)
+        yield file
+
+
+def _do_not_wait_for_disk(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous=OFF").close()
+
+
+@cache
+def _empty_database() -> bytes:
+    with _temporary() as folder:
+        path = Path(folder) / "bank.db"
+        open_engine(path).dispose()
+        return path.read_bytes()
