@@ -1,8 +1,9 @@
 """Who wrote a letter, as a relay could learn it from how the letter came (issue 24, relay.md 14).
 
-Fifty people write 1,000 messages (in ``make test`` 20 people 300) through a relay that writes down every connection, session ticket,
-cookie and header. Its owners' tokens tell it whose mailbox is asked for; for each letter it guesses
-who sent it. Addresses and times are left out: those a device cannot hide by itself.
+Fifty people write 1,000 messages (in ``make test`` 20 people 300) through a relay that writes down
+every connection, session ticket, cookie and header. Its owners' tokens tell it whose mailbox is
+asked for; for each letter it guesses who sent it. Addresses and times are left out: those a device
+cannot hide by itself.
 """
 
 import json

@@ -77,6 +77,7 @@ def tokens_of(path: Path) -> list[tuple[bytes, int, bytes]]:
         return list(stolen.execute(asked))
 
 
+@pytest.mark.nightly
 @pytest.mark.real
 def test_a_thief_of_a_postgresql_learns_each_batch(postgres: Cluster) -> None:
     """A known attack: every row there bears the number of the transaction that wrote it."""
