@@ -19,6 +19,7 @@ def test_there_are_some() -> None:
     assert {"bench/stop.py", "bench/trace.py", "bench/relay.py", "bench/send.py"} < set(ENTRIES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_it_is_run_as_a_file(entry: str, tmp_path: Path) -> None:
     said = helped([str(ROOT / entry)], tmp_path)

@@ -14,6 +14,7 @@ SEEDS = (20260101, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (
 SLIPS_EACH = size(50, 200)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("wrong-recipient")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_year_is_quiet_and_no_slip_passes(seed: int) -> None:

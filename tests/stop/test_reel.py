@@ -107,6 +107,7 @@ def test_another_frame_rate_does_no_harm(hers: list[Rgb], claims: dict[str, Vide
     assert not found["hers"].part
 
 
+@pytest.mark.slow
 def test_a_few_seconds_inside_another_video_are_a_part(
     hers: list[Rgb], claims: dict[str, VideoPrint]
 ) -> None:

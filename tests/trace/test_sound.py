@@ -59,6 +59,7 @@ def test_a_recording_in_a_room_names_the_copy(marked: tuple[Device, dict[str, by
     assert trace.verdict.named == ("ben",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 77])
 def test_an_unmarked_and_a_strange_sound_name_nobody(
     marked: tuple[Device, dict[str, bytes]], seed: int

@@ -23,7 +23,7 @@ from tests.village import test_a_week
 from tests.village.week import Week, lived, unb64
 
 # An event loop wakes itself through a pair of sockets.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
+pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
 OF_THE_ROWS = (
     test_a_week.test_it_was_a_full_week,

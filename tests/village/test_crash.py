@@ -35,6 +35,8 @@ from tests.send.room import SMALL, Person, Room
 from tests.sizes import size
 from tests.village.crashes import survived
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ana(friends: Room) -> Person:

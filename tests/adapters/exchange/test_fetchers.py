@@ -108,6 +108,7 @@ def protected(room: Room) -> set[bytes]:
     return {known[number] for number, _ in room.bank.claims_on(known)}
 
 
+@pytest.mark.slow
 def test_round_trip_with_withdrawals_over_a_bad_connection(ours: tuple[Room, Fetcher]) -> None:
     room, fetcher = ours
     source = Source("charity", SourceKind.NCMEC, BASE, THEIRS)

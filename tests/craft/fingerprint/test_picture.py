@@ -52,6 +52,7 @@ def test_it_equals_the_reference_at_awkward_sizes(
     assert abs(ours.quality - quality) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not JUDGES.is_dir(), reason="shared/judges/pdq is not here")
 def test_it_equals_the_reference_on_metas_own_pictures(picture_of: MakePicture) -> None:
     files = sorted(JUDGES.rglob("*.jpg"))

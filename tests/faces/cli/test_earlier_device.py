@@ -15,6 +15,8 @@ from tests.faces.cli.test_archive_commands import WORDS, archive, home
 from tests.send.sealed_in_1 import copy_of, in_version_1
 from tests.village.world import photo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def name(

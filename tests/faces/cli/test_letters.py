@@ -31,6 +31,8 @@ from tests.village.malicious_relay import Honest, MaliciousCourier, failing
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, photo
 
+pytestmark = pytest.mark.slow
+
 WORDS = "four or five unrelated words"
 
 

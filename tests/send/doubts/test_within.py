@@ -112,6 +112,7 @@ def test_whom_a_sender_names_gets_no_answer_unasked(three: Room) -> None:
     assert not warn_about(to_cleo, ana.device)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("wrong-recipient")
 def test_of_many_it_is_asked_once(three: Room) -> None:
     ana, cleo = three["ana"], three["cleo"]

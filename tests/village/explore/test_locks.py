@@ -30,6 +30,8 @@ from tests.carry.mailboxes.test_lock import BOX, CLOSE, OTHER, OWNER, UNLOCK, se
 from tests.carry.relays import CountingDice, WoundClock
 from tests.village.explore.relay import Copied
 
+pytestmark = pytest.mark.slow
+
 EVENTS = 12
 #: Two guesses, in turn: the relay knows a guess that is sent again by its bytes.
 GUESSES = tuple(blind(Secret(b"a guess"), draw_scalar(bytes([n]) * 64)) for n in (1, 2))

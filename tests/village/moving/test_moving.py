@@ -14,6 +14,8 @@ from entrenous.send.move import turn
 from tests.village.moving.run import AGAIN, Outcome, run_one
 from tests.village.siege.run import fresh_seeds
 
+pytestmark = pytest.mark.slow
+
 FRESH = int(os.environ.get("ENTRENOUS_MOVES", "20"))
 FIXED = (902958524, 546833148, 867786326)  # each has found something once
 

@@ -22,6 +22,8 @@ from tests.village.adversary import calls_of_a_courier
 from tests.village.siege.run import PLANS, STEPS_TAKEN, Siege, besiege, fresh_seeds
 from tests.village.tricks import ON_ONE_CALL
 
+pytestmark = pytest.mark.slow
+
 FRESH = int(os.environ.get("ENTRENOUS_SIEGES", "20"))
 # A check that is taken out, and the plan and the words by which the sieges notice.
 SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {

@@ -14,6 +14,8 @@ from tests.village.siege.run import fresh_seeds
 from tests.village.sim.faults import Fate
 from tests.village.sim.run import AGAIN, run_one
 
+pytestmark = pytest.mark.slow
+
 FRESH = int(os.environ.get("ENTRENOUS_SIMULATIONS", "20"))
 TURNS = 4  # which the fresh ones are divided into, so that they run side by side
 WEEKS = 0.4
