@@ -12,6 +12,7 @@ A test that asks public vectors says how many with the fixture ``judged``; the c
 passed stand in the line ``judges:`` at the end of a run.
 """
 
+import gc
 import logging
 import os
 from collections.abc import Callable
@@ -47,6 +48,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
         items[:] = kept
     items[:] = _long_ones_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def _long_ones_first(items: list[pytest.Item]) -> list[pytest.Item]:

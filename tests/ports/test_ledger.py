@@ -27,6 +27,8 @@ from entrenous.model.secret import Secret
 from entrenous.model.verdict import Finding, Trace, Verdict
 from entrenous.ports import Ledger, Vault
 
+pytestmark = pytest.mark.slow
+
 KEY = Secret(bytes(32))
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 

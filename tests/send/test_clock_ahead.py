@@ -69,6 +69,8 @@ from tests.village.households import held, ids
 from tests.village.malicious_relay import failing
 from tests.village.world import WoundClock
 
+pytestmark = pytest.mark.slow
+
 YEAR = timedelta(days=400)
 
 

@@ -29,6 +29,8 @@ from tests.send.sealed_in_1 import copy_of, in_version_1
 from tests.village.malicious_relay import MaliciousCourier, failing
 from tests.village.world import LoadedDice, Villager
 
+pytestmark = pytest.mark.slow
+
 SENT = MessageId(bytes(16))
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

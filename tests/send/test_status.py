@@ -18,6 +18,8 @@ from tests.send.room import SMALL, Person, Room
 from tests.sizes import size
 from tests.village.malicious_relay import failing
 
+pytestmark = pytest.mark.slow
+
 #: States in which a relay may know more, and those in which it does not.
 LIVING = (EnvelopeState.WAITING, EnvelopeState.DELIVERED, EnvelopeState.OPENED)
 MESSAGES = size(200, 1000)

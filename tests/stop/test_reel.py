@@ -23,6 +23,8 @@ from entrenous.model.print import VIDEO_KIND, TrimmedView, VideoLook, VideoPrint
 from entrenous.stop.reel import Place, trimmed_hits, video_hits
 from tests.clips import decoded, wander, written
 
+pytestmark = pytest.mark.slow
+
 RADIUS = {PEOPLE: 31, BankName("other"): 10}
 Rgb = Any
 

@@ -16,6 +16,8 @@ from entrenous.spec import ALPHA
 from entrenous.trace.sound import trace_sound
 from tests.send.sounds import device_for_sounds
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = [RecipientId(name) for name in ("ben", "caro", "dina", "eve")]
 
 

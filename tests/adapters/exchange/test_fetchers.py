@@ -36,6 +36,8 @@ from entrenous.stop.exchange.horizon import look
 from tests.stop.exchange.room import Room, bits
 from tests.stop.room import WoundClock
 
+pytestmark = pytest.mark.slow
+
 THEIRS = BankName("theirs")
 BASE = "https://charity.example"
 Answer = Callable[[httpx.Request], httpx.Response]

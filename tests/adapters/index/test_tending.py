@@ -17,6 +17,8 @@ from entrenous.model.bank import BankUnreachable, Counts, Entry
 from entrenous.model.claim import ClaimEvent
 from tests.adapters.index.banks import agrees, fresh, register
 
+pytestmark = pytest.mark.slow
+
 ROUND_S = 0.01
 
 

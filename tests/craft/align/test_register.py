@@ -14,6 +14,8 @@ from entrenous.craft.align.lay import lay_over, lay_under
 from entrenous.craft.align.look import looks
 from entrenous.craft.align.register import FoundBy, Registration, register
 
+pytestmark = pytest.mark.slow
+
 Pixels = NDArray[np.uint8]
 
 

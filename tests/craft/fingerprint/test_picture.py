@@ -15,6 +15,8 @@ from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.picture import Encoding, Picture, PictureFormat
 
+pytestmark = pytest.mark.slow
+
 JUDGES = Path(__file__).parents[4] / "shared" / "judges" / "pdq"
 MakePicture = Callable[[Any], Picture]
 

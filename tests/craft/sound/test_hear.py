@@ -20,6 +20,8 @@ from entrenous.craft.sound.hear import hear
 from entrenous.craft.sound.listen import scores
 from entrenous.craft.sound.prepare import PreparedSound, prepare
 
+pytestmark = pytest.mark.slow
+
 NAMES = 6.2  # among 1,000 copies at 1e-6
 
 

@@ -37,7 +37,7 @@ from entrenous.send.verify.sas import agree, compare_keys, string_with
 from tests.send.room import SMALL, Person, Room
 from tests.village.households import catch_up, links
 
-pytestmark = pytest.mark.threat("link-in-other-hands")
+pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
 
 
 @dataclass

@@ -26,6 +26,8 @@ from entrenous.send.send import send_message
 from tests.send.room import SMALL, Person, Room
 from tests.send.test_guard import draft
 
+pytestmark = pytest.mark.slow
+
 
 def test_everybody_who_has_a_message_but_us(friends: Room) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")

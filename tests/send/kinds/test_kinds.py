@@ -27,6 +27,8 @@ from tests.clips import beside, wander, written
 from tests.send.kinds.talkers import FRIENDS, clip, large, note, talkers, to_friends
 from tests.send.room import Room
 
+pytestmark = pytest.mark.slow
+
 Opened = Mapping[str, Content]
 
 

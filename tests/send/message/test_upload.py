@@ -27,6 +27,8 @@ from entrenous.spec import RESUMED_BYTES_MIN
 from tests.village.crashes import Crash
 from tests.village.world import Village, photo
 
+pytestmark = pytest.mark.slow
+
 
 class Cut(Exception):
     """The line is cut."""
