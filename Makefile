@@ -1,15 +1,20 @@
-# Two commands set everything up on a machine that has only Python 3.11+:
+# These commands set everything up on a machine that has only Python 3.11+:
 #     make demo     send, leak, trace and stop one picture, and open a case: PHOTO=path for your own
-#     make test     every check that guards a change
+#     make check    before each commit: imports, ruff, mypy and the fast tests
+#     make test     every check that guards a change, real servers included
+#     make nightly  all tests at full size under fresh seeds, fifty kills, fuzzing, benches: some hours
 # Everything comes from a package index by the hashes in locks/ (docs/decisions/0004-no-uv-lock.md).
 
 PYTHON ?= python3
 PHOTO  ?=
+FUZZ_HOURS ?= 0.05
 BIN    := .venv/bin
 UV     := $(BIN)/uv
 PIP     = $(BIN)/pip --quiet --disable-pip-version-check
 HASHED  = --no-deps --only-binary :all: --require-hashes -r
 INSTALL = VIRTUAL_ENV=.venv $(UV) pip install --quiet --compile-bytecode
+STATIC  = $(BIN)/lint-imports --no-logo && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+PYTEST  = $(BIN)/python -m pytest -q
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
 # Tests start the program some thousand times: what is compiled once is not compiled at each start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -20,11 +25,24 @@ SYSTEM := exiftool:libimage-exiftool-perl openssl:openssl chromium:chromium age:
 demo: .venv/.run
 	@$(BIN)/python -m entrenous demo $(if $(PHOTO),--photo "$(PHOTO)")
 
+check: .venv/.dev
+	$(STATIC)
+	$(PYTEST) -m "not real and not slow"
+
 test: .venv/.dev .venv-synapse/.done system
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -q
+	$(STATIC)
+	$(PYTEST)
+
+# FUZZ_HOURS is the time for each target.
+nightly: .venv/.dev .venv-synapse/.done system
+	$(STATIC)
+	ENTRENOUS_NIGHTLY=1 $(PYTEST) --randomly-seed=default --hypothesis-profile=default --timeout=1800
+	for kills in kills gate_kills; do for where in "" --postgresql; do \
+	  $(BIN)/python -m tests.real.$$kills --kills 50 $$where || exit 1; done; done
+	for village in siege sim moving; do $(BIN)/python -m tests.village.$$village.run --runs 200 || exit 1; done
+	$(BIN)/python -m tests.fuzz.run --hours $(FUZZ_HOURS)
+	for bench in guard send relay stop; do $(BIN)/python -m bench.$$bench || exit 1; done
+	$(BIN)/python bench/trace.py --quick
 
 # Installs what is missing where it may (root on Debian); elsewhere says so, and the tests that need
 # it are skipped by name.
@@ -95,4 +113,4 @@ endef
 changelog:
 	@$(PYTHON) -m tests.house.changelog
 
-.PHONY: demo test system lock dist changelog
+.PHONY: demo check test nightly system lock dist changelog

@@ -1,12 +1,18 @@
 """Rules for all tests: no socket but in those marked ``real``; one thread per matrix product.
 
+Three marks choose what a run does. ``real`` starts servers or programs, ``slow`` takes more than a
+moment: ``make check`` leaves both out. ``nightly`` runs in ``make nightly`` alone, which sets
+``ENTRENOUS_NIGHTLY`` (tests/sizes.py).
+
 Hypothesis tries the same examples in every run, so that a gate says the same twice; with
-``--hypothesis-profile=default`` it tries new ones.
+``--hypothesis-profile=default`` it tries new ones. The order of the tests and their random numbers
+follow from one seed, for the same reason; ``--randomly-seed=default`` draws another one.
 
 A test that asks public vectors says how many with the fixture ``judged``; the counts of those that
 passed stand in the line ``judges:`` at the end of a run.
 """
 
+import gc
 import logging
 import os
 from collections.abc import Callable
@@ -22,6 +28,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.sizes import NIGHTLY
+
 if TYPE_CHECKING:
     from tests.postgres import Cluster
 
@@ -29,11 +37,42 @@ settings.register_profile("gate", derandomize=True)
 settings.load_profile("gate")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that meets a real server or program may open sockets; no other may."""
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Allow sockets to real tests alone, choose those of this run, and let long ones begin."""
     for item in items:
         if item.get_closest_marker("real") is not None:
             item.add_marker(pytest.mark.enable_socket)
+    if not NIGHTLY:
+        kept = [item for item in items if item.get_closest_marker("nightly") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
+    items[:] = _long_ones_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
+
+
+def _long_ones_first(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Order the tests so that two workers end together.
+
+    Each worker begins with one half of the list and takes from the end of the other's when it has
+    nothing left. So each half begins with its long tests: those of ``tests/real``, which share
+    servers, and all others.
+    """
+    real, other, short = list[pytest.Item](), list[pytest.Item](), list[pytest.Item]()
+    for item in items:
+        if "tests/real/" in item.nodeid:
+            real.append(item)
+        elif any(map(item.get_closest_marker, ("real", "slow", "nightly"))):
+            other.append(item)
+        else:
+            short.append(item)
+    fill = max(0, len(items) // 2 - len(real))
+    return [*real, *short[:fill], *other, *short[fill:]]
 
 
 @pytest.fixture

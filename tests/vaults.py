@@ -1,10 +1,23 @@
 """Vaults on disk, as tests open them."""
 
 from pathlib import Path
+from typing import Final
 
+import pytest
+
+from entrenous.adapters.vault import home as adapter
 from entrenous.adapters.vault.home import no_relay, unlock
 from entrenous.adapters.vault.sqlcipher import SqlcipherVault
+from entrenous.craft.crypto.vault_key import Cost
 from entrenous.model.secret import Secret
+
+#: The least that a vault may ask for. It is written in vault.json, as any other cost is.
+LEAST_COST: Final = Cost(memory_kib=19_456, passes=2, lanes=1)
+
+
+def make_vaults_open_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make new vaults with the least cost of a guess, so that commands do not take long."""
+    monkeypatch.setattr(adapter, "Cost", lambda: LEAST_COST)
 
 
 def unlock_vault(home: Path, passphrase: Secret) -> SqlcipherVault:

@@ -60,6 +60,7 @@ def test_nobody_is_trusted_who_is_not_named() -> None:
     assert client_of("127.0.0.1", [HERS], ()) == "127.0.0.1"
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(max_size=40), max_size=4), st.ip_addresses().map(str))
 def test_whatever_stands_further_left_changes_nothing(untrusted: list[str], her: str) -> None:
     if any(ip_address(her) in network for network in TRUSTED):

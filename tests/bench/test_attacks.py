@@ -10,6 +10,8 @@ from bench.attacks.frame import inner_box
 from bench.attacks.save import load
 from bench.tracing.house import decoded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def small() -> Rgb:

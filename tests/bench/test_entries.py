@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ENTRIES = sorted(
     str(file.relative_to(ROOT))
@@ -19,6 +21,7 @@ def test_there_are_some() -> None:
     assert {"bench/stop.py", "bench/trace.py", "bench/relay.py", "bench/send.py"} < set(ENTRIES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_it_is_run_as_a_file(entry: str, tmp_path: Path) -> None:
     said = helped([str(ROOT / entry)], tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from bench.stopping import gates, hma
 from bench.stopping.hashes import random_hashes
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.nightly]
 
 
 def test_each_side_is_loaded_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

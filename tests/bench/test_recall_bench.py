@@ -15,6 +15,8 @@ from bench.stopping.recall_looks import Looked, Registered, look, nearest, regis
 from bench.stopping.recall_pictures import subjects
 from entrenous.spec import PDQ_RADIUS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bank() -> list[Registered]:

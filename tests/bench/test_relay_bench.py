@@ -10,7 +10,7 @@ import bench.relay
 from bench.load import ejabberd
 from tests.postgres import Cluster
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.nightly]
 
 AGREED = {
     "schema",

@@ -12,6 +12,8 @@ from bench.stopping import acting, lookups, recall_reel, shrunk
 from bench.stopping.reels import LEAKS, made, photographs
 from bench.stopping.voices import SOUND_LEAKS, sounds
 
+pytestmark = pytest.mark.slow
+
 
 def test_acting_says_how_long_until_a_claim_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

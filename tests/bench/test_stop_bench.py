@@ -165,6 +165,7 @@ def test_a_bench_that_is_stopped_says_what_came_until_then() -> None:
     assert figures == {"schema": "entrenous/bench-stop/1", "first": 1, "stopped": True}
 
 
+@pytest.mark.nightly
 @pytest.mark.real
 def test_its_last_line_has_all_that_was_agreed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -199,6 +200,7 @@ def assert_gate(said: dict[str, float], name: str, *, slow_looks: bool) -> None:
     assert [one in said for one in looks] == [slow_looks] * 4
 
 
+@pytest.mark.nightly
 @pytest.mark.real
 def test_with_slow_looks_all_uploads_are_accounted_for(tmp_path: Path) -> None:
     gates.fill(tmp_path, 500)

@@ -6,7 +6,7 @@ import pytest
 
 import bench.transport
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.nightly]
 
 
 def test_it_measures_both_trees(monkeypatch: pytest.MonkeyPatch) -> None:

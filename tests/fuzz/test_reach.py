@@ -8,6 +8,8 @@ import pytest
 from tests.fuzz import reach
 from tests.fuzz.targets.every import target_of
 
+pytestmark = pytest.mark.slow
+
 SPEC = reach.PACKAGE / "spec.py"
 
 

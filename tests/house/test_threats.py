@@ -6,6 +6,8 @@ import pytest
 
 from tests.house.threats import PAGE, Row, marked, marks_in, page, rows
 
+pytestmark = pytest.mark.slow
+
 # Section 2 of the protocol, row by row.
 PROTOCOL = (
     "view-once-bypass",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "entrenous"
 SPEAKING = ("faces", "model", "respond", "learn", "send", "stop", "trace", "carry")

@@ -79,6 +79,7 @@ def buckets() -> Iterator[Swift]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "stop"),
     [(0, 3_000_000), (0, 1), (2_999_999, 3_000_000), (999_999, 2_500_001), (5, 5)],

@@ -27,6 +27,8 @@ from entrenous.model.verdict import Finding, Trace, Verdict
 from entrenous.ports import Ledger, Vault
 from tests.in_memory.vault import MemoryVault
 
+pytestmark = pytest.mark.slow
+
 KEY = Secret(bytes(32))
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 

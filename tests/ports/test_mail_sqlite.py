@@ -26,7 +26,7 @@ from entrenous.ports import MailView
 from tests.carry.relays import NOON
 
 # An event loop wakes itself through a pair of sockets.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
+pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
 BOX = MailboxId(b"M" * 16)
 ENVELOPE = EnvelopeId(b"E" * 16)

@@ -32,6 +32,8 @@ from entrenous.model.review import (
 from entrenous.ports import BankStore, ReviewQueue
 from tests.ports.bank_stores import Stores, claim, nothing_else
 
+pytestmark = pytest.mark.slow
+
 AT = datetime(2026, 11, 25, 12, 0, 0, 7, tzinfo=UTC)
 MATCHES = (
     Match(BankName("people"), ClaimId("a"), 4, "mirror, border removed"),

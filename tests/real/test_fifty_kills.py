@@ -16,6 +16,7 @@ import pytest
 
 from tests.postgres import Cluster, cluster
 from tests.real.kills import RUN, Device, Line, all_killed, live, running
+from tests.sizes import size
 
 pytestmark = pytest.mark.real
 
@@ -82,7 +83,7 @@ def test_a_database_that_goes_away_is_waited_for(tmp_path: Path) -> None:
         time.sleep(0.5)
         own.stop()
         before = sum(len(device.taken) for device in devices)
-        time.sleep(10)
+        time.sleep(size(3, 10))
         own.start()
         _until(lambda: sum(len(device.taken) for device in devices) > before + 20)
         ended.set()

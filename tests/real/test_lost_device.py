@@ -62,6 +62,7 @@ from entrenous.wiring.lock import (
 )
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.real.stage import all_bytes
+from tests.vaults import make_vaults_open_quickly
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -121,7 +122,7 @@ def town_in(folder: Path) -> Iterator[Town]:
 @pytest.fixture
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """New vaults are made so that a guess costs little."""
-    monkeypatch.setattr(adapter, "Cost", lambda: Cost(memory_kib=19_456, passes=2, lanes=1))
+    make_vaults_open_quickly(monkeypatch)
 
 
 @pytest.fixture

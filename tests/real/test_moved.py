@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.vault import home as adapter
 from entrenous.adapters.vault.lock_head import read_head
-from entrenous.craft.crypto.vault_key import Cost
 from entrenous.craft.wire.identity.recovery import read_sheet, write_sheet
 from entrenous.faces.cli.exits import BY_FAMILY, YES
 from entrenous.faces.cli.main import run
@@ -25,6 +23,7 @@ from entrenous.send.move.old_home import old_homes
 from entrenous.settings import Settings
 from entrenous.wiring.device import open_device, open_unlocked
 from tests.carry.relays import WoundClock, disk_relay, served
+from tests.vaults import make_vaults_open_quickly
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -76,7 +75,7 @@ def words() -> Secret:
 
 @pytest.fixture
 def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
-    monkeypatch.setattr(adapter, "Cost", lambda: Cost(memory_kib=19_456, passes=2, lanes=1))
+    make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")

@@ -16,14 +16,13 @@ import psycopg
 import pytest
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.adapters.vault import home as adapter
-from entrenous.craft.crypto.vault_key import Cost
 from entrenous.faces.cli.exits import BY_FAMILY
 from entrenous.faces.cli.main import run
 from entrenous.model.envelope import EnvelopeState
 from entrenous.model.relay_problem import NoSuchEnvelope
 from tests.faces.cli.relay.test_restore import sent
 from tests.postgres import Cluster
+from tests.vaults import make_vaults_open_quickly
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -123,7 +122,7 @@ def house(
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "some words that are hard to guess")
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "1")
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
-    monkeypatch.setattr(adapter, "Cost", lambda: Cost(memory_kib=19_456, passes=2, lanes=1))
+    make_vaults_open_quickly(monkeypatch)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return House(tmp_path, free.getsockname()[1], capsys, monkeypatch)

@@ -1,8 +1,9 @@
 """Who wrote a letter, as a relay could learn it from how the letter came (issue 24, relay.md 14).
 
-Fifty people write 1,000 messages through a relay that writes down every connection, session ticket,
-cookie and header. Its owners' tokens tell it whose mailbox is asked for; for each letter it guesses
-who sent it. Addresses and times are left out: those a device cannot hide by itself.
+Fifty people write 1,000 messages (in ``make test`` 20 people 300) through a relay that writes down
+every connection, session ticket, cookie and header. Its owners' tokens tell it whose mailbox is
+asked for; for each letter it guesses who sent it. Addresses and times are left out: those a device
+cannot hide by itself.
 """
 
 import json
@@ -43,13 +44,14 @@ from tests.faces.relay.certificates import certificate
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.vault import MemoryVault
 from tests.real.hostile import HostileRelay, Seen, hostile_relay
+from tests.sizes import size
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, Villager, WoundClock
 
 pytestmark = pytest.mark.real
 
-PEOPLE: Final = 50
-MESSAGES: Final = 1000
+PEOPLE: Final = size(20, 50)
+MESSAGES: Final = size(300, 1000)
 CHANCE: Final = 1 / (PEOPLE - 1)  # of a guess: anybody but the recipient
 #: A share of right guesses that chance exceeds once in some million runs.
 BY_CHANCE: Final = CHANCE + 5.5 * (CHANCE * (1 - CHANCE) / MESSAGES) ** 0.5
@@ -237,7 +239,7 @@ def test_the_log_is_what_it_says(log: Log) -> None:
 def test_no_feature_names_a_sender_more_often_than_chance(
     log: Log, record_property: Callable[[str, object], None]
 ) -> None:
-    """Nor do all of them together. 2 of 100 guesses are right by chance."""
+    """Nor do all of them together. 2 of 100 guesses among fifty people are right by chance."""
     linked = {feature: guessed(log, feature) for feature in FEATURES}
     linked["all together"] = guessed(log, *FEATURES)
     record_property("linked", linked)

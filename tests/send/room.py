@@ -18,11 +18,11 @@ from tests.in_memory.courier import App, memory_courier
 from tests.in_memory.vault import MemoryVault
 from tests.village.malicious_relay import MaliciousCourier
 from tests.village.relay import village_relay
-from tests.village.world import LoadedDice, Villager, WoundClock, photo
+from tests.village.world import LoadedDice, Villager, WoundClock, strip
 
 HERE = "http://127.0.0.1:7001"
 THERE = "http://127.0.0.1:7002"
-SMALL = photo(width_px=160)
+SMALL = strip()
 
 
 @dataclass

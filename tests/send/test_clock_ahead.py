@@ -69,6 +69,8 @@ from tests.village.households import held, ids
 from tests.village.malicious_relay import failing
 from tests.village.world import WoundClock
 
+pytestmark = pytest.mark.slow
+
 YEAR = timedelta(days=400)
 
 
@@ -200,6 +202,7 @@ def public_keys(who: Person) -> list[OwnKey]:
     return [key for key in take_all(OwnKey, OWN_KEY, who.device.vault) if key.peer is None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [timedelta(days=20), YEAR])
 def test_a_prekey_that_was_made_then_is_replaced_and_forgotten(
     friends: Room, by: timedelta

@@ -17,6 +17,8 @@ from entrenous.send.mark.picture import mark_copies
 from entrenous.trace.trace import trace_picture
 from tests.send.room import Room
 
+pytestmark = pytest.mark.slow
+
 TO = [RecipientId(name) for name in ("ben", "caro", "dan")]
 WIDE = Image.fromarray(skimage.data.coffee()).resize((300, 200), Image.Resampling.LANCZOS)
 

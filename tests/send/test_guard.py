@@ -21,6 +21,8 @@ from entrenous.send.send import send_message
 from tests.send.room import SMALL, Person, Room
 from tests.village.malicious_relay import failing
 
+pytestmark = pytest.mark.slow
+
 
 def draft(sender: Person, *to: str, confirmed: tuple[str, ...] = ()) -> Draft:
     policy = Policy(sender.device.clock.now() + timedelta(days=1))

@@ -42,6 +42,8 @@ from tests.send.room import HERE, SMALL, THERE, Person, Room
 from tests.send.room_text import writes
 from tests.village.malicious_relay import Honest, failing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ben(friends: Room) -> Person:

@@ -23,6 +23,8 @@ from entrenous.send.open import open_message
 from tests.send.room import SMALL, Room
 from tests.village.malicious_relay import failing
 
+pytestmark = pytest.mark.slow
+
 FAR = datetime(9999, 12, 31, tzinfo=UTC)
 
 

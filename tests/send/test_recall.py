@@ -34,6 +34,8 @@ from tests.send.room import HERE, SMALL, Person, Room
 from tests.send.test_guard import doubts, draft
 from tests.village.malicious_relay import Honest, changed, failing
 
+pytestmark = pytest.mark.slow
+
 GONE = failing(NoSuchEnvelope())  # its tombstone's thirty days are over
 
 

@@ -43,6 +43,8 @@ from tests.village.households import bare, can_write, catch_up, in_touch, links
 from tests.village.malicious_relay import Honest, Trick, failing
 from tests.village.world import WoundClock
 
+pytestmark = pytest.mark.slow
+
 WRONG = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
 
 

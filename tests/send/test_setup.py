@@ -15,6 +15,7 @@ from tests.send.room import HERE, Room
 from tests.village.malicious_relay import MaliciousCourier
 from tests.village.world import LoadedDice, Villager
 
+pytestmark = pytest.mark.slow
 
 class Killed(BaseException):
     """The process ends here."""

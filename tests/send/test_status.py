@@ -15,10 +15,14 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from tests.send.room import SMALL, Person, Room
+from tests.sizes import size
 from tests.village.malicious_relay import failing
+
+pytestmark = pytest.mark.slow
 
 #: States in which a relay may know more, and those in which it does not.
 LIVING = (EnvelopeState.WAITING, EnvelopeState.DELIVERED, EnvelopeState.OPENED)
+MESSAGES = size(200, 1000)
 ENDED = tuple(state for state in EnvelopeState if state not in LIVING)
 
 
@@ -77,12 +81,12 @@ def test_what_was_taken_back_is_asked_about_no_more(friends: Room) -> None:
     assert asked(ana) == 0
 
 
-def test_a_thousand_messages_are_read_once_and_the_living_alone_are_asked_about(
+def test_many_messages_are_read_once_and_the_living_alone_are_asked_about(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     first = ana.sends(SMALL, ben).name
-    for number in range(999):
+    for number in range(MESSAGES - 1):
         another(ana, first, number)
     reads = list[str]()
     honest = ana.vault.items
@@ -94,9 +98,9 @@ def test_a_thousand_messages_are_read_once_and_the_living_alone_are_asked_about(
 
     monkeypatch.setattr(ana.vault, "items", counted)
     shown = sent_messages(ana.device)
-    assert (len(shown), sum(len(one.copies) for one in shown)) == (1000, 1000)
-    assert reads.count(SEALED) == 1000
-    assert ana.courier.calls["state"] == 1 + 10
+    assert (len(shown), sum(len(one.copies) for one in shown)) == (MESSAGES, MESSAGES)
+    assert reads.count(SEALED) == MESSAGES
+    assert ana.courier.calls["state"] == 1 + MESSAGES // 100
 
 
 def another(ana: Person, name: MessageName, number: int) -> None:

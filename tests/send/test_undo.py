@@ -23,6 +23,8 @@ from tests.send.room_text import writes
 from tests.send.test_guard import draft
 from tests.village.crashes import survived
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ana(friends: Room) -> Person:

@@ -22,6 +22,8 @@ from entrenous.stop.register import embedding_taken
 from tests.embedder import FineEmbedder
 from tests.stop.room import NearGate, Room, picture
 
+pytestmark = pytest.mark.slow
+
 AGREED = Consent(adult=True, parts=False, embedding=True)
 
 

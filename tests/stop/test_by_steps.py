@@ -34,6 +34,8 @@ from entrenous.stop.slow_look import look_slowly
 from entrenous.stop.withdraw import unprotect, withdraw_claim
 from tests.stop.room import Room, jpeg, picture, png
 
+pytestmark = pytest.mark.slow
+
 TOKEN = Secret(b"x" * 32)
 
 

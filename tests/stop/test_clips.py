@@ -38,6 +38,8 @@ from tests.clips import Rgb, beep, beside, wander, written
 from tests.stop.room import Room, a_device, jpeg, picture, png
 from tests.trace.test_any import with_sound
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 16_000
 FPS = 12
 

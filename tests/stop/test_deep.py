@@ -18,6 +18,8 @@ from entrenous.stop.gate import find
 from entrenous.stop.look import fast_views
 from tests.stop.room import Room, picture
 
+pytestmark = pytest.mark.slow
+
 
 def on_a_page(pixels: Any) -> Any:
     page = np.full((1_100, 640, 3), 245, dtype=np.uint8)

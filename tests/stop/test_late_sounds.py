@@ -19,6 +19,8 @@ from entrenous.stop import late_sounds
 from entrenous.stop.late_sounds import SoughtSounds, fitting_sounds, kept_sounds
 from tests.stop.room import Room
 
+pytestmark = pytest.mark.slow
+
 AT = datetime(2026, 11, 25, tzinfo=UTC)
 Words = np.ndarray[tuple[int, ...], np.dtype[np.uint32]]
 

@@ -19,6 +19,8 @@ from entrenous.stop.review import confirm, release
 from entrenous.stop.withdraw import unprotect
 from tests.stop.room import Room, jpeg, png
 
+pytestmark = pytest.mark.slow
+
 WAYS = {
     "as it is": lambda pixels: jpeg(pixels, 30),
     "mirror": lambda pixels: jpeg(np.fliplr(pixels)),

@@ -22,6 +22,8 @@ from entrenous.stop.protections import ask_again, protection_called, protections
 from entrenous.stop.withdraw import unprotect
 from tests.stop.room import NearGate, Room, picture
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_leaves_is_fingerprints_and_the_hash_of_a_token(room: Room, hers: Any) -> None:
     protection = room.protect(hers)

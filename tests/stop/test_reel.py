@@ -23,6 +23,8 @@ from entrenous.model.print import VIDEO_KIND, TrimmedView, VideoLook, VideoPrint
 from entrenous.stop.reel import Place, trimmed_hits, video_hits
 from tests.clips import decoded, wander, written
 
+pytestmark = pytest.mark.slow
+
 RADIUS = {PEOPLE: 31, BankName("other"): 10}
 Rgb = Any
 
@@ -107,6 +109,7 @@ def test_another_frame_rate_does_no_harm(hers: list[Rgb], claims: dict[str, Vide
     assert not found["hers"].part
 
 
+@pytest.mark.slow
 def test_a_few_seconds_inside_another_video_are_a_part(
     hers: list[Rgb], claims: dict[str, VideoPrint]
 ) -> None:

@@ -27,6 +27,8 @@ from tests.stop.room import Room, jpeg, png
 from tests.stop.test_deep import on_a_page
 from tests.stop.test_gate import Counting
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_the_first_looks_missed_waits_with_its_bytes(
     room: Room, hers: Any, another: Any

@@ -33,6 +33,7 @@ def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platfor
         )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
 def test_a_thousand_uploads_of_one_picture_are_one_item(platform: Platform, hers: Any) -> None:
     """Each is judged, as a gate judges it; a small picture, so that it takes a few seconds."""

@@ -18,6 +18,8 @@ from entrenous.trace.any import trace_file
 from tests.clips import wander, written
 from tests.trace.test_trace import offline_device
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = [RecipientId(name) for name in ("ben", "caro")]
 RATE_HZ = 16_000
 

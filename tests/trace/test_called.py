@@ -20,6 +20,8 @@ from tests.send.archive.boxes import exported, imported
 from tests.send.room import Person, Room
 from tests.trace.desk import as_jpeg, desk, photo
 
+pytestmark = pytest.mark.slow
+
 
 class Leaked(Room):
     """Ana sent a photo to Ben; a part of his copy is found."""

@@ -25,6 +25,8 @@ from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
 from tests.village.world import RELAY, LoadedDice, WoundClock
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = [RecipientId(name) for name in ("ben", "caro")]
 Marked = tuple[Device, bytes, dict[str, bytes]]
 

@@ -16,6 +16,8 @@ from tests.timelines import RATE_HZ, flash_and_beep, moved
 from tests.trace.test_any import heard_in
 from tests.trace.test_clip import PEOPLE, offline_device
 
+pytestmark = pytest.mark.slow
+
 MADE = {
     "sound late": {"sound_s": 1.0},
     "picture late": {"picture_s": 1.0},

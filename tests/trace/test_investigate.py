@@ -17,6 +17,8 @@ from entrenous.trace.photo.learn import learn
 from entrenous.trace.photo.original import original_of
 from tests.trace.room import as_jpeg, marked_for, offline_device, photo_of
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = ("ben", "caro")
 
 

@@ -22,6 +22,8 @@ from tests.trace.desk import as_jpeg, desk, photo
 from tests.trace.test_clip import offline_device, shot_of
 from tests.trace.test_sound import note
 
+pytestmark = pytest.mark.slow
+
 BEN, CARO = RecipientId("ben"), RecipientId("caro")
 
 

@@ -29,6 +29,8 @@ from tests.send.sounds import device_for_sounds
 from tests.trace.test_clip import offline_device, shot_of
 from tests.trace.test_sound import note
 
+pytestmark = pytest.mark.slow
+
 EACH_ALONE = ("ben", "caro", "dina", "eve", "finn", "gaby", "hugo")
 Copies = dict[str, bytes]
 

@@ -16,6 +16,8 @@ from entrenous.spec import ALPHA
 from entrenous.trace.sound import trace_sound
 from tests.send.sounds import device_for_sounds
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = [RecipientId(name) for name in ("ben", "caro", "dina", "eve")]
 
 
@@ -59,6 +61,7 @@ def test_a_recording_in_a_room_names_the_copy(marked: tuple[Device, dict[str, by
     assert trace.verdict.named == ("ben",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 77])
 def test_an_unmarked_and_a_strange_sound_name_nobody(
     marked: tuple[Device, dict[str, bytes]], seed: int

@@ -14,6 +14,8 @@ from entrenous.spec import ALPHA
 from entrenous.trace.trace import trace_picture
 from tests.trace.room import as_jpeg, offline_device, photo_of
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = ("ben", "caro", "dina")
 
 

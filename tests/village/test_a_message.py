@@ -17,6 +17,8 @@ from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
 from tests.village.world import Village, Villager, photo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def village() -> Village:

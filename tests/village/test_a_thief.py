@@ -23,7 +23,7 @@ from tests.village import test_a_week
 from tests.village.week import Week, lived, unb64
 
 # An event loop wakes itself through a pair of sockets.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
+pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
 OF_THE_ROWS = (
     test_a_week.test_it_was_a_full_week,
@@ -77,6 +77,7 @@ def tokens_of(path: Path) -> list[tuple[bytes, int, bytes]]:
         return list(stolen.execute(asked))
 
 
+@pytest.mark.nightly
 @pytest.mark.real
 def test_a_thief_of_a_postgresql_learns_each_batch(postgres: Cluster) -> None:
     """A known attack: every row there bears the number of the transaction that wrote it."""

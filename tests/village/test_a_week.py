@@ -24,6 +24,8 @@ from entrenous.spec import KEY_ID_BYTES
 from tests.village.week import Asked, Week, in_memory, unb64
 from tests.village.world import Villager
 
+pytestmark = pytest.mark.slow
+
 #: What many envelopes share because it says nothing: coarse, or only the recipient's.
 COARSE = {"mailbox", "sequence", "expires_at", "due_at", "state", "opened", "opens", "used", "uses"}
 

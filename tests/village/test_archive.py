@@ -31,6 +31,8 @@ from tests.send.room import Room
 from tests.village.crashes import survived
 from tests.village.world import photo
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = [RecipientId("ben"), RecipientId("caro")]
 
 

@@ -23,6 +23,8 @@ from entrenous.send.inbox import received_messages, settle
 from entrenous.send.open import open_message
 from tests.send.room import SMALL, Person, Room
 
+pytestmark = pytest.mark.slow
+
 OTHER = Secret(bytes(32))
 HEAD = PersonHead(PersonId(bytes(32)), 1, bytes(32))
 Change = Callable[[Manifest], dict[str, Any]]

@@ -25,6 +25,8 @@ from tests.village.crashes import survived
 from tests.village.households import bare, catch_up, link
 from tests.village.test_crash import until_it_survives
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home() -> Room:

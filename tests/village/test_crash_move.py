@@ -17,6 +17,8 @@ from tests.village.crashes import survived
 from tests.village.households import catch_up
 from tests.village.test_crash import until_it_survives
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def town() -> Room:

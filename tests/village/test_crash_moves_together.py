@@ -21,6 +21,8 @@ from tests.village.households import catch_up, links
 from tests.village.test_crash import until_it_survives
 from tests.village.test_crash_move import is_told
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Town:

@@ -30,6 +30,8 @@ from entrenous.send.setup import set_up
 from tests.village.sealed import sends_as_it_is
 from tests.village.world import RELAY, LoadedDice, Village, photo
 
+pytestmark = pytest.mark.slow
+
 PIECE = 48  # bytes of a picture that no other file holds by chance
 
 

@@ -28,6 +28,8 @@ from tests.send.test_guard import draft
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import changed
 
+pytestmark = pytest.mark.slow
+
 Trick = Callable[..., Any]
 
 

@@ -42,6 +42,8 @@ from entrenous.send.status import sent_messages
 from tests.send.room import SMALL, Person, Room
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def room() -> Room:

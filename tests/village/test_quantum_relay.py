@@ -34,6 +34,8 @@ from tests.village.households import links
 from tests.village.malicious_relay import Honest, MaliciousCourier
 from tests.village.world import LoadedDice
 
+pytestmark = pytest.mark.slow
+
 REFUSED = (BadSignature, BadPrekey)
 
 

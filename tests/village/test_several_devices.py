@@ -23,6 +23,8 @@ from entrenous.send.status import sent_messages
 from tests.send.room import SMALL, THERE, Person, Room
 from tests.village.households import bare, catch_up, ids, in_touch, link, links
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home() -> Room:

@@ -29,6 +29,8 @@ from tests.send.room import SMALL, Person, Room
 from tests.send.room_text import writes
 from tests.village.malicious_relay import changed
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Heard:

@@ -31,6 +31,8 @@ from tests.send.room_text import writes
 from tests.village.households import catch_up, links
 from tests.village.view_once import DEVICES, OPENERS, opened, race
 
+pytestmark = pytest.mark.slow
+
 RUNS = 20  # 200 with: python -m tests.village.view_once --runs 200
 
 

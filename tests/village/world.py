@@ -126,3 +126,14 @@ def photo(name: str = "astronaut", width_px: int = 400) -> bytes:
     file = io.BytesIO()
     picture.resize((width_px, height_px), Image.Resampling.LANCZOS).save(file, "JPEG", quality=90)
     return file.getvalue()
+
+
+def strip() -> bytes:
+    """A strip of a real photograph, as a JPEG file: the picture that is quickest to send.
+
+    Its points are looked for at a width of 400 pixels, so a square of the same area, which is
+    enlarged to that, costs twice as much. 64 pixels are the least that carries a mark.
+    """
+    file = io.BytesIO()
+    Image.open(io.BytesIO(photo())).crop((0, 60, 400, 124)).save(file, "JPEG", quality=90)
+    return file.getvalue()

@@ -36,6 +36,8 @@ from entrenous.stop.exchange.horizon import look
 from tests.stop.exchange.room import Room, bits
 from tests.stop.room import WoundClock
 
+pytestmark = pytest.mark.slow
+
 THEIRS = BankName("theirs")
 BASE = "https://charity.example"
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -108,6 +110,7 @@ def protected(room: Room) -> set[bytes]:
     return {known[number] for number, _ in room.bank.claims_on(known)}
 
 
+@pytest.mark.slow
 def test_round_trip_with_withdrawals_over_a_bad_connection(ours: tuple[Room, Fetcher]) -> None:
     room, fetcher = ours
     source = Source("charity", SourceKind.NCMEC, BASE, THEIRS)

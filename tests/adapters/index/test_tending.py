@@ -17,6 +17,8 @@ from entrenous.model.bank import BankUnreachable, Counts, Entry
 from entrenous.model.claim import ClaimEvent
 from tests.adapters.index.banks import agrees, fresh, register
 
+pytestmark = pytest.mark.slow
+
 ROUND_S = 0.01
 
 
@@ -99,6 +101,7 @@ def test_damage_while_it_runs_is_noticed_and_mended(
     assert set(told) == {"index-damaged"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", range(8))
 def test_every_section_is_read_again(folder: Path, bank: SqlBankStore, section: int) -> None:
     """Hashes, numbers, tables: of whole pictures and of parts; by small steps as by large ones."""

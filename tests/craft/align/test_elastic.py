@@ -14,6 +14,8 @@ from PIL import Image
 from entrenous.craft.align.geometry import carried, inverse
 from entrenous.craft.align.register import Registration, register
 
+pytestmark = pytest.mark.slow
+
 Pixels = NDArray[np.uint8]
 Points = NDArray[np.float64]
 Back = Callable[[Points], Points]  # places in the found picture to places in the sent one

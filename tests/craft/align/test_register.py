@@ -14,6 +14,8 @@ from entrenous.craft.align.lay import lay_over, lay_under
 from entrenous.craft.align.look import looks
 from entrenous.craft.align.register import FoundBy, Registration, register
 
+pytestmark = pytest.mark.slow
+
 Pixels = NDArray[np.uint8]
 
 
@@ -65,6 +67,7 @@ def test_a_mirror_is_seen(rocket: Pixels) -> None:
     assert off_by_px(found, mirroring((640, 427))) < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("degrees", [-37.0, 180.0])
 def test_a_turn_is_measured(degrees: float, cat: Pixels) -> None:
     turn = np.vstack([cv2.getRotationMatrix2D((225.0, 149.5), degrees, 0.9), [0.0, 0.0, 1.0]])
@@ -85,6 +88,7 @@ def test_a_photographed_screen_is_straightened(rocket: Pixels) -> None:
     assert not found.bent
 
 
+@pytest.mark.slow
 def test_a_calm_picture_is_found_without_features() -> None:
     y, x = np.mgrid[0:300, 0:400]
     calm = np.exp(-((x - 130) ** 2 + (y - 180) ** 2) / 9000.0) * 150 + x * 0.1 + 30
@@ -96,14 +100,17 @@ def test_a_calm_picture_is_found_without_features() -> None:
     assert off_by_px(found, resizing((400, 300), (200, 150))) < 0.5
 
 
+@pytest.mark.slow
 def test_another_picture_is_not_taken_for_this_one(cat: Pixels, rocket: Pixels) -> None:
     assert register(rocket, cat) is None
 
 
+@pytest.mark.slow
 def test_a_blank_picture_is_not_taken_for_this_one(cat: Pixels) -> None:
     assert register(np.full((200, 300, 3), 99, np.uint8), cat) is None
 
 
+@pytest.mark.slow
 def test_kept_features_serve_as_well(cat: Pixels, rocket: Pixels) -> None:
     found = coded(cat[40:260, 60:400])
     kept = features(cat)
@@ -161,6 +168,7 @@ def test_a_twentieth_of_the_area_is_enough(rocket: Pixels) -> None:
     assert off_by_px(found, np.array([[1.0, 0, -250], [0, 1, -180], [0, 0, 1]])) < 0.1
 
 
+@pytest.mark.slow
 def test_a_tile_of_a_collage_is_exact(cat: Pixels, rocket: Pixels) -> None:
     page = np.full((420, 660, 3), 235, np.uint8)
     page[5:205, 5:305] = cv2.resize(rocket, (300, 200), interpolation=cv2.INTER_AREA)
@@ -183,6 +191,7 @@ def flat_graphic() -> Pixels:
     return page
 
 
+@pytest.mark.slow
 def test_a_turned_flat_graphic_is_found() -> None:
     degrees = 37.0
     page = flat_graphic()
@@ -193,6 +202,7 @@ def test_a_turned_flat_graphic_is_found() -> None:
     assert off_by_px(found, turn) < 1.0
 
 
+@pytest.mark.slow
 def test_a_calm_picture_says_how_it_was_found(cat: Pixels) -> None:
     soft = cv2.GaussianBlur(cat, (0, 0), 12.0)
     found = register(coded(soft, 90), soft)

@@ -390,6 +390,7 @@ def two_ends() -> tuple[End, End]:
     return ana, ben
 
 
+@pytest.mark.slow
 def test_a_thousand_letters_both_ways() -> None:
     ana, ben = two_ends()
     for number in range(500):

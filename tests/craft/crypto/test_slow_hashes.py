@@ -8,7 +8,10 @@ one step further in. Our function itself has the vectors of the reference implem
 import hashlib
 from collections.abc import Callable
 
+import pytest
 from argon2.low_level import ARGON2_VERSION, Type, core, ffi, hash_secret_raw
+
+pytestmark = pytest.mark.slow
 
 Judged = Callable[[str, int], None]
 

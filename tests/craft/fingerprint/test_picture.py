@@ -15,6 +15,8 @@ from entrenous.craft.fingerprint.picture import fingerprint
 from entrenous.model.fingerprint import Fingerprint
 from entrenous.model.picture import Encoding, Picture, PictureFormat
 
+pytestmark = pytest.mark.slow
+
 JUDGES = Path(__file__).parents[4] / "shared" / "judges" / "pdq"
 MakePicture = Callable[[Any], Picture]
 
@@ -52,6 +54,7 @@ def test_it_equals_the_reference_at_awkward_sizes(
     assert abs(ours.quality - quality) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not JUDGES.is_dir(), reason="shared/judges/pdq is not here")
 def test_it_equals_the_reference_on_metas_own_pictures(picture_of: MakePicture) -> None:
     files = sorted(JUDGES.rglob("*.jpg"))

@@ -29,6 +29,8 @@ from entrenous.craft.weigh.verdict import weigh
 from entrenous.model.ids import RecipientId
 from entrenous.model.verdict import Finding
 
+pytestmark = pytest.mark.slow
+
 Pixels = NDArray[np.uint8]
 Leak = tuple[Pixels, tuple[int, ...] | None]  # pixels, luma table of a JPEG
 

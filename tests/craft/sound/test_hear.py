@@ -20,6 +20,8 @@ from entrenous.craft.sound.hear import hear
 from entrenous.craft.sound.listen import scores
 from entrenous.craft.sound.prepare import PreparedSound, prepare
 
+pytestmark = pytest.mark.slow
+
 NAMES = 6.2  # among 1,000 copies at 1e-6
 
 
@@ -61,6 +63,7 @@ def test_a_phone_call_names_the_copy() -> None:
     assert found_scores[2] > 1.5 * NAMES
 
 
+@pytest.mark.slow
 def test_music_in_stereo_is_heard_in_mono() -> None:
     both = np.stack([music(6.0, 22_050, 1), music(6.0, 22_050, 2)], axis=1)
     prepared = prepare(both, 22_050)

@@ -80,6 +80,8 @@ from entrenous.model.secret import Secret
 from entrenous.model.signed_batch import Batch, Place, SignedBatch
 from entrenous.spec import WINDOW_FIRST_MAX
 
+pytestmark = pytest.mark.slow
+
 UINT_MAX = 2**63 - 1
 
 

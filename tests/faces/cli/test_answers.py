@@ -13,6 +13,8 @@ from entrenous.faces.cli.main import run
 from entrenous.faces.cli.undo import undo_window
 from tests.faces.cli.test_letters import SEND, Street, street
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["street"]
 
 

@@ -16,6 +16,8 @@ from entrenous.model.ids import BlobId
 from entrenous.wiring.archive import KEY, TAR
 from tests.village.world import photo
 
+pytestmark = pytest.mark.slow
+
 WORDS, ARCHIVES = "four or five unrelated words", "words of the archive"
 
 

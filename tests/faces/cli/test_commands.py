@@ -24,6 +24,8 @@ from entrenous.model.secret import Secret
 from entrenous.model.vault import NoPassphrase
 from tests.village.world import photo as small_photo
 
+pytestmark = pytest.mark.slow
+
 WORDS = "four or five unrelated words"
 Command = Callable[..., int]
 

@@ -32,6 +32,8 @@ from entrenous.settings import Settings
 from entrenous.wiring.device import open_device
 from tests.faces.cli.test_letters import WORDS, Street
 
+pytestmark = pytest.mark.slow
+
 USAGE = 2
 OTHERS = 8  # people who got each message too
 

@@ -10,6 +10,8 @@ from entrenous.faces.cli.promises import OF_MESSAGES
 from entrenous.model.message import UnknownMessage
 from tests.faces.cli.test_letters import SEND, Street
 
+pytestmark = pytest.mark.slow
+
 TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
 ONCE = ("--once", "--allow-export")
 

@@ -27,9 +27,12 @@ from entrenous.model.relay_problem import NotUnderstood, TooMany, UsedUp, WrongT
 from entrenous.ports import Courier
 from tests.in_memory.courier import memory_courier
 from tests.send.room import HERE, THERE
+from tests.vaults import make_vaults_open_quickly
 from tests.village.malicious_relay import Honest, MaliciousCourier, failing
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, photo
+
+pytestmark = pytest.mark.slow
 
 WORDS = "four or five unrelated words"
 
@@ -71,6 +74,7 @@ class Street:
         (self.folder / "beach.jpg").write_bytes(photo(width_px=100))
         self.monkeypatch.chdir(self.folder)
         self.monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+        make_vaults_open_quickly(self.monkeypatch)
         self.monkeypatch.setattr(http, "HttpCourier", self._no_network)
         self.monkeypatch.setattr(wiring, "decode_untrusted", read_picture)
         self.monkeypatch.setattr(wiring, "CopyJail", SameProcess)

@@ -24,6 +24,8 @@ from tests.real.stage import Shell, wait_until
 from tests.vaults import unlock_vault
 from tests.village.world import photo as small_photo
 
+pytestmark = pytest.mark.slow
+
 WORDS = "four or five unrelated words"
 
 

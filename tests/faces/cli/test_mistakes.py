@@ -9,6 +9,8 @@ import pytest
 
 from entrenous.faces.cli.main import run
 
+pytestmark = pytest.mark.slow
+
 WORDS = "four or five unrelated words"
 
 

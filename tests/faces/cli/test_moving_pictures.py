@@ -7,6 +7,8 @@ from PIL import Image
 
 from tests.faces.cli.test_letters import Street
 
+pytestmark = pytest.mark.slow
+
 TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
 TOLD = "anim.gif moves; only its first picture is sent. To send it moving, save it as MP4.\n"
 

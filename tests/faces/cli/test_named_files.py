@@ -4,6 +4,8 @@ import pytest
 
 from tests.faces.cli.test_letters import Street
 
+pytestmark = pytest.mark.slow
+
 TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
 NONE = "There is no picture, clip or sound in in/{} that Entrenous can read."
 NOTHING = {

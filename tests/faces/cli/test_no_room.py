@@ -15,6 +15,8 @@ from entrenous.model.relay_problem import AnswerCut
 from tests.real.small_disk import SmallDisk, small_disk
 from tests.village.world import photo
 
+pytestmark = pytest.mark.slow
+
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
 

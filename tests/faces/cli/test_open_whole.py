@@ -12,6 +12,8 @@ from entrenous.faces.cli.all_or_none import AllOrNone
 from entrenous.model.relay_problem import DiskFull
 from tests.faces.cli.test_letters import Street
 
+pytestmark = pytest.mark.slow
+
 TWO = ("send", "beach.jpg", "beach.jpg", "--to", "ben", "--confirm", "ben", "--undo", "0")
 ONCE = ("--once", "--allow-export")
 

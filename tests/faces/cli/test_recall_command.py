@@ -15,13 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrenous.adapters.courier import http
 from entrenous.adapters.system import SystemClock
-from entrenous.adapters.vault import home as adapter
-from entrenous.craft.crypto.vault_key import Cost
 from entrenous.faces.cli.exits import BY_FAMILY, YES
 from entrenous.faces.cli.main import run
 from entrenous.faces.relay.app import relay_app
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.real.stage import wait_until
+from tests.vaults import make_vaults_open_quickly
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -112,7 +111,7 @@ def town(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Town]:
     """A guess at a passphrase costs little, and a request times out sooner."""
-    monkeypatch.setattr(adapter, "Cost", lambda: Cost(memory_kib=19_456, passes=2, lanes=1))
+    make_vaults_open_quickly(monkeypatch)
     monkeypatch.setattr(http, "_TIMEOUT", httpx.Timeout(TIMES_OUT_S))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")

@@ -10,6 +10,8 @@ import pytest
 
 from entrenous.faces.cli.main import run
 
+pytestmark = pytest.mark.slow
+
 USAGE = 2
 PAGE = "https://forum.example/thread/quagga-7431"
 CHAT = "the football group, not the large one"

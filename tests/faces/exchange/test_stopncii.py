@@ -27,6 +27,8 @@ from tests.faces.exchange.conftest import URL, Direct
 from tests.stop.exchange.room import PEOPLE, Room, bits
 from tests.stop.room import WoundClock
 
+pytestmark = pytest.mark.slow
+
 FETCH = "/stopncii/v1/FetchHashes"
 OTHER = BankName("other")
 

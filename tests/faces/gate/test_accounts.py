@@ -25,6 +25,8 @@ from tests.faces.cli.stop.gates import running, within_an_hour
 from tests.faces.gate.conftest import URL, Direct, WoundClock
 from tests.stop.room import a_device, jpeg, picture
 
+pytestmark = pytest.mark.slow
+
 OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

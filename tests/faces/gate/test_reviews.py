@@ -17,6 +17,8 @@ from entrenous.ports import Platform
 from entrenous.stop.protect import protect_picture
 from tests.stop.room import a_device, jpeg, picture
 
+pytestmark = pytest.mark.slow
+
 OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
 KEY = b"\x11" * 32

@@ -67,6 +67,7 @@ def small(pixels: Any) -> Any:
     return cv2.resize(pixels, (160, 160), interpolation=cv2.INTER_AREA)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_medians_of_held_and_accepted_are_alike(
     platform: Platform, access: GateAccess, device_gate: HttpBankClient, hers: Any, another: Any

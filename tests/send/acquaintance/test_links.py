@@ -37,7 +37,7 @@ from entrenous.send.verify.sas import agree, compare_keys, string_with
 from tests.send.room import SMALL, Person, Room
 from tests.village.households import catch_up, links
 
-pytestmark = pytest.mark.threat("link-in-other-hands")
+pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
 
 
 @dataclass
@@ -119,6 +119,7 @@ def test_of_two_who_use_one_link_one_comes_in_and_all_three_are_told(
     assert nobody_is_compared(party.ana, first, second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
 def test_the_guard_never_gets_used_to_somebody_whose_link_was_used_twice(
     party: Party, order: tuple[str, str]

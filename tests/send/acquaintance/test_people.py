@@ -38,6 +38,8 @@ from tests.send.room import HERE, SMALL, Person, Room
 from tests.send.test_guard import draft
 from tests.village.malicious_relay import failing
 
+pytestmark = pytest.mark.slow
+
 
 def test_people_are_found_by_name_whatever_its_case_and_by_id(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]

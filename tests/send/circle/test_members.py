@@ -40,6 +40,8 @@ from tests.send.cards import NOON
 from tests.send.room import SMALL, Person, Room
 from tests.send.test_guard import draft
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def family(friends: Room) -> Room:

@@ -19,6 +19,8 @@ from tests.send.room_text import writes
 from tests.village.households import catch_up, held, ids, in_touch, links
 from tests.village.malicious_relay import Honest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home() -> Room:

@@ -44,6 +44,8 @@ from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import Honest, failing
 from tests.village.world import WoundClock
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home() -> Room:

@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 
+import pytest
+
 from entrenous.model.ids import DeviceId
 from entrenous.model.person import Trust
 from entrenous.send.acquaintance.people import contact_named, keep_contact
 from tests.send.room import SMALL, Room
 from tests.send.test_guard import doubts
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_new_device_is_asked_about(friends: Room) -> None:

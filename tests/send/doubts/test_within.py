@@ -26,6 +26,8 @@ from entrenous.send.send import send_message
 from tests.send.room import SMALL, Person, Room
 from tests.send.test_guard import draft
 
+pytestmark = pytest.mark.slow
+
 
 def test_everybody_who_has_a_message_but_us(friends: Room) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
@@ -112,6 +114,7 @@ def test_whom_a_sender_names_gets_no_answer_unasked(three: Room) -> None:
     assert not warn_about(to_cleo, ana.device)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("wrong-recipient")
 def test_of_many_it_is_asked_once(three: Room) -> None:
     ana, cleo = three["ana"], three["cleo"]

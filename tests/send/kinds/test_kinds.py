@@ -27,6 +27,8 @@ from tests.clips import beside, wander, written
 from tests.send.kinds.talkers import FRIENDS, clip, large, note, talkers, to_friends
 from tests.send.room import Room
 
+pytestmark = pytest.mark.slow
+
 Opened = Mapping[str, Content]
 
 
@@ -67,6 +69,7 @@ def test_a_message_may_hold_all_kinds_in_any_order(mixed: tuple[Room, Message, O
     assert sorted(copies_by_place(message), key=str) == [1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [1, 2, 3], ids=["clip", "picture", "voice note"])
 def test_everybody_gets_a_copy_of_their_own_and_trace_names_it(
     mixed: tuple[Room, Message, Opened], place: int
@@ -79,6 +82,7 @@ def test_everybody_gets_a_copy_of_their_own_and_trace_names_it(
     assert trace.message == message.name
 
 
+@pytest.mark.slow
 def test_the_letter_commits_to_the_mark_of_every_file(
     mixed: tuple[Room, Message, Opened],
 ) -> None:

@@ -22,6 +22,8 @@ from entrenous.send.letter.write import addressees, plain_outer, write_letter
 from tests.send.room import SMALL, Room
 from tests.village.malicious_relay import Honest
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_could_not_be_opened_is_told_once_and_not_kept(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]

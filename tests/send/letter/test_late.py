@@ -22,6 +22,8 @@ from tests.send.room import SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import bare, catch_up, held, ids, link, links
 from tests.village.malicious_relay import failing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def town() -> Room:

@@ -24,6 +24,8 @@ from tests.send.room import HERE, THERE, Person, Room
 from tests.village.malicious_relay import Honest, failing
 from tests.village.week import Tap
 
+pytestmark = pytest.mark.slow
+
 
 def held(who: Person) -> int:
     home = who_am_i(who.device).home

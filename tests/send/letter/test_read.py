@@ -35,6 +35,8 @@ from tests.send.cards import issue_card
 from tests.send.room import SMALL, Person, Room
 from tests.village.malicious_relay import flipped
 
+pytestmark = pytest.mark.slow
+
 Change = Callable[[Any], Any]
 
 

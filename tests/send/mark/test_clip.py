@@ -74,6 +74,7 @@ def test_a_film_that_is_not_read_makes_no_copies_of_its_sound() -> None:
         next(mark_file(beside(film, heard, container="matroska"), PEOPLE, None, offline_device()))
 
 
+@pytest.mark.slow
 def test_sound_that_is_not_read_makes_no_silent_copies_and_hinders_no_trace() -> None:
     device = offline_device()
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)

@@ -15,6 +15,8 @@ from entrenous.send.mark.clip import mark_clip_copies, prepare_with_sound
 from tests.timelines import beep_after_flash_s, flash_and_beep, moved
 from tests.trace.test_clip import PEOPLE, offline_device
 
+pytestmark = pytest.mark.slow
+
 PLAIN = flash_and_beep()
 GONE = range(20, 67)  # of 188 packets: a second of sound, before the flash
 ORDINARY = {

@@ -15,6 +15,8 @@ from entrenous.send.mark.picture import mark_copies
 from entrenous.spec import COPY_CONTEXT, DITHER_CONTEXT
 from tests.send.room import SMALL, Room
 
+pytestmark = pytest.mark.slow
+
 TO = [RecipientId(label) for label in ("ben", "caro", "dan")]
 
 

@@ -12,6 +12,8 @@ from entrenous.send.message.meant import message_meant
 from entrenous.send.message.react import react, reactions_to, take_reaction
 from tests.send.room import HERE, SMALL, Person, Room
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def three(friends: Room) -> Room:

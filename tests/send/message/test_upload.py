@@ -27,6 +27,8 @@ from tests.in_memory.courier import at_once
 from tests.village.crashes import Crash
 from tests.village.world import Village, photo
 
+pytestmark = pytest.mark.slow
+
 
 class Cut(Exception):
     """The line is cut."""

@@ -31,6 +31,8 @@ from tests.send.devices.test_link import sheet_of
 from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import catch_up, gets_ready, links
 
+pytestmark = pytest.mark.slow
+
 ELSEWHERE = "https://relay.example"
 
 

@@ -43,6 +43,8 @@ from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import catch_up
 from tests.village.malicious_relay import failing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def town() -> Room:

@@ -96,6 +96,7 @@ def test_a_device_that_had_no_token_left_for_somebody_is_told_of_by_them() -> No
     assert phone.received() == 1
 
 
+@pytest.mark.slow
 def test_who_has_used_up_a_window_gets_more_where_it_was(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     device, left = phone.device, held(phone, ben)

@@ -33,6 +33,8 @@ from tests.send.room_text import writes
 from tests.village.households import catch_up
 from tests.village.malicious_relay import Honest, failing
 
+pytestmark = pytest.mark.slow
+
 
 def given(who: Person) -> GivenWindow:
     """What the one device that she knows may write to her with."""

@@ -30,6 +30,8 @@ from tests.village.households import bare, catch_up, held, ids, in_touch, link, 
 from tests.village.malicious_relay import Honest
 from tests.village.world import WoundClock
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def town() -> Room:

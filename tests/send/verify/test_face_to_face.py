@@ -14,7 +14,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.verify.face_to_face import code_for, read_code
 from tests.send.room import Person, Room
 
-pytestmark = pytest.mark.threat("link-in-other-hands")
+pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from entrenous.send.verify.safety import safety_number
 from tests.in_memory.vault import MemoryVault
 from tests.send.room import Room
 
+pytestmark = pytest.mark.slow
+
 
 def test_both_sides_see_the_same_sixty_digits(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]

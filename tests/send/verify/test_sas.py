@@ -21,6 +21,8 @@ from tests.send.cards import identity_of
 from tests.send.room import Person, Room
 from tests.village.households import links
 
+pytestmark = pytest.mark.slow
+
 
 def looks(*people: Person) -> None:
     for one in people:

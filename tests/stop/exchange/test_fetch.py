@@ -14,6 +14,8 @@ from entrenous.model.ids import BankName
 from entrenous.stop.exchange.fetch import fetch_source
 from tests.stop.exchange.room import Room, bits
 
+pytestmark = pytest.mark.slow
+
 THEIRS = BankName("theirs")
 SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", THEIRS)
 

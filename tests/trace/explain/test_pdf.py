@@ -15,6 +15,8 @@ from entrenous.trace.explain.account import Account, Choices, Row, account_of_pi
 from entrenous.trace.explain.pdf import write_pdf
 from tests.trace.desk import Desk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def account(caro_leaked: Desk) -> Account:

@@ -46,6 +46,8 @@ from tests.send.room import SMALL, Person, Room
 from tests.trace.desk import as_jpeg, photo
 from tests.village.households import links
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Case:

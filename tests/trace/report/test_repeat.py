@@ -36,6 +36,8 @@ from entrenous.trace.report.examine import Evidence, examine
 from entrenous.trace.report.repeat import Files, check_report
 from tests.trace.desk import Desk, as_jpeg, desk, device_with_nothing, opened
 
+pytestmark = pytest.mark.slow
+
 Change = Callable[[dict[str, Any]], object]
 Known = dict[tuple[bytes, bytes], Evidence | None]
 

@@ -32,6 +32,8 @@ from entrenous.send.states import (
 from tests.village.explore.events import Rules
 from tests.village.explore.search import Found, explore
 
+pytestmark = pytest.mark.slow
+
 never_came = withdraw._never_came
 EVENTS = {"deliver": Event.DELIVER, "open": Event.OPEN, "withdraw": Event.WITHDRAW}
 

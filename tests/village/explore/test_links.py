@@ -4,6 +4,8 @@ import pytest
 
 from entrenous.send.devices.link.states import NEXT, LinkEvent, LinkState, step
 
+pytestmark = pytest.mark.slow
+
 EVENTS = 12
 OLD = (LinkEvent.ASK, LinkEvent.SHOW, LinkEvent.SAME, LinkEvent.HELLO)
 NEW = (LinkEvent.ANSWER, LinkEvent.SAME, LinkEvent.GRANT)

@@ -30,6 +30,8 @@ from tests.in_memory.courier import at_once
 from tests.in_memory.mail import MemoryMail
 from tests.village.explore.relay import Copied
 
+pytestmark = pytest.mark.slow
+
 EVENTS = 12
 #: Two guesses, in turn: the relay knows a guess that is sent again by its bytes.
 GUESSES = tuple(blind(Secret(b"a guess"), draw_scalar(bytes([n]) * 64)) for n in (1, 2))

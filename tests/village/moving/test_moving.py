@@ -1,6 +1,6 @@
 """Households that move: whatever the seed, at the end all is where it belongs.
 
-A few fixed seeds and fresh ones; ENTRENOUS_MOVES says how many fresh ones. The long run:
+A few fixed seeds, and in ``make nightly`` fresh ones; ENTRENOUS_MOVES says how many. The long run:
 ``python -m tests.village.moving.run --runs 200``.
 """
 
@@ -14,7 +14,9 @@ from entrenous.send.move import turn
 from tests.village.moving.run import AGAIN, Outcome, run_one
 from tests.village.siege.run import fresh_seeds
 
-FRESH = int(os.environ.get("ENTRENOUS_MOVES", "6"))
+pytestmark = pytest.mark.slow
+
+FRESH = int(os.environ.get("ENTRENOUS_MOVES", "20"))
 FIXED = (902958524, 546833148, 867786326)  # each has found something once
 
 
@@ -29,6 +31,7 @@ def test_all_is_well_after_moves(seed: int) -> None:
     assert moved(outcome) > 0
 
 
+@pytest.mark.nightly
 def test_all_is_well_under_fresh_seeds() -> None:
     did: Counter[str] = Counter()
     for seed in fresh_seeds(FRESH):

@@ -1,6 +1,6 @@
 """An adversary at every relay: whatever her dice say, nothing is accepted that must not be.
 
-A few fixed seeds and fresh ones; ENTRENOUS_SIEGES says how many fresh ones (in CI: 20).
+A few fixed seeds, and in ``make nightly`` fresh ones; ENTRENOUS_SIEGES says how many.
 The long run: ``python -m tests.village.siege.run --runs 1000``.
 """
 
@@ -22,7 +22,9 @@ from tests.village.adversary import calls_of_a_courier
 from tests.village.siege.run import PLANS, STEPS_TAKEN, Siege, besiege, fresh_seeds
 from tests.village.tricks import ON_ONE_CALL
 
-FRESH = int(os.environ.get("ENTRENOUS_SIEGES", "20" if os.environ.get("CI") else "2"))
+pytestmark = pytest.mark.slow
+
+FRESH = int(os.environ.get("ENTRENOUS_SIEGES", "20"))
 # A check that is taken out, and the plan and the words by which the sieges notice.
 SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "has an older list": (
@@ -45,6 +47,7 @@ def test_nothing_is_accepted_under_any_plan(seed: int) -> None:
     assert outcome.played.total() > 0
 
 
+@pytest.mark.nightly
 @pytest.mark.threat("lying-relay")
 def test_nothing_is_accepted_under_fresh_seeds() -> None:
     asked: Counter[str] = Counter()

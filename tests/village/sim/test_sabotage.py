@@ -13,6 +13,8 @@ from entrenous.send.drawers import SEEN
 from tests.village.sim.run import Run
 from tests.village.sim.stores import SimMail, SimVault
 
+pytestmark = pytest.mark.slow
+
 Sabotage = Callable[[pytest.MonkeyPatch], None]
 SEEDS = range(40)  # a run ends at the first sight, so that few of them are whole
 

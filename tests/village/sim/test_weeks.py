@@ -1,6 +1,7 @@
 """Weeks under faults: whatever the seed, nothing is lost, doubled, or opened against its terms.
 
-A few fixed seeds and fresh ones; ENTRENOUS_SIMULATIONS says how many fresh ones. The long run:
+A few fixed seeds, and in ``make nightly`` fresh ones; ENTRENOUS_SIMULATIONS says how many. The long
+run:
 ``python -m tests.village.sim.run --runs 200``.
 """
 
@@ -12,6 +13,8 @@ import pytest
 from tests.village.siege.run import fresh_seeds
 from tests.village.sim.faults import Fate
 from tests.village.sim.run import AGAIN, run_one
+
+pytestmark = pytest.mark.slow
 
 FRESH = int(os.environ.get("ENTRENOUS_SIMULATIONS", "20"))
 TURNS = 4  # which the fresh ones are divided into, so that they run side by side
@@ -26,6 +29,7 @@ def test_all_is_well_after_weeks_under_faults(seed: int) -> None:
     assert outcome.steps > 50
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("turn", range(TURNS))
 def test_all_is_well_under_fresh_seeds(turn: int) -> None:
     did: Counter[str] = Counter()

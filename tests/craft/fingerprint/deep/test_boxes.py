@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from entrenous.craft.fingerprint.deep.boxes import BOXES, boxes, usual_boxes
 from entrenous.craft.fingerprint.thumbnail import thumbnail
 
+pytestmark = pytest.mark.slow
+
 
 def noise(height: int, width: int) -> Any:
     return np.random.default_rng(height).uniform(0, 255, (height, width)).astype(np.float32)

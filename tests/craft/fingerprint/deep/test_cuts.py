@@ -16,6 +16,8 @@ from entrenous.craft.fingerprint.picture import fingerprint, to_bits
 from entrenous.craft.fingerprint.thumbnail import thumbnail
 from entrenous.model.picture import Picture
 
+pytestmark = pytest.mark.slow
+
 MakePicture = Callable[[Any], Picture]
 SUBJECTS = ("astronaut", "cat", "coffee", "rocket", "china", "flower", "camera", "coins")
 

@@ -23,6 +23,7 @@ def test_bytes_keep_the_angle_whatever_the_length(seed: int, length: float) -> N
     assert cosines(kept[:1], kept[1:])[0, 0] == pytest.approx(exact, abs=0.003)
 
 
+@pytest.mark.slow
 @given(seeds)
 def test_every_pair_is_compared_however_many_there_are(seed: int) -> None:
     kept = rows([quantised(one) for one in some_numbers(seed % 7, 40)])

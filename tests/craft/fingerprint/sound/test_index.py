@@ -18,6 +18,8 @@ from entrenous.craft.fingerprint.sound.look import SoundView, sound_look
 from entrenous.craft.fingerprint.sound.register import sound_print
 from entrenous.model.print import SoundPrint, SoundTooQuiet
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 16_000
 Samples = NDArray[np.float32]
 EDITS: dict[str, Attack] = {

@@ -16,6 +16,8 @@ from bench.sounds.material import music, voice
 from entrenous.craft.fingerprint.sound.chroma import RATE_HZ, chroma, to_rate
 from entrenous.craft.fingerprint.sound.words import SILENCE, Words, words_of
 
+pytestmark = pytest.mark.slow
+
 FPCALC = shutil.which("fpcalc")
 
 

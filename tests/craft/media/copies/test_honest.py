@@ -19,6 +19,8 @@ from entrenous.model.received import NotACopy
 from entrenous.model.sound import Silence, Sound, SoundEncoding, SoundFormat, Timing
 from tests.faces.cli.hostile_files import honest, hostile
 
+pytestmark = pytest.mark.slow
+
 SIZES = ((1, 1), (8, 8), (7, 33), (100, 75))
 SAVED: dict[str, dict[str, Any]] = {
     "JPEG": {},

@@ -9,8 +9,6 @@ import pytest
 
 from entrenous.adapters.courier.http import HttpCourier, new_client
 from entrenous.adapters.system import SystemClock
-from entrenous.adapters.vault import home as adapter
-from entrenous.craft.crypto.vault_key import Cost
 from entrenous.faces.cli.exits import YES
 from entrenous.faces.cli.main import run
 from entrenous.faces.relay.app import relay_app
@@ -19,6 +17,7 @@ from entrenous.send.devices.generation import home_of
 from entrenous.settings import Settings
 from entrenous.wiring.device import open_device
 from tests.carry.relays import WoundClock, disk_relay, served
+from tests.vaults import make_vaults_open_quickly
 
 WORDS = "four or five unrelated words"
 
@@ -74,7 +73,7 @@ def town(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Town]:
     """A guess at a passphrase costs little."""
-    monkeypatch.setattr(adapter, "Cost", lambda: Cost(memory_kib=19_456, passes=2, lanes=1))
+    make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 
-from entrenous.adapters.vault import home as adapter
 from entrenous.adapters.vault.home import RelayPart, Unlocked
 from entrenous.adapters.vault.lock_head import Terms
 from entrenous.craft.crypto.vault_key import Cost
@@ -26,6 +25,7 @@ from entrenous.settings import Settings
 from entrenous.spec import TOKEN_BYTES
 from entrenous.wiring.device import open_device
 from tests.carry.relays import WoundClock, disk_relay, served
+from tests.vaults import make_vaults_open_quickly
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -37,7 +37,7 @@ LOCK = RelayLock("https://relay.test", MailboxId(bytes(16)), Secret(b"u" * 32))
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Ana's device at a relay; a guess at its passphrase costs little."""
-    monkeypatch.setattr(adapter, "Cost", lambda: Cost(memory_kib=19_456, passes=2, lanes=1))
+    make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.vault import home as adapter
 from entrenous.adapters.vault.home import no_relay, unlock
 from entrenous.adapters.vault.lock_head import has_vault, read_head
-from entrenous.craft.crypto.vault_key import Cost
 from entrenous.faces.cli import setup
 from entrenous.faces.cli.changes import words_for
 from entrenous.faces.cli.device.revoke import lines_of
@@ -29,6 +27,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.settings import Settings
 from entrenous.wiring.device import create_device, create_to_link, open_device, open_unlocked
 from tests.carry.relays import WoundClock, disk_relay, served
+from tests.vaults import make_vaults_open_quickly
 from tests.village.households import link
 from tests.village.world import WoundClock as Clock
 
@@ -41,7 +40,7 @@ Said = Callable[..., str]
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Ana's laptop at a relay; a guess at its passphrase costs little."""
-    monkeypatch.setattr(adapter, "Cost", lambda: Cost(memory_kib=19_456, passes=2, lanes=1))
+    make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")

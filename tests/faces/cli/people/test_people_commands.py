@@ -6,6 +6,8 @@ import zxingcpp
 
 from tests.faces.cli.test_letters import Street
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_circle_is_made_sent_to_and_let_go(street: Street) -> None:
     made = street.does("ana", "circle", "add", "family", "--person", "ben")

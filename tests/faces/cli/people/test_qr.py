@@ -80,6 +80,7 @@ def photographed(code: str, seed: int) -> bytes:
     return cv2.imencode(".jpg", noisy)[1].tobytes()
 
 
+@pytest.mark.slow
 def test_a_photo_of_a_code_is_read_and_what_is_read_is_that_code() -> None:
     found = list[bool]()
     for seed, code in zip(SEEDS, CODES, strict=True):

@@ -9,6 +9,8 @@ import pytest
 
 from entrenous.faces.cli.main import run
 
+pytestmark = pytest.mark.slow
+
 Ask = Callable[..., Any]
 HANDED_OVER = 3
 

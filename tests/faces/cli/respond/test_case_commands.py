@@ -13,6 +13,8 @@ from entrenous.faces.cli.output import when
 from entrenous.faces.cli.stop.agreed import adults
 from entrenous.faces.cli.times import typed_time
 
+pytestmark = pytest.mark.slow
+
 Ask = Callable[..., Any]
 SENT_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(days=9)
 

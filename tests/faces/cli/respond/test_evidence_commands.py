@@ -11,6 +11,8 @@ import pytest
 from entrenous.faces.cli.main import run
 from tests.respond.room import stamp_authority
 
+pytestmark = pytest.mark.slow
+
 Ask = Callable[..., Any]
 Stamped = Callable[[str], Path]
 

@@ -10,6 +10,8 @@ import pytest
 from entrenous.faces.cli.main import run
 from entrenous.wiring.platform import open_platform
 
+pytestmark = pytest.mark.slow
+
 KEY = "0b" * 32
 
 

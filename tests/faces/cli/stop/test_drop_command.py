@@ -12,6 +12,8 @@ import pytest
 
 from entrenous.faces.cli.main import run
 
+pytestmark = pytest.mark.slow
+
 AWAY = "http://127.0.0.1:9"
 MAIL = b"From: a@example.org\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8\xff"
 Drop = Callable[..., tuple[int, str, str]]

@@ -19,6 +19,8 @@ from entrenous.wiring.platform import open_platform
 from tests.adapters.index.banks import fresh, register
 from tests.adapters.index.brute import flipped
 
+pytestmark = pytest.mark.slow
+
 ONE, PART, OTHER = fresh(3, 4)
 
 

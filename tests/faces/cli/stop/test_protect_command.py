@@ -31,6 +31,8 @@ from tests.stop.room import png
 from tests.trace.test_any import with_sound
 from tests.village.world import photo
 
+pytestmark = pytest.mark.slow
+
 GATE = ("--gate", URL)
 FFMPEG = shutil.which("ffmpeg")
 

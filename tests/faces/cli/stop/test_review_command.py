@@ -26,6 +26,8 @@ from entrenous.wiring.platform import open_platform
 from tests.faces.cli.stop.gates import running
 from tests.stop.room import jpeg
 
+pytestmark = pytest.mark.slow
+
 CASE, OTHER = "3f9a-70c2-b11e", "aaaa-bbbb-cccc"
 AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 Typed = Callable[..., tuple[int, str, str]]

@@ -15,6 +15,8 @@ from bench.sounds.material import voice
 from entrenous.faces.cli.main import run
 from tests.clips import wander, written
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Any:

@@ -9,6 +9,8 @@ import pytest
 from entrenous.faces.cli.main import run
 from tests.adapters.index.banks import fresh
 
+pytestmark = pytest.mark.slow
+
 HASH, OTHER = (bits.hex() for bits in fresh(2, 4))
 Typed = Callable[..., tuple[int, str]]
 

@@ -14,6 +14,8 @@ from entrenous.faces.cli.main import run
 from entrenous.faces.cli.trace.files import files_in
 from entrenous.model.picture import EmptyFolder
 
+pytestmark = pytest.mark.slow
+
 Traced = Callable[..., tuple[int, list[dict[str, Any]], str]]
 
 

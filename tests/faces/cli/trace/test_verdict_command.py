@@ -12,6 +12,8 @@ from entrenous.faces.cli.exits import USAGE, YES
 from entrenous.faces.cli.main import run
 from tests.trace.desk import as_jpeg, photo
 
+pytestmark = pytest.mark.slow
+
 WORDS = "four or five unrelated words"
 
 

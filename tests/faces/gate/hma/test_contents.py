@@ -25,6 +25,8 @@ from tests.faces.gate.conftest import WoundClock
 from tests.faces.gate.hma.conftest import OPERATOR, a_client, a_platform
 from tests.stop.room import a_device, jpeg, picture
 
+pytestmark = pytest.mark.slow
+
 HEX, FAR = "5" * 64, "a" * 64
 PDQ = {"signal": HEX, "signal_type": "pdq"}
 OFF, ON = {"disable_until_ts": 0}, {"disable_until_ts": 1}

@@ -23,6 +23,8 @@ from tests.send.room import SMALL, THERE, Person, Room
 from tests.village.households import links
 from tests.village.malicious_relay import changed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def three() -> Room:

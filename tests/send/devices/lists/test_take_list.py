@@ -29,6 +29,8 @@ from tests.send.cards import NOON, after, identity_of, instead, issue_card
 from tests.send.room import SMALL, Person, Room
 from tests.village.households import catch_up, links
 
+pytestmark = pytest.mark.slow
+
 FAR = "https://far.test"
 
 
