@@ -17,6 +17,7 @@ from tests.village.world import LoadedDice, Villager
 
 pytestmark = pytest.mark.slow
 
+
 class Killed(BaseException):
     """The process ends here."""
 
