@@ -63,7 +63,7 @@ class PostgresLine:
 
     def begin(self, ahead: list[Look]) -> Behind:
         """Begin a transaction, and read what these will ask for."""
-        connection, desk = self._connected(), Behind(self)
+        connection, desk = self._connected(), Behind(self, pages_ahead=True)
         with connection.pipeline():
             if not self._begun:
                 self._begin(connection)

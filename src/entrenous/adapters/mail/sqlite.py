@@ -47,12 +47,12 @@ class SqliteMail:
         """Run ``work`` in a transaction that is durable when this returns."""
         return await self._writer.submit(work, ahead)
 
-    async def look(self, work: Callable[[MailView], Answer], ahead: Look | None = None) -> Answer:  # noqa: ARG002 -- one look gains nothing by it
-        """Run ``work`` on what is committed now; answers once that is durable."""
-        try:
-            return self._reader.look(work)
-        finally:
-            await self._writer.durable()
+    async def look(self, work: Callable[[MailView], Answer], ahead: Look | None = None) -> Answer:
+        """Run ``work`` on what is committed; at once, or as soon as that is durable."""
+        if self._writer.is_under_way:
+            return await self._writer.look(work, ahead)
+        self._writer.refuse_failed()
+        return self._reader.look(work)
 
     async def scrub(self) -> None:
         """Rewrite the file without what was dropped, then empty the write-ahead log.

@@ -38,7 +38,7 @@ class SqliteLine:
         self._log = DurableLog(log)
         self._checkpoints = checkpoints
         self._wording = SqliteWording()
-        self._desk = Behind(self)
+        self._desk = Behind(self, pages_ahead=False)
         self._version: object = None
 
     def wait_for_turn(self) -> None:
@@ -61,7 +61,7 @@ class SqliteLine:
     def _remember(self) -> None:
         version = self._cursor.execute("PRAGMA data_version").fetchone()
         if version != self._version or len(self._desk) > _ROWS_MAX:
-            self._desk, self._version = Behind(self), version
+            self._desk, self._version = Behind(self, pages_ahead=False), version
 
     def commit(self, desk: Behind) -> None:
         """Write what the desk holds, and end the transaction."""
@@ -82,7 +82,7 @@ class SqliteLine:
 
     def roll_back(self) -> None:
         """Undo the transaction, if there is one."""
-        self._desk = Behind(self)
+        self._desk = Behind(self, pages_ahead=False)
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 self._cursor.execute("ROLLBACK")

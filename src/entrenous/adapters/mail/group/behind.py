@@ -52,10 +52,15 @@ class _Entry:
 
 
 class Behind:
-    """A :class:`entrenous.ports.MailDesk` for one transaction."""
+    """A :class:`entrenous.ports.MailDesk` for one transaction.
 
-    def __init__(self, rows: Rows) -> None:
+    ``pages_ahead`` says whether the pages of many mailboxes are read sooner together than one by
+    one, so that they are worth a look ahead.
+    """
+
+    def __init__(self, rows: Rows, *, pages_ahead: bool) -> None:
         self._rows = rows
+        self._pages_ahead = pages_ahead
         self._held: defaultdict[type, dict[Key, _Entry]] = defaultdict(dict)
         self._changed: defaultdict[type, dict[Key, _Entry]] = defaultdict(dict)
         self._counts: defaultdict[type, dict[tuple[str, ...], dict[Key, int]]] = defaultdict(dict)
@@ -67,7 +72,7 @@ class Behind:
 
     def look_ahead(self, looks: Iterable[Callable[[MailView], object]]) -> None:
         """Read what these will ask for and is not known, all at once; before any work."""
-        ahead = Ahead(lambda kind, key: key in self._held[kind])
+        ahead = Ahead(lambda kind, key: key in self._held[kind], pages=self._pages_ahead)
         for look in looks:
             look(ahead)
         asks = ahead.asks()
