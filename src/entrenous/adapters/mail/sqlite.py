@@ -1,4 +1,4 @@
-"""The relay's rows in SQLite: a writer that commits in groups, and a reader beside it."""
+"""The relay's rows in SQLite: a writer that commits in groups, and a reader beside its rewrites."""
 
 import os
 import sqlite3
@@ -48,8 +48,8 @@ class SqliteMail:
         return await self._writer.submit(work, ahead)
 
     async def look(self, work: Callable[[MailView], Answer], ahead: Look | None = None) -> Answer:
-        """Run ``work`` on what is committed; at once, or as soon as that is durable."""
-        if self._writer.is_under_way:
+        """Run ``work`` on what is committed and durable."""
+        if not self._writer.is_alone:
             return await self._writer.look(work, ahead)
         self._writer.refuse_failed()
         return self._reader.look(work)

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from entrenous.adapters.mail.group.behind import Behind
+from entrenous.adapters.mail.group.behind import Behind, View
 from entrenous.adapters.mail.group.job import (
     GROUP_MAX,
     Job,
@@ -57,7 +57,7 @@ class GroupCommit:
         self._waiting: deque[Job] = deque()
         self._looks: deque[Job] = deque()  # those who only read
         self._busy = False  # a group is under way
-        self._is_alone = False  # or a statement between two of them, beside which others may read
+        self._is_alone = False  # which is one statement between transactions
         self._refused: Exception | None = None  # by the disk, once and for all (durable_log.py)
         self._groups: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._closed = False
@@ -75,17 +75,17 @@ class GroupCommit:
         job = Job(lambda _: self._line.alone(statement), None, alone=True)
         return self._queue(job, self._waiting)
 
-    @property
-    def is_under_way(self) -> bool:
-        """Whether something may be committed that is not durable yet."""
-        return self._busy and not self._is_alone
-
     def look(self, work: Callable[[Any], Answer], ahead: Look | None) -> "asyncio.Future[Answer]":
         """Run ``work``, which only reads, once what is under way is durable."""
-        return self._queue(Job(work, ahead, alone=False), self._looks)
+        return self._queue(Job(lambda desk: work(View(desk)), ahead, alone=False), self._looks)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether a statement runs between two groups, beside which others may read."""
+        return self._busy and self._is_alone
 
     def refuse_failed(self) -> None:
-        """Return if what is committed is durable when nothing is under way.
+        """Return if what was committed before the last group is durable.
 
         Raises:
             DiskFull, DiskFailed: it is not, and may be gone after a crash.
@@ -137,7 +137,8 @@ class GroupCommit:
             self._groups.put(_Group([*looks, *jobs], None))
             return
         try:
-            desk = self._line.begin([one.ahead for one in (*looks, *jobs) if one.ahead is not None])
+            ahead = [one.ahead for one in (*looks, *jobs) if one.ahead is not None]
+            desk = self._line.begin(ahead, writes=bool(jobs))
             tell(looks, [self._seen(desk, look) for look in looks])
             outcomes = [run(self._line, desk, job) for job in jobs]
             self._line.commit(desk)
@@ -146,15 +147,20 @@ class GroupCommit:
             untold = [look for look in looks if not look.answer.done()]
             self._groups.put(_Group([*untold, *jobs], None))
         else:
+            self._hand_on(jobs, outcomes)
+
+    def _hand_on(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
+        """Have the thread wait for the disk, if anybody has to."""
+        if jobs or self._line.shared:
             self._groups.put(_Group(jobs, outcomes))
+        else:
+            self._start_next()
 
     def _seen(self, desk: Behind, look: Job) -> Outcome:
-        """What somebody sees before this group changes anything; a look changes nothing itself."""
-        if self._refused is not None:
-            return Outcome(error=self._refused)
-        seen = run(self._line, desk, look)
-        desk.undo()
-        return seen
+        """What somebody sees before this group changes anything."""
+        return (
+            run(self._line, desk, look) if self._refused is None else Outcome(error=self._refused)
+        )
 
     def _take_looks(self) -> list[Job]:
         with self._lock:
