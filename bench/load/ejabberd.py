@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.load.cycles import LETTER_BYTES, Cycles
+from bench.load.cycles import LETTER_BYTES, Cycles, processor_s
 
 _BEAM: Final = sorted(Path("/usr/lib").glob("*/ejabberd-*/ebin"))
 _QUEUE: Final = (
@@ -83,14 +83,14 @@ def drive(port: int, lines: int, seconds: float) -> Cycles:
         poll.register(line.socket.fileno(), select.EPOLLIN)
     for line in by_number.values():
         next(line.steps)
-    began, times = time.perf_counter(), list[float]()
+    began, cpu, times = time.perf_counter(), processor_s(), list[float]()
     while time.perf_counter() < began + seconds or not times:
         for number, _ in poll.poll(1.0):
             line = by_number[number]
             since = line.began
             if line.hear() and next(line.steps):
                 times.append(line.began - since)
-    made = Cycles(len(times), time.perf_counter() - began, times, 0.0)
+    made = Cycles(len(times), time.perf_counter() - began, times, processor_s() - cpu)
     for line in by_number.values():
         line.socket.close()
     poll.close()

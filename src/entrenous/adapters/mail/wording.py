@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
-from entrenous.adapters.mail.codec import codecs, read, write, written
+from entrenous.adapters.mail.codec import codecs, is_optional, read, write, written
 from entrenous.adapters.mail.full_page import until_full
 from entrenous.adapters.mail.tables import BULKY, table_name
 from entrenous.model.held import HELD, HeldLetter
@@ -92,10 +92,14 @@ class SqliteWording:
 def bound(values: Iterable[object]) -> list[object]:
     """Values as sqlite3 takes them soonest.
 
-    For each that is bytes it looks for an adapter, which takes several times as long as a copy; for
-    a bytearray it does not (``need_adapt`` in CPython's Modules/_sqlite/statement.c).
+    For each that is bytes or None it looks for an adapter, which takes several times as long as to
+    copy it; for a bytearray or a text it does not (``need_adapt`` in CPython's
+    Modules/_sqlite/statement.c). So None is an empty text, of which :func:`_place` makes NULL.
     """
-    return [bytearray(value) if type(value) is bytes else value for value in values]
+    return [
+        bytearray(value) if type(value) is bytes else "" if value is None else value
+        for value in values
+    ]
 
 
 class PostgresWording:
@@ -196,8 +200,14 @@ def _many_listed(how: How, kind: type, names: tuple[str, ...], count: int) -> st
 @cache
 def _put_listed(kind: type, count: int) -> str:
     numbered = kind in BULKY
-    one = "(" + ", ".join(["random()"] * numbered + ["?"] * len(codecs(kind))) + ")"
+    places = [_place(kind, name) for name in codecs(kind)]
+    one = "(" + ", ".join(["random()"] * numbered + places) + ")"
     return _put(kind, "VALUES " + ", ".join([one] * count), numbered=numbered)
+
+
+def _place(kind: type, name: str) -> str:
+    """Where a value goes; one that may be missing is bytes or a number, so never an empty text."""
+    return "nullif(?, '')" if is_optional(kind, name) else "?"
 
 
 @cache
