@@ -2,8 +2,8 @@
 
 Bare sockets and one ``epoll``, every request written in advance but for an id: what the load costs
 is taken from the same two cores that the relay runs on. The peer's load (ejabberd.py) has the same
-form: one process, as many connections, three requests and three answers in a cycle, the letter
-sought in what is fetched; each says what processor time it took, so that neither is a handicap.
+form: one process, as many connections, three requests written in advance and three answers in
+a cycle, the letter sought in what is fetched. Each says what processor time it took.
 
     python -m bench.load.cycles URL.. --seconds 5
 """
