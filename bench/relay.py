@@ -6,8 +6,10 @@
     python -m bench.relay --database postgresql://... --relays 1 2 4    as many, one after the other
 
 A durable cycle: 4 KB accepted durably, fetched, deleted, over 64 connections; the load runs on the
-same cores. The figures of a round are taken one after the other, and medians of all rounds are
-given. ``group_commit`` is the relay's own group commit and its rules, bare of HTTP, in one process.
+same cores. Relay and peer are driven alike: by one process of bare sockets each, as long, with as
+many connections and requests in a cycle; what either load costs is given beside the ratio. The
+figures of a round are taken one after the other, and medians of all rounds are given.
+``group_commit`` is the relay's own group commit and its rules, bare of HTTP, in one process.
 ``limit`` is what SQLite itself can do on this disk: inserts and deletes in C, without a rule, with
 as many rows for each sync as the relay has requests; ``limit_64`` has 64. Where a sync costs next
 to nothing it says how fast C is. The last line is one JSON object.
@@ -60,7 +62,7 @@ class Round(NamedTuple):
     group_commit: float
     limit: float
     limit_64: float
-    peer: float | None
+    peer: Cycles | None
     postgres: dict[int, float]  # by how many relays there were on one database
     up_mb_s: float
     down_mb_s: float
@@ -135,13 +137,12 @@ def rss_of_two_gb() -> float:
         return resident_mb(own.process)
 
 
-def _peer(folder: Path, seconds: float) -> float:
+def _peer(folder: Path, seconds: float) -> Cycles:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with ejabberd.ejabberd(folder, port):
-        made = ejabberd.drive(port, _LINES, seconds)
-    return made.count / made.seconds
+        return ejabberd.drive(port, _LINES, seconds)
 
 
 def _side_by_side(folder: Path, database: str, seconds: float, many: int) -> float:
@@ -152,27 +153,41 @@ def _side_by_side(folder: Path, database: str, seconds: float, many: int) -> flo
             for number in range(many)
         ]
         made = drive(urls, _LINES, seconds)
-    return made.count / made.seconds
+    return _speed(made)
 
 
 def _told(one: Round) -> str:
     cycles = one.relay
     return (
-        f"{cycles.count / cycles.seconds:,.0f} cycles/s, p99 "
+        f"{_speed(cycles):,.0f} cycles/s, p99 "
         f"{1000 * percentile(cycles.times_s, 0.99):.0f} ms, {one.cpu_us:.0f} us of processor each; "
-        f"load {1e6 * cycles.cpu_s / cycles.count:.0f} us; "
+        f"load {_load_us(cycles):.0f} us; "
         f"bare of HTTP {one.group_commit:,.0f}/s; SQLite {one.limit:,.0f}/s, "
-        f"by 64 {one.limit_64:,.0f}/s; peer {one.peer or 0:,.0f}/s; "
+        f"by 64 {one.limit_64:,.0f}/s; {_told_peer(one.peer)}; "
         f"PostgreSQL {', '.join(f'{many}: {s:,.0f}/s' for many, s in one.postgres.items())}; "
         f"blobs {one.up_mb_s:.0f} up, {one.down_mb_s:.0f} down MB/s; disk {one.scan_mb_s:.0f} MB/s"
     )
 
 
+def _told_peer(peer: Cycles | None) -> str:
+    if peer is None:
+        return "no peer"
+    return f"peer {_speed(peer):,.0f}/s, load {_load_us(peer):.0f} us"
+
+
+def _speed(made: Cycles) -> float:
+    return made.count / made.seconds
+
+
+def _load_us(made: Cycles) -> float:
+    return 1e6 * made.cpu_s / made.count
+
+
 def _answer(rounds: list[Round], rss_mb: float | None) -> dict[str, object]:
-    speeds = [one.relay.count / one.relay.seconds for one in rounds]
+    speeds = [_speed(one.relay) for one in rounds]
     peers = [one.peer for one in rounds if one.peer]
     sides = {many: [one.postgres[many] for one in rounds] for many in rounds[0].postgres}
-    ratios = [speed / one.peer for speed, one in zip(speeds, rounds, strict=True) if one.peer]
+    ratios = [_speed(one.relay) / _speed(one.peer) for one in rounds if one.peer]
     return {
         "schema": "entrenous/bench-relay/1",
         "rounds": len(rounds),
@@ -180,11 +195,10 @@ def _answer(rounds: list[Round], rss_mb: float | None) -> dict[str, object]:
         "p50_ms": _ms(rounds, 0.5),
         "p99_ms": _ms(rounds, 0.99),
         "cpu_us_per_cycle": round(median(one.cpu_us for one in rounds)),
-        "load_cpu_us_per_cycle": round(
-            median(1e6 * one.relay.cpu_s / one.relay.count for one in rounds)
-        ),
+        "load_cpu_us_per_cycle": round(median(_load_us(one.relay) for one in rounds)),
         "peer": ejabberd.version(),
-        "peer_cycles_per_s": round(median(peers)) if peers else None,
+        "peer_cycles_per_s": round(median(map(_speed, peers))) if peers else None,
+        "peer_load_cpu_us_per_cycle": round(median(map(_load_us, peers))) if peers else None,
         "ratio": round(median(ratios), 2) if ratios else None,
         "group_commit_cycles_per_s": round(median(one.group_commit for one in rounds)),
         "of_group_commit": round(

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.load.cycles import LETTER_BYTES, Cycles
+from bench.load.cycles import LETTER_BYTES, Cycles, processor_s
 
 _BEAM: Final = sorted(Path("/usr/lib").glob("*/ejabberd-*/ebin"))
 _QUEUE: Final = (
@@ -83,14 +83,14 @@ def drive(port: int, lines: int, seconds: float) -> Cycles:
         poll.register(line.socket.fileno(), select.EPOLLIN)
     for line in by_number.values():
         next(line.steps)
-    began, times = time.perf_counter(), list[float]()
+    began, cpu, times = time.perf_counter(), processor_s(), list[float]()
     while time.perf_counter() < began + seconds or not times:
         for number, _ in poll.poll(1.0):
             line = by_number[number]
             since = line.began
             if line.hear() and next(line.steps):
                 times.append(line.began - since)
-    made = Cycles(len(times), time.perf_counter() - began, times, 0.0)
+    made = Cycles(len(times), time.perf_counter() - began, times, processor_s() - cpu)
     for line in by_number.values():
         line.socket.close()
     poll.close()
@@ -124,17 +124,20 @@ class _Line:
         return self._until in self._heard
 
     def _cycle(self) -> Iterator[bool]:
-        body, ended = base64.b64encode(os.urandom(LETTER_BYTES)).decode(), False
-        message = f'<message to="{self._to}" type="chat" id="m"><body>{body}</body></message>'
+        body, ended = base64.b64encode(os.urandom(LETTER_BYTES)), False
+        message = b'<message to="%b" type="chat" id="m"><body>%b</body></message>'
+        post = message % (self._to.encode(), body) + b'<r xmlns="urn:xmpp:sm:3"/>'
+        fetch = _QUEUE.format("get", "f", "fetch").encode()
+        purge = _QUEUE.format("set", "p", "purge").encode()
         while True:
             self.began = time.perf_counter()
-            self._send(message + '<r xmlns="urn:xmpp:sm:3"/>', b"<a ")
+            self._send(post, b"<a ")
             yield ended
-            self._send(_QUEUE.format("get", "f", "fetch"), b"id='f'")
+            self._send(fetch, b"id='f'")
             yield False
-            if body.encode() not in self._heard:
+            if body not in self._heard:
                 raise SystemExit("ejabberd did not hand over what it had confirmed")
-            self._send(_QUEUE.format("set", "p", "purge"), b"id='p'")
+            self._send(purge, b"id='p'")
             yield False
             ended = True
 
@@ -149,13 +152,13 @@ class _Line:
         self._say(f'<iq type="{kind}" id="i">{inner}</iq>', b"id='i'")
 
     def _say(self, text: str, until: bytes) -> None:
-        self._send(text, until)
+        self._send(text.encode(), until)
         while not self.hear():
             pass
 
-    def _send(self, text: str, until: bytes) -> None:
+    def _send(self, data: bytes, until: bytes) -> None:
         self._until, self._heard = until, b""
-        self.socket.sendall(text.encode())
+        self.socket.sendall(data)
 
 
 def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:

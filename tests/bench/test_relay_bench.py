@@ -25,6 +25,8 @@ AGREED = {
     "scan_of_disk_mb_s",
 }
 
+OF_PEER = {"peer_cycles_per_s", "peer_load_cpu_us_per_cycle", "ratio"}
+
 
 @pytest.fixture(autouse=True)
 def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +43,7 @@ def test_a_round_measures_all_that_was_agreed(postgres: Cluster) -> None:
     answer = bench.relay._answer([one], rss_mb)
     assert answer.keys() >= AGREED
     assert json.loads(json.dumps(answer))["schema"] == "entrenous/bench-relay/1"
-    with_a_peer = {"peer", "peer_cycles_per_s", "ratio"} if ejabberd.version() is None else set()
+    with_a_peer = {"peer", *OF_PEER} if ejabberd.version() is None else set()
     for name in answer.keys() - with_a_peer - {"schema", "peer", "postgresql_by_relays"}:
         assert float(str(answer[name])) >= 0, name
     assert set(one.postgres) == {1, 2}
@@ -53,4 +55,4 @@ def test_a_round_measures_all_that_was_agreed(postgres: Cluster) -> None:
     assert alone.keys() == answer.keys()
     lacking = {name for name, value in alone.items() if value is None}
     postgresql = {"postgresql_cycles_per_s", "postgresql_of_sqlite"}
-    assert lacking - {"peer"} == {"peer_cycles_per_s", "ratio", "rss_mb_2gb"} | postgresql
+    assert lacking - {"peer"} == OF_PEER | {"rss_mb_2gb"} | postgresql

@@ -8,7 +8,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
@@ -22,7 +22,7 @@ from entrenous.adapters.mail.wording import Ask, SqliteWording
 from entrenous.model.held import HeldBlob, HeldLetter, HeldUpload, NewerDatabase
 from entrenous.model.ids import EnvelopeId, MailboxId
 from entrenous.model.relay_problem import DiskFailed, DiskFull, NoSuchBlob
-from entrenous.ports import MailView
+from entrenous.ports import MailDesk, MailView
 from tests.carry.relays import NOON
 
 # An event loop wakes itself through a pair of sockets.
@@ -108,6 +108,48 @@ def test_every_answer_waits_for_the_disk(
 
     def refuse(_: MailView) -> list[HeldLetter]:
         raise NoSuchBlob
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    runner.run(story())
+    store.close()
+
+
+def test_looks_between_groups_change_nothing_and_fail_with_the_disk(
+    tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looks that wait for a group run on the writer's own connection, before the next group."""
+    store, syncing, done = open_mail(tmp_path / "mail.db"), threading.Event(), threading.Event()
+    errors = [None, OSError(errno.EIO, "broken")]
+
+    def slow(_: int) -> None:
+        syncing.set()
+        assert done.wait(20)
+        if error := errors.pop(0):
+            raise error
+
+    async def look_during(
+        work: Callable[[MailDesk], None], look: Callable[[Any], object]
+    ) -> list[object]:
+        syncing.clear()
+        done.clear()
+        putting = asyncio.create_task(store.together(work))
+        await asyncio.to_thread(syncing.wait)
+        looking = asyncio.create_task(store.look(look))
+        await asyncio.sleep(0.05)
+        done.set()
+        return await asyncio.gather(putting, looking, return_exceptions=True)
+
+    def count(view: MailView) -> int:
+        return view.count(HeldLetter)
+
+    async def story() -> None:
+        _, refused = await look_during(
+            lambda desk: desk.put(LETTER), lambda desk: desk.drop(HeldLetter, ENVELOPE)
+        )
+        assert isinstance(refused, AttributeError)
+        assert await store.look(count) == 1
+        failed = await look_during(lambda desk: desk.drop(HeldLetter, ENVELOPE), count)
+        assert [type(one) for one in failed] == [DiskFailed, DiskFailed]
 
     monkeypatch.setattr(os, "fdatasync", slow)
     runner.run(story())

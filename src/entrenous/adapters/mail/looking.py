@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 from entrenous.adapters.mail.codec import read
 from entrenous.adapters.mail.sqlite_line import named
-from entrenous.adapters.mail.wording import Ask, SqliteWording
+from entrenous.adapters.mail.wording import Ask, SqliteWording, bound
 from entrenous.model.held import HELD, HeldLetter
 from entrenous.model.ids import MailboxId
 from entrenous.ports import MailView
@@ -51,7 +51,7 @@ class Looking:
 
     def get(self, kind: type[Row], *key: object) -> Row | None:
         """The row, or None."""
-        row = self._cursor.execute(_by_key(cast("type", kind)), key).fetchone()
+        row = self._cursor.execute(_by_key(cast("type", kind)), bound(key)).fetchone()
         return cast("Row", read(kind, row)) if row else None
 
     def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:

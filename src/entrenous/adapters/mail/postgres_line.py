@@ -61,9 +61,9 @@ class PostgresLine:
         self._flushes: set[_Flush] = set()
         self._connect_both()
 
-    def begin(self, ahead: list[Look]) -> Behind:
+    def begin(self, ahead: list[Look], *, writes: bool = True) -> Behind:  # noqa: ARG002 -- each line has its own kind
         """Begin a transaction, and read what these will ask for."""
-        connection, desk = self._connected(), Behind(self)
+        connection, desk = self._connected(), Behind(self, pages_ahead=True)
         with connection.pipeline():
             if not self._begun:
                 self._begin(connection)

@@ -1,4 +1,4 @@
-"""The relay's rows in SQLite: a writer that commits in groups, and a reader beside it."""
+"""The relay's rows in SQLite: a writer that commits in groups, and a reader beside its rewrites."""
 
 import os
 import sqlite3
@@ -46,12 +46,12 @@ class SqliteMail:
         """Run ``work`` in a transaction that is durable when this returns."""
         return await self._writer.submit(work, ahead)
 
-    async def look(self, work: Callable[[MailView], Answer], ahead: Look | None = None) -> Answer:  # noqa: ARG002 -- one look gains nothing by it
-        """Run ``work`` on what is committed now; answers once that is durable."""
-        try:
-            return self._reader.look(work)
-        finally:
-            await self._writer.durable()
+    async def look(self, work: Callable[[MailView], Answer], ahead: Look | None = None) -> Answer:
+        """Run ``work`` on what is committed and durable."""
+        if not self._writer.is_alone:
+            return await self._writer.look(work, ahead)
+        self._writer.refuse_failed()
+        return self._reader.look(work)
 
     async def scrub(self) -> None:
         """Rewrite the file without what was dropped, then empty the write-ahead log.

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,14 +19,14 @@ from entrenous.model.relay_problem import DiskFailed, DiskFull
 _ROWS_MAX: Final = 4096  # that are remembered from group to group
 _SEALED_MAX: Final = 8192
 _PAGE_BITS: Final = 12
-_STAY: Final = (HeldMailbox, HeldToken, HeldEnvelope)
 
 
 class SqliteLine:
     """A :class:`entrenous.adapters.mail.group.job.Line`.
 
-    It remembers rows from group to group: each begins by keeping everybody else from writing, so
-    that nothing changes between the question whether anybody has, and its end.
+    It remembers rows from group to group: each begins by keeping everybody else from writing, or if
+    it only reads sees one moment to its end, so that nothing changes between the question whether
+    anybody else has written, and its end.
     """
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
@@ -38,7 +38,7 @@ class SqliteLine:
         self._log = DurableLog(log)
         self._checkpoints = checkpoints
         self._wording = SqliteWording()
-        self._desk = Behind(self)
+        self._desk = Behind(self, pages_ahead=False)
         self._version: object = None
 
     def wait_for_turn(self) -> None:
@@ -48,12 +48,12 @@ class SqliteLine:
         """A file is there at once."""
         return True
 
-    def begin(self, ahead: list[Look]) -> Behind:
+    def begin(self, ahead: list[Look], *, writes: bool = True) -> Behind:
         """Begin a transaction, and read what these will ask for.
 
         What earlier groups read and wrote is still known, unless anybody else wrote since.
         """
-        self._cursor.execute("BEGIN IMMEDIATE")
+        self._cursor.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
         self._remember()
         self._desk.look_ahead(ahead)
         return self._desk
@@ -61,13 +61,13 @@ class SqliteLine:
     def _remember(self) -> None:
         version = self._cursor.execute("PRAGMA data_version").fetchone()
         if version != self._version or len(self._desk) > _ROWS_MAX:
-            self._desk, self._version = Behind(self), version
+            self._desk, self._version = Behind(self, pages_ahead=False), version
 
     def commit(self, desk: Behind) -> None:
         """Write what the desk holds, and end the transaction."""
         desk.flush()
         self._cursor.execute("COMMIT")
-        desk.settle(_may_stay)
+        desk.settle(_STAY)
 
     def ticket(self) -> None:
         """There is one log."""
@@ -82,7 +82,7 @@ class SqliteLine:
 
     def roll_back(self) -> None:
         """Undo the transaction, if there is one."""
-        self._desk = Behind(self)
+        self._desk = Behind(self, pages_ahead=False)
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 self._cursor.execute("ROLLBACK")
@@ -123,11 +123,21 @@ def _pages_beyond(kind: type, rows: Sequence[Any]) -> int:
     return sum(len(row.sealed) >> _PAGE_BITS for row in rows) if kind is HeldLetter else 0
 
 
-def _may_stay(row: Any) -> bool:
-    """What the next requests for a letter ask about; nothing secret, and nothing large."""
-    return isinstance(row, _STAY) or (
-        isinstance(row, HeldLetter) and len(row.sealed) <= _SEALED_MAX
-    )
+def _is_small(letter: Any) -> bool:
+    return len(letter.sealed) <= _SEALED_MAX
+
+
+def _always(_: object) -> bool:
+    return True
+
+
+#: What the next requests for a letter ask about; nothing secret, and nothing large.
+_STAY: Final[Mapping[type, Callable[[Any], bool]]] = {
+    HeldMailbox: _always,
+    HeldToken: _always,
+    HeldEnvelope: _always,
+    HeldLetter: _is_small,
+}
 
 
 def named(why: Exception) -> Exception:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
-from entrenous.adapters.mail.codec import codecs, read, write, written
+from entrenous.adapters.mail.codec import codecs, is_optional, read, write, written
 from entrenous.adapters.mail.full_page import until_full
 from entrenous.adapters.mail.tables import BULKY, table_name
 from entrenous.model.held import HELD, HeldLetter
@@ -56,15 +56,12 @@ class SqliteWording:
     def asks(self, ask: Ask) -> Iterator[Statement]:
         """One question; its answer is the rows of all of these together."""
         if ask.how not in ("rows", "counts"):
-            yield _plain(ask, "?", "")
+            text, given = _plain(ask, "?", "")
+            yield text, bound(given)
             return
         for part in _padded(ask.given):
-            one = "(" + ", ".join("?" * len(ask.names)) + ")"
-            among = f"({_list(ask.names)}) IN (VALUES {', '.join([one] * len(part))})"
-            if len(ask.names) == 1:
-                among = f"{_list(ask.names)} IN ({', '.join('?' * len(part))})"
             given = _flat(ask.kind, ask.names, part)
-            yield _many(ask, among if ask.names else "1"), given
+            yield _many_listed(ask.how, ask.kind, ask.names, len(part)), bound(given)
 
     def rows(self, ask: Ask, cursor: sqlite3.Cursor) -> Iterable[Any]:
         """What ``cursor`` answers to one question: at once, but letters one by one, for they are
@@ -82,22 +79,27 @@ class SqliteWording:
         """Insert, or replace by key; the number of a row is drawn, since the next one would say
         after which other row it came.
         """
-        numbered = kind in BULKY
-        one = "(" + ", ".join(["random()"] * numbered + ["?"] * len(codecs(kind))) + ")"
         for part in _exact(rows):
             values = [value for row in part for value in written(kind, row)]
-            yield _put(kind, "VALUES " + ", ".join([one] * len(part)), numbered=numbered), values
+            yield _put_listed(kind, len(part)), bound(values)
 
     def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
         """Delete by key."""
-        names = HELD[kind]
-        one = "(" + ", ".join("?" * len(names)) + ")"
         for part in _padded(keys):
-            among = f"({_list(names)}) IN (VALUES {', '.join([one] * len(part))})"
-            if len(names) == 1:
-                among = f"{_list(names)} IN ({', '.join('?' * len(part))})"
-            given = _flat(kind, names, part)
-            yield _delete(kind, among), given
+            yield _delete_listed(kind, len(part)), bound(_flat(kind, HELD[kind], part))
+
+
+def bound(values: Iterable[object]) -> list[object]:
+    """Values as sqlite3 takes them soonest.
+
+    For each that is bytes or None it looks for an adapter, which takes several times as long as to
+    copy it; for a bytearray or a text it does not (``need_adapt`` in CPython's
+    Modules/_sqlite/statement.c). So None is an empty text, of which :func:`_place` makes NULL.
+    """
+    return [
+        bytearray(value) if type(value) is bytes else "" if value is None else value
+        for value in values
+    ]
 
 
 class PostgresWording:
@@ -108,7 +110,8 @@ class PostgresWording:
         if ask.how not in ("rows", "counts"):
             yield _plain(ask, "%b", ' COLLATE "C"')
             return
-        yield _many(ask, _among(ask.kind, ask.names)), _arrays(ask.kind, ask.names, ask.given)
+        text = _many(ask.how, ask.kind, ask.names, _among(ask.kind, ask.names))
+        yield text, _arrays(ask.kind, ask.names, ask.given)
 
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
         """Insert, or replace by key."""
@@ -179,14 +182,45 @@ def _weigh(
     return f"SELECT count(*), {total} FROM {table_name(kind)} WHERE {where}"  # noqa: S608 -- our own nouns
 
 
-def _many(ask: Ask, among: str) -> str:
-    table = table_name(ask.kind)
-    if ask.how == "rows":
-        return f"SELECT {_columns(ask.kind)} FROM {table} WHERE {among}"  # noqa: S608 -- our own nouns
-    if not ask.names:
+def _many(how: How, kind: type, names: tuple[str, ...], among: str) -> str:
+    table = table_name(kind)
+    if how == "rows":
+        return f"SELECT {_columns(kind)} FROM {table} WHERE {among}"  # noqa: S608 -- our own nouns
+    if not names:
         return f"SELECT count(*) FROM {table}"  # noqa: S608 -- our own nouns
-    names = _list(ask.names)
-    return f"SELECT {names}, count(*) FROM {table} WHERE {among} GROUP BY {names}"  # noqa: S608 -- our own nouns
+    listed = _list(names)
+    return f"SELECT {listed}, count(*) FROM {table} WHERE {among} GROUP BY {listed}"  # noqa: S608 -- our own nouns
+
+
+@cache
+def _many_listed(how: How, kind: type, names: tuple[str, ...], count: int) -> str:
+    return _many(how, kind, names, _among_listed(names, count) if names else "1")
+
+
+@cache
+def _put_listed(kind: type, count: int) -> str:
+    numbered = kind in BULKY
+    places = [_place(kind, name) for name in codecs(kind)]
+    one = "(" + ", ".join(["random()"] * numbered + places) + ")"
+    return _put(kind, "VALUES " + ", ".join([one] * count), numbered=numbered)
+
+
+def _place(kind: type, name: str) -> str:
+    """Where a value goes; one that may be missing is bytes or a number, so never an empty text."""
+    return "nullif(?, '')" if is_optional(kind, name) else "?"
+
+
+@cache
+def _delete_listed(kind: type, count: int) -> str:
+    return _delete(kind, _among_listed(HELD[kind], count))
+
+
+def _among_listed(names: tuple[str, ...], count: int) -> str:
+    """That the fields of these names are one of so many tuples of values."""
+    if len(names) == 1:
+        return f"{_list(names)} IN ({', '.join('?' * count)})"
+    one = "(" + ", ".join("?" * len(names)) + ")"
+    return f"({_list(names)}) IN (VALUES {', '.join([one] * count)})"
 
 
 @cache

@@ -14,11 +14,15 @@ Row = TypeVar("Row")
 class Ahead:
     """A :class:`entrenous.ports.MailView` that holds nothing and remembers every question.
 
-    ``is_known`` tells of a row's kind and key whether nobody has to ask.
+    ``is_known`` tells of a row's kind and key whether nobody has to ask; ``pages`` says whether
+    letters are asked for.
     """
 
-    def __init__(self, is_known: Callable[[type, tuple[object, ...]], bool]) -> None:
+    def __init__(
+        self, is_known: Callable[[type, tuple[object, ...]], bool], *, pages: bool
+    ) -> None:
         self._is_known = is_known
+        self._pages = pages
         self._many: dict[tuple[How, type, tuple[str, ...]], dict[tuple[object, ...], None]] = {}
         self._ones: dict[Ask, None] = {}
 
@@ -53,7 +57,9 @@ class Ahead:
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
     ) -> list[HeldLetter]:
         """Letters will be."""
-        self._ones[Ask("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))] = None
+        if self._pages:
+            ask = Ask("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
+            self._ones[ask] = None
         return []
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:

@@ -6,7 +6,7 @@ lists are kept up to date by what is written after they were read.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
 
@@ -51,11 +51,20 @@ class _Entry:
         self.now = now
 
 
-class Behind:
-    """A :class:`entrenous.ports.MailDesk` for one transaction."""
+def _is_row(value: Any) -> bool:
+    return value is not None and value is not UNKNOWN
 
-    def __init__(self, rows: Rows) -> None:
+
+class Behind:
+    """A :class:`entrenous.ports.MailDesk` for one transaction.
+
+    ``pages_ahead`` says whether the pages of many mailboxes are read sooner together than one by
+    one, so that they are worth a look ahead.
+    """
+
+    def __init__(self, rows: Rows, *, pages_ahead: bool) -> None:
         self._rows = rows
+        self._pages_ahead = pages_ahead
         self._held: defaultdict[type, dict[Key, _Entry]] = defaultdict(dict)
         self._changed: defaultdict[type, dict[Key, _Entry]] = defaultdict(dict)
         self._counts: defaultdict[type, dict[tuple[str, ...], dict[Key, int]]] = defaultdict(dict)
@@ -63,11 +72,11 @@ class Behind:
         self._lists = defaultdict(dict)
         self._said: dict[Ask, Any] = {}  # as long as no row of that kind changes
         self._undo: list[tuple[type, Key, Any]] = []
-        self._touched: list[tuple[type, Key]] = []
+        self._touched: defaultdict[type, set[Key]] = defaultdict(set)
 
     def look_ahead(self, looks: Iterable[Callable[[MailView], object]]) -> None:
         """Read what these will ask for and is not known, all at once; before any work."""
-        ahead = Ahead(lambda kind, key: key in self._held[kind])
+        ahead = Ahead(lambda kind, key: key in self._held[kind], pages=self._pages_ahead)
         for look in looks:
             look(ahead)
         asks = ahead.asks()
@@ -89,15 +98,20 @@ class Behind:
         for kind in list(self._changed):
             self._write(kind)
 
-    def settle(self, stay: Callable[[Any], bool]) -> None:
-        """After a commit: of all that was read or written, remember the rows that may ``stay``."""
+    def settle(self, stay: Mapping[type, Callable[[Any], bool]]) -> None:
+        """After a commit: remember rows of the kinds that may ``stay`` as far as that says so."""
         self._counts.clear()
         self._lists.clear()
         self._said.clear()
-        for kind, key in self._touched:
-            entry = self._held[kind].get(key)
-            if entry and (entry.now is None or entry.now is UNKNOWN or not stay(entry.now)):
-                del self._held[kind][key]
+        for kind, keys in self._touched.items():
+            held = self._held[kind]
+            if kind not in stay:
+                held.clear()
+                continue
+            for key in keys:
+                entry = held.get(key)
+                if entry and not (_is_row(entry.now) and stay[kind](entry.now)):
+                    del held[key]
         self._touched.clear()
 
     def __len__(self) -> int:
@@ -185,7 +199,7 @@ class Behind:
     def _learn_rows(self, kind: type, keys: Sequence[Key], rows: list[Any]) -> None:
         found = {key_of(kind, row): row for row in rows}
         held = self._held[kind]
-        self._touched += [(kind, key) for key in keys]
+        self._touched[kind].update(keys)
         for key in keys:
             row, entry = found.get(key), held.get(key)
             if entry is None:
@@ -241,7 +255,7 @@ class Behind:
             else:
                 entry = held[key] = _Entry(UNKNOWN, UNKNOWN)
         self._undo.append((kind, key, entry.now))
-        self._touched.append((kind, key))
+        self._touched[kind].add(key)
         self._set(kind, key, entry, row)
 
     def _set(self, kind: type, key: Key, entry: _Entry, row: Any) -> None:
@@ -270,3 +284,13 @@ class Behind:
             self._rows.write(kind, puts, drops)
         for entry in changed.values():
             entry.kept = entry.now
+
+
+class View:
+    """A :class:`entrenous.ports.MailView` of a desk, by which nothing is put or dropped."""
+
+    __slots__ = ("count", "due", "find", "get", "letters", "weigh")
+
+    def __init__(self, desk: Behind) -> None:
+        self.get, self.find, self.count = desk.get, desk.find, desk.count
+        self.weigh, self.letters, self.due = desk.weigh, desk.letters, desk.due

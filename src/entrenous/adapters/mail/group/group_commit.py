@@ -9,7 +9,9 @@ what one thread hands to another costs as much as a rule. Here a group reads, de
 commits in the loop, with what an answer of the database takes and without the disk; one thread then
 waits for the disk, has everybody told, waits for the next turn where others write too, and lets the
 next group go, which has gathered meanwhile. Nobody is told before the disk has all that the answer
-rests on; whoever only looks sees what is committed, and waits for the disk as those who wrote it.
+rests on. Whoever only reads while a group is under way reads at the beginning of the next one, from
+the rows that its desk remembers: all that is seen there is durable, so the answer waits for nothing
+and costs no transaction of its own.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+from entrenous.adapters.mail.group.behind import Behind, View
 from entrenous.adapters.mail.group.job import (
     GROUP_MAX,
     Job,
@@ -52,9 +55,9 @@ class GroupCommit:
         self._line = line
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
+        self._looks: deque[Job] = deque()  # those who only read
         self._busy = False  # a group is under way
-        self._unsynced = False  # something may be committed that the disk does not have yet
-        self._followers: list[Job] = []
+        self._is_alone = False  # which is one statement between transactions
         self._refused: Exception | None = None  # by the disk, once and for all (durable_log.py)
         self._groups: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._closed = False
@@ -65,43 +68,49 @@ class GroupCommit:
         self, work: Callable[[Any], Answer], ahead: Look | None = None
     ) -> "asyncio.Future[Answer]":
         """Run ``work`` on the desk inside a transaction; answers once that is durable."""
-        return self._queue(Job(work, ahead, alone=False))
+        return self._queue(Job(work, ahead, alone=False), self._waiting)
 
     def submit_alone(self, statement: str) -> "asyncio.Future[list[Any]]":
         """Run one statement between transactions; its rows."""
-        return self._queue(Job(lambda _: self._line.alone(statement), None, alone=True))
+        job = Job(lambda _: self._line.alone(statement), None, alone=True)
+        return self._queue(job, self._waiting)
 
-    async def durable(self) -> None:
-        """Return when all is durable that could be seen until now; most often it is.
+    def look(self, work: Callable[[Any], Answer], ahead: Look | None) -> "asyncio.Future[Answer]":
+        """Run ``work``, which only reads, once what is under way is durable."""
+        return self._queue(Job(lambda desk: work(View(desk)), ahead, alone=False), self._looks)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether a statement runs between two groups, beside which others may read."""
+        return self._busy and self._is_alone
+
+    def refuse_failed(self) -> None:
+        """Return if what was committed before the last group is durable.
 
         Raises:
             DiskFull, DiskFailed: it is not, and may be gone after a crash.
         """
-        with self._lock:
-            if self._refused is not None:
-                raise self._refused
-            if not self._unsynced:
-                return
-            job = Job(_nothing, None, alone=False)
-            self._followers.append(job)
-        await job.answer
+        if self._refused is not None:
+            raise self._refused
 
     def close(self) -> None:
         """End what is under way, then close the connection."""
         self._closed = True
         with self._lock:
-            left, self._waiting = list(self._waiting), deque()
+            left = [*self._looks, *self._waiting]
+            self._looks.clear()
+            self._waiting.clear()
         if left:
             self._groups.put(_Group(left, None))
         self._groups.put(None)
         self._thread.join()
         self._line.close()
 
-    def _queue(self, job: Job) -> "asyncio.Future[Any]":
+    def _queue(self, job: Job, among: deque[Job]) -> "asyncio.Future[Any]":
         if self._closed:
             raise RuntimeError("this store is closed")
         with self._lock:
-            self._waiting.append(job)
+            among.append(job)
             starts, self._busy = not self._busy, True
         if starts and self._line.shared:
             self._groups.put(_Group([], None))
@@ -111,7 +120,7 @@ class GroupCommit:
 
     def _turn_when_quiet(self, seen: int = 0) -> None:
         """Let the loop go round as long as each round brings more: a large group costs less."""
-        waiting = len(self._waiting)
+        waiting = len(self._waiting) + len(self._looks)
         if seen < waiting < GROUP_MAX:
             asyncio.get_running_loop().call_soon(self._turn_when_quiet, waiting)
         else:
@@ -119,29 +128,50 @@ class GroupCommit:
 
     def _turn(self) -> None:
         """Run all that wait, in the loop of one of them."""
-        jobs = self._take()
-        if not jobs and not self._closed:
+        looks = self._take_looks()
+        jobs = self._take(with_alone=not looks)
+        if not jobs and not looks and not self._closed:
             self._line.roll_back()  # nobody uses the turn
-        if not jobs or jobs[0].alone or not self._line.ready():
-            self._groups.put(_Group(jobs, None))
+        self._is_alone = bool(jobs) and jobs[0].alone
+        if self._is_alone or not (looks or jobs) or not self._line.ready():
+            self._groups.put(_Group([*looks, *jobs], None))
             return
-        self._unsynced = True
         try:
-            desk = self._line.begin([job.ahead for job in jobs if job.ahead is not None])
+            ahead = [one.ahead for one in (*looks, *jobs) if one.ahead is not None]
+            desk = self._line.begin(ahead, writes=bool(jobs))
+            tell(looks, [self._seen(desk, look) for look in looks])
             outcomes = [run(self._line, desk, job) for job in jobs]
             self._line.commit(desk)
         except Exception:  # noqa: BLE001 -- whatever it is, it comes again there and is told
             self._line.roll_back()
-            self._groups.put(_Group(jobs, None))
+            untold = [look for look in looks if not look.answer.done()]
+            self._groups.put(_Group([*untold, *jobs], None))
         else:
-            self._groups.put(_Group(jobs, outcomes))
+            self._hand_on(jobs, outcomes)
 
-    def _take(self) -> list[Job]:
+    def _hand_on(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
+        """Have the thread wait for the disk, if anybody has to."""
+        if jobs or self._line.shared:
+            self._groups.put(_Group(jobs, outcomes))
+        else:
+            self._start_next()
+
+    def _seen(self, desk: Behind, look: Job) -> Outcome:
+        """What somebody sees before this group changes anything."""
+        return (
+            run(self._line, desk, look) if self._refused is None else Outcome(error=self._refused)
+        )
+
+    def _take_looks(self) -> list[Job]:
+        with self._lock:
+            return [self._looks.popleft() for _ in range(min(len(self._looks), GROUP_MAX))]
+
+    def _take(self, *, with_alone: bool) -> list[Job]:
         """Those in front: jobs up to one that has to be alone, or that one."""
         group: list[Job] = []
         with self._lock:
             while self._waiting and len(group) < GROUP_MAX:
-                if self._waiting[0].alone and group:
+                if self._waiting[0].alone and (group or not with_alone):
                     break
                 group.append(self._waiting.popleft())
                 if group[-1].alone:
@@ -159,21 +189,19 @@ class GroupCommit:
             self._start_next()
 
     def _sync(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
-        """Wait until the disk has a group; tell it, and whoever looked meanwhile."""
+        """Wait until the disk has a group, then tell it."""
         *outcomes, seen = synced(self._line, [*outcomes, Outcome()], self._line.ticket())
-        with self._lock:
-            followers, self._followers = self._followers, []
-            self._unsynced, self._refused = False, seen.error or self._refused
-        tell([*jobs, *followers], [*outcomes, *(seen for _ in followers)])
+        self._refused = seen.error or self._refused
+        tell(jobs, outcomes)
 
     def _start_next(self) -> None:
         """Let the next group have its turn, in a loop that still runs."""
         while True:
             with self._lock:
-                if not self._waiting:
+                if not self._looks and not self._waiting:
                     self._busy = False
                     return
-                first = self._waiting[0]
+                first = (self._looks or self._waiting)[0]
             try:
                 first.loop.call_soon_threadsafe(self._when_it_is(first))
             except RuntimeError:  # that loop was closed: nobody waits any more
@@ -195,8 +223,7 @@ class GroupCommit:
 
     def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
-            self._waiting = deque(job for job in self._waiting if job.loop is not loop)
-
-
-def _nothing(_: object) -> None:
-    """What is done by whoever only waits."""
+            for among in (self._looks, self._waiting):
+                left = [job for job in among if job.loop is not loop]
+                among.clear()
+                among.extend(left)

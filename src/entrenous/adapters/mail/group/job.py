@@ -30,8 +30,11 @@ class Line(Protocol):
         """Whether :meth:`begin` waits for nobody; else it is not for the event loop."""
         ...
 
-    def begin(self, ahead: list[Look]) -> Behind:
-        """Begin a transaction, and read what these will ask for."""
+    def begin(self, ahead: list[Look], *, writes: bool = True) -> Behind:
+        """Begin a transaction, and read what these will ask for.
+
+        Without ``writes`` nothing is put or dropped in it.
+        """
         ...
 
     def commit(self, desk: Behind) -> None:
