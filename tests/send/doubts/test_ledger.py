@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from entrenous.send.guard import warn_about
-from tests.send.room import SMALL, Person, Room
+from tests.send.room import Person, Room
 from tests.send.test_guard import draft
 from tests.village.world import photo
+
+SMALL = photo(width_px=160)  # a square: sizes and looks are judged here
 
 ASTRONAUT = photo(width_px=200)
 

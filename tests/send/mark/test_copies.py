@@ -25,8 +25,11 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.mark.copies import Trial, new_seed, prepare_original, write_copy
 from entrenous.send.mark.remember import remember
 from entrenous.send.send import send_message
-from tests.send.room import SMALL, Room
+from tests.send.room import Room
 from tests.send.test_guard import draft
+from tests.village.world import photo
+
+SMALL = photo(width_px=160)  # a square: sizes and looks are judged here
 
 
 def samples(data: bytes) -> np.ndarray:

@@ -13,7 +13,10 @@ from entrenous.craft.media.write import write_picture
 from entrenous.model.ids import RecipientId
 from entrenous.send.mark.picture import mark_copies
 from entrenous.spec import COPY_CONTEXT, DITHER_CONTEXT
-from tests.send.room import SMALL, Room
+from tests.send.room import Room
+from tests.village.world import photo
+
+SMALL = photo(width_px=160)  # a square: sizes and looks are judged here
 
 pytestmark = pytest.mark.slow
 
